@@ -1,1 +1,18 @@
-//! placeholder
+//! The plugin runtime: sandboxed components, their budgets and grants, and the imports that reach hosts.
+//!
+//! The only crate that names wasmtime. Knows no MCP and no configuration file. Bindgen types stay inside
+//! `imports`; every import goes grant → budget → ssh → cap, in this order.
+
+mod answer;
+mod call;
+mod fleet;
+mod plugin;
+pub mod policy;
+
+pub use answer::{Answer, Content, Encoding, Receipt};
+pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Progress};
+pub use fleet::{Fleet, HostRecord};
+pub use plugin::{
+    Effect, Grants, HandlerDescription, LoadError, Plugin, PluginId, Query, Runtime, RuntimeConfig, Subject,
+    ToolDescription,
+};

@@ -1,1 +1,21 @@
-//! placeholder
+//! The SSH engine: OpenSSH's configuration and trust, a pool of connections, SFTP and commands.
+//!
+//! Owns everything between a host's name and its wire. Knows no WebAssembly, no MCP and no tenant: whoever asks
+//! is a [`Principal`], and connections of two principals are never shared.
+
+mod call;
+mod capture;
+pub mod config;
+mod error;
+mod exec;
+mod pool;
+pub mod sftp;
+pub mod trust;
+
+pub use call::{Call, Cost, CostSnapshot, Principal};
+pub use capture::Capture;
+pub use config::{HostSpec, SshConfig};
+pub use error::{ErrorKind, SshError};
+pub use exec::{Ending, ExecOutcome, ExecRequest, RemoteState};
+pub use pool::{Lease, Pool, PoolConfig, PoolSnapshot, Probe};
+pub use sftp::{Attributes, DirEntry, FileKind, Opened};

@@ -1,0 +1,55 @@
+//! What a plugin answered, in host types.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// A part of an answer, not yet made safe to show.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Text that the plugin wrote.
+    Text(String),
+    /// Remote bytes that never were in the guest.
+    Bytes(Bytes),
+}
+
+/// How an attachment becomes JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// A JSON string; bytes that are not UTF-8 are replaced.
+    Text,
+    /// Base64.
+    Base64,
+}
+
+/// A plugin's answer.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// In order.
+    pub content: Vec<Content>,
+    /// A JSON object, if the plugin gave one.
+    pub structured: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Top-level fields of `structured` whose value are remote bytes.
+    pub attachments: Vec<(String, Bytes, Encoding)>,
+    /// Whether the operation itself failed.
+    pub is_error: bool,
+}
+
+/// What a call cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Receipt {
+    /// From entry to answer.
+    pub wall: Duration,
+    /// Time in the guest.
+    pub cpu: Duration,
+    /// Imports called.
+    pub host_calls: u64,
+    /// The most linear memory the call held, in bytes.
+    pub memory_peak: u64,
+    /// Waits for remote hosts that followed one upon another.
+    pub round_trips: u64,
+    /// Payload bytes that remote hosts sent.
+    pub remote_bytes: u64,
+    /// Commands started.
+    pub execs: u64,
+}

@@ -1,0 +1,119 @@
+//! One call of a plugin: who asks, with which rights and limits, and how it can fail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scout_ssh::{Call, FileKind, Principal, SshError};
+
+use crate::{Fleet, Receipt};
+
+/// Bounds of one call.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Guest time, not counting imports.
+    pub cpu: Duration,
+    /// Linear memory summed over all memories, in bytes.
+    pub memory: usize,
+    /// Imports called.
+    pub host_calls: u64,
+    /// A file's or blob's first bytes (`SCOUT_MAX_FILE_SIZE`).
+    pub file_bytes: usize,
+    /// Bytes of each of a command's two streams (`SCOUT_MAX_OUTPUT_SIZE`).
+    pub output_bytes: usize,
+    /// Entries of a directory.
+    pub dir_entries: usize,
+    /// How long a command may run (`SCOUT_COMMAND_TIMEOUT`).
+    pub command_timeout: Duration,
+    /// Text that a plugin may answer with, without blobs, in bytes.
+    pub answer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cpu: Duration::from_millis(500),
+            memory: 64 << 20,
+            host_calls: 10_000,
+            file_bytes: 1 << 20,
+            output_bytes: 1 << 20,
+            dir_entries: 10_000,
+            command_timeout: Duration::from_secs(30),
+            answer_bytes: 4 << 20,
+        }
+    }
+}
+
+/// Takes a plugin's progress reports: done, total, message. Must not block.
+pub type Progress = Arc<dyn Fn(f64, Option<f64>, Option<&str>) + Send + Sync>;
+
+/// Everything a plugin call may touch. Cheap to make; one for each request.
+#[derive(Clone)]
+pub struct CallContext {
+    /// Who asks.
+    pub principal: Principal,
+    /// The hosts.
+    pub fleet: Arc<Fleet>,
+    /// Bounds.
+    pub limits: Arc<Limits>,
+    /// Deadline, cancellation and cost.
+    pub call: Call,
+    /// Where progress goes, if the client asked for it.
+    pub progress: Option<Progress>,
+    /// Takes one record per command, before its outcome reaches the plugin (runtime fills it; server writes it).
+    pub audit: Option<Arc<dyn Fn(CommandRecord) + Send + Sync>>,
+}
+
+/// What the audit trail says of a command.
+#[derive(Clone, Debug)]
+pub struct CommandRecord {
+    /// The plugin that asked.
+    pub plugin: String,
+    /// The host's name.
+    pub host: String,
+    /// The command as it was sent, or as it was asked for if it was refused.
+    pub command: String,
+    /// `exited 0`, `signaled TERM`, `timed out (stopped)`, `refused: …`, `failed: …`.
+    pub ending: String,
+    /// From entry to end.
+    pub duration: Duration,
+}
+
+impl CallContext {
+    /// Opens a path before a plugin is chosen. The entry waits in this context until a plugin of the same call opens
+    /// the byte-equal path: that plugin then pays no second round trip.
+    ///
+    /// # Errors
+    /// Those of [`scout_ssh::Lease::open`], and an unknown host.
+    pub async fn preopen(&mut self, _host: &str, _path: &[u8]) -> Result<FileKind, SshError> {
+        todo!()
+    }
+}
+
+/// Why a call gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallErrorKind {
+    /// The plugin answered with an error: a host failed, a path is missing. The normal case.
+    Failed,
+    /// The plugin used up a budget or trapped.
+    Plugin,
+    /// The deadline passed.
+    Timeout,
+    /// The client cancelled.
+    Cancelled,
+    /// A fault of the runtime.
+    Internal,
+}
+
+/// A call without an answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct CallError {
+    /// What kind.
+    pub kind: CallErrorKind,
+    /// One sentence for people.
+    pub message: String,
+    /// What to do instead, if known.
+    pub hint: Option<String>,
+    /// What it cost all the same.
+    pub receipt: Receipt,
+}

@@ -1,0 +1,14 @@
+//! Bytes taken from a remote stream up to a cap.
+
+use bytes::Bytes;
+
+/// The first bytes of a stream or file, and what is known of the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capture {
+    /// At most the cap's number of bytes.
+    pub data: Bytes,
+    /// Whether the source held more than `data`.
+    pub truncated: bool,
+    /// How many bytes the source holds: a file's size, or what a stream had sent when it ended. Absent if unknown.
+    pub total: Option<u64>,
+}

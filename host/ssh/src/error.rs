@@ -1,0 +1,76 @@
+//! The engine's one error: a kind to branch on and a sentence for people.
+
+use std::borrow::Cow;
+
+/// What kind of trouble it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Configuration that cannot be evaluated for this host; the message names file:line.
+    Config,
+    /// Name resolution, TCP connect or handshake failed, or the connection was lost before an answer.
+    Unreachable,
+    /// The host's key is unknown: nobody has said yet that it is trusted.
+    UnknownHostKey,
+    /// The host's key is changed or revoked.
+    HostKeyRejected,
+    /// No identity was accepted.
+    Auth,
+    /// No such file or directory.
+    NotFound,
+    /// The remote account may not do this.
+    Permission,
+    /// Not a thing that can be read: a FIFO, a device, or a file system that hangs.
+    NotReadable,
+    /// The deadline passed.
+    Timeout,
+    /// The request was cancelled.
+    Cancelled,
+    /// A queue or a budget is full.
+    Exhausted,
+    /// The arguments make no sense (NUL in a path, a name too long).
+    Invalid,
+    /// The remote host cannot do this (no SFTP, no such extension).
+    Unsupported,
+    /// Any other failure that the remote host reported.
+    Remote,
+    /// The connection broke while a command ran: it may have run.
+    ConnectionLost,
+}
+
+/// A failure of the engine. Never holds a secret or the raw command.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct SshError {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    hint: Option<Cow<'static, str>>,
+}
+
+impl SshError {
+    /// An error of this kind. `message` is one sentence: what failed and where.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// Adds what to do instead.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What kind of trouble it was.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// One sentence for people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do instead, if known.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}

@@ -1,0 +1,59 @@
+//! Commands: one fixed literal that every login shell reads alike, the command as data behind it.
+
+use std::time::Duration;
+
+use crate::Capture;
+
+/// A command to run.
+#[derive(Clone, Debug)]
+pub struct ExecRequest {
+    /// What `/bin/sh` evaluates. May hold newlines, never NUL.
+    pub script: Vec<u8>,
+    /// Bytes of standard output to keep.
+    pub stdout_cap: usize,
+    /// Bytes of standard error to keep.
+    pub stderr_cap: usize,
+    /// How long the command may run once it was sent; the call's deadline binds as well.
+    pub timeout: Duration,
+}
+
+/// Whether a command that was stopped still runs on the remote host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteState {
+    /// Its process group is gone: the remote host said so.
+    Stopped,
+    /// It still runs.
+    Running,
+    /// Scout could not find out.
+    Unknown,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself with this status.
+    Exited(u32),
+    /// By this signal (a name as `TERM`).
+    Signaled(String),
+    /// It ran past its timeout.
+    TimedOut(RemoteState),
+    /// The client cancelled the request.
+    Cancelled(RemoteState),
+    /// It wrote more than the caps.
+    OutputLimit(RemoteState),
+    /// The channel closed, or the connection was lost, without a status.
+    NoStatus,
+}
+
+/// What a command did. A partial output is kept however it ended.
+#[derive(Clone, Debug)]
+pub struct ExecOutcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// What it wrote to standard output.
+    pub stdout: Capture,
+    /// What it wrote to standard error.
+    pub stderr: Capture,
+    /// From the moment it was sent.
+    pub duration: Duration,
+}

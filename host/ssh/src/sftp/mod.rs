@@ -1,0 +1,80 @@
+//! A pipelined SFTP version 3 client: bytes for names, whole operations in one flight.
+
+use crate::Capture;
+
+/// What a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A FIFO, socket or device, or the server did not say.
+    Other,
+}
+
+/// What the server says of a path (draft-ietf-secsh-filexfer-02 §5). Absent fields were not sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// `st_mode`: type and permission bits.
+    pub permissions: Option<u32>,
+    /// Seconds since 1970.
+    pub atime: Option<u32>,
+    /// Seconds since 1970.
+    pub mtime: Option<u32>,
+}
+
+impl Attributes {
+    /// The kind that the type bits of `permissions` name.
+    pub fn kind(&self) -> FileKind {
+        match self.permissions.map(|mode| mode & 0o170_000) {
+            Some(0o100_000) => FileKind::File,
+            Some(0o040_000) => FileKind::Directory,
+            Some(0o120_000) => FileKind::Symlink,
+            _ => FileKind::Other,
+        }
+    }
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    /// Bytes: file systems know no encoding.
+    pub name: Vec<u8>,
+    /// Of the entry itself, not of a link's target.
+    pub attributes: Attributes,
+}
+
+/// What was found at a path.
+#[derive(Clone, Debug)]
+pub enum Opened {
+    /// A regular file and its first bytes.
+    File {
+        /// Of the file.
+        attributes: Attributes,
+        /// Up to the cap asked for.
+        content: Capture,
+    },
+    /// A directory and its entries, without `.` and `..`.
+    Directory {
+        /// Of the directory.
+        attributes: Attributes,
+        /// In the server's order.
+        entries: Vec<DirEntry>,
+        /// Whether there are more.
+        truncated: bool,
+    },
+    /// Neither: it was not opened.
+    Other {
+        /// Of what it is.
+        attributes: Attributes,
+    },
+}
