@@ -1,1 +1,13 @@
-//! placeholder
+//! What Scout's integration tests and benches share: a real sshd with keys of its own, a loopback link that delays
+//! and counts, and a client that speaks to `scout serve` over stdio.
+//!
+//! Everything listens on loopback at a free port, lives in a temporary directory and ends with its guard. A part that
+//! is missing on the machine panics with the line that installs it: a test never skips.
+
+mod link;
+mod scout;
+mod sshd;
+
+pub use link::{DelayLink, Mark};
+pub use scout::{Answer, Scout, ScoutOptions};
+pub use sshd::{Key, Sftp, Sshd, SshdOptions, generate_key, login_name};

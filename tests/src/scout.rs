@@ -1,0 +1,322 @@
+//! A client of `scout serve` over stdio: JSON-RPC by hand, so that a test sees every byte.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use tokio::task::JoinHandle;
+
+/// The longest that a test waits for any answer. A bound against hanging, far above what is measured.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How `scout serve` is started.
+#[derive(Clone, Debug)]
+pub struct ScoutOptions {
+    /// The binary.
+    pub binary: PathBuf,
+    /// The text of ssh_config.
+    pub ssh_config: String,
+    /// The text of known_hosts.
+    pub known_hosts: String,
+    /// Further lines of scout.toml, before any table.
+    pub settings: String,
+    /// Environment variables besides those of a bare login.
+    pub env: Vec<(String, String)>,
+}
+
+impl ScoutOptions {
+    /// Scout with these hosts and no further settings.
+    pub fn new(binary: impl Into<PathBuf>, ssh_config: impl Into<String>, known_hosts: impl Into<String>) -> Self {
+        Self {
+            binary: binary.into(),
+            ssh_config: ssh_config.into(),
+            known_hosts: known_hosts.into(),
+            settings: String::new(),
+            env: Vec::new(),
+        }
+    }
+
+    /// Adds a line to scout.toml.
+    #[must_use]
+    pub fn setting(mut self, line: &str) -> Self {
+        self.settings.push_str(line);
+        self.settings.push('\n');
+        self
+    }
+
+    /// Writes the configuration into `dir` and gives the command that runs `scout` with it; subcommand and arguments
+    /// are still to be added.
+    ///
+    /// # Panics
+    /// When the directory cannot be written.
+    pub fn command(&self, dir: &Path) -> Command {
+        let file = |name: &str, text: &str| {
+            let path = dir.join(name);
+            std::fs::write(&path, text).expect("a file in the temporary directory");
+            path.display().to_string()
+        };
+        let ssh_config = file("ssh_config", &self.ssh_config);
+        let known_hosts = file("known_hosts", &self.known_hosts);
+        let toml = file(
+            "scout.toml",
+            &format!(
+                "ssh_config = {ssh_config:?}\nknown_hosts = {known_hosts:?}\naudit_log = {:?}\n{}",
+                dir.join("audit.jsonl").display().to_string(),
+                self.settings
+            ),
+        );
+        let mut command = Command::new(&self.binary);
+        command.env_clear();
+        for name in ["PATH", "HOME", "USER", "TMPDIR"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        // Compiled plugins are kept for all tests of one run, as a user's second start finds them.
+        command.env("XDG_CACHE_HOME", self.binary.with_file_name("scout-test-cache"));
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.args(["--config", &toml]);
+        command
+    }
+}
+
+type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>>;
+
+/// A running `scout serve`; killed with this value.
+#[derive(Debug)]
+pub struct Scout {
+    child: AsyncMutex<Child>,
+    stdin: AsyncMutex<Option<ChildStdin>>,
+    pending: Pending,
+    unasked: Arc<Mutex<Vec<Value>>>,
+    stderr: Arc<Mutex<String>>,
+    next_id: AtomicU64,
+    pid: u32,
+    reader: JoinHandle<()>,
+    dir: tempfile::TempDir,
+}
+
+/// What the `scout` tool answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The whole JSON-RPC message.
+    pub message: Value,
+}
+
+impl Answer {
+    /// Whether the tool failed or the request was refused.
+    pub fn is_error(&self) -> bool {
+        self.message.get("error").is_some() || self.message.pointer("/result/isError") == Some(&Value::Bool(true))
+    }
+
+    /// All text of it, parts joined by newlines; of a protocol error, its message.
+    pub fn text(&self) -> String {
+        if let Some(message) = self.message.pointer("/error/message").and_then(Value::as_str) {
+            return message.to_owned();
+        }
+        let parts = self.message.pointer("/result/content").and_then(Value::as_array).into_iter().flatten();
+        parts.filter_map(|part| part.get("text").and_then(Value::as_str)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The structured answer; null if there is none.
+    pub fn structured(&self) -> Value {
+        self.message.pointer("/result/structuredContent").cloned().unwrap_or(Value::Null)
+    }
+
+    /// What the call cost.
+    pub fn receipt(&self) -> Value {
+        let meta = self.message.pointer("/result/_meta").and_then(Value::as_object);
+        meta.and_then(|meta| meta.iter().find(|(key, _)| key.ends_with("receipt")))
+            .map_or(Value::Null, |(_, value)| value.clone())
+    }
+}
+
+impl Scout {
+    /// Starts `scout serve` without a handshake.
+    ///
+    /// # Panics
+    /// When the binary cannot be started.
+    pub fn spawn(options: &ScoutOptions) -> Arc<Self> {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut child = options
+            .command(dir.path())
+            .arg("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("scout starts");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut errors = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
+        let pending = Pending::default();
+        let unasked = Arc::new(Mutex::new(Vec::new()));
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&stderr);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = errors.next_line().await {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        let (answers, others) = (Arc::clone(&pending), Arc::clone(&unasked));
+        let reader = tokio::spawn(async move {
+            let mut lines = BufReader::new(stdout).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let Ok(message) = serde_json::from_str::<Value>(&line) else {
+                    panic!("not JSON on scout's stdout: {line}");
+                };
+                let waiting = message
+                    .get("id")
+                    .and_then(Value::as_u64)
+                    .and_then(|id| answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id));
+                match waiting {
+                    Some(waiting) => drop(waiting.send(message)),
+                    None => others.lock().unwrap_or_else(PoisonError::into_inner).push(message),
+                }
+            }
+            // The end of stdout ends every wait: a test then fails at once instead of after its patience.
+            answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        });
+        Arc::new(Self {
+            pid: child.id().unwrap_or(0),
+            stdin: AsyncMutex::new(child.stdin.take()),
+            child: AsyncMutex::new(child),
+            pending,
+            unasked,
+            stderr,
+            next_id: AtomicU64::new(1),
+            reader,
+            dir,
+        })
+    }
+
+    /// Starts `scout serve` and shakes hands as a client of 2025-06-18.
+    ///
+    /// # Panics
+    /// When the handshake fails.
+    pub async fn start(options: &ScoutOptions) -> Arc<Self> {
+        let scout = Self::spawn(options);
+        let hello = scout
+            .request(
+                "initialize",
+                json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "scout-tests", "version": "0"}}),
+            )
+            .await;
+        assert!(hello.get("result").is_some(), "the handshake failed: {hello}\n{}", scout.stderr());
+        scout.send_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string()).await;
+        scout
+    }
+
+    /// Sends a line as it is.
+    ///
+    /// # Panics
+    /// When stdin is closed.
+    pub async fn send_line(&self, line: &str) {
+        let mut stdin = self.stdin.lock().await;
+        let stdin = stdin.as_mut().expect("stdin is open");
+        let mut bytes = Vec::with_capacity(line.len() + 1);
+        bytes.extend_from_slice(line.as_bytes());
+        bytes.push(b'\n');
+        stdin.write_all(&bytes).await.unwrap_or_else(|error| panic!("scout's stdin: {error}\n{}", self.stderr()));
+        stdin.flush().await.expect("scout's stdin");
+    }
+
+    /// Sends a request and gives its id and the answer to wait for.
+    pub async fn begin(&self, method: &str, params: Value) -> (u64, oneshot::Receiver<Value>) {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+        self.send_line(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()).await;
+        (id, receiver)
+    }
+
+    /// Sends a request and waits for the whole answer.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn request(&self, method: &str, params: Value) -> Value {
+        let (_, receiver) = self.begin(method, params).await;
+        match tokio::time::timeout(PATIENCE, receiver).await {
+            Ok(Ok(message)) => message,
+            Ok(Err(_)) => panic!("scout ended without answering {method}\n{}", self.stderr()),
+            Err(_) => panic!("scout did not answer {method} in {PATIENCE:?}\n{}", self.stderr()),
+        }
+    }
+
+    /// Calls the `scout` tool with these arguments.
+    pub async fn call_with(&self, arguments: Value) -> Answer {
+        Answer { message: self.request("tools/call", json!({"name": "scout", "arguments": arguments})).await }
+    }
+
+    /// Calls the `scout` tool for a target.
+    pub async fn call(&self, target: &str) -> Answer {
+        self.call_with(json!({"target": target})).await
+    }
+
+    /// Calls the `scout` tool with a command.
+    pub async fn command(&self, target: &str, query: &str) -> Answer {
+        self.call_with(json!({"target": target, "query": query})).await
+    }
+
+    /// Messages that no request waits for: notifications, answers with an id that is null.
+    pub fn unasked(&self) -> Vec<Value> {
+        self.unasked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What it logged so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Where its configuration and its audit log (`audit.jsonl`) are.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Closes its stdin and waits until it ends.
+    pub async fn close(&self) -> ExitStatus {
+        drop(self.stdin.lock().await.take());
+        self.wait().await
+    }
+
+    /// Waits until it ends.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn wait(&self) -> ExitStatus {
+        let mut child = self.child.lock().await;
+        match tokio::time::timeout(PATIENCE, child.wait()).await {
+            Ok(status) => status.expect("scout can be waited for"),
+            Err(_) => panic!("scout did not end in {PATIENCE:?}\n{}", self.stderr()),
+        }
+    }
+
+    /// Sends it a signal by its name.
+    ///
+    /// # Panics
+    /// When `kill` is missing.
+    pub fn signal(&self, name: &str) {
+        let status = std::process::Command::new("kill").args([&format!("-{name}"), &self.pid.to_string()]).status();
+        assert!(status.expect("`kill` runs").success(), "no process {}", self.pid);
+    }
+}
+
+impl Drop for Scout {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
