@@ -1,0 +1,14 @@
+//! Scout as its users meet it: `scout serve` over stdio against a real sshd.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
+
+mod answers;
+mod bad_input;
+mod bad_plugin;
+mod cli;
+mod lifecycle;
+mod limits;
+mod load;
+mod protocol;
+mod python;
+mod trips;
+mod world;

@@ -1,0 +1,95 @@
+//! MCP as the wire has it, revision by revision.
+
+use scout_tests::Scout;
+use serde_json::{Value, json};
+
+use crate::world::{options, world};
+use scout_tests::Sshd;
+
+async fn handshake(revision: &str) -> Value {
+    let sshd = Sshd::start();
+    let scout = Scout::spawn(&options(&sshd));
+    let hello = scout
+        .request(
+            "initialize",
+            json!({"protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}),
+        )
+        .await;
+    scout.send_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string()).await;
+    let answer = scout.call("hosts").await;
+    assert!(!answer.is_error(), "{}", answer.text());
+    hello
+}
+
+#[tokio::test]
+async fn revision_2024_11_05_is_spoken() {
+    assert_eq!(handshake("2024-11-05").await["result"]["protocolVersion"], "2024-11-05");
+}
+
+#[tokio::test]
+async fn revision_2025_03_26_is_spoken() {
+    assert_eq!(handshake("2025-03-26").await["result"]["protocolVersion"], "2025-03-26");
+}
+
+#[tokio::test]
+async fn revision_2025_06_18_is_spoken() {
+    assert_eq!(handshake("2025-06-18").await["result"]["protocolVersion"], "2025-06-18");
+}
+
+#[tokio::test]
+async fn revision_2025_11_25_is_spoken() {
+    assert_eq!(handshake("2025-11-25").await["result"]["protocolVersion"], "2025-11-25");
+}
+
+#[tokio::test]
+async fn revision_2026_07_28_is_spoken_without_a_handshake() {
+    let sshd = Sshd::start();
+    let scout = Scout::spawn(&options(&sshd));
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "0"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let discovered = scout.request("server/discover", json!({"_meta": meta})).await;
+    let versions = discovered["result"]["supportedVersions"].as_array().unwrap_or_else(|| panic!("{discovered}"));
+    assert!(versions.contains(&json!("2026-07-28")), "{discovered}");
+    let tools = scout.request("tools/list", json!({"_meta": meta})).await;
+    assert_eq!(tools["result"]["tools"][0]["name"], "scout", "{tools}");
+    let answer = scout
+        .request("tools/call", json!({"name": "scout", "arguments": {"target": "hosts"}, "_meta": meta}))
+        .await;
+    assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
+    assert_eq!(answer["result"]["structuredContent"]["hosts"][0]["name"], "box", "{answer}");
+}
+
+#[tokio::test]
+async fn the_tool_says_what_it_takes_and_gives() {
+    let (_sshd, scout) = world().await;
+    let tools = scout.request("tools/list", json!({})).await;
+    let tool = tools["result"]["tools"][0].clone();
+    assert_eq!(tool["name"], "scout");
+    assert_eq!(tool["inputSchema"]["required"], json!(["target"]));
+    for argument in ["target", "query", "host"] {
+        assert!(tool["inputSchema"]["properties"][argument]["description"].is_string(), "{tool}");
+    }
+    assert_eq!(tool["outputSchema"]["type"], "object");
+    assert_eq!(tool["annotations"]["destructiveHint"], false);
+}
+
+#[tokio::test]
+async fn what_is_not_offered_is_method_not_found() {
+    let (_sshd, scout) = world().await;
+    for method in ["prompts/list", "nonsense/list"] {
+        let answer = scout.request(method, json!({})).await;
+        assert_eq!(answer["error"]["code"], -32601, "{method}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn resources_are_listed_with_their_template() {
+    let (_sshd, scout) = world().await;
+    let resources = scout.request("resources/list", json!({})).await;
+    assert_eq!(resources["result"]["resources"][0]["uri"], "hosts://list", "{resources}");
+    let templates = scout.request("resources/templates/list", json!({})).await;
+    assert_eq!(templates["result"]["resourceTemplates"][0]["uriTemplate"], "scout://{host}/{path*}", "{templates}");
+}
