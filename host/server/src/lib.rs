@@ -1,1 +1,15 @@
-//! placeholder
+//! The server: command line, configuration, routing, rendering, audit and MCP.
+//!
+//! The only crate that names rmcp. Knows no SSH wire and no WebAssembly: it asks the runtime.
+
+pub mod audit;
+pub mod cli;
+pub mod config;
+mod default_plugins;
+pub mod demo;
+pub mod handlers;
+pub mod mcp;
+pub mod render;
+pub mod router;
+pub mod serve;
+pub mod target;

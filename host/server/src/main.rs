@@ -1,2 +1,14 @@
-//! placeholder
-fn main() {}
+//! The binary `scout`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long tasks may take to notice the end. A thread that reads a terminal never does.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+fn main() -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(scout_server::cli::run());
+    runtime.shutdown_timeout(LAST_WORDS);
+    Ok(code)
+}

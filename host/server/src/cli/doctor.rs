@@ -1,0 +1,160 @@
+//! `scout doctor`: what is configured, and the first trouble of each host, found by really logging in.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, StreamExt as _};
+use scout_runtime::{Fleet, HostRecord, Subject};
+use scout_ssh::config::AgentSocket;
+use scout_ssh::trust::KnownHosts;
+use scout_ssh::{Call, HostSpec, Principal};
+
+use super::{LOCAL, print};
+use crate::audit::Audit;
+use crate::config::{Config, ConfigError, with_hint};
+use crate::handlers::Handlers;
+
+/// Hosts that are tried at once.
+const AT_ONCE: usize = 16;
+/// Beyond the connect timeout, for the one look at the home directory.
+const LOOK: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
+    let mut report = Report::default();
+    report.say(match &config.file {
+        Some(file) => format!("configuration {}", file.display()),
+        None => "configuration: defaults (no scout.toml)".to_owned(),
+    });
+    for warning in &config.warnings {
+        report.trouble(warning);
+    }
+    match Audit::open(&config.audit_log) {
+        Ok(_) => report.say(format!("audit log     {}", config.audit_log.display())),
+        Err(why) => report.trouble(&why),
+    }
+    let handlers = Handlers::start(config)?;
+    for subject in [Subject::Hosts, Subject::File, Subject::Directory, Subject::Command] {
+        match handlers.for_subject(subject).await {
+            Ok(plugin) => {
+                let summary = plugin.handler().map(|handler| handler.summary.clone()).unwrap_or_default();
+                report.say(format!("plugin        {:8} {summary}", plugin.id().as_str()));
+            }
+            Err(error) => report.trouble(&error.to_string()),
+        }
+    }
+    let fleet = config.fleet()?;
+    report.say(format!("hosts         {} in {}", fleet.hosts().len(), config.ssh_config.display()));
+    if fleet.hosts().is_empty() {
+        report.trouble("no host is configured; add `Host NAME` with HostName and User to ssh_config, or try `scout demo`");
+    }
+    report.agents(&fleet);
+    report.known_hosts(config, &fleet);
+    let checks = stream::iter(fleet.hosts().iter().cloned()).map(|host| check(Arc::clone(&fleet), host, config));
+    let results: Vec<(String, Result<String, String>)> = checks.buffered(AT_ONCE).collect().await;
+    let width = results.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, result) in results {
+        match result {
+            Ok(good) => report.say(format!("{name:width$}  {good}")),
+            Err(why) => report.trouble(&format!("{name:width$}  {why}")),
+        }
+    }
+    fleet.pool().shutdown().await;
+    Ok(report.finish())
+}
+
+/// Logs in and looks at the home directory, as a real request would.
+async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String, Result<String, String>) {
+    let told = |error: scout_ssh::SshError| with_hint(error.message(), error.hint());
+    let call = Call::until(tokio::time::Instant::now() + config.pool.connect_timeout + LOOK);
+    let looked = async {
+        let spec = host.spec.map_err(told)?;
+        missing_key(&spec)?;
+        let begun = Instant::now();
+        let lease = fleet.pool().lease(&Principal::new(LOCAL), &spec, &call).await.map_err(told)?;
+        lease.stat(b"~", &call).await.map_err(told)?;
+        Ok(format!("{}@{}:{} answers, logged in and looked in {:.0?}", spec.user, spec.host_name, spec.port, begun.elapsed()))
+    };
+    let result = looked.await;
+    (host.name, result)
+}
+
+/// A key file that is configured and cannot be read; a default one may be absent.
+fn missing_key(spec: &HostSpec) -> Result<(), String> {
+    if spec.identity_files_are_default {
+        return Ok(());
+    }
+    for file in &spec.identity_files {
+        if let Err(error) = std::fs::File::open(file) {
+            return Err(format!("IdentityFile {}: {error}", file.display()));
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Report {
+    text: String,
+    troubles: usize,
+}
+
+impl Report {
+    fn say(&mut self, line: String) {
+        drop(writeln!(self.text, "  ok    {line}"));
+    }
+
+    fn trouble(&mut self, line: &str) {
+        self.troubles += 1;
+        drop(writeln!(self.text, "  !!    {line}"));
+    }
+
+    /// Agents that hosts name and nobody listens at. No agent at all is no trouble: there are key files.
+    fn agents(&mut self, fleet: &Fleet) {
+        let mut named: Vec<&std::path::Path> = Vec::new();
+        for spec in fleet.hosts().iter().filter_map(|host| host.spec.as_ref().ok()) {
+            if let AgentSocket::Path(path) = &spec.agent
+                && !named.contains(&path.as_path())
+            {
+                named.push(path);
+            }
+        }
+        for path in named {
+            match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => self.say(format!("agent         {}", path.display())),
+                Err(error) => self.trouble(&format!("IdentityAgent {}: {error}", path.display())),
+            }
+        }
+    }
+
+    fn known_hosts(&mut self, config: &Config, fleet: &Fleet) {
+        let mut files: Vec<&std::path::PathBuf> = Vec::new();
+        let specs = fleet.hosts().iter().filter_map(|host| host.spec.as_ref().ok());
+        let named = match &config.pool.known_hosts {
+            Some(named) => named.iter().collect::<Vec<_>>(),
+            None => specs.flat_map(|spec| spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files)).collect(),
+        };
+        for file in named {
+            if file.exists() && !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        for file in files {
+            match KnownHosts::load(&[file]) {
+                Ok(known) if known.warnings().is_empty() => self.say(format!("known_hosts   {}", file.display())),
+                Ok(known) => known.warnings().iter().for_each(|warning| self.trouble(warning)),
+                Err(error) => self.trouble(&with_hint(error.message(), error.hint())),
+            }
+        }
+    }
+
+    fn finish(self) -> ExitCode {
+        let verdict = match self.troubles {
+            0 => "everything is well".to_owned(),
+            1 => "1 thing to see to".to_owned(),
+            n => format!("{n} things to see to"),
+        };
+        print(&format!("{}{verdict}", self.text));
+        if self.troubles == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}

@@ -1,0 +1,187 @@
+//! The command line: what each subcommand does, what it prints, how it exits.
+//!
+//! Exit codes: 0 as asked; 1 the answer is a failure or there is trouble to see to; 2 wrong usage or configuration.
+
+mod doctor;
+mod trust;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use scout_ssh::Principal;
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::Audit;
+use crate::config::{Config, ConfigError, Flags};
+use crate::handlers::Handlers;
+use crate::render::Reply;
+use crate::router::{Caller, Router};
+use crate::target::Request;
+use crate::{demo, serve};
+
+/// The exit code of wrong usage and configuration; clap uses it too.
+const USAGE: u8 = 2;
+/// Whoever has started the process: over stdio and on the command line there is nobody else.
+const LOCAL: &str = "local";
+
+/// Looks at a fleet of machines over SSH, for AI agents and for people.
+#[derive(Debug, Parser)]
+#[command(name = "scout", version, arg_required_else_help = true, subcommand_required = true)]
+#[command(after_help = "Hosts are those of ~/.ssh/config. Try it without any: scout demo")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve MCP over stdin and stdout
+    Serve,
+    /// Ask one thing, as an MCP client would, and print the answer
+    #[command(after_help = "Examples:\n  scout call hosts\n  scout call web1:/etc/os-release\n  scout call web1:/var/log 'tail -n 20 syslog'")]
+    Call {
+        /// `hosts`, `host:/path` or `host:~/path`
+        target: String,
+        /// A command to run there
+        query: Option<String>,
+        /// Print the structured answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List all hosts and whether they answer
+    Hosts {
+        /// Print the structured answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a host's key and, after a yes on the terminal, trust it
+    Trust {
+        /// A name of ssh_config
+        host: String,
+    },
+    /// Check configuration, keys, agent, known_hosts and each host; name the first trouble of each
+    Doctor,
+    /// See Scout answer over real SSH, from a host that lives inside this process
+    Demo {
+        /// Be an MCP server over that host instead, to try from a real client
+        #[arg(long)]
+        serve: bool,
+    },
+}
+
+/// Runs the command line of this process.
+pub async fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // clap prints help to stdout and mistakes to stderr.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    let config = match Config::load(&arguments.flags) {
+        Ok(config) => config,
+        Err(error) => return usage(&error.to_string()),
+    };
+    if let Err(error) = log_to_stderr(&config.log) {
+        return usage(&error.to_string());
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    match dispatch(arguments.command, &config).await {
+        Ok(code) => code,
+        Err(error) => usage(&error.to_string()),
+    }
+}
+
+async fn dispatch(command: Command, config: &Config) -> Result<ExitCode, ConfigError> {
+    match command {
+        Command::Serve => Ok(match serve::stdio(router(config)?, Principal::new(LOCAL)).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&format!("serving ended: {error}")),
+        }),
+        Command::Call { target, query, json } => match Request::parse(&target, query.as_deref(), None) {
+            Ok(request) => ask(config, request, json).await,
+            Err(error) => Ok(usage(&error.to_string())),
+        },
+        Command::Hosts { json } => ask(config, Request::Hosts, json).await,
+        Command::Trust { host } => trust::run(config, &host).await,
+        Command::Doctor => doctor::run(config).await,
+        Command::Demo { serve } => {
+            let ended = if serve { demo::serve().await } else { demo::run().await };
+            Ok(ended.map_or_else(|error| failed(&error.to_string()), |()| ExitCode::SUCCESS))
+        }
+    }
+}
+
+fn router(config: &Config) -> Result<Arc<Router>, ConfigError> {
+    let audit = Audit::open(&config.audit_log).map_err(ConfigError::new)?;
+    let handlers = Handlers::start(config)?;
+    Ok(Arc::new(Router::new(config.fleet()?, handlers, config.limits.clone(), audit, config.call_timeout())))
+}
+
+/// Asks one thing. Interrupting it stops a running command on its host before the process ends.
+async fn ask(config: &Config, request: Request, json: bool) -> Result<ExitCode, ConfigError> {
+    let router = router(config)?;
+    let cancel = CancellationToken::new();
+    let caller = Caller { principal: Principal::new(LOCAL), cancel: cancel.clone(), progress: None };
+    let answer = router.answer(request, caller);
+    tokio::pin!(answer);
+    let reply = tokio::select! {
+        reply = &mut answer => reply,
+        _ = tokio::signal::ctrl_c() => {
+            cancel.cancel();
+            answer.await
+        }
+    };
+    let code = show(&reply, json);
+    router.fleet().pool().shutdown().await;
+    Ok(code)
+}
+
+fn show(reply: &Reply, json: bool) -> ExitCode {
+    let text = match &reply.structured {
+        Some(fields) if json => format!("{:#}", serde_json::Value::Object(fields.clone())),
+        Some(_) | None => reply.joined(),
+    };
+    // A failure that says nothing but why belongs to stderr; a command's output that ran into its timeout does not.
+    if reply.is_error && reply.structured.is_none() {
+        return failed(&text);
+    }
+    print(&text);
+    if reply.is_error { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Prints to stdout, ending the last line. A reader that has gone away is no failure.
+fn print(text: &str) {
+    let newline = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+    drop(write!(std::io::stdout().lock(), "{text}{newline}"));
+}
+
+fn failed(why: &str) -> ExitCode {
+    drop(writeln!(std::io::stderr().lock(), "scout: {why}"));
+    ExitCode::FAILURE
+}
+
+fn usage(why: &str) -> ExitCode {
+    drop(writeln!(std::io::stderr().lock(), "scout: {why}"));
+    ExitCode::from(USAGE)
+}
+
+fn log_to_stderr(filter: &str) -> Result<(), ConfigError> {
+    use std::io::IsTerminal as _;
+
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .map_err(|error| ConfigError::new(format!("the log filter `{filter}` is not understood: {error}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init()
+        .map_err(|error| ConfigError::new(format!("logging cannot be set up: {error}")))
+}

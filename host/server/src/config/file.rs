@@ -1,0 +1,114 @@
+//! `scout.toml`. A key that is not here is an error: a misspelt limit must not silently be no limit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use scout_runtime::policy::CommandPolicy;
+use serde::Deserialize;
+
+use super::values::PoolSize;
+use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
+
+/// Every key at every level, for near names.
+const KEYS: [&str; 14] = [
+    "ssh_config",
+    "known_hosts",
+    "audit_log",
+    "commands",
+    "max_file_size",
+    "max_output_size",
+    "command_timeout",
+    "connection_timeout",
+    "idle_timeout",
+    "max_pool_size",
+    "plugins_dir",
+    "hosts",
+    "plugins",
+    "settings",
+];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) ssh_config: Option<PathBuf>,
+    pub(super) known_hosts: Option<OneOrMore>,
+    pub(super) audit_log: Option<PathBuf>,
+    pub(super) commands: Option<Commands>,
+    pub(super) max_file_size: Option<ByteCount>,
+    pub(super) max_output_size: Option<ByteCount>,
+    pub(super) command_timeout: Option<Seconds>,
+    pub(super) connection_timeout: Option<Seconds>,
+    pub(super) idle_timeout: Option<Seconds>,
+    pub(super) max_pool_size: Option<PoolSize>,
+    pub(super) plugins_dir: Option<PathBuf>,
+    pub(super) hosts: BTreeMap<String, HostTable>,
+    pub(super) plugins: BTreeMap<String, PluginTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a path or a list of paths")]
+pub(super) enum OneOrMore {
+    One(PathBuf),
+    More(Vec<PathBuf>),
+}
+
+impl OneOrMore {
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        match self {
+            Self::One(path) => std::slice::from_ref(path),
+            Self::More(paths) => paths,
+        }
+        .iter()
+        .map(PathBuf::as_path)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Commands {
+    None,
+    ReadOnly,
+    Shell,
+}
+
+impl From<Commands> for CommandPolicy {
+    fn from(commands: Commands) -> Self {
+        match commands {
+            Commands::None => Self::None,
+            Commands::ReadOnly => Self::ReadOnly,
+            Commands::Shell => Self::Shell,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostTable {
+    pub(super) commands: Option<Commands>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PluginTable {
+    pub(super) settings: serde_json::Map<String, serde_json::Value>,
+}
+
+impl File {
+    pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError(format!("{} cannot be read: {error}", path.display())))?;
+        toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let message = error.message();
+            // serde's own list of what was expected is long; the nearest key says more.
+            let near = match message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
+                Some((key, _)) => {
+                    ConfigError(format!("{}:{line}: unknown key `{key}`{}", path.display(), did_you_mean(&near(key, KEYS.into_iter()))))
+                }
+                None => ConfigError(format!("{}:{line}: {message}", path.display())),
+            };
+            near
+        })
+    }
+}

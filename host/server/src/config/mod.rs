@@ -1,0 +1,396 @@
+//! What Scout is told: flags, variables, `scout.toml`, defaults, in this order of precedence.
+//!
+//! The only module that reads the environment. Knows nothing of MCP or plugins: it gives values.
+
+mod file;
+mod values;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use scout_runtime::policy::CommandPolicy;
+use scout_runtime::{Fleet, HostRecord, Limits};
+use scout_ssh::{Pool, PoolConfig, SshConfig};
+
+pub use values::{ByteCount, Seconds};
+
+use file::File;
+
+/// The longest that a call may take beyond connecting and running its command: queues, SFTP, a slow link.
+const CALL_SLACK: Duration = Duration::from_secs(30);
+
+/// Variables that Scout reads, with the flag that overrides each.
+const VARIABLES: [&str; 9] = [
+    "SCOUT_MAX_FILE_SIZE",
+    "SCOUT_MAX_OUTPUT_SIZE",
+    "SCOUT_COMMAND_TIMEOUT",
+    "SCOUT_CONNECTION_TIMEOUT",
+    "SCOUT_IDLE_TIMEOUT",
+    "SCOUT_MAX_POOL_SIZE",
+    "SCOUT_KNOWN_HOSTS",
+    "SCOUT_PLUGINS_DIR",
+    "SCOUT_LOG",
+];
+
+/// Why the configuration cannot be used. The message names the file and line, the variable or the flag.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    /// An error with this sentence.
+    pub(crate) fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
+/// Settings of the command line. An absent one leaves the word to the next source.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Settings (each overrides its variable and scout.toml)")]
+pub struct Flags {
+    /// Configuration file [default: $XDG_CONFIG_HOME/scout/scout.toml, if it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Hosts: a file as ~/.ssh/config [default: that one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ssh_config: Option<PathBuf>,
+    /// Trusted host keys, instead of what ssh_config names [SCOUT_KNOWN_HOSTS]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub known_hosts: Option<PathBuf>,
+    /// First bytes of a file that are answered [SCOUT_MAX_FILE_SIZE, default 1MiB]
+    #[arg(long, global = true, value_name = "BYTES")]
+    pub max_file_size: Option<ByteCount>,
+    /// First bytes of each stream of a command that are answered [SCOUT_MAX_OUTPUT_SIZE, default 1MiB]
+    #[arg(long, global = true, value_name = "BYTES")]
+    pub max_output_size: Option<ByteCount>,
+    /// How long a command may run [SCOUT_COMMAND_TIMEOUT, default 30s]
+    #[arg(long, global = true, value_name = "TIME")]
+    pub command_timeout: Option<Seconds>,
+    /// How long connecting may take, authentication included [SCOUT_CONNECTION_TIMEOUT, default 10s]
+    #[arg(long, global = true, value_name = "TIME")]
+    pub connection_timeout: Option<Seconds>,
+    /// When an unused connection is closed [SCOUT_IDLE_TIMEOUT, default 60s]
+    #[arg(long, global = true, value_name = "TIME")]
+    pub idle_timeout: Option<Seconds>,
+    /// Connections at once [SCOUT_MAX_POOL_SIZE, default 100]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_pool_size: Option<u32>,
+    /// Components hosts.wasm, file.wasm, dir.wasm, command.wasm that replace the built-in ones [SCOUT_PLUGINS_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub plugins_dir: Option<PathBuf>,
+    /// What is logged to stderr, as in `info` or `scout_ssh=debug` [SCOUT_LOG, default warn]
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// All settings, resolved.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The `scout.toml` that was read, if any.
+    pub file: Option<PathBuf>,
+    /// The user's ssh_config.
+    pub ssh_config: PathBuf,
+    /// The system's; absent if the user's was named explicitly, as with `ssh -F`.
+    pub system_ssh_config: Option<PathBuf>,
+    /// Where audit lines go.
+    pub audit_log: PathBuf,
+    /// What commands run where nothing else is said.
+    pub commands: CommandPolicy,
+    /// What commands run on a host.
+    pub host_commands: BTreeMap<String, CommandPolicy>,
+    /// Bounds of a call.
+    pub limits: Limits,
+    /// Bounds of the pool.
+    pub pool: PoolConfig,
+    /// Components that replace built-in ones.
+    pub plugins_dir: Option<PathBuf>,
+    /// `[plugins.NAME.settings]`.
+    pub plugin_settings: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
+    /// Where compiled plugins are kept.
+    pub cache_dir: Option<PathBuf>,
+    /// The log filter.
+    pub log: String,
+    /// Things that are odd but no errors.
+    pub warnings: Vec<String>,
+    home: PathBuf,
+}
+
+impl Config {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// A file, variable or flag that cannot be understood, named in the message.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let home = std::env::home_dir()
+            .ok_or_else(|| ConfigError("the home directory is unknown: set HOME".to_owned()))?;
+        Self::from_sources(flags, &environment, home)
+    }
+
+    fn from_sources(
+        flags: &Flags,
+        environment: &BTreeMap<String, String>,
+        home: PathBuf,
+    ) -> Result<Self, ConfigError> {
+        let xdg = |variable: &str, default: &str| {
+            // The XDG specification: a relative path is to be ignored.
+            let set = environment.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+            set.unwrap_or_else(|| home.join(default)).join("scout")
+        };
+        let default_file = xdg("XDG_CONFIG_HOME", ".config").join("scout.toml");
+        let (path, file) = match &flags.config {
+            Some(path) => (Some(path.clone()), File::read(path)?),
+            None if default_file.exists() => (Some(default_file.clone()), File::read(&default_file)?),
+            None => (None, File::default()),
+        };
+        let variables = Variables(environment);
+        let relative_to_file = |given: &Path| match (given.strip_prefix("~"), &path) {
+            (Ok(below), _) => home.join(below),
+            (Err(_), Some(file)) => file.parent().unwrap_or(Path::new("")).join(given),
+            (Err(_), None) => given.to_owned(),
+        };
+        let named = flags.ssh_config.clone().or_else(|| file.ssh_config.as_deref().map(relative_to_file));
+        let known_hosts = match (&flags.known_hosts, environment.get("SCOUT_KNOWN_HOSTS"), &file.known_hosts) {
+            (Some(flag), ..) => Some(vec![flag.clone()]),
+            (None, Some(variable), _) => Some(std::env::split_paths(variable).collect()),
+            (None, None, Some(files)) => Some(files.paths().map(relative_to_file).collect()),
+            (None, None, None) => None,
+        };
+        let defaults = Limits::default();
+        let pool = PoolConfig::default();
+        let bytes = |flag: Option<ByteCount>, variable, file: Option<ByteCount>, default: usize| {
+            let value = variables.get::<ByteCount>(variable)?;
+            Ok::<_, ConfigError>(flag.or(value).or(file).map_or(default, ByteCount::as_usize))
+        };
+        let time = |flag: Option<Seconds>, variable, file: Option<Seconds>, default: Duration| {
+            let value = variables.get::<Seconds>(variable)?;
+            Ok::<_, ConfigError>(flag.or(value).or(file).map_or(default, Seconds::as_duration))
+        };
+        let limits = Limits {
+            file_bytes: bytes(flags.max_file_size, "SCOUT_MAX_FILE_SIZE", file.max_file_size, defaults.file_bytes)?,
+            output_bytes: bytes(
+                flags.max_output_size,
+                "SCOUT_MAX_OUTPUT_SIZE",
+                file.max_output_size,
+                defaults.output_bytes,
+            )?,
+            command_timeout: time(
+                flags.command_timeout,
+                "SCOUT_COMMAND_TIMEOUT",
+                file.command_timeout,
+                defaults.command_timeout,
+            )?,
+            ..defaults
+        };
+        let max_connections = flags.max_pool_size.or(variables.pool_size()?).or(file.max_pool_size.map(|n| n.0));
+        let pool = PoolConfig {
+            connect_timeout: time(
+                flags.connection_timeout,
+                "SCOUT_CONNECTION_TIMEOUT",
+                file.connection_timeout,
+                pool.connect_timeout,
+            )?,
+            idle_timeout: time(flags.idle_timeout, "SCOUT_IDLE_TIMEOUT", file.idle_timeout, pool.idle_timeout)?,
+            max_connections: max_connections.map_or(pool.max_connections, |n| n as usize),
+            known_hosts,
+            ..pool
+        };
+        let plugins_dir = flags
+            .plugins_dir
+            .clone()
+            .or_else(|| environment.get("SCOUT_PLUGINS_DIR").map(PathBuf::from))
+            .or_else(|| file.plugins_dir.as_deref().map(relative_to_file));
+        Ok(Self {
+            system_ssh_config: named.is_none().then(|| PathBuf::from("/etc/ssh/ssh_config")),
+            ssh_config: named.unwrap_or_else(|| home.join(".ssh/config")),
+            audit_log: file
+                .audit_log
+                .as_deref()
+                .map_or_else(|| xdg("XDG_STATE_HOME", ".local/state").join("audit.jsonl"), relative_to_file),
+            commands: file.commands.map(Into::into).unwrap_or_default(),
+            host_commands: file
+                .hosts
+                .iter()
+                .filter_map(|(host, table)| Some((host.clone(), table.commands?.into())))
+                .collect(),
+            limits,
+            pool,
+            plugins_dir,
+            plugin_settings: file.plugins.into_iter().map(|(name, table)| (name, table.settings)).collect(),
+            cache_dir: Some(xdg("XDG_CACHE_HOME", ".cache")),
+            log: flags
+                .log
+                .clone()
+                .or_else(|| environment.get("SCOUT_LOG").cloned())
+                .unwrap_or_else(|| "warn".to_owned()),
+            warnings: variables.unknown(),
+            file: path,
+            home,
+        })
+    }
+
+    /// The hosts, as ssh_config and this configuration have them, over a pool. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// An ssh_config that cannot be read at all, and a `[hosts.NAME]` that is no host.
+    pub fn fleet(&self) -> Result<Arc<Fleet>, ConfigError> {
+        let ssh = SshConfig::load(&self.ssh_config, self.system_ssh_config.as_deref(), &self.home)
+            .map_err(|error| ConfigError(with_hint(error.message(), error.hint())))?;
+        let names = ssh.hosts();
+        for host in self.host_commands.keys() {
+            if !names.contains(host) {
+                let near = near(host, names.iter().map(String::as_str));
+                return Err(ConfigError(format!(
+                    "{}: [hosts.{host}] names no host of {}{}",
+                    self.file.as_deref().unwrap_or(Path::new("scout.toml")).display(),
+                    self.ssh_config.display(),
+                    did_you_mean(&near),
+                )));
+            }
+        }
+        let hosts = names
+            .into_iter()
+            .map(|name| HostRecord {
+                spec: ssh.resolve(&name).map(Arc::new),
+                commands: self.host_commands.get(&name).copied().unwrap_or(self.commands),
+                name,
+            })
+            .collect();
+        Ok(Arc::new(Fleet::new(hosts, Pool::new(self.pool.clone()))))
+    }
+
+    /// The longest that one call may take. A layer below may end it sooner, none may stretch it.
+    pub fn call_timeout(&self) -> Duration {
+        self.limits.command_timeout + self.pool.connect_timeout + CALL_SLACK
+    }
+}
+
+/// Names like `given`, the nearest first, at most three.
+pub fn near<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    /// Below this two names have little in common (Jaro-Winkler similarity, 0 to 1).
+    const ALIKE: f64 = 0.7;
+    let given = given.to_lowercase();
+    let mut scored: Vec<(f64, &str)> =
+        names.map(|name| (strsim::jaro_winkler(&given, &name.to_lowercase()), name)).collect();
+    scored.retain(|(score, _)| *score >= ALIKE);
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// `; did you mean …?`, or nothing.
+pub fn did_you_mean(near: &[String]) -> String {
+    let quoted: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+    if quoted.is_empty() { String::new() } else { format!("; did you mean {}?", quoted.join(" or ")) }
+}
+
+/// A message and what to do about it, on one line.
+pub fn with_hint(message: &str, hint: Option<&str>) -> String {
+    match hint {
+        Some(hint) => format!("{message}; {hint}"),
+        None => message.to_owned(),
+    }
+}
+
+struct Variables<'a>(&'a BTreeMap<String, String>);
+
+impl Variables<'_> {
+    fn get<T: std::str::FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, ConfigError> {
+        let Some(text) = self.0.get(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|why| ConfigError(format!("{name}={text:?}: {why}")))
+    }
+
+    fn pool_size(&self) -> Result<Option<u32>, ConfigError> {
+        const NAME: &str = "SCOUT_MAX_POOL_SIZE";
+        let Some(text) = self.0.get(NAME) else { return Ok(None) };
+        match text.parse() {
+            Ok(size @ 1..=10_000) => Ok(Some(size)),
+            _ => Err(ConfigError(format!("{NAME}={text:?}: not a number from 1 to 10000"))),
+        }
+    }
+
+    /// Variables that begin as ours do and are none.
+    fn unknown(&self) -> Vec<String> {
+        let strangers = self.0.keys().filter(|name| name.starts_with("SCOUT_") && !VARIABLES.contains(&name.as_str()));
+        strangers
+            .map(|name| format!("{name} is no variable of Scout{}", did_you_mean(&near(name, VARIABLES.into_iter()))))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use super::*;
+
+    fn config(flags: &Flags, variables: &[(&str, &str)], toml: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scout.toml");
+        std::fs::write(&path, toml).unwrap();
+        let flags = Flags { config: Some(path), ..flags.clone() };
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::from_sources(&flags, &variables, PathBuf::from("/home/someone"))
+    }
+
+    fn refusal(variables: &[(&str, &str)], toml: &str) -> String {
+        config(&Flags::default(), variables, toml).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
+        let flags = Flags { max_file_size: Some("1".parse().unwrap()), ..Flags::default() };
+        let variables = [("SCOUT_MAX_FILE_SIZE", "2"), ("SCOUT_MAX_OUTPUT_SIZE", "2 KiB")];
+        let toml = "max_file_size = 3\nmax_output_size = 3\ncommand_timeout = \"3s\"\n";
+        let config = config(&flags, &variables, toml).unwrap();
+        assert_eq!(config.limits.file_bytes, 1);
+        assert_eq!(config.limits.output_bytes, 2048);
+        assert_eq!(config.limits.command_timeout, Duration::from_secs(3));
+        assert_eq!(config.pool.idle_timeout, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_a_near_name() {
+        let refusal = refusal(&[], "\nmax_file_sise = 3\n");
+        assert!(refusal.contains("scout.toml:2:") && refusal.contains("`max_file_size`"), "{refusal}");
+    }
+
+    #[test]
+    fn an_unknown_key_in_a_table_is_refused() {
+        let refusal = refusal(&[], "[hosts.web]\ncomands = \"none\"\n");
+        assert!(refusal.contains("scout.toml:2:") && refusal.contains("`commands`"), "{refusal}");
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_refused_with_its_place() {
+        assert!(refusal(&[], "commands = \"everything\"\n").contains("scout.toml:1:"));
+        assert!(refusal(&[], "max_pool_size = 0\n").contains("scout.toml:1:"));
+        assert!(refusal(&[("SCOUT_COMMAND_TIMEOUT", "soon")], "").contains("SCOUT_COMMAND_TIMEOUT=\"soon\""));
+    }
+
+    #[test]
+    fn an_unknown_variable_is_a_warning_with_a_near_name() {
+        let config = config(&Flags::default(), &[("SCOUT_COMAND_TIMEOUT", "5"), ("SCOUTING", "")], "").unwrap();
+        let expected = "SCOUT_COMAND_TIMEOUT is no variable of Scout; did you mean `SCOUT_COMMAND_TIMEOUT`";
+        assert_eq!(config.warnings.len(), 1);
+        assert!(config.warnings.iter().all(|warning| warning.starts_with(expected)), "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn paths_of_the_file_are_relative_to_it_or_to_the_home_directory() {
+        let config = config(&Flags::default(), &[], "ssh_config = \"hosts\"\naudit_log = \"~/audit\"\n").unwrap();
+        assert_eq!(config.ssh_config, config.file.unwrap().with_file_name("hosts"));
+        assert_eq!(config.audit_log, Path::new("/home/someone/audit"));
+        assert_eq!(config.system_ssh_config, None);
+    }
+
+    #[test]
+    fn without_a_file_the_users_own_ssh_config_is_read_and_then_the_systems() {
+        let config = Config::from_sources(&Flags::default(), &BTreeMap::new(), PathBuf::from("/home/someone")).unwrap();
+        assert_eq!(config.ssh_config, Path::new("/home/someone/.ssh/config"));
+        assert_eq!(config.system_ssh_config.as_deref(), Some(Path::new("/etc/ssh/ssh_config")));
+        assert_eq!(config.commands, CommandPolicy::ReadOnly);
+    }
+}

@@ -1,0 +1,158 @@
+//! Sizes and times as people write them.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The largest cap that can be set, in bytes: an answer is built in memory, and a client has to read it.
+const MAX_BYTES: u64 = 64 << 20;
+/// The longest time that can be set.
+const MAX_SECONDS: f64 = 24.0 * 3600.0;
+
+/// A number of bytes from 1 to 64 MiB: `65536`, `"64 KiB"`, `"1MiB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Raw")]
+pub struct ByteCount(u64);
+
+impl ByteCount {
+    /// The number.
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl FromStr for ByteCount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = split(text);
+        let factor = match unit.to_ascii_lowercase().as_str() {
+            "" | "b" => Some(1),
+            "k" | "kib" | "kb" => Some(1 << 10),
+            "m" | "mib" | "mb" => Some(1 << 20),
+            _ => None,
+        };
+        let bytes = factor.and_then(|factor| number.parse::<u64>().ok()?.checked_mul(factor));
+        bytes
+            .filter(|bytes| (1..=MAX_BYTES).contains(bytes))
+            .map(Self)
+            .ok_or_else(|| "not a size from 1 to 64 MiB, such as 65536, 64KiB or 1MiB".to_owned())
+    }
+}
+
+/// A time from 1 ms to a day: `30` (seconds), `"30s"`, `"500ms"`, `"2m"`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Raw")]
+pub struct Seconds(f64);
+
+impl Seconds {
+    /// The time.
+    pub fn as_duration(self) -> Duration {
+        Duration::from_secs_f64(self.0)
+    }
+}
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = split(text);
+        let factor = match unit {
+            "" | "s" => Some(1.0),
+            "ms" => Some(0.001),
+            "m" | "min" => Some(60.0),
+            "h" => Some(3600.0),
+            _ => None,
+        };
+        let seconds = factor.and_then(|factor| Some(number.parse::<f64>().ok()? * factor));
+        seconds
+            .filter(|seconds| (0.001..=MAX_SECONDS).contains(seconds))
+            .map(Self)
+            .ok_or_else(|| "not a time from 1ms to 24h, such as 30, 30s, 500ms or 2m".to_owned())
+    }
+}
+
+/// How many connections the pool may hold: 1 to 10,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub(crate) struct PoolSize(pub(crate) u32);
+
+impl TryFrom<i64> for PoolSize {
+    type Error = String;
+
+    fn try_from(size: i64) -> Result<Self, String> {
+        match u32::try_from(size) {
+            Ok(size @ 1..=10_000) => Ok(Self(size)),
+            _ => Err("not a number from 1 to 10000".to_owned()),
+        }
+    }
+}
+
+/// A number, or text with a unit.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a number, or text with a unit")]
+enum Raw {
+    Integer(i64),
+    Float(f64),
+    Text(String),
+}
+
+impl Raw {
+    fn text(self) -> String {
+        match self {
+            Self::Integer(number) => number.to_string(),
+            Self::Float(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+impl TryFrom<Raw> for ByteCount {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        raw.text().parse()
+    }
+}
+
+impl TryFrom<Raw> for Seconds {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        raw.text().parse()
+    }
+}
+
+/// The number and the unit behind it.
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
+    (number, unit.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_and_without_unit() {
+        for (text, bytes) in [("1", 1), ("64KiB", 65536), ("1 MiB", 1 << 20), ("2m", 2 << 20), ("64MiB", 64 << 20)] {
+            assert_eq!(text.parse(), Ok(ByteCount(bytes)), "{text}");
+        }
+        for text in ["", "0", "-1", "1.5", "65MiB", "1 GiB", "MiB", "99999999999999999999"] {
+            assert!(text.parse::<ByteCount>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_with_and_without_unit() {
+        for (text, seconds) in [("30", 30.0), ("30s", 30.0), ("500ms", 0.5), ("2m", 120.0), ("1.5 h", 5400.0)] {
+            assert_eq!(text.parse(), Ok(Seconds(seconds)), "{text}");
+        }
+        for text in ["", "0", "-1", "soon", "25h", "1d", "1.2.3"] {
+            assert!(text.parse::<Seconds>().is_err(), "{text}");
+        }
+    }
+}

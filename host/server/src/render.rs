@@ -1,0 +1,197 @@
+//! From a plugin's answer to what a client may see: decoded, control characters made visible.
+//!
+//! Invariant: nothing that came from a plugin or a remote host leaves this process without passing here.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use scout_runtime::{Answer, CallError, Content, Encoding, Receipt};
+use serde_json::{Map, Value, json};
+
+/// An answer as clients see it.
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    /// Parts of text, in order.
+    pub text: Vec<String>,
+    /// The structured answer.
+    pub structured: Option<Map<String, Value>>,
+    /// Whether the operation failed.
+    pub is_error: bool,
+    /// What it cost.
+    pub receipt: Receipt,
+    /// The bytes of a file, as they are, for resources.
+    pub raw: Option<Bytes>,
+}
+
+impl Reply {
+    /// A failure told in one sentence, and what to do instead.
+    pub fn failure(message: &str, hint: Option<&str>, receipt: Receipt) -> Self {
+        let text = match hint {
+            Some(hint) => format!("{message}\n{hint}"),
+            None => message.to_owned(),
+        };
+        Self { text: vec![visible(&text).into_owned()], is_error: true, receipt, ..Self::default() }
+    }
+
+    /// All text of it.
+    pub fn joined(&self) -> String {
+        self.text.join("\n")
+    }
+
+    /// The receipt as it goes into `_meta`.
+    pub fn receipt_json(&self) -> Value {
+        let receipt = &self.receipt;
+        json!({
+            "wall_ms": milliseconds(receipt.wall),
+            "cpu_ms": milliseconds(receipt.cpu),
+            "host_calls": receipt.host_calls,
+            "memory_peak": receipt.memory_peak,
+            "round_trips": receipt.round_trips,
+            "remote_bytes": receipt.remote_bytes,
+            "execs": receipt.execs,
+        })
+    }
+}
+
+impl From<CallError> for Reply {
+    fn from(error: CallError) -> Self {
+        Self::failure(&error.message, error.hint.as_deref(), error.receipt)
+    }
+}
+
+/// Makes an answer fit to be seen.
+pub fn render(answer: Answer, receipt: Receipt) -> Reply {
+    let raw = answer
+        .content
+        .iter()
+        .find_map(|content| match content {
+            Content::Bytes(bytes) => Some(bytes.clone()),
+            Content::Text(_) => None,
+        })
+        .or_else(|| answer.attachments.iter().find(|(field, ..)| field == "content").map(|(_, bytes, _)| bytes.clone()));
+    let text = answer
+        .content
+        .iter()
+        .map(|content| match content {
+            Content::Text(text) => visible(text).into_owned(),
+            Content::Bytes(bytes) => visible(&decoded(bytes)).into_owned(),
+        })
+        .collect();
+    let structured = answer.structured.map(|mut fields| {
+        fields.values_mut().for_each(make_visible);
+        for (field, bytes, encoding) in answer.attachments {
+            let value = match encoding {
+                Encoding::Text => visible(&decoded(&bytes)).into_owned(),
+                Encoding::Base64 => BASE64_STANDARD.encode(&bytes),
+            };
+            fields.insert(field, Value::String(value));
+        }
+        fields
+    });
+    Reply { text, structured, is_error: answer.is_error, receipt, raw }
+}
+
+/// UTF-8 as far as it goes; a character that a cap has split at the end is left out, not replaced.
+fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(error) if error.error_len().is_none() => {
+            String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default())
+        }
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
+}
+
+fn make_visible(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(shown) = visible(text) {
+                *text = shown;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(make_visible),
+        Value::Object(fields) => fields.values_mut().for_each(make_visible),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Text whose control, bidirectional and zero-width characters can be seen: ESC is `␛`, U+202E is `<U+202E>`. Line
+/// feed, tab and the carriage return before a line feed stay.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            '\r' if characters.peek() == Some(&'\n') => shown.push(c),
+            '\n' | '\t' => shown.push(c),
+            // The control pictures stand in the order of what they picture.
+            '\0'..='\u{1f}' => shown.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
+            '\u{7f}' => shown.push('\u{2421}'),
+            _ if is_hidden(c) => shown.push_str(&format!("<U+{:04X}>", u32::from(c))),
+            _ => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a character may change how others are shown, or shows nothing where something is.
+fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+        // Soft hyphen, Arabic letter mark, Mongolian vowel separator.
+        | '\u{ad}' | '\u{61c}' | '\u{180e}'
+        // Zero-width and directional marks; line and paragraph separators; embeddings, overrides, isolates.
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        // Byte order mark, interlinear annotations, language tags.
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+fn milliseconds(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hides_is_shown() {
+        for (given, expected) in [
+            ("plain\n\ttext\r\n", "plain\n\ttext\r\n"),
+            ("\u{1b}[2J", "␛[2J"),
+            ("over\rwritten", "over␍written"),
+            ("\u{9b}31m", "<U+009B>31m"),
+            ("a\u{202e}b", "a<U+202E>b"),
+            ("zero\u{200b}width", "zero<U+200B>width"),
+            ("tag\u{e0041}", "tag<U+E0041>"),
+            ("\u{7f}", "␡"),
+            ("wörld 🦀", "wörld 🦀"),
+        ] {
+            assert_eq!(visible(given), expected);
+        }
+    }
+
+    #[test]
+    fn a_character_split_by_the_cap_is_left_out_and_a_broken_one_replaced() {
+        assert_eq!(decoded(b"w\xc3\xb6"), "wö");
+        assert_eq!(decoded(b"w\xc3"), "w");
+        assert_eq!(decoded(b"caf\xe9."), "caf\u{fffd}.");
+    }
+
+    #[test]
+    fn structured_text_is_made_visible_at_every_depth() {
+        let fields = json!({"a": ["\u{1b}"], "b": {"c": "\u{1b}"}}).as_object().cloned();
+        let answer = Answer {
+            structured: fields,
+            attachments: vec![("d".to_owned(), Bytes::from_static(b"\x1b"), Encoding::Text)],
+            ..Answer::default()
+        };
+        let reply = render(answer, Receipt::default());
+        assert_eq!(reply.structured.map(Value::Object), Some(json!({"a": ["␛"], "b": {"c": "␛"}, "d": "␛"})));
+    }
+}

@@ -1,0 +1,121 @@
+//! From a request to the plugin that answers it.
+//!
+//! Owns the handlers and the way each request takes: find the host, look at the path, choose the plugin, call it, render.
+//! The same way serves MCP, resources and the command line. Knows no protocol.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use scout_runtime::{CallContext, Fleet, Limits, Progress, Query, Receipt, Subject};
+use scout_ssh::{Call, Cost, FileKind, Principal, SshError};
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::Audit;
+use crate::config::{did_you_mean, near};
+use crate::handlers::Handlers;
+use crate::render::{Reply, render};
+use crate::target::Request;
+
+/// Who asks, and how to reach them while they wait.
+#[derive(Clone)]
+pub struct Caller {
+    /// On whose behalf.
+    pub principal: Principal,
+    /// Fires when they no longer want the answer.
+    pub cancel: CancellationToken,
+    /// Where progress goes, if they asked for it.
+    pub progress: Option<Progress>,
+}
+
+/// Routes requests to handlers. Shared by all calls.
+pub struct Router {
+    fleet: Arc<Fleet>,
+    handlers: Handlers,
+    limits: Arc<Limits>,
+    audit: Arc<Audit>,
+    call_timeout: Duration,
+}
+
+impl Router {
+    /// A router over this fleet. `call_timeout` bounds every call as a whole.
+    pub fn new(fleet: Arc<Fleet>, handlers: Handlers, limits: Limits, audit: Audit, call_timeout: Duration) -> Self {
+        Self { fleet, handlers, limits: Arc::new(limits), audit: Arc::new(audit), call_timeout }
+    }
+
+    /// The hosts.
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
+    }
+
+    /// Answers a request. A failure is an answer too.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops remote work, as the caller's token does; only the token waits for it to be stopped.
+    pub async fn answer(&self, request: Request, caller: Caller) -> Reply {
+        let begun = Instant::now();
+        let call = Call {
+            deadline: tokio::time::Instant::now() + self.call_timeout,
+            cancel: caller.cancel,
+            cost: Arc::default(),
+        };
+        let (subject, host, path, command) = match request {
+            Request::Hosts => (Some(Subject::Hosts), None, None, None),
+            Request::Path { host, path } => (None, Some(host), path, None),
+            Request::Command { host, path, command } => (Some(Subject::Command), Some(host), path, Some(command)),
+        };
+        if let Some(host) = &host
+            && self.fleet.get(host).is_none()
+        {
+            return self.unknown_host(host);
+        }
+        let cost = Arc::clone(&call.cost);
+        let mut context =
+            CallContext::new(caller.principal.clone(), Arc::clone(&self.fleet), Arc::clone(&self.limits), call);
+        context.progress = caller.progress;
+        let (audit, principal) = (Arc::clone(&self.audit), caller.principal);
+        context.audit = Some(Arc::new(move |record| audit.record(&principal, &record)));
+        let subject = match (subject, &host) {
+            (Some(subject), _) => subject,
+            (None, None) => Subject::Hosts,
+            // Whether `host:/path` is a file or a directory only the host knows. What is found waits in the context.
+            (None, Some(host)) => match context.preopen(host, path.as_deref().unwrap_or(b"~")).await {
+                Ok(FileKind::Directory) => Subject::Directory,
+                Ok(FileKind::File | FileKind::Symlink | FileKind::Other) => Subject::File,
+                Err(error) => return failed(&error, &cost, begun),
+            },
+        };
+        let plugin = match self.handlers.for_subject(subject).await {
+            Ok(plugin) => plugin,
+            Err(error) => return Reply::failure(&error.to_string(), None, receipt(&cost, begun)),
+        };
+        match plugin.handle(context, Query { subject, host, path, command }).await {
+            Ok((answer, receipt)) => render(answer, receipt),
+            Err(error) => error.into(),
+        }
+    }
+
+    fn unknown_host(&self, host: &str) -> Reply {
+        /// More of a name than this tells nobody anything.
+        const SHOWN: usize = 64;
+        let near = near(host, self.fleet.hosts().iter().map(|host| host.name.as_str()));
+        let shown = host.get(..host.floor_char_boundary(SHOWN)).unwrap_or_default();
+        let message = format!("no host is named `{shown}`{}", did_you_mean(&near));
+        Reply::failure(&message, Some("the target `hosts` lists all hosts"), Receipt::default())
+    }
+}
+
+fn failed(error: &SshError, cost: &Cost, begun: Instant) -> Reply {
+    Reply::failure(error.message(), error.hint(), receipt(cost, begun))
+}
+
+/// The receipt of a call that reached no plugin.
+fn receipt(cost: &Cost, begun: Instant) -> Receipt {
+    let cost = cost.snapshot();
+    Receipt {
+        wall: begun.elapsed(),
+        round_trips: cost.round_trips,
+        remote_bytes: cost.remote_bytes,
+        execs: cost.execs,
+        ..Receipt::default()
+    }
+}

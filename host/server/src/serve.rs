@@ -1,0 +1,83 @@
+//! `scout serve`: MCP over stdin and stdout until the client hangs up or the process is told to end.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rmcp::ServiceExt as _;
+use scout_ssh::Principal;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
+
+use crate::mcp::McpServer;
+use crate::router::Router;
+
+/// How long running calls may go on after SIGTERM.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long the commands of cancelled calls may take to be stopped on their hosts.
+const STOPPING: Duration = Duration::from_secs(5);
+
+/// Serves one client over stdin and stdout. Returns when stdin has ended, or after SIGTERM or SIGINT once running
+/// calls have ended or been stopped, at most 15 s later.
+///
+/// # Errors
+/// A handshake that fails, and signals that cannot be caught.
+pub async fn stdio(router: Arc<Router>, principal: Principal) -> io::Result<()> {
+    let calls = TaskTracker::new();
+    let (stop, hang_up) = (CancellationToken::new(), CancellationToken::new());
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let ending = {
+        let (calls, stop, hang_up) = (calls.clone(), stop.clone(), hang_up.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("told to end: no new calls");
+            calls.close();
+            if tokio::time::timeout(GRACE, calls.wait()).await.is_err() {
+                tracing::warn!(calls = calls.len(), "stopping the calls that still run");
+                stop.cancel();
+                drop(tokio::time::timeout(STOPPING, calls.wait()).await);
+            }
+            hang_up.cancel();
+        })
+    };
+    let (stdin, stdout) = rmcp::transport::stdio_pipes();
+    let intake = Intake { inner: stdin, ended: Box::pin(hang_up.cancelled_owned()) };
+    let server = McpServer::new(Arc::clone(&router), principal, calls.clone(), stop.clone());
+    let served = match server.serve((intake, stdout)).await {
+        Ok(running) => running.waiting().await.map(drop).map_err(io::Error::other),
+        // A client that leaves before it has said anything is no failure.
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+        Err(error) => Err(io::Error::other(error)),
+    };
+    // Nobody can hear an answer any more: what still runs is stopped on its host.
+    ending.abort();
+    stop.cancel();
+    calls.close();
+    drop(tokio::time::timeout(STOPPING, calls.wait()).await);
+    router.fleet().pool().shutdown().await;
+    served
+}
+
+/// Standard input, which ends early when it is told to.
+struct Intake<R> {
+    inner: R,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Intake<R> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ended.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}

@@ -1,0 +1,253 @@
+//! What a client may ask for: the target's grammar and the resource URIs.
+//!
+//! Pure. Knows no host: whether a name exists is the router's question.
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
+
+/// The longest target, in bytes: twice the longest path of Linux.
+const MAX_TARGET: usize = 8 * 1024;
+/// The longest command line, in bytes.
+const MAX_QUERY: usize = 64 * 1024;
+/// The longest host name, in bytes.
+const MAX_HOST: usize = 255;
+
+/// One request, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The listing of hosts.
+    Hosts,
+    /// A file or a directory.
+    Path {
+        /// As the client names it.
+        host: String,
+        /// Bytes; absent: the home directory.
+        path: Option<Vec<u8>>,
+    },
+    /// A command.
+    Command {
+        /// As the client names it.
+        host: String,
+        /// Where it runs; absent: the home directory.
+        path: Option<Vec<u8>>,
+        /// The command line.
+        command: String,
+    },
+}
+
+/// A target that cannot be understood: what is wrong, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TargetError(String);
+
+impl Request {
+    /// Reads the three arguments of the `scout` tool.
+    ///
+    /// # Errors
+    /// Says what is wrong and how it is written.
+    pub fn parse(target: &str, query: Option<&str>, host: Option<&str>) -> Result<Self, TargetError> {
+        if target.len() > MAX_TARGET {
+            return Err(TargetError(format!(
+                "the target is {} bytes long, at most {MAX_TARGET} are allowed; a target is `hosts`, `host:/path` or `host:~/path`",
+                target.len()
+            )));
+        }
+        if let Some(query) = query {
+            check_query(query)?;
+        }
+        if target.contains('\0') {
+            return Err(TargetError("a path cannot hold a NUL byte; leave it out of `target`".to_owned()));
+        }
+        let (host, path) = match host {
+            Some(host) => (host, path_below(host, target)?),
+            None if target.trim() == "hosts" => {
+                return match query {
+                    None => Ok(Self::Hosts),
+                    Some(_) => Err(TargetError(
+                        "a command needs one host: write `host:` or `host:/directory` as the target".to_owned(),
+                    )),
+                };
+            }
+            None => split(target)?,
+        };
+        if host.len() > MAX_HOST {
+            return Err(TargetError(format!("a host's name has at most {MAX_HOST} bytes; `hosts` lists them")));
+        }
+        let (host, path) = (host.to_owned(), (!path.is_empty()).then(|| path.as_bytes().to_vec()));
+        Ok(match query {
+            None => Self::Path { host, path },
+            Some(query) => Self::Command { host, path, command: query.to_owned() },
+        })
+    }
+
+    /// Reads a resource URI: `hosts://list` or `scout://HOST/PATH`, percent-encoded.
+    ///
+    /// # Errors
+    /// Says what is wrong and how it is written.
+    pub fn parse_uri(uri: &str) -> Result<Self, TargetError> {
+        const SHAPE: &str = "resources are `hosts://list` and `scout://HOST/PATH` (percent-encoded)";
+        if uri.len() > 3 * MAX_TARGET {
+            return Err(TargetError(format!("the URI is too long; {SHAPE}")));
+        }
+        if uri == HOSTS_URI {
+            return Ok(Self::Hosts);
+        }
+        let Some(rest) = uri.strip_prefix("scout://") else {
+            return Err(TargetError(format!("no resource has this URI; {SHAPE}")));
+        };
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let host = percent_decode_str(host).decode_utf8().unwrap_or_default().into_owned();
+        if host.is_empty() || host.len() > MAX_HOST {
+            return Err(TargetError(format!("the URI names no host; {SHAPE}")));
+        }
+        let below: Vec<u8> = percent_decode_str(path).collect();
+        if below.contains(&0) {
+            return Err(TargetError("a path cannot hold a NUL byte".to_owned()));
+        }
+        // `scout://host/~/x` is the home directory, as `host:~/x` is; a directory that is called `~` is `/./~`.
+        let path = if below.starts_with(b"~") { below } else { [b"/", below.as_slice()].concat() };
+        Ok(Self::Path { host, path: Some(path) })
+    }
+}
+
+/// The URI of the listing of hosts.
+pub const HOSTS_URI: &str = "hosts://list";
+/// The URI template of files and directories (RFC 6570, level 4).
+pub const PATH_URI_TEMPLATE: &str = "scout://{host}/{path*}";
+
+/// What is encoded in a path: all but RFC 3986's `pchar` and `/`.
+const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'[').add(b'\\').add(b']').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+
+/// The URI of an absolute path or of one below the home directory.
+pub fn uri(host: &str, path: &[u8]) -> String {
+    let slash = if path.starts_with(b"/") { "" } else { "/" };
+    format!("scout://{}{slash}{}", percent_encode(host.as_bytes(), PATH), percent_encode(path, PATH))
+}
+
+fn check_query(query: &str) -> Result<(), TargetError> {
+    let why = if query.trim().is_empty() {
+        "`query` is empty; leave it out to read a file or a directory, or write a command such as `df -h`".to_owned()
+    } else if query.len() > MAX_QUERY {
+        format!("`query` is {} bytes long, at most {MAX_QUERY} are allowed", query.len())
+    } else if query.contains('\0') {
+        "a command cannot hold a NUL byte; leave it out of `query`".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(TargetError(why))
+}
+
+/// The host and the path of a target that names both.
+fn split(target: &str) -> Result<(&str, &str), TargetError> {
+    const SHAPE: &str = "write `hosts` for all hosts, `host:/path` or `host:~/path` for a file or a directory";
+    if target.trim().is_empty() {
+        return Err(TargetError(format!("the target is empty; {SHAPE}")));
+    }
+    let (host, path) = match target.split_once(':') {
+        Some((host, _)) if host.contains('/') => ("", target),
+        Some((host, path)) => (host, path),
+        None if target.contains('/') => ("", target),
+        None => (target.trim(), ""),
+    };
+    if host.is_empty() {
+        return Err(TargetError(format!("the target names no host; {SHAPE}, or give the argument `host`")));
+    }
+    Ok((host, path))
+}
+
+/// The path of a target beside the argument `host`: the host's prefix may be there, another may not.
+fn path_below<'a>(host: &str, target: &'a str) -> Result<&'a str, TargetError> {
+    if host.is_empty() {
+        return Err(TargetError("`host` is empty; leave it out or name a host".to_owned()));
+    }
+    if target == host {
+        return Ok("");
+    }
+    match target.split_once(':') {
+        Some((prefix, path)) if prefix == host => Ok(path),
+        Some((prefix, _)) if !prefix.contains('/') => Err(TargetError(format!(
+            "`host` is `{host}` and the target names `{prefix}`; give one of them, or write the path as `./{target}`"
+        ))),
+        _ => Ok(target),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(host: &str, path: &str) -> Request {
+        Request::Path { host: host.to_owned(), path: (!path.is_empty()).then(|| path.as_bytes().to_vec()) }
+    }
+
+    #[test]
+    fn targets_are_read() {
+        let table = [
+            ("hosts", None, Request::Hosts),
+            (" hosts ", None, Request::Hosts),
+            ("hosts:/etc", None, path("hosts", "/etc")),
+            ("hosts:", None, path("hosts", "")),
+            ("box", None, path("box", "")),
+            ("box:", None, path("box", "")),
+            ("box:/etc/a b", None, path("box", "/etc/a b")),
+            ("box:~/x", None, path("box", "~/x")),
+            ("box:x:y", None, path("box", "x:y")),
+            ("/etc", Some("box"), path("box", "/etc")),
+            ("/a:b", Some("box"), path("box", "/a:b")),
+            ("box:/etc", Some("box"), path("box", "/etc")),
+            ("box", Some("box"), path("box", "")),
+            ("", Some("box"), path("box", "")),
+        ];
+        for (target, host, expected) in table {
+            assert_eq!(Request::parse(target, None, host), Ok(expected), "{target:?} {host:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_makes_a_command() {
+        let expected =
+            Request::Command { host: "box".to_owned(), path: Some(b"/var".to_vec()), command: "du -sh".to_owned() };
+        assert_eq!(Request::parse("box:/var", Some("du -sh"), None), Ok(expected));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let table = [
+            ("", None, None),
+            ("  ", None, None),
+            (":", None, None),
+            (":/etc", None, None),
+            ("/etc/passwd", None, None),
+            ("/a:b", None, None),
+            ("box:/a\0b", None, None),
+            ("hosts", Some("ls"), None),
+            ("box", Some(""), None),
+            ("box", Some("ls\0"), None),
+            ("other:/etc", None, Some("box")),
+            ("/etc", None, Some("")),
+        ];
+        for (target, query, host) in table {
+            assert!(Request::parse(target, query, host).is_err(), "{target:?} {query:?} {host:?}");
+        }
+        assert!(Request::parse(&format!("box:/{}", "a".repeat(MAX_TARGET)), None, None).is_err());
+        assert!(Request::parse("box", Some(&"a".repeat(MAX_QUERY + 1)), None).is_err());
+    }
+
+    #[test]
+    fn uris_are_read_and_written() {
+        for (uri_text, expected) in [
+            ("hosts://list", Request::Hosts),
+            ("scout://box/etc/a%20b", path("box", "/etc/a b")),
+            ("scout://box", path("box", "/")),
+            ("scout://box/~/x", path("box", "~/x")),
+            ("scout://b%20x/", path("b x", "/")),
+        ] {
+            assert_eq!(Request::parse_uri(uri_text), Ok(expected), "{uri_text}");
+        }
+        let latin = Request::Path { host: "box".to_owned(), path: Some(b"/caf\xe9".to_vec()) };
+        assert_eq!(uri("box", b"/caf\xe9"), "scout://box/caf%E9");
+        assert_eq!(Request::parse_uri("scout://box/caf%E9"), Ok(latin));
+        for bad in ["", "http://box/", "scout://", "scout:///etc", "scout://box/%00", "hosts://other"] {
+            assert!(Request::parse_uri(bad).is_err(), "{bad}");
+        }
+    }
+}
