@@ -1,1 +1,3 @@
-//! placeholder
+//! The `scout` program: an MCP server over the fleet.
+
+pub mod demo;

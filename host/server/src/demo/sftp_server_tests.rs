@@ -1,0 +1,1 @@
+//! What the SFTP server answers, packet by packet.
