@@ -217,3 +217,7 @@ async fn converse(stream: TcpStream, config: Arc<Config>, connection: Connection
         }
     }
 }
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;

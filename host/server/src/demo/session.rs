@@ -19,7 +19,7 @@ use super::exec::{self, Conversation};
 use super::sftp_server::{SftpServer, Violation};
 
 /// Sessions at a time on one connection: sshd's default `MaxSessions`.
-const MAX_SESSIONS: usize = 10;
+pub(super) const MAX_SESSIONS: usize = 10;
 
 /// The account that the demo host has.
 pub(super) const USER: &str = "demo";
