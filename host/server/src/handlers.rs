@@ -33,7 +33,9 @@ impl Handlers {
     /// A plugin directory that cannot be read, or holds what is no handler.
     pub fn start(config: &Config) -> Result<Self, ConfigError> {
         let mut replaced = match &config.plugins_dir {
-            Some(dir) => read_dir(dir).map_err(|why| ConfigError::new(format!("plugins_dir {}: {why}", dir.display())))?,
+            Some(dir) => {
+                read_dir(dir).map_err(|why| ConfigError::new(format!("plugins_dir {}: {why}", dir.display())))?
+            }
             None => BTreeMap::new(),
         };
         let known: Vec<&str> = DEFAULT_PLUGINS.iter().map(|plugin| plugin.name).collect();
@@ -55,7 +57,8 @@ impl Handlers {
                 let ready = engine.wait_for(Option::is_some).await.ok().and_then(|ready| (*ready).clone());
                 let loaded = match ready {
                     Some(Ok(runtime)) => {
-                        tokio::task::spawn_blocking(move || load(&runtime, plugin, component.as_deref(), settings)).await
+                        tokio::task::spawn_blocking(move || load(&runtime, plugin, component.as_deref(), settings))
+                            .await
                     }
                     Some(Err(error)) => Ok(Err(error)),
                     None => Ok(Err(lost(plugin.name))),

@@ -17,7 +17,7 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use scout_runtime::Progress;
+use scout_runtime::{Progress, Receipt};
 use scout_ssh::Principal;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -63,7 +63,7 @@ impl McpServer {
 
     async fn answer(&self, request: Request, context: &RequestContext<RoleServer>) -> Reply {
         if self.calls.is_closed() {
-            return Reply::failure("Scout is shutting down and takes no new calls", None, Default::default());
+            return Reply::failure("Scout is shutting down and takes no new calls", None, Receipt::default());
         }
         let cancel = context.ct.child_token();
         let caller = Caller { principal: self.principal.clone(), cancel: cancel.clone(), progress: progress(context) };
@@ -106,12 +106,13 @@ impl ServerHandler for McpServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         if request.name != self.tool.name {
-            let name = visible(request.name.get(..request.name.floor_char_boundary(64)).unwrap_or_default()).into_owned();
+            let name =
+                visible(request.name.get(..request.name.floor_char_boundary(64)).unwrap_or_default()).into_owned();
             return Err(ErrorData::invalid_params(format!("no tool is named `{name}`; the one tool is `scout`"), None));
         }
         let reply = match arguments(request.arguments.unwrap_or_default()) {
             Ok(request) => self.answer(request, &context).await,
-            Err(why) => Reply::failure(&why, None, Default::default()),
+            Err(why) => Reply::failure(&why, None, Receipt::default()),
         };
         Ok(CallToolResponse::Complete(call_result(reply)))
     }
@@ -121,7 +122,8 @@ impl ServerHandler for McpServer {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let hosts = Resource::new(HOSTS_URI, "hosts").with_title("Hosts").with_description("All hosts and whether they answer");
+        let hosts =
+            Resource::new(HOSTS_URI, "hosts").with_title("Hosts").with_description("All hosts and whether they answer");
         Ok(ListResourcesResult::with_all_items(vec![hosts.with_mime_type("text/plain")]))
     }
 
@@ -142,7 +144,8 @@ impl ServerHandler for McpServer {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let uri = request.uri;
-        let wanted = Request::parse_uri(&uri).map_err(|error| ErrorData::resource_not_found(error.to_string(), None))?;
+        let wanted =
+            Request::parse_uri(&uri).map_err(|error| ErrorData::resource_not_found(error.to_string(), None))?;
         let reply = self.answer(wanted, &context).await;
         if reply.is_error {
             return Err(ErrorData::resource_not_found(reply.joined(), Some(json!({"uri": visible(&uri)}))));

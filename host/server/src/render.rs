@@ -70,7 +70,9 @@ pub fn render(answer: Answer, receipt: Receipt) -> Reply {
             Content::Bytes(bytes) => Some(bytes.clone()),
             Content::Text(_) => None,
         })
-        .or_else(|| answer.attachments.iter().find(|(field, ..)| field == "content").map(|(_, bytes, _)| bytes.clone()));
+        .or_else(|| {
+            answer.attachments.iter().find(|(field, ..)| field == "content").map(|(_, bytes, _)| bytes.clone())
+        });
     let text = answer
         .content
         .iter()

@@ -74,7 +74,11 @@ struct Intake<R> {
 }
 
 impl<R: AsyncRead + Unpin> AsyncRead for Intake<R> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.ended.as_mut().poll(context).is_ready() {
             return Poll::Ready(Ok(()));
         }

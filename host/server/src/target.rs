@@ -115,7 +115,22 @@ pub const HOSTS_URI: &str = "hosts://list";
 pub const PATH_URI_TEMPLATE: &str = "scout://{host}/{path*}";
 
 /// What is encoded in a path: all but RFC 3986's `pchar` and `/`.
-const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'[').add(b'\\').add(b']').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+const PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// The URI of an absolute path or of one below the home directory.
 pub fn uri(host: &str, path: &[u8]) -> String {

@@ -1,6 +1,5 @@
 //! `scout doctor`: what is configured, and the first trouble of each host, found by really logging in.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,7 +46,9 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
     let fleet = config.fleet()?;
     report.say(format!("hosts         {} in {}", fleet.hosts().len(), config.ssh_config.display()));
     if fleet.hosts().is_empty() {
-        report.trouble("no host is configured; add `Host NAME` with HostName and User to ssh_config, or try `scout demo`");
+        report.trouble(
+            "no host is configured; add `Host NAME` with HostName and User to ssh_config, or try `scout demo`",
+        );
     }
     report.agents(&fleet);
     report.known_hosts(config, &fleet);
@@ -74,7 +75,13 @@ async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String,
         let begun = Instant::now();
         let lease = fleet.pool().lease(&Principal::new(LOCAL), &spec, &call).await.map_err(told)?;
         lease.stat(b"~", &call).await.map_err(told)?;
-        Ok(format!("{}@{}:{} answers, logged in and looked in {:.0?}", spec.user, spec.host_name, spec.port, begun.elapsed()))
+        Ok(format!(
+            "{}@{}:{} answers, logged in and looked in {:.0?}",
+            spec.user,
+            spec.host_name,
+            spec.port,
+            begun.elapsed()
+        ))
     };
     let result = looked.await;
     (host.name, result)
@@ -101,12 +108,12 @@ struct Report {
 
 impl Report {
     fn say(&mut self, line: String) {
-        drop(writeln!(self.text, "  ok    {line}"));
+        self.text.push_str(&format!("  ok    {line}\n"));
     }
 
     fn trouble(&mut self, line: &str) {
         self.troubles += 1;
-        drop(writeln!(self.text, "  !!    {line}"));
+        self.text.push_str(&format!("  !!    {line}\n"));
     }
 
     /// Agents that hosts name and nobody listens at. No agent at all is no trouble: there are key files.
@@ -132,7 +139,9 @@ impl Report {
         let specs = fleet.hosts().iter().filter_map(|host| host.spec.as_ref().ok());
         let named = match &config.pool.known_hosts {
             Some(named) => named.iter().collect::<Vec<_>>(),
-            None => specs.flat_map(|spec| spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files)).collect(),
+            None => specs
+                .flat_map(|spec| spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files))
+                .collect(),
         };
         for file in named {
             if file.exists() && !files.contains(&file) {

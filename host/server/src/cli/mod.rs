@@ -42,7 +42,9 @@ enum Command {
     /// Serve MCP over stdin and stdout
     Serve,
     /// Ask one thing, as an MCP client would, and print the answer
-    #[command(after_help = "Examples:\n  scout call hosts\n  scout call web1:/etc/os-release\n  scout call web1:/var/log 'tail -n 20 syslog'")]
+    #[command(
+        after_help = "Examples:\n  scout call hosts\n  scout call web1:/etc/os-release\n  scout call web1:/var/log 'tail -n 20 syslog'"
+    )]
     Call {
         /// `hosts`, `host:/path` or `host:~/path`
         target: String,
@@ -113,8 +115,8 @@ async fn dispatch(command: Command, config: &Config) -> Result<ExitCode, ConfigE
         Command::Trust { host } => trust::run(config, &host).await,
         Command::Doctor => doctor::run(config).await,
         Command::Demo { serve } => {
-            let ended = if serve { demo::serve().await } else { demo::run().await };
-            Ok(ended.map_or_else(|error| failed(&error.to_string()), |()| ExitCode::SUCCESS))
+            let ended = if serve { demo::serve().await } else { demo::run().await.map(|()| ExitCode::SUCCESS) };
+            Ok(ended.unwrap_or_else(|error| failed(&error.to_string())))
         }
     }
 }

@@ -58,9 +58,14 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
         return Ok(failed("no known_hosts file is configured to add it to; set `known_hosts`"));
     };
     if !std::io::stdin().is_terminal() {
-        return Ok(failed("nothing was added: compare the fingerprint and say yes at a terminal, where this command asks"));
+        return Ok(failed(
+            "nothing was added: compare the fingerprint and say yes at a terminal, where this command asks",
+        ));
     }
-    print(&format!("Compare it with what the host's administrator says (on the host: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub).\nTrust it and add it to {}? [yes/no]", file.display()));
+    print(&format!(
+        "Compare it with what the host's administrator says (on the host: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub).\nTrust it and add it to {}? [yes/no]",
+        file.display()
+    ));
     drop(std::io::stdout().flush());
     // Reading a terminal blocks; nothing else is to be done meanwhile.
     let mut line = String::new();

@@ -126,16 +126,12 @@ impl Config {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let home = std::env::home_dir()
-            .ok_or_else(|| ConfigError("the home directory is unknown: set HOME".to_owned()))?;
+        let home =
+            std::env::home_dir().ok_or_else(|| ConfigError("the home directory is unknown: set HOME".to_owned()))?;
         Self::from_sources(flags, &environment, home)
     }
 
-    fn from_sources(
-        flags: &Flags,
-        environment: &BTreeMap<String, String>,
-        home: PathBuf,
-    ) -> Result<Self, ConfigError> {
+    fn from_sources(flags: &Flags, environment: &BTreeMap<String, String>, home: PathBuf) -> Result<Self, ConfigError> {
         let xdg = |variable: &str, default: &str| {
             // The XDG specification: a relative path is to be ignored.
             let set = environment.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
