@@ -79,8 +79,6 @@ pub struct CommandRecord {
 }
 
 impl CallContext {
-    /// Temp.
-    pub fn new(principal: Principal, fleet: Arc<Fleet>, limits: Arc<Limits>, call: Call) -> Self { Self { principal, fleet, limits, call, progress: None, audit: None } }
     /// Opens a path before a plugin is chosen. The entry waits in this context until a plugin of the same call opens
     /// the byte-equal path: that plugin then pays no second round trip.
     ///
