@@ -102,15 +102,14 @@ impl File {
             let line = before.matches('\n').count() + 1;
             let message = error.message();
             // serde's own list of what was expected is long; the nearest key says more.
-            let near = match message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
+            match message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
                 Some((key, _)) => ConfigError(format!(
                     "{}:{line}: unknown key `{key}`{}",
                     path.display(),
                     did_you_mean(&near(key, KEYS.into_iter()))
                 )),
                 None => ConfigError(format!("{}:{line}: {message}", path.display())),
-            };
-            near
+            }
         })
     }
 }
