@@ -27,7 +27,7 @@ fn call() -> Call {
 }
 
 /// OpenSSH's server as a child; it ends with its pipes.
-async fn openssh(stall: Duration) -> (SftpChannel, Child) {
+async fn openssh() -> (SftpChannel, Child) {
     let mut child = Command::new("/usr/lib/openssh/sftp-server")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -35,7 +35,7 @@ async fn openssh(stall: Duration) -> (SftpChannel, Child) {
         .spawn()
         .expect("sftp-server is installed");
     let stream = join(child.stdout.take().expect("piped"), child.stdin.take().expect("piped"));
-    (SftpChannel::start(stream, stall).await.expect("it greets"), child)
+    (SftpChannel::start(stream, STALL).await.expect("it greets"), child)
 }
 
 fn ssh(error: SftpError) -> SshError {
@@ -88,7 +88,7 @@ fn fifo(directory: &TempDir) -> std::path::PathBuf {
 
 #[tokio::test]
 async fn a_small_file_is_one_round_trip() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let directory = directory(0);
     let path = directory.path().join("a");
     fs::write(&path, "hello").expect("written");
@@ -105,7 +105,7 @@ async fn a_small_file_is_one_round_trip() {
 
 #[tokio::test]
 async fn a_mebibyte_arrives_whole() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let directory = directory(0);
     let path = directory.path().join("a");
     let text = pattern(1024 * 1024 + 17);
@@ -119,7 +119,7 @@ async fn a_mebibyte_arrives_whole() {
 
 #[tokio::test]
 async fn a_file_of_several_flights_arrives_whole() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let directory = directory(0);
     let path = directory.path().join("a");
     let text = pattern(5 * 1024 * 1024 + 3);
@@ -131,7 +131,7 @@ async fn a_file_of_several_flights_arrives_whole() {
 
 #[tokio::test]
 async fn no_more_than_the_cap_crosses_the_wire() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let directory = directory(0);
     let path = directory.path().join("a");
     fs::write(&path, pattern(1 << 20)).expect("written");
@@ -145,7 +145,7 @@ async fn no_more_than_the_cap_crosses_the_wire() {
 
 #[tokio::test]
 async fn a_cap_of_just_the_size_is_not_truncated() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let directory = directory(0);
     let path = directory.path().join("a");
     fs::write(&path, "hello").expect("written");
@@ -157,7 +157,7 @@ async fn a_cap_of_just_the_size_is_not_truncated() {
 
 #[tokio::test]
 async fn a_file_of_proc_is_read_to_its_end() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let path = Path::new("/proc/version");
     let text = fs::read(path).expect("Linux");
     assert_eq!(content(&channel, path, 4096).await, (text.clone().into(), false, Some(text.len() as u64)));
@@ -167,7 +167,7 @@ async fn a_file_of_proc_is_read_to_its_end() {
 
 #[tokio::test]
 async fn a_file_of_proc_longer_than_a_page_arrives_whole() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let path = Path::new("/proc/kallsyms");
     let call = call();
     let Ok(Opened::File { content, .. }) = open(&channel, path, 300_000, &call).await else { panic!("not a file") };
@@ -181,7 +181,7 @@ async fn a_file_of_proc_longer_than_a_page_arrives_whole() {
 
 #[tokio::test]
 async fn a_directory_is_listed_whatever_its_size() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     for count in [0, 3, 99, 200, 201, 500] {
         assert_eq!(entries(&channel, directory(count).path(), 10_000).await, (count, false));
     }
@@ -189,7 +189,7 @@ async fn a_directory_is_listed_whatever_its_size() {
 
 #[tokio::test]
 async fn a_short_listing_is_one_round_trip() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let directory = directory(3);
     let call = call();
     open(&channel, directory.path(), 10, &call).await.expect("listed");
@@ -198,7 +198,7 @@ async fn a_short_listing_is_one_round_trip() {
 
 #[tokio::test]
 async fn a_listing_stops_at_its_limit() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let directory = directory(500);
     assert_eq!(entries(&channel, directory.path(), 2).await, (2, true));
     assert_eq!(entries(&channel, directory.path(), 400).await, (400, true));
@@ -207,7 +207,7 @@ async fn a_listing_stops_at_its_limit() {
 
 #[tokio::test]
 async fn what_is_missing_is_not_found_and_named() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let error = ssh(open(&channel, Path::new("/no/such\u{1b}[2J"), 10, &call()).await.expect_err("missing"));
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(error.message(), "no such file or directory: `/no/such\\u{1b}[2J`");
@@ -224,7 +224,7 @@ async fn a_file_that_may_not_be_read_is_named_too() {
 
 #[tokio::test]
 async fn a_device_is_not_opened() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     for path in ["/dev/zero", "/tmp/..//dev/./zero"] {
         let call = call();
         assert!(matches!(open(&channel, Path::new(path), 1 << 20, &call).await, Ok(Opened::Other { .. })));
@@ -234,7 +234,7 @@ async fn a_device_is_not_opened() {
 
 #[tokio::test]
 async fn names_need_not_be_text() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let directory = directory(0);
     let path = directory.path().join(std::ffi::OsString::from_vec(b"\xff\xfe".to_vec()));
     fs::write(&path, "x").expect("written");
@@ -247,7 +247,7 @@ async fn names_need_not_be_text() {
 
 #[tokio::test]
 async fn fifty_at_once_get_each_their_own_answer() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let directory = directory(0);
     for index in (0..50).filter(|index| index % 6 != 0) {
         fs::write(directory.path().join(index.to_string()), format!("content {index}")).expect("written");
@@ -270,7 +270,7 @@ async fn fifty_at_once_get_each_their_own_answer() {
 
 #[tokio::test]
 async fn a_fifo_stalls_its_channel_and_only_its_reader_is_to_blame() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let directory = directory(1);
     let fifo = fifo(&directory);
     open(&channel, directory.path(), 10, &call()).await.expect("the probe");
@@ -286,7 +286,7 @@ async fn a_fifo_stalls_its_channel_and_only_its_reader_is_to_blame() {
 
 #[tokio::test]
 async fn a_part_is_read_from_its_offset() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     let directory = directory(0);
     let path = directory.path().join("a");
     fs::write(&path, "0123456789").expect("written");
@@ -302,7 +302,7 @@ async fn a_part_is_read_from_its_offset() {
 
 #[tokio::test]
 async fn home_is_where_the_server_starts() {
-    let (channel, _server) = openssh(STALL).await;
+    let (channel, _server) = openssh().await;
     for path in [&b""[..], b"~", b"~/", b"~//Cargo.toml", b"Cargo.toml"] {
         assert!(channel.stat(path, &call()).await.is_ok(), "{path:?}");
     }
@@ -319,6 +319,8 @@ struct Fake {
     noise: Vec<u8>,
     /// Handles are `h1`, `h2`, … and never used again.
     own_handles: bool,
+    /// The first ones are as guessed all the same.
+    guessed_at_first: usize,
     /// What `/f` holds.
     file: Bytes,
     names: usize,
@@ -402,7 +404,8 @@ impl Fake {
             (3, b"/f") | (11, b"/d") => {
                 log.opened += 1;
                 *at = 0;
-                let handle = if self.own_handles { format!("h{}", log.opened).into_bytes() } else { vec![0; 4] };
+                let own = self.own_handles && log.opened > self.guessed_at_first;
+                let handle = if own { format!("h{}", log.opened).into_bytes() } else { vec![0; 4] };
                 log.open.insert(handle.clone());
                 let mut body = u32::try_from(handle.len()).expect("short").to_be_bytes().to_vec();
                 body.extend(handle);
@@ -495,6 +498,18 @@ async fn a_server_with_handles_of_its_own_is_read_with_them() {
     }
     assert_eq!(entries(&channel, Path::new("/d"), 1000).await, (100, false));
     assert_eq!(entries(&channel, Path::new("/d"), 10).await, (10, true));
+    assert!(fake.is_tidy(&channel).await, "a handle stays open");
+}
+
+#[tokio::test]
+async fn a_guess_that_is_wrong_later_harms_nobody() {
+    let fake = Fake { own_handles: true, guessed_at_first: 3, file: pattern(100_000).into(), ..Fake::default() };
+    let channel = fake.start().await;
+    content(&channel, Path::new("/f"), 1 << 20).await;
+    let opens = (0..10).map(|_| content(&channel, Path::new("/f"), 1 << 20));
+    for (data, ..) in futures_util::future::join_all(opens).await {
+        assert!(data == fake.file, "other bytes");
+    }
     assert!(fake.is_tidy(&channel).await, "a handle stays open");
 }
 
