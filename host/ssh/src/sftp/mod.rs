@@ -1,6 +1,38 @@
 //! A pipelined SFTP version 3 client: bytes for names, whole operations in one flight.
+//!
+//! Owns the protocol over one stream: packets ([`wire`]), flights and the stall watchdog ([`channel`]), and what is
+//! read with them ([`operations`]). Does not know where the stream comes from, nor how to free a server that hangs.
+//! Every operation only reads, so whatever fails with the channel may be repeated on another one.
 
-use crate::Capture;
+mod channel;
+mod operations;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub(crate) use channel::SftpChannel;
+
+use crate::{Capture, SshError};
+
+/// Why an SFTP operation has no result.
+#[derive(Clone, Debug)]
+pub(crate) enum SftpError {
+    /// The server answered nothing for the watchdog's time, and the channel is dead for all.
+    Stalled {
+        /// Whether this operation holds the oldest unanswered request. Others may be repeated elsewhere.
+        culprit: bool,
+    },
+    /// The channel ended before the answer; the operation may be repeated.
+    Closed,
+    /// A real answer: not found, permission, timeout, cancelled, a server that breaks the protocol.
+    Ssh(SshError),
+}
+
+impl From<SshError> for SftpError {
+    fn from(error: SshError) -> Self {
+        Self::Ssh(error)
+    }
+}
 
 /// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

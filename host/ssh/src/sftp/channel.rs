@@ -1,0 +1,560 @@
+//! One SFTP channel: flights of requests out, answers in, and the watchdog over both.
+//!
+//! Three tasks own the stream: a writer, a reader that never waits for a consumer, and the watchdog. A flight is
+//! registered and queued under one lock, so flights reach the server whole and in order. **While handles are guessed
+//! no handle outlives its flight**, so the guess is right for every flight; a server that hands out another one
+//! switches guessing off, before anything that uses real handles is queued. A real handle closes itself when dropped,
+//! wherever that happens: in an operation, in an answer that nobody took, or in the reader.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::wire::{self, Answer, Expected, MAX_NOISE, Request, Violation};
+use super::{Attributes, DirEntry, SftpError};
+use crate::{Call, ErrorKind, SshError};
+
+/// OpenSSH's sftp-server hands out the lowest free index, four bytes big-endian.
+pub(super) const GUESS: &[u8] = &[0; 4];
+/// Flights on the wire at once, per channel: more than a page of tool calls, bounded memory.
+const MAX_FLIGHTS: usize = 64;
+/// What OpenSSH answers to one READ at most.
+const LONG_READ: u32 = 255 * 1024;
+/// What every server must answer in one piece (§3).
+const SHORT_READ: u32 = 32 * 1024;
+/// What is read off the stream at once.
+const CHUNK: usize = 64 * 1024;
+/// Smaller data is copied out, so that a few bytes do not keep a whole chunk alive.
+const COPY_BELOW: usize = 32 * 1024;
+/// The server's process and the shell's rc files start before the greeting: that takes longer than an answer.
+const GREETING_STALLS: u32 = 5;
+
+/// An SFTP session over one stream. Cheap to clone; the session ends with the last clone or at [`close`](Self::close).
+#[derive(Clone)]
+pub(crate) struct SftpChannel {
+    pub(super) shared: Arc<Shared>,
+    _end: Arc<DropGuard>,
+}
+
+/// What the tasks and all clones share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Real handles to be closed. A lock of its own: a handle may be dropped while the state is locked.
+    orphans: Mutex<Vec<Bytes>>,
+    /// Something is queued, for the writer.
+    queued: Notify,
+    /// A flight is waiting, for the watchdog.
+    waiting: Notify,
+    /// Guessing was decided, for those who wait for the probe.
+    decided: watch::Sender<()>,
+    permits: Arc<Semaphore>,
+    stop: CancellationToken,
+    stall: Duration,
+    read_length: AtomicU32,
+}
+
+/// Whether handles are guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guessing {
+    /// No handle has been seen.
+    Untried,
+    /// The first flight is on its way, alone.
+    Probing,
+    /// The guess was right.
+    On,
+    /// It was not, and never will be.
+    Off,
+}
+
+struct State {
+    next_id: u32,
+    next_flight: u64,
+    guessing: Guessing,
+    closed: bool,
+    requests: HashMap<u32, Pending>,
+    /// Unanswered flights, the oldest first.
+    flights: BTreeMap<u64, Waiting>,
+    outbox: VecDeque<Bytes>,
+    progress: Instant,
+}
+
+struct Pending {
+    flight: u64,
+    index: usize,
+    expected: Expected,
+}
+
+struct Waiting {
+    replies: Vec<Option<Reply>>,
+    missing: usize,
+    guesses: bool,
+    guessed_right: bool,
+    entries_left: usize,
+    payload: u64,
+    sent: Instant,
+    /// `None` for a CLOSE that nobody waits for.
+    waiter: Option<oneshot::Sender<Result<Landed, SftpError>>>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A flight that is fully answered.
+struct Landed {
+    replies: Vec<Reply>,
+    payload: u64,
+}
+
+/// The answer to one request of a flight.
+pub(super) enum Reply {
+    /// A status code.
+    Status(u32),
+    /// The handle that was guessed; the flight itself closes it.
+    Guessed,
+    /// A real handle.
+    Handle(RealHandle),
+    /// Bytes of a file.
+    Data(Bytes),
+    /// Names of a directory and whether some were left out.
+    Names(Vec<DirEntry>, bool),
+    /// Attributes.
+    Attributes(Attributes),
+}
+
+/// A handle that the server handed out. Closes it when dropped.
+pub(super) struct RealHandle {
+    bytes: Bytes,
+    shared: Arc<Shared>,
+}
+
+impl RealHandle {
+    /// As the server wrote it.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for RealHandle {
+    fn drop(&mut self) {
+        lock(&self.shared.orphans).push(std::mem::take(&mut self.bytes));
+        self.shared.queued.notify_one();
+    }
+}
+
+/// Why the channel ends.
+#[derive(Clone, Copy)]
+enum End {
+    Closed,
+    Stalled,
+    Broken(Violation),
+}
+
+/// What became of a flight that was to be queued.
+enum Queued {
+    Sent(oneshot::Receiver<Result<Landed, SftpError>>),
+    Probing(OwnedSemaphorePermit),
+    GuessingIsOff,
+    Closed,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SftpChannel {
+    /// Greets the server and starts the session's tasks. Up to 64 KiB that an rc file prints first are skipped.
+    ///
+    /// `stall` is the watchdog's time; the greeting may take five times that. A server that prints something else
+    /// and ends is [`ErrorKind::Unsupported`]. Dropping the future drops the stream.
+    pub(crate) async fn start<S>(mut stream: S, stall: Duration) -> Result<Self, SftpError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let mut buffer = BytesMut::with_capacity(CHUNK);
+        let greeting = timeout(stall.saturating_mul(GREETING_STALLS), greet(&mut stream, &mut buffer))
+            .await
+            .map_err(|_| SftpError::Stalled { culprit: false })??;
+        if greeting.noise > 0 {
+            tracing::warn!(bytes = greeting.noise, "the login shell prints before the SFTP server speaks; skipped");
+        }
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                next_id: 0,
+                next_flight: 0,
+                guessing: Guessing::Untried,
+                closed: false,
+                requests: HashMap::new(),
+                flights: BTreeMap::new(),
+                outbox: VecDeque::new(),
+                progress: Instant::now(),
+            }),
+            orphans: Mutex::default(),
+            queued: Notify::new(),
+            waiting: Notify::new(),
+            decided: watch::Sender::new(()),
+            permits: Arc::new(Semaphore::new(MAX_FLIGHTS)),
+            stop: stop.clone(),
+            stall,
+            read_length: AtomicU32::new(if greeting.long_reads { LONG_READ } else { SHORT_READ }),
+        });
+        let (reader, writer) = tokio::io::split(stream);
+        tokio::spawn(Arc::clone(&shared).run(|shared| read_answers(shared, reader, buffer)));
+        tokio::spawn(Arc::clone(&shared).run(|shared| write_flights(shared, writer)));
+        tokio::spawn(Arc::clone(&shared).run(watch_for_stall));
+        Ok(Self { shared, _end: Arc::new(stop.drop_guard()) })
+    }
+
+    /// Whether the session has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.shared.state).closed || self.shared.stop.is_cancelled()
+    }
+
+    /// Ends the session: whoever waits gets [`SftpError::Closed`], and the stream is dropped.
+    pub(crate) fn close(&self) {
+        self.shared.end(End::Closed);
+    }
+
+    /// The length of a READ that this server answers in one piece.
+    pub(super) fn read_length(&self) -> u32 {
+        self.shared.read_length.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that the server answers no more than `length` bytes to one READ.
+    pub(super) fn shorten_reads(&self, length: u32) {
+        // Below that it is the file that answers short, as in /proc, and not the server.
+        self.shared.read_length.fetch_min(length.max(SHORT_READ), Ordering::Relaxed);
+    }
+
+    /// Sends a flight whose requests use [`GUESS`] and waits for all of its answers. `Ok(None)`: this server's handles
+    /// cannot be guessed, so the answers do not count.
+    ///
+    /// Dropping the future leaves the flight on the wire; its answers are discarded.
+    pub(super) async fn guess(
+        &self,
+        requests: &[Request<'_>],
+        max_entries: usize,
+        call: &Call,
+    ) -> Result<Option<Vec<Reply>>, SftpError> {
+        let replies = within(call, self.fly(requests, true, max_entries, call)).await?;
+        Ok(replies.filter(|replies| !replies.iter().any(|reply| matches!(reply, Reply::Handle(_)))))
+    }
+
+    /// Sends a flight that guesses nothing and waits for all of its answers, one for each request.
+    pub(super) async fn ask(
+        &self,
+        requests: &[Request<'_>],
+        max_entries: usize,
+        call: &Call,
+    ) -> Result<Vec<Reply>, SftpError> {
+        within(call, self.fly(requests, false, max_entries, call)).await?.ok_or(SftpError::Closed)
+    }
+
+    async fn fly(
+        &self,
+        requests: &[Request<'_>],
+        guesses: bool,
+        max_entries: usize,
+        call: &Call,
+    ) -> Result<Option<Vec<Reply>>, SftpError> {
+        let mut decided = self.shared.decided.subscribe();
+        let mut permit = Arc::clone(&self.shared.permits).acquire_owned().await.map_err(|_| SftpError::Closed)?;
+        let answer = loop {
+            match self.shared.queue(requests, guesses, max_entries, permit) {
+                Queued::Sent(answer) => break answer,
+                Queued::Probing(unused) => permit = unused,
+                Queued::GuessingIsOff => return Ok(None),
+                Queued::Closed => return Err(SftpError::Closed),
+            }
+            decided.changed().await.map_err(|_| SftpError::Closed)?;
+        };
+        call.cost.add_round_trips(1);
+        let landed = answer.await.map_err(|_| SftpError::Closed)??;
+        call.cost.add_remote_bytes(landed.payload);
+        Ok(Some(landed.replies))
+    }
+}
+
+/// Runs the work until the call's deadline or its cancellation.
+async fn within<T>(call: &Call, work: impl Future<Output = Result<T, SftpError>>) -> Result<T, SftpError> {
+    tokio::select! {
+        biased;
+        () = call.cancel.cancelled() => Err(SshError::new(ErrorKind::Cancelled, "the request was cancelled").into()),
+        result = work => result,
+        () = sleep_until(call.deadline) => {
+            Err(SshError::new(ErrorKind::Timeout, "the SFTP server did not answer before the deadline").into())
+        }
+    }
+}
+
+impl Shared {
+    /// Runs one of the session's tasks; whichever ends first ends the session.
+    async fn run<F, W>(self: Arc<Self>, task: F)
+    where
+        F: FnOnce(Arc<Self>) -> W,
+        W: Future<Output = End>,
+    {
+        let end = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => End::Closed,
+            end = task(Arc::clone(&self)) => end,
+        };
+        self.end(end);
+    }
+
+    fn end(&self, end: End) {
+        let flights = {
+            let mut state = lock(&self.state);
+            if state.closed {
+                return;
+            }
+            state.closed = true;
+            state.requests.clear();
+            state.outbox.clear();
+            std::mem::take(&mut state.flights)
+        };
+        self.stop.cancel();
+        self.permits.close();
+        self.decided.send_replace(());
+        let mut culprit = true;
+        for waiter in flights.into_values().map(|flight| flight.waiter) {
+            let error = match end {
+                End::Closed => SftpError::Closed,
+                End::Stalled => SftpError::Stalled { culprit },
+                End::Broken(Violation(what)) => {
+                    SshError::new(ErrorKind::Remote, format!("the SFTP server breaks the protocol: {what}")).into()
+                }
+            };
+            culprit = false;
+            if let Some(waiter) = waiter {
+                // Whoever waited may be gone.
+                waiter.send(Err(error)).ok();
+            }
+        }
+    }
+
+    /// Registers a flight and queues its packets, in one step.
+    fn queue(
+        &self,
+        requests: &[Request<'_>],
+        guesses: bool,
+        max_entries: usize,
+        permit: OwnedSemaphorePermit,
+    ) -> Queued {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Queued::Closed;
+        }
+        if guesses {
+            match state.guessing {
+                Guessing::Probing => return Queued::Probing(permit),
+                Guessing::Off => return Queued::GuessingIsOff,
+                Guessing::Untried => state.guessing = Guessing::Probing,
+                Guessing::On => {}
+            }
+        }
+        let (waiter, answer) = oneshot::channel();
+        state.push(requests, guesses, max_entries, Some(waiter), Some(permit));
+        drop(state);
+        self.queued.notify_one();
+        self.waiting.notify_one();
+        Queued::Sent(answer)
+    }
+
+    /// What the writer sends next: queued flights, then a CLOSE for each dropped handle.
+    fn take_outbox(&self) -> VecDeque<Bytes> {
+        let orphans = std::mem::take(&mut *lock(&self.orphans));
+        let mut state = lock(&self.state);
+        if state.closed {
+            return VecDeque::new();
+        }
+        for handle in &orphans {
+            state.push(&[Request::Close(handle)], false, 0, None, None);
+        }
+        let outbox = std::mem::take(&mut state.outbox);
+        drop(state);
+        self.waiting.notify_one();
+        outbox
+    }
+
+    /// Files one answer, and hands its flight over when that is complete.
+    fn accept(self: &Arc<Self>, packet: Bytes) -> Result<(), Violation> {
+        let (kind, id, rest) = wire::head(packet)?;
+        let mut state = lock(&self.state);
+        let State { requests, flights, guessing, .. } = &mut *state;
+        let pending = requests.remove(&id).ok_or(Violation("an answer to nothing"))?;
+        let flight = flights.get_mut(&pending.flight).ok_or(Violation("an answer to nothing"))?;
+        let abandoned = flight.waiter.as_ref().is_none_or(oneshot::Sender::is_closed);
+        let keep = if abandoned { 0 } else { flight.entries_left };
+        let size = rest.len() as u64;
+        let reply = match wire::answer(kind, rest, pending.expected, keep)? {
+            Answer::Status(code) => Reply::Status(code),
+            Answer::Attributes(attributes) => Reply::Attributes(attributes),
+            Answer::Handle(handle) if flight.guesses && handle == GUESS => {
+                flight.guessed_right = true;
+                Reply::Guessed
+            }
+            Answer::Handle(bytes) => {
+                if flight.guesses {
+                    *guessing = Guessing::Off;
+                }
+                Reply::Handle(RealHandle { bytes, shared: Arc::clone(self) })
+            }
+            Answer::Names(entries, more) => {
+                flight.payload += size;
+                flight.entries_left = flight.entries_left.saturating_sub(entries.len());
+                Reply::Names(entries, more)
+            }
+            Answer::Data(data) => {
+                flight.payload += data.len() as u64;
+                Reply::Data(match data {
+                    _ if abandoned => Bytes::new(),
+                    data if data.len() < COPY_BELOW => Bytes::copy_from_slice(&data),
+                    data => data,
+                })
+            }
+        };
+        if let Some(slot) = flight.replies.get_mut(pending.index) {
+            *slot = Some(reply);
+        }
+        flight.missing -= 1;
+        if flight.missing > 0 {
+            return Ok(());
+        }
+        let Some(flight) = flights.remove(&pending.flight) else { return Ok(()) };
+        if flight.guesses && *guessing == Guessing::Probing {
+            *guessing = if flight.guessed_right { Guessing::On } else { Guessing::Untried };
+        }
+        drop(state);
+        if flight.guesses {
+            self.decided.send_replace(());
+        }
+        if let Some(waiter) = flight.waiter {
+            let replies = flight.replies.into_iter().flatten().collect();
+            // Whoever waited may be gone; handles among the replies close themselves.
+            waiter.send(Ok(Landed { replies, payload: flight.payload })).ok();
+        }
+        Ok(())
+    }
+
+    /// When the watchdog fires, if nothing arrives until then.
+    fn stalls_at(&self) -> Option<Instant> {
+        let state = lock(&self.state);
+        let oldest = state.flights.first_key_value()?.1.sent;
+        Some(oldest.max(state.progress) + self.stall)
+    }
+}
+
+impl State {
+    fn push(
+        &mut self,
+        requests: &[Request<'_>],
+        guesses: bool,
+        max_entries: usize,
+        waiter: Option<oneshot::Sender<Result<Landed, SftpError>>>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        let flight = self.next_flight;
+        self.next_flight += 1;
+        let mut packets = BytesMut::new();
+        for (index, request) in requests.iter().enumerate() {
+            // Ids wrap around; by then the old ones are long answered.
+            let id = self.next_id;
+            self.next_id = self.next_id.wrapping_add(1);
+            request.encode(id, &mut packets);
+            self.requests.insert(id, Pending { flight, index, expected: request.expected() });
+        }
+        self.flights.insert(
+            flight,
+            Waiting {
+                replies: requests.iter().map(|_| None).collect(),
+                missing: requests.len(),
+                guesses,
+                guessed_right: false,
+                entries_left: max_entries,
+                payload: 0,
+                sent: Instant::now(),
+                waiter,
+                _permit: permit,
+            },
+        );
+        self.outbox.push_back(packets.freeze());
+    }
+}
+
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    buffer: &mut BytesMut,
+) -> Result<wire::Greeting, SftpError> {
+    stream.write_all(&wire::init()).await.map_err(|_| SftpError::Closed)?;
+    stream.flush().await.map_err(|_| SftpError::Closed)?;
+    loop {
+        let ended = matches!(stream.read_buf(buffer).await, Ok(0) | Err(_));
+        if let Some(greeting) = wire::take_greeting(buffer) {
+            return Ok(greeting);
+        }
+        if ended && buffer.is_empty() {
+            return Err(SftpError::Closed);
+        }
+        // Twice the noise: the packet itself may be as long.
+        if ended || buffer.len() > 2 * MAX_NOISE {
+            let printed = super::operations::shown(buffer);
+            let message = format!("the host speaks no SFTP version 3: it printed `{printed}`");
+            return Err(SshError::new(ErrorKind::Unsupported, message).into());
+        }
+    }
+}
+
+async fn read_answers(shared: Arc<Shared>, mut stream: impl AsyncRead + Unpin, mut buffer: BytesMut) -> End {
+    loop {
+        loop {
+            match wire::take_packet(&mut buffer) {
+                Ok(Some(packet)) => {
+                    if let Err(violation) = shared.accept(packet) {
+                        return End::Broken(violation);
+                    }
+                }
+                Ok(None) => break,
+                Err(violation) => return End::Broken(violation),
+            }
+        }
+        buffer.reserve(CHUNK);
+        match stream.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => return End::Closed,
+            Ok(_) => lock(&shared.state).progress = Instant::now(),
+        }
+    }
+}
+
+async fn write_flights(shared: Arc<Shared>, mut stream: impl AsyncWrite + Unpin) -> End {
+    loop {
+        let outbox = shared.take_outbox();
+        if outbox.is_empty() {
+            shared.queued.notified().await;
+            continue;
+        }
+        for packets in outbox {
+            if stream.write_all(&packets).await.is_err() {
+                return End::Closed;
+            }
+        }
+        if stream.flush().await.is_err() {
+            return End::Closed;
+        }
+    }
+}
+
+async fn watch_for_stall(shared: Arc<Shared>) -> End {
+    loop {
+        match shared.stalls_at() {
+            None => shared.waiting.notified().await,
+            Some(at) if at <= Instant::now() => return End::Stalled,
+            Some(at) => sleep_until(at).await,
+        }
+    }
+}
