@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use scout_tests::{Scout, ScoutOptions, Sshd, generate_key, login_name};
+use scout_tests::{Scout, ScoutOptions, Sshd, SshdOptions, generate_key, login_name};
 use serde_json::json;
 
-use crate::world::{binary, options, world};
+use crate::world::{binary, options, world, world_with};
 
 /// The server still answers after whatever came before.
 async fn alive(scout: &Arc<Scout>) {
@@ -103,19 +103,15 @@ async fn a_missing_path_is_told() {
 #[tokio::test]
 async fn a_directory_without_permission_is_told() {
     use std::os::unix::fs::PermissionsExt as _;
-    // Root may read everything: as root, the account `nobody` asks instead.
-    let sshd = Sshd::start();
+    let (sshd, scout) = world_with(&SshdOptions { permissions_bind_root: true, ..SshdOptions::default() }).await;
     let locked = sshd.dir().join("locked");
     std::fs::create_dir(&locked).unwrap();
     std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).unwrap();
-    let scout = Scout::start(&options(&sshd)).await;
-    let answer = if login_name() == "root" {
-        // CAP_DAC_OVERRIDE opens any directory, but not one of a foreign process's namespace files.
-        scout.call("box:/proc/1/task/1/cwd/../../../proc/1/map_files/locked").await
-    } else {
-        scout.call(&format!("box:{}", locked.display())).await
-    };
-    assert!(answer.is_error(), "{}", answer.text());
+    for path in [locked.clone(), locked.join("below")] {
+        let answer = scout.call(&format!("box:{}", path.display())).await;
+        assert!(answer.is_error(), "{}", answer.text());
+        assert!(answer.text().contains("permission denied") && answer.text().contains("locked"), "{}", answer.text());
+    }
     alive(&scout).await;
 }
 

@@ -27,6 +27,8 @@ pub struct SshdOptions {
     pub sftp: Sftp,
     /// `MaxSessions`; absent: the default of 10.
     pub max_sessions: Option<u32>,
+    /// Whether permission bits bind the login even if it is root's (root otherwise reads everything).
+    pub permissions_bind_root: bool,
     /// Further lines of sshd_config.
     pub extra: Vec<String>,
 }
@@ -110,14 +112,22 @@ impl Sshd {
             let port = free_port();
             let config = dir.path().join("sshd_config");
             fs::write(&config, config_text(options, dir.path(), port, &host_key.private)).expect("sshd_config");
-            let mut child = Command::new(&program)
+            let mut command = if options.permissions_bind_root && login_name() == "root" {
+                let capabilities = "-dac_override,-dac_read_search";
+                let mut command = Command::new("setpriv");
+                command.args(["--bounding-set", capabilities, "--inh-caps", capabilities, "--"]).arg(&program);
+                command
+            } else {
+                Command::new(&program)
+            };
+            let mut child = command
                 .args(["-D", "-e", "-f"])
                 .arg(&config)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())
                 .spawn()
-                .expect("sshd starts");
+                .expect("sshd starts (as root without capabilities it takes `setpriv` of util-linux)");
             let log = Arc::new(Mutex::new(Vec::new()));
             let stderr = child.stderr.take().expect("stderr is piped");
             let lines = Arc::clone(&log);
