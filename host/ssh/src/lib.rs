@@ -3,9 +3,12 @@
 //! Owns everything between a host's name and its wire. Knows no WebAssembly, no MCP and no tenant: whoever asks
 //! is a [`Principal`], and connections of two principals are never shared.
 
+mod auth;
 mod call;
 mod capture;
 pub mod config;
+mod connection;
+mod dial;
 mod error;
 mod exec;
 mod pool;

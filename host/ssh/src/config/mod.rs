@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::SshError;
 
 /// `StrictHostKeyChecking`. `ask` without a terminal is `Yes`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StrictHostKeyChecking {
     /// Unknown keys are refused.
     Yes,
@@ -17,7 +17,7 @@ pub enum StrictHostKeyChecking {
 }
 
 /// Where the agent listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AgentSocket {
     /// `SSH_AUTH_SOCK`.
     Environment,
@@ -37,7 +37,7 @@ pub struct Source {
 }
 
 /// One host's resolved settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostSpec {
     /// The name on the `Host` line.
     pub alias: String,
