@@ -1,10 +1,11 @@
 //! One call of a plugin: who asks, with which rights and limits, and how it can fail.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use scout_ssh::{Call, FileKind, Principal, SshError};
+use scout_ssh::{Call, FileKind, Opened, Principal, SshError};
 
+use crate::state::Reach;
 use crate::{Fleet, Receipt};
 
 /// Bounds of one call.
@@ -61,6 +62,14 @@ pub struct CallContext {
     pub progress: Option<Progress>,
     /// Takes one record per command, before its outcome reaches the plugin (runtime fills it; server writes it).
     pub audit: Option<Arc<dyn Fn(CommandRecord) + Send + Sync>>,
+    waiting: Arc<Mutex<Option<Waiting>>>,
+}
+
+/// What was found before a plugin was chosen.
+struct Waiting {
+    host: String,
+    path: Vec<u8>,
+    opened: Opened,
 }
 
 /// What the audit trail says of a command.
@@ -79,13 +88,35 @@ pub struct CommandRecord {
 }
 
 impl CallContext {
-    /// Opens a path before a plugin is chosen. The entry waits in this context until a plugin of the same call opens
+    /// A context without progress and audit.
+    pub fn new(principal: Principal, fleet: Arc<Fleet>, limits: Arc<Limits>, call: Call) -> Self {
+        Self { principal, fleet, limits, call, progress: None, audit: None, waiting: Arc::default() }
+    }
+
+    /// Opens a path before a plugin is chosen. What is found waits in this context until a plugin of the same call opens
     /// the byte-equal path: that plugin then pays no second round trip.
     ///
     /// # Errors
     /// Those of [`scout_ssh::Lease::open`], and an unknown host.
-    pub async fn preopen(&mut self, _host: &str, _path: &[u8]) -> Result<FileKind, SshError> {
-        todo!()
+    pub async fn preopen(&mut self, host: &str, path: &[u8]) -> Result<FileKind, SshError> {
+        let opened = Reach::new(self, host)?.open(path).await?;
+        let kind = match &opened {
+            Opened::File { .. } => FileKind::File,
+            Opened::Directory { .. } => FileKind::Directory,
+            Opened::Other { .. } => FileKind::Other,
+        };
+        *self.waiting() = Some(Waiting { host: host.to_owned(), path: path.to_vec(), opened });
+        Ok(kind)
+    }
+
+    /// Takes what waits for this path. Once; another path leaves it.
+    pub(crate) fn take_waiting(&self, host: &str, path: &[u8]) -> Option<Opened> {
+        let taken = self.waiting().take_if(|waiting| waiting.host == host && waiting.path == path);
+        taken.map(|waiting| waiting.opened)
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Option<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,219 @@
+//! What one call may use up, and the account of it.
+//!
+//! Invariant: every refusal is remembered, so that the trap it ends in can be told in the user's words.
+
+use std::time::{Duration, Instant};
+
+use wasmtime::ResourceLimiter;
+
+use crate::Limits;
+
+/// How often guests are looked at.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// Entries that a table may have: function pointers of a 32 MiB component fit ten times.
+const TABLE_ELEMENTS: usize = 100_000;
+/// Core instances, tables and memories of a component. Components of the usual tools have three or four of each.
+const INSTANCES: usize = 64;
+const TABLES: usize = 32;
+const MEMORIES: usize = 8;
+/// Log bytes of one call.
+const LOG_BYTES: usize = 64 * 1024;
+
+/// Which budget a call has used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spent {
+    Cpu,
+    Memory,
+    HostCalls,
+}
+
+/// The account of one call.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    cpu_limit: Duration,
+    cpu: Duration,
+    /// Since when the guest runs; absent while an import does.
+    entered: Option<Instant>,
+    memory_limit: usize,
+    memory: usize,
+    memory_peak: usize,
+    host_call_limit: u64,
+    host_calls: u64,
+    log_left: usize,
+    spent: Option<Spent>,
+}
+
+/// Ends a guest; the account says why.
+#[derive(Debug, thiserror::Error)]
+#[error("a budget is used up")]
+pub(crate) struct BudgetSpent;
+
+impl Budget {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            cpu_limit: limits.cpu,
+            cpu: Duration::ZERO,
+            entered: None,
+            memory_limit: limits.memory,
+            memory: 0,
+            memory_peak: 0,
+            host_call_limit: limits.host_calls,
+            host_calls: 0,
+            log_left: LOG_BYTES,
+            spent: None,
+        }
+    }
+
+    /// The guest begins to run, or goes on after an import.
+    pub(crate) fn enter_guest(&mut self) {
+        self.entered = Some(Instant::now());
+    }
+
+    /// The guest has ended, or calls an import.
+    pub(crate) fn leave_guest(&mut self) {
+        if let Some(entered) = self.entered.take() {
+            self.cpu += entered.elapsed();
+        }
+    }
+
+    /// An import begins.
+    pub(crate) fn host_call(&mut self) -> Result<(), BudgetSpent> {
+        self.leave_guest();
+        self.host_calls += 1;
+        if self.host_calls > self.host_call_limit {
+            self.spent = Some(Spent::HostCalls);
+            return Err(BudgetSpent);
+        }
+        Ok(())
+    }
+
+    /// Looks at a running guest. A thread that was busy elsewhere makes a tick late: no more than two ticks are charged
+    /// for one.
+    pub(crate) fn tick(&mut self) -> Result<(), BudgetSpent> {
+        if let Some(entered) = self.entered.replace(Instant::now()) {
+            self.cpu += entered.elapsed().min(2 * TICK);
+        }
+        if self.cpu > self.cpu_limit {
+            self.spent = Some(Spent::Cpu);
+            return Err(BudgetSpent);
+        }
+        Ok(())
+    }
+
+    /// How many of `bytes` may still be logged.
+    pub(crate) fn log(&mut self, bytes: usize) -> usize {
+        let granted = bytes.min(self.log_left);
+        self.log_left -= granted;
+        granted
+    }
+
+    pub(crate) fn spent(&self) -> Option<Spent> {
+        self.spent
+    }
+
+    pub(crate) fn cpu(&self) -> Duration {
+        self.cpu
+    }
+
+    pub(crate) fn host_calls(&self) -> u64 {
+        self.host_calls
+    }
+
+    pub(crate) fn memory_peak(&self) -> u64 {
+        self.memory_peak as u64
+    }
+}
+
+impl ResourceLimiter for Budget {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let wanted = self.memory.saturating_add(desired.saturating_sub(current));
+        if wanted > self.memory_limit {
+            self.spent = Some(Spent::Memory);
+            return Ok(false);
+        }
+        self.memory = wanted;
+        self.memory_peak = self.memory_peak.max(wanted);
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.spent = Some(Spent::Memory);
+        Ok(())
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let granted = desired <= TABLE_ELEMENTS;
+        if !granted {
+            self.spent = Some(Spent::Memory);
+        }
+        Ok(granted)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(limits: &Limits) -> Budget {
+        Budget::new(limits)
+    }
+
+    #[test]
+    fn memory_is_summed_over_all_memories_and_its_peak_kept() {
+        let mut budget = budget(&Limits { memory: 100, ..Limits::default() });
+        assert!(matches!(budget.memory_growing(0, 60, None), Ok(true)));
+        assert!(matches!(budget.memory_growing(0, 40, None), Ok(true)));
+        assert_eq!(budget.spent(), None);
+        assert!(matches!(budget.memory_growing(60, 61, None), Ok(false)));
+        assert_eq!(budget.spent(), Some(Spent::Memory));
+        assert_eq!(budget.memory_peak(), 100);
+    }
+
+    #[test]
+    fn a_guest_that_never_calls_back_is_ended_by_its_ticks() {
+        let mut budget = budget(&Limits { cpu: Duration::ZERO, ..Limits::default() });
+        budget.enter_guest();
+        // Time passes between two looks, however little.
+        while budget.tick().is_ok() {}
+        assert_eq!(budget.spent(), Some(Spent::Cpu));
+    }
+
+    #[test]
+    fn time_in_an_import_is_not_the_guests() {
+        let mut budget = budget(&Limits::default());
+        budget.enter_guest();
+        assert!(budget.host_call().is_ok());
+        let before = budget.cpu();
+        assert!(budget.tick().is_ok());
+        assert!(budget.entered.is_some());
+        assert_eq!(budget.cpu(), before);
+    }
+
+    #[test]
+    fn host_calls_are_counted_to_their_limit() {
+        let mut budget = budget(&Limits { host_calls: 2, ..Limits::default() });
+        assert!(budget.host_call().is_ok() && budget.host_call().is_ok());
+        assert!(budget.host_call().is_err());
+        assert_eq!(budget.spent(), Some(Spent::HostCalls));
+    }
+
+    #[test]
+    fn a_log_flood_is_cut() {
+        let mut budget = budget(&Limits::default());
+        assert_eq!(budget.log(LOG_BYTES - 1), LOG_BYTES - 1);
+        assert_eq!(budget.log(10), 1);
+        assert_eq!(budget.log(10), 0);
+    }
+}

@@ -1,0 +1,161 @@
+//! The WebAssembly engine: what guests may be compiled to, where they live, how they are interrupted.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+
+use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::budget::TICK;
+use crate::{LoadError, RuntimeConfig};
+
+/// A guest's stack, in bytes. Imports run on what is left of the fiber's: they do their SSH work in tasks.
+const WASM_STACK: usize = 1 << 20;
+const FIBER_STACK: usize = 2 << 20;
+/// Memories and tables of one component in the pool; a foreign one with its adapter has two memories.
+const MEMORIES_PER_COMPONENT: u32 = 4;
+const TABLES_PER_COMPONENT: u32 = 8;
+const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
+/// A table's room in the pool, in elements: each takes 8 bytes of every slot.
+const TABLE_ELEMENTS: usize = 20_000;
+/// Bytes of a component's own bookkeeping.
+const COMPONENT_SIZE: usize = 4 << 20;
+
+/// The engine and the thread that ticks it.
+pub(crate) struct Machine {
+    pub(crate) engine: Engine,
+    /// Dropping it ends the thread.
+    ticking: Option<Sender<()>>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+impl Machine {
+    pub(crate) fn new(config: &RuntimeConfig) -> Result<Arc<Self>, LoadError> {
+        let cache = match &config.cache_dir {
+            Some(dir) => Some(open_cache(dir).map_err(|why| {
+                refused(format!("compiled plugins cannot be kept in {}: {why}", dir.display()))
+            })?),
+            None => None,
+        };
+        let engine = match Engine::new(&settings(Some(pool(config.max_instances)), cache.clone())) {
+            Ok(engine) => engine,
+            Err(error) => {
+                // A container with a bounded address space: slower, not impossible.
+                tracing::info!(%error, "instances are allocated on demand");
+                Engine::new(&settings(None, cache))
+                    .map_err(|error| refused(format!("WebAssembly cannot run on this machine: {error}")))?
+            }
+        };
+        let (ticking, ended) = channel::<()>();
+        let ticked = engine.clone();
+        let ticker = std::thread::Builder::new().name("scout-epoch".to_owned()).spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
+                ticked.increment_epoch();
+            }
+        });
+        let ticker = ticker.map_err(|error| refused(format!("no thread can be started: {error}")))?;
+        Ok(Arc::new(Self { engine, ticking: Some(ticking), ticker: Some(ticker) }))
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        drop(self.ticking.take());
+        if let Some(ticker) = self.ticker.take() {
+            // It only ever sleeps and ticks.
+            drop(ticker.join());
+        }
+    }
+}
+
+fn refused(message: String) -> LoadError {
+    LoadError { plugin: "runtime".to_owned(), message }
+}
+
+fn settings(pool: Option<PoolingAllocationConfig>, cache: Option<Cache>) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .wasm_memory64(false)
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(FIBER_STACK)
+        .cache(cache);
+    if let Some(pool) = pool {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
+    config
+}
+
+fn pool(instances: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_stacks(instances)
+        .total_core_instances(instances.saturating_mul(4))
+        .total_memories(instances.saturating_mul(2))
+        .total_tables(instances.saturating_mul(3))
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
+        .max_component_instance_size(COMPONENT_SIZE)
+        .table_elements(TABLE_ELEMENTS);
+    pool
+}
+
+/// wasmtime's own cache in a directory that nobody else can write: what is in there is run as native code.
+fn open_cache(dir: &Path) -> Result<Cache, String> {
+    let dir = dir.join("compiled");
+    DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| error.to_string())?;
+    let metadata = std::fs::symlink_metadata(&dir).map_err(|error| error.to_string())?;
+    let own = metadata.uid() == rustix::process::geteuid().as_raw();
+    if !metadata.is_dir() || !own || metadata.mode() & 0o077 != 0 {
+        return Err(format!(
+            "{} must be a directory of this account's own with mode 0700, for what is in it is run; remove it or run chmod 700 on it",
+            dir.display()
+        ));
+    }
+    // wasmtime wants the real path.
+    let dir = dir.canonicalize().map_err(|error| error.to_string())?;
+    let mut config = CacheConfig::new();
+    config.with_directory(dir);
+    Cache::new(config).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn machine(cache_dir: &Path) -> Result<Arc<Machine>, LoadError> {
+        Machine::new(&RuntimeConfig { max_instances: 2, cache_dir: Some(cache_dir.to_owned()) })
+    }
+
+    #[test]
+    fn a_cache_that_others_may_write_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("compiled");
+        std::fs::create_dir(&cache).unwrap();
+        std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o770)).unwrap();
+        let refusal = machine(dir.path()).err().unwrap().to_string();
+        assert!(refusal.contains("0700"), "{refusal}");
+    }
+
+    #[test]
+    fn a_cache_behind_a_link_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", dir.path().join("compiled")).unwrap();
+        assert!(machine(dir.path()).is_err());
+    }
+
+    #[test]
+    fn the_ticker_ends_with_the_machine() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(machine(dir.path()).unwrap());
+    }
+}

@@ -1,0 +1,95 @@
+//! `inventory`: the hosts that a call may name.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::wit::inventory::{self, Host as WitHost, Probe};
+use super::wit::types::{Error, ErrorKind};
+use super::{in_task, types};
+use crate::state::CallState;
+
+/// The longest that a probe may wait.
+const MAX_PROBE: Duration = Duration::from_secs(5);
+/// Names that one call may probe.
+const MAX_NAMES: usize = 1000;
+
+impl inventory::Host for CallState {
+    async fn hosts(&mut self) -> wasmtime::Result<Vec<WitHost>> {
+        self.budget.host_call()?;
+        let hosts = self.context.iter().flat_map(|context| context.fleet.hosts()).map(|host| match &host.spec {
+            Ok(spec) => WitHost {
+                name: host.name.clone(),
+                address: spec.host_name.clone(),
+                port: spec.port,
+                user: spec.user.clone(),
+                trouble: None,
+            },
+            Err(error) => WitHost {
+                name: host.name.clone(),
+                address: String::new(),
+                port: 0,
+                user: String::new(),
+                trouble: Some(types::from_ssh(error).message),
+            },
+        });
+        let hosts = hosts.collect();
+        self.budget.enter_guest();
+        Ok(hosts)
+    }
+
+    async fn probe(&mut self, names: Vec<String>, timeout_ms: u32) -> wasmtime::Result<Result<Vec<Probe>, Error>> {
+        self.budget.host_call()?;
+        let probed = self.probe_all(names, timeout_ms).await;
+        self.budget.enter_guest();
+        Ok(probed)
+    }
+}
+
+impl CallState {
+    async fn probe_all(&self, names: Vec<String>, timeout_ms: u32) -> Result<Vec<Probe>, Error> {
+        if names.len() > MAX_NAMES {
+            let message = format!("{} names at once; {MAX_NAMES} are allowed", names.len());
+            return Err(types::error(ErrorKind::Invalid, &message, None));
+        }
+        let hosts = names.iter().map(|name| self.reach(name)).collect::<Result<Vec<_>, _>>()?;
+        let timeout = Duration::from_millis(u64::from(timeout_ms)).min(MAX_PROBE);
+        in_task(async move {
+            let probes = hosts.iter().map(|reach| async move {
+                let name = reach.host.name.clone();
+                let failed = |why: &str| Probe {
+                    name: name.clone(),
+                    connected: false,
+                    latency_ms: None,
+                    failure: Some(why.to_owned()),
+                };
+                let spec = match &reach.host.spec {
+                    Ok(spec) => spec,
+                    Err(error) => return failed(&types::from_ssh(error).message),
+                };
+                let context = reach.context();
+                let probe = context.fleet.pool().probe(&context.principal, spec, timeout);
+                let probe = tokio::select! {
+                    probe = probe => probe,
+                    () = context.call.cancel.cancelled() => return failed("the request was cancelled"),
+                };
+                match probe.latency {
+                    Ok(latency) => Probe {
+                        name: name.clone(),
+                        connected: probe.connected,
+                        latency_ms: Some(latency.as_secs_f64() * 1e3),
+                        failure: None,
+                    },
+                    Err(error) => Probe { connected: probe.connected, ..failed(&types::from_ssh(&error).message) },
+                }
+            });
+            let probes = join_all(probes).await;
+            // All at once: one wait for all of them.
+            if let Some(reach) = hosts.first() {
+                reach.call().cost.add_round_trips(1);
+            }
+            Ok(probes)
+        })
+        .await
+    }
+}

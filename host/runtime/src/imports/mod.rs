@@ -1,0 +1,122 @@
+//! The host's side of the WIT package: one file per interface. Generated types do not leave this module.
+//!
+//! Every import goes grant → budget → ssh → cap. A grant is first of all a link: an interface that is not granted is
+//! not in the linker.
+
+mod answers;
+mod blobs;
+mod exec;
+mod files;
+mod inventory;
+mod log;
+mod progress;
+mod settings;
+mod types;
+
+use wasmtime::Engine;
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::Grants;
+use crate::state::{CallState, Reach};
+
+pub(crate) use answers::answer;
+pub(crate) use bindings::handler::QueryHandlerPre;
+pub(crate) use bindings::handler::exports::scout::plugin::handler;
+pub(crate) use bindings::tools::ToolPluginPre;
+pub(crate) use bindings::tools::exports::scout::plugin::tools;
+pub(crate) use types::failed;
+
+/// What wasmtime makes of `wit/`.
+pub(crate) mod bindings {
+    /// The world `query-handler`, with all imports.
+    pub(crate) mod handler {
+        wasmtime::component::bindgen!({
+            path: "../../wit",
+            world: "query-handler",
+            imports: { default: async | trappable },
+            exports: { default: async },
+            with: {
+                "scout:plugin/blobs.blob": crate::imports::blobs::Blob,
+                "scout:plugin/files.entry": crate::imports::files::Entry,
+            },
+        });
+    }
+
+    /// The world `tool-plugin`; its imports are those of the other.
+    pub(crate) mod tools {
+        wasmtime::component::bindgen!({
+            path: "../../wit",
+            world: "tool-plugin",
+            imports: { default: async | trappable },
+            exports: { default: async },
+            with: {
+                "scout:plugin/types": super::handler::scout::plugin::types,
+                "scout:plugin/blobs": super::handler::scout::plugin::blobs,
+                "scout:plugin/answers": super::handler::scout::plugin::answers,
+                "scout:plugin/inventory": super::handler::scout::plugin::inventory,
+                "scout:plugin/files": super::handler::scout::plugin::files,
+                "scout:plugin/exec": super::handler::scout::plugin::exec,
+                "scout:plugin/log": super::handler::scout::plugin::log,
+                "scout:plugin/progress": super::handler::scout::plugin::progress,
+                "scout:plugin/settings": super::handler::scout::plugin::settings,
+            },
+        });
+    }
+}
+
+use bindings::handler::scout::plugin as wit;
+
+/// The version of the plugin interface that this Scout speaks.
+pub(crate) const VERSION: &str = "0.1.0";
+
+/// Which grant an interface of `scout:plugin` needs; those that are not here need none.
+pub(crate) const GRANTED: [(&str, fn(&Grants) -> bool); 3] = [
+    ("inventory", |grants| grants.inventory),
+    ("files", |grants| grants.files),
+    ("exec", |grants| grants.exec || grants.shell),
+];
+
+/// A linker with what is granted; WASI only for components that import it.
+pub(crate) fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Linker<CallState>> {
+    let mut linker = Linker::new(engine);
+    wit::types::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    wit::blobs::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    wit::answers::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    wit::log::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    wit::progress::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    wit::settings::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    if grants.inventory {
+        wit::inventory::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    }
+    if grants.files {
+        wit::files::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    }
+    if grants.exec || grants.shell {
+        wit::exec::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    }
+    if wasi {
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    }
+    Ok(linker)
+}
+
+impl CallState {
+    /// A host that this call may name.
+    fn reach(&self, host: &str) -> Result<Reach, wit::types::Error> {
+        let Some(context) = &self.context else {
+            return Err(types::error(wit::types::ErrorKind::Refused, "no host can be reached while a plugin describes itself", None));
+        };
+        Reach::new(context, host).map_err(|error| {
+            types::error(wit::types::ErrorKind::UnknownHost, error.message(), error.hint())
+        })
+    }
+}
+
+/// Runs work of an import in a task: a fiber's stack is too small for SSH, and what it began must be able to end.
+async fn in_task<T: Send + 'static>(
+    work: impl Future<Output = Result<T, wit::types::Error>> + Send + 'static,
+) -> Result<T, wit::types::Error> {
+    tokio::spawn(work).await.unwrap_or_else(|_panicked| {
+        Err(types::error(wit::types::ErrorKind::Internal, "a fault inside Scout; its log says where", None))
+    })
+}

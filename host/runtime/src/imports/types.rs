@@ -1,0 +1,77 @@
+//! `types`: errors and attributes across the boundary.
+
+use scout_ssh::{Attributes, ErrorKind, FileKind, SshError};
+
+use super::wit::types;
+use crate::policy::Refusal;
+use crate::state::CallState;
+use crate::{CallError, CallErrorKind, Receipt};
+
+/// The longest message or hint, in bytes.
+const MAX_TEXT: usize = 4096;
+
+impl types::Host for CallState {}
+
+/// An error for a guest, its text bounded and without control characters.
+pub(super) fn error(kind: types::ErrorKind, message: &str, hint: Option<&str>) -> types::Error {
+    types::Error { kind, message: bounded(message), hint: hint.map(bounded) }
+}
+
+pub(super) fn from_ssh(error: &SshError) -> types::Error {
+    let kind = match error.kind() {
+        ErrorKind::Config | ErrorKind::Unreachable | ErrorKind::ConnectionLost => types::ErrorKind::Unreachable,
+        ErrorKind::UnknownHostKey | ErrorKind::HostKeyRejected => types::ErrorKind::Untrusted,
+        ErrorKind::Auth => types::ErrorKind::Unauthenticated,
+        ErrorKind::NotFound => types::ErrorKind::NotFound,
+        ErrorKind::Permission => types::ErrorKind::Permission,
+        ErrorKind::Timeout => types::ErrorKind::Timeout,
+        ErrorKind::Cancelled => types::ErrorKind::Cancelled,
+        ErrorKind::Exhausted => types::ErrorKind::Exhausted,
+        ErrorKind::Invalid => types::ErrorKind::Invalid,
+        ErrorKind::Unsupported => types::ErrorKind::Unsupported,
+        ErrorKind::NotReadable | ErrorKind::Remote => types::ErrorKind::Remote,
+    };
+    self::error(kind, error.message(), error.hint())
+}
+
+pub(super) fn from_refusal(refusal: &Refusal) -> types::Error {
+    error(types::ErrorKind::Refused, &refusal.to_string(), refusal.instead.as_deref())
+}
+
+/// A guest's error as the caller sees it.
+pub(crate) fn failed(error: types::Error) -> CallError {
+    let kind = match error.kind {
+        types::ErrorKind::Timeout => CallErrorKind::Timeout,
+        types::ErrorKind::Cancelled => CallErrorKind::Cancelled,
+        types::ErrorKind::Internal => CallErrorKind::Internal,
+        _ => CallErrorKind::Failed,
+    };
+    CallError {
+        kind,
+        message: bounded(&error.message),
+        hint: error.hint.as_deref().map(bounded),
+        receipt: Receipt::default(),
+    }
+}
+
+pub(super) fn attributes(attributes: &Attributes) -> types::Attributes {
+    types::Attributes {
+        kind: match attributes.kind() {
+            FileKind::File => types::FileKind::File,
+            FileKind::Directory => types::FileKind::Directory,
+            FileKind::Symlink => types::FileKind::Symlink,
+            FileKind::Other => types::FileKind::Other,
+        },
+        size: attributes.size,
+        mode: attributes.permissions,
+        uid: attributes.uid,
+        gid: attributes.gid,
+        modified: attributes.mtime.map(u64::from),
+    }
+}
+
+/// Text of at most [`MAX_TEXT`] bytes; control characters but line feeds become spaces.
+fn bounded(text: &str) -> String {
+    let text = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default();
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}
