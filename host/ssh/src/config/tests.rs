@@ -1,4 +1,4 @@
-#![expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
+//! What lines of `ssh_config` mean, by tables and by asking ssh itself.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,3 +1,5 @@
+//! What lines of known_hosts mean, by tables and by asking ssh-keygen.
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
