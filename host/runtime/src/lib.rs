@@ -4,10 +4,15 @@
 //! `imports`; every import goes grant → budget → ssh → cap, in this order.
 
 mod answer;
+mod budget;
 mod call;
+mod describe;
+mod engine;
 mod fleet;
+mod imports;
 mod plugin;
 pub mod policy;
+mod state;
 
 pub use answer::{Answer, Content, Encoding, Receipt};
 pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Progress};

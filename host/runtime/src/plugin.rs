@@ -1,8 +1,18 @@
 //! Loading and calling plugins.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::{Answer, CallContext, CallError, Receipt};
+use tokio::sync::Semaphore;
+use wasmtime::component::Component;
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::budget::Spent;
+use crate::engine::Machine;
+use crate::imports::{self, VERSION};
+use crate::state::{CallState, shown};
+use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe};
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -120,51 +130,167 @@ pub struct RuntimeConfig {
 
 /// The engine. Cheap to clone.
 #[derive(Clone)]
-pub struct Runtime {}
+pub struct Runtime {
+    machine: Arc<Machine>,
+    instances: Arc<Semaphore>,
+}
+
+/// The largest component, in bytes.
+const MAX_COMPONENT: usize = 32 << 20;
+/// How long describing itself may take a plugin.
+const DESCRIBE: Limits = Limits {
+    cpu: Duration::from_millis(500),
+    memory: 64 << 20,
+    host_calls: 1000,
+    file_bytes: 0,
+    output_bytes: 0,
+    dir_entries: 0,
+    command_timeout: Duration::ZERO,
+    answer_bytes: 1 << 20,
+};
+/// Beyond a call's deadline, for imports that stop remote work and tell of it.
+const LAST_WORDS: Duration = Duration::from_secs(6);
+/// Bytes that one import may take from a guest, summed over its arguments.
+const HOSTCALL_BYTES: usize = 16 << 20;
 
 impl Runtime {
     /// Sets up the engine: pooling allocation if the address space allows it, else on demand.
     ///
     /// # Errors
-    /// When the machine cannot run WebAssembly at all.
-    pub fn new(_config: RuntimeConfig) -> Result<Self, LoadError> {
-        todo!()
+    /// When the machine cannot run WebAssembly at all, and a cache directory that others could write.
+    pub fn new(config: RuntimeConfig) -> Result<Self, LoadError> {
+        let instances = Arc::new(Semaphore::new(config.max_instances as usize));
+        Ok(Self { machine: Machine::new(&config)?, instances })
     }
 
     /// Compiles a component, checks its imports against the grants and asks it to describe itself. Blocks for the
-    /// compilation: call it off the async threads.
+    /// compilation: call it off the async threads, inside a tokio runtime.
     ///
     /// # Errors
     /// Bytes that are no component, imports that are not granted, another API version, a description that fails.
     pub fn load(
         &self,
-        _id: PluginId,
-        _component: &[u8],
-        _grants: Grants,
-        _settings: serde_json::Map<String, serde_json::Value>,
+        id: PluginId,
+        component: &[u8],
+        grants: Grants,
+        settings: serde_json::Map<String, serde_json::Value>,
     ) -> Result<Plugin, LoadError> {
-        todo!()
+        let refused = |message: String| LoadError { plugin: id.as_str().to_owned(), message };
+        if component.len() > MAX_COMPONENT {
+            let message = format!("is {} bytes large; {MAX_COMPONENT} are allowed", component.len());
+            return Err(refused(message));
+        }
+        let engine = &self.machine.engine;
+        let component = Component::from_binary(engine, component)
+            .map_err(|error| refused(format!("is no component that can be used: {}", first_line(&error))))?;
+        let imports: Vec<String> = component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
+        for import in &imports {
+            check_import(import, &grants).map_err(refused)?;
+        }
+        let wasi = imports.iter().any(|import| import.starts_with("wasi:"));
+        let unfit = |error: wasmtime::Error| refused(format!("does not fit this Scout: {}", first_line(&error)));
+        let linker = imports::linker(engine, grants, wasi).map_err(unfit)?;
+        let pre = linker.instantiate_pre(&component).map_err(unfit)?;
+        let exports: Vec<String> = component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let exported = |interface: &str| exports.iter().any(|name| *name == format!("scout:plugin/{interface}@{VERSION}"));
+        let world = if exported("handler") {
+            World::Handler(imports::QueryHandlerPre::new(pre).map_err(unfit)?)
+        } else if exported("tools") {
+            World::Tools(imports::ToolPluginPre::new(pre).map_err(unfit)?)
+        } else {
+            let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
+            return Err(refused(format!(
+                "exports {exports}; a plugin exports scout:plugin/handler@{VERSION} or scout:plugin/tools@{VERSION}"
+            )));
+        };
+        let settings = Arc::new(settings);
+        let mut inner =
+            Inner { id, grants, settings, world, described: Description::Nothing, runtime: self.clone() };
+        let described = tokio::runtime::Handle::current().block_on(inner.describe());
+        inner.described =
+            described.map_err(|message| LoadError { plugin: inner.id.as_str().to_owned(), message })?;
+        Ok(Plugin { inner: Arc::new(inner) })
     }
+}
+
+/// Whether an import can be linked, or why not.
+fn check_import(import: &str, grants: &Grants) -> Result<(), String> {
+    if let Some(rest) = import.strip_prefix("scout:plugin/") {
+        let (interface, version) = rest.split_once('@').unwrap_or((rest, "without a version"));
+        if version != VERSION {
+            return Err(format!("is built for scout:plugin {version}; this Scout speaks {VERSION}: build it against that"));
+        }
+        return match imports::GRANTED.iter().find(|(name, _)| *name == interface) {
+            Some((name, granted)) if !granted(grants) => Err(format!("needs `{name}`, which is not granted")),
+            Some(_) | None => Ok(()),
+        };
+    }
+    match import.strip_prefix("wasi:").and_then(|rest| rest.split_once('@')) {
+        Some((_, version)) if version.starts_with("0.2.") => Ok(()),
+        Some(_) => Err(format!("imports `{}`; of WASI this Scout offers 0.2", shown(import))),
+        None => Err(format!("imports `{}`, which this Scout does not offer", shown(import))),
+    }
+}
+
+/// The innermost cause, its first line, bounded: what a guest's author can use.
+fn first_line(error: &wasmtime::Error) -> String {
+    let text = format!("{:#}", error.root_cause());
+    text.lines().next().unwrap_or_default().chars().take(300).collect()
 }
 
 /// A loaded plugin. Cheap to clone; every call runs in a fresh instance.
 #[derive(Clone)]
-pub struct Plugin {}
+pub struct Plugin {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: PluginId,
+    grants: Grants,
+    settings: Arc<serde_json::Map<String, serde_json::Value>>,
+    world: World,
+    described: Description,
+    runtime: Runtime,
+}
+
+/// What a component exports, ready to be instantiated.
+enum World {
+    Handler(imports::QueryHandlerPre<CallState>),
+    Tools(imports::ToolPluginPre<CallState>),
+}
+
+enum Description {
+    Nothing,
+    Handler(HandlerDescription),
+    Tools(Vec<ToolDescription>),
+}
+
+/// What is asked of a plugin.
+enum Asked {
+    Handle(Query),
+    Call { name: String, arguments: String },
+}
 
 impl Plugin {
     /// Its name.
     pub fn id(&self) -> &PluginId {
-        todo!()
+        &self.inner.id
     }
 
     /// What it answers, if it is a query handler.
     pub fn handler(&self) -> Option<&HandlerDescription> {
-        todo!()
+        match &self.inner.described {
+            Description::Handler(description) => Some(description),
+            Description::Tools(_) | Description::Nothing => None,
+        }
     }
 
     /// Its tools, if it is a tool plugin; else empty.
     pub fn tools(&self) -> &[ToolDescription] {
-        todo!()
+        match &self.inner.described {
+            Description::Tools(tools) => tools,
+            Description::Handler(_) | Description::Nothing => &[],
+        }
     }
 
     /// Answers a query.
@@ -174,8 +300,8 @@ impl Plugin {
     ///
     /// # Errors
     /// What the plugin answered with, a budget, a trap, the deadline.
-    pub async fn handle(&self, _context: CallContext, _query: Query) -> Result<(Answer, Receipt), CallError> {
-        todo!()
+    pub async fn handle(&self, context: CallContext, query: Query) -> Result<(Answer, Receipt), CallError> {
+        self.inner.call(context, Asked::Handle(query)).await
     }
 
     /// Calls a tool with a JSON object of arguments, already validated.
@@ -184,10 +310,153 @@ impl Plugin {
     /// As [`Plugin::handle`].
     pub async fn call_tool(
         &self,
-        _context: CallContext,
-        _name: &str,
-        _arguments: &str,
+        context: CallContext,
+        name: &str,
+        arguments: &str,
     ) -> Result<(Answer, Receipt), CallError> {
-        todo!()
+        self.inner.call(context, Asked::Call { name: name.to_owned(), arguments: arguments.to_owned() }).await
+    }
+}
+
+impl Inner {
+    /// A fresh store: a call never sees another's memory.
+    fn store(&self, limits: Arc<Limits>, context: Option<CallContext>) -> Store<CallState> {
+        let settings = Arc::clone(&self.settings);
+        let state = CallState::new(self.id.clone(), self.grants, settings, limits, context);
+        let mut store = Store::new(&self.runtime.machine.engine, state);
+        store.limiter(|state| &mut state.budget);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut context| {
+            context.data_mut().budget.tick()?;
+            // Others get their turn at every tick.
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store.data_mut().budget.enter_guest();
+        store
+    }
+
+    /// Asks the plugin who it is, without any host in reach, and checks what it says.
+    async fn describe(&self) -> Result<Description, String> {
+        let mut store = self.store(Arc::new(DESCRIBE), None);
+        let asked = async {
+            match &self.world {
+                World::Handler(pre) => {
+                    let instance = pre.instantiate_async(&mut store).await?;
+                    let said = instance.scout_plugin_handler().call_describe(&mut store).await?;
+                    Ok::<_, wasmtime::Error>(describe::handler(said).map(Description::Handler))
+                }
+                World::Tools(pre) => {
+                    let instance = pre.instantiate_async(&mut store).await?;
+                    let said = instance.scout_plugin_tools().call_describe(&mut store).await?;
+                    Ok(describe::tools(said).map(Description::Tools))
+                }
+            }
+        };
+        let described = asked.await;
+        store.data().log_stdio();
+        match described {
+            Ok(Ok(description)) => Ok(description),
+            Ok(Err(why)) => Err(format!("describes itself wrongly: {why}")),
+            Err(error) => Err(format!("cannot describe itself: it {}", why_ended(&store, &error))),
+        }
+    }
+
+    async fn call(&self, mut context: CallContext, asked: Asked) -> Result<(Answer, Receipt), CallError> {
+        let begun = Instant::now();
+        // What this call began on hosts ends with it, also when its future is dropped.
+        context.call.cancel = context.call.cancel.child_token();
+        let _stop_when_dropped = context.call.cancel.clone().drop_guard();
+        let call = context.call.clone();
+        let limits = Arc::clone(&context.limits);
+        let ended = |kind, message: String| CallError { kind, message, hint: None, receipt: Receipt::default() };
+        let permit = tokio::select! {
+            permit = self.runtime.instances.acquire() => permit,
+            () = tokio::time::sleep_until(call.deadline) => {
+                return Err(ended(CallErrorKind::Timeout, "no instance became free before the deadline".to_owned()));
+            }
+            () = call.cancel.cancelled() => {
+                return Err(ended(CallErrorKind::Cancelled, "the request was cancelled".to_owned()));
+            }
+        };
+        let mut store = self.store(limits, Some(context));
+        let over = async {
+            tokio::select! {
+                () = tokio::time::sleep_until(call.deadline) => {}
+                () = call.cancel.cancelled() => {}
+            }
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        let said = tokio::select! {
+            said = self.ask(&mut store, asked) => Some(said),
+            () = over => None,
+        };
+        store.data_mut().budget.leave_guest();
+        store.data().log_stdio();
+        let name = self.id.as_str();
+        let answer = match said {
+            Some(Ok(Ok(given))) => imports::answer(store.data(), given)
+                .map_err(|why| ended(CallErrorKind::Plugin, format!("plugin `{name}` {why}"))),
+            Some(Ok(Err(error))) => Err(imports::failed(error)),
+            Some(Err(error)) => {
+                tracing::warn!(plugin = name, error = ?error, "a plugin was ended");
+                Err(ended(CallErrorKind::Plugin, format!("plugin `{name}` {}", why_ended(&store, &error))))
+            }
+            None if call.cancel.is_cancelled() => {
+                Err(ended(CallErrorKind::Cancelled, "the request was cancelled".to_owned()))
+            }
+            None => Err(ended(CallErrorKind::Timeout, format!("plugin `{name}` did not answer before the deadline"))),
+        };
+        let receipt = receipt(store.data(), &call, begun);
+        // The dead instance goes before its permit: the pool's slots are as many as the permits.
+        drop(store);
+        drop(permit);
+        match answer {
+            Ok(answer) => Ok((answer, receipt)),
+            Err(error) => Err(CallError { receipt, ..error }),
+        }
+    }
+
+    async fn ask(
+        &self,
+        store: &mut Store<CallState>,
+        asked: Asked,
+    ) -> wasmtime::Result<Result<imports::WitAnswer, imports::WitError>> {
+        match (&self.world, asked) {
+            (World::Handler(pre), Asked::Handle(query)) => {
+                let instance = pre.instantiate_async(&mut *store).await?;
+                instance.scout_plugin_handler().call_handle(store, &describe::query(query)).await
+            }
+            (World::Tools(pre), Asked::Call { name, arguments }) => {
+                let instance = pre.instantiate_async(&mut *store).await?;
+                instance.scout_plugin_tools().call_call(store, &name, &arguments).await
+            }
+            (World::Handler(_), Asked::Call { .. }) => Err(wasmtime::Error::msg("it has no tools")),
+            (World::Tools(_), Asked::Handle(_)) => Err(wasmtime::Error::msg("it answers no queries")),
+        }
+    }
+}
+
+fn receipt(state: &CallState, call: &scout_ssh::Call, begun: Instant) -> Receipt {
+    let cost = call.cost.snapshot();
+    Receipt {
+        wall: begun.elapsed(),
+        cpu: state.budget.cpu(),
+        host_calls: state.budget.host_calls(),
+        memory_peak: state.budget.memory_peak(),
+        round_trips: cost.round_trips,
+        remote_bytes: cost.remote_bytes,
+        execs: cost.execs,
+    }
+}
+
+/// Why a guest was ended, in the user's words, behind "plugin `x`" or "it".
+fn why_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
+    let limits = &store.data().limits;
+    match store.data().budget.spent() {
+        Some(Spent::Cpu) => format!("used up its {} ms of CPU", limits.cpu.as_millis()),
+        Some(Spent::Memory) => format!("needs more than its {} MiB of memory", limits.memory >> 20),
+        Some(Spent::HostCalls) => format!("called Scout more than {} times", limits.host_calls),
+        None => format!("crashed: {}", first_line(error)),
     }
 }

@@ -12,7 +12,7 @@ use russh::ChannelMsg;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{Connection, Session, bounded};
+use crate::connection::{Connection, Session};
 use crate::dial::place;
 use crate::{Call, Capture, ErrorKind, SshError};
 
@@ -346,7 +346,9 @@ impl Marker {
     fn random() -> Self {
         let mut random = [0; 12];
         // Without randomness the marker is still not a thing that rc files print.
-        drop(getrandom::fill(&mut random));
+        if getrandom::fill(&mut random).is_err() {
+            tracing::debug!("no randomness for a marker");
+        }
         let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         Self { text: format!("scout-{hex}"), seen: false, process: None }
     }

@@ -72,8 +72,6 @@ pub struct PoolSnapshot {
     pub waiters: u64,
     /// Requests on the wire.
     pub in_flight: u64,
-    /// Waits for a remote answer that followed one upon another.
-    pub round_trips: u64,
     /// SFTP channels given up because a request hung.
     pub stalls: u64,
 }
@@ -137,7 +135,6 @@ struct Counters {
     idle_closed: AtomicU64,
     waiters: AtomicU64,
     in_flight: AtomicU64,
-    round_trips: AtomicU64,
     stalls: Arc<AtomicU64>,
 }
 
@@ -255,7 +252,6 @@ impl Pool {
             idle_closed: read(&counters.idle_closed),
             waiters: read(&counters.waiters),
             in_flight: read(&counters.in_flight),
-            round_trips: read(&counters.round_trips),
             stalls: read(&counters.stalls),
         }
     }
@@ -429,7 +425,15 @@ impl Lease {
     /// # Errors
     /// NotFound, Permission, NotReadable, Timeout, Cancelled, Unsupported, Unreachable, Remote, Invalid.
     pub async fn open(&self, path: &[u8], cap: usize, max_entries: usize, call: &Call) -> Result<Opened, SshError> {
-        self.over_sftp(path, call, async |sftp: &SftpChannel| sftp.open(path, cap, max_entries, call).await).await
+        let _flight = self.flight();
+        let mut tries = Tries::new(self, call);
+        loop {
+            let sftp = tries.next().await?;
+            match sftp.open(path, cap, max_entries, call).await {
+                Ok(opened) => return Ok(opened),
+                Err(error) => tries.judge(&sftp, error, path).await?,
+            }
+        }
     }
 
     /// Bytes of a regular file from `offset` on, at most `length`.
@@ -443,7 +447,15 @@ impl Lease {
         length: usize,
         call: &Call,
     ) -> Result<(Attributes, Capture), SshError> {
-        self.over_sftp(path, call, async |sftp: &SftpChannel| sftp.read(path, offset, length, call).await).await
+        let _flight = self.flight();
+        let mut tries = Tries::new(self, call);
+        loop {
+            let sftp = tries.next().await?;
+            match sftp.read(path, offset, length, call).await {
+                Ok(read) => return Ok(read),
+                Err(error) => tries.judge(&sftp, error, path).await?,
+            }
+        }
     }
 
     /// A path's attributes, following links.
@@ -451,7 +463,15 @@ impl Lease {
     /// # Errors
     /// As [`Lease::open`].
     pub async fn stat(&self, path: &[u8], call: &Call) -> Result<Attributes, SshError> {
-        self.over_sftp(path, call, async |sftp: &SftpChannel| sftp.stat(path, call).await).await
+        let _flight = self.flight();
+        let mut tries = Tries::new(self, call);
+        loop {
+            let sftp = tries.next().await?;
+            match sftp.stat(path, call).await {
+                Ok(attributes) => return Ok(attributes),
+                Err(error) => tries.judge(&sftp, error, path).await?,
+            }
+        }
     }
 
     /// Runs a command.
@@ -460,56 +480,58 @@ impl Lease {
     /// Only if it provably did not run; otherwise the outcome tells how it ended.
     pub async fn exec(&self, request: &ExecRequest, call: &Call) -> Result<ExecOutcome, SshError> {
         let _flight = self.flight();
-        let outcome = exec::exec(&self.user.pooled.connection, request, call).await;
-        self.count(call);
-        outcome
-    }
-
-    /// Does something over SFTP; all of it only reads, so what was lost on the way is done once more.
-    async fn over_sftp<T>(
-        &self,
-        path: &[u8],
-        call: &Call,
-        operation: impl AsyncFn(&SftpChannel) -> Result<T, SftpError>,
-    ) -> Result<T, SshError> {
-        /// First, after a neighbour's stall, after a lost connection.
-        const TRIES: u32 = 3;
-        let _flight = self.flight();
-        let mut connection = Arc::clone(&self.user.pooled.connection);
-        // Keeps a connection that replaces a lost one in use.
-        let mut _replacement = None;
-        for _ in 0..TRIES {
-            if connection.is_closed() {
-                let lease = Box::pin(self.pool.lease(&self.principal, &self.spec, call)).await?;
-                connection = Arc::clone(&lease.user.pooled.connection);
-                _replacement = Some(lease);
-            }
-            let sftp = connection.sftp(call).await?;
-            let result = operation(&sftp).await;
-            self.count(call);
-            match result {
-                Ok(value) => return Ok(value),
-                Err(SftpError::Ssh(error)) => return Err(error),
-                Err(SftpError::Closed) => {}
-                Err(SftpError::Stalled { culprit }) => {
-                    let killed = connection.give_up(&sftp).await;
-                    if culprit {
-                        return Err(hangs(&self.spec, path, killed));
-                    }
-                }
-            }
-        }
-        Err(connection.lost())
+        exec::exec(&self.user.pooled.connection, request, call).await
     }
 
     fn flight(&self) -> Counted<'_> {
         Counted::new(&self.pool.inner.counters.in_flight)
     }
+}
 
-    /// Adds what the call has cost so far, once, to the pool's own count.
-    fn count(&self, call: &Call) {
-        let so_far = call.cost.snapshot().round_trips;
-        self.pool.inner.counters.round_trips.fetch_add(so_far, Ordering::Relaxed);
+/// An operation over SFTP and its repetitions: it only reads, so what was lost on the way is done once more.
+struct Tries<'a> {
+    lease: &'a Lease,
+    call: &'a Call,
+    left: u32,
+    connection: Arc<Connection>,
+    /// Keeps a connection that replaces a lost one in use.
+    replacement: Option<Box<Lease>>,
+}
+
+impl<'a> Tries<'a> {
+    /// First, after a neighbour's stall, after a lost connection.
+    const MAX: u32 = 3;
+
+    fn new(lease: &'a Lease, call: &'a Call) -> Self {
+        let connection = Arc::clone(&lease.user.pooled.connection);
+        Self { lease, call, left: Self::MAX, connection, replacement: None }
+    }
+
+    /// A channel to try on.
+    async fn next(&mut self) -> Result<SftpChannel, SshError> {
+        if self.left == 0 {
+            return Err(self.connection.lost());
+        }
+        self.left -= 1;
+        if self.connection.is_closed() {
+            let Lease { pool, principal, spec, .. } = self.lease;
+            let lease = pool.lease(principal, spec, self.call).await?;
+            self.connection = Arc::clone(&lease.user.pooled.connection);
+            self.replacement = Some(Box::new(lease));
+        }
+        self.connection.sftp(self.call).await
+    }
+
+    /// Whether another try makes sense after this.
+    async fn judge(&self, sftp: &SftpChannel, error: SftpError, path: &[u8]) -> Result<(), SshError> {
+        match error {
+            SftpError::Ssh(error) => Err(error),
+            SftpError::Closed => Ok(()),
+            SftpError::Stalled { culprit } => {
+                let killed = self.connection.give_up(sftp).await;
+                if culprit { Err(hangs(&self.lease.spec, path, killed)) } else { Ok(()) }
+            }
+        }
     }
 }
 

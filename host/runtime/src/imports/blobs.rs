@@ -12,7 +12,8 @@ const MAX_READ: usize = 1 << 20;
 
 /// Bytes that a host call produced.
 #[derive(Clone, Debug)]
-pub(crate) struct Blob {
+#[expect(unreachable_pub, reason = "the generated code exports it again")]
+pub struct Blob {
     pub(super) data: Bytes,
     truncated: bool,
     total: Option<u64>,

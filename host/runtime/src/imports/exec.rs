@@ -60,7 +60,7 @@ impl exec::Host for CallState {
 impl CallState {
     /// Checks, runs and records one command. `prepare` gives what was asked and the script, or why not.
     async fn command(
-        &self,
+        &mut self,
         host: &str,
         prepare: impl FnOnce(&Reach) -> (String, Result<Vec<u8>, Refusal>),
     ) -> Result<ExecOutcome, Error> {

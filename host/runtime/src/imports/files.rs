@@ -10,7 +10,8 @@ use super::{in_task, types};
 use crate::state::{CallState, Reach};
 
 /// What was found at a path.
-pub(crate) struct Entry {
+#[expect(unreachable_pub, reason = "the generated code exports it again")]
+pub struct Entry {
     attributes: Attributes,
     content: Option<Blob>,
     entries: Vec<DirEntry>,
@@ -140,7 +141,7 @@ impl CallState {
     }
 
     /// What the router found at this path, or else what is there now.
-    async fn open_path(&self, host: &str, path: Vec<u8>) -> Result<Opened, Error> {
+    async fn open_path(&mut self, host: &str, path: Vec<u8>) -> Result<Opened, Error> {
         let reach = self.path(host, &path)?;
         if let Some(opened) = reach.context().take_waiting(host, &path) {
             return Ok(opened);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::wit::inventory::{self, Host as WitHost, Probe};
+use super::wit::inventory::{self, Machine, Reachability};
 use super::wit::types::{Error, ErrorKind};
 use super::{in_task, types};
 use crate::state::CallState;
@@ -15,17 +15,17 @@ const MAX_PROBE: Duration = Duration::from_secs(5);
 const MAX_NAMES: usize = 1000;
 
 impl inventory::Host for CallState {
-    async fn hosts(&mut self) -> wasmtime::Result<Vec<WitHost>> {
+    async fn hosts(&mut self) -> wasmtime::Result<Vec<Machine>> {
         self.budget.host_call()?;
         let hosts = self.context.iter().flat_map(|context| context.fleet.hosts()).map(|host| match &host.spec {
-            Ok(spec) => WitHost {
+            Ok(spec) => Machine {
                 name: host.name.clone(),
                 address: spec.host_name.clone(),
                 port: spec.port,
                 user: spec.user.clone(),
                 trouble: None,
             },
-            Err(error) => WitHost {
+            Err(error) => Machine {
                 name: host.name.clone(),
                 address: String::new(),
                 port: 0,
@@ -38,7 +38,7 @@ impl inventory::Host for CallState {
         Ok(hosts)
     }
 
-    async fn probe(&mut self, names: Vec<String>, timeout_ms: u32) -> wasmtime::Result<Result<Vec<Probe>, Error>> {
+    async fn probe(&mut self, names: Vec<String>, timeout_ms: u32) -> wasmtime::Result<Result<Vec<Reachability>, Error>> {
         self.budget.host_call()?;
         let probed = self.probe_all(names, timeout_ms).await;
         self.budget.enter_guest();
@@ -47,7 +47,7 @@ impl inventory::Host for CallState {
 }
 
 impl CallState {
-    async fn probe_all(&self, names: Vec<String>, timeout_ms: u32) -> Result<Vec<Probe>, Error> {
+    async fn probe_all(&mut self, names: Vec<String>, timeout_ms: u32) -> Result<Vec<Reachability>, Error> {
         if names.len() > MAX_NAMES {
             let message = format!("{} names at once; {MAX_NAMES} are allowed", names.len());
             return Err(types::error(ErrorKind::Invalid, &message, None));
@@ -57,7 +57,7 @@ impl CallState {
         in_task(async move {
             let probes = hosts.iter().map(|reach| async move {
                 let name = reach.host.name.clone();
-                let failed = |why: &str| Probe {
+                let failed = |why: &str| Reachability {
                     name: name.clone(),
                     connected: false,
                     latency_ms: None,
@@ -74,13 +74,13 @@ impl CallState {
                     () = context.call.cancel.cancelled() => return failed("the request was cancelled"),
                 };
                 match probe.latency {
-                    Ok(latency) => Probe {
+                    Ok(latency) => Reachability {
                         name: name.clone(),
                         connected: probe.connected,
                         latency_ms: Some(latency.as_secs_f64() * 1e3),
                         failure: None,
                     },
-                    Err(error) => Probe { connected: probe.connected, ..failed(&types::from_ssh(&error).message) },
+                    Err(error) => Reachability { connected: probe.connected, ..failed(&types::from_ssh(&error).message) },
                 }
             });
             let probes = join_all(probes).await;

@@ -25,6 +25,8 @@ pub(crate) use bindings::handler::exports::scout::plugin::handler;
 pub(crate) use bindings::tools::ToolPluginPre;
 pub(crate) use bindings::tools::exports::scout::plugin::tools;
 pub(crate) use types::failed;
+pub(crate) use wit::answers::Answer as WitAnswer;
+pub(crate) use wit::types::Error as WitError;
 
 /// What wasmtime makes of `wit/`.
 pub(crate) mod bindings {

@@ -1,0 +1,94 @@
+//! What plugins say of themselves, and what they are asked, across the boundary. Untrusted text: bounded and checked.
+
+use serde_json::{Map, Value};
+
+use crate::imports::{handler, tools};
+use crate::{Effect, HandlerDescription, Query, Subject, ToolDescription};
+
+/// The longest one-line text, in bytes.
+const MAX_LINE: usize = 512;
+/// The longest description, in bytes: it is put before a model.
+const MAX_DESCRIPTION: usize = 8 * 1024;
+/// The longest schema, in bytes.
+const MAX_SCHEMA: usize = 64 * 1024;
+/// Tools of one plugin.
+const MAX_TOOLS: usize = 100;
+
+pub(crate) fn handler(said: handler::Description) -> Result<HandlerDescription, String> {
+    if said.subjects.is_empty() {
+        return Err("it names no subject".to_owned());
+    }
+    let mut subjects: Vec<Subject> = Vec::new();
+    for given in said.subjects {
+        let known = match given {
+            handler::Subject::Hosts => Subject::Hosts,
+            handler::Subject::File => Subject::File,
+            handler::Subject::Directory => Subject::Directory,
+            handler::Subject::Command => Subject::Command,
+        };
+        if !subjects.contains(&known) {
+            subjects.push(known);
+        }
+    }
+    Ok(HandlerDescription { summary: line("summary", said.summary)?, subjects })
+}
+
+pub(crate) fn tools(said: Vec<tools::Tool>) -> Result<Vec<ToolDescription>, String> {
+    if said.len() > MAX_TOOLS {
+        return Err(format!("{} tools; {MAX_TOOLS} are allowed", said.len()));
+    }
+    let mut described: Vec<ToolDescription> = Vec::new();
+    for given in said {
+        let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if given.name.is_empty() || given.name.len() > 64 || !given.name.chars().all(known) {
+            return Err("a tool's name is 1 to 64 of A-Z a-z 0-9 _ -".to_owned());
+        }
+        if described.iter().any(|other| other.name == given.name) {
+            return Err(format!("two tools are named `{}`", given.name));
+        }
+        if given.description.len() > MAX_DESCRIPTION {
+            return Err(format!("the description of `{}` is longer than {MAX_DESCRIPTION} bytes", given.name));
+        }
+        described.push(ToolDescription {
+            title: given.title.map(|title| line("title", title)).transpose()?,
+            description: given.description,
+            input_schema: schema(&given.name, &given.input_schema)?,
+            output_schema: given.output_schema.as_deref().map(|text| schema(&given.name, text)).transpose()?,
+            effect: match given.effect {
+                tools::Effect::Read => Effect::Read,
+                tools::Effect::Exec => Effect::Exec,
+                tools::Effect::Write => Effect::Write,
+            },
+            name: given.name,
+        });
+    }
+    Ok(described)
+}
+
+pub(crate) fn query(query: Query) -> handler::Query {
+    handler::Query {
+        subject: match query.subject {
+            Subject::Hosts => handler::Subject::Hosts,
+            Subject::File => handler::Subject::File,
+            Subject::Directory => handler::Subject::Directory,
+            Subject::Command => handler::Subject::Command,
+        },
+        host: query.host,
+        path: query.path,
+        command: query.command,
+    }
+}
+
+fn line(what: &str, text: String) -> Result<String, String> {
+    if text.len() > MAX_LINE || text.chars().any(char::is_control) {
+        return Err(format!("its {what} is not one line of at most {MAX_LINE} bytes"));
+    }
+    Ok(text)
+}
+
+fn schema(tool: &str, text: &str) -> Result<Map<String, Value>, String> {
+    if text.len() > MAX_SCHEMA {
+        return Err(format!("a schema of `{tool}` is longer than {MAX_SCHEMA} bytes"));
+    }
+    serde_json::from_str(text).map_err(|error| format!("a schema of `{tool}` is no JSON object: {error}"))
+}
