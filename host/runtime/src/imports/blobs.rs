@@ -71,6 +71,14 @@ impl blobs::HostBlob for CallState {
         Ok(part)
     }
 
+    async fn share(&mut self, blob: Resource<Blob>) -> wasmtime::Result<Resource<Blob>> {
+        self.budget.host_call()?;
+        let blob = self.table.get(&blob)?.clone();
+        let shared = self.table.push(blob)?;
+        self.budget.enter_guest();
+        Ok(shared)
+    }
+
     async fn drop(&mut self, blob: Resource<Blob>) -> wasmtime::Result<()> {
         self.table.delete(blob)?;
         Ok(())
