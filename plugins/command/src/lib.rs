@@ -1,0 +1,166 @@
+//! A command: taken apart into a pipeline that Scout can check, or handed to a shell where a host allows one.
+
+mod ending;
+mod lex;
+
+use scout_plugin::exec::{self, Outcome, Pipeline};
+use scout_plugin::json::Object;
+use scout_plugin::{Answer, Blob, Description, Encoding, Error, ErrorKind, Handler, Query, Subject, register, text};
+
+use crate::ending::Told;
+use crate::lex::{Construct, NotAPipeline, Tilde};
+
+struct Command;
+register!(Command: handler);
+
+impl Handler for Command {
+    fn describe() -> Description {
+        Description::new("runs commands", &[Subject::Command])
+    }
+
+    fn handle(query: Query) -> Result<Answer, Error> {
+        let (Some(host), Some(command)) = (query.host, query.command) else {
+            return Err(Error::new(ErrorKind::Invalid, "a command needs a host and a query"));
+        };
+        let outcome = run(&host, query.path.as_deref(), &command)?;
+        Ok(answer(&host, query.path.as_deref(), &command, outcome))
+    }
+}
+
+fn run(host: &str, directory: Option<&[u8]>, command: &str) -> Result<Outcome, Error> {
+    match lex::pipeline(command, tilde(directory)) {
+        Ok(stages) => exec::run(host, &Pipeline { stages, directory: directory.map(<[u8]>::to_vec) }),
+        Err(NotAPipeline::NeedsShell(construct)) => {
+            exec::shell(host, directory, command).map_err(|error| shell_error(&construct, error))
+        }
+        Err(NotAPipeline::Malformed(why)) => {
+            Err(Error::new(ErrorKind::Invalid, format!("the query is no command: {why}")).hint(PIPELINES))
+        }
+    }
+}
+
+/// What a command may be made of on any host.
+const PIPELINES: &str = "write commands with arguments, joined by `|`; quotes, `*`, `?`, `[…]`, `2>&1` and `2>/dev/null` work as in a shell";
+
+/// Whether `~` is where the command runs.
+fn tilde(directory: Option<&[u8]>) -> Tilde {
+    match directory {
+        None | Some(b"~" | b"~/" | b"" | b".") => Tilde::IsHere,
+        Some(_) => Tilde::IsElsewhere,
+    }
+}
+
+/// A refusal of the shell names what asked for one: the command may be written without it.
+fn shell_error(construct: &Construct, error: Error) -> Error {
+    if error.kind != ErrorKind::Refused {
+        return error;
+    }
+    // A backtick in backticks is not to be read.
+    let mark = if construct.written == "`" { "\"" } else { "`" };
+    let Construct { written, called } = construct;
+    let own = format!("without {mark}{written}{mark}: {PIPELINES}");
+    Error {
+        kind: error.kind,
+        message: format!("{mark}{written}{mark} ({called}) needs a shell: {}", error.message),
+        hint: Some(match error.hint {
+            Some(hint) => format!("{hint}; {own}"),
+            None => own,
+        }),
+    }
+}
+
+fn answer(host: &str, directory: Option<&[u8]>, command: &str, outcome: Outcome) -> Answer {
+    let told = ending::told(&outcome.ending, outcome.duration_ms);
+    let (stdout, stderr) = (outcome.stdout, outcome.stderr);
+    let cut = stdout.truncated() || stderr.truncated() || told.output_limit;
+    let mut answer = Answer::new().structured(as_json(host, directory, command, &told, cut, outcome.duration_ms));
+    answer = stream(answer, None, &stdout);
+    answer = stream(answer, Some("standard error:"), &stderr);
+    let silent = stdout.size() == 0 && stderr.size() == 0;
+    if let Some(status) = ending::status(&told, silent) {
+        answer = answer.text(status);
+    }
+    if told.failed {
+        answer = answer.failed();
+    }
+    answer.attach("stdout", stdout, Encoding::Text).attach("stderr", stderr, Encoding::Text)
+}
+
+/// With a stream's bytes under its heading, if it has any.
+fn stream(mut answer: Answer, heading: Option<&str>, bytes: &Blob) -> Answer {
+    if bytes.size() == 0 {
+        return answer;
+    }
+    if let Some(heading) = heading {
+        answer = answer.text(heading);
+    }
+    answer = answer.blob(bytes.share());
+    if bytes.truncated() {
+        answer = answer.text(format!("(cut after {})", text::count(bytes.size(), "byte", "bytes")));
+    }
+    answer
+}
+
+fn as_json(
+    host: &str,
+    directory: Option<&[u8]>,
+    command: &str,
+    told: &Told,
+    truncated: bool,
+    duration_ms: u64,
+) -> Object {
+    let mut object = Object::new().text("host", host);
+    if let Some(directory) = directory {
+        let (path, path_base64) = text::name(directory);
+        object = object.text("path", path.as_str());
+        if let Some(bytes) = &path_base64 {
+            object = object.text("path_base64", bytes.as_str());
+        }
+    }
+    object
+        .text("command", command)
+        .integer("exit", told.exit)
+        .text("signal", told.signal.as_deref())
+        .boolean("timed_out", told.timed_out)
+        .boolean("truncated", truncated)
+        .text("remote", told.remote)
+        .integer("duration_ms", duration_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{as_json, shell_error, tilde};
+    use crate::ending;
+    use crate::lex::{Construct, Tilde};
+    use scout_plugin::exec::Ending;
+    use scout_plugin::{Error, ErrorKind};
+
+    #[test]
+    fn a_refused_shell_names_what_needed_it_and_keeps_the_hosts_hint() {
+        let construct = Construct { written: ";".to_owned(), called: "a sequence" };
+        let refused = Error::new(ErrorKind::Refused, "box runs no shell").hint("ask the operator");
+        let error = shell_error(&construct, refused);
+        assert_eq!(error.message, "`;` (a sequence) needs a shell: box runs no shell");
+        assert!(error.hint.is_some_and(|hint| hint.starts_with("ask the operator; without `;`: write commands")));
+        let lost = shell_error(&construct, Error::new(ErrorKind::Unreachable, "box is gone"));
+        assert_eq!((lost.message.as_str(), lost.hint), ("box is gone", None));
+    }
+
+    #[test]
+    fn the_home_directory_is_where_a_command_without_a_path_runs() {
+        assert_eq!(tilde(None), Tilde::IsHere);
+        assert_eq!(tilde(Some(b"~")), Tilde::IsHere);
+        assert_eq!(tilde(Some(b"~/a")), Tilde::IsElsewhere);
+        assert_eq!(tilde(Some(b"/")), Tilde::IsElsewhere);
+    }
+
+    #[test]
+    fn fields_are_those_of_the_command() {
+        let told = ending::told(&Ending::Exited(3), 12);
+        assert_eq!(
+            as_json("box", Some(b"/srv"), "ls", &told, false, 12).finish(),
+            "{\"host\":\"box\",\"path\":\"/srv\",\"command\":\"ls\",\"exit\":3,\"signal\":null,\"timed_out\":false,\
+             \"truncated\":false,\"remote\":null,\"duration_ms\":12}"
+        );
+    }
+}

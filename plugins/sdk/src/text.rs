@@ -1,0 +1,217 @@
+//! Words for people: times, modes, names of bytes. Pure.
+
+use crate::{Attributes, FileKind};
+
+/// A point in time as RFC 3339 in UTC, from seconds since 1970. Absent past the year 9999, which RFC 3339 cannot say.
+#[must_use]
+pub fn rfc3339(seconds: u64) -> Option<String> {
+    const DAY: u64 = 86_400;
+    // Days from 0000-03-01, so that a leap day ends its year, to 1970-01-01 (proleptic Gregorian calendar).
+    const EPOCH: u64 = 719_468;
+    const DAYS_IN_400_YEARS: u64 = 146_097;
+    let (days, second) = ((seconds / DAY).checked_add(EPOCH)?, seconds % DAY);
+    let (era, day) = (days / DAYS_IN_400_YEARS, days % DAYS_IN_400_YEARS);
+    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year <= 9999).then(|| {
+        format!(
+            "{year:04}-{month:02}-{day_of_month:02}T{:02}:{:02}:{:02}Z",
+            second / 3600,
+            second / 60 % 60,
+            second % 60
+        )
+    })
+}
+
+/// Permission bits as four octal digits or more, as `0644`.
+#[must_use]
+pub fn octal_mode(mode: u32) -> String {
+    format!("{:04o}", mode & 0o7777)
+}
+
+/// Kind and permission bits as `ls -l` shows them, as `drwxr-xr-x`; `?` where the remote host sent no bits.
+#[must_use]
+pub fn ls_mode(attributes: &Attributes) -> String {
+    const SET_UID: u32 = 0o4000;
+    const SET_GID: u32 = 0o2000;
+    const STICKY: u32 = 0o1000;
+    let mut out = String::with_capacity(10);
+    out.push(match attributes.kind {
+        FileKind::File => '-',
+        FileKind::Directory => 'd',
+        FileKind::Symlink => 'l',
+        // Of `st_mode`: which of the others it is.
+        FileKind::Other => match attributes.mode.unwrap_or(0) & 0o170_000 {
+            0o010_000 => 'p',
+            0o020_000 => 'c',
+            0o060_000 => 'b',
+            0o140_000 => 's',
+            _ => '?',
+        },
+    });
+    let Some(mode) = attributes.mode else {
+        out.push_str("?????????");
+        return out;
+    };
+    for (shift, special, mark) in [(6, SET_UID, 's'), (3, SET_GID, 's'), (0, STICKY, 't')] {
+        let bits = mode >> shift;
+        out.push(if bits & 4 == 0 { '-' } else { 'r' });
+        out.push(if bits & 2 == 0 { '-' } else { 'w' });
+        out.push(match (bits & 1 == 0, mode & special == 0) {
+            (true, true) => '-',
+            (false, true) => 'x',
+            (true, false) => mark.to_ascii_uppercase(),
+            (false, false) => mark,
+        });
+    }
+    out
+}
+
+/// A kind's name in structured answers.
+#[must_use]
+pub fn kind(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::File => "file",
+        FileKind::Directory => "directory",
+        FileKind::Symlink => "symlink",
+        FileKind::Other => "other",
+    }
+}
+
+/// Bytes of a path or a name as text, and as base64 if the text does not say all of them.
+#[must_use]
+pub fn name(bytes: &[u8]) -> (String, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => (String::from_utf8_lossy(bytes).into_owned(), Some(base64(bytes))),
+    }
+}
+
+/// Base64 with padding (RFC 4648 §4).
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for place in 0..4_usize {
+            let digit = (bits >> (18 - 6 * place)) & 0x3f;
+            let letter = ALPHABET.get(digit as usize).copied().unwrap_or(b'=');
+            out.push(if place <= chunk.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
+}
+
+/// A word for a POSIX shell, in single quotes.
+#[must_use]
+pub fn shell_quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// `123` as `12.3`.
+#[must_use]
+pub fn tenths(value: u64) -> String {
+    format!("{}.{}", value / 10, value % 10)
+}
+
+/// A number with its noun: `1 file`, `2 files`.
+#[must_use]
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Lines of a table: columns are padded to their widest cell, numbers of `right` to the right, the last not at all.
+#[must_use]
+pub fn table<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = String::new();
+    for row in rows {
+        for (index, ((cell, width), right)) in row.iter().zip(widths).zip(right).enumerate() {
+            let padding = width - cell.chars().count();
+            if right {
+                out.extend(std::iter::repeat_n(' ', padding));
+            }
+            out.push_str(cell);
+            if index + 1 < N {
+                out.extend(std::iter::repeat_n(' ', if right { 2 } else { padding + 2 }));
+            }
+        }
+        out.truncate(out.trim_end_matches(' ').len());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{base64, ls_mode, name, octal_mode, rfc3339, shell_quoted, table};
+    use crate::{Attributes, FileKind};
+
+    #[test]
+    fn times_are_rfc_3339() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_700_000_000, "2023-11-14T22:13:20Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(rfc3339(seconds).as_deref(), Some(expected));
+        }
+        assert_eq!(rfc3339(253_402_300_800), None);
+        assert_eq!(rfc3339(u64::MAX), None);
+    }
+
+    #[test]
+    fn modes_read_as_in_ls() {
+        let shown = |kind, mode| ls_mode(&Attributes { kind, size: None, mode, uid: None, gid: None, modified: None });
+        assert_eq!(shown(FileKind::File, Some(0o100_644)), "-rw-r--r--");
+        assert_eq!(shown(FileKind::Directory, Some(0o041_777)), "drwxrwxrwt");
+        assert_eq!(shown(FileKind::File, Some(0o106_711)), "-rws--s--x");
+        assert_eq!(shown(FileKind::File, Some(0o107_600)), "-rwS--S--T");
+        assert_eq!(shown(FileKind::Other, Some(0o010_600)), "prw-------");
+        assert_eq!(shown(FileKind::Symlink, None), "l?????????");
+        assert_eq!(octal_mode(0o100_644), "0644");
+        assert_eq!(octal_mode(0o106_711), "6711");
+    }
+
+    #[test]
+    fn base64_is_padded() {
+        for (bytes, expected) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")]
+        {
+            assert_eq!(base64(bytes.as_bytes()), expected);
+        }
+        assert_eq!(base64(b"\xff\x00\xfe"), "/wD+");
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf8_has_its_bytes_beside_it() {
+        assert_eq!(name("ü".as_bytes()), ("ü".to_owned(), None));
+        assert_eq!(name(b"caf\xe9"), ("caf\u{fffd}".to_owned(), Some("Y2Fm6Q==".to_owned())));
+    }
+
+    #[test]
+    fn a_quote_in_a_shell_word_is_escaped() {
+        assert_eq!(shell_quoted("it's $x"), "'it'\\''s $x'");
+    }
+
+    #[test]
+    fn columns_of_a_table_are_aligned() {
+        let rows = [["a", "1", "x"], ["ccc", "200", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows, [false, true, false]), "a      1  x\nccc  200\n");
+    }
+}
