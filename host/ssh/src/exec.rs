@@ -34,6 +34,8 @@ const MAX_INLINE: usize = 900;
 const MAX_NOISE: usize = 64 * 1024;
 /// How long stopping a command may take, and finding out that it has stopped.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a command that is to be stopped may take to name its process.
+const NAME_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes kept of what a stop or kill script prints.
 const SCRIPT_CAP: usize = 1024;
 
@@ -297,8 +299,24 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Waits a moment for the line that names the process: without it nobody could say whether it was stopped.
+    async fn await_process(&mut self) {
+        let Some(session) = self.session.as_mut() else { return };
+        let naming = async {
+            while self.marker.process.is_none() {
+                match session.channel.wait().await {
+                    Some(ChannelMsg::Data { data }) => self.stdout.take_in(&data, &mut self.marker),
+                    Some(ChannelMsg::Close) | None => return,
+                    Some(_) => {}
+                }
+            }
+        };
+        drop(tokio::time::timeout(NAME_TIMEOUT, naming).await);
+    }
+
     /// Closes the channel, at which the wrapper kills the group; then makes sure of it.
     async fn stop(&mut self) -> RemoteState {
+        self.await_process().await;
         self.give_back();
         let Some(Process { pid, leads_group }) = self.marker.process else { return RemoteState::Unknown };
         let target = if leads_group { format!("-{pid}") } else { pid.to_string() };
