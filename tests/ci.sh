@@ -65,6 +65,6 @@ fi
 step "tests"
 cargo test --workspace --locked
 
+# The tests have built it.
 step "the demo"
-cargo build --locked
 "${CARGO_TARGET_DIR:-target}/debug/scout" demo
