@@ -34,7 +34,6 @@ if [ "${#missing_packages[@]}" -gt 0 ]; then
   fi
 fi
 
-
 # The official MCP client, in an environment of its own: made when it is missing or when what it holds has changed.
 venv=tests/.venv
 requirements=tests/python/requirements.txt
