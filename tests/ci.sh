@@ -22,6 +22,9 @@ missing_packages=()
 need sshd openssh-server
 need sftp-server openssh-sftp-server
 need ssh openssh-client
+need python3 python3
+# Debian has `venv` in a package of its own; without it there is no ensurepip.
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing_packages+=(python3-venv)
 if [ "${#missing_packages[@]}" -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     apt-get update -qq
@@ -30,7 +33,16 @@ if [ "${#missing_packages[@]}" -gt 0 ]; then
     fail "missing: ${missing_packages[*]}. Install them: sudo apt-get install ${missing_packages[*]}"
   fi
 fi
-command -v python3 >/dev/null || fail "python3 (3.10 or newer) is missing. Install it: sudo apt-get install python3 python3-venv"
+
+# The official MCP client, in an environment of its own: made when it is missing or when what it holds has changed.
+venv=tests/.venv
+requirements=tests/python/requirements.txt
+if ! cmp -s "$requirements" "$venv/requirements.txt"; then
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "python3 is too old: the MCP client needs 3.10 or newer"
+  python3 -m venv --clear "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+  cp "$requirements" "$venv/requirements.txt"
+fi
 
 step "format"
 cargo fmt --all --check
@@ -44,10 +56,14 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 step "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 
+if [ -f plugins/Cargo.toml ]; then
+  step "plugins, natively"
+  (cd plugins && cargo clippy --workspace --all-targets --locked -- -D warnings && cargo test --workspace --locked)
+fi
+
 step "tests"
 cargo test --workspace --locked
 
-if [ -f plugins/Cargo.toml ]; then
-  step "plugins, natively"
-  (cd plugins && cargo test --workspace --locked)
-fi
+# The tests have built it.
+step "the demo"
+"${CARGO_TARGET_DIR:-target}/debug/scout" demo

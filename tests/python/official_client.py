@@ -1,4 +1,4 @@
-"""Lists and calls Scout's tool with the official Python MCP client.
+"""Lists and calls Scout's tool with the official Python MCP client, in both eras of the protocol.
 
 Usage: official_client.py SCOUT CONFIG DIRECTORY
   SCOUT      the scout binary
@@ -7,41 +7,94 @@ Usage: official_client.py SCOUT CONFIG DIRECTORY
 """
 
 import asyncio
+import os
 import sys
 
-from mcp import ClientSession, StdioServerParameters
-from mcp.client.stdio import stdio_client
+from mcp.client.client import Client
+from mcp.client.stdio import StdioServerParameters
+
+PATIENCE_SECONDS = 60.0
+MODES = {"legacy": "2025-11-25", "2026-07-28": "2026-07-28", "auto": "2026-07-28"}
+"""How the client connects, and the revision that must come of it."""
 
 
-async def main(scout: str, config: str, directory: str) -> None:
-    parameters = StdioServerParameters(command=scout, args=["--config", config, "serve"])
-    async with stdio_client(parameters) as (read, write), ClientSession(read, write) as session:
-        await session.initialize()
-        tools = await session.list_tools()
-        assert [tool.name for tool in tools.tools] == ["scout"], tools
+class Wrong(Exception):
+    """Scout did not answer as it must."""
 
-        async def call(**arguments: str):
-            return await session.call_tool("scout", arguments)
+
+def check(holds: bool, what: str, seen: object) -> None:
+    if not holds:
+        raise Wrong(f"{what}; seen: {seen}")
+
+
+async def converse(mode: str, server: StdioServerParameters, directory: str) -> None:
+    async with Client(server, mode=mode, read_timeout_seconds=PATIENCE_SECONDS) as client:
+        check(client.protocol_version == MODES[mode], f"the revision must be {MODES[mode]}", client.protocol_version)
+
+        tools = await client.list_tools()
+        check("scout" in [tool.name for tool in tools.tools], "the tool `scout` must be listed", tools)
+
+        async def call(**arguments: str) -> dict:
+            """A call that must succeed; gives the structured answer. The client checks it against the tool's schema."""
+            result = await client.call_tool("scout", arguments)
+            check(not result.is_error, f"{arguments} must succeed", result)
+            check(bool(result.content), f"{arguments} must have text", result)
+            check(isinstance(result.structured_content, dict), f"{arguments} must have a structured answer", result)
+            return result.structured_content
+
+        async def refuse(**arguments: str) -> str:
+            """A call that must fail; gives the text."""
+            result = await client.call_tool("scout", arguments)
+            check(result.is_error, f"{arguments} must be an error", result)
+            return "\n".join(part.text for part in result.content)
 
         hosts = await call(target="hosts")
-        assert not hosts.isError and hosts.structuredContent["hosts"][0]["name"] == "box", hosts
+        check([host["name"] for host in hosts["hosts"]] == ["box"], "the one host must be `box`", hosts)
         file = await call(target=f"box:{directory}/greeting.txt")
-        assert not file.isError and file.structuredContent["content"] == "hello", file
+        check(file["content"] == "hello", "the file must hold `hello`", file)
         listing = await call(target=f"box:{directory}")
-        names = [entry["name"] for entry in listing.structuredContent["entries"]]
-        assert not listing.isError and "greeting.txt" in names, listing
-        command = await call(target=f"box:{directory}", query="wc -c greeting.txt")
-        assert not command.isError and command.structuredContent["stdout"].split()[0] == "5", command
-        refused = await call(target=f"box:{directory}", query="rm greeting.txt")
-        assert refused.isError, refused
-        missing = await call(target=f"box:{directory}/missing")
-        assert missing.isError, missing
+        names = [entry["name"] for entry in listing["entries"]]
+        check("greeting.txt" in names, "the directory must list greeting.txt", listing)
+        command = await call(target=f"box:{directory}", query="cat greeting.txt")
+        check(command["stdout"] == "hello" and command["exit"] == 0, "the command must print `hello`", command)
 
-        resources = await session.list_resources()
-        assert str(resources.resources[0].uri) == "hosts://list", resources
-        read_back = await session.read_resource(f"scout://box{directory}/greeting.txt")
-        assert read_back.contents[0].text == "hello", read_back
-    print("official Python client: 1 tool, 6 calls, 2 resources")
+        unknown = await refuse(target="bax:/etc/hostname")
+        check("box" in unknown, "an unknown host must be answered with the near name `box`", unknown)
+        await refuse(target=f"box:{directory}/missing")
+        await refuse(target=f"box:{directory}", query="rm greeting.txt")
+
+        resources = await client.list_resources()
+        check(str(resources.resources[0].uri) == "hosts://list", "the resource hosts://list must be listed", resources)
+        read = await client.read_resource("hosts://list")
+        check("box" in read.contents[0].text, "hosts://list must name `box`", read)
+        read = await client.read_resource(f"scout://box{directory}/greeting.txt")
+        check(read.contents[0].text == "hello", "the file must be a resource", read)
+    print(f"official Python client, {mode}: ok")
 
 
-asyncio.run(main(*sys.argv[1:]))
+def reasons(error: BaseException) -> list[BaseException]:
+    """The errors in a group: anyio's task groups wrap what went wrong."""
+    nested = getattr(error, "exceptions", None)
+    return [leaf for inner in nested for leaf in reasons(inner)] if nested else [error]
+
+
+def main() -> int:
+    if len(sys.argv) != 4:
+        print(__doc__, file=sys.stderr)
+        return 2
+    scout, config, directory = sys.argv[1:]
+    # The client hands on only a few variables; this one says where compiled plugins are kept.
+    env = {name: os.environ[name] for name in ["XDG_CACHE_HOME"] if name in os.environ}
+    server = StdioServerParameters(command=scout, args=["--config", config, "serve"], env=env)
+    for mode in MODES:
+        try:
+            asyncio.run(converse(mode, server, directory))
+        except BaseException as error:
+            for reason in reasons(error):
+                print(f"official Python client, {mode}: {type(reason).__name__}: {reason}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

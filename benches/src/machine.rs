@@ -1,0 +1,63 @@
+//! What the figures were made on, and how much memory a process has.
+
+use std::fmt;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+/// Memory of a process, in KiB as the kernel counts it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    resident: u64,
+    peak: u64,
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mebibytes = |kib: u64| format!("{:.1} MiB", kib as f64 / 1024.0);
+        write!(f, "{} resident, {} at its peak", mebibytes(self.resident), mebibytes(self.peak))
+    }
+}
+
+/// The memory of a process that runs.
+pub(crate) fn memory(pid: u32) -> Result<Memory> {
+    let path = format!("/proc/{pid}/status");
+    let status = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let value = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).with_context(|| format!("{path}: no {key}"))
+    };
+    Ok(Memory { resident: value("VmRSS")?, peak: value("VmHWM")? })
+}
+
+/// Machine, versions, commit and date as a Markdown table.
+pub(crate) fn facts() -> String {
+    let cores = std::thread::available_parallelism().map_or_else(|_| "?".to_owned(), |cores| cores.to_string());
+    let model = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let model = text.lines().find_map(|line| line.strip_prefix("model name"))?;
+        Some(model.trim_start_matches([' ', '\t', ':']).to_owned())
+    });
+    // The report itself is being written while this runs.
+    let changes =
+        said("git", &["status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)benches/RESULTS.md"]);
+    let dirty = if changes.is_empty() { "" } else { " and changes" };
+    let profile = if cfg!(debug_assertions) { "dev: figures of an unoptimized build mean nothing" } else { "release" };
+    let rows = [
+        ("machine", format!("{cores} cores, {}", model.unwrap_or_else(|| "model unknown".to_owned()))),
+        ("kernel", said("uname", &["-srm"])),
+        ("compiler", said("rustc", &["--version"])),
+        ("profile", profile.to_owned()),
+        ("OpenSSH", said("ssh", &["-V"])),
+        ("commit", format!("{}{dirty}", said("git", &["rev-parse", "--short=12", "HEAD"]))),
+        ("date", said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
+    ];
+    let lines: Vec<String> = rows.iter().map(|(name, value)| format!("| {name} | {value} |")).collect();
+    format!("| | |\n|---|---|\n{}", lines.join("\n"))
+}
+
+/// What a program prints to either stream; nothing if it cannot be run.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let Ok(output) = Command::new(program).args(arguments).output() else { return String::new() };
+    let all = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&all).trim().to_owned()
+}
