@@ -14,7 +14,7 @@ pub mod exec {
 
 /// The hosts that this call may name. Needs the grant `inventory`.
 pub mod inventory {
-    pub use crate::bindings::imports::scout::plugin::inventory::{Host, Reachability, hosts, probe};
+    pub use crate::bindings::imports::scout::plugin::inventory::{Machine as Host, Reachability, hosts, probe};
 }
 
 /// The plugin's own configuration: `[plugins.NAME.settings]` in scout.toml.
