@@ -1,4 +1,13 @@
 //! Which commands may run: a pure function over typed pipelines.
+//!
+//! Owns the closed table of read-only commands, the list of secret paths, and the quoting: what was checked is what is sent. Does no
+//! I/O, and so does not know what a name on the host really is: it guards against what a model writes, not against the remote account, and
+//! recursive programs (`grep -r`, `rg`, `find`, `tree`) over a directory are not bound by the list of secret paths.
+
+mod grammar;
+mod render;
+mod secret;
+mod table;
 
 /// A word of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,34 +72,114 @@ pub struct Refusal {
     pub instead: Option<String>,
 }
 
+/// Stages of one pipeline.
+const MAX_STAGES: usize = 16;
+
+/// Words of one stage.
+const MAX_WORDS: usize = 256;
+
+/// Bytes of one word.
+const MAX_WORD: usize = 32 * 1024;
+
+/// Bytes of all words together, or of a script: Linux passes at most 128 KiB to a shell in one argument.
+const MAX_TEXT: usize = 96 * 1024;
+
+/// Characters of a refused word that its refusal repeats.
+const MAX_QUOTED: usize = 80;
+
+impl Word {
+    fn text(&self) -> &str {
+        match self {
+            Self::Literal(text) | Self::Glob(text) => text,
+        }
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let mut shown: String = word.chars().take(MAX_QUOTED).collect();
+    if shown.len() < word.len() {
+        shown.push('…');
+    }
+    format!("{shown:?}")
+}
+
 /// Whether the policy allows every word of the pipeline.
 ///
 /// # Errors
 /// The first word that is refused, why, and what is allowed instead.
-pub fn check(_policy: CommandPolicy, _pipeline: &Pipeline) -> Result<(), Refusal> {
-    todo!()
+pub fn check(policy: CommandPolicy, pipeline: &Pipeline) -> Result<(), Refusal> {
+    if policy == CommandPolicy::None {
+        let program = pipeline.stages.first().and_then(|stage| stage.words.first());
+        return Err(Refusal {
+            what: quoted(program.map(Word::text).unwrap_or_default()),
+            why: "this host runs no commands".into(),
+            instead: Some("reading and listing files".into()),
+        });
+    }
+    check_bounds(pipeline)?;
+    if policy == CommandPolicy::Shell {
+        return Ok(());
+    }
+    let directory = pipeline.directory.as_deref();
+    if let Some(directory) = directory {
+        check_path(directory)?;
+    }
+    pipeline.stages.iter().try_for_each(|stage| grammar::check(&stage.words, directory))
+}
+
+fn check_bounds(pipeline: &Pipeline) -> Result<(), Refusal> {
+    let refuse =
+        |what: &str, why: String, instead: &str| Refusal { what: quoted(what), why, instead: Some(instead.into()) };
+    let stages = pipeline.stages.len();
+    if stages == 0 || stages > MAX_STAGES {
+        return Err(refuse("|", format!("a pipeline has 1 to {MAX_STAGES} stages, not {stages}"), "fewer stages"));
+    }
+    let mut total = 0;
+    for stage in &pipeline.stages {
+        let program = stage.words.first().map(Word::text).unwrap_or_default();
+        let words = stage.words.len();
+        if words == 0 || words > MAX_WORDS {
+            let why = format!("a stage has 1 to {MAX_WORDS} words, not {words}");
+            return Err(refuse(program, why, "fewer words, or a glob"));
+        }
+        for word in &stage.words {
+            let text = word.text();
+            if text.len() > MAX_WORD {
+                return Err(refuse(text, format!("a word has at most {MAX_WORD} bytes"), "a shorter word"));
+            }
+            if text.contains('\0') {
+                return Err(refuse(text, "a command cannot hold a NUL byte".into(), "the word without it"));
+            }
+            total += text.len();
+        }
+    }
+    if total > MAX_TEXT {
+        let why = format!("a pipeline has at most {MAX_TEXT} bytes, not {total}");
+        return Err(refuse("|", why, "fewer or shorter words"));
+    }
+    Ok(())
 }
 
 /// Whether the policy's list of secret paths forbids reading this path (SFTP and commands alike).
 ///
 /// # Errors
 /// Why.
-pub fn check_path(_path: &[u8]) -> Result<(), Refusal> {
-    todo!()
+pub fn check_path(path: &[u8]) -> Result<(), Refusal> {
+    secret::check(None, path, false)
 }
 
 /// The text that `/bin/sh` evaluates, with exactly the words that were checked.
 ///
 /// # Errors
-/// A word that cannot be rendered (NUL).
-pub fn render(_pipeline: &Pipeline) -> Result<Vec<u8>, Refusal> {
-    todo!()
+/// A word that cannot be rendered (NUL), or a text that no shell can be given.
+pub fn render(pipeline: &Pipeline) -> Result<Vec<u8>, Refusal> {
+    render::pipeline(pipeline)
 }
 
 /// A free script in a directory, for hosts whose policy is [`CommandPolicy::Shell`].
 ///
 /// # Errors
-/// A NUL byte.
-pub fn render_script(_directory: Option<&[u8]>, _script: &str) -> Result<Vec<u8>, Refusal> {
-    todo!()
+/// A NUL byte, or a script that no shell can be given.
+pub fn render_script(directory: Option<&[u8]>, script: &str) -> Result<Vec<u8>, Refusal> {
+    render::script(directory, script)
 }

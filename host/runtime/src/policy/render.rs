@@ -1,0 +1,170 @@
+//! Turns checked words into the text that `/bin/sh` evaluates.
+//!
+//! Invariant: a literal word reaches its program byte for byte, and of a glob only `* ? [ ]` (and `!` after `[`) are active.
+
+use super::{MAX_TEXT, Pipeline, Refusal, Stage, StderrTo, Word, quoted, table};
+
+/// Linux passes at most 128 KiB in one argument, and the login shell gets the text as one; the rest is room for what runs it.
+const MAX_RENDERED: usize = 120 * 1024;
+
+/// See [`super::render`].
+pub(super) fn pipeline(pipeline: &Pipeline) -> Result<Vec<u8>, Refusal> {
+    let mut out = Vec::new();
+    change_directory(&mut out, pipeline.directory.as_deref())?;
+    if let [only] = pipeline.stages.as_slice() {
+        // In place of the shell, so that a signal that ends the program is what the server reports.
+        out.extend_from_slice(b"exec ");
+        stage(&mut out, only)?;
+    } else {
+        for (at, each) in pipeline.stages.iter().enumerate() {
+            if at > 0 {
+                out.extend_from_slice(b" | ");
+            }
+            stage(&mut out, each)?;
+        }
+    }
+    bounded(out)
+}
+
+/// See [`super::render_script`].
+pub(super) fn script(directory: Option<&[u8]>, script: &str) -> Result<Vec<u8>, Refusal> {
+    if script.len() > MAX_TEXT {
+        return Err(Refusal {
+            what: quoted(script),
+            why: format!("the script has more than {MAX_TEXT} bytes"),
+            instead: Some("a shorter script".into()),
+        });
+    }
+    let mut out = Vec::new();
+    change_directory(&mut out, directory)?;
+    no_nul(script.as_bytes())?;
+    out.extend_from_slice(script.as_bytes());
+    bounded(out)
+}
+
+fn bounded(out: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+    if out.len() > MAX_RENDERED {
+        return Err(Refusal {
+            what: quoted(&String::from_utf8_lossy(&out)),
+            why: format!("quoted for the shell, the command has more than {MAX_RENDERED} bytes"),
+            instead: Some("fewer or shorter words".into()),
+        });
+    }
+    Ok(out)
+}
+
+fn no_nul(bytes: &[u8]) -> Result<(), Refusal> {
+    if bytes.contains(&0) {
+        return Err(Refusal {
+            what: quoted(&String::from_utf8_lossy(bytes)),
+            why: "a command cannot hold a NUL byte".into(),
+            instead: None,
+        });
+    }
+    Ok(())
+}
+
+/// The home directory is where the server starts every command, so `~` needs no word of the shell. A relative path gets `./`: with it `cd`
+/// looks neither at `CDPATH` nor at the meaning of `-`.
+fn change_directory(out: &mut Vec<u8>, directory: Option<&[u8]>) -> Result<(), Refusal> {
+    let directory = match directory.unwrap_or_default() {
+        b"~" => &[],
+        directory => directory.strip_prefix(b"~/").unwrap_or(directory),
+    };
+    if directory.is_empty() {
+        return Ok(());
+    }
+    no_nul(directory)?;
+    // What follows `~/` is below the home directory even if it begins with a slash, which only an absolute path may.
+    let from_root = directory.starts_with(b"/");
+    let mut path = if from_root { Vec::new() } else { b"./".to_vec() };
+    path.extend_from_slice(directory);
+    out.extend_from_slice(b"cd -- ");
+    quote(out, &path);
+    // Not `&&`: shells differ in what a failed cd exits with.
+    out.extend_from_slice(b" || exit 1\n");
+    Ok(())
+}
+
+fn stage(out: &mut Vec<u8>, stage: &Stage) -> Result<(), Refusal> {
+    for (at, word) in stage.words.iter().enumerate() {
+        if at > 0 {
+            out.push(b' ');
+        }
+        match word {
+            Word::Literal(text) => {
+                no_nul(text.as_bytes())?;
+                // Quoted, a free program name is no reserved word and no assignment.
+                if at == 0 && table::row(text).is_none() {
+                    quote_always(out, text.as_bytes());
+                } else {
+                    quote(out, text.as_bytes());
+                }
+            }
+            Word::Glob(text) => {
+                no_nul(text.as_bytes())?;
+                glob(out, text);
+            }
+        }
+    }
+    match stage.stderr {
+        StderrTo::Capture => {}
+        StderrTo::Discard => out.extend_from_slice(b" 2>/dev/null"),
+        StderrTo::Stdout => out.extend_from_slice(b" 2>&1"),
+    }
+    Ok(())
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-./:,+@%".contains(&byte)
+}
+
+fn quote(out: &mut Vec<u8>, word: &[u8]) {
+    let plain = word.iter().enumerate().all(|(at, byte)| is_plain(*byte) || *byte == b'=' && at > 0);
+    if plain && !word.is_empty() {
+        out.extend_from_slice(word);
+    } else {
+        quote_always(out, word);
+    }
+}
+
+fn quote_always(out: &mut Vec<u8>, word: &[u8]) {
+    out.push(b'\'');
+    for byte in word {
+        match byte {
+            b'\'' => out.extend_from_slice(br"'\''"),
+            byte => out.push(*byte),
+        }
+    }
+    out.push(b'\'');
+}
+
+fn glob(out: &mut Vec<u8>, text: &str) {
+    if text.starts_with(['*', '?', '[']) {
+        // A file whose name begins with - would otherwise expand to a flag.
+        out.extend_from_slice(b"./");
+    }
+    let mut literal = Vec::new();
+    let mut last = 0;
+    for byte in text.bytes() {
+        let active = b"*?[]".contains(&byte) || is_plain(byte) || last == b'[' && b"!^".contains(&byte);
+        if active {
+            flush(out, &mut literal);
+            out.push(byte);
+        } else {
+            literal.push(byte);
+        }
+        last = byte;
+    }
+    flush(out, &mut literal);
+    if text.is_empty() {
+        quote_always(out, b"");
+    }
+}
+
+fn flush(out: &mut Vec<u8>, literal: &mut Vec<u8>) {
+    if !literal.is_empty() {
+        quote_always(out, literal);
+        literal.clear();
+    }
+}
