@@ -51,7 +51,8 @@ const QUESTIONS: [Question; 5] = [
         query: Some("grep -c ERROR app.log"),
         refused: false,
     },
-    Question { title: "a command that changes something", target: "demo", query: Some("rm -rf /"), refused: true },
+    // Should it ever be run, it harms nothing but the demo: commands have the rights of the person who started it.
+    Question { title: "a command that changes something", target: "demo", query: Some("rm -rf notes"), refused: true },
 ];
 
 /// Shows Scout at work on a host of its own.
@@ -121,7 +122,11 @@ async fn ask_all(peer: &Peer<RoleClient>, began: Instant) -> Result<usize, (&'st
             Err((_, message)) => (message, true, None),
         };
         print!("{}", indented(&text));
-        let trips = trips.map_or_else(|| "round trips not reported".to_owned(), |trips| format!("{trips} round trips"));
+        let trips = match trips {
+            Some(1) => "1 round trip".to_owned(),
+            Some(trips) => format!("{trips} round trips"),
+            None => "round trips not reported".to_owned(),
+        };
         println!("   ({} ms, {trips}{})", took.as_millis(), if refused { ", refused" } else { "" });
         if refused != question.refused {
             failed += 1;
@@ -152,8 +157,13 @@ impl Question {
         arguments
     }
 
+    /// By hand: a map would sort the query before the target.
     fn arguments_text(&self) -> String {
-        serde_json::Value::Object(self.arguments()).to_string()
+        let target = format!("target: {}", serde_json::Value::from(self.target));
+        match self.query {
+            Some(query) => format!("{{ {target}, query: {} }}", serde_json::Value::from(query)),
+            None => format!("{{ {target} }}"),
+        }
     }
 }
 
@@ -188,15 +198,15 @@ fn indented(text: &str) -> String {
 
 fn print_configuration() -> Result<(), DemoError> {
     let program = env::current_exe().map_err(DemoError::system("find its own program"))?;
-    let program = program.display().to_string();
-    let entry = |args: &[&str]| {
-        let value = serde_json::json!({ "mcpServers": { "scout": { "command": program, "args": args } } });
-        format!("{value:#}")
+    let program = serde_json::Value::from(program.display().to_string());
+    // By hand: a map would sort the arguments before the command.
+    let entry = |args: &str| {
+        format!("{{\n  \"mcpServers\": {{\n    \"scout\": {{ \"command\": {program}, \"args\": {args} }}\n  }}\n}}")
     };
     println!("\nTo ask such a demo host from your own MCP client, paste into its configuration:\n");
-    println!("{}", entry(&["demo", "--serve"]));
+    println!("{}", entry(r#"["demo", "--serve"]"#));
     println!("\nand for the hosts of your ~/.ssh/config:\n");
-    println!("{}", entry(&["serve"]));
+    println!("{}", entry(r#"["serve"]"#));
     Ok(())
 }
 
