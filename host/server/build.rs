@@ -62,7 +62,9 @@ fn run() -> Result<(), Box<dyn Error>> {
         let module = std::fs::read(&module).map_err(|error| format!("{}: {error}", module.display()))?;
         let component = ComponentEncoder::default().validate(true).module(&module)?.encode()?;
         if component.len() >= MAX_COMPONENT {
-            return Err(format!("plugin {name} is {} bytes large, {MAX_COMPONENT} is the limit", component.len()).into());
+            return Err(
+                format!("plugin {name} is {} bytes large, {MAX_COMPONENT} is the limit", component.len()).into()
+            );
         }
         std::fs::write(out.join(format!("{name}.wasm")), component)?;
     }

@@ -83,8 +83,7 @@ async fn no_accepted_key_is_told_with_what_was_tried() {
         login_name(),
         stranger.private.display()
     );
-    let scout =
-        Scout::start(&ScoutOptions::new(binary(), block, sshd.known_hosts_line(sshd.address()))).await;
+    let scout = Scout::start(&ScoutOptions::new(binary(), block, sshd.known_hosts_line(sshd.address()))).await;
     let answer = scout.call("box:/etc/hostname").await;
     assert!(answer.is_error());
     assert!(answer.text().contains("publickey"), "{}", answer.text());
@@ -142,9 +141,13 @@ async fn a_fifo_without_a_writer_hurts_nobody_else_and_leaves_no_server_process(
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let target = format!("box:{}", sshd.dir().display());
     scout.call(&format!("{target}/f")).await;
-    let mut waits = vec![scout.begin("tools/call", json!({"name": "scout", "arguments": {"target": format!("{target}/fifo")}})).await];
+    let mut waits = vec![
+        scout.begin("tools/call", json!({"name": "scout", "arguments": {"target": format!("{target}/fifo")}})).await,
+    ];
     for _ in 0..50 {
-        waits.push(scout.begin("tools/call", json!({"name": "scout", "arguments": {"target": format!("{target}/f")}})).await);
+        waits.push(
+            scout.begin("tools/call", json!({"name": "scout", "arguments": {"target": format!("{target}/f")}})).await,
+        );
     }
     for (index, (_, wait)) in waits.into_iter().enumerate() {
         let answer = scout_tests::Answer { message: wait.await.unwrap() };
@@ -179,14 +182,18 @@ fn processes_with(_path: &str, name: &str) -> Vec<String> {
 #[tokio::test]
 async fn odd_names_are_read_as_they_are() {
     let (sshd, scout) = world().await;
-    for name in ["two words", "quote'\"s", "new\nline", "-dash", "$(id)", "`id`", "a;b", "tab\there", "ünïcode", "*"] {
+    for name in ["two words", "quote'\"s", "new\nline", "-dash", "$(id)", "`id`", "a;b", "tab\there", "ünïcode", "*"]
+    {
         std::fs::write(sshd.dir().join(name), name).unwrap();
         let answer = scout.call(&format!("box:{}/{name}", sshd.dir().display())).await;
         assert_eq!(answer.structured()["content"], name, "{name:?}: {}", answer.text());
-        let command = scout.command(&format!("box:{}", sshd.dir().display()), &format!("cat -- {}", quoted(name))).await;
+        let command =
+            scout.command(&format!("box:{}", sshd.dir().display()), &format!("cat -- {}", quoted(name))).await;
         assert_eq!(command.structured()["stdout"], name, "{name:?}: {}", command.text());
     }
-    let up = scout.call(&format!("box:{}/../{}/two words", sshd.dir().display(), sshd.dir().file_name().unwrap().display())).await;
+    let up = scout
+        .call(&format!("box:{}/../{}/two words", sshd.dir().display(), sshd.dir().file_name().unwrap().display()))
+        .await;
     assert_eq!(up.structured()["content"], "two words", "{}", up.text());
 }
 
@@ -203,7 +210,10 @@ async fn a_command_that_exits_3_is_an_answer() {
     let shell = Scout::start(&options(&sshd).setting("commands = \"shell\"")).await;
     let three = shell.command("box", "echo out; echo err >&2; exit 3").await;
     let structured = three.structured();
-    assert_eq!((&structured["exit"], &structured["stdout"], &structured["stderr"]), (&json!(3), &json!("out\n"), &json!("err\n")));
+    assert_eq!(
+        (&structured["exit"], &structured["stdout"], &structured["stderr"]),
+        (&json!(3), &json!("out\n"), &json!("err\n"))
+    );
     assert!(!three.is_error(), "{}", three.text());
 }
 
@@ -221,7 +231,14 @@ async fn a_command_that_dies_of_a_signal_is_no_success() {
 async fn a_refused_command_is_told_why_and_what_is_allowed() {
     let (sshd, scout) = world().await;
     std::fs::write(sshd.dir().join("precious"), "text").unwrap();
-    for query in ["rm precious", "cat precious; rm precious", "cat $(rm precious)", "sort -o precious precious", "cat precious > precious", "find . -delete"] {
+    for query in [
+        "rm precious",
+        "cat precious; rm precious",
+        "cat $(rm precious)",
+        "sort -o precious precious",
+        "cat precious > precious",
+        "find . -delete",
+    ] {
         let answer = scout.command(&format!("box:{}", sshd.dir().display()), query).await;
         assert!(answer.is_error(), "{query}: {}", answer.text());
         assert!(answer.text().len() > 40, "{query}: {}", answer.text());
@@ -261,7 +278,9 @@ async fn a_nul_in_a_path_or_command_is_refused() {
 #[tokio::test]
 async fn malformed_json_rpc_is_answered_or_passed_over() {
     let (_sshd, scout) = world().await;
-    for line in ["{", "null", "[]", "{\"jsonrpc\": \"2.0\"}", "not json at all", "{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":7}"] {
+    for line in
+        ["{", "null", "[]", "{\"jsonrpc\": \"2.0\"}", "not json at all", "{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":7}"]
+    {
         scout.send_line(line).await;
         alive(&scout).await;
     }
@@ -273,7 +292,11 @@ async fn wrong_arguments_are_told() {
     for arguments in [json!({}), json!({"target": 7}), json!({"target": "hosts", "nonsense": true})] {
         let answer = scout.call_with(arguments.clone()).await;
         assert!(answer.is_error(), "{arguments}: {}", answer.text());
-        assert!(answer.text().contains("target") || answer.text().contains("nonsense"), "{arguments}: {}", answer.text());
+        assert!(
+            answer.text().contains("target") || answer.text().contains("nonsense"),
+            "{arguments}: {}",
+            answer.text()
+        );
     }
     let unknown = scout.request("tools/call", json!({"name": "scoot", "arguments": {}})).await;
     assert!(unknown.get("error").is_some(), "{unknown}");

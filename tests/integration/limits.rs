@@ -50,7 +50,8 @@ async fn a_command_past_its_timeout_is_stopped_on_the_host_and_its_output_kept()
     let (sshd, _) = world().await;
     let scout = Scout::start(&options(&sshd).setting("commands = \"shell\"").setting("command_timeout = \"1s\"")).await;
     let marker = format!("scout-sleeper-{}", sshd.address().port());
-    let answer = scout.command("box", &format!("echo begun; sh -c 'sleep 1000; : {marker}' & sleep 1001; : {marker}")).await;
+    let answer =
+        scout.command("box", &format!("echo begun; sh -c 'sleep 1000; : {marker}' & sleep 1001; : {marker}")).await;
     let structured = answer.structured();
     assert_eq!(structured["timed_out"], true, "{}", answer.text());
     assert_eq!(structured["stdout"], "begun\n");
@@ -70,7 +71,10 @@ async fn a_cancelled_command_is_stopped_on_the_host() {
         .await;
     until(|| begun.exists()).await;
     scout
-        .send_line(&serde_json::json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}).to_string())
+        .send_line(
+            &serde_json::json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
+                .to_string(),
+        )
         .await;
     until(|| running(&marker).is_empty()).await;
     assert!(!scout.call("hosts").await.is_error());

@@ -3,7 +3,6 @@
 
 mod answers;
 mod bad_input;
-mod bad_plugin;
 mod cli;
 mod lifecycle;
 mod limits;

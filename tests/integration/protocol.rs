@@ -55,9 +55,8 @@ async fn revision_2026_07_28_is_spoken_without_a_handshake() {
     assert!(versions.contains(&json!("2026-07-28")), "{discovered}");
     let tools = scout.request("tools/list", json!({"_meta": meta})).await;
     assert_eq!(tools["result"]["tools"][0]["name"], "scout", "{tools}");
-    let answer = scout
-        .request("tools/call", json!({"name": "scout", "arguments": {"target": "hosts"}, "_meta": meta}))
-        .await;
+    let answer =
+        scout.request("tools/call", json!({"name": "scout", "arguments": {"target": "hosts"}, "_meta": meta})).await;
     assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
     assert_eq!(answer["result"]["structuredContent"]["hosts"][0]["name"], "box", "{answer}");
 }

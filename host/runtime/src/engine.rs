@@ -35,9 +35,10 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn new(config: &RuntimeConfig) -> Result<Arc<Self>, LoadError> {
         let cache = match &config.cache_dir {
-            Some(dir) => Some(open_cache(dir).map_err(|why| {
-                refused(format!("compiled plugins cannot be kept in {}: {why}", dir.display()))
-            })?),
+            Some(dir) => Some(
+                open_cache(dir)
+                    .map_err(|why| refused(format!("compiled plugins cannot be kept in {}: {why}", dir.display())))?,
+            ),
             None => None,
         };
         let engine = match Engine::new(&settings(Some(pool(config.max_instances)), cache.clone())) {

@@ -183,7 +183,8 @@ impl Runtime {
         let engine = &self.machine.engine;
         let component = Component::from_binary(engine, component)
             .map_err(|error| refused(format!("is no component that can be used: {}", first_line(&error))))?;
-        let imports: Vec<String> = component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
+        let imports: Vec<String> =
+            component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
         for import in &imports {
             check_import(import, &grants).map_err(refused)?;
         }
@@ -191,8 +192,10 @@ impl Runtime {
         let unfit = |error: wasmtime::Error| refused(format!("does not fit this Scout: {}", first_line(&error)));
         let linker = imports::linker(engine, grants, wasi).map_err(unfit)?;
         let pre = linker.instantiate_pre(&component).map_err(unfit)?;
-        let exports: Vec<String> = component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
-        let exported = |interface: &str| exports.iter().any(|name| *name == format!("scout:plugin/{interface}@{VERSION}"));
+        let exports: Vec<String> =
+            component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let exported =
+            |interface: &str| exports.iter().any(|name| *name == format!("scout:plugin/{interface}@{VERSION}"));
         let world = if exported("handler") {
             World::Handler(imports::QueryHandlerPre::new(pre).map_err(unfit)?)
         } else if exported("tools") {
@@ -204,11 +207,9 @@ impl Runtime {
             )));
         };
         let settings = Arc::new(settings);
-        let mut inner =
-            Inner { id, grants, settings, world, described: Description::Nothing, runtime: self.clone() };
+        let mut inner = Inner { id, grants, settings, world, described: Description::Nothing, runtime: self.clone() };
         let described = tokio::runtime::Handle::current().block_on(inner.describe());
-        inner.described =
-            described.map_err(|message| LoadError { plugin: inner.id.as_str().to_owned(), message })?;
+        inner.described = described.map_err(|message| LoadError { plugin: inner.id.as_str().to_owned(), message })?;
         Ok(Plugin { inner: Arc::new(inner) })
     }
 }
@@ -218,12 +219,14 @@ fn check_import(import: &str, grants: &Grants) -> Result<(), String> {
     if let Some(rest) = import.strip_prefix("scout:plugin/") {
         let (interface, version) = rest.split_once('@').unwrap_or((rest, "without a version"));
         if version != VERSION {
-            return Err(format!("is built for scout:plugin {version}; this Scout speaks {VERSION}: build it against that"));
+            return Err(format!(
+                "is built for scout:plugin {version}; this Scout speaks {VERSION}: build it against that"
+            ));
         }
-        return match imports::GRANTED.iter().find(|(name, _)| *name == interface) {
-            Some((name, granted)) if !granted(grants) => Err(format!("needs `{name}`, which is not granted")),
-            Some(_) | None => Ok(()),
-        };
+        if !imports::granted(interface, *grants) {
+            return Err(format!("needs `{interface}`, which is not granted"));
+        }
+        return Ok(());
     }
     match import.strip_prefix("wasi:").and_then(|rest| rest.split_once('@')) {
         Some((_, version)) if version.starts_with("0.2.") => Ok(()),

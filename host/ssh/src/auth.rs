@@ -35,7 +35,9 @@ pub(crate) async fn authenticate(handle: &mut Handle<Client>, spec: &HostSpec) -
             (None, Vec::new())
         }
     };
-    let names_file = |key: &PublicKey| files.iter().any(|file| file.public.as_ref().is_some_and(|public| public.key_data() == key.key_data()));
+    let names_file = |key: &PublicKey| {
+        files.iter().any(|file| file.public.as_ref().is_some_and(|public| public.key_data() == key.key_data()))
+    };
     // As OpenSSH: keys of the agent that a file names, then its others, then files that the agent does not hold.
     let (named, others): (Vec<_>, Vec<_>) = held.into_iter().partition(names_file);
     let others = if spec.identities_only { Vec::new() } else { others };
@@ -92,9 +94,11 @@ pub(crate) async fn authenticate(handle: &mut Handle<Client>, spec: &HostSpec) -
 }
 
 fn refused(spec: &HostSpec, tried: &[String], closed: bool) -> SshError {
-    let tried = if tried.is_empty() { "there is no key to try".to_owned() } else { format!("tried {}", tried.join(", ")) };
+    let tried =
+        if tried.is_empty() { "there is no key to try".to_owned() } else { format!("tried {}", tried.join(", ")) };
     let closed = if closed { "; the host then closed the connection" } else { "" };
-    let message = format!("{} accepts no key for the account `{}` (publickey): {tried}{closed}", place(spec), spec.user);
+    let message =
+        format!("{} accepts no key for the account `{}` (publickey): {tried}{closed}", place(spec), spec.user);
     let hint = if closed.is_empty() {
         "name the right key with `IdentityFile` in ssh_config, or add the public key to the host's authorized_keys"
     } else {
@@ -180,9 +184,7 @@ fn read_private(path: &Path) -> io::Result<PrivateKey> {
     }
     russh::keys::load_secret_key(path, None).map_err(|error| match error {
         russh::keys::Error::IO(error) => error,
-        russh::keys::Error::KeyIsEncrypted => {
-            io::Error::other("it is encrypted; add it to the agent with ssh-add")
-        }
+        russh::keys::Error::KeyIsEncrypted => io::Error::other("it is encrypted; add it to the agent with ssh-add"),
         other => io::Error::other(other.to_string()),
     })
 }

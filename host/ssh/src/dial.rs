@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::keys::PublicKeyOrCertificate;
 use russh::client::{self, Handle};
+use russh::keys::PublicKeyOrCertificate;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::{Preferred, cipher};
 use tokio::net::TcpStream;
@@ -112,10 +112,9 @@ async fn handshake(
     match (connected, seen.refusal) {
         (_, Some(refusal)) => Err(refusal),
         (Ok(handle), None) => Ok((handle, seen.key)),
-        (Err(error), None) => Err(SshError::new(
-            ErrorKind::Unreachable,
-            format!("{} broke the SSH handshake off: {error}", place(spec)),
-        )),
+        (Err(error), None) => {
+            Err(SshError::new(ErrorKind::Unreachable, format!("{} broke the SSH handshake off: {error}", place(spec))))
+        }
     }
 }
 
@@ -130,9 +129,9 @@ fn client_config(spec: &HostSpec, known: &KnownHosts) -> client::Config {
     for known in &mut keys {
         match known {
             // A known RSA key is proven with SHA-2; SHA-1 is not offered.
-            Algorithm::Rsa { .. } => preferred.extend(
-                [HashAlg::Sha512, HashAlg::Sha256].map(|hash| Algorithm::Rsa { hash: Some(hash) }),
-            ),
+            Algorithm::Rsa { .. } => {
+                preferred.extend([HashAlg::Sha512, HashAlg::Sha256].map(|hash| Algorithm::Rsa { hash: Some(hash) }))
+            }
             other => preferred.push(other.clone()),
         }
     }
@@ -153,7 +152,12 @@ fn client_config(spec: &HostSpec, known: &KnownHosts) -> client::Config {
         keepalive_max: usize::try_from(lost).unwrap_or(usize::MAX),
         preferred: Preferred {
             key: Cow::Owned(preferred),
-            cipher: Cow::Borrowed(&[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR]),
+            cipher: Cow::Borrowed(&[
+                cipher::AES_128_GCM,
+                cipher::AES_256_GCM,
+                cipher::CHACHA20_POLY1305,
+                cipher::AES_256_CTR,
+            ]),
             ..defaults
         },
         nodelay: true,

@@ -284,12 +284,8 @@ impl<'a> Run<'a> {
             Ended::Cancelled => Ending::Cancelled(state),
             Ended::OutputLimit => Ending::OutputLimit(state),
         };
-        let outcome = ExecOutcome {
-            ending: Ending::NoStatus,
-            stdout: self.stdout.take(),
-            stderr: self.stderr.take(),
-            duration,
-        };
+        let outcome =
+            ExecOutcome { ending: Ending::NoStatus, stdout: self.stdout.take(), stderr: self.stderr.take(), duration };
         Ok(outcome.stopped(ending))
     }
 
@@ -456,8 +452,77 @@ fn encode(script: &[u8]) -> String {
     encoded
 }
 
-/// The whole exec string of a script, for tests of login shells.
 #[cfg(test)]
-pub(crate) fn exec_string(script: &[u8]) -> String {
-    format!("{WRAPPER}'{}'", encode(script))
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Runs a script as a login shell would that an SSH server gives the exec string to.
+    fn through(shell: &str, script: &[u8]) -> Vec<u8> {
+        let mut child = Command::new(shell)
+            .args(["-c", &format!("{WRAPPER}'{}'", encode(script))])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Open until the end: the lifeline.
+        let lifeline = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(lifeline);
+        output.stdout
+    }
+
+    #[test]
+    fn login_shells_hand_the_script_on_unread() {
+        let script = "printf '%s|' \"a  b\" '$HOME' '`id`' '!!' 'd\ne' '\\' 'ü%' \"it's\"";
+        for shell in ["/bin/sh", "/bin/bash"] {
+            let printed = through(shell, script.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&printed), "a  b|$HOME|`id`|!!|d\ne|\\|ü%|it's|", "{shell}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_shell_reads_is_left_in_an_encoded_script() {
+        let all: Vec<u8> = (1..=255).collect();
+        let harmless = |c: char| c.is_ascii_alphanumeric() || " ./_-=,:+@\\".contains(c);
+        assert!(encode(&all).chars().all(harmless));
+    }
+
+    #[test]
+    fn noise_before_the_marker_is_dropped_wherever_the_chunks_end() {
+        let mut marker = Marker::random();
+        let text = format!("Welcome!\n{} 4711 0\nout", marker.text);
+        for size in 1..text.len() {
+            let mut stream = Stream::new(100);
+            for chunk in text.as_bytes().chunks(size) {
+                stream.take_in(chunk, &mut marker);
+            }
+            assert_eq!(&stream.take().data[..], b"out", "chunks of {size}");
+        }
+        assert!(marker.process.is_some_and(|process| process.pid == 4711 && process.leads_group));
+    }
+
+    #[test]
+    fn endless_noise_is_bounded() {
+        let mut stream = Stream::new(100);
+        for _ in 0..100 {
+            stream.take_in(&[b'x'; 4096], &mut Marker::random());
+        }
+        assert!(stream.noise().len() <= MAX_NOISE);
+    }
+
+    #[test]
+    fn a_stream_keeps_its_first_bytes_and_counts_the_rest() {
+        let mut marker = Marker::random();
+        let mut stream = Stream::new(3);
+        stream.take_in(format!("{}\n", marker.text).as_bytes(), &mut marker);
+        stream.take_in(b"ab", &mut marker);
+        assert!(!stream.over());
+        stream.take_in(b"cd", &mut marker);
+        assert!(stream.over());
+        let capture = stream.take();
+        assert_eq!((&capture.data[..], capture.truncated, capture.total), (&b"abc"[..], true, Some(4)));
+    }
 }

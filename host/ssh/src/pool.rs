@@ -17,9 +17,7 @@ use crate::connection::{Connection, bounded};
 use crate::dial::{self, place};
 use crate::exec;
 use crate::sftp::{SftpChannel, SftpError};
-use crate::{
-    Attributes, Call, Capture, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, Principal, SshError,
-};
+use crate::{Attributes, Call, Capture, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, Principal, SshError};
 
 /// Handshakes at once with one address: OpenSSH's `MaxStartups` begins to drop above 10.
 const HANDSHAKES_PER_ADDRESS: usize = 10;

@@ -165,8 +165,7 @@ async fn a_command_whose_caller_is_gone_is_stopped() {
     let marker = format!("scout-dropped-{}", world.sshd.address().port());
     let script = format!("sleep 1000; : {marker}");
     let (pool, spec) = (world.pool.clone(), Arc::clone(&world.spec));
-    let task =
-        tokio::spawn(async move { exec(&pool, &spec, &script, Duration::from_secs(60), 1000, &call()).await });
+    let task = tokio::spawn(async move { exec(&pool, &spec, &script, Duration::from_secs(60), 1000, &call()).await });
     until(|| running(&marker)).await;
     task.abort();
     until(|| !running(&marker)).await;

@@ -12,7 +12,11 @@ impl answers::Host for CallState {}
 /// What is wrong with it, as the rest of a sentence that begins with the plugin's name.
 pub(crate) fn answer(state: &CallState, given: answers::Answer) -> Result<Answer, String> {
     let written: usize = given.structured.as_ref().map_or(0, String::len)
-        + given.content.iter().map(|content| if let answers::Content::Text(text) = content { text.len() } else { 0 }).sum::<usize>();
+        + given
+            .content
+            .iter()
+            .map(|content| if let answers::Content::Text(text) = content { text.len() } else { 0 })
+            .sum::<usize>();
     if written > state.limits.answer_bytes {
         return Err(format!("answered with {written} bytes of text; {} are allowed", state.limits.answer_bytes));
     }

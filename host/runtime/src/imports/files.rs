@@ -27,9 +27,7 @@ impl From<Opened> for Entry {
             Opened::Directory { attributes, entries, truncated } => {
                 Self { attributes, content: None, entries, truncated }
             }
-            Opened::Other { attributes } => {
-                Self { attributes, content: None, entries: Vec::new(), truncated: false }
-            }
+            Opened::Other { attributes } => Self { attributes, content: None, entries: Vec::new(), truncated: false },
         }
     }
 }
@@ -151,8 +149,8 @@ impl CallState {
 
     /// A handle of the guest's for this value.
     pub(super) fn push<T: Send + 'static>(&mut self, value: T) -> Result<Resource<T>, Error> {
-        self.table.push(value).map_err(|_full| {
-            types::error(ErrorKind::Exhausted, "too many handles are open; drop some", None)
-        })
+        self.table
+            .push(value)
+            .map_err(|_full| types::error(ErrorKind::Exhausted, "too many handles are open; drop some", None))
     }
 }

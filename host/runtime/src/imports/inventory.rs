@@ -38,7 +38,11 @@ impl inventory::Host for CallState {
         Ok(hosts)
     }
 
-    async fn probe(&mut self, names: Vec<String>, timeout_ms: u32) -> wasmtime::Result<Result<Vec<Reachability>, Error>> {
+    async fn probe(
+        &mut self,
+        names: Vec<String>,
+        timeout_ms: u32,
+    ) -> wasmtime::Result<Result<Vec<Reachability>, Error>> {
         self.budget.host_call()?;
         let probed = self.probe_all(names, timeout_ms).await;
         self.budget.enter_guest();
@@ -80,7 +84,9 @@ impl CallState {
                         latency_ms: Some(latency.as_secs_f64() * 1e3),
                         failure: None,
                     },
-                    Err(error) => Reachability { connected: probe.connected, ..failed(&types::from_ssh(&error).message) },
+                    Err(error) => {
+                        Reachability { connected: probe.connected, ..failed(&types::from_ssh(&error).message) }
+                    }
                 }
             });
             let probes = join_all(probes).await;

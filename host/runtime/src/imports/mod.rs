@@ -71,12 +71,15 @@ use bindings::handler::scout::plugin as wit;
 /// The version of the plugin interface that this Scout speaks.
 pub(crate) const VERSION: &str = "0.1.0";
 
-/// Which grant an interface of `scout:plugin` needs; those that are not here need none.
-pub(crate) const GRANTED: [(&str, fn(&Grants) -> bool); 3] = [
-    ("inventory", |grants| grants.inventory),
-    ("files", |grants| grants.files),
-    ("exec", |grants| grants.exec || grants.shell),
-];
+/// Whether an interface of `scout:plugin` may be linked. Those that reach no host need no grant.
+pub(crate) fn granted(interface: &str, grants: Grants) -> bool {
+    match interface {
+        "inventory" => grants.inventory,
+        "files" => grants.files,
+        "exec" => grants.exec || grants.shell,
+        _ => true,
+    }
+}
 
 /// A linker with what is granted; WASI only for components that import it.
 pub(crate) fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Linker<CallState>> {
@@ -87,13 +90,13 @@ pub(crate) fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::R
     wit::log::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::progress::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::settings::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
-    if grants.inventory {
+    if granted("inventory", grants) {
         wit::inventory::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     }
-    if grants.files {
+    if granted("files", grants) {
         wit::files::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     }
-    if grants.exec || grants.shell {
+    if granted("exec", grants) {
         wit::exec::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     }
     if wasi {
@@ -106,11 +109,14 @@ impl CallState {
     /// A host that this call may name.
     fn reach(&self, host: &str) -> Result<Reach, wit::types::Error> {
         let Some(context) = &self.context else {
-            return Err(types::error(wit::types::ErrorKind::Refused, "no host can be reached while a plugin describes itself", None));
+            return Err(types::error(
+                wit::types::ErrorKind::Refused,
+                "no host can be reached while a plugin describes itself",
+                None,
+            ));
         };
-        Reach::new(context, host).map_err(|error| {
-            types::error(wit::types::ErrorKind::UnknownHost, error.message(), error.hint())
-        })
+        Reach::new(context, host)
+            .map_err(|error| types::error(wit::types::ErrorKind::UnknownHost, error.message(), error.hint()))
     }
 }
 
