@@ -584,6 +584,28 @@ fn a_directory_that_cannot_be_entered_ends_the_command_with_one() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("/no such"));
 }
 
+#[test]
+fn a_file_named_like_a_flag_is_no_flag_when_a_glob_finds_it() {
+    let directory = std::env::temp_dir().join(format!("scout-policy-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    for name in ["-oout", "a b", "c[1].log", "d;e"] {
+        std::fs::write(directory.join(name), b"").expect("a file");
+    }
+    let found = |glob: &str| {
+        let mut listing = pipeline("printf '%s\\n'");
+        listing.stages.first_mut().expect("one").words.push(Word::Glob(glob.into()));
+        listing.directory = Some(directory.as_os_str().as_bytes().to_vec());
+        String::from_utf8(run(&render(&listing).expect("no NUL")).stdout).expect("ASCII")
+    };
+    assert_eq!(found("*"), "./-oout\n./a b\n./c[1].log\n./d;e\n");
+    assert_eq!(found("[a-b]*"), "./a b\n");
+    assert_eq!(found("[!-a-c]*"), "./d;e\n");
+    assert_eq!(found("a b*"), "a b\n");
+    assert_eq!(found("d;?"), "d;e\n");
+    assert_eq!(found("$(id)*"), "$(id)*\n");
+    std::fs::remove_dir_all(&directory).expect("removed");
+}
+
 /// Marsaglia's xorshift: reproducible, and no dependency.
 struct Random(u64);
 
