@@ -32,7 +32,7 @@ pub(super) fn check(words: &[Word], directory: Option<&[u8]>) -> Result<(), Refu
     };
     let stage = Stage { row, directory };
     match row.operands {
-        Operands::Words => stage.words(arguments),
+        Operands::Words(first) => stage.words(arguments, first),
         Operands::Find => stage.find(arguments),
         _ => stage.scan(arguments),
     }
@@ -71,11 +71,12 @@ impl Stage<'_> {
         }
     }
 
-    fn words(&self, arguments: &[Word]) -> Result<(), Refusal> {
-        match arguments.iter().find(|word| matches!(word, Word::Glob(_))) {
-            Some(Word::Glob(glob)) => Err(self.refuse(glob, "a glob stands only where a path is expected")),
-            _ => Ok(()),
+    fn words(&self, arguments: &[Word], first: Option<Kind>) -> Result<(), Refusal> {
+        if let Some(kind) = first {
+            let word = arguments.first().ok_or_else(|| self.refuse(self.row.name, "its first operand is missing"))?;
+            self.operand(word, kind, false)?;
         }
+        arguments.iter().try_for_each(|word| self.operand(word, Kind::Text, false))
     }
 
     fn scan(&self, arguments: &[Word]) -> Result<(), Refusal> {
@@ -251,6 +252,14 @@ impl Stage<'_> {
                 let known = mode.bytes().all(|byte| byte.is_ascii_digit() || b"ugoarwxXst,=+-".contains(&byte));
                 (!mode.is_empty() && known).then_some(()).ok_or("a mode")
             }
+            Kind::Format => {
+                let mut characters = value.chars();
+                let mut known = !value.starts_with('-');
+                while let Some(character) = characters.next() {
+                    known &= character != '%' || characters.next().is_some_and(|letter| "sb%".contains(letter));
+                }
+                known.then_some(()).ok_or("a format without flags, of whose conversions there are %s, %b and %%")
+            }
         };
         fits.map_err(|expected| self.refuse(word, format!("expected {expected}")))
     }
@@ -287,7 +296,7 @@ impl Stage<'_> {
                 operands.try_for_each(|word| self.operand(word, Kind::Text, false))
             }
             // They have no flags to scan and are handled before.
-            Operands::Words | Operands::Find => Ok(()),
+            Operands::Words(_) | Operands::Find => Ok(()),
         }
     }
 
@@ -368,7 +377,7 @@ fn usage(row: &Row) -> String {
         Operands::Each(kind, _, max) => parts.extend((0..max).map(|_| label(kind).to_owned())),
         Operands::PatternThenPaths(_) => parts.push("PATTERN PATH...".into()),
         Operands::Subcommand(known) => parts.push(format!("{} TEXT...", known.join("|"))),
-        Operands::Words => parts.push("TEXT...".into()),
+        Operands::Words(_) => parts.push("TEXT...".into()),
         Operands::Find => {
             parts.push("[-H|-L|-P] PATH... ( )".into());
             parts.extend(FIND.iter().map(|(primary, kind)| match kind {
@@ -394,5 +403,6 @@ fn label(kind: Kind) -> &'static str {
         Kind::DateFormat => "+FORMAT",
         Kind::PsWord => "auxwfjlrT|PID",
         Kind::Mode => "MODE",
+        Kind::Format => "FORMAT",
     }
 }

@@ -95,6 +95,14 @@ impl Word {
     }
 }
 
+/// What follows `~/`; empty for `~` itself.
+fn home_relative(path: &[u8]) -> Option<&[u8]> {
+    match path {
+        b"~" => Some(&[]),
+        path => path.strip_prefix(b"~/"),
+    }
+}
+
 fn quoted(word: &str) -> String {
     let mut shown: String = word.chars().take(MAX_QUOTED).collect();
     if shown.len() < word.len() {
@@ -165,7 +173,8 @@ fn check_bounds(pipeline: &Pipeline) -> Result<(), Refusal> {
 /// # Errors
 /// Why.
 pub fn check_path(path: &[u8]) -> Result<(), Refusal> {
-    secret::check(None, path, false)
+    secret::check(Some(path), b"", false)
+        .map_err(|refusal| Refusal { what: quoted(&String::from_utf8_lossy(path)), ..refusal })
 }
 
 /// The text that `/bin/sh` evaluates, with exactly the words that were checked.
@@ -183,3 +192,6 @@ pub fn render(pipeline: &Pipeline) -> Result<Vec<u8>, Refusal> {
 pub fn render_script(directory: Option<&[u8]>, script: &str) -> Result<Vec<u8>, Refusal> {
     render::script(directory, script)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a literal word reaches its program byte for byte, and of a glob only `* ? [ ]` (and `!` after `[`) are active.
 
-use super::{MAX_TEXT, Pipeline, Refusal, Stage, StderrTo, Word, quoted, table};
+use super::{MAX_TEXT, Pipeline, Refusal, Stage, StderrTo, Word, home_relative, quoted, table};
 
 /// Linux passes at most 128 KiB in one argument, and the login shell gets the text as one; the rest is room for what runs it.
 const MAX_RENDERED: usize = 120 * 1024;
@@ -67,18 +67,17 @@ fn no_nul(bytes: &[u8]) -> Result<(), Refusal> {
 /// The home directory is where the server starts every command, so `~` needs no word of the shell. A relative path gets `./`: with it `cd`
 /// looks neither at `CDPATH` nor at the meaning of `-`.
 fn change_directory(out: &mut Vec<u8>, directory: Option<&[u8]>) -> Result<(), Refusal> {
-    let directory = match directory.unwrap_or_default() {
-        b"~" => &[],
-        directory => directory.strip_prefix(b"~/").unwrap_or(directory),
-    };
-    if directory.is_empty() {
+    let directory = directory.unwrap_or_default();
+    let below_home = home_relative(directory);
+    if below_home.is_some_and(<[u8]>::is_empty) || directory.is_empty() {
         return Ok(());
     }
     no_nul(directory)?;
-    // What follows `~/` is below the home directory even if it begins with a slash, which only an absolute path may.
-    let from_root = directory.starts_with(b"/");
-    let mut path = if from_root { Vec::new() } else { b"./".to_vec() };
-    path.extend_from_slice(directory);
+    let mut path = Vec::with_capacity(directory.len() + 2);
+    if below_home.is_some() || !directory.starts_with(b"/") {
+        path.extend_from_slice(b"./");
+    }
+    path.extend_from_slice(below_home.unwrap_or(directory));
     out.extend_from_slice(b"cd -- ");
     quote(out, &path);
     // Not `&&`: shells differ in what a failed cd exits with.

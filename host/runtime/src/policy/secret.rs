@@ -5,24 +5,30 @@
 //! `/proc/*/cwd`. A recursive program (`grep -r`, `rg`, `find`, `tree`) that is given a directory above a secret file still meets that
 //! file: no lexical rule can bind it. Letters are compared without case, because some file systems do.
 
-use super::{Refusal, quoted};
+use super::{Refusal, home_relative, quoted};
 
-/// A list entry: each matches its file and everything beneath it.
+/// A list entry.
 struct Secret {
     /// Whether it begins at the root, or at any directory.
     rooted: bool,
     /// Separated by `/`; `*` is the only wildcard. At most 62 characters per component, see [`meets`].
     path: &'static str,
+    /// Whether everything beneath it is secret too.
+    tree: bool,
     /// What it holds.
     holds: &'static str,
 }
 
 const fn rooted(path: &'static str, holds: &'static str) -> Secret {
-    Secret { rooted: true, path, holds }
+    Secret { rooted: true, path, tree: false, holds }
 }
 
 const fn anywhere(path: &'static str, holds: &'static str) -> Secret {
-    Secret { rooted: false, path, holds }
+    Secret { rooted: false, path, tree: false, holds }
+}
+
+const fn tree(secret: Secret) -> Secret {
+    Secret { tree: true, ..secret }
 }
 
 const SECRETS: &[Secret] = &[
@@ -31,13 +37,13 @@ const SECRETS: &[Secret] = &[
     rooted("proc/kcore", "the kernel's memory"),
     rooted("etc/shadow*", "password hashes"),
     rooted("etc/gshadow*", "password hashes"),
-    rooted("etc/sudoers*", "who may become whom"),
+    tree(rooted("etc/sudoers*", "who may become whom")),
     rooted("etc/ssh/ssh_host_*_key", "the host's private key"),
     anywhere(".ssh/id_*", "a private key"),
     anywhere(".aws/credentials", "credentials"),
     anywhere(".netrc", "credentials"),
     anywhere(".pgpass", "credentials"),
-    anywhere(".gnupg", "private keys"),
+    tree(anywhere(".gnupg", "private keys")),
     anywhere(".kube/config", "credentials"),
     anywhere(".docker/config.json", "credentials"),
     anywhere(".git-credentials", "credentials"),
@@ -53,12 +59,12 @@ pub(super) fn check(directory: Option<&[u8]>, path: &[u8], glob: bool) -> Result
         why,
         instead: Some("another path, or a glob that cannot match it; of a key, the .pub beside it".into()),
     };
-    if path.contains(&0) {
+    if [directory.unwrap_or_default(), path].iter().any(|bytes| bytes.contains(&0)) {
         return Err(refuse("a path cannot hold a NUL byte".into()));
     }
     let mut components: Vec<Component<'_>> = Vec::new();
     let base = directory.filter(|_| !path.starts_with(b"/")).unwrap_or_default();
-    let base = split(base).filter(|name| *name != b"~").map(|name| Component { name, glob: false });
+    let base = split(home_relative(base).unwrap_or(base)).map(|name| Component { name, glob: false });
     let mut rest = base.chain(split(path).map(|name| Component { name, glob })).peekable();
     while let Some(component) = rest.next() {
         if component.name == b".." {
@@ -92,11 +98,10 @@ fn split(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".")
 }
 
-/// `/proc/N/root` and `/proc/N/cwd` are links to the root and to a directory unknown; `/private` is where macOS keeps `/etc`.
+/// `/proc/N/root` and `/proc/N/cwd` are links to the root and to a directory unknown.
 fn leads_elsewhere(components: &[Component<'_>]) -> bool {
     let is = |component: &Component<'_>, name: &[u8]| meets(&component.tokens(), name);
     match components {
-        [private] => !private.is_wild() && is(private, b"private"),
         [proc, _, link] => is(proc, b"proc") && (is(link, b"root") || is(link, b"cwd")),
         [proc, _, task, _, link] => is(proc, b"proc") && is(task, b"task") && (is(link, b"root") || is(link, b"cwd")),
         _ => false,
@@ -107,12 +112,18 @@ fn find(components: &[Component<'_>]) -> Option<&'static Secret> {
     let tokens: Vec<_> = components.iter().map(|component| (component.tokens(), component.name)).collect();
     SECRETS.iter().find(|secret| {
         let length = secret.path.split('/').count();
-        let starts = if secret.rooted { 1 } else { tokens.len() };
-        tokens.windows(length).take(starts).any(|window| {
+        let starts = match tokens.first() {
+            _ if !secret.rooted => tokens.len(),
+            // Where macOS keeps /etc.
+            Some((first, _)) if meets(first, b"private") => 2,
+            _ => 1,
+        };
+        tokens.windows(length).take(starts).enumerate().any(|(at, window)| {
+            let ends = secret.tree || at + length == tokens.len();
             let all =
                 window.iter().zip(secret.path.split('/')).all(|((tokens, _), name)| meets(tokens, name.as_bytes()));
             let public = secret.path.ends_with("id_*") && window.last().is_some_and(|(_, name)| name.ends_with(PUBLIC));
-            all && !public
+            ends && all && !public
         })
     })
 }

@@ -31,6 +31,9 @@ pub(super) enum Kind {
     PsWord,
     /// The mode of `find -perm`.
     Mode,
+    /// A format of `printf` that converts text only, and is no flag: where `printf` is built into the shell, `-v` and the conversions of
+    /// numbers evaluate `a[$(program)]`.
+    Format,
 }
 
 /// Which operands a program takes.
@@ -42,8 +45,8 @@ pub(super) enum Operands {
     PatternThenPaths(&'static [&'static str]),
     /// One of these words, then text.
     Subcommand(&'static [&'static str]),
-    /// Anything literal, flags included.
-    Words,
+    /// Anything literal, flags included; the first word perhaps of a kind.
+    Words(Option<Kind>),
     /// Starting points, then an expression.
     Find,
 }
@@ -559,8 +562,10 @@ const SERVICES: &[Row] = &[
 ];
 
 /// Programs that only print what they are given.
-const WORDS: &[Row] =
-    &[Row { name: "echo", operands: Operands::Words, ..ROW }, Row { name: "printf", operands: Operands::Words, ..ROW }];
+const WORDS: &[Row] = &[
+    Row { name: "echo", operands: Operands::Words(None), ..ROW },
+    Row { name: "printf", operands: Operands::Words(Some(Kind::Format)), ..ROW },
+];
 
 /// Every row.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {

@@ -1,0 +1,653 @@
+//! What the table lets through, what it does not, and that the shell gives back what was quoted.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
+
+use super::*;
+
+/// A small notation for tests: words separated by spaces, `|` between stages, `'…'` around a literal with spaces or wildcards. A word
+/// outside quotes that holds `*`, `?` or `[` is a glob.
+fn pipeline(text: &str) -> Pipeline {
+    let mut stages = vec![Stage { words: Vec::new(), stderr: StderrTo::Capture }];
+    let mut characters = text.chars().peekable();
+    while let Some(first) = characters.next() {
+        let (mut word, mut quoted) = (String::new(), false);
+        let mut next = Some(first);
+        let mut inside = false;
+        while let Some(character) = next.filter(|character| inside || *character != ' ') {
+            if character == '\'' {
+                inside = !inside;
+                quoted = true;
+            } else {
+                word.push(character);
+            }
+            next = characters.next();
+        }
+        if word == "|" && !quoted {
+            stages.push(Stage { words: Vec::new(), stderr: StderrTo::Capture });
+        } else if quoted || !word.is_empty() {
+            let wild = !quoted && word.contains(['*', '?', '[']);
+            stages.last_mut().expect("one from the start").words.push(if wild {
+                Word::Glob(word)
+            } else {
+                Word::Literal(word)
+            });
+        }
+    }
+    Pipeline { stages, directory: None }
+}
+
+fn verdict(text: &str) -> Result<(), Refusal> {
+    check(CommandPolicy::ReadOnly, &pipeline(text))
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+fn all_refused(text: &str) {
+    let through: Vec<_> = lines(text).filter(|line| verdict(line).is_ok()).collect();
+    assert!(through.is_empty(), "slipped through: {through:#?}");
+    for refusal in lines(text).filter_map(|line| verdict(line).err()) {
+        assert!(refusal.instead.is_some() && !refusal.why.is_empty(), "no reason or no way out: {refusal}");
+    }
+}
+
+fn all_allowed(text: &str) {
+    let held: Vec<_> =
+        lines(text).filter_map(|line| verdict(line).err().map(|refusal| format!("{line}: {refusal}"))).collect();
+    assert!(held.is_empty(), "held back: {held:#?}");
+}
+
+#[test]
+fn what_people_look_with_is_allowed() {
+    all_allowed(include_str!("allowed.txt"));
+}
+
+#[test]
+fn what_is_not_listed_is_refused() {
+    all_refused(include_str!("refused.txt"));
+}
+
+#[test]
+fn every_row_is_tried_by_an_allowed_line() {
+    let lines = include_str!("allowed.txt");
+    for row in table::rows() {
+        let tried = lines.split(['\n', '|']).any(|stage| stage.split_whitespace().next() == Some(row.name));
+        assert!(tried, "no line of allowed.txt runs {}", row.name);
+    }
+}
+
+#[test]
+fn every_named_reason_belongs_to_a_flag_that_is_refused() {
+    for (program, flag, reason) in table::REASONS {
+        for line in [format!("{program} {flag}"), format!("{program} . {flag} 1"), format!("{program} {flag}=1")] {
+            let refusal = verdict(&line).expect_err(&line);
+            assert!(!refusal.why.is_empty(), "{line} {reason}");
+        }
+    }
+    assert!(verdict("sort -o out in").expect_err("writes").why.contains("it writes a file"));
+}
+
+macro_rules! refused {
+    ($($name:ident: $lines:literal;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                all_refused($lines);
+            }
+        )*
+    };
+}
+
+refused! {
+    uniq_takes_no_second_operand: "uniq a b
+        uniq a b c
+        uniq - b
+        uniq -- a b";
+    uniq_takes_no_glob: "uniq *
+        uniq a*
+        uniq -- ?";
+    uniq_takes_no_flag_after_its_operand: "uniq a -c
+        uniq a --
+        uniq a -f 1";
+    find_takes_no_action: "find . -delete
+        find . -exec rm {} ;
+        find . -execdir rm {} +
+        find . -ok rm {} ;
+        find . -okdir rm {} ;
+        find . -fls out
+        find . -fprint out
+        find . -fprint0 out
+        find . -fprintf out '%p'
+        find -files0-from list
+        find . -name a -o -delete
+        find . ( -name a -delete )";
+    sort_writes_no_file_and_runs_no_program: "sort -o out in
+        sort -oout in
+        sort -uoout in
+        sort in -o out
+        sort --output=out in
+        sort --output out in
+        sort --outp=out in
+        sort --compress-program=sh in
+        sort --compress-prog sh in
+        sort --files0-from=list
+        sort -T /tmp in
+        sort -T/tmp in
+        sort --temporary-directory=/tmp in
+        sort -t -oout in
+        sort -k -oout in
+        sort --random-source=f in";
+    tree_writes_no_file: "tree -o out
+        tree -ao out
+        tree -R
+        tree -aR -L 1
+        tree -Po x out
+        tree -Io x out
+        tree -L2
+        tree -P -o out
+        tree --fromfile list";
+    file_compiles_no_magic_and_runs_nothing: "file -C
+        file -C -m magic
+        file -m magic x
+        file -mmagic x
+        file -z x
+        file -Z x
+        file -bz x
+        file --uncompress x
+        file -f names
+        file --files-from names
+        file -p x";
+    rg_runs_no_program: "rg --pre sh x
+        rg --pre=sh x
+        rg --hostname-bin sh x
+        rg --hostname-bin=sh x
+        rg -z x
+        rg -iz x
+        rg --search-zip x
+        rg -f patterns
+        rg --file=patterns
+        rg --pre-glob a x";
+    tail_ends: "tail -f log
+        tail -F log
+        tail -nf log
+        tail -fn5 log
+        tail -5f log
+        tail --follow log
+        tail --follow=name log
+        tail --fol log
+        tail --retry log
+        tail --pid=1 log
+        tail -s 1 log";
+    grep_takes_no_patterns_out_of_a_file: "grep -f patterns log
+        grep -fpatterns log
+        grep -if patterns log
+        grep --file=patterns log
+        grep --exclude-from=f x log";
+    journalctl_changes_nothing: "journalctl --vacuum-size=1
+        journalctl --vacuum-time 1s
+        journalctl --vacuum-files=1
+        journalctl --cursor-file=f
+        journalctl --cursor-file f
+        journalctl --rotate
+        journalctl --flush
+        journalctl --sync
+        journalctl --relinquish-var
+        journalctl --setup-keys
+        journalctl --update-catalog
+        journalctl -f
+        journalctl -fu nginx
+        journalctl --follow
+        journalctl -n -f
+        journalctl /usr/bin/x";
+    dmesg_changes_nothing: "dmesg -c
+        dmesg -C
+        dmesg -Tc
+        dmesg --clear
+        dmesg --read-clear
+        dmesg -n 1
+        dmesg -D
+        dmesg -E
+        dmesg --console-off
+        dmesg -F file
+        dmesg -w
+        dmesg -W
+        dmesg --follow";
+    ss_closes_nothing: "ss -K dst 1
+        ss -tK
+        ss --kill
+        ss -D file
+        ss --diag=file
+        ss -F filter
+        ss -E
+        ss -N net";
+    date_sets_nothing: "date -s now
+        date -snow
+        date --set=now
+        date --set now
+        date 010203042026
+        date -u 010203042026
+        date -- 0102
+        date -f lines
+        date --file=lines
+        date +%s +%d";
+    hostname_sets_nothing: "hostname new
+        hostname -- new
+        hostname -F file
+        hostname -b new
+        hostname --file file";
+    ps_shows_no_environment: "ps e
+        ps -e
+        ps -ef
+        ps auxe
+        ps eaux
+        ps aux e
+        ps axe -o pid
+        ps -aux
+        ps -u e
+        ps -C e
+        ps -ue
+        ps E
+        ps -E
+        ps -o environ
+        ps -o pid,bogus
+        ps axo pid
+        ps --user e
+        ps --sort=bogus
+        ps -p e";
+    printf_evaluates_nothing: "printf -v 'a[$(id)]' x
+        printf -- x
+        printf %d 'a[$(id)]'
+        printf %s%d a 'a[$(id)]'
+        printf '%*s' 'a[$(id)]' x
+        printf %
+        printf";
+    systemctl_only_looks: "systemctl restart nginx
+        systemctl stop nginx
+        systemctl --no-pager stop nginx
+        systemctl daemon-reload
+        systemctl edit nginx
+        systemctl kill nginx
+        systemctl -- stop nginx
+        systemctl -H host status
+        systemctl -M box status
+        systemctl stat nginx
+        systemctl show-environment";
+    the_program_is_a_bare_literal_name: "/bin/cat a
+        ./cat a
+        ../cat a
+        ca? a
+        * a
+        CAT a
+        'cat ' a
+        'cat;id' a
+        ''
+        env cat a
+        sh -c id
+        xargs cat
+        awk 1
+        sed p
+        tee f
+        busybox cat
+        command cat
+        sudo cat a
+        test -v a
+        -cat";
+    a_glob_is_no_flag_pattern_or_value: "grep * log
+        grep -e * log
+        grep -e x -*
+        head -n * log
+        cat -*
+        find . -name *.rs
+        find -name *
+        ls --sort=*
+        tr a* b
+        basename *
+        diff a*
+        echo *
+        hostname *
+        date +*
+        ps *
+        id *";
+    secret_paths_bind_operands: "cat /etc/shadow
+        cat /etc/shadow-
+        cat //etc/./shadow
+        cat /etc/../etc/shadow
+        cat /usr/../../etc/shadow
+        cat ../../etc/shadow
+        cat ../../../../../../etc/gshadow
+        head -n 1 /etc/sudoers
+        ls /etc/sudoers.d/admins
+        cat -- /etc/shadow
+        wc -l - /etc/shadow
+        grep x /etc/shadow
+        grep -e x /etc/shadow
+        grep x -e /etc/shadow
+        grep -r x .ssh/id_rsa
+        find /etc/shadow -print
+        find . -newer /etc/shadow
+        date -r /etc/shadow
+        date --reference=/etc/shadow
+        diff a /etc/shadow
+        cat .ssh/id_ed25519
+        cat ~/.ssh/id_ed25519
+        cat /home/a/.ssh/id_rsa
+        cat .ssh/id_rsa.pub/../id_rsa
+        cat .SSH/ID_RSA
+        cat .ssh/id_rsa.pub.bak
+        cat /proc/1/environ
+        cat /proc/self/environ
+        cat /proc/1/task/1/environ
+        cat /proc/self/root/etc/shadow
+        cat /proc/self/root/../etc/shadow
+        cat /proc/1/cwd/../../etc/shadow
+        cat /proc/1/task/2/root/etc/shadow
+        cat /private/etc/sudoers
+        tail -c 1 /proc/kcore
+        cat /etc/ssh/ssh_host_ed25519_key
+        cat .aws/credentials
+        cat .netrc
+        cat a/b/.pgpass
+        ls .gnupg
+        ls .gnupg/private-keys-v1.d
+        cat .kube/config
+        cat .docker/config.json
+        cat .git-credentials
+        cat a | cat .netrc";
+    secret_paths_bind_globs: "cat /etc/*
+        cat /etc/sh*
+        cat /etc/shado?
+        cat /etc/[s]hadow
+        cat /etc/[!a]hadow
+        cat /etc/[[:alpha:]]hadow
+        cat /e*/shadow
+        cat /*/*
+        cat /?tc/shadow
+        cat .ssh/*
+        cat .ssh/id_*
+        cat .s*/id_rsa
+        cat .*/id_rsa
+        cat .*
+        cat .n*
+        cat .[n]etrc
+        cat */.netrc
+        cat /proc/*/environ
+        cat /proc/1/e*
+        cat /proc/*/*
+        cat /proc/*/root/etc/shadow
+        cat /proc/1/r*/etc/shadow
+        cat /priv*/etc/sudoers
+        cat /var/.*/etc/shadow
+        cat /var/.?/etc/x
+        cat .ssh/*.pu?
+        cat /etc/ssh/*
+        cat .a**s/c*s
+        find /etc/s* -type f";
+}
+
+#[test]
+fn public_keys_and_neighbours_of_secrets_are_readable() {
+    all_allowed(
+        "cat .ssh/id_rsa.pub
+        cat .ssh/*.pub
+        cat .ssh/known_hosts
+        cat .ssh/config
+        cat /etc/ssh/ssh_host_rsa_key.pub
+        cat /etc/passwd
+        cat /etc/ssh/sshd_config
+        cat /proc/1/status
+        cat /proc/*/status
+        cat /proc/meminfo
+        cat .docker/daemon.json
+        ls /etc
+        ls .ssh
+        cat *
+        ls -la a*",
+    );
+}
+
+#[test]
+fn the_directory_counts_when_paths_are_held_against_the_secrets() {
+    let within = |directory: &str, line: &str| {
+        let directory = Some(directory.as_bytes().to_vec());
+        check(CommandPolicy::ReadOnly, &Pipeline { directory, ..pipeline(line) })
+    };
+    for (directory, line) in [
+        ("/etc", "cat shadow"),
+        ("/etc", "cat s*"),
+        ("/etc/", "cat ./x/../shadow"),
+        ("/var/log", "cat ../../etc/shadow"),
+        ("~/.ssh", "cat id_rsa"),
+        ("~", "cat .netrc"),
+        (".ssh", "cat *"),
+        (".ssh/~/..", "cat id_rsa"),
+        ("/proc/self", "cat environ"),
+        ("/proc/self/root", "cat etc/shadow"),
+        ("~/.gnupg", "ls"),
+        ("/etc", "cat a | sort shadow"),
+    ] {
+        assert!(within(directory, line).is_err(), "{directory}: {line}");
+    }
+    for (directory, line) in
+        [("/var/log", "cat shadow"), ("~/.ssh", "cat config"), ("/etc/nginx", "cat *"), ("/etc", "cat /var/x")]
+    {
+        assert_eq!(within(directory, line), Ok(()), "{directory}: {line}");
+    }
+}
+
+#[test]
+fn a_path_alone_is_held_against_the_secrets() {
+    for path in [
+        "/etc/shadow",
+        "~/.ssh/id_rsa",
+        "~/../etc/shadow",
+        ".netrc",
+        "a/../.netrc",
+        "/etc/shadow\0x",
+        "/proc/7/environ",
+    ] {
+        let refusal = check_path(path.as_bytes()).expect_err(path);
+        assert_eq!(refusal.what, quoted(path));
+    }
+    for path in ["/etc/passwd", "~", "~/x", "", "/", "a*", "/etc/*", "~/.ssh/id_rsa.pub", "/home/etc/shadow"] {
+        assert_eq!(check_path(path.as_bytes()), Ok(()), "{path}");
+    }
+    assert_eq!(check_path(b"/caf\xe9"), Ok(()));
+}
+
+#[test]
+fn a_long_row_of_wildcards_is_decided() {
+    let glob = format!("/etc/{}x", "*?".repeat(MAX_WORD / 2 - 8));
+    let stage = Stage { words: vec![Word::Literal("cat".into()), Word::Glob(glob)], stderr: StderrTo::Capture };
+    assert!(check(CommandPolicy::ReadOnly, &Pipeline { stages: vec![stage], directory: None }).is_err());
+}
+
+#[test]
+fn policy_none_refuses_everything() {
+    assert!(check(CommandPolicy::None, &pipeline("uptime")).is_err());
+}
+
+#[test]
+fn policy_shell_allows_any_pipeline_within_bounds() {
+    for line in ["rm -rf x", "sh -c id | tee f", "cat /etc/shadow", "/bin/x *"] {
+        assert_eq!(check(CommandPolicy::Shell, &pipeline(line)), Ok(()), "{line}");
+    }
+}
+
+#[test]
+fn bounds_hold_for_every_policy() {
+    let long = "a".repeat(MAX_WORD);
+    for policy in [CommandPolicy::ReadOnly, CommandPolicy::Shell] {
+        let verdict = |text: &str| check(policy, &pipeline(text));
+        assert_eq!(verdict(&vec!["cat"; MAX_STAGES].join(" | ")), Ok(()));
+        assert!(verdict(&vec!["cat"; MAX_STAGES + 1].join(" | ")).is_err());
+        assert_eq!(verdict(&vec!["cat"; MAX_WORDS].join(" ")), Ok(()));
+        assert!(verdict(&vec!["cat"; MAX_WORDS + 1].join(" ")).is_err());
+        assert_eq!(verdict(&format!("cat {long}")), Ok(()));
+        assert!(verdict(&format!("cat {long}a")).is_err());
+        assert!(verdict(&format!("cat {long} {long} {long}")).is_err());
+        assert!(verdict("cat | | cat").is_err());
+        assert!(verdict("cat a\0b").is_err());
+        assert!(check(policy, &Pipeline { stages: Vec::new(), directory: None }).is_err());
+    }
+}
+
+#[test]
+fn a_refusal_says_what_why_and_what_instead() {
+    let refusal = verdict("find . -delete").expect_err("deletes");
+    assert_eq!(refusal.what, "\"-delete\"");
+    assert_eq!(refusal.why, "-delete of find is not allowed: it deletes");
+    assert!(refusal.instead.expect("a way out").contains("-print0"));
+    let refusal = verdict("rm x").expect_err("removes");
+    assert!(refusal.instead.expect("a way out").starts_with("one of: basename cat "));
+}
+
+fn rendered(text: &str) -> String {
+    String::from_utf8(render(&pipeline(text)).expect(text)).expect("UTF-8 in, UTF-8 out")
+}
+
+#[test]
+fn one_stage_replaces_the_shell_and_several_are_piped() {
+    assert_eq!(rendered("ls -la --sort=size"), "exec ls -la --sort=size");
+    assert_eq!(rendered("cat *.log | sort | head -n 2"), "cat ./*.log | sort | head -n 2");
+    assert_eq!(rendered("grep 'a b' 'it''s' ''"), "exec grep 'a b' its ''");
+    assert_eq!(rendered("if x | A=1 y"), "'if' x | 'A=1' y");
+}
+
+#[test]
+fn standard_error_goes_where_it_is_told() {
+    let mut both = pipeline("cat a | wc");
+    both.stages.first_mut().expect("two").stderr = StderrTo::Stdout;
+    both.stages.last_mut().expect("two").stderr = StderrTo::Discard;
+    assert_eq!(render(&both).expect("plain"), b"cat a 2>&1 | wc 2>/dev/null");
+}
+
+#[test]
+fn only_wildcards_of_a_glob_are_active() {
+    assert_eq!(rendered("cat $HOME*"), "exec cat '$'HOME*");
+    assert_eq!(rendered("cat [!a-z]*"), "exec cat ./[!a-z]*");
+    assert_eq!(rendered("cat ~/a;?"), "exec cat '~'/a';'?");
+    assert_eq!(rendered("cat {a,b}*"), "exec cat '{'a,b'}'*");
+}
+
+#[test]
+fn a_directory_is_entered_first() {
+    let within = |directory: &[u8]| {
+        let directory = Some(directory.to_vec());
+        String::from_utf8(render(&Pipeline { directory, ..pipeline("pwd") }).expect("no NUL")).expect("UTF-8")
+    };
+    assert_eq!(within(b"/var/a b"), "cd -- '/var/a b' || exit 1\nexec pwd");
+    assert_eq!(within(b"~"), "exec pwd");
+    assert_eq!(within(b"~/"), "exec pwd");
+    assert_eq!(within(b""), "exec pwd");
+    assert_eq!(within(b"~/x"), "cd -- ./x || exit 1\nexec pwd");
+    assert_eq!(within(b"~//x"), "cd -- .//x || exit 1\nexec pwd");
+    assert_eq!(within(b"-"), "cd -- ./- || exit 1\nexec pwd");
+    assert_eq!(within(b"~user"), "cd -- './~user' || exit 1\nexec pwd");
+}
+
+#[test]
+fn nul_is_never_rendered() {
+    assert!(render(&pipeline("cat a\0b")).is_err());
+    assert!(render(&Pipeline { directory: Some(b"a\0b".to_vec()), ..pipeline("pwd") }).is_err());
+    assert!(render_script(None, "a\0b").is_err());
+    assert!(render_script(Some(b"a\0b"), "a").is_err());
+}
+
+#[test]
+fn a_command_that_grows_beyond_what_a_shell_takes_is_refused() {
+    let quotes = "'".repeat(MAX_WORD);
+    let words = vec![Word::Literal("echo".into()), Word::Literal(quotes)];
+    let grown = Pipeline { stages: vec![Stage { words, stderr: StderrTo::Capture }], directory: None };
+    assert_eq!(check(CommandPolicy::ReadOnly, &grown), Ok(()));
+    assert!(render(&grown).is_err());
+}
+
+#[test]
+fn a_script_is_kept_as_it_is() {
+    assert_eq!(render_script(None, "echo \"$x\" # y\n").expect("text"), b"echo \"$x\" # y\n");
+    assert_eq!(render_script(Some(b"/a"), "pwd").expect("text"), b"cd -- /a || exit 1\npwd");
+    assert!(render_script(None, &"x".repeat(MAX_TEXT + 1)).is_err());
+}
+
+fn run(text: &[u8]) -> std::process::Output {
+    let text = std::ffi::OsStr::from_bytes(text);
+    Command::new("/bin/sh").arg("-c").arg(text).current_dir("/").output().expect("a shell")
+}
+
+#[test]
+fn a_directory_that_cannot_be_entered_ends_the_command_with_one() {
+    let out = run(&render(&Pipeline { directory: Some(b"/no such".to_vec()), ..pipeline("pwd") }).expect("no NUL"));
+    assert_eq!(out.status.code(), Some(1));
+    assert!(out.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&out.stderr).contains("/no such"));
+}
+
+#[test]
+fn a_file_named_like_a_flag_is_no_flag_when_a_glob_finds_it() {
+    let directory = std::env::temp_dir().join(format!("scout-policy-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    for name in ["-oout", "a b", "c[1].log", "d;e"] {
+        std::fs::write(directory.join(name), b"").expect("a file");
+    }
+    let found = |glob: &str| {
+        let mut listing = pipeline("printf '%s\\n'");
+        listing.stages.first_mut().expect("one").words.push(Word::Glob(glob.into()));
+        listing.directory = Some(directory.as_os_str().as_bytes().to_vec());
+        String::from_utf8(run(&render(&listing).expect("no NUL")).stdout).expect("ASCII")
+    };
+    assert_eq!(found("*"), "./-oout\n./a b\n./c[1].log\n./d;e\n");
+    assert_eq!(found("[a-b]*"), "./a b\n");
+    assert_eq!(found("[!-a-c]*"), "./d;e\n");
+    assert_eq!(found("a b*"), "a b\n");
+    assert_eq!(found("d;?"), "d;e\n");
+    assert_eq!(found("$(id)*"), "$(id)*\n");
+    std::fs::remove_dir_all(&directory).expect("removed");
+}
+
+/// Marsaglia's xorshift: reproducible, and no dependency.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).expect("31 bits") % bound
+    }
+
+    fn word(&mut self) -> String {
+        const ALPHABET: &[&str] = &[
+            "'", "\"", "\\", "$", "`", "\n", "\r", "\t", " ", "-", "--", "~", "=", "#", "!", "*", "?", "[", "]",
+            "{a,b}", "(", ")", "<", ">", "|", "&", ";", "%", "^", "a", "B", "7", "$(id)", "${x}", "\u{1}", "\u{1b}",
+            "\u{7f}", "\u{81}", "ä", "€", "🦀", "\\n", "'\\''", "/", ".", ":", "+", ",", "@",
+        ];
+        let length = self.below(12);
+        (0..length).map(|_| *ALPHABET.get(self.below(ALPHABET.len())).expect("in bounds")).collect()
+    }
+}
+
+#[test]
+fn every_literal_word_reaches_its_program_byte_for_byte() {
+    let mut random = Random(0x5c07_7e57);
+    for _ in 0..40 {
+        let drawn: Vec<String> = (0..100).map(|_| random.word()).collect();
+        let words = ["printf", "%s\\0"].into_iter().map(str::to_owned).chain(drawn.iter().cloned());
+        let stage = Stage { words: words.map(Word::Literal).collect(), stderr: StderrTo::Capture };
+        let single = Pipeline { stages: vec![stage.clone()], directory: None };
+        assert_eq!(check(CommandPolicy::ReadOnly, &single), Ok(()));
+        let mut piped = pipeline("cat | cat");
+        *piped.stages.first_mut().expect("two") = stage;
+        let expected: String = drawn.iter().map(|word| format!("{word}\0")).collect();
+        for each in [single, piped] {
+            assert_eq!(run(&render(&each).expect("no NUL")).stdout, expected.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn a_word_that_looks_like_a_program_runs_as_nothing_but_its_bytes() {
+    let out = run(rendered("echo '$(id)' '`id`' ';' id '&&' id '>' f").as_bytes());
+    assert_eq!(out.stdout, b"$(id) `id` ; id && id > f\n");
+}
