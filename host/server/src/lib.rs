@@ -1,1 +1,3 @@
 //! placeholder
+
+mod default_plugins;
