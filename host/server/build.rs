@@ -1,10 +1,12 @@
-//! Builds the plugins that Scout embeds: a nested cargo for the guests, then a component of each.
+//! Builds the default plugins and leaves them as components in `OUT_DIR`, where `default_plugins.rs` embeds them.
 //!
-//! Every variable with which the outer cargo steers its own build is removed: flags and wrappers that are meant for
-//! the host would be wrong for a guest, and a different environment would build it anew each time.
+//! The plugins are a workspace of their own, built by a cargo of its own for WebAssembly: nothing that is set for the
+//! native build reaches it, and all native profiles (build, test, clippy, doc) share one target directory for it.
+//! `SCOUT_PLUGINS_DIR` (an absolute path) brings finished components instead: `hosts.wasm`, `file.wasm` and so on.
+#![expect(clippy::print_stdout, reason = "a build script speaks to cargo on standard output")]
 
-use std::error::Error;
-use std::io::Read as _;
+use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,124 +14,150 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use wit_component::ComponentEncoder;
 
-/// The plugins; their packages are called `scout-plugin-NAME`.
+/// The default plugins: folders of `plugins/`.
 const PLUGINS: [&str; 4] = ["hosts", "file", "dir", "command"];
+
 const TARGET: &str = "wasm32-unknown-unknown";
-/// A component that is larger has taken something in that it does not need.
-const MAX_COMPONENT: usize = 100 * 1000;
-/// What the outer cargo sets for itself and its build scripts.
-const STEERING: [&str; 8] = [
-    "RUSTFLAGS",
-    "CARGO_ENCODED_RUSTFLAGS",
-    "RUSTC",
-    "RUSTC_WRAPPER",
-    "RUSTC_WORKSPACE_WRAPPER",
-    "RUSTC_LINKER",
-    "CARGO_TARGET_DIR",
-    "RUSTDOCFLAGS",
-];
+
+/// A default plugin is smaller than this, in bytes: it is compiled at the first start, while a client waits.
+const MAX_COMPONENT: usize = 100_000;
+
+/// How a component begins: magic, then version 13 of layer 1. A core module is of layer 0.
+const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
 
 fn main() {
-    if let Err(error) = run() {
-        // One line that says what to do, not a backtrace of a build script.
-        println!("cargo::error={error}");
-        std::process::exit(1);
+    if let Err(why) = components() {
+        // One line: cargo shows no more of it.
+        println!("cargo::error={}", why.replace('\n', " "));
     }
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
-    let out = PathBuf::from(variable("OUT_DIR")?);
-    println!("cargo::rerun-if-env-changed=SCOUT_PLUGINS_DIR");
+fn components() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");
-    if let Some(finished) = std::env::var_os("SCOUT_PLUGINS_DIR") {
-        return take(Path::new(&finished), &out);
-    }
-    let plugins = root.join("plugins");
-    for name in ["Cargo.toml", "Cargo.lock"] {
-        watch(&plugins.join(name))?;
-    }
-    watch(&root.join("wit"))?;
-    for package in PLUGINS.into_iter().chain(["sdk"]) {
-        watch(&plugins.join(package).join("Cargo.toml"))?;
-        watch(&plugins.join(package).join("src"))?;
-    }
-    // OUT_DIR is target/PROFILE/build/PACKAGE-HASH/out: one directory for all profiles.
-    let target = out.ancestors().nth(4).ok_or("OUT_DIR is not below a target directory")?.join("plugins");
-    build(&plugins, &target)?;
-    for name in PLUGINS {
-        let module = target.join(TARGET).join("release").join(format!("scout_plugin_{name}.wasm"));
-        let module = std::fs::read(&module).map_err(|error| format!("{}: {error}", module.display()))?;
-        let component = ComponentEncoder::default().validate(true).module(&module)?.encode()?;
+    println!("cargo::rerun-if-env-changed=SCOUT_PLUGINS_DIR");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: cargo runs this script")?);
+    let components = match std::env::var_os("SCOUT_PLUGINS_DIR") {
+        Some(dir) => finished(Path::new(&dir))?,
+        None => built(&out)?,
+    };
+    for (name, component) in components {
         if component.len() >= MAX_COMPONENT {
-            return Err(
-                format!("plugin {name} is {} bytes large, {MAX_COMPONENT} is the limit", component.len()).into()
-            );
+            let size = component.len();
+            return Err(format!(
+                "the plugin `{name}` has {size} bytes as a component; it must stay below {MAX_COMPONENT}"
+            ));
         }
-        std::fs::write(out.join(format!("{name}.wasm")), component)?;
-    }
-    Ok(())
-}
-
-fn variable(name: &str) -> Result<String, Box<dyn Error>> {
-    std::env::var(name).map_err(|error| format!("{name}: {error}").into())
-}
-
-/// Every file of a source directory by its own name, and the directory for files that come.
-fn watch(path: &Path) -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed={}", path.display());
-    if path.is_dir() {
-        for entry in std::fs::read_dir(path)? {
-            watch(&entry?.path())?;
+        let path = out.join(format!("{name}.wasm"));
+        // Left alone if nothing changed: a newer file would have the whole crate compiled again.
+        if fs::read(&path).ok().as_ref() != Some(&component) {
+            fs::write(&path, &component).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         }
     }
     Ok(())
 }
 
-fn build(plugins: &Path, target: &Path) -> Result<(), Box<dyn Error>> {
-    let mut cargo = Command::new(variable("CARGO")?);
-    cargo.args(["build", "--release", "--locked", "--quiet", "--target", TARGET, "--manifest-path"]);
-    cargo.arg(plugins.join("Cargo.toml")).arg("--target-dir").arg(target);
-    for name in PLUGINS {
-        cargo.args(["--package", &format!("scout-plugin-{name}")]);
-    }
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        let steering = STEERING.contains(&&*text)
-            || ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_CFG_", "CARGO_FEATURE_", "CARGO_PKG_", "DEP_"]
-                .iter()
-                .any(|prefix| text.starts_with(prefix))
-            || (text.starts_with("CARGO_TARGET_") && text != "CARGO_TARGET_DIR");
-        if steering {
-            cargo.env_remove(&name);
+/// The components that somebody else built.
+fn finished(path: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
+    let dir = Dir::open_ambient_dir(path, ambient_authority())
+        .map_err(|error| format!("SCOUT_PLUGINS_DIR={}: {error}", path.display()))?;
+    let read = |name: &'static str| {
+        let file = format!("{name}.wasm");
+        let shown = path.join(&file);
+        println!("cargo::rerun-if-changed={}", shown.display());
+        let bytes =
+            dir.read(&file).map_err(|error| format!("{} (from SCOUT_PLUGINS_DIR): {error}", shown.display()))?;
+        if bytes.starts_with(COMPONENT_PREAMBLE) {
+            Ok((name, bytes))
+        } else {
+            Err(format!("{} (from SCOUT_PLUGINS_DIR) is no WebAssembly component", shown.display()))
         }
+    };
+    PLUGINS.into_iter().map(read).collect()
+}
+
+/// The components, built here.
+fn built(out: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set: cargo runs this script")?;
+    let root = Path::new(&root).join("../..");
+    let root = root.canonicalize().map_err(|error| format!("cannot find {}: {error}", root.display()))?;
+    let workspace = root.join("plugins");
+    watch(&root, &workspace);
+    // TARGET/PROFILE/build/PACKAGE/out: beside the profiles, so that they share it.
+    let target_dir = out.ancestors().nth(4).unwrap_or(out).join("plugins");
+    cargo_build(&workspace, &target_dir)?;
+    let encode = |name: &'static str| {
+        let module = target_dir.join(TARGET).join("release").join(format!("scout_plugin_{name}.wasm"));
+        let bytes = fs::read(&module).map_err(|error| format!("cannot read {}: {error}", module.display()))?;
+        let component = ComponentEncoder::default()
+            .validate(true)
+            .module(&bytes)
+            .and_then(|encoder| encoder.encode())
+            .map_err(|error| format!("the plugin `{name}` makes no component: {error:#}"))?;
+        Ok((name, component))
+    };
+    PLUGINS.into_iter().map(encode).collect()
+}
+
+/// Names what the plugins are made of. Never a folder that may hold a `target/`: it would change with each build.
+fn watch(root: &Path, workspace: &Path) {
+    let mut paths = vec![root.join("wit"), workspace.join("Cargo.toml"), workspace.join("Cargo.lock")];
+    for package in PLUGINS.into_iter().chain(["sdk"]) {
+        paths.extend([workspace.join(package).join("Cargo.toml"), workspace.join(package).join("src")]);
     }
-    let output = cargo.output().map_err(|error| format!("cargo does not start: {error}"))?;
+    for path in paths {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
+}
+
+fn cargo_build(workspace: &Path, target_dir: &Path) -> Result<(), String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "--locked", "--target", TARGET]);
+    command.arg("--manifest-path").arg(workspace.join("Cargo.toml"));
+    command.arg("--target-dir").arg(target_dir);
+    command.current_dir(workspace);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_the_native_build(name)) {
+        command.env_remove(name);
+    }
+    let output = command.output().map_err(|error| format!("cannot run cargo for the plugins: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
-    let told = String::from_utf8_lossy(&output.stderr);
-    if told.contains("can't find crate for `core`") || told.contains("can't find crate for `std`") {
-        return Err(format!("the target {TARGET} is missing; install it with: rustup target add {TARGET}").into());
+    if !target_is_installed() {
+        return Err(format!(
+            "the plugins are built for {TARGET}, which is not installed; install it: rustup target add {TARGET}"
+        ));
     }
-    for line in told.lines() {
-        println!("cargo::warning={line}");
-    }
-    Err("the plugins do not build; the warnings above say why".into())
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    Err(format!("building the plugins failed ({}); what their cargo said is below", output.status))
 }
 
-/// Takes finished components instead of building them. Links out of the directory are not followed.
-fn take(from: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
-    let at = |error: std::io::Error| format!("SCOUT_PLUGINS_DIR={}: {error}", from.display());
-    let dir = Dir::open_ambient_dir(from, ambient_authority()).map_err(at)?;
-    for name in PLUGINS {
-        let file = format!("{name}.wasm");
-        println!("cargo::rerun-if-changed={}", from.join(&file).display());
-        let mut component = Vec::new();
-        dir.open(&file)
-            .and_then(|mut opened| opened.read_to_end(&mut component))
-            .map_err(|error| format!("SCOUT_PLUGINS_DIR={}: {file}: {error}", from.display()))?;
-        std::fs::write(out.join(file), component)?;
+/// Whether a variable steers the native build: flags and wrappers (clippy is one), directories, profiles. The
+/// jobserver's variable is kept: both builds together use as many jobs as were asked for.
+fn is_of_the_native_build(name: &OsStr) -> bool {
+    const NAMES: [&str; 11] = [
+        "RUSTC",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_LINKER",
+        "RUSTDOC",
+        "RUSTFLAGS",
+        "RUSTDOCFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_ENCODED_RUSTDOCFLAGS",
+        "CLIPPY_ARGS",
+        "TARGET",
+    ];
+    const PREFIXES: [&str; 5] = ["CARGO_BUILD_", "CARGO_TARGET_", "CARGO_PROFILE_", "CARGO_CFG_", "CARGO_UNSTABLE_"];
+    let Some(name) = name.to_str() else { return false };
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether the toolchain has a standard library for the target. Unknown counts as yes: cargo's own words say more.
+fn target_is_installed() -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    match Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output() {
+        Ok(output) if output.status.success() => Path::new(String::from_utf8_lossy(&output.stdout).trim()).exists(),
+        Ok(_) | Err(_) => true,
     }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod bad_input;
+mod bad_plugin;
 mod cli;
 mod lifecycle;
 mod limits;

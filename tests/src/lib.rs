@@ -4,10 +4,12 @@
 //! Everything listens on loopback at a free port, lives in a temporary directory and ends with its guard. A part that
 //! is missing on the machine panics with the line that installs it: a test never skips.
 
+mod fixture;
 mod link;
 mod scout;
 mod sshd;
 
+pub use fixture::fixture;
 pub use link::{DelayLink, Mark};
 pub use scout::{Answer, Scout, ScoutOptions};
 pub use sshd::{Key, Sftp, Sshd, SshdOptions, generate_key, login_name};
