@@ -1,11 +1,30 @@
 //! The pool: one host's connections shared by all who ask for it, parallel hosts, bounded everything.
+//!
+//! Owns which connection serves whom and when one is closed. Does not know what is done with it ([`crate::lease`]) nor
+//! how it is dialled. **A dial belongs to its slot, not to the request that began it**: it goes on when that request
+//! goes. Only connections that nobody uses are evicted or idle out. The map's lock is held for map work alone.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use lru::LruCache;
 use russh::keys::PublicKey;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::{Attributes, Call, Capture, ExecOutcome, ExecRequest, HostSpec, Opened, Principal, SshError};
+use crate::connection::{Connection, lock};
+use crate::lease::within;
+use crate::{Call, ErrorKind, HostSpec, Lease, Principal, SshError, dial};
+
+/// Handshakes at once with one address: OpenSSH's `MaxStartups` begins to refuse at 10.
+const HANDSHAKES_PER_ADDRESS: usize = 10;
+/// The shortest and longest time between two looks for idle connections.
+const REAP_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
 
 /// Bounds of a pool.
 #[derive(Clone, Debug)]
@@ -71,13 +90,37 @@ pub struct Probe {
 }
 
 /// Connections to hosts. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Pool {}
+#[derive(Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+    _reaper: Arc<tokio_util::sync::DropGuard>,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pool").field(&self.snapshot()).finish()
+    }
+}
 
 impl Pool {
     /// An empty pool. Must be called inside a tokio runtime.
-    pub fn new(_config: PoolConfig) -> Self {
-        todo!()
+    pub fn new(config: PoolConfig) -> Self {
+        let reaping = CancellationToken::new();
+        let inner = Arc::new(Inner {
+            room: Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
+            config,
+            state: Mutex::new(State {
+                slots: HashMap::new(),
+                idle: LruCache::unbounded(),
+                addresses: HashMap::new(),
+                wanting_room: 0,
+            }),
+            stats: Arc::default(),
+            next_id: AtomicU64::new(0),
+            closed: CancellationToken::new(),
+        });
+        tokio::spawn(reap(Arc::downgrade(&inner), inner.config.idle_timeout, reaping.clone()));
+        Self { inner, _reaper: Arc::new(reaping.drop_guard()) }
     }
 
     /// A ready connection to the host, shared with others of the same principal; dials if there is none.
@@ -86,75 +129,479 @@ impl Pool {
     /// Every kind that a dial can meet.
     /// # Cancel safety
     /// The dial goes on for others who wait for it.
-    pub async fn lease(&self, _principal: &Principal, _spec: &Arc<HostSpec>, _call: &Call) -> Result<Lease, SshError> {
-        todo!()
+    pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, SshError> {
+        let key = Key::new(principal, spec);
+        let connection = self.inner.connect(&key, spec, call).await?;
+        Ok(Lease::new(Arc::clone(&self.inner), key, Arc::clone(spec), connection))
     }
 
     /// Whether the host answers on its port, and how fast.
-    pub async fn probe(&self, _principal: &Principal, _spec: &HostSpec, _timeout: Duration) -> Probe {
-        todo!()
+    pub async fn probe(&self, principal: &Principal, spec: &HostSpec, limit: Duration) -> Probe {
+        let connected = match lock(&self.inner.state).slots.get(&Key::new(principal, spec)) {
+            Some(Entry { slot: Slot::Ready(connection), .. }) => connection.is_usable(),
+            _ => false,
+        };
+        let started = Instant::now();
+        let latency = match timeout(limit, dial::tcp(spec)).await {
+            Ok(result) => result.map(|_stream| started.elapsed()),
+            Err(_) => {
+                let HostSpec { alias, host_name, port, .. } = spec;
+                let message = format!("{alias}: {host_name}:{port} did not answer within {} s", limit.as_secs_f32());
+                Err(SshError::new(ErrorKind::Timeout, message))
+            }
+        };
+        Probe { connected, latency }
     }
 
     /// The host's key, without trusting it: a handshake that ends before authentication. For `scout trust`.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Unreachable`].
-    pub async fn host_key(&self, _spec: &HostSpec, _call: &Call) -> Result<PublicKey, SshError> {
-        todo!()
+    pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<PublicKey, SshError> {
+        let limit = dial::connect_limit(spec, &self.inner.config);
+        within(&spec.alias, call, dial::host_key(spec, limit)).await
     }
 
     /// The counters now.
     pub fn snapshot(&self) -> PoolSnapshot {
-        todo!()
+        let (ready, dialing) = {
+            let state = lock(&self.inner.state);
+            let ready = state.slots.values().filter(|entry| matches!(entry.slot, Slot::Ready(_))).count();
+            (ready, state.slots.len() - ready)
+        };
+        let stats = &self.inner.stats;
+        PoolSnapshot {
+            ready: ready as u64,
+            dialing: dialing as u64,
+            dials: stats.dials.get(),
+            hits: stats.hits.get(),
+            misses: stats.misses.get(),
+            evictions: stats.evictions.get(),
+            idle_closed: stats.idle_closed.get(),
+            waiters: stats.waiters.get(),
+            in_flight: stats.in_flight.get(),
+            round_trips: stats.round_trips.get(),
+            stalls: stats.stalls.get(),
+        }
     }
 
     /// Closes every connection; later leases fail.
     pub async fn shutdown(&self) {
-        todo!()
+        self.inner.closed.cancel();
+        let connections: Vec<_> = {
+            let mut state = lock(&self.inner.state);
+            state.idle.clear();
+            let ready = |entry: Entry| match entry.slot {
+                Slot::Ready(connection) => Some(connection),
+                Slot::Dialing(_) => None,
+            };
+            std::mem::take(&mut state.slots).into_values().filter_map(ready).collect()
+        };
+        futures_util::future::join_all(connections.iter().map(|connection| connection.say_goodbye())).await;
     }
 }
 
-/// The right to use one host's connections. Dropping it ends the use.
-#[derive(Debug)]
-pub struct Lease {}
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
 
-impl Lease {
-    /// Looks at a path in one round trip: attributes, and a file's first `cap` bytes or a directory's first
-    /// `max_entries` entries. `~`, `~/x` and relative paths are below the home directory.
-    ///
-    /// # Errors
-    /// NotFound, Permission, NotReadable, Timeout, Cancelled, Unsupported, Unreachable, Remote, Invalid.
-    pub async fn open(&self, _path: &[u8], _cap: usize, _max_entries: usize, _call: &Call) -> Result<Opened, SshError> {
-        todo!()
+impl Counter {
+    /// One more.
+    pub(crate) fn add(&self) {
+        self.add_all(1);
     }
 
-    /// Bytes of a regular file from `offset` on, at most `length`.
-    ///
-    /// # Errors
-    /// As [`Lease::open`].
-    pub async fn read(
-        &self,
-        _path: &[u8],
-        _offset: u64,
-        _length: usize,
-        _call: &Call,
-    ) -> Result<(Attributes, Capture), SshError> {
-        todo!()
+    /// `n` more.
+    pub(crate) fn add_all(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// A path's attributes, following links.
-    ///
-    /// # Errors
-    /// As [`Lease::open`].
-    pub async fn stat(&self, _path: &[u8], _call: &Call) -> Result<Attributes, SshError> {
-        todo!()
+    /// One less.
+    pub(crate) fn sub(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Runs a command.
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A pool's counters.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    dials: Counter,
+    hits: Counter,
+    misses: Counter,
+    evictions: Counter,
+    idle_closed: Counter,
+    waiters: Counter,
+    pub(crate) in_flight: Counter,
+    pub(crate) round_trips: Counter,
+    pub(crate) stalls: Counter,
+}
+
+/// How many requests wait for one host, and how many may.
+pub(crate) struct Gauge {
+    waiting: AtomicU64,
+    limit: u64,
+    stats: Arc<Stats>,
+}
+
+/// A request that waits; ends when dropped.
+pub(crate) struct Waiting<'a>(&'a Gauge);
+
+impl Gauge {
+    /// Joins those who wait.
     ///
     /// # Errors
-    /// Only if it provably did not run; otherwise the outcome tells how it ended.
-    pub async fn exec(&self, _request: &ExecRequest, _call: &Call) -> Result<ExecOutcome, SshError> {
-        todo!()
+    /// [`ErrorKind::Exhausted`] if there are too many.
+    pub(crate) fn enter(&self, alias: &str) -> Result<Waiting<'_>, SshError> {
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.limit {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            let message = format!("{alias}: {} requests wait for this host already", self.limit);
+            return Err(SshError::new(ErrorKind::Exhausted, message).with_hint("ask again later"));
+        }
+        self.stats.waiters.add();
+        Ok(Waiting(self))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.0.stats.waiters.sub();
+    }
+}
+
+/// What two requests must have in common to share a connection: everything that decides who logs in where, and whom
+/// that trusts.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key(Arc<str>);
+
+impl Key {
+    fn new(principal: &Principal, spec: &HostSpec) -> Self {
+        let whom = (principal.as_str(), &spec.user, &spec.host_name, spec.port);
+        let identity = (&spec.identity_files, &spec.agent, spec.identities_only);
+        let trust = (&spec.user_known_hosts_files, &spec.global_known_hosts_files, spec.strict_host_key_checking);
+        Self(format!("{whom:?} {identity:?} {trust:?}").into())
+    }
+}
+
+/// What a dial came to. The connection stays in use as long as anybody may still look at this.
+type DialResult = Result<Arc<InUse>, SshError>;
+
+enum Slot {
+    /// A task dials; becomes Ready, or vanishes if it fails or nobody waits any more.
+    Dialing(Arc<watch::Sender<Option<DialResult>>>),
+    /// Connected; vanishes when found dead or worn, evicted or idled out.
+    Ready(Arc<Connection>),
+}
+
+struct Entry {
+    slot: Slot,
+    queue: Arc<Gauge>,
+}
+
+struct State {
+    slots: HashMap<Key, Entry>,
+    /// By connection id: those that nobody uses, and since when. The least recently used first.
+    idle: LruCache<u64, (Key, Arc<Connection>, Instant)>,
+    addresses: HashMap<(String, u16), Arc<Semaphore>>,
+    /// Dials that wait for another connection to go.
+    wanting_room: usize,
+}
+
+/// What all clones of a pool share.
+pub(crate) struct Inner {
+    config: PoolConfig,
+    state: Mutex<State>,
+    stats: Arc<Stats>,
+    room: Arc<Semaphore>,
+    next_id: AtomicU64,
+    closed: CancellationToken,
+}
+
+impl Inner {
+    /// The pool's counters.
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// A connection for this key; dials if there is none, or joins the dial that is under way.
+    ///
+    /// # Cancel safety
+    /// The dial goes on for others who wait for it.
+    pub(crate) async fn connect(
+        self: &Arc<Self>,
+        key: &Key,
+        spec: &Arc<HostSpec>,
+        call: &Call,
+    ) -> Result<Arc<InUse>, SshError> {
+        let (mut result, queue) = {
+            let mut state = lock(&self.state);
+            if self.closed.is_cancelled() {
+                return Err(SshError::new(ErrorKind::Cancelled, format!("{}: the pool is shut down", spec.alias)));
+            }
+            let queue = match state.slots.get(key) {
+                Some(Entry { slot: Slot::Ready(connection), .. }) if connection.is_usable() => {
+                    let connection = Arc::clone(connection);
+                    self.stats.hits.add();
+                    return Ok(self.take_into_use(&mut state, key, connection));
+                }
+                Some(entry) => Arc::clone(&entry.queue),
+                None => Arc::new(Gauge {
+                    waiting: AtomicU64::new(0),
+                    limit: self.config.max_waiters_per_host as u64,
+                    stats: Arc::clone(&self.stats),
+                }),
+            };
+            self.stats.misses.add();
+            if let Some(Entry { slot: Slot::Dialing(dial), .. }) = state.slots.get(key) {
+                (dial.subscribe(), queue)
+            } else {
+                let (sender, receiver) = watch::channel(None);
+                let sender = Arc::new(sender);
+                let entry = Entry { slot: Slot::Dialing(Arc::clone(&sender)), queue: Arc::clone(&queue) };
+                if let Some(Entry { slot: Slot::Ready(dead), .. }) = state.slots.insert(key.clone(), entry) {
+                    self.forget(&mut state, &dead);
+                }
+                tokio::spawn(Arc::clone(self).run_dial(key.clone(), Arc::clone(spec), sender, Arc::clone(&queue)));
+                (receiver, queue)
+            }
+        };
+        let _waiting = queue.enter(&spec.alias)?;
+        call.cost.add_dial();
+        within(&spec.alias, call, async {
+            let dialled = result.wait_for(Option::is_some).await.ok().and_then(|seen| seen.clone());
+            let connection = dialled.unwrap_or_else(|| {
+                Err(SshError::new(ErrorKind::Unreachable, format!("{}: the dial was given up", spec.alias)))
+            })?;
+            call.cost.add_round_trips(connection.dial_round_trips);
+            Ok(connection)
+        })
+        .await
+    }
+
+    /// The dial's task.
+    async fn run_dial(
+        self: Arc<Self>,
+        key: Key,
+        spec: Arc<HostSpec>,
+        sender: Arc<watch::Sender<Option<DialResult>>>,
+        queue: Arc<Gauge>,
+    ) {
+        let result = tokio::select! {
+            biased;
+            () = self.closed.cancelled() => {
+                Err(SshError::new(ErrorKind::Cancelled, format!("{}: the pool is shut down", spec.alias)))
+            }
+            result = self.dial(&key, &spec, &sender, &queue) => match result {
+                Some(result) => result,
+                None => return,
+            }
+        };
+        let result = {
+            let mut state = lock(&self.state);
+            let ours = |entry: &Entry| matches!(&entry.slot, Slot::Dialing(dial) if Arc::ptr_eq(dial, &sender));
+            match (result, state.slots.get(&key).is_some_and(ours)) {
+                (Ok((connection, round_trips)), true) => {
+                    let entry = Entry { slot: Slot::Ready(Arc::clone(&connection)), queue };
+                    state.slots.insert(key.clone(), entry);
+                    let mut in_use = self.new_use(&mut state, &key, connection);
+                    in_use.dial_round_trips = round_trips;
+                    Ok(Arc::new(in_use))
+                }
+                (Ok((connection, _)), false) => {
+                    connection.close();
+                    Err(SshError::new(ErrorKind::Cancelled, format!("{}: the pool is shut down", spec.alias)))
+                }
+                (Err(error), ours) => {
+                    if ours {
+                        state.slots.remove(&key);
+                    }
+                    Err(error)
+                }
+            }
+        };
+        // Dropped outside the lock, should nobody be left.
+        drop(sender.send_replace(Some(result)));
+    }
+
+    /// Dials. `None`: nobody waits any more, and the slot is gone.
+    async fn dial(
+        self: &Arc<Self>,
+        key: &Key,
+        spec: &Arc<HostSpec>,
+        sender: &Arc<watch::Sender<Option<DialResult>>>,
+        queue: &Arc<Gauge>,
+    ) -> Option<Result<(Arc<Connection>, u64), SshError>> {
+        let wanting = self.want_room();
+        let room = loop {
+            if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
+                break room;
+            }
+            self.evict_one();
+            tokio::select! {
+                room = Arc::clone(&self.room).acquire_owned() => break room.ok()?,
+                () = sender.closed() => {
+                    let mut state = lock(&self.state);
+                    if sender.receiver_count() == 0 {
+                        state.slots.remove(key);
+                        return None;
+                    }
+                }
+            }
+        };
+        drop(wanting);
+        let address = {
+            let mut state = lock(&self.state);
+            state.addresses.retain(|_, handshakes| Arc::strong_count(handshakes) > 1);
+            let address = (spec.host_name.clone(), spec.port);
+            let handshakes = || Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS));
+            Arc::clone(state.addresses.entry(address).or_insert_with(handshakes))
+        };
+        let _handshake = address.acquire().await.ok()?;
+        self.stats.dials.add();
+        Some(dial::dial(spec, &self.config).await.map(|dialled| {
+            let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+            let round_trips = dialled.round_trips;
+            let (stats, queue) = (Arc::clone(&self.stats), Arc::clone(queue));
+            self.stats.round_trips.add_all(round_trips);
+            (Connection::new(id, &spec.alias, dialled, stats, queue, room), round_trips)
+        }))
+    }
+
+    fn want_room(self: &Arc<Self>) -> WantingRoom {
+        lock(&self.state).wanting_room += 1;
+        WantingRoom(Arc::clone(self))
+    }
+
+    /// Closes the connection that nobody has used for longest.
+    fn evict_one(&self) {
+        let mut state = lock(&self.state);
+        if let Some((_, (key, connection, _))) = state.idle.pop_lru() {
+            self.remove(&mut state, &key, &connection);
+            self.stats.evictions.add();
+        }
+    }
+
+    fn take_into_use(self: &Arc<Self>, state: &mut State, key: &Key, connection: Arc<Connection>) -> Arc<InUse> {
+        Arc::new(self.new_use(state, key, connection))
+    }
+
+    fn new_use(self: &Arc<Self>, state: &mut State, key: &Key, connection: Arc<Connection>) -> InUse {
+        state.idle.pop(&connection.id);
+        connection.users.add();
+        InUse { connection, key: key.clone(), pool: Arc::clone(self), dial_round_trips: 0 }
+    }
+
+    /// Ends a use; the last one leaves the connection idle, or closes it if it serves nobody any more.
+    fn end_use(&self, key: &Key, connection: &Arc<Connection>) {
+        let mut state = lock(&self.state);
+        connection.users.sub();
+        if connection.users.get() > 0 {
+            return;
+        }
+        let current =
+            matches!(state.slots.get(key), Some(Entry { slot: Slot::Ready(own), .. }) if Arc::ptr_eq(own, connection));
+        if !current || !connection.is_usable() {
+            self.remove(&mut state, key, connection);
+        } else if state.wanting_room > 0 {
+            self.remove(&mut state, key, connection);
+            self.stats.evictions.add();
+        } else {
+            state.idle.push(connection.id, (key.clone(), Arc::clone(connection), Instant::now()));
+        }
+    }
+
+    /// A connection found dead: its users will see to themselves.
+    fn forget(&self, state: &mut State, dead: &Arc<Connection>) {
+        state.idle.pop(&dead.id);
+        if dead.users.get() == 0 || !dead.is_alive() {
+            dead.close();
+        }
+    }
+
+    fn remove(&self, state: &mut State, key: &Key, connection: &Arc<Connection>) {
+        if matches!(state.slots.get(key), Some(Entry { slot: Slot::Ready(own), .. }) if Arc::ptr_eq(own, connection)) {
+            state.slots.remove(key);
+        }
+        connection.close();
+    }
+
+    /// Closes what nobody has used for `idle_timeout`, and what died meanwhile.
+    fn reap(&self) {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        let over: Vec<_> = state
+            .idle
+            .iter()
+            .filter(|(_, (_, connection, since))| {
+                !connection.is_alive() || now.duration_since(*since) >= self.config.idle_timeout
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in over {
+            if let Some((key, connection, _)) = state.idle.pop(&id) {
+                self.remove(&mut state, &key, &connection);
+                self.stats.idle_closed.add();
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for entry in state.slots.values() {
+            if let Slot::Ready(connection) = &entry.slot {
+                connection.close();
+            }
+        }
+    }
+}
+
+/// Counts a dial among those that wait for another connection to go.
+struct WantingRoom(Arc<Inner>);
+
+impl Drop for WantingRoom {
+    fn drop(&mut self) {
+        lock(&self.0.state).wanting_room -= 1;
+    }
+}
+
+/// A connection in use: it is neither evicted nor idled out while this lives.
+pub(crate) struct InUse {
+    connection: Arc<Connection>,
+    key: Key,
+    pool: Arc<Inner>,
+    /// What the dial took, for those who waited for it.
+    dial_round_trips: u64,
+}
+
+impl Deref for InUse {
+    type Target = Arc<Connection>;
+
+    fn deref(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.pool.end_use(&self.key, &self.connection);
+    }
+}
+
+async fn reap(pool: Weak<Inner>, idle_timeout: Duration, stop: CancellationToken) {
+    let (shortest, longest) = REAP_EVERY;
+    let every = (idle_timeout / 4).clamp(shortest, longest);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep_until(Instant::now() + every) => {}
+        }
+        let Some(pool) = pool.upgrade() else { return };
+        pool.reap();
     }
 }

@@ -1,0 +1,307 @@
+//! One authenticated connection: its channels, counted and reused.
+//!
+//! Owns the budget of session channels (one for SFTP, some for commands, one open ahead) and what the server taught
+//! about its size. Does not know the pool. Opens run in tasks of their own: an open that is given up half-way would
+//! lose a place on the server. A channel closes when its [`Session`] is dropped.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use russh::client::{Handle, Msg};
+use russh::{Channel, ChannelMsg, Disconnect};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::dial::{Dialled, Gate};
+use crate::pool::{Counter, Gauge, Stats};
+use crate::slots::{Slot, Slots};
+use crate::stalls::SftpHolder;
+use crate::{Call, ErrorKind, SshError};
+
+/// Channels at once: one for SFTP, [`EXECS`], one ahead. OpenSSH's `MaxSessions` is 10; the rest is slack for the
+/// commands that end others, and for channels that the server has not yet given up.
+const CHANNELS: usize = 8;
+/// Commands at once.
+const EXECS: usize = 6;
+/// A connection is replaced after this many channels: each that we close first leaves about 3 KiB in the session.
+const CHANNELS_PER_LIFE: u64 = 4096;
+/// No answer to an open or a ping within this: the connection is lost. Keepalive mostly notices before.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// Between two tries to open a channel for ending a command.
+const CONTROL_PAUSE: Duration = Duration::from_millis(20);
+/// How long the last words may take when a connection is closed.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A session channel; closes when dropped.
+pub(crate) struct Session {
+    channel: Option<Channel<Msg>>,
+    slot: Option<Slot>,
+}
+
+impl Session {
+    /// The channel itself and its place, for whoever closes it.
+    pub(crate) fn into_parts(mut self) -> Option<(Channel<Msg>, Option<Slot>)> {
+        self.channel.take().map(|channel| (channel, self.slot.take()))
+    }
+
+    /// Whether the server has closed it meanwhile.
+    fn is_gone(&mut self) -> bool {
+        use futures_util::FutureExt as _;
+        let Some(channel) = &mut self.channel else { return true };
+        while let Some(message) = channel.wait().now_or_never() {
+            if matches!(message, None | Some(ChannelMsg::Close | ChannelMsg::Eof)) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let (channel, slot) = (self.channel.take(), self.slot.take());
+        if let (Some(channel), Ok(runtime)) = (channel, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                let _ = timeout(GOODBYE, channel.close()).await;
+                drop(slot);
+            });
+        }
+    }
+}
+
+/// Why a channel did not open.
+enum OpenError {
+    /// The server has no place for it; ours is given back.
+    Refused(Option<Slot>),
+    /// The connection is gone.
+    Lost,
+}
+
+/// One connection, shared by all who talk to the host.
+pub(crate) struct Connection {
+    /// For the pool: no two connections have the same.
+    pub(crate) id: u64,
+    pub(crate) alias: String,
+    pub(crate) stats: Arc<Stats>,
+    /// Requests that wait for this host.
+    pub(crate) queue: Arc<Gauge>,
+    pub(crate) sftp: SftpHolder,
+    /// Kept by the pool, under its lock.
+    pub(crate) users: Counter,
+    handle: Handle<Gate>,
+    channels: Arc<Slots>,
+    execs: Arc<Slots>,
+    spare: Mutex<Option<Session>>,
+    spare_ready: Notify,
+    refilling: AtomicBool,
+    opened: AtomicU64,
+    closed: AtomicBool,
+    room: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Connection {
+    /// Takes over a dialled connection; `room` is its place among the pool's.
+    pub(crate) fn new(
+        id: u64,
+        alias: &str,
+        dialled: Dialled,
+        stats: Arc<Stats>,
+        queue: Arc<Gauge>,
+        room: OwnedSemaphorePermit,
+    ) -> Arc<Self> {
+        let connection = Arc::new(Self {
+            id,
+            alias: alias.to_owned(),
+            stats,
+            queue,
+            sftp: SftpHolder::default(),
+            users: Counter::default(),
+            handle: dialled.handle,
+            channels: Slots::new(CHANNELS),
+            execs: Slots::new(EXECS),
+            spare: Mutex::new(None),
+            spare_ready: Notify::new(),
+            refilling: AtomicBool::new(false),
+            opened: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            room: Mutex::new(Some(room)),
+        });
+        connection.refill();
+        connection
+    }
+
+    /// Whether new requests may use it.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.is_alive() && self.opened.load(Ordering::Relaxed) < CHANNELS_PER_LIFE
+    }
+
+    /// Whether it is connected, as far as is known.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.closed.load(Ordering::Acquire) && !self.handle.is_closed()
+    }
+
+    /// Says goodbye in the background; whoever still uses it gets errors.
+    pub(crate) fn close(self: &Arc<Self>) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let connection = Arc::clone(self);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { connection.say_goodbye().await });
+        }
+    }
+
+    /// Says goodbye and waits for it to be sent.
+    pub(crate) async fn say_goodbye(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.sftp.close();
+        let _ = timeout(GOODBYE, self.handle.disconnect(Disconnect::ByApplication, "", "")).await;
+        drop(lock(&self.spare).take());
+        drop(lock(&self.room).take());
+    }
+
+    /// A place for a command, once it is this request's turn.
+    pub(crate) async fn exec_place(&self) -> Result<Slot, SshError> {
+        if let Some(place) = self.execs.try_acquire() {
+            return Ok(place);
+        }
+        let _waiting = self.queue.enter(&self.alias)?;
+        self.execs.acquire().await.ok_or_else(|| self.lost())
+    }
+
+    /// A session channel: the one that is open ahead, or a new one.
+    ///
+    /// # Cancel safety
+    /// A channel that is being opened is closed again.
+    pub(crate) async fn session(self: &Arc<Self>, call: &Call) -> Result<Session, SshError> {
+        loop {
+            let spare_ready = self.spare_ready.notified();
+            let mut spare_ready = std::pin::pin!(spare_ready);
+            spare_ready.as_mut().enable();
+            if let Some(spare) = self.take_spare() {
+                return Ok(spare);
+            }
+            let slot = tokio::select! {
+                biased;
+                slot = self.channels.acquire() => slot.ok_or_else(|| self.lost())?,
+                () = spare_ready => continue,
+            };
+            call.cost.add_round_trips(1);
+            match self.open(slot).await {
+                Ok(session) => return Ok(session),
+                Err(OpenError::Lost) => return Err(self.lost()),
+                Err(OpenError::Refused(slot)) => {
+                    self.learn_refusal()?;
+                    drop(slot);
+                }
+            }
+        }
+    }
+
+    /// A channel outside the budget, for ending what others left behind.
+    pub(crate) async fn control_session(self: &Arc<Self>, until: Instant) -> Option<Session> {
+        loop {
+            if let Some(spare) = self.take_spare() {
+                return Some(spare);
+            }
+            let connection = Arc::clone(self);
+            let opening = tokio::spawn(async move { connection.open_once(None).await });
+            match timeout_at(until, opening).await {
+                Ok(Ok(Ok(session))) => return Some(session),
+                Ok(Ok(Err(OpenError::Refused(_)))) => {
+                    timeout_at(until, tokio::time::sleep(CONTROL_PAUSE)).await.ok()?;
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// Opens the next channel ahead, if there is none and a place is free.
+    pub(crate) fn refill(self: &Arc<Self>) {
+        if !self.is_usable() || lock(&self.spare).is_some() || self.refilling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let Some(slot) = self.channels.try_acquire() else {
+            self.refilling.store(false, Ordering::Release);
+            return;
+        };
+        let connection = Arc::clone(self);
+        tokio::spawn(async move {
+            let opened = connection.open_once(Some(slot)).await;
+            connection.refilling.store(false, Ordering::Release);
+            match opened {
+                Ok(session) if connection.is_alive() => {
+                    *lock(&connection.spare) = Some(session);
+                    connection.spare_ready.notify_one();
+                }
+                Ok(_) | Err(OpenError::Lost) => {}
+                // Not worth learning from: it is only ahead, and a channel may just be closing.
+                Err(OpenError::Refused(_)) => tracing::debug!(host = %connection.alias, "no channel ahead"),
+            }
+        });
+    }
+
+    /// Whether the server allows a single channel: then SFTP may not keep one.
+    pub(crate) fn has_single_channel(&self) -> bool {
+        self.channels.places() == 1
+    }
+
+    /// That the connection is gone.
+    pub(crate) fn lost(&self) -> SshError {
+        SshError::new(ErrorKind::ConnectionLost, format!("{}: the connection was lost", self.alias))
+    }
+
+    fn take_spare(&self) -> Option<Session> {
+        let mut spare = lock(&self.spare).take()?;
+        (!spare.is_gone()).then_some(spare)
+    }
+
+    async fn open(self: &Arc<Self>, slot: Slot) -> Result<Session, OpenError> {
+        let connection = Arc::clone(self);
+        let opening = tokio::spawn(async move {
+            match connection.open_once(Some(slot)).await {
+                // A place that was just given up is free a moment later: ask again behind a round trip.
+                Err(OpenError::Refused(slot)) => {
+                    let _ = timeout(ANSWER_LIMIT, connection.handle.send_ping()).await;
+                    connection.open_once(slot).await
+                }
+                result => result,
+            }
+        });
+        opening.await.unwrap_or(Err(OpenError::Lost))
+    }
+
+    async fn open_once(&self, slot: Option<Slot>) -> Result<Session, OpenError> {
+        if !self.is_alive() {
+            return Err(OpenError::Lost);
+        }
+        match timeout(ANSWER_LIMIT, self.handle.channel_open_session()).await {
+            Ok(Ok(channel)) => {
+                self.opened.fetch_add(1, Ordering::Relaxed);
+                Ok(Session { channel: Some(channel), slot })
+            }
+            Ok(Err(russh::Error::ChannelOpenFailure(_))) => Err(OpenError::Refused(slot)),
+            Ok(Err(_)) | Err(_) => Err(OpenError::Lost),
+        }
+    }
+
+    /// The server has fewer places than we thought.
+    fn learn_refusal(&self) -> Result<(), SshError> {
+        let places = self.channels.places().saturating_sub(1);
+        if places == 0 {
+            let message = format!("{}: the server opens no session channel", self.alias);
+            return Err(SshError::new(ErrorKind::Unsupported, message)
+                .with_hint("MaxSessions in its sshd_config may be 0, or the account may not log in"));
+        }
+        self.channels.lower_to(places);
+        self.execs.lower_to(places.saturating_sub(1).clamp(1, EXECS));
+        tracing::debug!(host = %self.alias, places, "the server allows fewer channels");
+        Ok(())
+    }
+}
+
+/// A lock for map work alone; a panic elsewhere does not take it along.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
