@@ -1,9 +1,26 @@
 //! `ssh_config` as OpenSSH reads it: the first value wins.
+//!
+//! Owns the parser and what the values mean. Knows no connection. What OpenSSH knows and this engine does not
+//! evaluate is never guessed: the hosts that such a line touches do not resolve, all others do.
 
+mod evaluate;
+mod expand;
+mod keyword;
+mod lex;
+mod parse;
+pub(crate) mod pattern;
+pub(crate) mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::SshError;
+use evaluate::Settings;
+use parse::{Item, Parser, Place};
+use read::Ownership;
 
 /// `StrictHostKeyChecking`. `ask` without a terminal is `Yes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,27 +88,80 @@ pub struct HostSpec {
 
 /// The user's and the system's `ssh_config`, parsed.
 #[derive(Debug, Default)]
-pub struct SshConfig {}
+pub struct SshConfig {
+    /// The user's, then the system's: a block at the end of the one does not reach into the other.
+    files: Vec<Vec<Item>>,
+    home: PathBuf,
+}
 
 impl SshConfig {
     /// Reads the user's file and then the system's. A file that is absent is empty.
     ///
+    /// Relative `Include`s are looked for in `.ssh` of `home`, those of the system's file in `/etc/ssh`.
+    ///
     /// # Errors
     /// [`crate::ErrorKind::Config`] when a file cannot be read or parsed at all.
-    pub fn load(_user: &Path, _system: Option<&Path>, _home: &Path) -> Result<Self, SshError> {
-        todo!()
+    pub fn load(user: &Path, system: Option<&Path>, home: &Path) -> Result<Self, SshError> {
+        let mut parser = Parser::default();
+        let place = Place { include_directory: home.join(".ssh"), home };
+        let mut files = vec![parser.file(user, Ownership::Private, &place, 0)?];
+        if let Some(system) = system {
+            let place = Place { include_directory: PathBuf::from("/etc/ssh"), home };
+            files.push(parser.file(system, Ownership::Any, &place, 0)?);
+        }
+        Ok(Self { files, home: home.to_path_buf() })
     }
 
     /// The literal names on `Host` lines, in order, without patterns, each once.
     pub fn hosts(&self) -> Vec<String> {
-        todo!()
+        let mut names = Vec::new();
+        let mut seen = HashSet::new();
+        for file in &self.files {
+            literal_names(file, &[], &mut |name| {
+                if seen.insert(name.to_owned()) {
+                    names.push(name.to_owned());
+                }
+            });
+        }
+        names
     }
 
     /// One host's settings.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Config`] with file:line for what is not evaluated for this host.
-    pub fn resolve(&self, _alias: &str) -> Result<HostSpec, SshError> {
-        todo!()
+    pub fn resolve(&self, alias: &str) -> Result<HostSpec, SshError> {
+        let mut settings = Settings::default();
+        for file in &self.files {
+            settings.apply(file, alias, true)?;
+        }
+        settings.finish(alias, &self.home)
+    }
+}
+
+/// Visits the names in `items` that can match: inside an `Include` in a `Host` block, only those of that block.
+fn literal_names(items: &[Item], around: &[&[String]], visit: &mut impl FnMut(&str)) {
+    let matches = |name: &str, patterns: &[String]| pattern::matches_list(name, patterns.iter().map(String::as_str));
+    let mut block: Option<&[String]> = None;
+    for item in items {
+        match item {
+            Item::Host(patterns) => {
+                block = Some(patterns);
+                for name in patterns.iter().filter(|name| !name.contains(['*', '?']) && !name.starts_with('!')) {
+                    if matches(name, patterns) && around.iter().all(|patterns| matches(name, patterns)) {
+                        visit(name);
+                    }
+                }
+            }
+            Item::Include(files) => {
+                let mut around = around.to_vec();
+                around.extend(block);
+                for file in files {
+                    literal_names(file, &around, visit);
+                }
+            }
+            Item::MatchAll | Item::Match(_) | Item::BadBlock(..) => block = None,
+            Item::Setting(..) | Item::Bad(..) => {}
+        }
     }
 }

@@ -1,0 +1,93 @@
+//! Writing a host's key into known_hosts.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use russh::keys::PublicKey;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::{KnownHosts, Verdict, line};
+use crate::{ErrorKind, SshError};
+
+/// Others hold the lock as long as it takes to append a line; together with `LOCK_PAUSE` this is two seconds.
+const LOCK_ATTEMPTS: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Adds a line for this host to a known_hosts file, creating it 0600 and its directory 0700, under a lock.
+///
+/// The file is read again under the lock: a key that somebody else has just added is not added twice, and a host
+/// that has got another key meanwhile is not given a second one. Blocks on the disk, and up to two seconds on the lock.
+///
+/// # Errors
+/// [`ErrorKind::Config`] when the file cannot be written, [`ErrorKind::Invalid`] for a name that does not fit on a
+/// line, [`ErrorKind::HostKeyRejected`] when the file has another key for the host, or revokes this one.
+pub fn learn(file: &Path, host: &str, port: u16, key: &PublicKey, hashed: bool) -> Result<(), SshError> {
+    // All of these mean something to whoever reads the line: `*` would trust this key for every host.
+    let is_special = |c: char| c.is_whitespace() || c.is_control() || "*?!,|@#[]".contains(c);
+    if host.is_empty() || host.contains(is_special) {
+        return Err(SshError::new(
+            ErrorKind::Invalid,
+            format!("the key of {host:?} cannot be learned: the name has characters that known_hosts gives a meaning"),
+        ));
+    }
+    let fail = |why: String| SshError::new(ErrorKind::Config, format!("cannot write {}: {why}", file.display()));
+
+    let name = line::name(host, port);
+    let name = if hashed { line::hashed(&name).map_err(|why| fail(why.to_owned()))? } else { name };
+    let blob = key.to_bytes().map_err(|e| fail(e.to_string()))?;
+    let line = format!("{name} {} {}\n", key.algorithm().as_str(), STANDARD.encode(blob));
+
+    let mut open = open(file).map_err(|e| fail(e.to_string()))?;
+    lock(&open).map_err(&fail)?;
+
+    let mut known = KnownHosts::default();
+    known.read(file)?;
+    match known.check(host, port, key) {
+        Verdict::Known(_) => return Ok(()),
+        Verdict::Unknown => {}
+        Verdict::Changed(at) | Verdict::Revoked(at) => {
+            return Err(SshError::new(
+                ErrorKind::HostKeyRejected,
+                format!("the key of {host} is not learned: {}:{} says otherwise", at.file.display(), at.line),
+            ));
+        }
+    }
+    let text = if ends_inside_a_line(&mut open).map_err(|e| fail(e.to_string()))? { format!("\n{line}") } else { line };
+    // One write in append mode: a reader sees the whole line or none of it.
+    open.write_all(text.as_bytes()).map_err(|e| fail(e.to_string()))
+    // The lock ends with the file.
+}
+
+fn open(file: &Path) -> std::io::Result<File> {
+    if let Some(directory) = file.parent().filter(|d| !d.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file)
+}
+
+fn lock(file: &File) -> Result<(), String> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(LOCK_PAUSE),
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+    Err("somebody else keeps it locked".to_owned())
+}
+
+fn ends_inside_a_line(file: &mut File) -> std::io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}

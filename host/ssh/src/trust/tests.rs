@@ -1,0 +1,288 @@
+//! What lines of known_hosts mean, by tables and by asking ssh-keygen.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use russh::keys::{Algorithm, HashAlg, PublicKey};
+
+use super::{KnownHosts, Verdict, learn};
+use crate::ErrorKind;
+use crate::config::Source;
+
+// Made for these tests; nobody has their private halves.
+const KEY_A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGKse3gVjY1LqE+OdqtdLyAXsxJKXCxP5X9j/cfn5BzN";
+const KEY_B: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBdBhsjcqEPuZIYxQ8Q2Ars78OMpQfbBFvtQ2CuFAo1b";
+const KEY_E: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBJopcbJspq2znVOnfB1J0ULvUn2LDkEMZmxadL7c+RwUU/i+N0Ar7EhzITHOQ/wopnA7CH/yh0oHGepfidxfF+8=";
+const KEY_R: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCwec+S49peWnJQzI9EVySAHIbvqkaZtqPJJ4QnFKKv6dDLER8kl8yI6jrkQp\
+     k5jQwCCrPhzy55yJxbhZ9C45U6vFyGsi9/Pq1KwU7AcJ+FRBQrNzw43pdy+BNSPb4hwkr2lCe6UFUpEwcuxaf9ZzcT\
+     vdhzDFcEw19va/IbXs9lXnllaE2hs2KTLv8L6hkypl27FP2N4Jt9vOzkxgSQJvQpUktM5FbiZQNc1FWaNBPm5RpBh5\
+     voZiqMgB431wfKoQPGb6hqunRQBjyY7hK3njsO60hrvZSFde5YGMqwz6bgR+M3naROEvMRNo0oC18cU4GOOmcJ6uxF\
+     B79lyEWu3g/l";
+
+/// Replaces the words `A`, `B`, `E` and `R`, by which the tables name the keys, and a lone `@` by the blob of `A`.
+fn with_keys(text: &str) -> String {
+    let replace = |word: &str| match word {
+        "A" => KEY_A.to_owned(),
+        "B" => KEY_B.to_owned(),
+        "E" => KEY_E.to_owned(),
+        "R" => KEY_R.to_owned(),
+        "@" => KEY_A.split(' ').next_back().expect("a blob").to_owned(),
+        other => other.to_owned(),
+    };
+    text.split_inclusive([' ', '\t', '\r', '\n'])
+        .map(|word| {
+            let bare = word.trim_end();
+            format!("{}{}", replace(bare), word.strip_prefix(bare).expect("its own beginning"))
+        })
+        .collect()
+}
+
+fn key(text: &str) -> PublicKey {
+    PublicKey::from_openssh(text).expect("a key")
+}
+
+/// A directory with known_hosts files `1`, `2` and so on.
+struct Files(tempfile::TempDir, Vec<PathBuf>);
+
+impl Files {
+    fn new(texts: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut paths = Vec::new();
+        for (text, number) in texts.iter().zip(1..) {
+            let path = directory.path().join(number.to_string());
+            std::fs::write(&path, text).expect("a file");
+            paths.push(path);
+        }
+        Self(directory, paths)
+    }
+
+    fn load(&self) -> KnownHosts {
+        KnownHosts::load(&self.1).expect("known_hosts")
+    }
+
+    /// The verdict as `known 1:2`.
+    fn check(&self, host: &str, port: u16, key_text: &str) -> String {
+        let at = |source: Source| {
+            let file = source.file.file_name().expect("a name").to_string_lossy().into_owned();
+            format!("{file}:{}", source.line)
+        };
+        match self.load().check(host, port, &key(key_text)) {
+            Verdict::Known(source) => format!("known {}", at(source)),
+            Verdict::Unknown => "unknown".to_owned(),
+            Verdict::Changed(source) => format!("changed {}", at(source)),
+            Verdict::Revoked(source) => format!("revoked {}", at(source)),
+        }
+    }
+}
+
+#[test]
+fn a_key_has_the_verdict_that_openssh_gives() {
+    let table: &[(&str, &str, u16, &str, &str)] = &[
+        ("", "h", 22, "A", "unknown"),
+        ("h A", "h", 22, "A", "known 1:1"),
+        ("h A", "h", 22, "B", "changed 1:1"),
+        ("h A", "h", 22, "E", "changed 1:1"),
+        ("h A", "other", 22, "A", "unknown"),
+        ("h A a comment\r\n", "h", 22, "A", "known 1:1"),
+        ("h A\r\n", "h", 22, "A", "known 1:1"),
+        ("# h B\n\n  \t\n \th\t\tA", "h", 22, "A", "known 1:4"),
+        ("h   A", "h", 22, "B", "changed 1:1"),
+        ("#h A", "h", 22, "A", "unknown"),
+        ("x,h,y A", "h", 22, "A", "known 1:1"),
+        ("x,h,y A", "h,y", 22, "A", "unknown"),
+        ("*.example.org A", "a.example.org", 22, "A", "known 1:1"),
+        ("*.example.org A", "a.example.org", 22, "B", "changed 1:1"),
+        ("web? A", "web1", 22, "A", "known 1:1"),
+        ("*,!db A", "db", 22, "A", "unknown"),
+        ("!db,* A", "db", 22, "A", "unknown"),
+        ("!db,* A", "web", 22, "A", "known 1:1"),
+        ("!db A", "web", 22, "A", "unknown"),
+        ("HOST.Example.ORG A", "host.example.org", 22, "A", "known 1:1"),
+        ("host A", "HOST", 22, "A", "known 1:1"),
+        // Ports.
+        ("[h]:2222 A", "h", 2222, "A", "known 1:1"),
+        ("[h]:2222 A", "h", 22, "A", "unknown"),
+        ("[h]:2222 A", "h", 2223, "A", "unknown"),
+        ("h A", "h", 2222, "A", "unknown"),
+        ("[h]:22 A", "h", 22, "A", "unknown"),
+        ("[*]:2222 A", "h", 2222, "A", "known 1:1"),
+        ("[::1]:2222 A", "::1", 2222, "A", "known 1:1"),
+        ("fe80::1 A", "FE80::1", 22, "A", "known 1:1"),
+        // Several keys.
+        ("h A\nh B", "h", 22, "B", "known 1:2"),
+        ("h E\nh A", "h", 22, "A", "known 1:2"),
+        ("h E\nh R", "h", 22, "A", "changed 1:1"),
+        ("h R", "h", 22, "R", "known 1:1"),
+        // Revoked keys.
+        ("@revoked h A", "h", 22, "A", "revoked 1:1"),
+        ("@revoked * A\nh A", "h", 22, "A", "revoked 1:1"),
+        ("h A\n@revoked\th\tA", "h", 22, "A", "revoked 1:2"),
+        ("h B\n@revoked h A", "h", 22, "A", "revoked 1:2"),
+        ("@revoked other A\nh A", "h", 22, "A", "known 1:2"),
+        ("@revoked h B", "h", 22, "A", "unknown"),
+        // Authorities are no hosts.
+        ("@cert-authority h A", "h", 22, "A", "unknown"),
+        ("@cert-authority h A\nh B", "h", 22, "A", "changed 1:2"),
+        // Lines that cannot be read trust nobody.
+        ("@unknown h A", "h", 22, "A", "unknown"),
+        ("@revoked @revoked h A", "h", 22, "A", "unknown"),
+        ("h ssh-ed25519 AAAA", "h", 22, "A", "unknown"),
+        ("h ssh-ed25519", "h", 22, "A", "unknown"),
+        ("h", "h", 22, "A", "unknown"),
+        ("|1|x|y A", "h", 22, "A", "unknown"),
+    ];
+    for (text, host, port, key, wanted) in table {
+        let files = Files::new(&[&with_keys(text)]);
+        assert_eq!(files.check(host, *port, &with_keys(key)), *wanted, "{text:?} {host} {port} {key}");
+    }
+}
+
+#[test]
+fn a_revoked_key_is_revoked_in_whatever_file() {
+    let files = Files::new(&[&with_keys("h A"), &with_keys("# none\n@revoked h A")]);
+    assert_eq!(files.check("h", 22, &with_keys("A")), "revoked 2:2");
+}
+
+#[test]
+fn later_files_count_and_absent_ones_are_empty() {
+    let mut files = Files::new(&[&with_keys("h B"), &with_keys("h A")]);
+    assert_eq!(files.check("h", 22, &with_keys("A")), "known 2:1");
+    files.1.insert(0, files.0.path().join("absent"));
+    files.1.push(PathBuf::from("/dev/null"));
+    assert_eq!(files.check("h", 22, &with_keys("A")), "known 2:1");
+}
+
+#[test]
+fn a_directory_is_no_known_hosts() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    assert_eq!(KnownHosts::load(&[directory.path()]).expect_err("a directory").kind(), ErrorKind::Config);
+}
+
+#[test]
+fn bad_lines_are_told_with_file_and_line() {
+    let files =
+        Files::new(&[&with_keys("h A\nh\nh ssh-ed25519 !!!\n@what h A\n|1|x|y A\nh ssh-foo AAAAB3Nz\nh ssh-rsa @\n")]);
+    let warnings = files.load().warnings().to_vec();
+    let wanted = [
+        "/1:2: has no key",
+        "/1:3: the key is not base64",
+        "/1:4: unknown marker",
+        "/1:5: the hashed name cannot be read",
+        "/1:6: the key cannot be read",
+        "/1:7: the key is not of the type that the line says",
+    ];
+    assert_eq!(warnings.len(), wanted.len(), "{warnings:?}");
+    for (warning, wanted) in warnings.iter().zip(wanted) {
+        assert!(warning.ends_with(wanted), "{warning}");
+    }
+}
+
+#[test]
+fn algorithms_are_those_of_the_hosts_keys_in_order_and_never_sha1() {
+    let files = Files::new(&[
+        &with_keys("@revoked h E\nh R\nh A\n*,!x B\nother E\n@cert-authority h E\n"),
+        &with_keys("h E\nh R\n"),
+    ]);
+    let rsa = |hash| Algorithm::Rsa { hash: Some(hash) };
+    let wanted = [rsa(HashAlg::Sha512), rsa(HashAlg::Sha256), Algorithm::Ed25519, key(&with_keys("E")).algorithm()];
+    assert_eq!(files.load().algorithms("h", 22), wanted);
+    assert_eq!(files.load().algorithms("x", 22), []);
+}
+
+#[test]
+fn names_that_ssh_keygen_hashed_are_found() {
+    let files = Files::new(&[&with_keys("Web.example.org,10.0.0.1 A\n[h]:2222 B\n@revoked old E\n")]);
+    let path = files.0.path().join("1");
+    let output = Command::new("ssh-keygen").arg("-H").arg("-f").arg(&path).output().expect("ssh-keygen is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(path).expect("the hashed file");
+    assert!(text.contains("|1|") && !text.contains("10.0.0.1"), "{text}");
+    for (host, port, key, wanted) in [
+        ("web.example.org", 22, "A", "known 1:1"),
+        ("WEB.example.org", 22, "B", "changed 1:1"),
+        ("10.0.0.1", 22, "A", "known 1:2"),
+        ("h", 2222, "B", "known 1:3"),
+        ("h", 22, "B", "unknown"),
+        ("x", 22, "A", "unknown"),
+    ] {
+        assert_eq!(files.check(host, port, &with_keys(key)), wanted, "{host} in\n{text}");
+    }
+}
+
+#[test]
+fn a_learned_key_is_known_to_us_and_to_ssh_keygen() {
+    for hashed in [false, true] {
+        for (host, port, name) in [("Web1", 22, "web1"), ("::1", 2222, "[::1]:2222")] {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let file = directory.path().join("new/.ssh/known_hosts");
+            learn(&file, host, port, &key(&with_keys("A")), hashed).expect("learned");
+            let known = KnownHosts::load(&[&file]).expect("known_hosts");
+            assert!(matches!(known.check(host, port, &key(&with_keys("A"))), Verdict::Known(_)));
+            let text = std::fs::read_to_string(&file).expect("known_hosts");
+            assert_eq!(text.starts_with("|1|"), hashed, "{text}");
+            let output = Command::new("ssh-keygen")
+                .args(["-F", name, "-f"])
+                .arg(&file)
+                .output()
+                .expect("ssh-keygen is installed");
+            assert!(output.status.success(), "{name} in {text}");
+            let mode = |path: &Path| std::fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
+            assert_eq!(mode(&file), 0o600);
+            assert_eq!(mode(file.parent().expect("a parent")), 0o700);
+        }
+    }
+}
+
+#[test]
+fn learning_keeps_what_is_there_and_begins_a_new_line() {
+    let files = Files::new(&[&with_keys("# mine\nother B")]);
+    let path = files.0.path().join("1");
+    learn(&path, "h", 22, &key(&format!("{} a comment", with_keys("A"))), false).expect("learned");
+    learn(&path, "h", 22, &key(&with_keys("A")), false).expect("known already");
+    assert_eq!(std::fs::read_to_string(path).expect("known_hosts"), with_keys("# mine\nother B\nh A\n"));
+}
+
+#[test]
+fn a_host_with_another_key_or_a_revoked_one_learns_nothing() {
+    for text in ["h B", "* E", "@revoked * A"] {
+        let text = with_keys(text);
+        let files = Files::new(&[&text]);
+        let path = files.0.path().join("1");
+        let error = learn(&path, "h", 22, &key(&with_keys("A")), false).expect_err("not learned");
+        assert_eq!(error.kind(), ErrorKind::HostKeyRejected);
+        assert_eq!(std::fs::read_to_string(path).expect("known_hosts"), text);
+    }
+}
+
+#[test]
+fn names_that_would_mean_something_else_are_refused() {
+    let files = Files::new(&[""]);
+    let path = files.0.path().join("1");
+    for host in ["", "a b", "a\nb", "a\u{0}", "*", "a?", "!a", "a,b", "|1|x|y", "@revoked", "#a", "[a]:2", "a\u{85}b"] {
+        let error = learn(&path, host, 22, &key(&with_keys("A")), false).expect_err(host);
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{host:?}");
+    }
+    assert_eq!(std::fs::read_to_string(path).expect("known_hosts"), "");
+}
+
+#[test]
+fn many_who_learn_at_once_write_whole_lines() {
+    let files = Files::new(&[""]);
+    let path = files.0.path().join("1");
+    std::thread::scope(|scope| {
+        for i in 0..16 {
+            let path = &path;
+            // Each of eight names twice.
+            scope
+                .spawn(move || learn(path, &format!("h{}", i % 8), 22, &key(&with_keys("A")), false).expect("learned"));
+        }
+    });
+    let known = files.load();
+    assert_eq!((known.lines.len(), known.warnings()), (8, [].as_slice()));
+}
+
+#[test]
+fn dev_null_learns_nothing_and_is_no_error() {
+    learn(Path::new("/dev/null"), "h", 22, &key(&with_keys("A")), false).expect("written to nowhere");
+}
