@@ -24,6 +24,8 @@ const LAST_OUTPUT: Duration = Duration::from_secs(1);
 const KILL_LIMIT: Duration = Duration::from_secs(4);
 /// What a command of our own may print.
 const CONTROL_CAP: usize = 4096;
+/// How long a command that is given up may take to say which process it is.
+const FIRST_LINE: Duration = Duration::from_secs(1);
 /// Sending a close never takes long; a connection that hangs must not hold us.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -176,6 +178,20 @@ async fn converse(
             limit = until.min(Instant::now() + LAST_OUTPUT);
         }
     };
+    if is_sent && stdout.head().is_none() && matches!(end, End::TimedOut | End::Cancelled) {
+        // Without its first line nobody knows which process to end.
+        let _ = timeout(FIRST_LINE, async {
+            while stdout.head().is_none() {
+                match read.wait().await {
+                    Some(ChannelMsg::Data { data }) => stdout.push(&data),
+                    Some(ChannelMsg::ExtendedData { data, ext: 1 }) => stderr.push(&data),
+                    Some(ChannelMsg::Close) | None => return,
+                    Some(_) => {}
+                }
+            }
+        })
+        .await;
+    }
     Conversation { end, stdout, stderr }
 }
 

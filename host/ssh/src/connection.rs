@@ -30,6 +30,8 @@ const CHANNELS_PER_LIFE: u64 = 4096;
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 /// Between two tries to open a channel for ending a command.
 const CONTROL_PAUSE: Duration = Duration::from_millis(20);
+/// How long a server may take to give up the place of a channel that has closed.
+const LINGER: Duration = Duration::from_secs(3);
 /// How long the last words may take when a connection is closed.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -74,6 +76,8 @@ impl Drop for Session {
 enum OpenError {
     /// The server has no place for it; ours is given back.
     Refused(Option<Slot>),
+    /// The same, while so many others were open.
+    RefusedBeside(Option<Slot>, usize),
     /// The connection is gone.
     Lost,
 }
@@ -191,8 +195,9 @@ impl Connection {
             match self.open(slot).await {
                 Ok(session) => return Ok(session),
                 Err(OpenError::Lost) => return Err(self.lost()),
-                Err(OpenError::Refused(slot)) => {
-                    self.learn_refusal()?;
+                Err(OpenError::Refused(slot)) => drop(slot),
+                Err(OpenError::RefusedBeside(slot, places)) => {
+                    self.learn(places)?;
                     drop(slot);
                 }
             }
@@ -209,7 +214,7 @@ impl Connection {
             let opening = tokio::spawn(async move { connection.open_once(None).await });
             match timeout_at(until, opening).await {
                 Ok(Ok(Ok(session))) => return Some(session),
-                Ok(Ok(Err(OpenError::Refused(_)))) => {
+                Ok(Ok(Err(OpenError::Refused(_) | OpenError::RefusedBeside(..)))) => {
                     timeout_at(until, tokio::time::sleep(CONTROL_PAUSE)).await.ok()?;
                 }
                 _ => return None,
@@ -237,7 +242,9 @@ impl Connection {
                 }
                 Ok(_) | Err(OpenError::Lost) => {}
                 // Not worth learning from: it is only ahead, and a channel may just be closing.
-                Err(OpenError::Refused(_)) => tracing::debug!(host = %connection.alias, "no channel ahead"),
+                Err(OpenError::Refused(_) | OpenError::RefusedBeside(..)) => {
+                    tracing::debug!(host = %connection.alias, "no channel ahead")
+                }
             }
         });
     }
@@ -260,25 +267,40 @@ impl Connection {
     async fn open(self: &Arc<Self>, slot: Slot) -> Result<Session, OpenError> {
         let connection = Arc::clone(self);
         let opening = tokio::spawn(async move {
-            match connection.open_once(Some(slot)).await {
-                // A place that was just given up is free a moment later: ask again behind a round trip.
-                Err(OpenError::Refused(slot)) => {
-                    let _ = timeout(ANSWER_LIMIT, connection.handle.send_ping()).await;
-                    connection.open_once(slot).await
+            let patience = Instant::now() + LINGER;
+            let mut slot = match connection.open_once(Some(slot)).await {
+                Err(OpenError::Refused(slot)) => slot,
+                result => return result,
+            };
+            // A place that was just given up is free a moment later: ask again behind a round trip.
+            let _ = timeout(ANSWER_LIMIT, connection.handle.send_ping()).await;
+            loop {
+                let before = connection.channels.open();
+                slot = match connection.open_once(slot).await {
+                    Err(OpenError::Refused(slot)) => slot,
+                    result => return result,
+                };
+                let beside = before.max(connection.channels.open());
+                if beside > 0 || Instant::now() >= patience {
+                    return Err(OpenError::RefusedBeside(slot, beside));
                 }
-                result => result,
+                // None of ours is open: the last one's process still has to go.
+                tokio::time::sleep(CONTROL_PAUSE).await;
             }
         });
         opening.await.unwrap_or(Err(OpenError::Lost))
     }
 
-    async fn open_once(&self, slot: Option<Slot>) -> Result<Session, OpenError> {
+    async fn open_once(&self, mut slot: Option<Slot>) -> Result<Session, OpenError> {
         if !self.is_alive() {
             return Err(OpenError::Lost);
         }
         match timeout(ANSWER_LIMIT, self.handle.channel_open_session()).await {
             Ok(Ok(channel)) => {
                 self.opened.fetch_add(1, Ordering::Relaxed);
+                if let Some(slot) = &mut slot {
+                    slot.mark_open();
+                }
                 Ok(Session { channel: Some(channel), slot })
             }
             Ok(Err(russh::Error::ChannelOpenFailure(_))) => Err(OpenError::Refused(slot)),
@@ -287,8 +309,7 @@ impl Connection {
     }
 
     /// The server has fewer places than we thought.
-    fn learn_refusal(&self) -> Result<(), SshError> {
-        let places = self.channels.places().saturating_sub(1);
+    fn learn(&self, places: usize) -> Result<(), SshError> {
         if places == 0 {
             let message = format!("{}: the server opens no session channel", self.alias);
             return Err(SshError::new(ErrorKind::Unsupported, message)
@@ -297,6 +318,10 @@ impl Connection {
         self.channels.lower_to(places);
         self.execs.lower_to(places.saturating_sub(1).clamp(1, EXECS));
         tracing::debug!(host = %self.alias, places, "the server allows fewer channels");
+        if self.has_single_channel() {
+            // A command waits for it; reads that are on it are repeated on the next one.
+            self.sftp.close();
+        }
         Ok(())
     }
 }

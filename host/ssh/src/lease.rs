@@ -114,6 +114,7 @@ impl Lease {
         let call = &tally.call;
         for _ in 0..TRIES {
             let connection = self.connection(call).await?;
+            let reader = connection.sftp.reader();
             let opened = within(&self.spec.alias, call, async { Ok(connection.sftp_channel(call).await) }).await?;
             let (channel, generation) = match opened {
                 Ok(opened) => opened,
@@ -122,6 +123,10 @@ impl Lease {
                 Err(SftpError::Closed | SftpError::Stalled { .. }) => continue,
             };
             let result = operation(channel, call.clone()).await;
+            drop(reader);
+            if connection.has_single_channel() {
+                connection.sftp.close_if_unused();
+            }
             match result {
                 Err(SftpError::Stalled { culprit }) => {
                     let killed = connection.sftp_stalled(&generation).await;
@@ -131,12 +136,7 @@ impl Lease {
                 }
                 Err(SftpError::Closed) => connection.sftp_ended(&generation),
                 Err(SftpError::Ssh(error)) => return Err(self.named(error, tally.begun.elapsed())),
-                Ok(value) => {
-                    if connection.has_single_channel() {
-                        connection.sftp.close();
-                    }
-                    return Ok(value);
-                }
+                Ok(value) => return Ok(value),
             }
         }
         Err(SshError::new(

@@ -1,5 +1,6 @@
 //! Places for channels: a FIFO semaphore whose limit can be lowered while permits are out.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -8,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(crate) struct Slots {
     semaphore: Arc<Semaphore>,
     limit: Mutex<Limit>,
+    open: AtomicUsize,
 }
 
 struct Limit {
@@ -20,12 +22,23 @@ struct Limit {
 pub(crate) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
     slots: Arc<Slots>,
+    is_open: bool,
+}
+
+impl Slot {
+    /// The place holds an open channel now.
+    pub(crate) fn mark_open(&mut self) {
+        if !self.is_open {
+            self.is_open = true;
+            self.slots.open.fetch_add(1, Ordering::AcqRel);
+        }
+    }
 }
 
 impl Slots {
     pub(crate) fn new(places: usize) -> Arc<Self> {
         let limit = Mutex::new(Limit { places, debt: 0 });
-        Arc::new(Self { semaphore: Arc::new(Semaphore::new(places)), limit })
+        Arc::new(Self { semaphore: Arc::new(Semaphore::new(places)), limit, open: AtomicUsize::new(0) })
     }
 
     /// How many places there are.
@@ -33,16 +46,21 @@ impl Slots {
         self.lock().places
     }
 
+    /// How many places hold an open channel.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
     /// Waits for a place. Dropping the future leaves the queue.
     pub(crate) async fn acquire(self: &Arc<Self>) -> Option<Slot> {
         let permit = Arc::clone(&self.semaphore).acquire_owned().await.ok()?;
-        Some(Slot { permit: Some(permit), slots: Arc::clone(self) })
+        Some(Slot { permit: Some(permit), slots: Arc::clone(self), is_open: false })
     }
 
     /// A place if one is free and nobody waits.
     pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Slot> {
         let permit = Arc::clone(&self.semaphore).try_acquire_owned().ok()?;
-        Some(Slot { permit: Some(permit), slots: Arc::clone(self) })
+        Some(Slot { permit: Some(permit), slots: Arc::clone(self), is_open: false })
     }
 
     /// Lowers the number of places to `places`; those above it vanish as they become free.
@@ -63,6 +81,9 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        if self.is_open {
+            self.slots.open.fetch_sub(1, Ordering::AcqRel);
+        }
         let Some(permit) = self.permit.take() else { return };
         let mut limit = self.slots.lock();
         if limit.debt > 0 {

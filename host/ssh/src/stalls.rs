@@ -5,6 +5,7 @@
 //! it dead removes that one and no later one. Does not know what is read.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -29,6 +30,16 @@ const SUBSYSTEM_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct SftpHolder {
     current: Mutex<Arc<Generation>>,
+    users: AtomicUsize,
+}
+
+/// A read in flight.
+pub(crate) struct Reader<'a>(&'a SftpHolder);
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.0.users.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// One life of the SFTP channel.
@@ -40,6 +51,19 @@ pub(crate) struct Generation {
 }
 
 impl SftpHolder {
+    /// Counts a read.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        self.users.fetch_add(1, Ordering::AcqRel);
+        Reader(self)
+    }
+
+    /// Ends the channel if nobody reads.
+    pub(crate) fn close_if_unused(&self) {
+        if self.users.load(Ordering::Acquire) == 0 {
+            self.close();
+        }
+    }
+
     /// Ends the channel.
     pub(crate) fn close(&self) {
         let generation = std::mem::take(&mut *lock(&self.current));
