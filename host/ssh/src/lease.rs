@@ -82,7 +82,7 @@ impl Lease {
         let tally = Tally::begin(&self.pool, call);
         for _ in 0..TRIES {
             let run = async {
-                let connection = self.connection(&tally.call).await.map_err(RunError::Failed)?;
+                let connection = self.connection(&tally).await.map_err(RunError::Failed)?;
                 command::run(&connection, &prepared, request, &tally.call).await
             };
             match run.await {
@@ -113,7 +113,7 @@ impl Lease {
         let tally = Tally::begin(&self.pool, call);
         let call = &tally.call;
         for _ in 0..TRIES {
-            let connection = self.connection(call).await?;
+            let connection = self.connection(&tally).await?;
             let reader = connection.sftp.reader();
             let opened = within(&self.spec.alias, call, async { Ok(connection.sftp_channel(call).await) }).await?;
             let (channel, generation) = match opened {
@@ -163,13 +163,15 @@ impl Lease {
     }
 
     /// The lease's connection, or a fresh one if that has died or is worn.
-    async fn connection(&self, call: &Call) -> Result<Arc<InUse>, SshError> {
+    async fn connection(&self, tally: &Tally) -> Result<Arc<InUse>, SshError> {
         let current = Arc::clone(&lock(&self.connection));
         if current.is_usable() {
             return Ok(current);
         }
         drop(current);
-        let fresh = self.pool.connect(&self.key, &self.spec, call).await?;
+        // The pool counts a dial itself, once: it goes to the request's cost and past the tally.
+        let call = Call { cost: Arc::clone(&tally.request), ..tally.call.clone() };
+        let fresh = self.pool.connect(&self.key, &self.spec, &call).await?;
         let old = std::mem::replace(&mut *lock(&self.connection), Arc::clone(&fresh));
         drop(old);
         Ok(fresh)

@@ -465,8 +465,8 @@ impl Inner {
         Some(dial::dial(spec, &self.config).await.map(|dialled| {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
             let round_trips = dialled.round_trips;
-            let (stats, queue) = (Arc::clone(&self.stats), Arc::clone(queue));
             self.stats.round_trips.add_all(round_trips);
+            let (stats, queue) = (Arc::clone(&self.stats), Arc::clone(queue));
             (Connection::new(id, &spec.alias, dialled, stats, queue, room), round_trips)
         }))
     }

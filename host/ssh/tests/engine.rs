@@ -459,3 +459,73 @@ async fn every_login_shell_reads_the_exec_string_alike() {
     assert!(seen >= 2, "dash and bash at least");
     drop(world);
 }
+
+/// An agent of its own; ends with this value.
+struct Agent(std::process::Child);
+
+impl Agent {
+    async fn start(socket: &Path) -> Self {
+        let mut command = std::process::Command::new("ssh-agent");
+        let quiet = std::process::Stdio::null();
+        let agent = Self(command.arg("-D").arg("-a").arg(socket).stdout(quiet).spawn().unwrap());
+        eventually("the agent listens", || socket.exists()).await;
+        agent
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn keygen(arguments: &[&str], file: &Path) {
+    let status = std::process::Command::new("ssh-keygen").args(arguments).arg("-f").arg(file).output().unwrap().status;
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn a_key_in_the_agent_logs_in_where_its_file_is_locked() {
+    let mut world = World::new(&SshdOptions::default());
+    let socket = world.sshd.dir().join("agent");
+    let key = world.sshd.user_key().private.clone();
+    let _agent = Agent::start(&socket).await;
+    let add = std::process::Command::new("ssh-add").arg(&key).env("SSH_AUTH_SOCK", &socket).output().unwrap();
+    assert!(add.status.success());
+    keygen(&["-q", "-p", "-P", "", "-N", "secret"], &key);
+
+    let error = world.lease().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth);
+    assert!(error.message().contains("encrypted"), "{error}");
+
+    let mut spec = (*world.spec).clone();
+    spec.agent = AgentSocket::Path(socket);
+    world.spec = Arc::new(spec);
+    world.lease().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_rsa_key_logs_in_with_sha2() {
+    let mut world = World::new(&SshdOptions::default());
+    let file = world.sshd.dir().join("id_rsa");
+    keygen(&["-q", "-t", "rsa", "-b", "2048", "-N", ""], &file);
+    std::fs::copy(file.with_extension("pub"), world.sshd.dir().join("authorized_keys")).unwrap();
+    let mut spec = (*world.spec).clone();
+    spec.identity_files = vec![file];
+    world.spec = Arc::new(spec);
+    world.lease().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_after_the_connect_timeout() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut world = World::new(&SshdOptions::default());
+    let mut spec = (*world.spec).clone();
+    spec.port = listener.local_addr().unwrap().port();
+    spec.connect_timeout = Some(Duration::from_millis(200));
+    world.spec = Arc::new(spec);
+    let error = world.lease().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.message().contains("box: not connected within 0.2 s"), "{error}");
+}
