@@ -3,7 +3,6 @@
 //! The plugins are a workspace of their own, built by a cargo of its own for WebAssembly: nothing that is set for the
 //! native build reaches it, and all native profiles (build, test, clippy, doc) share one target directory for it.
 //! `SCOUT_PLUGINS_DIR` (an absolute path) brings finished components instead: `hosts.wasm`, `file.wasm` and so on.
-#![expect(clippy::print_stdout, reason = "a build script speaks to cargo on standard output")]
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,190 +1,272 @@
-//! Authentication by public key: agent and key files, in OpenSSH's order.
+//! Public-key authentication in OpenSSH's order: the agent's keys first, then key files.
 //!
-//! Never the `none` probe (a round trip), never SHA-1, never a password.
+//! Owns which identities are offered and the list of what was tried. Never asks with the method `none`, never signs
+//! with SHA-1, never unlocks a key. Does not know the pool.
 
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use russh::client::Handle;
+use russh::MethodKind;
+use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::{self, Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use tokio::net::UnixStream;
 
 use crate::config::AgentSocket;
-use crate::dial::{Client, place};
+use crate::dial::Gate;
 use crate::{ErrorKind, HostSpec, SshError};
 
-/// How long the agent may take to list its keys. Signing may ask a person: the dial's limit bounds it.
-const AGENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Identities offered at most: servers end the connection after `MaxAuthTries`, 6 by default.
+const MAX_ATTEMPTS: usize = 32;
 
-/// Logs in, or says what was tried.
-pub(crate) async fn authenticate(handle: &mut Handle<Client>, spec: &HostSpec) -> Result<(), SshError> {
-    let mut tried: Vec<String> = Vec::new();
-    let paths = spec.identity_files.clone();
-    let files = tokio::task::spawn_blocking(move || paths.into_iter().map(KeyFile::read).collect::<Vec<_>>());
-    let files = files.await.unwrap_or_default();
-    let (mut agent, held) = match agent(spec).await {
-        Ok(Some((agent, held))) => (Some(agent), held),
-        Ok(None) => (None, Vec::new()),
-        Err(why) => {
-            tried.push(format!("the agent ({why})"));
-            (None, Vec::new())
-        }
-    };
-    let names_file = |key: &PublicKey| {
-        files.iter().any(|file| file.public.as_ref().is_some_and(|public| public.key_data() == key.key_data()))
-    };
-    // As OpenSSH: keys of the agent that a file names, then its others, then files that the agent does not hold.
-    let (named, others): (Vec<_>, Vec<_>) = held.into_iter().partition(names_file);
-    let others = if spec.identities_only { Vec::new() } else { others };
-    for key in named.iter().chain(&others) {
-        let Some(agent) = agent.as_mut() else { break };
-        let label = format!("{} {} of the agent", key.algorithm(), key.fingerprint(HashAlg::Sha256));
-        let hash = match rsa_hash(handle, &key.algorithm()).await {
-            Ok(hash) => hash,
-            Err(why) => {
-                tried.push(format!("{label} ({why})"));
-                continue;
-            }
-        };
-        match handle.authenticate_publickey_with(&spec.user, key.clone(), hash, agent).await {
-            Ok(result) if result.success() => return Ok(()),
-            Ok(_) => tried.push(label),
-            Err(error) => tried.push(format!("{label} ({error})")),
-        }
-        if handle.is_closed() {
-            return Err(refused(spec, &tried, true));
-        }
-    }
-    for file in files {
-        let name = file.path.display().to_string();
-        let key = match file.private {
-            Ok(key) => key,
-            // A default file that is not there was never promised.
-            Err(why) if why.kind() == io::ErrorKind::NotFound && spec.identity_files_are_default => continue,
-            Err(why) => {
-                tried.push(format!("{name} ({why})"));
-                continue;
-            }
-        };
-        if named.iter().any(|held| held.key_data() == key.public_key().key_data()) {
-            continue;
-        }
-        let hash = match rsa_hash(handle, &key.algorithm()).await {
-            Ok(hash) => hash,
-            Err(why) => {
-                tried.push(format!("{name} ({why})"));
-                continue;
-            }
-        };
-        match handle.authenticate_publickey(&spec.user, PrivateKeyWithHashAlg::new(key, hash)).await {
-            Ok(result) if result.success() => return Ok(()),
-            Ok(_) => tried.push(name),
-            Err(error) => tried.push(format!("{name} ({error})")),
-        }
-        if handle.is_closed() {
-            return Err(refused(spec, &tried, true));
-        }
-    }
-    Err(refused(spec, &tried, handle.is_closed()))
-}
-
-fn refused(spec: &HostSpec, tried: &[String], closed: bool) -> SshError {
-    let tried =
-        if tried.is_empty() { "there is no key to try".to_owned() } else { format!("tried {}", tried.join(", ")) };
-    let closed = if closed { "; the host then closed the connection" } else { "" };
-    let message =
-        format!("{} accepts no key for the account `{}` (publickey): {tried}{closed}", place(spec), spec.user);
-    let hint = if closed.is_empty() {
-        "name the right key with `IdentityFile` in ssh_config, or add the public key to the host's authorized_keys"
-    } else {
-        "hosts close after a few keys: name the right one with `IdentityFile` and set `IdentitiesOnly yes`"
-    };
-    SshError::new(ErrorKind::Auth, message).with_hint(hint)
-}
-
-/// The hash to sign with: for RSA the best of SHA-2 that the server names, for others none.
-async fn rsa_hash(handle: &Handle<Client>, algorithm: &Algorithm) -> Result<Option<HashAlg>, &'static str> {
-    if !matches!(algorithm, Algorithm::Rsa { .. }) {
-        return Ok(None);
-    }
-    match handle.best_supported_rsa_hash().await {
-        Ok(Some(Some(hash))) => Ok(Some(hash)),
-        Ok(Some(None)) => Err("the host knows RSA with SHA-1 only"),
-        // It did not say: every server of the last ten years knows this one.
-        Ok(None) => Ok(Some(HashAlg::Sha256)),
-        Err(_) => Err("the connection was lost"),
-    }
-}
-
-/// The agent and the plain keys that it holds; none if there is no agent.
-async fn agent(spec: &HostSpec) -> Result<Option<(AgentClient<UnixStream>, Vec<PublicKey>)>, String> {
-    let path = match &spec.agent {
-        AgentSocket::None => return Ok(None),
-        AgentSocket::Path(path) => path.clone(),
-        AgentSocket::Environment => match std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()) {
-            Some(path) => PathBuf::from(path),
-            None => return Ok(None),
-        },
-    };
-    let asked = async {
-        let mut agent = AgentClient::connect_uds(&path).await?;
-        let held = agent.request_identities().await?;
-        Ok::<_, russh::keys::Error>((agent, held))
-    };
-    match tokio::time::timeout(AGENT_TIMEOUT, asked).await {
-        Ok(Ok((agent, held))) => {
-            let plain = held.into_iter().filter_map(|identity| match identity {
-                AgentIdentity::PublicKey { key, .. } => Some(key),
-                AgentIdentity::Certificate { .. } => None,
-            });
-            Ok(Some((agent, plain.collect())))
-        }
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", AGENT_TIMEOUT.as_secs())),
-    }
-}
-
-/// A key file and what could be read of it.
+/// A configured identity, read from its files.
 struct KeyFile {
     path: PathBuf,
-    private: Result<Arc<PrivateKey>, io::Error>,
-    /// Known for an encrypted key too, from the file beside it.
+    /// Known even if the private key is locked.
     public: Option<PublicKey>,
+    certificate: Option<Certificate>,
+    private: Result<Arc<PrivateKey>, &'static str>,
 }
 
-impl KeyFile {
-    fn read(path: PathBuf) -> Self {
-        let private = read_private(&path).map(Arc::new);
-        let beside = || {
-            let mut name = path.clone().into_os_string();
-            name.push(".pub");
-            russh::keys::load_public_key(name).ok()
+/// What one offer came to.
+enum Offer {
+    Accepted,
+    Refused,
+    /// The server wants no more public keys, or is gone.
+    Over(&'static str),
+}
+
+/// Authenticates the spec's user and returns how many times the server had to be asked.
+///
+/// # Errors
+/// [`ErrorKind::Auth`], listing what was tried and what was left out.
+pub(crate) async fn authenticate(handle: &mut Handle<Gate>, spec: &HostSpec) -> Result<u64, SshError> {
+    let paths = spec.identity_files.clone();
+    let files = tokio::task::spawn_blocking(move || paths.into_iter().filter_map(read_key).collect::<Vec<_>>())
+        .await
+        .unwrap_or_default();
+    let mut attempt = Attempt { handle, user: &spec.user, trips: 0, offers: 0, log: Vec::new(), rsa: None };
+    if attempt.run(spec, files).await {
+        return Ok(attempt.trips);
+    }
+    let log = attempt.log;
+    let what = if log.is_empty() { "there is no key to try".to_owned() } else { log.join(", ") };
+    let message = format!("{}: no identity was accepted for {} (publickey): {what}", spec.alias, spec.user);
+    Err(SshError::new(ErrorKind::Auth, message)
+        .with_hint("load the key into the ssh agent, or name its file as IdentityFile in ssh_config"))
+}
+
+struct Attempt<'a> {
+    handle: &'a mut Handle<Gate>,
+    user: &'a str,
+    trips: u64,
+    offers: usize,
+    log: Vec<String>,
+    /// The server's best hash for RSA, once asked; `Some(None)`: none but SHA-1.
+    rsa: Option<Option<HashAlg>>,
+}
+
+impl Attempt<'_> {
+    async fn run(&mut self, spec: &HostSpec, files: Vec<KeyFile>) -> bool {
+        let mut agent = self.agent(&spec.agent).await;
+        let mut held = Vec::new();
+        if let Some(agent) = &mut agent {
+            match agent.request_identities().await {
+                Ok(identities) => held = identities,
+                Err(error) => self.log.push(format!("the agent did not list its keys ({error})")),
+            }
+        }
+        // A stable sort keeps the agent's order within the two groups, as OpenSSH does.
+        let configured =
+            |identity: &AgentIdentity| files.iter().any(|f| f.public.as_ref().is_some_and(|p| same_key(p, identity)));
+        if spec.identities_only {
+            held.retain(&configured);
+        }
+        held.sort_by_key(|identity| !configured(identity));
+        if let Some(agent) = &mut agent {
+            for identity in &held {
+                match self.offer_agent(agent, identity).await {
+                    Offer::Accepted => return true,
+                    Offer::Refused => {}
+                    Offer::Over(why) => return self.over(why),
+                }
+            }
+        }
+        for file in files {
+            if file.public.as_ref().is_some_and(|public| held.iter().any(|identity| same_key(public, identity))) {
+                continue;
+            }
+            match self.offer_file(file).await {
+                Offer::Accepted => return true,
+                Offer::Refused => {}
+                Offer::Over(why) => return self.over(why),
+            }
+        }
+        false
+    }
+
+    fn over(&mut self, why: &'static str) -> bool {
+        self.log.push(why.to_owned());
+        false
+    }
+
+    async fn agent(&mut self, socket: &AgentSocket) -> Option<AgentClient<UnixStream>> {
+        let path = match socket {
+            AgentSocket::None => return None,
+            AgentSocket::Environment => PathBuf::from(std::env::var_os("SSH_AUTH_SOCK").filter(|v| !v.is_empty())?),
+            AgentSocket::Path(path) => path.clone(),
         };
-        let public = match &private {
-            Ok(key) => Some(key.public_key().clone()),
-            Err(_) => beside(),
+        let mut client = match AgentClient::connect_uds(&path).await {
+            Ok(client) => client,
+            Err(error) => {
+                self.log.push(format!("the agent at {} does not answer ({error})", path.display()));
+                return None;
+            }
         };
-        Self { path, private, public }
+        if let Some(binding) = self.handle.agent_session_binding() {
+            // Agents older than OpenSSH 8.9 do not know it, and need it not.
+            if let Err(error) = client.bind_session(binding, false).await {
+                tracing::debug!(%error, "the agent does not bind sessions");
+            }
+        }
+        Some(client)
+    }
+
+    async fn offer_agent(&mut self, agent: &mut AgentClient<UnixStream>, identity: &AgentIdentity) -> Offer {
+        let key = public_of(identity);
+        let name = format!("agent key {}", key.fingerprint(HashAlg::Sha256));
+        let Ok(hash) = self.hash_for(&key.algorithm()).await else {
+            self.log.push(format!("{name} skipped (the server takes RSA with SHA-1 only)"));
+            return Offer::Refused;
+        };
+        // The key is offered first, and signed with when the server wants it.
+        self.trips += 2;
+        let result = match identity {
+            AgentIdentity::PublicKey { key, .. } => {
+                self.handle.authenticate_publickey_with(self.user, key.clone(), hash, agent).await
+            }
+            AgentIdentity::Certificate { certificate, .. } => {
+                self.handle.authenticate_certificate_with(self.user, certificate.clone(), hash, agent).await
+            }
+        };
+        self.judge(name, result.map_err(|error| error.to_string()))
+    }
+
+    async fn offer_file(&mut self, file: KeyFile) -> Offer {
+        let name = file.path.display().to_string();
+        let private = match file.private {
+            Ok(private) => private,
+            Err(why) => {
+                self.log.push(format!("{name} skipped ({why})"));
+                return Offer::Refused;
+            }
+        };
+        let name = format!("{name} {}", private.fingerprint(HashAlg::Sha256));
+        let Ok(hash) = self.hash_for(&private.algorithm()).await else {
+            self.log.push(format!("{name} skipped (the server takes RSA with SHA-1 only)"));
+            return Offer::Refused;
+        };
+        if let Some(certificate) = file.certificate.filter(|_| hash.is_none()) {
+            self.trips += 1;
+            let result = self.handle.authenticate_openssh_cert(self.user, Arc::clone(&private), certificate).await;
+            match self.judge(format!("{name} with its certificate"), result.map_err(|error| error.to_string())) {
+                Offer::Refused => {}
+                decided => return decided,
+            }
+        }
+        self.trips += 1;
+        let result = self.handle.authenticate_publickey(self.user, PrivateKeyWithHashAlg::new(private, hash)).await;
+        self.judge(name, result.map_err(|error| error.to_string()))
+    }
+
+    /// The hash to sign with; `Err` if the server leaves nothing but SHA-1.
+    async fn hash_for(&mut self, algorithm: &Algorithm) -> Result<Option<HashAlg>, ()> {
+        if !matches!(algorithm, Algorithm::Rsa { .. }) {
+            return Ok(None);
+        }
+        if self.rsa.is_none() {
+            self.rsa = Some(match self.handle.best_supported_rsa_hash().await {
+                Ok(Some(best)) => best,
+                // No list from the server: any since 2016 knows SHA-2.
+                Ok(None) | Err(_) => Some(HashAlg::Sha512),
+            });
+        }
+        match self.rsa.flatten() {
+            Some(hash) => Ok(Some(hash)),
+            None => Err(()),
+        }
+    }
+
+    fn judge(&mut self, name: String, result: Result<AuthResult, String>) -> Offer {
+        self.offers += 1;
+        match result {
+            Ok(AuthResult::Success) => return Offer::Accepted,
+            Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
+                self.log.push(name);
+                if self.handle.is_closed() {
+                    return Offer::Over("then the server closed the connection");
+                }
+                if partial_success {
+                    return Offer::Over("it was accepted, and the server wants another method besides");
+                }
+                if !remaining_methods.contains(&MethodKind::PublicKey) {
+                    return Offer::Over("the server takes no public keys");
+                }
+            }
+            Err(error) => {
+                self.log.push(format!("{name} ({error})"));
+                if self.handle.is_closed() {
+                    return Offer::Over("then the connection was lost");
+                }
+            }
+        }
+        if self.offers < MAX_ATTEMPTS { Offer::Refused } else { Offer::Over("and there are more keys than are tried") }
     }
 }
 
-fn read_private(path: &Path) -> io::Result<PrivateKey> {
-    let metadata = std::fs::metadata(path)?;
-    // OpenSSH's rule: a key of one's own that others may read is no secret any more.
-    if metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 != 0 {
-        return Err(io::Error::other(format!(
-            "others may read it, mode {:04o}; run chmod 600 on it",
-            metadata.mode() & 0o7777
-        )));
+fn public_of(identity: &AgentIdentity) -> PublicKey {
+    match identity {
+        AgentIdentity::PublicKey { key, .. } => key.clone(),
+        AgentIdentity::Certificate { certificate, .. } => PublicKey::new(certificate.public_key().clone(), ""),
     }
-    russh::keys::load_secret_key(path, None).map_err(|error| match error {
-        russh::keys::Error::IO(error) => error,
-        russh::keys::Error::KeyIsEncrypted => io::Error::other("it is encrypted; add it to the agent with ssh-add"),
-        other => io::Error::other(other.to_string()),
-    })
+}
+
+fn same_key(public: &PublicKey, identity: &AgentIdentity) -> bool {
+    match identity {
+        AgentIdentity::PublicKey { key, .. } => key.key_data() == public.key_data(),
+        AgentIdentity::Certificate { certificate, .. } => certificate.public_key() == public.key_data(),
+    }
+}
+
+/// `None` if there is neither the file nor its public half.
+fn read_key(path: PathBuf) -> Option<KeyFile> {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let public = keys::load_public_key(beside(".pub")).ok();
+    if !path.exists() && public.is_none() {
+        return None;
+    }
+    let private = read_private(&path);
+    let public = match &private {
+        Ok(key) => Some(key.public_key().clone()),
+        // IdentityFile may name the public half of a key that the agent holds.
+        Err(_) => public.or_else(|| keys::load_public_key(&path).ok()),
+    };
+    let certificate = keys::load_openssh_certificate(beside("-cert.pub")).ok();
+    Some(KeyFile { path, public, certificate, private })
+}
+
+fn read_private(path: &Path) -> Result<Arc<PrivateKey>, &'static str> {
+    match keys::load_secret_key(path, None) {
+        Ok(key) if key.is_encrypted() => Err("encrypted; load it into the agent"),
+        Ok(key) => Ok(Arc::new(key)),
+        Err(keys::Error::KeyIsEncrypted) => Err("encrypted; load it into the agent"),
+        Err(keys::Error::IO(error)) if error.kind() == std::io::ErrorKind::NotFound => Err("no such file"),
+        Err(keys::Error::IO(_)) => Err("not readable"),
+        Err(_) => Err("not a private key that can be read"),
+    }
 }

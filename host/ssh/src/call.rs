@@ -84,7 +84,7 @@ impl Cost {
 /// A request's counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CostSnapshot {
-    /// Waits for the remote host that followed one upon another. Those of a dial are not among them: see `dials`.
+    /// Waits for the remote host that followed one upon another. A dial counts as its own round trips.
     pub round_trips: u64,
     /// Payload bytes that the remote host sent.
     pub remote_bytes: u64,

@@ -1,324 +1,332 @@
-//! One SSH connection and what it is divided into: an SFTP channel, a spare session, channels for commands.
+//! One authenticated connection: its channels, counted and reused.
 //!
-//! A server allows so many sessions on a connection (`MaxSessions`, 10 by default) and does not say how many. Every
-//! session holds a permit; a refusal takes a permit away for good. Opening is never cancelled: an open that nobody
-//! waits for would lose a session of the server.
+//! Owns the budget of session channels (one for SFTP, some for commands, one open ahead) and what the server taught
+//! about its size. Does not know the pool. Opens run in tasks of their own: an open that is given up half-way would
+//! lose a place on the server. A channel closes when its [`Session`] is dropped.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use russh::client::{Handle, Msg};
-use russh::{Channel, Disconnect};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use russh::{Channel, ChannelMsg, Disconnect};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::dial::{Client, place};
-use crate::sftp::{SftpChannel, SftpError};
-use crate::{Call, ErrorKind, HostSpec, SshError, exec};
+use crate::dial::{Dialled, Gate};
+use crate::pool::{Counter, Gauge, Stats};
+use crate::slots::{Slot, Slots};
+use crate::stalls::SftpHolder;
+use crate::{Call, ErrorKind, SshError};
 
-/// Sessions at once to begin with: OpenSSH's default of 10, less slack for those that are being closed.
-const SESSIONS: usize = 8;
-/// The longest that an SFTP server may keep silent before its channel is given up.
-const STALL: Duration = Duration::from_secs(2);
-/// How long opening a session may take.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pauses before an open that was refused is tried again: a session that was just closed is not free at once.
-const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(5), Duration::from_millis(50), Duration::from_millis(300)];
-/// Sessions after which a connection is replaced: those that the client closes first leave 3 KiB behind in russh.
-const MAX_OPENED: u32 = 20_000;
+/// Channels at once: one for SFTP, [`EXECS`], one ahead. OpenSSH's `MaxSessions` is 10; the rest is slack for the
+/// commands that end others, and for channels that the server has not yet given up.
+const CHANNELS: usize = 8;
+/// Commands at once.
+const EXECS: usize = 6;
+/// A connection is replaced after this many channels: each that we close first leaves about 3 KiB in the session.
+const CHANNELS_PER_LIFE: u64 = 4096;
+/// No answer to an open or a ping within this: the connection is lost. Keepalive mostly notices before.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// Between two tries to open a channel for ending a command.
+const CONTROL_PAUSE: Duration = Duration::from_millis(20);
+/// How long a server may take to give up the place of a channel that has closed.
+const LINGER: Duration = Duration::from_secs(3);
+/// How long the last words may take when a connection is closed.
+const GOODBYE: Duration = Duration::from_secs(1);
 
-/// A connection that is logged in. Shared by all leases of one host.
-pub(crate) struct Connection {
-    handle: Handle<Client>,
-    spec: Arc<HostSpec>,
-    sessions: Arc<Semaphore>,
-    /// Permits that exist: how many sessions the server is believed to allow.
-    allowed: AtomicUsize,
-    opened: AtomicU32,
-    spare: Mutex<Option<Session>>,
-    refilling: AtomicBool,
-    /// Held while the SFTP channel is opened or given up.
-    sftp: tokio::sync::Mutex<Option<Sftp>>,
-    sftp_ready: Mutex<Option<SftpChannel>>,
-    waiting: AtomicUsize,
-    max_waiting: usize,
-    stalls: Arc<std::sync::atomic::AtomicU64>,
-}
-
-/// A session channel and the right to hold it.
+/// A session channel; closes when dropped.
 pub(crate) struct Session {
-    pub(crate) channel: Channel<Msg>,
-    pub(crate) permit: OwnedSemaphorePermit,
+    channel: Option<Channel<Msg>>,
+    slot: Option<Slot>,
 }
 
-struct Sftp {
-    channel: SftpChannel,
-    _permit: OwnedSemaphorePermit,
-}
+impl Session {
+    /// The channel itself and its place, for whoever closes it.
+    pub(crate) fn into_parts(mut self) -> Option<(Channel<Msg>, Option<Slot>)> {
+        self.channel.take().map(|channel| (channel, self.slot.take()))
+    }
 
-/// Counts one who waits, while it lives.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    /// Whether the server has closed it meanwhile.
+    fn is_gone(&mut self) -> bool {
+        use futures_util::FutureExt as _;
+        let Some(channel) = &mut self.channel else { return true };
+        while let Some(message) = channel.wait().now_or_never() {
+            if matches!(message, None | Some(ChannelMsg::Close | ChannelMsg::Eof)) {
+                return true;
+            }
+        }
+        false
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        let (channel, slot) = (self.channel.take(), self.slot.take());
+        if let (Some(channel), Ok(runtime)) = (channel, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                let _ = timeout(GOODBYE, channel.close()).await;
+                drop(slot);
+            });
+        }
+    }
+}
+
+/// Why a channel did not open.
+enum OpenError {
+    /// The server has no place for it; ours is given back.
+    Refused(Option<Slot>),
+    /// The same, while so many others were open.
+    RefusedBeside(Option<Slot>, usize),
+    /// The connection is gone.
+    Lost,
+}
+
+/// One connection, shared by all who talk to the host.
+pub(crate) struct Connection {
+    /// For the pool: no two connections have the same.
+    pub(crate) id: u64,
+    pub(crate) alias: String,
+    pub(crate) stats: Arc<Stats>,
+    /// Requests that wait for this host.
+    pub(crate) queue: Arc<Gauge>,
+    pub(crate) sftp: SftpHolder,
+    /// Kept by the pool, under its lock.
+    pub(crate) users: Counter,
+    handle: Handle<Gate>,
+    channels: Arc<Slots>,
+    execs: Arc<Slots>,
+    spare: Mutex<Option<Session>>,
+    spare_ready: Notify,
+    refilling: AtomicBool,
+    opened: AtomicU64,
+    closed: AtomicBool,
+    room: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
 impl Connection {
+    /// Takes over a dialled connection; `room` is its place among the pool's.
     pub(crate) fn new(
-        handle: Handle<Client>,
-        spec: Arc<HostSpec>,
-        max_waiting: usize,
-        stalls: Arc<std::sync::atomic::AtomicU64>,
+        id: u64,
+        alias: &str,
+        dialled: Dialled,
+        stats: Arc<Stats>,
+        queue: Arc<Gauge>,
+        room: OwnedSemaphorePermit,
     ) -> Arc<Self> {
         let connection = Arc::new(Self {
-            handle,
-            spec,
-            sessions: Arc::new(Semaphore::new(SESSIONS)),
-            allowed: AtomicUsize::new(SESSIONS),
-            opened: AtomicU32::new(0),
-            spare: Mutex::default(),
+            id,
+            alias: alias.to_owned(),
+            stats,
+            queue,
+            sftp: SftpHolder::default(),
+            users: Counter::default(),
+            handle: dialled.handle,
+            channels: Slots::new(CHANNELS),
+            execs: Slots::new(EXECS),
+            spare: Mutex::new(None),
+            spare_ready: Notify::new(),
             refilling: AtomicBool::new(false),
-            sftp: tokio::sync::Mutex::default(),
-            sftp_ready: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            max_waiting,
-            stalls,
+            opened: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            room: Mutex::new(Some(room)),
         });
         connection.refill();
         connection
     }
 
-    pub(crate) fn spec(&self) -> &HostSpec {
-        &self.spec
+    /// Whether new requests may use it.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.is_alive() && self.opened.load(Ordering::Relaxed) < CHANNELS_PER_LIFE
     }
 
-    /// Whether it may serve new requests.
-    pub(crate) fn usable(&self) -> bool {
-        !self.handle.is_closed() && self.opened.load(Ordering::Relaxed) < MAX_OPENED
+    /// Whether it is connected, as far as is known.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.closed.load(Ordering::Acquire) && !self.handle.is_closed()
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.handle.is_closed()
-    }
-
-    /// Says goodbye, bounded.
-    pub(crate) async fn close(&self) {
-        if let Some(sftp) = self.sftp_ready.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            sftp.close();
+    /// Says goodbye in the background; whoever still uses it gets errors.
+    pub(crate) fn close(self: &Arc<Self>) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
         }
-        let goodbye = self.handle.disconnect(Disconnect::ByApplication, "", "en");
-        drop(tokio::time::timeout(Duration::from_secs(1), goodbye).await);
-    }
-
-    /// A session channel for a command: the spare one if it is there, and whether it was; else a new one, as soon as
-    /// the server has room.
-    pub(crate) async fn session(self: &Arc<Self>, call: &Call) -> Result<(Session, bool), SshError> {
-        if let Some(spare) = self.take_spare() {
-            self.refill();
-            return Ok((spare, true));
-        }
-        let permit = self.permit(call).await?;
         let connection = Arc::clone(self);
-        let opening = tokio::spawn(async move { connection.open(permit).await });
-        let session = bounded(call, &self.spec, opening).await?.map_err(|_| self.lost())??;
-        self.refill();
-        Ok((session, false))
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { connection.say_goodbye().await });
+        }
     }
 
-    async fn permit(&self, call: &Call) -> Result<OwnedSemaphorePermit, SshError> {
-        if let Ok(permit) = Arc::clone(&self.sessions).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let waiting = Waiting(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.max_waiting {
-            let message = format!("{} requests wait for {} already", self.max_waiting, place(&self.spec));
-            return Err(SshError::new(ErrorKind::Exhausted, message).with_hint("ask again later"));
-        }
-        let permit = bounded(call, &self.spec, Arc::clone(&self.sessions).acquire_owned()).await?;
-        drop(waiting);
-        permit.map_err(|_| self.lost())
+    /// Says goodbye and waits for it to be sent.
+    pub(crate) async fn say_goodbye(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.sftp.close();
+        let _ = timeout(GOODBYE, self.handle.disconnect(Disconnect::ByApplication, "", "")).await;
+        drop(lock(&self.spare).take());
+        drop(lock(&self.room).take());
     }
 
-    /// Opens a session. A server that has no room is believed: its cap is remembered, and the open waits for another
-    /// session to end.
-    async fn open(self: &Arc<Self>, mut permit: OwnedSemaphorePermit) -> Result<Session, SshError> {
-        let mut pauses = RETRY_PAUSES.iter();
+    /// A place for a command, once it is this request's turn.
+    pub(crate) async fn exec_place(&self) -> Result<Slot, SshError> {
+        if let Some(place) = self.execs.try_acquire() {
+            return Ok(place);
+        }
+        let _waiting = self.queue.enter(&self.alias)?;
+        self.execs.acquire().await.ok_or_else(|| self.lost())
+    }
+
+    /// A session channel: the one that is open ahead, or a new one.
+    ///
+    /// # Cancel safety
+    /// A channel that is being opened is closed again.
+    pub(crate) async fn session(self: &Arc<Self>, call: &Call) -> Result<Session, SshError> {
         loop {
-            self.opened.fetch_add(1, Ordering::Relaxed);
-            match tokio::time::timeout(OPEN_TIMEOUT, self.handle.channel_open_session()).await {
-                Ok(Ok(channel)) => return Ok(Session { channel, permit }),
-                Ok(Err(russh::Error::ChannelOpenFailure(_))) => {}
-                Ok(Err(_)) | Err(_) => return Err(self.lost()),
-            }
-            if let Some(pause) = pauses.next() {
-                tokio::time::sleep(*pause).await;
-                continue;
-            }
+            let spare_ready = self.spare_ready.notified();
+            let mut spare_ready = std::pin::pin!(spare_ready);
+            spare_ready.as_mut().enable();
             if let Some(spare) = self.take_spare() {
                 return Ok(spare);
             }
-            if self.allowed.fetch_sub(1, Ordering::AcqRel) <= 1 {
-                self.allowed.fetch_add(1, Ordering::AcqRel);
-                return Err(SshError::new(
-                    ErrorKind::Exhausted,
-                    format!("{} opens no session at all", place(&self.spec)),
-                )
-                .with_hint("`MaxSessions` in its sshd_config must be at least 2"));
+            let slot = tokio::select! {
+                biased;
+                slot = self.channels.acquire() => slot.ok_or_else(|| self.lost())?,
+                () = spare_ready => continue,
+            };
+            call.cost.add_round_trips(1);
+            match self.open(slot).await {
+                Ok(session) => return Ok(session),
+                Err(OpenError::Lost) => return Err(self.lost()),
+                Err(OpenError::Refused(slot)) => drop(slot),
+                Err(OpenError::RefusedBeside(slot, places)) => {
+                    self.learn(places)?;
+                    drop(slot);
+                }
             }
-            tracing::debug!(host = %self.spec.alias, allowed = self.allowed.load(Ordering::Relaxed), "the server has fewer sessions");
-            permit.forget();
-            permit = Arc::clone(&self.sessions).acquire_owned().await.map_err(|_| self.lost())?;
-            pauses = RETRY_PAUSES.iter();
         }
     }
 
-    /// The spare session, if it is still alive.
-    fn take_spare(&self) -> Option<Session> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        // Newer servers close sessions that nobody uses; what they said waits in the channel.
-        match spare.channel.wait().now_or_never() {
-            None => Some(spare),
-            Some(Some(russh::ChannelMsg::WindowAdjusted { .. })) => Some(spare),
-            Some(_) => None,
+    /// A channel outside the budget, for ending what others left behind.
+    pub(crate) async fn control_session(self: &Arc<Self>, until: Instant) -> Option<Session> {
+        loop {
+            if let Some(spare) = self.take_spare() {
+                return Some(spare);
+            }
+            let connection = Arc::clone(self);
+            let opening = tokio::spawn(async move { connection.open_once(None).await });
+            match timeout_at(until, opening).await {
+                Ok(Ok(Ok(session))) => return Some(session),
+                Ok(Ok(Err(OpenError::Refused(_) | OpenError::RefusedBeside(..)))) => {
+                    timeout_at(until, tokio::time::sleep(CONTROL_PAUSE)).await.ok()?;
+                }
+                _ => return None,
+            }
         }
     }
 
-    /// Opens a spare session in the background, unless there is one or there is no room.
-    fn refill(self: &Arc<Self>) {
-        if self.refilling.swap(true, Ordering::AcqRel) {
+    /// Opens the next channel ahead, if there is none and a place is free.
+    pub(crate) fn refill(self: &Arc<Self>) {
+        if !self.is_usable() || lock(&self.spare).is_some() || self.refilling.swap(true, Ordering::AcqRel) {
             return;
         }
-        let permit = match Arc::clone(&self.sessions).try_acquire_owned() {
-            Ok(permit) if self.spare.lock().unwrap_or_else(PoisonError::into_inner).is_none() => permit,
-            Ok(_) | Err(_) => return self.refilling.store(false, Ordering::Release),
+        let Some(slot) = self.channels.try_acquire() else {
+            self.refilling.store(false, Ordering::Release);
+            return;
         };
         let connection = Arc::clone(self);
         tokio::spawn(async move {
-            // One try: whoever needs a session asks for it in earnest.
-            let opening = tokio::time::timeout(OPEN_TIMEOUT, connection.handle.channel_open_session());
-            if let Ok(Ok(channel)) = opening.await {
-                connection.opened.fetch_add(1, Ordering::Relaxed);
-                let mut spare = connection.spare.lock().unwrap_or_else(PoisonError::into_inner);
-                *spare = Some(Session { channel, permit });
-            }
+            let opened = connection.open_once(Some(slot)).await;
             connection.refilling.store(false, Ordering::Release);
+            match opened {
+                Ok(session) if connection.is_alive() => {
+                    *lock(&connection.spare) = Some(session);
+                    connection.spare_ready.notify_one();
+                }
+                Ok(_) | Err(OpenError::Lost) => {}
+                // Not worth learning from: it is only ahead, and a channel may just be closing.
+                Err(OpenError::Refused(_) | OpenError::RefusedBeside(..)) => {
+                    tracing::debug!(host = %connection.alias, "no channel ahead")
+                }
+            }
         });
     }
 
-    /// Gives a session back once the server has closed it too; its room is not free before.
-    pub(crate) fn retire(self: &Arc<Self>, session: Session) {
-        let connection = Arc::clone(self);
-        tokio::spawn(async move {
-            let Session { mut channel, permit } = session;
-            drop(channel.close().await);
-            let drained = async { while channel.wait().await.is_some() {} };
-            drop(tokio::time::timeout(Duration::from_secs(2), drained).await);
-            drop(permit);
-            connection.refill();
-        });
+    /// Whether the server allows a single channel: then SFTP may not keep one.
+    pub(crate) fn has_single_channel(&self) -> bool {
+        self.channels.places() == 1
     }
 
-    /// The SFTP channel; opens it if there is none.
-    pub(crate) async fn sftp(self: &Arc<Self>, call: &Call) -> Result<SftpChannel, SshError> {
-        let ready = self.sftp_ready.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(ready) = ready.filter(|ready| !ready.is_closed()) {
-            return Ok(ready);
-        }
-        let connection = Arc::clone(self);
-        let opening = tokio::spawn(async move { connection.open_sftp().await });
-        let channel = bounded(call, &self.spec, opening).await?.map_err(|_| self.lost())??;
-        // Channel, subsystem and greeting: each waits for the one before.
-        call.cost.add_round_trips(3);
-        Ok(channel)
-    }
-
-    async fn open_sftp(self: &Arc<Self>) -> Result<SftpChannel, SshError> {
-        let mut slot = self.sftp.lock().await;
-        if let Some(sftp) = slot.as_ref().filter(|sftp| !sftp.channel.is_closed()) {
-            return Ok(sftp.channel.clone());
-        }
-        *slot = None;
-        let session = match self.take_spare() {
-            Some(spare) => spare,
-            None => {
-                let permit = Arc::clone(&self.sessions).acquire_owned().await.map_err(|_| self.lost())?;
-                self.open(permit).await?
-            }
-        };
-        self.refill();
-        let Session { channel, permit } = session;
-        let unsupported = |why: String| {
-            SshError::new(ErrorKind::Unsupported, format!("{} offers no SFTP: {why}", place(&self.spec)))
-                .with_hint("add `Subsystem sftp internal-sftp` to its sshd_config")
-        };
-        channel.request_subsystem(true, "sftp").await.map_err(|_| self.lost())?;
-        match SftpChannel::start(channel.into_stream(), STALL).await {
-            Ok(channel) => {
-                *slot = Some(Sftp { channel: channel.clone(), _permit: permit });
-                *self.sftp_ready.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel.clone());
-                Ok(channel)
-            }
-            Err(SftpError::Ssh(error)) => Err(error),
-            Err(SftpError::Closed) if self.is_closed() => Err(self.lost()),
-            Err(SftpError::Closed) => Err(unsupported("the subsystem ends at once".to_owned())),
-            Err(SftpError::Stalled { .. }) => Err(unsupported("the subsystem says nothing".to_owned())),
-        }
-    }
-
-    /// Gives up an SFTP channel that hangs: its server process is killed, since closing the channel ends neither it
-    /// nor the session that it holds. Says whether that worked; if not, the connection is dropped.
-    pub(crate) async fn give_up(self: &Arc<Self>, stalled: &SftpChannel) -> bool {
-        let connection = Arc::clone(self);
-        let stalled = stalled.clone();
-        // A task of its own: whoever waits may go, the process must.
-        let killing = tokio::spawn(async move {
-            let mut slot = connection.sftp.lock().await;
-            let current = slot.as_ref().is_some_and(|sftp| sftp.channel.is_closed());
-            stalled.close();
-            if !current {
-                // Another request of the same channel has seen to it.
-                return true;
-            }
-            connection.stalls.fetch_add(1, Ordering::Relaxed);
-            let killed = exec::kill_sftp_server(&connection).await;
-            *slot = None;
-            if !killed {
-                tracing::warn!(host = %connection.spec.alias, "an SFTP server hangs and cannot be killed: dropping the connection");
-                connection.close().await;
-            }
-            killed
-        });
-        killing.await.unwrap_or(false)
-    }
-
-    /// The connection is gone.
+    /// That the connection is gone.
     pub(crate) fn lost(&self) -> SshError {
-        SshError::new(ErrorKind::Unreachable, format!("the connection to {} was lost", place(&self.spec)))
-            .with_hint("ask again: Scout then dials anew")
+        SshError::new(ErrorKind::ConnectionLost, format!("{}: the connection was lost", self.alias))
+    }
+
+    fn take_spare(&self) -> Option<Session> {
+        let mut spare = lock(&self.spare).take()?;
+        (!spare.is_gone()).then_some(spare)
+    }
+
+    async fn open(self: &Arc<Self>, slot: Slot) -> Result<Session, OpenError> {
+        let connection = Arc::clone(self);
+        let opening = tokio::spawn(async move {
+            let patience = Instant::now() + LINGER;
+            let mut slot = match connection.open_once(Some(slot)).await {
+                Err(OpenError::Refused(slot)) => slot,
+                result => return result,
+            };
+            // A place that was just given up is free a moment later: ask again behind a round trip.
+            let _ = timeout(ANSWER_LIMIT, connection.handle.send_ping()).await;
+            loop {
+                let before = connection.channels.open();
+                slot = match connection.open_once(slot).await {
+                    Err(OpenError::Refused(slot)) => slot,
+                    result => return result,
+                };
+                let beside = before.max(connection.channels.open());
+                if beside > 0 || Instant::now() >= patience {
+                    return Err(OpenError::RefusedBeside(slot, beside));
+                }
+                // None of ours is open: the last one's process still has to go.
+                tokio::time::sleep(CONTROL_PAUSE).await;
+            }
+        });
+        opening.await.unwrap_or(Err(OpenError::Lost))
+    }
+
+    async fn open_once(&self, mut slot: Option<Slot>) -> Result<Session, OpenError> {
+        if !self.is_alive() {
+            return Err(OpenError::Lost);
+        }
+        match timeout(ANSWER_LIMIT, self.handle.channel_open_session()).await {
+            Ok(Ok(channel)) => {
+                self.opened.fetch_add(1, Ordering::Relaxed);
+                if let Some(slot) = &mut slot {
+                    slot.mark_open();
+                }
+                Ok(Session { channel: Some(channel), slot })
+            }
+            Ok(Err(russh::Error::ChannelOpenFailure(_))) => Err(OpenError::Refused(slot)),
+            Ok(Err(_)) | Err(_) => Err(OpenError::Lost),
+        }
+    }
+
+    /// The server has fewer places than we thought.
+    fn learn(&self, places: usize) -> Result<(), SshError> {
+        if places == 0 {
+            let message = format!("{}: the server opens no session channel", self.alias);
+            return Err(SshError::new(ErrorKind::Unsupported, message)
+                .with_hint("MaxSessions in its sshd_config may be 0, or the account may not log in"));
+        }
+        self.channels.lower_to(places);
+        self.execs.lower_to(places.saturating_sub(1).clamp(1, EXECS));
+        tracing::debug!(host = %self.alias, places, "the server allows fewer channels");
+        if self.has_single_channel() {
+            // A command waits for it; reads that are on it are repeated on the next one.
+            self.sftp.close();
+        }
+        Ok(())
     }
 }
 
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Connection").field("host", &self.spec.alias).finish_non_exhaustive()
-    }
-}
-
-/// Waits within the call's deadline and cancellation.
-pub(crate) async fn bounded<T>(call: &Call, spec: &HostSpec, work: impl Future<Output = T>) -> Result<T, SshError> {
-    let begun = Instant::now();
-    tokio::select! {
-        done = work => Ok(done),
-        () = call.cancel.cancelled() => {
-            Err(SshError::new(ErrorKind::Cancelled, format!("the request to {} was cancelled", place(spec))))
-        }
-        () = tokio::time::sleep_until(call.deadline) => {
-            let waited = begun.elapsed().as_secs_f64();
-            Err(SshError::new(ErrorKind::Timeout, format!("{} did not answer within {waited:.1} s", place(spec))))
-        }
-    }
+/// A lock for map work alone; a panic elsewhere does not take it along.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

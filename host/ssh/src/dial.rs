@@ -1,252 +1,320 @@
-//! One connection from nothing: TCP, handshake, the host's key, authentication.
+//! One dial: name resolution, TCP, handshake, the host key's verdict, authentication.
 //!
-//! Invariant: no byte of authentication is sent before the host's key is accepted.
+//! Owns the order of these steps and the words for their failures. Does not know the pool. **Nothing of authentication
+//! leaves before [`Gate`] has accepted the host's key**, and a dial ends by its own timeout whoever waits for it.
 
 use std::borrow::Cow;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::client::{self, Handle};
-use russh::keys::PublicKeyOrCertificate;
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::client::{self, Handle, Handler};
+use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Preferred, cipher};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
-use crate::config::StrictHostKeyChecking;
-use crate::trust::{KnownHosts, Verdict, learn};
+use crate::config::{Source, StrictHostKeyChecking};
+use crate::trust::{self, KnownHosts, Verdict};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError, auth};
 
-/// The window of a channel, in bytes: enough that a command's output flows at 50 ms and 40 Mbit/s.
+/// What a channel may receive before it is granted more: enough for a command's output on a slow link.
 const WINDOW: u32 = 512 * 1024;
-/// Keepalive where ssh_config says nothing, so that a silent host is noticed: every 5 s, two may be lost.
-const KEEPALIVE: (Duration, u32) = (Duration::from_secs(5), 2);
+/// Without `ServerAliveInterval`: a silent host is noticed after this times (`KEEPALIVE_MAX` + 1).
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// Keepalives without an answer.
+const KEEPALIVE_MAX: usize = 2;
+/// Waits for the remote host before the first attempt to authenticate: TCP, identification, algorithms, keys, service.
+pub(crate) const HANDSHAKE_ROUND_TRIPS: u64 = 5;
 
-/// A connection, authenticated.
-pub(crate) async fn dial(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Handle<Client>, SshError> {
-    let limit = limit(spec, config);
-    let dialed = async {
-        let mut handle = handshake(spec, config, Purpose::Use).await?.0;
-        auth::authenticate(&mut handle, spec).await?;
-        Ok(handle)
-    };
-    tokio::time::timeout(limit, dialed).await.unwrap_or_else(|_| Err(too_slow(spec, limit)))
+/// An authenticated connection and what it took.
+pub(crate) struct Dialled {
+    pub(crate) handle: Handle<Gate>,
+    pub(crate) round_trips: u64,
 }
 
-/// The key that the host shows, without a word said to it after.
-pub(crate) async fn host_key(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<PublicKey, SshError> {
-    let limit = limit(spec, config);
-    let shown = async { handshake(spec, config, Purpose::Look).await.map(|(_, key)| key) };
-    match tokio::time::timeout(limit, shown).await {
-        Ok(Ok(Some(key))) => Ok(key),
-        Ok(Ok(None)) => Err(SshError::new(ErrorKind::Unreachable, format!("{} showed no host key", place(spec)))),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(too_slow(spec, limit)),
+/// Why a handshake ended early.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// The protocol or the transport failed.
+    Ssh(russh::Error),
+    /// The host's key was not accepted.
+    Refused(SshError),
+    /// The host's key is all that was wanted.
+    Captured(Box<PublicKey>),
+}
+
+impl From<russh::Error> for Halt {
+    fn from(error: russh::Error) -> Self {
+        Self::Ssh(error)
     }
 }
 
-/// How long connecting and authenticating may take together.
-fn limit(spec: &HostSpec, config: &PoolConfig) -> Duration {
-    spec.connect_timeout.unwrap_or(config.connect_timeout).min(config.connect_timeout)
-}
-
-/// The host as messages name it.
-pub(crate) fn place(spec: &HostSpec) -> String {
-    format!("`{}` ({}:{})", spec.alias, spec.host_name, spec.port)
-}
-
-fn too_slow(spec: &HostSpec, limit: Duration) -> SshError {
-    let message = format!("{} did not let Scout in within {} s", place(spec), limit.as_secs_f64());
-    SshError::new(ErrorKind::Unreachable, message)
-        .with_hint("check that the host is up; `ConnectTimeout` and SCOUT_CONNECTION_TIMEOUT bound this wait")
-}
-
-/// A TCP connection to the first address that answers.
-pub(crate) async fn connect(spec: &HostSpec) -> Result<TcpStream, SshError> {
-    let unreachable =
-        |why: String| SshError::new(ErrorKind::Unreachable, format!("{} cannot be reached: {why}", place(spec)));
-    let addresses = tokio::net::lookup_host((spec.host_name.as_str(), spec.port))
-        .await
-        .map_err(|error| unreachable(format!("its name is not resolved: {error}")))?;
-    let mut last = "its name has no address".to_owned();
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Without it every small packet waits for the acknowledgement of the one before.
-                stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
-                return Ok(stream);
-            }
-            Err(error) => last = format!("{address}: {error}"),
-        }
-    }
-    Err(unreachable(last))
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// To log in.
-    Use,
-    /// To see the key.
-    Look,
-}
-
-async fn handshake(
-    spec: &Arc<HostSpec>,
-    config: &PoolConfig,
+/// Decides about the host's key. Called again with each rekeying.
+pub(crate) struct Gate {
     purpose: Purpose,
-) -> Result<(Handle<Client>, Option<PublicKey>), SshError> {
-    let files: Vec<_> = match &config.known_hosts {
-        Some(files) => files.clone(),
-        None => spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files).cloned().collect(),
-    };
-    let own = config.known_hosts.as_ref().unwrap_or(&spec.user_known_hosts_files).first().cloned();
-    let known = tokio::task::spawn_blocking(move || KnownHosts::load(&files)).await.map_err(|_| internal(spec))??;
-    for warning in known.warnings() {
-        tracing::debug!(%warning, "a line of known_hosts is left out");
-    }
-    let client_config = Arc::new(client_config(spec, &known));
-    let stream = connect(spec).await?;
-    let seen = Arc::new(Mutex::new(Seen::default()));
-    let client = Client { spec: Arc::clone(spec), known, learn_to: own, purpose, seen: Arc::clone(&seen) };
-    let connected = client::connect_stream(client_config, stream, client).await;
-    let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
-    match (connected, seen.refusal) {
-        (_, Some(refusal)) => Err(refusal),
-        (Ok(handle), None) => Ok((handle, seen.key)),
-        (Err(error), None) => {
-            Err(SshError::new(ErrorKind::Unreachable, format!("{} broke the SSH handshake off: {error}", place(spec))))
-        }
-    }
 }
 
-fn internal(spec: &HostSpec) -> SshError {
-    SshError::new(ErrorKind::Unreachable, format!("dialling {} failed inside Scout; the log says why", place(spec)))
+enum Purpose {
+    /// Hand the key out and stop.
+    Capture,
+    /// Accept the key if the files say so.
+    Check(Box<Check>),
 }
 
-fn client_config(spec: &HostSpec, known: &KnownHosts) -> client::Config {
-    // Algorithms whose keys are known come first: otherwise a host with several keys would show another one.
-    let mut keys = known.algorithms(&spec.host_name, spec.port);
-    let mut preferred: Vec<Algorithm> = Vec::new();
-    for known in &mut keys {
-        match known {
-            // A known RSA key is proven with SHA-2; SHA-1 is not offered.
-            Algorithm::Rsa { .. } => {
-                preferred.extend([HashAlg::Sha512, HashAlg::Sha256].map(|hash| Algorithm::Rsa { hash: Some(hash) }))
-            }
-            other => preferred.push(other.clone()),
-        }
-    }
-    let defaults = Preferred::DEFAULT;
-    for algorithm in defaults.key.iter() {
-        if !preferred.contains(algorithm) && !matches!(algorithm, Algorithm::Rsa { hash: None }) {
-            preferred.push(algorithm.clone());
-        }
-    }
-    let (interval, lost) = match spec.server_alive_interval {
-        None => (Some(KEEPALIVE.0), KEEPALIVE.1),
-        Some(Duration::ZERO) => (None, 0),
-        Some(interval) => (Some(interval), spec.server_alive_count_max),
-    };
-    client::Config {
-        window_size: WINDOW,
-        keepalive_interval: interval,
-        keepalive_max: usize::try_from(lost).unwrap_or(usize::MAX),
-        preferred: Preferred {
-            key: Cow::Owned(preferred),
-            cipher: Cow::Borrowed(&[
-                cipher::AES_128_GCM,
-                cipher::AES_256_GCM,
-                cipher::CHACHA20_POLY1305,
-                cipher::AES_256_CTR,
-            ]),
-            ..defaults
-        },
-        nodelay: true,
-        ..client::Config::default()
-    }
-}
-
-#[derive(Default)]
-struct Seen {
-    key: Option<PublicKey>,
-    refusal: Option<SshError>,
-}
-
-/// What russh asks while it connects.
-pub(crate) struct Client {
+struct Check {
     spec: Arc<HostSpec>,
     known: KnownHosts,
-    learn_to: Option<std::path::PathBuf>,
-    purpose: Purpose,
-    seen: Arc<Mutex<Seen>>,
+    learn_into: Option<PathBuf>,
+    learned: Option<PublicKey>,
 }
 
-impl client::Handler for Client {
-    type Error = russh::Error;
+impl Handler for Gate {
+    type Error = Halt;
 
-    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
-        let verdict = match shown {
-            PublicKeyOrCertificate::PublicKey { key, .. } => {
-                let verdict = match self.purpose {
-                    Purpose::Look => Ok(()),
-                    Purpose::Use => self.judge(key).await,
-                };
-                self.seen.lock().unwrap_or_else(PoisonError::into_inner).key = Some(key.clone());
-                verdict
-            }
-            // Never asked for; a server that shows one all the same is not understood.
-            PublicKeyOrCertificate::Certificate(_) => Err(SshError::new(
-                ErrorKind::HostKeyRejected,
-                format!("{} shows a host certificate, which was not asked for", place(&self.spec)),
-            )),
-        };
-        match verdict {
-            Ok(()) => Ok(true),
-            Err(refusal) => {
-                self.seen.lock().unwrap_or_else(PoisonError::into_inner).refusal = Some(refusal);
-                Ok(false)
-            }
+    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Halt> {
+        let key = presented.public_key();
+        match &mut self.purpose {
+            Purpose::Capture => Err(Halt::Captured(Box::new(key))),
+            Purpose::Check(check) => check.verdict(key).await.map(|()| true).map_err(Halt::Refused),
         }
     }
 }
 
-impl Client {
-    async fn judge(&self, key: &PublicKey) -> Result<(), SshError> {
-        let spec = &self.spec;
-        let fingerprint = key.fingerprint(HashAlg::Sha256);
-        match (self.known.check(&spec.host_name, spec.port, key), spec.strict_host_key_checking) {
-            (Verdict::Known(_), _) => Ok(()),
-            (Verdict::Unknown, StrictHostKeyChecking::Yes) => Err(SshError::new(
-                ErrorKind::UnknownHostKey,
-                format!("the host key of {} is not known: it is {} {fingerprint}", place(spec), key.algorithm()),
-            )
-            .with_hint(format!(
-                "if that is the host's real key, somebody at a terminal trusts it with: scout trust {}",
-                spec.alias
-            ))),
-            (Verdict::Unknown, StrictHostKeyChecking::AcceptNew | StrictHostKeyChecking::No) => {
-                let (Some(file), spec, key) = (self.learn_to.clone(), Arc::clone(spec), key.clone()) else {
-                    return Ok(());
-                };
-                let learned = tokio::task::spawn_blocking(move || learn(&file, &spec.host_name, spec.port, &key, false));
-                learned.await.unwrap_or(Ok(()))
+impl Check {
+    async fn verdict(&mut self, key: PublicKey) -> Result<(), SshError> {
+        let HostSpec { alias, host_name, port, .. } = &*self.spec;
+        let print = key.fingerprint(HashAlg::Sha256);
+        let rejected = |what: &str, at: &Source| {
+            let message = format!("{alias}: the host's key {print} is {what} {}:{}", at.file.display(), at.line);
+            SshError::new(ErrorKind::HostKeyRejected, message)
+                .with_hint("find out why the key differs before that line is changed: somebody may be in between")
+        };
+        match self.known.check(host_name, *port, &key) {
+            Verdict::Known(_) => Ok(()),
+            Verdict::Revoked(at) => Err(rejected("revoked by", &at)),
+            Verdict::Changed(at) if self.spec.strict_host_key_checking == StrictHostKeyChecking::No => {
+                tracing::warn!(host = %alias, known = %at.file.display(), line = at.line, "changed host key accepted: StrictHostKeyChecking no");
+                Ok(())
             }
-            // As OpenSSH: let in, without a password; Scout never sends one.
-            (Verdict::Changed(_), StrictHostKeyChecking::No) => Ok(()),
-            (Verdict::Changed(source), _) => Err(SshError::new(
-                ErrorKind::HostKeyRejected,
-                format!(
-                    "the host key of {} is not the one that is trusted: it is {} {fingerprint}, and {}:{} holds another; somebody may stand in between",
-                    place(spec),
-                    key.algorithm(),
-                    source.file.display(),
-                    source.line
-                ),
-            )
-            .with_hint("if the host was really set up anew, a person removes that line from the file")),
-            (Verdict::Revoked(source), _) => Err(SshError::new(
-                ErrorKind::HostKeyRejected,
-                format!("the host key of {} is revoked by {}:{}", place(spec), source.file.display(), source.line),
-            )),
+            Verdict::Changed(at) => Err(rejected("not the one known from", &at)),
+            Verdict::Unknown if self.learned.as_ref() == Some(&key) => Ok(()),
+            Verdict::Unknown if self.spec.strict_host_key_checking == StrictHostKeyChecking::Yes => {
+                let message = format!("{alias}: the host's key is not known yet: {} {print}", key.algorithm());
+                Err(SshError::new(ErrorKind::UnknownHostKey, message)
+                    .with_hint(format!("run `scout trust {alias}` after checking the fingerprint out of band")))
+            }
+            Verdict::Unknown => {
+                self.learn(&key).await;
+                self.learned = Some(key);
+                Ok(())
+            }
         }
+    }
+
+    /// As OpenSSH: a file that cannot be written is a warning.
+    async fn learn(&self, key: &PublicKey) {
+        let Some(file) = self.learn_into.clone() else { return };
+        let (host, port, key) = (self.spec.host_name.clone(), self.spec.port, key.clone());
+        let learned = tokio::task::spawn_blocking(move || trust::learn(&file, &host, port, &key, false)).await;
+        if let Ok(Err(error)) = learned {
+            tracing::warn!(host = %self.spec.alias, %error, "the host's key was accepted and could not be remembered");
+        }
+    }
+}
+
+/// Where a dial is, for the message when its time is over.
+#[derive(Clone, Default)]
+struct Stage(Arc<Mutex<Cow<'static, str>>>);
+
+impl Stage {
+    fn enter(&self, stage: impl Into<Cow<'static, str>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stage.into();
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Dials the host until authentication has succeeded.
+pub(crate) async fn dial(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Dialled, SshError> {
+    let stage = Stage::default();
+    limited(spec, connect_limit(spec, config), &stage, async {
+        let files = match &config.known_hosts {
+            Some(files) => files.clone(),
+            None => spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files).cloned().collect(),
+        };
+        let learn_into = match &config.known_hosts {
+            Some(files) => files.first().cloned(),
+            None => spec.user_known_hosts_files.first().cloned(),
+        };
+        stage.enter("reading known_hosts");
+        let known = tokio::task::spawn_blocking(move || KnownHosts::load(&files))
+            .await
+            .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))??;
+        for warning in known.warnings() {
+            tracing::warn!(host = %spec.alias, "{warning}");
+        }
+        let algorithms = known.algorithms(&spec.host_name, spec.port);
+        let check = Check { spec: Arc::clone(spec), known, learn_into, learned: None };
+        let gate = Gate { purpose: Purpose::Check(Box::new(check)) };
+        let stream = connect(spec, &stage).await?;
+        stage.enter("in the handshake");
+        let mut handle = client::connect_stream(client_config(spec, &algorithms), stream, gate).await.map_err(
+            |halt| match halt {
+                Halt::Refused(error) => error,
+                Halt::Ssh(error) => handshake_error(spec, &error),
+                Halt::Captured(_) => handshake_error(spec, &russh::Error::Disconnect),
+            },
+        )?;
+        stage.enter("authenticating");
+        let attempts = auth::authenticate(&mut handle, spec).await?;
+        Ok(Dialled { handle, round_trips: HANDSHAKE_ROUND_TRIPS + attempts })
+    })
+    .await
+}
+
+/// The host's key, from a handshake that ends before authentication.
+pub(crate) async fn host_key(spec: &HostSpec, limit: Duration) -> Result<PublicKey, SshError> {
+    let stage = Stage::default();
+    limited(spec, limit, &stage, async {
+        let stream = connect(spec, &stage).await?;
+        stage.enter("in the handshake");
+        let gate = Gate { purpose: Purpose::Capture };
+        match client::connect_stream(client_config(spec, &[]), stream, gate).await {
+            Err(Halt::Captured(key)) => Ok(*key),
+            Err(Halt::Refused(error)) => Err(error),
+            Err(Halt::Ssh(error)) => Err(handshake_error(spec, &error)),
+            Ok(_) => Err(handshake_error(spec, &russh::Error::Disconnect)),
+        }
+    })
+    .await
+}
+
+/// How long a dial may take.
+pub(crate) fn connect_limit(spec: &HostSpec, config: &PoolConfig) -> Duration {
+    spec.connect_timeout.map_or(config.connect_timeout, |own| own.min(config.connect_timeout))
+}
+
+/// Opens TCP to the first address that answers.
+///
+/// # Errors
+/// [`ErrorKind::Unreachable`], naming host and address.
+pub(crate) async fn tcp(spec: &HostSpec) -> Result<TcpStream, SshError> {
+    connect(spec, &Stage::default()).await
+}
+
+async fn limited<T>(
+    spec: &HostSpec,
+    limit: Duration,
+    stage: &Stage,
+    work: impl Future<Output = Result<T, SshError>>,
+) -> Result<T, SshError> {
+    timeout_at(Instant::now() + limit, work).await.unwrap_or_else(|_| {
+        let (alias, seconds, stage) = (&spec.alias, limit.as_secs_f32(), stage.name());
+        Err(SshError::new(ErrorKind::Timeout, format!("{alias}: not connected within {seconds} s, still {stage}")))
+    })
+}
+
+async fn connect(spec: &HostSpec, stage: &Stage) -> Result<TcpStream, SshError> {
+    let HostSpec { alias, host_name, port, .. } = spec;
+    stage.enter(format!("looking up {host_name}"));
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host_name.as_str(), *port))
+        .await
+        .map_err(|error| {
+            SshError::new(ErrorKind::Unreachable, format!("{alias}: the name {host_name} was not resolved: {error}"))
+        })?
+        .collect();
+    let mut failure = format!("{alias}: {host_name} has no address");
+    for address in addresses {
+        stage.enter(format!("connecting to {address}"));
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(host = %alias, %error, "TCP_NODELAY was refused");
+                }
+                return Ok(stream);
+            }
+            Err(error) => failure = format!("{alias}: no connection to {address}: {}", reason(&error)),
+        }
+    }
+    Err(SshError::new(ErrorKind::Unreachable, failure))
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::HostUnreachable => "no route to host".to_owned(),
+        io::ErrorKind::NetworkUnreachable => "network is unreachable".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn handshake_error(spec: &HostSpec, error: &russh::Error) -> SshError {
+    let HostSpec { alias, host_name, port, .. } = spec;
+    let what = match error {
+        russh::Error::Disconnect | russh::Error::HUP => "the server closed the connection".to_owned(),
+        russh::Error::NoCommonAlgo { kind, ours, theirs } => {
+            format!("no common {kind:?} algorithm: we offer {}; it offers {}", ours.join(","), theirs.join(","))
+        }
+        other => other.to_string(),
+    };
+    SshError::new(ErrorKind::Unreachable, format!("{alias}: the handshake with {host_name}:{port} failed: {what}"))
+}
+
+fn client_config(spec: &HostSpec, known: &[Algorithm]) -> Arc<client::Config> {
+    let (keepalive_interval, keepalive_max) = match spec.server_alive_interval {
+        None => (Some(KEEPALIVE), KEEPALIVE_MAX),
+        Some(Duration::ZERO) => (None, KEEPALIVE_MAX),
+        Some(interval) => (Some(interval), usize::try_from(spec.server_alive_count_max).unwrap_or(KEEPALIVE_MAX)),
+    };
+    Arc::new(client::Config {
+        window_size: WINDOW,
+        keepalive_interval,
+        keepalive_max,
+        nodelay: true,
+        preferred: Preferred {
+            key: Cow::Owned(host_key_order(known)),
+            cipher: Cow::Borrowed(&[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305]),
+            ..Preferred::DEFAULT
+        },
+        ..client::Config::default()
+    })
+}
+
+/// The algorithms of keys that known_hosts holds, then the others. Never RSA with SHA-1.
+fn host_key_order(known: &[Algorithm]) -> Vec<Algorithm> {
+    let strong_rsa = [Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }];
+    let mut order: Vec<Algorithm> = Vec::new();
+    for algorithm in known {
+        match algorithm {
+            Algorithm::Rsa { .. } => order.extend(strong_rsa.clone()),
+            other if Preferred::DEFAULT.key.contains(other) => order.push(other.clone()),
+            _ => {}
+        }
+    }
+    order.extend(Preferred::DEFAULT.key.iter().filter(|own| **own != Algorithm::Rsa { hash: None }).cloned());
+    let mut unique = Vec::with_capacity(order.len());
+    for algorithm in order {
+        if !unique.contains(&algorithm) {
+            unique.push(algorithm);
+        }
+    }
+    unique
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_host_key_algorithms_are_offered_first_and_sha1_never() {
+        let order = host_key_order(&[Algorithm::Rsa { hash: None }]);
+        assert_eq!(order.first(), Some(&Algorithm::Rsa { hash: Some(HashAlg::Sha512) }));
+        assert_eq!(order.get(2), Some(&Algorithm::Ed25519));
+        assert!(!order.contains(&Algorithm::Rsa { hash: None }));
     }
 }

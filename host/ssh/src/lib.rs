@@ -6,13 +6,18 @@
 mod auth;
 mod call;
 mod capture;
+mod command;
 pub mod config;
 mod connection;
 mod dial;
 mod error;
 mod exec;
+mod lease;
 mod pool;
 pub mod sftp;
+mod shell;
+mod slots;
+mod stalls;
 pub mod trust;
 
 pub use call::{Call, Cost, CostSnapshot, Principal};
@@ -20,5 +25,6 @@ pub use capture::Capture;
 pub use config::{HostSpec, SshConfig};
 pub use error::{ErrorKind, SshError};
 pub use exec::{Ending, ExecOutcome, ExecRequest, RemoteState};
-pub use pool::{Lease, Pool, PoolConfig, PoolSnapshot, Probe};
+pub use lease::Lease;
+pub use pool::{Pool, PoolConfig, PoolSnapshot, Probe};
 pub use sftp::{Attributes, DirEntry, FileKind, Opened};

@@ -1,26 +1,30 @@
 //! The pool: one host's connections shared by all who ask for it, parallel hosts, bounded everything.
 //!
-//! Invariants: two principals never share a connection; the map's lock is held for map work alone; a dial belongs to
-//! its slot and survives whoever asked for it; a connection in use is neither evicted nor idled out.
+//! Owns which connection serves whom and when one is closed. Does not know what is done with it ([`crate::lease`]) nor
+//! how it is dialled. **A dial belongs to its slot, not to the request that began it**: it goes on when that request
+//! goes. Only connections that nobody uses are evicted or idle out. The map's lock is held for map work alone.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use lru::LruCache;
 use russh::keys::PublicKey;
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::connection::{Connection, bounded};
-use crate::dial::{self, place};
-use crate::exec;
-use crate::sftp::{SftpChannel, SftpError};
-use crate::{Attributes, Call, Capture, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, Principal, SshError};
+use crate::connection::{Connection, lock};
+use crate::lease::within;
+use crate::{Call, ErrorKind, HostSpec, Lease, Principal, SshError, dial};
 
-/// Handshakes at once with one address: OpenSSH's `MaxStartups` begins to drop above 10.
+/// Handshakes at once with one address: OpenSSH's `MaxStartups` begins to refuse at 10.
 const HANDSHAKES_PER_ADDRESS: usize = 10;
+/// The shortest and longest time between two looks for idle connections.
+const REAP_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
 
 /// Bounds of a pool.
 #[derive(Clone, Debug)]
@@ -70,6 +74,8 @@ pub struct PoolSnapshot {
     pub waiters: u64,
     /// Requests on the wire.
     pub in_flight: u64,
+    /// Waits for a remote answer that followed one upon another.
+    pub round_trips: u64,
     /// SFTP channels given up because a request hung.
     pub stalls: u64,
 }
@@ -84,87 +90,37 @@ pub struct Probe {
 }
 
 /// Connections to hosts. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Pool {
     inner: Arc<Inner>,
+    _reaper: Arc<tokio_util::sync::DropGuard>,
 }
 
-#[derive(Debug)]
-struct Inner {
-    config: PoolConfig,
-    slots: Mutex<LruCache<Key, Slot>>,
-    /// Handshakes under way, by address.
-    startups: Mutex<HashMap<(String, u16), Weak<Semaphore>>>,
-    /// A slot has become free or its connection idle.
-    room: Notify,
-    closed: AtomicBool,
-    counters: Counters,
-}
-
-/// Whose connection to what: every setting that the dial depends on is part of the host's specification.
-type Key = (Principal, Arc<HostSpec>);
-
-type Dialed = Result<Arc<Pooled>, SshError>;
-
-/// One host's place in the pool.
-#[derive(Debug)]
-enum Slot {
-    /// A task dials; becomes Ready, or vanishes when the dial fails.
-    Dialing(watch::Receiver<Option<Dialed>>),
-    /// Serves leases; vanishes when the connection is lost, evicted or idle for too long.
-    Ready(Arc<Pooled>),
-}
-
-/// A connection and who uses it.
-#[derive(Debug)]
-struct Pooled {
-    connection: Arc<Connection>,
-    users: AtomicUsize,
-    idle_since: Mutex<Instant>,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    dialing: AtomicU64,
-    dials: AtomicU64,
-    hits: AtomicU64,
-    misses: AtomicU64,
-    evictions: AtomicU64,
-    idle_closed: AtomicU64,
-    waiters: AtomicU64,
-    in_flight: AtomicU64,
-    stalls: Arc<AtomicU64>,
-}
-
-/// Counts one more while it lives.
-struct Counted<'a>(&'a AtomicU64);
-
-impl<'a> Counted<'a> {
-    fn new(counter: &'a AtomicU64) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(counter)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pool").field(&self.snapshot()).finish()
     }
 }
 
 impl Pool {
     /// An empty pool. Must be called inside a tokio runtime.
     pub fn new(config: PoolConfig) -> Self {
+        let reaping = CancellationToken::new();
         let inner = Arc::new(Inner {
-            slots: Mutex::new(LruCache::unbounded()),
-            startups: Mutex::default(),
-            room: Notify::new(),
-            closed: AtomicBool::new(false),
-            counters: Counters::default(),
+            room: Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
             config,
+            state: Mutex::new(State {
+                slots: HashMap::new(),
+                idle: LruCache::unbounded(),
+                addresses: HashMap::new(),
+                wanting_room: 0,
+            }),
+            stats: Arc::default(),
+            next_id: AtomicU64::new(0),
+            closed: CancellationToken::new(),
         });
-        tokio::spawn(close_idle(Arc::downgrade(&inner), inner.config.idle_timeout));
-        Self { inner }
+        tokio::spawn(reap(Arc::downgrade(&inner), inner.config.idle_timeout, reaping.clone()));
+        Self { inner, _reaper: Arc::new(reaping.drop_guard()) }
     }
 
     /// A ready connection to the host, shared with others of the same principal; dials if there is none.
@@ -174,54 +130,24 @@ impl Pool {
     /// # Cancel safety
     /// The dial goes on for others who wait for it.
     pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, SshError> {
-        let key = (principal.clone(), Arc::clone(spec));
-        let mut missed = false;
-        loop {
-            let mut dialed = match self.inner.find(&key)? {
-                Found::Ready(pooled) => {
-                    if !missed {
-                        self.inner.counters.hits.fetch_add(1, Ordering::Relaxed);
-                    }
-                    let user = User { pooled, pool: Arc::clone(&self.inner) };
-                    return Ok(Lease { pool: self.clone(), principal: key.0, spec: key.1, user });
-                }
-                Found::Dialing(dialed) => dialed,
-                Found::NoRoom(freed) => {
-                    let _waiter = Counted::new(&self.inner.counters.waiters);
-                    bounded(call, spec, freed).await?;
-                    continue;
-                }
-            };
-            if !missed {
-                missed = true;
-                self.inner.counters.misses.fetch_add(1, Ordering::Relaxed);
-                call.cost.add_dial();
-            }
-            let _waiter = Counted::new(&self.inner.counters.waiters);
-            let ready = bounded(call, spec, dialed.wait_for(Option::is_some)).await?;
-            if let Ok(ready) = ready
-                && let Some(Err(error)) = &*ready
-            {
-                return Err(error.clone());
-            }
-        }
+        let key = Key::new(principal, spec);
+        let connection = self.inner.connect(&key, spec, call).await?;
+        Ok(Lease::new(Arc::clone(&self.inner), key, Arc::clone(spec), connection))
     }
 
     /// Whether the host answers on its port, and how fast.
-    pub async fn probe(&self, principal: &Principal, spec: &HostSpec, timeout: Duration) -> Probe {
-        let connected = {
-            let slots = self.inner.slots();
-            slots.iter().any(|((who, what), slot)| {
-                who == principal && **what == *spec && matches!(slot, Slot::Ready(pooled) if pooled.connection.usable())
-            })
+    pub async fn probe(&self, principal: &Principal, spec: &HostSpec, limit: Duration) -> Probe {
+        let connected = match lock(&self.inner.state).slots.get(&Key::new(principal, spec)) {
+            Some(Entry { slot: Slot::Ready(connection), .. }) => connection.is_usable(),
+            _ => false,
         };
-        let begun = Instant::now();
-        let latency = match tokio::time::timeout(timeout, dial::connect(spec)).await {
-            Ok(Ok(_)) => Ok(begun.elapsed()),
-            Ok(Err(error)) => Err(error),
+        let started = Instant::now();
+        let latency = match timeout(limit, dial::tcp(spec)).await {
+            Ok(result) => result.map(|_stream| started.elapsed()),
             Err(_) => {
-                let message = format!("{} did not accept within {} s", place(spec), timeout.as_secs_f64());
-                Err(SshError::new(ErrorKind::Unreachable, message))
+                let HostSpec { alias, host_name, port, .. } = spec;
+                let message = format!("{alias}: {host_name}:{port} did not answer within {} s", limit.as_secs_f32());
+                Err(SshError::new(ErrorKind::Timeout, message))
             }
         };
         Probe { connected, latency }
@@ -231,313 +157,451 @@ impl Pool {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Unreachable`].
-    pub async fn host_key(&self, spec: &Arc<HostSpec>, call: &Call) -> Result<PublicKey, SshError> {
-        bounded(call, spec, dial::host_key(spec, &self.inner.config)).await?
+    pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<PublicKey, SshError> {
+        let limit = dial::connect_limit(spec, &self.inner.config);
+        within(&spec.alias, call, dial::host_key(spec, limit)).await
     }
 
     /// The counters now.
     pub fn snapshot(&self) -> PoolSnapshot {
-        let ready = self.inner.slots().iter().filter(|(_, slot)| matches!(slot, Slot::Ready(_))).count();
-        let counters = &self.inner.counters;
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (ready, dialing) = {
+            let state = lock(&self.inner.state);
+            let ready = state.slots.values().filter(|entry| matches!(entry.slot, Slot::Ready(_))).count();
+            (ready, state.slots.len() - ready)
+        };
+        let stats = &self.inner.stats;
         PoolSnapshot {
             ready: ready as u64,
-            dialing: read(&counters.dialing),
-            dials: read(&counters.dials),
-            hits: read(&counters.hits),
-            misses: read(&counters.misses),
-            evictions: read(&counters.evictions),
-            idle_closed: read(&counters.idle_closed),
-            waiters: read(&counters.waiters),
-            in_flight: read(&counters.in_flight),
-            stalls: read(&counters.stalls),
+            dialing: dialing as u64,
+            dials: stats.dials.get(),
+            hits: stats.hits.get(),
+            misses: stats.misses.get(),
+            evictions: stats.evictions.get(),
+            idle_closed: stats.idle_closed.get(),
+            waiters: stats.waiters.get(),
+            in_flight: stats.in_flight.get(),
+            round_trips: stats.round_trips.get(),
+            stalls: stats.stalls.get(),
         }
     }
 
     /// Closes every connection; later leases fail.
     pub async fn shutdown(&self) {
-        self.inner.closed.store(true, Ordering::Release);
-        let slots = std::mem::replace(&mut *self.inner.slots(), LruCache::unbounded());
-        let ready = slots.iter().filter_map(|(_, slot)| match slot {
-            Slot::Ready(pooled) => Some(Arc::clone(&pooled.connection)),
-            Slot::Dialing(_) => None,
-        });
-        let closing: Vec<_> = ready.map(|connection| async move { connection.close().await }).collect();
-        futures_util::future::join_all(closing).await;
+        self.inner.closed.cancel();
+        let connections: Vec<_> = {
+            let mut state = lock(&self.inner.state);
+            state.idle.clear();
+            let ready = |entry: Entry| match entry.slot {
+                Slot::Ready(connection) => Some(connection),
+                Slot::Dialing(_) => None,
+            };
+            std::mem::take(&mut state.slots).into_values().filter_map(ready).collect()
+        };
+        futures_util::future::join_all(connections.iter().map(|connection| connection.say_goodbye())).await;
     }
 }
 
-enum Found<F> {
-    Ready(Arc<Pooled>),
-    Dialing(watch::Receiver<Option<Dialed>>),
-    /// Wait for this, then look again.
-    NoRoom(F),
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub(crate) fn add(&self) {
+        self.add_all(1);
+    }
+
+    /// `n` more.
+    pub(crate) fn add_all(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// One less.
+    pub(crate) fn sub(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A pool's counters.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    dials: Counter,
+    hits: Counter,
+    misses: Counter,
+    evictions: Counter,
+    idle_closed: Counter,
+    waiters: Counter,
+    pub(crate) in_flight: Counter,
+    pub(crate) round_trips: Counter,
+    pub(crate) stalls: Counter,
+}
+
+/// How many requests wait for one host, and how many may.
+pub(crate) struct Gauge {
+    waiting: AtomicU64,
+    limit: u64,
+    stats: Arc<Stats>,
+}
+
+/// A request that waits; ends when dropped.
+pub(crate) struct Waiting<'a>(&'a Gauge);
+
+impl Gauge {
+    /// Joins those who wait.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exhausted`] if there are too many.
+    pub(crate) fn enter(&self, alias: &str) -> Result<Waiting<'_>, SshError> {
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.limit {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            let message = format!("{alias}: {} requests wait for this host already", self.limit);
+            return Err(SshError::new(ErrorKind::Exhausted, message).with_hint("ask again later"));
+        }
+        self.stats.waiters.add();
+        Ok(Waiting(self))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.0.stats.waiters.sub();
+    }
+}
+
+/// What two requests must have in common to share a connection: everything that decides who logs in where, and whom
+/// that trusts.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key(Arc<str>);
+
+impl Key {
+    fn new(principal: &Principal, spec: &HostSpec) -> Self {
+        let whom = (principal.as_str(), &spec.user, &spec.host_name, spec.port);
+        let identity = (&spec.identity_files, &spec.agent, spec.identities_only);
+        let trust = (&spec.user_known_hosts_files, &spec.global_known_hosts_files, spec.strict_host_key_checking);
+        Self(format!("{whom:?} {identity:?} {trust:?}").into())
+    }
+}
+
+/// What a dial came to. The connection stays in use as long as anybody may still look at this.
+type DialResult = Result<Arc<InUse>, SshError>;
+
+enum Slot {
+    /// A task dials; becomes Ready, or vanishes if it fails or nobody waits any more.
+    Dialing(Arc<watch::Sender<Option<DialResult>>>),
+    /// Connected; vanishes when found dead or worn, evicted or idled out.
+    Ready(Arc<Connection>),
+}
+
+struct Entry {
+    slot: Slot,
+    queue: Arc<Gauge>,
+}
+
+struct State {
+    slots: HashMap<Key, Entry>,
+    /// By connection id: those that nobody uses, and since when. The least recently used first.
+    idle: LruCache<u64, (Key, Arc<Connection>, Instant)>,
+    addresses: HashMap<(String, u16), Arc<Semaphore>>,
+    /// Dials that wait for another connection to go.
+    wanting_room: usize,
+}
+
+/// What all clones of a pool share.
+pub(crate) struct Inner {
+    config: PoolConfig,
+    state: Mutex<State>,
+    stats: Arc<Stats>,
+    room: Arc<Semaphore>,
+    next_id: AtomicU64,
+    closed: CancellationToken,
 }
 
 impl Inner {
-    fn slots(&self) -> MutexGuard<'_, LruCache<Key, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The pool's counters.
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.stats
     }
 
-    /// The slot's connection, its dial, or a new dial; the connection is counted as used before the lock is given up.
-    fn find<'a>(self: &'a Arc<Self>, key: &Key) -> Result<Found<impl Future<Output = ()> + 'a>, SshError> {
-        let mut slots = self.slots();
-        if self.closed.load(Ordering::Acquire) {
-            return Err(SshError::new(ErrorKind::Cancelled, "Scout is shutting down"));
-        }
-        match slots.get(key) {
-            Some(Slot::Ready(pooled)) if pooled.connection.usable() => {
-                pooled.users.fetch_add(1, Ordering::AcqRel);
-                return Ok(Found::Ready(Arc::clone(pooled)));
-            }
-            Some(Slot::Dialing(dialed)) => return Ok(Found::Dialing(dialed.clone())),
-            Some(Slot::Ready(_)) => drop(slots.pop(key)),
-            None => {}
-        }
-        if slots.len() >= self.config.max_connections {
-            // The least recently used comes last.
-            let idle = slots.iter().rev().find_map(|(key, slot)| match slot {
-                Slot::Ready(pooled) if pooled.users.load(Ordering::Acquire) == 0 => Some(key.clone()),
-                Slot::Ready(_) | Slot::Dialing(_) => None,
-            });
-            let Some(idle) = idle else {
-                // Created under the lock: a slot that is freed from now on is not missed.
-                let mut freed = Box::pin(self.room.notified());
-                freed.as_mut().enable();
-                return Ok(Found::NoRoom(freed));
-            };
-            if let Some(Slot::Ready(evicted)) = slots.pop(&idle) {
-                self.counters.evictions.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(async move { evicted.connection.close().await });
-            }
-        }
-        let (sender, dialed) = watch::channel(None);
-        slots.put(key.clone(), Slot::Dialing(dialed.clone()));
-        tokio::spawn(Arc::clone(self).dial(key.clone(), sender));
-        Ok(Found::Dialing(dialed))
-    }
-
-    /// Dials for a slot, fills or frees it, and tells all who wait.
-    async fn dial(self: Arc<Self>, key: Key, waiters: watch::Sender<Option<Dialed>>) {
-        self.counters.dials.fetch_add(1, Ordering::Relaxed);
-        let dialing = Counted::new(&self.counters.dialing);
-        let startup = self.startup(&key.1);
-        let permit = startup.acquire().await;
-        let dialed = dial::dial(&key.1, &self.config).await;
-        drop(permit);
-        drop(dialing);
-        let pooled = dialed.map(|handle| {
-            let stalls = Arc::clone(&self.counters.stalls);
-            let connection = Connection::new(handle, Arc::clone(&key.1), self.config.max_waiters_per_host, stalls);
-            Arc::new(Pooled { connection, users: AtomicUsize::new(0), idle_since: Mutex::new(Instant::now()) })
-        });
-        {
-            let mut slots = self.slots();
-            match &pooled {
-                // A pool that was shut down meanwhile has no slot for it; the connection ends with its last user.
-                Ok(pooled) if !self.closed.load(Ordering::Acquire) => {
-                    slots.put(key, Slot::Ready(Arc::clone(pooled)));
-                }
-                Ok(_) | Err(_) => drop(slots.pop(&key)),
-            }
-        }
-        self.room.notify_waiters();
-        waiters.send_replace(Some(pooled));
-    }
-
-    fn startup(&self, spec: &HostSpec) -> Arc<Semaphore> {
-        let mut startups = self.startups.lock().unwrap_or_else(PoisonError::into_inner);
-        startups.retain(|_, startup| startup.strong_count() > 0);
-        let address = (spec.host_name.clone(), spec.port);
-        if let Some(startup) = startups.get(&address).and_then(Weak::upgrade) {
-            return startup;
-        }
-        let startup = Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS));
-        startups.insert(address, Arc::downgrade(&startup));
-        startup
-    }
-}
-
-/// Closes connections that nobody has used for `timeout`, until the pool is gone.
-async fn close_idle(pool: Weak<Inner>, timeout: Duration) {
-    /// How late it may notice, as a part of the timeout.
-    const LATENESS: u32 = 4;
-    let mut tick = tokio::time::interval((timeout / LATENESS).max(Duration::from_millis(10)));
-    loop {
-        tick.tick().await;
-        let Some(pool) = pool.upgrade() else { return };
-        let idle: Vec<Arc<Pooled>> = {
-            let mut slots = pool.slots();
-            let unused = |pooled: &Pooled| {
-                let since = *pooled.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
-                pooled.users.load(Ordering::Acquire) == 0 && (since.elapsed() >= timeout || !pooled.connection.usable())
-            };
-            let keys: Vec<Key> = slots
-                .iter()
-                .filter(|(_, slot)| matches!(slot, Slot::Ready(pooled) if unused(pooled)))
-                .map(|(key, _)| key.clone())
-                .collect();
-            let taken = keys.iter().filter_map(|key| match slots.pop(key) {
-                Some(Slot::Ready(pooled)) => Some(pooled),
-                Some(Slot::Dialing(_)) | None => None,
-            });
-            taken.collect()
-        };
-        for pooled in idle {
-            pool.counters.idle_closed.fetch_add(1, Ordering::Relaxed);
-            pooled.connection.close().await;
-            pool.room.notify_waiters();
-        }
-    }
-}
-
-/// A use of a connection; was counted when it was found.
-#[derive(Debug)]
-struct User {
-    pooled: Arc<Pooled>,
-    pool: Arc<Inner>,
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        *self.pooled.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        if self.pooled.users.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.pool.room.notify_waiters();
-        }
-    }
-}
-
-/// The right to use one host's connections. Dropping it ends the use.
-#[derive(Debug)]
-pub struct Lease {
-    pool: Pool,
-    principal: Principal,
-    spec: Arc<HostSpec>,
-    user: User,
-}
-
-impl Lease {
-    /// Looks at a path in one round trip: attributes, and a file's first `cap` bytes or a directory's first
-    /// `max_entries` entries. `~`, `~/x` and relative paths are below the home directory.
+    /// A connection for this key; dials if there is none, or joins the dial that is under way.
     ///
-    /// # Errors
-    /// NotFound, Permission, NotReadable, Timeout, Cancelled, Unsupported, Unreachable, Remote, Invalid.
-    pub async fn open(&self, path: &[u8], cap: usize, max_entries: usize, call: &Call) -> Result<Opened, SshError> {
-        let _flight = self.flight();
-        let mut tries = Tries::new(self, call);
-        loop {
-            let sftp = tries.next().await?;
-            match sftp.open(path, cap, max_entries, call).await {
-                Ok(opened) => return Ok(opened),
-                Err(error) => tries.judge(&sftp, error, path).await?,
-            }
-        }
-    }
-
-    /// Bytes of a regular file from `offset` on, at most `length`.
-    ///
-    /// # Errors
-    /// As [`Lease::open`].
-    pub async fn read(
-        &self,
-        path: &[u8],
-        offset: u64,
-        length: usize,
+    /// # Cancel safety
+    /// The dial goes on for others who wait for it.
+    pub(crate) async fn connect(
+        self: &Arc<Self>,
+        key: &Key,
+        spec: &Arc<HostSpec>,
         call: &Call,
-    ) -> Result<(Attributes, Capture), SshError> {
-        let _flight = self.flight();
-        let mut tries = Tries::new(self, call);
-        loop {
-            let sftp = tries.next().await?;
-            match sftp.read(path, offset, length, call).await {
-                Ok(read) => return Ok(read),
-                Err(error) => tries.judge(&sftp, error, path).await?,
+    ) -> Result<Arc<InUse>, SshError> {
+        let (mut result, queue) = {
+            let mut state = lock(&self.state);
+            if self.closed.is_cancelled() {
+                return Err(SshError::new(ErrorKind::Cancelled, format!("{}: the pool is shut down", spec.alias)));
             }
+            let queue = match state.slots.get(key) {
+                Some(Entry { slot: Slot::Ready(connection), .. }) if connection.is_usable() => {
+                    let connection = Arc::clone(connection);
+                    self.stats.hits.add();
+                    return Ok(self.take_into_use(&mut state, key, connection));
+                }
+                Some(entry) => Arc::clone(&entry.queue),
+                None => Arc::new(Gauge {
+                    waiting: AtomicU64::new(0),
+                    limit: self.config.max_waiters_per_host as u64,
+                    stats: Arc::clone(&self.stats),
+                }),
+            };
+            self.stats.misses.add();
+            if let Some(Entry { slot: Slot::Dialing(dial), .. }) = state.slots.get(key) {
+                (dial.subscribe(), queue)
+            } else {
+                let (sender, receiver) = watch::channel(None);
+                let sender = Arc::new(sender);
+                let entry = Entry { slot: Slot::Dialing(Arc::clone(&sender)), queue: Arc::clone(&queue) };
+                if let Some(Entry { slot: Slot::Ready(dead), .. }) = state.slots.insert(key.clone(), entry) {
+                    self.forget(&mut state, &dead);
+                }
+                tokio::spawn(Arc::clone(self).run_dial(key.clone(), Arc::clone(spec), sender, Arc::clone(&queue)));
+                (receiver, queue)
+            }
+        };
+        let _waiting = queue.enter(&spec.alias)?;
+        call.cost.add_dial();
+        within(&spec.alias, call, async {
+            let dialled = result.wait_for(Option::is_some).await.ok().and_then(|seen| seen.clone());
+            let connection = dialled.unwrap_or_else(|| {
+                Err(SshError::new(ErrorKind::Unreachable, format!("{}: the dial was given up", spec.alias)))
+            })?;
+            call.cost.add_round_trips(connection.dial_round_trips);
+            Ok(connection)
+        })
+        .await
+    }
+
+    /// The dial's task.
+    async fn run_dial(
+        self: Arc<Self>,
+        key: Key,
+        spec: Arc<HostSpec>,
+        sender: Arc<watch::Sender<Option<DialResult>>>,
+        queue: Arc<Gauge>,
+    ) {
+        let result = tokio::select! {
+            biased;
+            () = self.closed.cancelled() => {
+                Err(SshError::new(ErrorKind::Cancelled, format!("{}: the pool is shut down", spec.alias)))
+            }
+            result = self.dial(&key, &spec, &sender, &queue) => match result {
+                Some(result) => result,
+                None => return,
+            }
+        };
+        let result = {
+            let mut state = lock(&self.state);
+            let ours = |entry: &Entry| matches!(&entry.slot, Slot::Dialing(dial) if Arc::ptr_eq(dial, &sender));
+            match (result, state.slots.get(&key).is_some_and(ours)) {
+                (Ok((connection, round_trips)), true) => {
+                    let entry = Entry { slot: Slot::Ready(Arc::clone(&connection)), queue };
+                    state.slots.insert(key.clone(), entry);
+                    let mut in_use = self.new_use(&mut state, &key, connection);
+                    in_use.dial_round_trips = round_trips;
+                    Ok(Arc::new(in_use))
+                }
+                (Ok((connection, _)), false) => {
+                    connection.close();
+                    Err(SshError::new(ErrorKind::Cancelled, format!("{}: the pool is shut down", spec.alias)))
+                }
+                (Err(error), ours) => {
+                    if ours {
+                        state.slots.remove(&key);
+                    }
+                    Err(error)
+                }
+            }
+        };
+        // Dropped outside the lock, should nobody be left.
+        drop(sender.send_replace(Some(result)));
+    }
+
+    /// Dials. `None`: nobody waits any more, and the slot is gone.
+    async fn dial(
+        self: &Arc<Self>,
+        key: &Key,
+        spec: &Arc<HostSpec>,
+        sender: &Arc<watch::Sender<Option<DialResult>>>,
+        queue: &Arc<Gauge>,
+    ) -> Option<Result<(Arc<Connection>, u64), SshError>> {
+        let wanting = self.want_room();
+        let room = loop {
+            if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
+                break room;
+            }
+            self.evict_one();
+            tokio::select! {
+                room = Arc::clone(&self.room).acquire_owned() => break room.ok()?,
+                () = sender.closed() => {
+                    let mut state = lock(&self.state);
+                    if sender.receiver_count() == 0 {
+                        state.slots.remove(key);
+                        return None;
+                    }
+                }
+            }
+        };
+        drop(wanting);
+        let address = {
+            let mut state = lock(&self.state);
+            state.addresses.retain(|_, handshakes| Arc::strong_count(handshakes) > 1);
+            let address = (spec.host_name.clone(), spec.port);
+            let handshakes = || Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS));
+            Arc::clone(state.addresses.entry(address).or_insert_with(handshakes))
+        };
+        let _handshake = address.acquire().await.ok()?;
+        self.stats.dials.add();
+        Some(dial::dial(spec, &self.config).await.map(|dialled| {
+            let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+            let round_trips = dialled.round_trips;
+            self.stats.round_trips.add_all(round_trips);
+            let (stats, queue) = (Arc::clone(&self.stats), Arc::clone(queue));
+            (Connection::new(id, &spec.alias, dialled, stats, queue, room), round_trips)
+        }))
+    }
+
+    fn want_room(self: &Arc<Self>) -> WantingRoom {
+        lock(&self.state).wanting_room += 1;
+        WantingRoom(Arc::clone(self))
+    }
+
+    /// Closes the connection that nobody has used for longest.
+    fn evict_one(&self) {
+        let mut state = lock(&self.state);
+        if let Some((_, (key, connection, _))) = state.idle.pop_lru() {
+            self.remove(&mut state, &key, &connection);
+            self.stats.evictions.add();
         }
     }
 
-    /// A path's attributes, following links.
-    ///
-    /// # Errors
-    /// As [`Lease::open`].
-    pub async fn stat(&self, path: &[u8], call: &Call) -> Result<Attributes, SshError> {
-        let _flight = self.flight();
-        let mut tries = Tries::new(self, call);
-        loop {
-            let sftp = tries.next().await?;
-            match sftp.stat(path, call).await {
-                Ok(attributes) => return Ok(attributes),
-                Err(error) => tries.judge(&sftp, error, path).await?,
-            }
+    fn take_into_use(self: &Arc<Self>, state: &mut State, key: &Key, connection: Arc<Connection>) -> Arc<InUse> {
+        Arc::new(self.new_use(state, key, connection))
+    }
+
+    fn new_use(self: &Arc<Self>, state: &mut State, key: &Key, connection: Arc<Connection>) -> InUse {
+        state.idle.pop(&connection.id);
+        connection.users.add();
+        InUse { connection, key: key.clone(), pool: Arc::clone(self), dial_round_trips: 0 }
+    }
+
+    /// Ends a use; the last one leaves the connection idle, or closes it if it serves nobody any more.
+    fn end_use(&self, key: &Key, connection: &Arc<Connection>) {
+        let mut state = lock(&self.state);
+        connection.users.sub();
+        if connection.users.get() > 0 {
+            return;
+        }
+        let current =
+            matches!(state.slots.get(key), Some(Entry { slot: Slot::Ready(own), .. }) if Arc::ptr_eq(own, connection));
+        if !current || !connection.is_usable() {
+            self.remove(&mut state, key, connection);
+        } else if state.wanting_room > 0 {
+            self.remove(&mut state, key, connection);
+            self.stats.evictions.add();
+        } else {
+            state.idle.push(connection.id, (key.clone(), Arc::clone(connection), Instant::now()));
         }
     }
 
-    /// Runs a command.
-    ///
-    /// # Errors
-    /// Only if it provably did not run; otherwise the outcome tells how it ended.
-    pub async fn exec(&self, request: &ExecRequest, call: &Call) -> Result<ExecOutcome, SshError> {
-        let _flight = self.flight();
-        exec::exec(&self.user.pooled.connection, request, call).await
+    /// A connection found dead: its users will see to themselves.
+    fn forget(&self, state: &mut State, dead: &Arc<Connection>) {
+        state.idle.pop(&dead.id);
+        if dead.users.get() == 0 || !dead.is_alive() {
+            dead.close();
+        }
     }
 
-    fn flight(&self) -> Counted<'_> {
-        Counted::new(&self.pool.inner.counters.in_flight)
+    fn remove(&self, state: &mut State, key: &Key, connection: &Arc<Connection>) {
+        if matches!(state.slots.get(key), Some(Entry { slot: Slot::Ready(own), .. }) if Arc::ptr_eq(own, connection)) {
+            state.slots.remove(key);
+        }
+        connection.close();
+    }
+
+    /// Closes what nobody has used for `idle_timeout`, and what died meanwhile.
+    fn reap(&self) {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        let over: Vec<_> = state
+            .idle
+            .iter()
+            .filter(|(_, (_, connection, since))| {
+                !connection.is_alive() || now.duration_since(*since) >= self.config.idle_timeout
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in over {
+            if let Some((key, connection, _)) = state.idle.pop(&id) {
+                self.remove(&mut state, &key, &connection);
+                self.stats.idle_closed.add();
+            }
+        }
     }
 }
 
-/// An operation over SFTP and its repetitions: it only reads, so what was lost on the way is done once more.
-struct Tries<'a> {
-    lease: &'a Lease,
-    call: &'a Call,
-    left: u32,
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for entry in state.slots.values() {
+            if let Slot::Ready(connection) = &entry.slot {
+                connection.close();
+            }
+        }
+    }
+}
+
+/// Counts a dial among those that wait for another connection to go.
+struct WantingRoom(Arc<Inner>);
+
+impl Drop for WantingRoom {
+    fn drop(&mut self) {
+        lock(&self.0.state).wanting_room -= 1;
+    }
+}
+
+/// A connection in use: it is neither evicted nor idled out while this lives.
+pub(crate) struct InUse {
     connection: Arc<Connection>,
-    /// Keeps a connection that replaces a lost one in use.
-    replacement: Option<Box<Lease>>,
+    key: Key,
+    pool: Arc<Inner>,
+    /// What the dial took, for those who waited for it.
+    dial_round_trips: u64,
 }
 
-impl<'a> Tries<'a> {
-    /// First, after a neighbour's stall, after a lost connection.
-    const MAX: u32 = 3;
+impl Deref for InUse {
+    type Target = Arc<Connection>;
 
-    fn new(lease: &'a Lease, call: &'a Call) -> Self {
-        let connection = Arc::clone(&lease.user.pooled.connection);
-        Self { lease, call, left: Self::MAX, connection, replacement: None }
-    }
-
-    /// A channel to try on.
-    async fn next(&mut self) -> Result<SftpChannel, SshError> {
-        if self.left == 0 {
-            return Err(self.connection.lost());
-        }
-        self.left -= 1;
-        if self.connection.is_closed() {
-            let Lease { pool, principal, spec, .. } = self.lease;
-            let lease = pool.lease(principal, spec, self.call).await?;
-            self.connection = Arc::clone(&lease.user.pooled.connection);
-            self.replacement = Some(Box::new(lease));
-        }
-        self.connection.sftp(self.call).await
-    }
-
-    /// Whether another try makes sense after this.
-    async fn judge(&self, sftp: &SftpChannel, error: SftpError, path: &[u8]) -> Result<(), SshError> {
-        match error {
-            SftpError::Ssh(error) => Err(error),
-            SftpError::Closed => Ok(()),
-            SftpError::Stalled { culprit } => {
-                let killed = self.connection.give_up(sftp).await;
-                if culprit { Err(hangs(&self.lease.spec, path, killed)) } else { Ok(()) }
-            }
-        }
+    fn deref(&self) -> &Arc<Connection> {
+        &self.connection
     }
 }
 
-fn hangs(spec: &HostSpec, path: &[u8], killed: bool) -> SshError {
-    let shown: String = String::from_utf8_lossy(path).chars().flat_map(char::escape_debug).take(256).collect();
-    let left = if killed { "" } else { "; a process that waits for it may remain on the host" };
-    SshError::new(
-        ErrorKind::NotReadable,
-        format!("`{shown}` on {}: not a regular file, or its file system hangs{left}", place(spec)),
-    )
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.pool.end_use(&self.key, &self.connection);
+    }
+}
+
+async fn reap(pool: Weak<Inner>, idle_timeout: Duration, stop: CancellationToken) {
+    let (shortest, longest) = REAP_EVERY;
+    let every = (idle_timeout / 4).clamp(shortest, longest);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep_until(Instant::now() + every) => {}
+        }
+        let Some(pool) = pool.upgrade() else { return };
+        pool.reap();
+    }
 }

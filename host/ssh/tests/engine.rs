@@ -1,318 +1,531 @@
 //! The engine against a real sshd.
+
 #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use scout_ssh::config::{AgentSocket, StrictHostKeyChecking};
 use scout_ssh::{
-    Call, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, Pool, PoolConfig, Principal, RemoteState,
-    SshConfig, SshError,
+    Call, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Lease, Opened, Pool, PoolConfig, Principal,
+    RemoteState, SshError,
 };
-use scout_tests::{DelayLink, Sshd, SshdOptions};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, generate_key, login_name};
 
-/// An sshd, a pool that knows its key, and how to ask.
 struct World {
     sshd: Sshd,
     pool: Pool,
     spec: Arc<HostSpec>,
-    dir: tempfile::TempDir,
 }
 
 impl World {
-    fn new() -> Self {
-        Self::with(&SshdOptions::default(), PoolConfig::default())
+    fn new(options: &SshdOptions) -> Self {
+        Self::with(options, PoolConfig::default())
     }
 
     fn with(options: &SshdOptions, config: PoolConfig) -> Self {
         let sshd = Sshd::start_with(options);
-        let address = sshd.address();
-        Self::at(sshd, address, config)
+        let spec = spec(&sshd, sshd.address());
+        Self { pool: Pool::new(config), spec: Arc::new(spec), sshd }
     }
 
-    fn at(sshd: Sshd, address: SocketAddr, config: PoolConfig) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: String| -> PathBuf {
-            let path = dir.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        let ssh_config = file("config", sshd.config_block("box", address));
-        let known_hosts = file("known_hosts", sshd.known_hosts_line(address));
-        let spec = SshConfig::load(&ssh_config, None, dir.path()).unwrap().resolve("box").unwrap();
-        let pool = Pool::new(PoolConfig { known_hosts: Some(vec![known_hosts]), ..config });
-        Self { sshd, pool, spec: Arc::new(spec), dir }
+    async fn lease(&self) -> Result<Lease, SshError> {
+        self.pool.lease(&me(), &self.spec, &call()).await
+    }
+
+    async fn exec(&self, script: &str) -> ExecOutcome {
+        self.lease().await.unwrap().exec(&request(script), &call()).await.unwrap()
     }
 
     fn path(&self, name: &str) -> Vec<u8> {
         self.sshd.dir().join(name).display().to_string().into_bytes()
     }
+}
 
-    async fn run(&self, script: &str) -> ExecOutcome {
-        self.run_within(script, Duration::from_secs(60), 1 << 20).await
+fn spec(sshd: &Sshd, address: std::net::SocketAddr) -> HostSpec {
+    let known = sshd.dir().join("known_hosts");
+    std::fs::write(&known, sshd.known_hosts_line(address)).unwrap();
+    HostSpec {
+        alias: "box".into(),
+        host_name: address.ip().to_string(),
+        port: address.port(),
+        user: login_name(),
+        identity_files: vec![sshd.user_key().private.clone()],
+        identity_files_are_default: false,
+        identities_only: true,
+        agent: AgentSocket::None,
+        user_known_hosts_files: vec![known],
+        global_known_hosts_files: Vec::new(),
+        strict_host_key_checking: StrictHostKeyChecking::Yes,
+        connect_timeout: None,
+        server_alive_interval: None,
+        server_alive_count_max: 3,
     }
+}
 
-    async fn run_within(&self, script: &str, timeout: Duration, cap: usize) -> ExecOutcome {
-        exec(&self.pool, &self.spec, script, timeout, cap, &call()).await.unwrap()
-    }
+fn me() -> Principal {
+    Principal::new("me")
 }
 
 fn call() -> Call {
-    Call::until(Instant::now() + Duration::from_secs(60))
+    Call::until(tokio::time::Instant::now() + Duration::from_secs(60))
 }
 
-fn principal() -> Principal {
-    Principal::new("test")
+fn request(script: &str) -> ExecRequest {
+    let script = script.as_bytes().to_vec();
+    ExecRequest { script, stdout_cap: 1 << 20, stderr_cap: 1 << 20, timeout: Duration::from_secs(40) }
 }
 
-async fn exec(
-    pool: &Pool,
-    spec: &Arc<HostSpec>,
-    script: &str,
-    timeout: Duration,
-    cap: usize,
-    call: &Call,
-) -> Result<ExecOutcome, SshError> {
-    let request = ExecRequest { script: script.as_bytes().to_vec(), stdout_cap: cap, stderr_cap: cap, timeout };
-    pool.lease(&principal(), spec, call).await?.exec(&request, call).await
+fn marker() -> String {
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    format!("98{nanos}")
 }
 
-async fn read(world: &World, path: &[u8]) -> Result<Vec<u8>, SshError> {
-    let call = call();
-    let lease = world.pool.lease(&principal(), &world.spec, &call).await?;
-    match lease.open(path, 1 << 20, 100, &call).await? {
-        Opened::File { content, .. } => Ok(content.data.to_vec()),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Whether a running process holds `marker` in its command line.
-fn running(marker: &str) -> bool {
+/// Whether a process that is no zombie has this word on its command line.
+fn runs(word: &str) -> bool {
     std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        entry.file_name().to_string_lossy() != std::process::id().to_string()
-            && String::from_utf8_lossy(&line).replace('\0', " ").contains(marker)
+        line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())
     })
 }
 
-/// Waits, bounded, for what another process brings about.
-async fn until(mut condition: impl FnMut() -> bool) {
-    for _ in 0..6000 {
-        if condition() {
-            return;
-        }
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within 20 s: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("it did not come true within a minute");
 }
 
 #[tokio::test]
-async fn streams_and_status_come_back_apart() {
-    let world = World::new();
-    let outcome = world.run("echo out; echo err >&2; exit 3").await;
+async fn a_command_gives_its_streams_and_its_status() {
+    let world = World::new(&SshdOptions::default());
+    let outcome = world.exec("echo out; echo err >&2; exit 3").await;
     assert_eq!(outcome.ending, Ending::Exited(3));
-    assert_eq!((&outcome.stdout.data[..], &outcome.stderr.data[..]), (&b"out\n"[..], &b"err\n"[..]));
+    assert_eq!((&*outcome.stdout.data, &*outcome.stderr.data), (&b"out\n"[..], &b"err\n"[..]));
+    assert_eq!(outcome.stdout.total, Some(4));
 }
 
 #[tokio::test]
-async fn a_command_is_run_as_it_is_whatever_its_characters() {
-    let world = World::new();
-    let odd = "printf '%s|' 'a  b' \"c\\\\\" 'd\ne' '$HOME' '`id`' '!x' '%s' 'ü' '\t'";
-    assert_eq!(&world.run(odd).await.stdout.data[..], "a  b|c\\|d\ne|$HOME|`id`|!x|%s|ü|\t|".as_bytes());
+async fn quotes_newlines_and_bytes_reach_the_shell_as_they_are() {
+    let world = World::new(&SshdOptions::default());
+    let outcome = world.exec("printf '%s|' 'it'\\''s' \"a\nb\" '\\n' '$HOME' '!x' 'ü'\necho end").await;
+    assert_eq!(String::from_utf8_lossy(&outcome.stdout.data), "it's|a\nb|\\n|$HOME|!x|ü|end\n");
 }
 
 #[tokio::test]
-async fn a_long_command_is_run_too() {
-    let world = World::new();
-    let text = "x'\"\n".repeat(10_000).replace('\'', "'\\''");
-    let outcome = world.run(&format!("printf %s '{text}' | wc -c")).await;
-    assert_eq!(String::from_utf8_lossy(&outcome.stdout.data).trim(), "40000");
+async fn a_script_too_long_for_the_request_runs_all_the_same() {
+    let world = World::new(&SshdOptions::default());
+    let text = "x'y".repeat(20_000);
+    let outcome = world.exec(&format!("printf %s \"{text}\" | wc -c")).await;
+    assert_eq!(String::from_utf8_lossy(&outcome.stdout.data).trim(), "60000");
 }
 
 #[tokio::test]
-async fn a_signal_is_told_by_its_name() {
-    let world = World::new();
-    assert_eq!(world.run("kill -TERM $$").await.ending, Ending::Signaled("TERM".to_owned()));
+async fn a_death_by_signal_is_told_as_one() {
+    let world = World::new(&SshdOptions::default());
+    assert_eq!(world.exec("kill -TERM $$").await.ending, Ending::Signaled("TERM".into()));
 }
 
 #[tokio::test]
-async fn a_flood_is_cut_and_its_source_stopped() {
-    let world = World::new();
-    let marker = format!("scout-flood-{}", world.sshd.address().port());
-    let outcome = world.run_within(&format!("yes {marker}"), Duration::from_secs(60), 5000).await;
+async fn a_background_child_does_not_hold_a_finished_command() {
+    let world = World::new(&SshdOptions::default());
+    let word = marker();
+    let outcome = world.exec(&format!("sleep {word} & echo done")).await;
+    assert_eq!(outcome.ending, Ending::Exited(0));
+    assert_eq!(&*outcome.stdout.data, b"done\n");
+    eventually("the child is gone", || !runs(&word)).await;
+}
+
+#[tokio::test]
+async fn a_flood_is_cut_at_the_cap_and_ended() {
+    let world = World::new(&SshdOptions::default());
+    let request = ExecRequest { stdout_cap: 10_000, ..request("exec yes") };
+    let outcome = world.lease().await.unwrap().exec(&request, &call()).await.unwrap();
     assert_eq!(outcome.ending, Ending::OutputLimit(RemoteState::Stopped));
-    assert_eq!((outcome.stdout.data.len(), outcome.stdout.truncated), (5000, true));
-    assert!(!running(&marker));
+    assert_eq!(outcome.stdout.data.len(), 10_000);
+    assert!(outcome.stdout.truncated);
 }
 
 #[tokio::test]
-async fn a_command_past_its_timeout_is_stopped_with_all_it_began_and_its_output_kept() {
-    let world = World::new();
-    let marker = format!("scout-late-{}", world.sshd.address().port());
-    let script = format!("echo begun; trap '' TERM; sh -c 'sleep 1000; : {marker}' & sleep 1001; : {marker}");
-    let outcome = world.run_within(&script, Duration::from_millis(500), 1000).await;
+async fn a_timed_out_command_leaves_nothing_running() {
+    let world = World::new(&SshdOptions::default());
+    let word = marker();
+    let script = format!("trap '' TERM; echo first; sh -c 'trap \"\" TERM; sleep {word}; :'; sleep {word}");
+    let request = ExecRequest { timeout: Duration::from_millis(500), ..request(&script) };
+    let outcome = world.lease().await.unwrap().exec(&request, &call()).await.unwrap();
     assert_eq!(outcome.ending, Ending::TimedOut(RemoteState::Stopped));
-    assert_eq!(&outcome.stdout.data[..], b"begun\n");
-    assert!(!running(&marker));
+    assert_eq!(&*outcome.stdout.data, b"first\n");
+    assert!(!runs(&word));
 }
 
 #[tokio::test]
-async fn a_command_whose_caller_is_gone_is_stopped() {
-    let world = World::new();
-    let marker = format!("scout-dropped-{}", world.sshd.address().port());
-    let script = format!("sleep 1000; : {marker}");
-    let (pool, spec) = (world.pool.clone(), Arc::clone(&world.spec));
-    let task = tokio::spawn(async move { exec(&pool, &spec, &script, Duration::from_secs(60), 1000, &call()).await });
-    until(|| running(&marker)).await;
-    task.abort();
-    until(|| !running(&marker)).await;
-}
-
-#[tokio::test]
-async fn a_cancelled_command_says_that_it_is_stopped() {
-    let world = World::new();
-    let marker = format!("scout-cancelled-{}", world.sshd.address().port());
-    let call = call();
-    let script = format!("sleep 1000; : {marker}");
-    let running_exec = exec(&world.pool, &world.spec, &script, Duration::from_secs(60), 1000, &call);
-    let cancelling = async {
-        until(|| running(&marker)).await;
+async fn a_cancelled_command_leaves_nothing_running() {
+    let world = World::new(&SshdOptions::default());
+    let word = marker();
+    let (lease, call) = (world.lease().await.unwrap(), call());
+    let request = request(&format!("exec sleep {word}"));
+    let running = lease.exec(&request, &call);
+    let cancel = async {
+        eventually("it runs", || runs(&word)).await;
         call.cancel.cancel();
     };
-    let (outcome, ()) = tokio::join!(running_exec, cancelling);
+    let (outcome, ()) = tokio::join!(running, cancel);
     assert_eq!(outcome.unwrap().ending, Ending::Cancelled(RemoteState::Stopped));
-    assert!(!running(&marker));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_commands_and_fifty_reads_share_one_connection_of_two_sessions() {
-    let world = World::with(&SshdOptions { max_sessions: Some(2), ..SshdOptions::default() }, PoolConfig::default());
-    std::fs::write(world.sshd.dir().join("f"), "text").unwrap();
-    let mut tasks = JoinSet::new();
-    let world = Arc::new(world);
-    for n in 0..50 {
-        let asked = Arc::clone(&world);
-        tasks.spawn(async move {
-            let outcome = asked.run(&format!("echo {n}")).await;
-            assert_eq!(&outcome.stdout.data[..], format!("{n}\n").as_bytes());
-        });
-        let asked = Arc::clone(&world);
-        tasks.spawn(async move {
-            assert_eq!(read(&asked, &asked.path("f")).await.unwrap(), b"text");
-        });
-    }
-    tasks.join_all().await;
-    let snapshot = world.pool.snapshot();
-    assert_eq!((snapshot.dials, snapshot.ready, snapshot.in_flight), (1, 1, 0));
+    assert!(!runs(&word));
 }
 
 #[tokio::test]
-async fn a_waiter_that_goes_does_not_take_the_dial_with_it() {
-    let sshd = Sshd::start();
-    let link = DelayLink::start(sshd.address(), Duration::from_millis(5)).await;
-    let world = World::at(sshd, link.address(), PoolConfig::default());
-    let (pool, spec) = (world.pool.clone(), Arc::clone(&world.spec));
-    let gone = tokio::spawn(async move { pool.lease(&principal(), &spec, &call()).await.map(drop) });
-    until(|| world.pool.snapshot().dialing == 1).await;
-    gone.abort();
-    world.pool.lease(&principal(), &world.spec, &call()).await.unwrap();
+async fn a_command_whose_caller_has_gone_is_ended() {
+    let world = World::new(&SshdOptions::default());
+    let word = marker();
+    let lease = world.lease().await.unwrap();
+    let request = request(&format!("exec sleep {word}"));
+    let running = tokio::spawn(async move { lease.exec(&request, &call()).await });
+    eventually("it runs", || runs(&word)).await;
+    running.abort();
+    eventually("it is gone", || !runs(&word)).await;
+}
+
+#[tokio::test]
+async fn fifty_commands_pass_through_a_server_with_two_sessions() {
+    let world = World::new(&SshdOptions { max_sessions: Some(2), ..SshdOptions::default() });
+    std::fs::write(world.sshd.dir().join("f"), "text").unwrap();
+    let lease = world.lease().await.unwrap();
+    let request = request("echo ok");
+    let commands = (0..50).map(|_| async { lease.exec(&request, &call()).await.unwrap() });
+    let read = async { lease.open(&world.path("f"), 100, 100, &call()).await.unwrap() };
+    let (outcomes, _) = tokio::join!(futures_util::future::join_all(commands), read);
+    assert!(outcomes.iter().all(|outcome| &*outcome.stdout.data == b"ok\n"));
     assert_eq!(world.pool.snapshot().dials, 1);
 }
 
 #[tokio::test]
-async fn two_principals_never_share_a_connection() {
-    let world = World::new();
-    let call = call();
-    let one = world.pool.lease(&Principal::new("one"), &world.spec, &call).await.unwrap();
-    let two = world.pool.lease(&Principal::new("two"), &world.spec, &call).await.unwrap();
-    assert_eq!(world.pool.snapshot().ready, 2);
-    drop((one, two));
+async fn a_server_with_one_session_serves_files_and_commands_in_turn() {
+    let world = World::new(&SshdOptions { max_sessions: Some(1), ..SshdOptions::default() });
+    std::fs::write(world.sshd.dir().join("f"), "text").unwrap();
+    let lease = world.lease().await.unwrap();
+    for _ in 0..3 {
+        lease.open(&world.path("f"), 100, 100, &call()).await.unwrap();
+        assert_eq!(lease.exec(&request("exit 0"), &call()).await.unwrap().ending, Ending::Exited(0));
+    }
 }
 
 #[tokio::test]
-async fn a_full_pool_evicts_the_idle_and_waits_for_the_busy() {
+async fn fifty_leases_share_one_dial() {
+    let world = World::new(&SshdOptions::default());
+    let leases = futures_util::future::join_all((0..50).map(|_| world.lease())).await;
+    assert!(leases.iter().all(Result::is_ok));
+    let seen = world.pool.snapshot();
+    assert_eq!((seen.dials, seen.ready, seen.misses), (1, 1, 50));
+}
+
+#[tokio::test]
+async fn two_principals_never_share_a_connection() {
+    let world = World::new(&SshdOptions::default());
+    let _mine = world.lease().await.unwrap();
+    let _yours = world.pool.lease(&Principal::new("you"), &world.spec, &call()).await.unwrap();
+    assert_eq!(world.pool.snapshot().ready, 2);
+}
+
+#[tokio::test]
+async fn a_cancelled_dial_does_not_fail_other_waiters() {
+    let world = World::new(&SshdOptions::default());
+    let (first, principal) = (call(), me());
+    let (cancelled, other, ()) = tokio::join!(
+        biased;
+        world.pool.lease(&principal, &world.spec, &first),
+        world.lease(),
+        async { first.cancel.cancel() }
+    );
+    assert_eq!(cancelled.unwrap_err().kind(), ErrorKind::Cancelled);
+    other.unwrap();
+    assert_eq!(world.pool.snapshot().dials, 1);
+}
+
+#[tokio::test]
+async fn an_unknown_host_key_is_refused_with_its_fingerprint() {
+    let mut world = World::new(&SshdOptions::default());
+    let mut spec = (*world.spec).clone();
+    spec.user_known_hosts_files = vec![world.sshd.dir().join("absent")];
+    world.spec = Arc::new(spec);
+    let error = world.lease().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownHostKey);
+    let key = world.pool.host_key(&world.spec, &call()).await.unwrap();
+    let print = key.fingerprint(russh::keys::HashAlg::Sha256).to_string();
+    assert!(error.message().contains(&print), "{error}");
+    assert!(error.hint().unwrap().contains("run `scout trust box`"));
+    assert!(!world.sshd.log().join("\n").contains("publickey"), "nothing of authentication was sent");
+}
+
+#[tokio::test]
+async fn a_new_host_key_is_learned_if_so_configured() {
+    let mut world = World::new(&SshdOptions::default());
+    let file = world.sshd.dir().join("learned");
+    let mut spec = (*world.spec).clone();
+    spec.user_known_hosts_files = vec![file.clone()];
+    spec.strict_host_key_checking = StrictHostKeyChecking::AcceptNew;
+    world.spec = Arc::new(spec);
+    world.lease().await.unwrap();
+    assert!(std::fs::read_to_string(file).unwrap().contains(&world.sshd.host_key().public));
+}
+
+#[tokio::test]
+async fn a_changed_host_key_is_refused_with_file_and_line() {
+    let world = World::new(&SshdOptions::default());
+    let other = generate_key(world.sshd.dir(), "other");
+    let known = world.sshd.dir().join("known_hosts");
+    let address = world.sshd.address();
+    std::fs::write(&known, format!("# first\n[{}]:{} {}\n", address.ip(), address.port(), other.public)).unwrap();
+    let error = world.lease().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyRejected);
+    assert!(error.message().contains(&format!("{}:2", known.display())), "{error}");
+    assert!(error.message().contains("SHA256:"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_identity_is_named() {
+    let mut world = World::new(&SshdOptions::default());
+    let stranger = generate_key(world.sshd.dir(), "stranger");
+    let mut spec = (*world.spec).clone();
+    spec.identity_files = vec![stranger.private.clone()];
+    world.spec = Arc::new(spec);
+    let error = world.lease().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth);
+    assert!(error.message().contains("publickey") && error.message().contains("stranger"), "{error}");
+    assert_eq!(world.pool.snapshot().dials, 1, "it is not tried again");
+}
+
+#[tokio::test]
+async fn a_refused_connection_names_host_and_address() {
+    let world = World::new(&SshdOptions::default());
+    let address = world.sshd.address();
+    let World { sshd, pool, spec } = world;
+    drop(sshd);
+    let error = pool.lease(&me(), &spec, &call()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(error.message().contains(&address.to_string()) && error.message().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_fifo_fails_alone_among_fifty_readers() {
+    let world = World::new(&SshdOptions::default());
+    let dir = world.sshd.dir();
+    std::fs::write(dir.join("f"), "text").unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(dir.join("pipe")).status().unwrap().success());
+    let lease = world.lease().await.unwrap();
+    let readers = (0..50).map(|_| async { lease.open(&world.path("f"), 100, 100, &call()).await });
+    let pipe = async { lease.open(&world.path("pipe"), 100, 100, &call()).await };
+    let (pipe, files) = tokio::join!(pipe, futures_util::future::join_all(readers));
+    let error = pipe.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotReadable, "{error}");
+    for file in files {
+        assert!(matches!(file.unwrap(), Opened::File { content, .. } if &*content.data == b"text"));
+    }
+    let seen = world.pool.snapshot();
+    assert_eq!((seen.stalls, seen.dials), (1, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_killed_costs_its_connection_and_is_told() {
+    let world = World::new(&SshdOptions { sftp: Sftp::Internal, ..SshdOptions::default() });
+    assert!(std::process::Command::new("mkfifo").arg(world.sshd.dir().join("pipe")).status().unwrap().success());
+    let lease = world.lease().await.unwrap();
+    let error = lease.open(&world.path("pipe"), 100, 100, &call()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotReadable, "{error}");
+    assert!(error.message().contains("may remain"), "{error}");
+    lease.stat(&world.path("."), &call()).await.unwrap();
+    assert_eq!(world.pool.snapshot().dials, 2);
+}
+
+#[tokio::test]
+async fn a_server_without_sftp_is_unsupported() {
+    let world = World::new(&SshdOptions { sftp: Sftp::Absent, ..SshdOptions::default() });
+    let error = world.lease().await.unwrap().stat(b"/", &call()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_one_in_use_is_not() {
+    let config = PoolConfig { idle_timeout: Duration::from_millis(40), ..PoolConfig::default() };
+    let world = World::with(&SshdOptions::default(), config);
+    let lease = world.lease().await.unwrap();
+    let mine = world.pool.lease(&Principal::new("other"), &world.spec, &call()).await.unwrap();
+    drop(mine);
+    eventually("the idle one is closed", || world.pool.snapshot().idle_closed == 1).await;
+    assert_eq!(world.pool.snapshot().ready, 1);
+    drop(lease);
+    eventually("the other one follows", || world.pool.snapshot().idle_closed == 2).await;
+}
+
+#[tokio::test]
+async fn a_full_pool_evicts_what_is_idle_and_waits_for_what_is_not() {
     let world = World::with(&SshdOptions::default(), PoolConfig { max_connections: 1, ..PoolConfig::default() });
-    let call = call();
-    let one = world.pool.lease(&Principal::new("one"), &world.spec, &call).await.unwrap();
-    let (pool, spec) = (world.pool.clone(), Arc::clone(&world.spec));
-    let waiting = tokio::spawn(async move {
-        let call = Call::until(Instant::now() + Duration::from_secs(60));
-        pool.lease(&Principal::new("two"), &spec, &call).await.map(drop)
-    });
-    until(|| world.pool.snapshot().waiters == 1).await;
-    drop(one);
-    waiting.await.unwrap().unwrap();
+    let first = world.lease().await.unwrap();
+    let second = Principal::new("second");
+    let patient = call();
+    let waiting = world.pool.lease(&second, &world.spec, &patient);
+    let release = async {
+        eventually("the other waits", || world.pool.snapshot().waiters == 1).await;
+        drop(first);
+    };
+    let (second, ()) = tokio::join!(waiting, release);
+    second.unwrap();
     assert_eq!(world.pool.snapshot().evictions, 1);
 }
 
 #[tokio::test]
-async fn an_unused_connection_is_closed() {
-    let config = PoolConfig { idle_timeout: Duration::from_millis(50), ..PoolConfig::default() };
+async fn too_many_waiters_are_turned_away() {
+    let config = PoolConfig { max_waiters_per_host: 1, ..PoolConfig::default() };
     let world = World::with(&SshdOptions::default(), config);
-    drop(world.pool.lease(&principal(), &world.spec, &call()).await.unwrap());
-    until(|| world.pool.snapshot().ready == 0).await;
-    assert_eq!(world.pool.snapshot().idle_closed, 1);
+    let (first, second) = tokio::join!(world.lease(), world.lease());
+    first.unwrap();
+    assert_eq!(second.unwrap_err().kind(), ErrorKind::Exhausted);
 }
 
 #[tokio::test]
-async fn a_connection_that_was_lost_is_dialled_anew() {
-    let world = World::new();
-    std::fs::write(world.sshd.dir().join("f"), "text").unwrap();
-    assert_eq!(read(&world, &world.path("f")).await.unwrap(), b"text");
-    // Its own server process goes, sshd stays.
-    drop(exec(&world.pool, &world.spec, "kill -KILL $PPID", Duration::from_secs(60), 100, &call()).await);
-    assert_eq!(read(&world, &world.path("f")).await.unwrap(), b"text");
+async fn a_lease_outlives_its_connection() {
+    let world = World::new(&SshdOptions::default());
+    let lease = world.lease().await.unwrap();
+    lease.exec(&request("kill -KILL $PPID"), &call()).await.unwrap();
+    assert_eq!(lease.exec(&request("exit 4"), &call()).await.unwrap().ending, Ending::Exited(4));
     assert_eq!(world.pool.snapshot().dials, 2);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fifo_fails_alone_and_leaves_no_server_process() {
-    let world = World::new();
-    std::fs::write(world.sshd.dir().join("f"), "text").unwrap();
-    let fifo = world.sshd.dir().join("fifo");
-    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    read(&world, &world.path("f")).await.unwrap();
-    let world = Arc::new(world);
-    let mut neighbours = JoinSet::new();
-    let culprit = {
-        let world = Arc::clone(&world);
-        tokio::spawn(async move {
-            let call = call();
-            let lease = world.pool.lease(&principal(), &world.spec, &call).await.unwrap();
-            lease.open(&world.path("fifo"), 100, 100, &call).await.unwrap_err()
-        })
-    };
-    for _ in 0..50 {
-        let world = Arc::clone(&world);
-        neighbours.spawn(async move { assert_eq!(read(&world, &world.path("f")).await.unwrap(), b"text") });
+#[tokio::test]
+async fn a_warm_command_and_a_warm_read_take_one_round_trip_each() {
+    let sshd = Sshd::start();
+    std::fs::write(sshd.dir().join("f"), "text").unwrap();
+    let link = DelayLink::start(sshd.address(), Duration::from_millis(25)).await;
+    let spec = Arc::new(spec(&sshd, link.address()));
+    let pool = Pool::new(PoolConfig::default());
+    let lease = pool.lease(&me(), &spec, &call()).await.unwrap();
+    let path = sshd.dir().join("f").display().to_string();
+    let read = async |call: &Call| drop(lease.open(path.as_bytes(), 100, 100, call).await.unwrap());
+    let exec = async |call: &Call| drop(lease.exec(&request("echo"), call).await.unwrap());
+    read(&call()).await;
+    exec(&call()).await;
+    for what in ["read", "exec"] {
+        link.settle().await;
+        let (mark, call) = (link.mark(), call());
+        if what == "read" {
+            read(&call).await
+        } else {
+            exec(&call).await
+        }
+        assert_eq!(link.round_trips_since(&mark), 1, "{what}");
+        assert_eq!(call.cost.snapshot().round_trips, 1, "{what}");
     }
-    neighbours.join_all().await;
-    let error = culprit.await.unwrap();
-    assert_eq!(error.kind(), ErrorKind::NotReadable, "{error}");
-    assert!(error.message().contains("fifo") && !error.message().contains("may remain"), "{error}");
-    let snapshot = world.pool.snapshot();
-    assert_eq!((snapshot.stalls, snapshot.dials), (1, 1));
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_refused_with_its_fingerprint_and_nothing_was_said() {
-    let world = World::new();
-    let empty = world.dir.path().join("empty");
-    std::fs::write(&empty, "").unwrap();
-    let pool = Pool::new(PoolConfig { known_hosts: Some(vec![empty]), ..PoolConfig::default() });
-    let error = pool.lease(&principal(), &world.spec, &call()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::UnknownHostKey, "{error}");
-    assert!(error.message().contains("SHA256:") && error.hint().unwrap().contains("scout trust box"), "{error}");
-    assert!(!world.sshd.log().iter().any(|line| line.contains("Accepted") || line.contains("userauth")));
+async fn a_probe_tells_how_fast_the_port_answers() {
+    let world = World::new(&SshdOptions::default());
+    let before = world.pool.probe(&me(), &world.spec, Duration::from_secs(10)).await;
+    assert!(!before.connected && before.latency.is_ok());
+    let _lease = world.lease().await.unwrap();
+    assert!(world.pool.probe(&me(), &world.spec, Duration::from_secs(10)).await.connected);
 }
 
 #[tokio::test]
-async fn the_key_of_a_host_can_be_looked_at_without_trust() {
-    let world = World::new();
-    let pool = Pool::new(PoolConfig { known_hosts: Some(Vec::new()), ..PoolConfig::default() });
-    let key = pool.host_key(&world.spec, &call()).await.unwrap();
-    assert!(world.sshd.host_key().public.contains(&key.to_openssh().unwrap().split(' ').nth(1).unwrap().to_owned()));
+async fn a_pool_that_is_shut_down_leases_no_more() {
+    let world = World::new(&SshdOptions::default());
+    let _lease = world.lease().await.unwrap();
+    world.pool.shutdown().await;
+    assert_eq!(world.pool.snapshot().ready, 0);
+    assert_eq!(world.lease().await.unwrap_err().kind(), ErrorKind::Cancelled);
+}
+
+#[tokio::test]
+async fn every_login_shell_reads_the_exec_string_alike() {
+    let world = World::new(&SshdOptions::default());
+    let script = "printf '%s\\n' \"it's\" '!x' '$HOME' 'a\nb'; exit 3";
+    // The account's login shell cannot be changed here, so each shell is asked to read what sshd would hand it.
+    let mut seen = 0;
+    for shell in ["/bin/dash", "/bin/bash", "/usr/bin/zsh", "/usr/bin/fish", "/bin/tcsh"] {
+        if !Path::new(shell).exists() {
+            continue;
+        }
+        seen += 1;
+        let forced = SshdOptions {
+            extra: vec![format!("ForceCommand {shell} -c \"$SSH_ORIGINAL_COMMAND\"")],
+            ..SshdOptions::default()
+        };
+        let outcome = World::new(&forced).exec(script).await;
+        assert_eq!(outcome.ending, Ending::Exited(3), "{shell}");
+        assert_eq!(String::from_utf8_lossy(&outcome.stdout.data), "it's\n!x\n$HOME\na\nb\n", "{shell}");
+    }
+    assert!(seen >= 2, "dash and bash at least");
+    drop(world);
+}
+
+/// An agent of its own; ends with this value.
+struct Agent(std::process::Child);
+
+impl Agent {
+    async fn start(socket: &Path) -> Self {
+        let mut command = std::process::Command::new("ssh-agent");
+        let quiet = std::process::Stdio::null();
+        let agent = Self(command.arg("-D").arg("-a").arg(socket).stdout(quiet).spawn().unwrap());
+        eventually("the agent listens", || socket.exists()).await;
+        agent
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn keygen(arguments: &[&str], file: &Path) {
+    let status = std::process::Command::new("ssh-keygen").args(arguments).arg("-f").arg(file).output().unwrap().status;
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn a_key_in_the_agent_logs_in_where_its_file_is_locked() {
+    let mut world = World::new(&SshdOptions::default());
+    let socket = world.sshd.dir().join("agent");
+    let key = world.sshd.user_key().private.clone();
+    let _agent = Agent::start(&socket).await;
+    let add = std::process::Command::new("ssh-add").arg(&key).env("SSH_AUTH_SOCK", &socket).output().unwrap();
+    assert!(add.status.success());
+    keygen(&["-q", "-p", "-P", "", "-N", "secret"], &key);
+
+    let error = world.lease().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth);
+    assert!(error.message().contains("encrypted"), "{error}");
+
+    let mut spec = (*world.spec).clone();
+    spec.agent = AgentSocket::Path(socket);
+    world.spec = Arc::new(spec);
+    world.lease().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_rsa_key_logs_in_with_sha2() {
+    let mut world = World::new(&SshdOptions::default());
+    let file = world.sshd.dir().join("id_rsa");
+    keygen(&["-q", "-t", "rsa", "-b", "2048", "-N", ""], &file);
+    std::fs::copy(file.with_extension("pub"), world.sshd.dir().join("authorized_keys")).unwrap();
+    let mut spec = (*world.spec).clone();
+    spec.identity_files = vec![file];
+    world.spec = Arc::new(spec);
+    world.lease().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_after_the_connect_timeout() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut world = World::new(&SshdOptions::default());
+    let mut spec = (*world.spec).clone();
+    spec.port = listener.local_addr().unwrap().port();
+    spec.connect_timeout = Some(Duration::from_millis(200));
+    world.spec = Arc::new(spec);
+    let error = world.lease().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.message().contains("box: not connected within 0.2 s"), "{error}");
 }

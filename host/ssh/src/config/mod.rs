@@ -23,7 +23,7 @@ use parse::{Item, Parser, Place};
 use read::Ownership;
 
 /// `StrictHostKeyChecking`. `ask` without a terminal is `Yes`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StrictHostKeyChecking {
     /// Unknown keys are refused.
     Yes,
@@ -34,7 +34,7 @@ pub enum StrictHostKeyChecking {
 }
 
 /// Where the agent listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentSocket {
     /// `SSH_AUTH_SOCK`.
     Environment,
@@ -54,7 +54,7 @@ pub struct Source {
 }
 
 /// One host's resolved settings.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostSpec {
     /// The name on the `Host` line.
     pub alias: String,

@@ -1,0 +1,258 @@
+//! One command on one channel, and what is done to end it.
+//!
+//! Owns the conversation on a session channel: request, drain, status. A task that no caller can drop runs it, so a
+//! command whose caller has gone is ended on the remote host all the same. Both streams are drained whether or not
+//! anybody wants them: one unread channel would stall the whole connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelWriteHalf, Sig};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::connection::Connection;
+use crate::lease::within;
+use crate::pool::InUse;
+use crate::shell::{KILL_SFTP_SERVERS, Prepared, RemoteProcess, Stream};
+use crate::{Call, Ending, ErrorKind, ExecOutcome, ExecRequest, RemoteState, SshError};
+
+/// What a command's last output may take after its status: a background child may hold the streams open for ever.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
+/// Ending a command and asking whether it has ended: TERM, 0.3 s, KILL, up to a second of looking.
+const KILL_LIMIT: Duration = Duration::from_secs(4);
+/// What a command of our own may print.
+const CONTROL_CAP: usize = 4096;
+/// How long a command that is given up may take to say which process it is.
+const FIRST_LINE: Duration = Duration::from_secs(1);
+/// Sending a close never takes long; a connection that hangs must not hold us.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Why a command has no outcome.
+pub(crate) enum RunError {
+    /// It provably was not begun and the connection or channel was stale: try again.
+    NotSent,
+    /// It was not begun.
+    Failed(SshError),
+}
+
+/// How a conversation came to its end.
+enum End {
+    Exited(u32),
+    Signaled(String),
+    /// The channel closed without a status; whether the server had taken the request.
+    Closed {
+        taken: bool,
+    },
+    /// The server takes no commands.
+    Refused,
+    TimedOut,
+    Cancelled,
+    OutputLimit,
+}
+
+/// All that was said on a channel.
+struct Conversation {
+    end: End,
+    stdout: Stream,
+    stderr: Stream,
+}
+
+/// Runs a command on the connection.
+pub(crate) async fn run(
+    connection: &Arc<InUse>,
+    prepared: &Prepared,
+    request: &ExecRequest,
+    call: &Call,
+) -> Result<ExecOutcome, RunError> {
+    let (place, session) = within(&connection.alias, call, async {
+        let place = connection.exec_place().await?;
+        Ok((place, connection.session(call).await?))
+    })
+    .await
+    .map_err(|error: SshError| match error.kind() {
+        ErrorKind::ConnectionLost => RunError::NotSent,
+        _ => RunError::Failed(error),
+    })?;
+    let (Some((channel, slot)), (exec, data, marker)) =
+        (session.into_parts(), (prepared.exec.clone(), prepared.data.clone(), prepared.marker.clone()))
+    else {
+        return Err(RunError::NotSent);
+    };
+    call.cost.add_exec();
+    // Data behind the request waits for the window that the server grants with it.
+    call.cost.add_round_trips(if data.is_some() { 2 } else { 1 });
+    let (answer, outcome) = oneshot::channel();
+    let (request, call, connection) = (request.clone(), call.clone(), Arc::clone(connection));
+    tokio::spawn(async move {
+        let mut answer = answer;
+        let started = Instant::now();
+        let until = call.deadline.min(started + request.timeout);
+        let prepared = Prepared { exec, data, marker };
+        let caps = (request.stdout_cap, request.stderr_cap);
+        let (mut read, write) = channel.split();
+        let stop = async {
+            tokio::select! {
+                () = call.cancel.cancelled() => {}
+                () = answer.closed() => {}
+            }
+        };
+        let begun = converse(&mut read, &write, &prepared, caps, until, stop, || connection.refill()).await;
+        let _ = timeout(CLOSE_LIMIT, write.close()).await;
+        drop(read);
+        let result = conclude(&connection, begun, started).await;
+        drop((slot, place));
+        connection.refill();
+        let _ = answer.send(result);
+    });
+    outcome.await.unwrap_or_else(|_| {
+        Err(RunError::Failed(SshError::new(ErrorKind::ConnectionLost, "the command was given up; it may have run")))
+    })
+}
+
+/// Kills the SFTP servers of this connection; whether there was one.
+pub(crate) async fn kill_sftp_servers(connection: &Arc<Connection>) -> bool {
+    control(connection, KILL_SFTP_SERVERS).await.is_some_and(|answer| answer == "killed")
+}
+
+async fn converse(
+    read: &mut russh::ChannelReadHalf,
+    write: &ChannelWriteHalf<Msg>,
+    prepared: &Prepared,
+    (stdout_cap, stderr_cap): (usize, usize),
+    until: Instant,
+    stop: impl Future<Output = ()>,
+    sent: impl FnOnce(),
+) -> Conversation {
+    let mut stdout = Stream::stdout(&prepared.marker, stdout_cap);
+    let mut stderr = Stream::stderr(&prepared.marker, stderr_cap);
+    let mut status = None;
+    let mut taken = false;
+    let sending = async {
+        write.exec(true, prepared.exec.clone()).await?;
+        sent();
+        match &prepared.data {
+            Some(data) => write.data_bytes(data.clone()).await,
+            None => Ok(()),
+        }
+    };
+    let mut sending = std::pin::pin!(sending);
+    let mut stop = std::pin::pin!(stop);
+    let mut is_sent = false;
+    let mut limit = until;
+    let end = loop {
+        let message = tokio::select! {
+            biased;
+            () = &mut stop => break End::Cancelled,
+            message = read.wait() => message,
+            result = &mut sending, if !is_sent => {
+                is_sent = true;
+                match result {
+                    Ok(()) => continue,
+                    Err(_) => break End::Closed { taken },
+                }
+            }
+            () = sleep_until(limit) => match status.take() {
+                // A background child holds the streams; the command itself has ended.
+                Some(status) => break status,
+                None => break End::TimedOut,
+            },
+        };
+        match message {
+            Some(ChannelMsg::Data { data }) => stdout.push(&data),
+            Some(ChannelMsg::ExtendedData { data, ext: 1 }) => stderr.push(&data),
+            Some(ChannelMsg::Success) => taken = true,
+            Some(ChannelMsg::Failure) => break End::Refused,
+            Some(ChannelMsg::ExitStatus { exit_status }) => status = Some(End::Exited(exit_status)),
+            Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                status = Some(End::Signaled(signal_name_text(signal_name)));
+            }
+            Some(ChannelMsg::Close) | None => break status.unwrap_or(End::Closed { taken }),
+            Some(_) => {}
+        }
+        if stdout.is_over() || stderr.is_over() {
+            break End::OutputLimit;
+        }
+        if status.is_some() {
+            limit = until.min(Instant::now() + LAST_OUTPUT);
+        }
+    };
+    if is_sent && stdout.head().is_none() && matches!(end, End::TimedOut | End::Cancelled) {
+        // Without its first line nobody knows which process to end.
+        let _ = timeout(FIRST_LINE, async {
+            while stdout.head().is_none() {
+                match read.wait().await {
+                    Some(ChannelMsg::Data { data }) => stdout.push(&data),
+                    Some(ChannelMsg::ExtendedData { data, ext: 1 }) => stderr.push(&data),
+                    Some(ChannelMsg::Close) | None => return,
+                    Some(_) => {}
+                }
+            }
+        })
+        .await;
+    }
+    Conversation { end, stdout, stderr }
+}
+
+/// Turns a conversation into an outcome; ends what is left of the command first.
+async fn conclude(connection: &Arc<InUse>, talk: Conversation, started: Instant) -> Result<ExecOutcome, RunError> {
+    let process = talk.stdout.head().and_then(RemoteProcess::parse);
+    let begun = process.is_some() || talk.stderr.head().is_some();
+    let (ending, ended) = match talk.end {
+        End::Refused => {
+            let message = format!("{}: the server takes no commands", connection.alias);
+            return Err(RunError::Failed(SshError::new(ErrorKind::Unsupported, message)));
+        }
+        End::Closed { taken: false } if connection.is_alive() && !begun => return Err(RunError::NotSent),
+        End::Exited(_) | End::Signaled(_) if !begun => {
+            let said = [talk.stdout.noise(), talk.stderr.noise()].join(" ");
+            let message =
+                format!("{}: the login shell did not run the command; it said: {}", connection.alias, said.trim());
+            return Err(RunError::Failed(SshError::new(ErrorKind::Unsupported, message)));
+        }
+        End::Exited(status) => (Ending::Exited(status), true),
+        End::Signaled(signal) => (Ending::Signaled(signal), true),
+        End::Closed { .. } => (Ending::NoStatus, false),
+        End::TimedOut => (Ending::TimedOut(kill(connection, process).await), true),
+        End::Cancelled => (Ending::Cancelled(kill(connection, process).await), true),
+        End::OutputLimit => (Ending::OutputLimit(kill(connection, process).await), true),
+    };
+    Ok(ExecOutcome {
+        ending,
+        stdout: talk.stdout.into_capture(ended),
+        stderr: talk.stderr.into_capture(ended),
+        duration: started.elapsed(),
+    })
+}
+
+/// Ends the command's process group, whose channel is closed already, and tells what is true of it.
+async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>) -> RemoteState {
+    let Some(process) = process else { return RemoteState::Unknown };
+    match control(connection, &process.kill_script()).await.as_deref() {
+        Some("stopped") if process.leads_its_group() => RemoteState::Stopped,
+        Some("running") => RemoteState::Running,
+        _ => RemoteState::Unknown,
+    }
+}
+
+/// Runs a script of our own beside the budget; what it printed.
+async fn control(connection: &Arc<Connection>, script: &[u8]) -> Option<String> {
+    let until = Instant::now() + KILL_LIMIT;
+    let prepared = Prepared::new(script).ok()?;
+    let (channel, slot) = connection.control_session(until).await?.into_parts()?;
+    let (mut read, write) = channel.split();
+    let caps = (CONTROL_CAP, CONTROL_CAP);
+    let talk = converse(&mut read, &write, &prepared, caps, until, std::future::pending(), || ()).await;
+    let _ = timeout(CLOSE_LIMIT, write.close()).await;
+    drop(slot);
+    matches!(talk.end, End::Exited(0))
+        .then(|| String::from_utf8_lossy(&talk.stdout.into_capture(true).data).trim().to_owned())
+}
+
+fn signal_name_text(signal: Sig) -> String {
+    match signal {
+        Sig::Custom(name) => name,
+        known => format!("{known:?}"),
+    }
+}

@@ -1,0 +1,347 @@
+//! How a command reaches `/bin/sh` through any login shell, and how its output is told from an rc file's.
+//!
+//! Owns the fixed literal, the encoding behind it and the marker. **The exec string is the same literal for every
+//! command, followed by nothing but letters, digits and characters that every shell reads alike inside single
+//! quotes.** Does not know SSH.
+
+use std::fmt::Write as _;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{Capture, ErrorKind, SshError};
+
+/// Takes the command from its argument, or from the first line of its input, and evaluates it. A process in the
+/// background watches the input, the lifeline: when the channel goes away it ends the process group. `k` is 0 if the
+/// shell leads its process group, else its pid (servers such as Dropbear run commands in a group of their own: then
+/// only the command itself is killed).
+///
+/// Read alike by bash, dash, zsh, fish, tcsh and busybox as login shells; hence no `!` before a letter and no newline.
+const LITERAL: &str = concat!(
+    "exec /bin/sh -c '",
+    r#"if [ $# = 0 ]; then IFS= read -r c || exit 255; else c=$(printf %b "$1"); fi; "#,
+    r#"n=${IFS#??}; k=0; "#,
+    r#"[ -r /proc/self/stat ] && read -r g g g g g x </proc/self/stat && [ "$g" != $$ ] && k=$$; "#,
+    r#"exec 3<&0 </dev/null; "#,
+    r#"(trap "" HUP INT TERM; while read -r x; do :; done <&3; "#,
+    r#"if kill -0 $$; then kill -TERM $k; sleep 0.3; kill -KILL $k; fi; "#,
+    r#"[ $k = 0 ] && kill -KILL 0) >/dev/null 2>&1 & "#,
+    r#"exec 3<&-; eval "$c""#,
+    "'",
+);
+
+/// A command up to this many bytes travels inside the exec request. OpenSSH grants no window before the request, so
+/// data behind it costs a round trip more; Linux takes 128 KiB in one argument.
+const MAX_INLINE: usize = 32 * 1024;
+/// No command is longer. The shell reads its line byte by byte.
+const MAX_SCRIPT: usize = 256 * 1024;
+/// What an rc file may print before the marker.
+const MAX_NOISE: u64 = 1024 * 1024;
+/// What of the noise is kept for an error message.
+const NOISE_KEPT: usize = 256;
+/// The marker's line is never longer.
+const MAX_HEAD: usize = 128;
+
+/// A command ready to be sent.
+pub(crate) struct Prepared {
+    /// For the exec request.
+    pub(crate) exec: Vec<u8>,
+    /// For the channel, behind it.
+    pub(crate) data: Option<Bytes>,
+    /// What both streams begin with.
+    pub(crate) marker: String,
+}
+
+impl Prepared {
+    /// Renders a script for `/bin/sh`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a NUL or a script that is too long.
+    pub(crate) fn new(script: &[u8]) -> Result<Self, SshError> {
+        if script.contains(&0) {
+            return Err(SshError::new(ErrorKind::Invalid, "the command holds a NUL byte"));
+        }
+        if script.len() > MAX_SCRIPT {
+            let message = format!("the command is {} bytes long, more than {MAX_SCRIPT}", script.len());
+            return Err(SshError::new(ErrorKind::Invalid, message));
+        }
+        let marker = random_marker()?;
+        let line = line(script, &marker);
+        let argument = encoded(&line);
+        let mut exec = LITERAL.as_bytes().to_vec();
+        if argument.len() <= MAX_INLINE {
+            exec.extend_from_slice(b" sh '");
+            exec.extend_from_slice(argument.as_bytes());
+            exec.push(b'\'');
+            return Ok(Self { exec, data: None, marker });
+        }
+        let mut data = line;
+        data.push(b'\n');
+        Ok(Self { exec, data: Some(data.into()), marker })
+    }
+}
+
+fn random_marker() -> Result<String, SshError> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| SshError::new(ErrorKind::Exhausted, format!("no random numbers from the system: {error}")))?;
+    Ok(bytes.iter().fold(String::from("scout-"), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+/// One line: the marker on both streams, then the script with its newlines as `'…'"$n"'…'`.
+fn line(script: &[u8], marker: &str) -> Vec<u8> {
+    let mut line = format!("echo {marker} $k $$; echo {marker} >&2; eval '").into_bytes();
+    for byte in script {
+        match byte {
+            b'\n' => line.extend_from_slice(br#"'"$n"'"#),
+            b'\'' => line.extend_from_slice(br"'\''"),
+            other => line.push(*other),
+        }
+    }
+    line.push(b'\'');
+    line
+}
+
+/// For `printf %b`: every byte that any login shell could take for something is an octal escape.
+fn encoded(line: &[u8]) -> String {
+    let mut text = String::with_capacity(line.len() * 2);
+    for byte in line {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => text.push(char::from(*byte)),
+            b' ' | b'_' | b'.' | b'/' | b',' | b':' | b'=' | b'@' | b'+' | b'-' => text.push(char::from(*byte)),
+            other => {
+                let _ = write!(text, "\\0{other:03o}");
+            }
+        }
+    }
+    text
+}
+
+/// One stream of a command: noise, the marker's line, then output up to a cap.
+pub(crate) struct Stream {
+    marker: String,
+    /// Whether this may stand behind the marker.
+    accepts: fn(&str) -> bool,
+    /// What stood behind the marker, once it came.
+    head: Option<String>,
+    pending: BytesMut,
+    noise: Vec<u8>,
+    noise_bytes: u64,
+    data: BytesMut,
+    cap: usize,
+    total: u64,
+}
+
+impl Stream {
+    /// Standard output: the marker's line names the process.
+    pub(crate) fn stdout(marker: &str, cap: usize) -> Self {
+        Self::new(marker, cap, |head| RemoteProcess::parse(head).is_some())
+    }
+
+    /// Standard error: the marker stands alone.
+    pub(crate) fn stderr(marker: &str, cap: usize) -> Self {
+        Self::new(marker, cap, str::is_empty)
+    }
+
+    fn new(marker: &str, cap: usize, accepts: fn(&str) -> bool) -> Self {
+        Self {
+            marker: marker.to_owned(),
+            accepts,
+            head: None,
+            pending: BytesMut::new(),
+            noise: Vec::new(),
+            noise_bytes: 0,
+            data: BytesMut::new(),
+            cap,
+            total: 0,
+        }
+    }
+
+    /// Takes what arrived.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if self.head.is_some() {
+            return self.keep(bytes);
+        }
+        self.pending.extend_from_slice(bytes);
+        loop {
+            let marker = self.marker.as_bytes();
+            let Some(start) = self.pending.windows(marker.len()).position(|window| window == marker) else {
+                let done = self.pending.len().saturating_sub(marker.len());
+                return self.discard(done);
+            };
+            self.discard(start);
+            let head: Vec<u8> = self.pending.iter().skip(self.marker.len()).take(MAX_HEAD).copied().collect();
+            match head.iter().position(|byte| *byte == b'\n') {
+                Some(end) => {
+                    let head = String::from_utf8_lossy(head.get(..end).unwrap_or_default()).trim().to_owned();
+                    if (self.accepts)(&head) {
+                        self.head = Some(head);
+                        let rest = self.pending.split_off(self.marker.len() + end + 1);
+                        self.pending.clear();
+                        return self.keep(&rest);
+                    }
+                }
+                None if head.len() < MAX_HEAD => return,
+                None => {}
+            }
+            // A login shell that echoes what it was told to run.
+            self.discard(self.marker.len());
+        }
+    }
+
+    fn discard(&mut self, count: usize) {
+        let gone = self.pending.split_to(count.min(self.pending.len()));
+        self.noise_bytes += gone.len() as u64;
+        let room = NOISE_KEPT.saturating_sub(self.noise.len());
+        self.noise.extend(gone.iter().take(room));
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+        let room = self.cap.saturating_sub(self.data.len());
+        self.data.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// Whether more came than may.
+    pub(crate) fn is_over(&self) -> bool {
+        self.total > self.cap as u64 || self.noise_bytes > MAX_NOISE
+    }
+
+    /// What stood behind the marker; absent while the command has not begun.
+    pub(crate) fn head(&self) -> Option<&str> {
+        self.head.as_deref()
+    }
+
+    /// The beginning of what came before the marker, for people.
+    pub(crate) fn noise(&self) -> String {
+        let mut noise = self.noise.clone();
+        noise.extend(self.pending.iter().take(NOISE_KEPT.saturating_sub(noise.len())));
+        String::from_utf8_lossy(&noise).trim().to_owned()
+    }
+
+    /// What was kept. `ended`: the stream said all it had to say.
+    pub(crate) fn into_capture(self, ended: bool) -> Capture {
+        let truncated = self.total > self.data.len() as u64;
+        Capture { truncated, total: (ended && !truncated).then_some(self.total), data: self.data.freeze() }
+    }
+}
+
+/// Who runs a command on the remote host, as its first line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RemoteProcess {
+    pid: u32,
+    leads_its_group: bool,
+}
+
+impl RemoteProcess {
+    /// From what stands behind the marker on standard output.
+    pub(crate) fn parse(head: &str) -> Option<Self> {
+        let (k, pid) = head.split_once(' ')?;
+        let pid = pid.parse().ok().filter(|pid| *pid > 1)?;
+        Some(Self { pid, leads_its_group: k == "0" })
+    }
+
+    /// Whether all that it started is in its group, unless it called setsid.
+    pub(crate) fn leads_its_group(self) -> bool {
+        self.leads_its_group
+    }
+
+    /// A script that ends what is left of it and prints `running` or `stopped`. A zombie does not run.
+    pub(crate) fn kill_script(self) -> Vec<u8> {
+        let pid = self.pid;
+        let target = if self.leads_its_group { format!("-{pid}") } else { pid.to_string() };
+        let field = if self.leads_its_group { "$3" } else { "$pid" };
+        format!(
+            r#"alive() {{
+  kill -0 {target} 2>/dev/null || return 1
+  [ -r /proc/self/stat ] || return 0
+  for f in /proc/[0-9]*; do
+    IFS= read -r s <"$f/stat" || continue
+    pid=${{f#/proc/}}
+    s=${{s##*) }}
+    set -- $s
+    [ "{field}" = {pid} ] && [ "$1" != Z ] && return 0
+  done 2>/dev/null
+  return 1
+}}
+if alive; then kill -TERM {target}; sleep 0.3; kill -KILL {target}; fi 2>/dev/null
+i=0
+while alive; do
+  i=$((i+1))
+  [ $i -gt 20 ] && echo running && exit 0
+  sleep 0.05
+done
+echo stopped"#
+        )
+        .into_bytes()
+    }
+}
+
+/// Kills the SFTP servers of the connection that this script runs on, and prints `killed` if there was one.
+pub(crate) const KILL_SFTP_SERVERS: &[u8] = br#"p=$PPID; r=no
+pkill -KILL -P $p -x sftp-server >/dev/null 2>&1 && r=killed
+[ $r = killed ] || for f in /proc/[0-9]*; do
+  IFS= read -r s <"$f/stat" || continue
+  case $s in *"(sftp-server) "*) ;; *) continue ;; esac
+  s=${s##*) }
+  set -- $s
+  q=$2
+  if [ "$q" != $p ]; then
+    IFS= read -r s <"/proc/$q/stat" || continue
+    s=${s##*) }
+    set -- $s
+    [ "$2" = $p ] || continue
+  fi
+  kill -KILL "${f#/proc/}" && r=killed
+done 2>/dev/null
+echo $r"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exec_string_holds_no_character_that_a_shell_reads_its_own_way() {
+        let prepared = Prepared::new(b"echo '!a' \"$HOME\" `x` \\ \n\xff").expect("a script");
+        let argument = prepared.exec.get(LITERAL.len()..).expect("longer than the literal");
+        assert!(argument.starts_with(b" sh '") && argument.ends_with(b"'"));
+        let inside = argument.get(5..argument.len() - 1).expect("between the quotes");
+        assert!(inside.iter().all(|b| b.is_ascii_alphanumeric() || b" _./,:=@+-\\".contains(b)));
+    }
+
+    #[test]
+    fn what_comes_before_the_marker_is_noise_however_it_is_cut() {
+        let text = b"welcome\nscout-1 0 77\noutput\n";
+        for cut in 0..text.len() {
+            let (left, right) = text.split_at(cut);
+            let mut stream = Stream::stdout("scout-1", 100);
+            stream.push(left);
+            stream.push(right);
+            assert_eq!(stream.head(), Some("0 77"), "{cut}");
+            assert_eq!(&*stream.into_capture(true).data, b"output\n", "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_stream_keeps_its_cap_and_counts_on() {
+        let mut stream = Stream::stderr("m", 3);
+        stream.push(b"m\nabcde");
+        assert!(stream.is_over());
+        let capture = stream.into_capture(false);
+        assert_eq!((&*capture.data, capture.truncated, capture.total), (&b"abc"[..], true, None));
+    }
+
+    #[test]
+    fn a_nul_is_refused() {
+        assert!(Prepared::new(b"a\0b").is_err());
+    }
+
+    #[test]
+    fn the_remote_process_is_read_from_the_first_line() {
+        assert_eq!(RemoteProcess::parse("0 77"), Some(RemoteProcess { pid: 77, leads_its_group: true }));
+        assert_eq!(RemoteProcess::parse("77 77"), Some(RemoteProcess { pid: 77, leads_its_group: false }));
+        assert_eq!(RemoteProcess::parse("0 1"), None);
+    }
+}
