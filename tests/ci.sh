@@ -23,6 +23,8 @@ need sshd openssh-server
 need sftp-server openssh-sftp-server
 need ssh openssh-client
 need python3 python3
+# Login shells that the exec literal is tested with.
+for shell in bash dash zsh fish tcsh busybox; do need "$shell" "$shell"; done
 # Debian has `venv` in a package of its own; without it there is no ensurepip.
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing_packages+=(python3-venv)
 if [ "${#missing_packages[@]}" -gt 0 ]; then

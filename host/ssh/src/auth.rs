@@ -13,7 +13,6 @@ use russh::keys::agent::client::AgentClient;
 use russh::keys::{self, Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use tokio::net::UnixStream;
 
-use crate::config::AgentSocket;
 use crate::dial::Gate;
 use crate::{ErrorKind, HostSpec, SshError};
 
@@ -69,7 +68,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(&mut self, spec: &HostSpec, files: Vec<KeyFile>) -> bool {
-        let mut agent = self.agent(&spec.agent).await;
+        let mut agent = self.agent(spec.agent.as_deref()).await;
         let mut held = Vec::new();
         if let Some(agent) = &mut agent {
             match agent.request_identities().await {
@@ -111,13 +110,9 @@ impl Attempt<'_> {
         false
     }
 
-    async fn agent(&mut self, socket: &AgentSocket) -> Option<AgentClient<UnixStream>> {
-        let path = match socket {
-            AgentSocket::None => return None,
-            AgentSocket::Environment => PathBuf::from(std::env::var_os("SSH_AUTH_SOCK").filter(|v| !v.is_empty())?),
-            AgentSocket::Path(path) => path.clone(),
-        };
-        let mut client = match AgentClient::connect_uds(&path).await {
+    async fn agent(&mut self, path: Option<&Path>) -> Option<AgentClient<UnixStream>> {
+        let path = path?;
+        let mut client = match AgentClient::connect_uds(path).await {
             Ok(client) => client,
             Err(error) => {
                 self.log.push(format!("the agent at {} does not answer ({error})", path.display()));

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
 use scout_runtime::{Fleet, HostRecord, Subject};
-use scout_ssh::config::AgentSocket;
 use scout_ssh::trust::KnownHosts;
 use scout_ssh::{Call, HostSpec, Principal};
 
@@ -120,7 +119,7 @@ impl Report {
     fn agents(&mut self, fleet: &Fleet) {
         let mut named: Vec<&std::path::Path> = Vec::new();
         for spec in fleet.hosts().iter().filter_map(|host| host.spec.as_ref().ok()) {
-            if let AgentSocket::Path(path) = &spec.agent
+            if let Some(path) = &spec.agent
                 && !named.contains(&path.as_path())
             {
                 named.push(path);
@@ -129,7 +128,7 @@ impl Report {
         for path in named {
             match std::os::unix::net::UnixStream::connect(path) {
                 Ok(_) => self.say(format!("agent         {}", path.display())),
-                Err(error) => self.trouble(&format!("IdentityAgent {}: {error}", path.display())),
+                Err(error) => self.trouble(&format!("agent         {}: {error}", path.display())),
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::expand::{self, Tokens};
 use super::keyword::{Class, Keyword, classify};
 use super::parse::{At, Item};
-use super::{AgentSocket, HostSpec, StrictHostKeyChecking, pattern};
+use super::{HostSpec, StrictHostKeyChecking, pattern};
 use crate::{ErrorKind, SshError};
 
 const DEFAULT_PORT: u16 = 22;
@@ -229,15 +229,15 @@ impl Settings {
         }
 
         let agent = match &self.agent {
-            None => AgentSocket::Environment,
-            Some((text, _)) if text == "none" => AgentSocket::None,
-            Some((text, _)) if text == "SSH_AUTH_SOCK" => AgentSocket::Environment,
-            Some((text, at)) => match text.strip_prefix('$') {
-                Some(name) if !name.starts_with('{') => AgentSocket::Path(PathBuf::from(
-                    expand::variable(name).map_err(|why| bad(at, &format!("IdentityAgent {text}: {why}")))?,
-                )),
-                _ => AgentSocket::Path(expand("IdentityAgent", text, at)?),
-            },
+            Some((text, _)) if text == "none" => None,
+            None => environment_agent(),
+            Some((text, _)) if text == "SSH_AUTH_SOCK" => environment_agent(),
+            Some((text, at)) => Some(match text.strip_prefix('$') {
+                Some(name) if !name.starts_with('{') => {
+                    expand::variable(name).map_err(|why| bad(at, &format!("IdentityAgent {text}: {why}")))?.into()
+                }
+                _ => expand("IdentityAgent", text, at)?,
+            }),
         };
 
         let user_known_hosts_files = match &self.user_known_hosts {
@@ -291,6 +291,11 @@ fn not_evaluated(at: &At, keyword: &str, arguments: &[String]) -> SshError {
         None => bad(at, &format!("{keyword} needs an argument")),
         Some(_) => unsupported(at, &format!("{keyword} {} is not evaluated yet", arguments.join(" "))),
     }
+}
+
+/// Where the environment says that the agent listens.
+fn environment_agent() -> Option<PathBuf> {
+    std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn one(arguments: &[String]) -> Result<&str, Refusal> {

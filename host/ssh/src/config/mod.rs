@@ -33,17 +33,6 @@ pub enum StrictHostKeyChecking {
     No,
 }
 
-/// Where the agent listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AgentSocket {
-    /// `SSH_AUTH_SOCK`.
-    Environment,
-    /// This path.
-    Path(PathBuf),
-    /// No agent.
-    None,
-}
-
 /// A file and a line in it, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -70,8 +59,8 @@ pub struct HostSpec {
     pub identity_files_are_default: bool,
     /// Only configured identities are offered, though the agent may hold their keys.
     pub identities_only: bool,
-    /// Where the agent listens.
-    pub agent: AgentSocket,
+    /// Where the agent listens: `IdentityAgent`, else `SSH_AUTH_SOCK`.
+    pub agent: Option<PathBuf>,
     /// In order.
     pub user_known_hosts_files: Vec<PathBuf>,
     /// In order.
