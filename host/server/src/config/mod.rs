@@ -56,31 +56,31 @@ pub struct Flags {
     /// Hosts: a file as ~/.ssh/config [default: that one]
     #[arg(long, global = true, value_name = "FILE")]
     pub ssh_config: Option<PathBuf>,
-    /// Trusted host keys, instead of what ssh_config names [SCOUT_KNOWN_HOSTS]
+    /// Trusted host keys, instead of what ssh_config names (SCOUT_KNOWN_HOSTS)
     #[arg(long, global = true, value_name = "FILE")]
     pub known_hosts: Option<PathBuf>,
-    /// First bytes of a file that are answered [SCOUT_MAX_FILE_SIZE, default 1MiB]
+    /// First bytes of a file that are answered (SCOUT_MAX_FILE_SIZE, default 1MiB)
     #[arg(long, global = true, value_name = "BYTES")]
     pub max_file_size: Option<ByteCount>,
-    /// First bytes of each stream of a command that are answered [SCOUT_MAX_OUTPUT_SIZE, default 1MiB]
+    /// First bytes of each stream of a command that are answered (SCOUT_MAX_OUTPUT_SIZE, default 1MiB)
     #[arg(long, global = true, value_name = "BYTES")]
     pub max_output_size: Option<ByteCount>,
-    /// How long a command may run [SCOUT_COMMAND_TIMEOUT, default 30s]
+    /// How long a command may run (SCOUT_COMMAND_TIMEOUT, default 30s)
     #[arg(long, global = true, value_name = "TIME")]
     pub command_timeout: Option<Seconds>,
-    /// How long connecting may take, authentication included [SCOUT_CONNECTION_TIMEOUT, default 10s]
+    /// How long connecting may take, authentication included (SCOUT_CONNECTION_TIMEOUT, default 10s)
     #[arg(long, global = true, value_name = "TIME")]
     pub connection_timeout: Option<Seconds>,
-    /// When an unused connection is closed [SCOUT_IDLE_TIMEOUT, default 60s]
+    /// When an unused connection is closed (SCOUT_IDLE_TIMEOUT, default 60s)
     #[arg(long, global = true, value_name = "TIME")]
     pub idle_timeout: Option<Seconds>,
-    /// Connections at once [SCOUT_MAX_POOL_SIZE, default 100]
+    /// Connections at once (SCOUT_MAX_POOL_SIZE, default 100)
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_pool_size: Option<u32>,
-    /// Components hosts.wasm, file.wasm, dir.wasm, command.wasm that replace the built-in ones [SCOUT_PLUGINS_DIR]
+    /// Components hosts.wasm, file.wasm, dir.wasm, command.wasm that replace the built-in ones (SCOUT_PLUGINS_DIR)
     #[arg(long, global = true, value_name = "DIR")]
     pub plugins_dir: Option<PathBuf>,
-    /// What is logged to stderr, as in `info` or `scout_ssh=debug` [SCOUT_LOG, default warn]
+    /// What is logged to stderr, as in `info` or `scout_ssh=debug` (SCOUT_LOG, default warn)
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! A pipelined SFTP version 3 client: bytes for names, whole operations in one flight.
 //!
-//! Owns the protocol over one stream: packets ([`wire`]), flights and the stall watchdog ([`channel`]), and what is
-//! read with them ([`operations`]). Does not know where the stream comes from, nor how to free a server that hangs.
+//! Owns the protocol over one stream: packets (`wire`), flights and the stall watchdog (`channel`), and what is
+//! read with them (`operations`). Does not know where the stream comes from, nor how to free a server that hangs.
 //! Every operation only reads, so whatever fails with the channel may be repeated on another one.
 
 mod channel;
