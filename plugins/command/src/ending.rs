@@ -91,7 +91,11 @@ fn whereabouts(state: RemoteState) -> &'static str {
 /// Milliseconds as seconds, with a tenth where there is one.
 fn seconds(milliseconds: u64) -> String {
     let in_tenths = milliseconds.saturating_add(50) / 100;
-    if in_tenths % 10 == 0 { format!("{} s", in_tenths / 10) } else { format!("{} s", text::tenths(in_tenths)) }
+    if in_tenths.is_multiple_of(10) {
+        format!("{} s", in_tenths / 10)
+    } else {
+        format!("{} s", text::tenths(in_tenths))
+    }
 }
 
 #[cfg(test)]

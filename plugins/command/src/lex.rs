@@ -51,10 +51,10 @@ pub(crate) fn pipeline(line: &str, tilde: Tilde) -> Result<Vec<Stage>, NotAPipel
     loop {
         match lexer.token()? {
             Token::Word { word, bare } => {
-                if stage.words.is_empty() {
-                    if let Some(bare) = bare {
-                        starts_no_program(&bare)?;
-                    }
+                if stage.words.is_empty()
+                    && let Some(bare) = bare
+                {
+                    starts_no_program(&bare)?;
                 }
                 stage.words.push(word);
             }

@@ -3,14 +3,7 @@
 //! One world holds the imports and their types; the two export worlds borrow those types. With `pub_export_macro` the
 //! description of an export goes into a component only where its `export!` is invoked: a handler exports `handler`
 //! alone, though the SDK knows `tools` as well.
-#![expect(
-    missing_docs,
-    unreachable_pub,
-    clippy::indexing_slicing,
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
-    reason = "generated"
-)]
+#![expect(missing_docs, unreachable_pub, reason = "generated")]
 
 pub mod imports {
     wit_bindgen::generate!({
