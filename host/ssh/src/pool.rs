@@ -274,13 +274,13 @@ impl Drop for Waiting<'_> {
 }
 
 /// What two requests must have in common to share a connection: everything that decides who logs in where, and whom
-/// that trusts.
+/// that trusts. Also the alias: what goes wrong is told with the name that was asked for.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key(Arc<str>);
 
 impl Key {
     fn new(principal: &Principal, spec: &HostSpec) -> Self {
-        let whom = (principal.as_str(), &spec.user, &spec.host_name, spec.port);
+        let whom = (principal.as_str(), &spec.alias, &spec.user, &spec.host_name, spec.port);
         let identity = (&spec.identity_files, &spec.agent, spec.identities_only);
         let trust = (&spec.user_known_hosts_files, &spec.global_known_hosts_files, spec.strict_host_key_checking);
         Self(format!("{whom:?} {identity:?} {trust:?}").into())
