@@ -212,10 +212,13 @@ fn free_port() -> u16 {
         .expect("a free loopback port")
 }
 
+/// What sshd is told. `SHLVL`: a bash that sshd starts reads the account's `.bashrc` unless it believes to be a shell
+/// within a shell; what that file does on this machine is not what is tested or measured.
 fn config_text(options: &SshdOptions, dir: &Path, port: u16, host_key: &Path) -> String {
     let mut text = format!(
         "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel VERBOSE\nUseDNS no\n",
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel VERBOSE\nUseDNS no\n\
+         SetEnv SHLVL=1\n",
         host_key.display(),
         dir.join("authorized_keys").display()
     );
