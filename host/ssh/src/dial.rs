@@ -20,8 +20,8 @@ use crate::config::{Source, StrictHostKeyChecking};
 use crate::trust::{self, KnownHosts, Verdict};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError, auth};
 
-/// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round trip;
-/// whatever arrives is drained at once and kept up to its cap.
+/// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round
+/// trip; whatever arrives is drained at once and kept up to its cap.
 const WINDOW: u32 = 2 * 1024 * 1024;
 /// Without `ServerAliveInterval`: a silent host is noticed after this times (`KEEPALIVE_MAX` + 1).
 const KEEPALIVE: Duration = Duration::from_secs(5);
