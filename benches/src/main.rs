@@ -223,6 +223,10 @@ fn report(direct: &Run, delayed: &Run, starts: &Samples) {
         milliseconds(ONE_WAY)
     );
     table(&delayed.rows);
+    println!(
+        "\nThe link accepts a TCP connection at once, so the probe of `hosts` does not wait for it; `ssh` has no such question, \
+         and runs `true`."
+    );
     println!("\n## Process\n");
     println!("| | |\n|---|---|");
     println!(
