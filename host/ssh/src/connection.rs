@@ -166,12 +166,13 @@ impl Connection {
         drop(lock(&self.room).take());
     }
 
+    /// A place for a command, if one is free and nobody waits.
+    pub(crate) fn try_exec_place(&self) -> Option<Slot> {
+        self.execs.try_acquire()
+    }
+
     /// A place for a command, once it is this request's turn.
     pub(crate) async fn exec_place(&self) -> Result<Slot, SshError> {
-        if let Some(place) = self.execs.try_acquire() {
-            return Ok(place);
-        }
-        let _waiting = self.queue.enter(&self.alias)?;
         self.execs.acquire().await.ok_or_else(|| self.lost())
     }
 
@@ -248,6 +249,16 @@ impl Connection {
                 }
             }
         });
+    }
+
+    /// How many session channels are open.
+    pub(crate) fn open_channels(&self) -> usize {
+        self.channels.open()
+    }
+
+    /// Whether the server allows fewer channels than are usual.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.channels.places() < CHANNELS
     }
 
     /// Whether the server allows a single channel: then SFTP may not keep one.

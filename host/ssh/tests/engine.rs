@@ -207,6 +207,38 @@ async fn fifty_commands_pass_through_a_server_with_two_sessions() {
     let read = async { lease.open(&world.path("f"), 100, 100, &call()).await.unwrap() };
     let (outcomes, _) = tokio::join!(futures_util::future::join_all(commands), read);
     assert!(outcomes.iter().all(|outcome| &*outcome.stdout.data == b"ok\n"));
+    assert!(world.pool.snapshot().dials <= 2, "{:?}", world.pool);
+}
+
+#[tokio::test]
+async fn a_command_does_not_wait_for_those_that_take_long() {
+    let world = World::new(&SshdOptions::default());
+    let lease = world.lease().await.unwrap();
+    let release = world.path("release");
+    let wait = format!("until [ -e '{}' ]; do sleep 0.05; done", String::from_utf8(release.clone()).unwrap());
+    let request_long = request(&wait);
+    let long = (0..6).map(|_| async { lease.exec(&request_long, &call()).await.unwrap() });
+    let short = async {
+        eventually("the places are taken", || world.pool.snapshot().channels >= 6).await;
+        let outcome = lease.exec(&request("echo ok"), &call()).await.unwrap();
+        std::fs::write(std::path::PathBuf::from(String::from_utf8(release).unwrap()), "").unwrap();
+        outcome
+    };
+    let (long, short) = tokio::join!(futures_util::future::join_all(long), short);
+    assert_eq!(&*short.stdout.data, b"ok\n");
+    assert!(long.iter().all(|outcome| outcome.ending == Ending::Exited(0)));
+    assert_eq!(world.pool.snapshot().dials, 2);
+}
+
+#[tokio::test]
+async fn a_second_connection_is_not_made_where_there_is_no_room() {
+    let config = PoolConfig { max_connections: 1, ..PoolConfig::default() };
+    let world = World::with(&SshdOptions::default(), config);
+    let lease = world.lease().await.unwrap();
+    let request = request("echo ok");
+    let commands = (0..20).map(|_| async { lease.exec(&request, &call()).await.unwrap() });
+    let outcomes = futures_util::future::join_all(commands).await;
+    assert!(outcomes.iter().all(|outcome| &*outcome.stdout.data == b"ok\n"));
     assert_eq!(world.pool.snapshot().dials, 1);
 }
 
@@ -315,6 +347,32 @@ async fn a_refused_connection_names_host_and_address() {
     let error = pool.lease(&me(), &spec, &call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.message().contains(&address.to_string()) && error.message().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_failed_is_left_alone_for_a_while_and_then_tried_again() {
+    let World { sshd, pool, spec } = World::new(&SshdOptions::default());
+    drop(sshd);
+    let first = pool.lease(&me(), &spec, &call()).await.unwrap_err();
+    let second = pool.lease(&me(), &spec, &call()).await.unwrap_err();
+    assert_eq!((first.kind(), second.kind()), (ErrorKind::Unreachable, ErrorKind::Unreachable));
+    assert!(second.message().contains("again in"), "{second}");
+    assert_eq!((pool.snapshot().dials, pool.snapshot().backing_off), (1, 1));
+    while pool.snapshot().dials < 2 {
+        pool.lease(&me(), &spec, &call()).await.unwrap_err();
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_was_not_trusted_is_tried_again_at_once() {
+    let world = World::new(&SshdOptions::default());
+    let known = world.spec.user_known_hosts_files.first().unwrap();
+    let trusted = std::fs::read(known).unwrap();
+    std::fs::write(known, "").unwrap();
+    assert_eq!(world.lease().await.unwrap_err().kind(), ErrorKind::UnknownHostKey);
+    std::fs::write(known, trusted).unwrap();
+    world.lease().await.unwrap();
 }
 
 #[tokio::test]
