@@ -130,14 +130,14 @@ impl Pool {
     /// # Cancel safety
     /// The dial goes on for others who wait for it.
     pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, SshError> {
-        let key = Key::new(principal, spec);
+        let key = Key(principal.clone(), Arc::clone(spec));
         let connection = self.inner.connect(&key, spec, call).await?;
         Ok(Lease::new(Arc::clone(&self.inner), key, Arc::clone(spec), connection))
     }
 
     /// Whether the host answers on its port, and how fast.
-    pub async fn probe(&self, principal: &Principal, spec: &HostSpec, limit: Duration) -> Probe {
-        let connected = match lock(&self.inner.state).slots.get(&Key::new(principal, spec)) {
+    pub async fn probe(&self, principal: &Principal, spec: &Arc<HostSpec>, limit: Duration) -> Probe {
+        let connected = match lock(&self.inner.state).slots.get(&Key(principal.clone(), Arc::clone(spec))) {
             Some(Entry { slot: Slot::Ready(connection), .. }) => connection.is_usable(),
             _ => false,
         };
@@ -145,7 +145,7 @@ impl Pool {
         let latency = match timeout(limit, dial::tcp(spec)).await {
             Ok(result) => result.map(|_stream| started.elapsed()),
             Err(_) => {
-                let HostSpec { alias, host_name, port, .. } = spec;
+                let HostSpec { alias, host_name, port, .. } = &**spec;
                 let message = format!("{alias}: {host_name}:{port} did not answer within {} s", limit.as_secs_f32());
                 Err(SshError::new(ErrorKind::Timeout, message))
             }
@@ -273,19 +273,10 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// What two requests must have in common to share a connection: everything that decides who logs in where, and whom
-/// that trusts. Also the alias: what goes wrong is told with the name that was asked for.
+/// What two requests must have in common to share a connection: who asks, and all that decides who logs in where and
+/// whom that trusts. The alias is among it: what goes wrong is told with the name that was asked for.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key(Arc<str>);
-
-impl Key {
-    fn new(principal: &Principal, spec: &HostSpec) -> Self {
-        let whom = (principal.as_str(), &spec.alias, &spec.user, &spec.host_name, spec.port);
-        let identity = (&spec.identity_files, &spec.agent, spec.identities_only);
-        let trust = (&spec.user_known_hosts_files, &spec.global_known_hosts_files, spec.strict_host_key_checking);
-        Self(format!("{whom:?} {identity:?} {trust:?}").into())
-    }
-}
+pub(crate) struct Key(Principal, Arc<HostSpec>);
 
 /// What a dial came to. The connection stays in use as long as anybody may still look at this.
 type DialResult = Result<Arc<InUse>, SshError>;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scout_ssh::config::StrictHostKeyChecking;
+use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, StrictHostKeyChecking};
 use scout_ssh::{
     Call, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Lease, Opened, Pool, PoolConfig, Principal,
     RemoteState, SshError,
@@ -55,6 +55,15 @@ fn spec(sshd: &Sshd, address: std::net::SocketAddr) -> HostSpec {
         identity_files_are_default: false,
         identities_only: true,
         agent: None,
+        certificate_files: Vec::new(),
+        methods: Methods::default(),
+        proxy: Proxy::default(),
+        address_family: AddressFamily::default(),
+        bind_address: None,
+        algorithms: AlgorithmLists::default(),
+        set_env: Vec::new(),
+        host_key_alias: None,
+        hash_known_hosts: false,
         user_known_hosts_files: vec![known],
         global_known_hosts_files: Vec::new(),
         strict_host_key_checking: StrictHostKeyChecking::Yes,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::expand::{self, Tokens};
 use super::keyword::{Class, Keyword, classify};
 use super::parse::{At, Item};
-use super::{HostSpec, StrictHostKeyChecking, pattern};
+use super::{AddressFamily, AlgorithmLists, HostSpec, Methods, Proxy, StrictHostKeyChecking, pattern};
 use crate::{ErrorKind, SshError};
 
 const DEFAULT_PORT: u16 = 22;
@@ -264,6 +264,15 @@ impl Settings {
             identity_files_are_default,
             identities_only: self.identities_only.unwrap_or(false),
             agent,
+            certificate_files: Vec::new(),
+            methods: Methods::default(),
+            proxy: Proxy::default(),
+            address_family: AddressFamily::default(),
+            bind_address: None,
+            algorithms: AlgorithmLists::default(),
+            set_env: Vec::new(),
+            host_key_alias: None,
+            hash_known_hosts: false,
             user_known_hosts_files,
             global_known_hosts_files,
             strict_host_key_checking: self.strict.unwrap_or(StrictHostKeyChecking::Yes),

@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::SshError;
@@ -23,7 +24,7 @@ use parse::{Item, Parser, Place};
 use read::Ownership;
 
 /// `StrictHostKeyChecking`. `ask` without a terminal is `Yes`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StrictHostKeyChecking {
     /// Unknown keys are refused.
     Yes,
@@ -31,6 +32,67 @@ pub enum StrictHostKeyChecking {
     AcceptNew,
     /// As `AcceptNew`, and changed keys are accepted with password authentication off.
     No,
+}
+
+/// How a host is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Proxy {
+    /// By TCP.
+    #[default]
+    Direct,
+    /// Through these hosts, the first one dialled first; each with its own trust and identities.
+    Jump(Vec<Arc<HostSpec>>),
+    /// Through the standard streams of this command, run by the local shell.
+    Command(String),
+}
+
+/// Which addresses of a name are dialled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AddressFamily {
+    /// All, in the resolver's order.
+    #[default]
+    Any,
+    /// IPv4 only.
+    Inet,
+    /// IPv6 only.
+    Inet6,
+}
+
+/// Algorithm names in order of preference, as configured; absent: the engine's own. They are intersected with what the
+/// engine has when it dials.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AlgorithmLists {
+    /// `KexAlgorithms`.
+    pub kex: Option<Vec<String>>,
+    /// `Ciphers`.
+    pub ciphers: Option<Vec<String>>,
+    /// `MACs`.
+    pub macs: Option<Vec<String>>,
+    /// `HostKeyAlgorithms`.
+    pub host_keys: Option<Vec<String>>,
+    /// `PubkeyAcceptedAlgorithms`.
+    pub public_keys: Option<Vec<String>>,
+}
+
+/// Which methods of authentication may be used.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Methods {
+    /// `PubkeyAuthentication`.
+    pub public_key: bool,
+    /// `KbdInteractiveAuthentication`.
+    pub keyboard_interactive: bool,
+    /// `PasswordAuthentication`.
+    pub password: bool,
+    /// `PreferredAuthentications`, if configured.
+    pub order: Option<Vec<String>>,
+    /// `NumberOfPasswordPrompts`.
+    pub password_prompts: u32,
+}
+
+impl Default for Methods {
+    fn default() -> Self {
+        Self { public_key: true, keyboard_interactive: true, password: true, order: None, password_prompts: 3 }
+    }
 }
 
 /// A file and a line in it, for messages.
@@ -43,7 +105,7 @@ pub struct Source {
 }
 
 /// One host's resolved settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostSpec {
     /// The name on the `Host` line.
     pub alias: String,
@@ -61,6 +123,24 @@ pub struct HostSpec {
     pub identities_only: bool,
     /// Where the agent listens: `IdentityAgent`, else `SSH_AUTH_SOCK`.
     pub agent: Option<PathBuf>,
+    /// Certificates besides those that lie next to their keys.
+    pub certificate_files: Vec<PathBuf>,
+    /// Which methods may be used.
+    pub methods: Methods,
+    /// How the host is reached.
+    pub proxy: Proxy,
+    /// Which of its addresses are dialled.
+    pub address_family: AddressFamily,
+    /// The local address that is dialled from.
+    pub bind_address: Option<String>,
+    /// What may be negotiated.
+    pub algorithms: AlgorithmLists,
+    /// Environment variables that are asked for with each command.
+    pub set_env: Vec<(String, String)>,
+    /// The name under which known_hosts knows the host, instead of `host_name` and `port`.
+    pub host_key_alias: Option<String>,
+    /// Names are hashed in what is written to known_hosts.
+    pub hash_known_hosts: bool,
     /// In order.
     pub user_known_hosts_files: Vec<PathBuf>,
     /// In order.
