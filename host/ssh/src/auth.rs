@@ -13,7 +13,7 @@ use russh::keys::agent::client::AgentClient;
 use russh::keys::{self, Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use tokio::net::UnixStream;
 
-use crate::dial::Gate;
+use crate::gate::Gate;
 use crate::{ErrorKind, HostSpec, SshError};
 
 /// Identities offered at most: servers end the connection after `MaxAuthTries`, 6 by default.

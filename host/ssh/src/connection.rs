@@ -13,7 +13,8 @@ use russh::{Channel, ChannelMsg, Disconnect};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::dial::{Dialled, Gate};
+use crate::dial::Dialled;
+use crate::gate::Gate;
 use crate::pool::{Counter, Gauge, Stats};
 use crate::slots::{Slot, Slots};
 use crate::stalls::SftpHolder;

@@ -6,18 +6,16 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::client::{self, Handle, Handler};
-use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::client::{self, Handle};
+use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::{Preferred, cipher};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{Source, StrictHostKeyChecking};
-use crate::trust::{self, KnownHosts, Verdict};
+use crate::gate::{Gate, Halt};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError, auth};
 
 /// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round
@@ -34,96 +32,6 @@ pub(crate) const HANDSHAKE_ROUND_TRIPS: u64 = 5;
 pub(crate) struct Dialled {
     pub(crate) handle: Handle<Gate>,
     pub(crate) round_trips: u64,
-}
-
-/// Why a handshake ended early.
-#[derive(Debug)]
-pub(crate) enum Halt {
-    /// The protocol or the transport failed.
-    Ssh(russh::Error),
-    /// The host's key was not accepted.
-    Refused(SshError),
-    /// The host's key is all that was wanted.
-    Captured(Box<PublicKey>),
-}
-
-impl From<russh::Error> for Halt {
-    fn from(error: russh::Error) -> Self {
-        Self::Ssh(error)
-    }
-}
-
-/// Decides about the host's key. Called again with each rekeying.
-pub(crate) struct Gate {
-    purpose: Purpose,
-}
-
-enum Purpose {
-    /// Hand the key out and stop.
-    Capture,
-    /// Accept the key if the files say so.
-    Check(Box<Check>),
-}
-
-struct Check {
-    spec: Arc<HostSpec>,
-    known: KnownHosts,
-    learn_into: Option<PathBuf>,
-    learned: Option<PublicKey>,
-}
-
-impl Handler for Gate {
-    type Error = Halt;
-
-    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Halt> {
-        let key = presented.public_key();
-        match &mut self.purpose {
-            Purpose::Capture => Err(Halt::Captured(Box::new(key))),
-            Purpose::Check(check) => check.verdict(key).await.map(|()| true).map_err(Halt::Refused),
-        }
-    }
-}
-
-impl Check {
-    async fn verdict(&mut self, key: PublicKey) -> Result<(), SshError> {
-        let HostSpec { alias, host_name, port, .. } = &*self.spec;
-        let print = key.fingerprint(HashAlg::Sha256);
-        let rejected = |what: &str, at: &Source| {
-            let message = format!("{alias}: the host's key {print} is {what} {}:{}", at.file.display(), at.line);
-            SshError::new(ErrorKind::HostKeyRejected, message)
-                .with_hint("find out why the key differs before that line is changed: somebody may be in between")
-        };
-        match self.known.check(host_name, *port, &key) {
-            Verdict::Known(_) => Ok(()),
-            Verdict::Revoked(at) => Err(rejected("revoked by", &at)),
-            Verdict::Changed(at) if self.spec.strict_host_key_checking == StrictHostKeyChecking::No => {
-                tracing::warn!(host = %alias, known = %at.file.display(), line = at.line, "changed host key accepted: StrictHostKeyChecking no");
-                Ok(())
-            }
-            Verdict::Changed(at) => Err(rejected("not the one known from", &at)),
-            Verdict::Unknown if self.learned.as_ref() == Some(&key) => Ok(()),
-            Verdict::Unknown if self.spec.strict_host_key_checking == StrictHostKeyChecking::Yes => {
-                let message = format!("{alias}: the host's key is not known yet: {} {print}", key.algorithm());
-                Err(SshError::new(ErrorKind::UnknownHostKey, message)
-                    .with_hint(format!("run `scout trust {alias}` after checking the fingerprint out of band")))
-            }
-            Verdict::Unknown => {
-                self.learn(&key).await;
-                self.learned = Some(key);
-                Ok(())
-            }
-        }
-    }
-
-    /// As OpenSSH: a file that cannot be written is a warning.
-    async fn learn(&self, key: &PublicKey) {
-        let Some(file) = self.learn_into.clone() else { return };
-        let (host, port, key) = (self.spec.host_name.clone(), self.spec.port, key.clone());
-        let learned = tokio::task::spawn_blocking(move || trust::learn(&file, &host, port, &key, false)).await;
-        if let Ok(Err(error)) = learned {
-            tracing::warn!(host = %self.spec.alias, %error, "the host's key was accepted and could not be remembered");
-        }
-    }
 }
 
 /// Where a dial is, for the message when its time is over.
@@ -144,24 +52,9 @@ impl Stage {
 pub(crate) async fn dial(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Dialled, SshError> {
     let stage = Stage::default();
     limited(spec, connect_limit(spec, config), &stage, async {
-        let files = match &config.known_hosts {
-            Some(files) => files.clone(),
-            None => spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files).cloned().collect(),
-        };
-        let learn_into = match &config.known_hosts {
-            Some(files) => files.first().cloned(),
-            None => spec.user_known_hosts_files.first().cloned(),
-        };
         stage.enter("reading known_hosts");
-        let known = tokio::task::spawn_blocking(move || KnownHosts::load(&files))
-            .await
-            .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))??;
-        for warning in known.warnings() {
-            tracing::warn!(host = %spec.alias, "{warning}");
-        }
-        let algorithms = known.algorithms(&spec.host_name, spec.port);
-        let check = Check { spec: Arc::clone(spec), known, learn_into, learned: None };
-        let gate = Gate { purpose: Purpose::Check(Box::new(check)) };
+        let gate = Gate::check(spec, config).await?;
+        let algorithms = gate.known_algorithms();
         let stream = connect(spec, &stage).await?;
         stage.enter("in the handshake");
         let mut handle = client::connect_stream(client_config(spec, &algorithms), stream, gate).await.map_err(
@@ -184,8 +77,7 @@ pub(crate) async fn host_key(spec: &HostSpec, limit: Duration) -> Result<PublicK
     limited(spec, limit, &stage, async {
         let stream = connect(spec, &stage).await?;
         stage.enter("in the handshake");
-        let gate = Gate { purpose: Purpose::Capture };
-        match client::connect_stream(client_config(spec, &[]), stream, gate).await {
+        match client::connect_stream(client_config(spec, &[]), stream, Gate::capture()).await {
             Err(Halt::Captured(key)) => Ok(*key),
             Err(Halt::Refused(error)) => Err(error),
             Err(Halt::Ssh(error)) => Err(handshake_error(spec, &error)),

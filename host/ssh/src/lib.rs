@@ -12,6 +12,7 @@ mod connection;
 mod dial;
 mod error;
 mod exec;
+mod gate;
 mod lease;
 mod pool;
 pub mod sftp;

@@ -1,0 +1,142 @@
+//! The gate of a connection: the verdict about the host's key, before anything of authentication leaves.
+//!
+//! Owns the words for a refused key and what is learned. Which key is trusted is [`crate::trust`]'s; who dials, and how,
+//! is [`crate::dial`]'s.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use russh::client::Handler;
+use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
+
+use crate::config::{Source, StrictHostKeyChecking};
+use crate::trust::{self, KnownHosts, Verdict};
+use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
+
+/// Why a handshake ended early.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// The protocol or the transport failed.
+    Ssh(russh::Error),
+    /// The host's key was not accepted.
+    Refused(SshError),
+    /// The host's key is all that was wanted.
+    Captured(Box<PublicKey>),
+}
+
+impl From<russh::Error> for Halt {
+    fn from(error: russh::Error) -> Self {
+        Self::Ssh(error)
+    }
+}
+
+/// Decides about the host's key. Called again with each rekeying.
+pub(crate) struct Gate {
+    purpose: Purpose,
+}
+
+enum Purpose {
+    /// Hand the key out and stop.
+    Capture,
+    /// Accept the key if the files say so.
+    Check(Box<Check>),
+}
+
+struct Check {
+    spec: Arc<HostSpec>,
+    known: KnownHosts,
+    learn_into: Option<PathBuf>,
+    learned: Option<PublicKey>,
+}
+
+impl Gate {
+    /// Hands the host's key out and stops.
+    pub(crate) fn capture() -> Self {
+        Self { purpose: Purpose::Capture }
+    }
+
+    /// Accepts the host's key if the files say so.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if a file cannot be read.
+    pub(crate) async fn check(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Self, SshError> {
+        let files = match &config.known_hosts {
+            Some(files) => files.clone(),
+            None => spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files).cloned().collect(),
+        };
+        let learn_into = match &config.known_hosts {
+            Some(files) => files.first().cloned(),
+            None => spec.user_known_hosts_files.first().cloned(),
+        };
+        let known = tokio::task::spawn_blocking(move || KnownHosts::load(&files))
+            .await
+            .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))??;
+        for warning in known.warnings() {
+            tracing::warn!(host = %spec.alias, "{warning}");
+        }
+        let check = Check { spec: Arc::clone(spec), known, learn_into, learned: None };
+        Ok(Self { purpose: Purpose::Check(Box::new(check)) })
+    }
+
+    /// The algorithms of the keys that are known for the host, in the files' order.
+    pub(crate) fn known_algorithms(&self) -> Vec<Algorithm> {
+        match &self.purpose {
+            Purpose::Capture => Vec::new(),
+            Purpose::Check(check) => check.known.algorithms(&check.spec.host_name, check.spec.port),
+        }
+    }
+}
+
+impl Handler for Gate {
+    type Error = Halt;
+
+    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Halt> {
+        let key = presented.public_key();
+        match &mut self.purpose {
+            Purpose::Capture => Err(Halt::Captured(Box::new(key))),
+            Purpose::Check(check) => check.verdict(key).await.map(|()| true).map_err(Halt::Refused),
+        }
+    }
+}
+
+impl Check {
+    async fn verdict(&mut self, key: PublicKey) -> Result<(), SshError> {
+        let HostSpec { alias, host_name, port, .. } = &*self.spec;
+        let print = key.fingerprint(HashAlg::Sha256);
+        let rejected = |what: &str, at: &Source| {
+            let message = format!("{alias}: the host's key {print} is {what} {}:{}", at.file.display(), at.line);
+            SshError::new(ErrorKind::HostKeyRejected, message)
+                .with_hint("find out why the key differs before that line is changed: somebody may be in between")
+        };
+        match self.known.check(host_name, *port, &key) {
+            Verdict::Known(_) => Ok(()),
+            Verdict::Revoked(at) => Err(rejected("revoked by", &at)),
+            Verdict::Changed(at) if self.spec.strict_host_key_checking == StrictHostKeyChecking::No => {
+                tracing::warn!(host = %alias, known = %at.file.display(), line = at.line, "changed host key accepted: StrictHostKeyChecking no");
+                Ok(())
+            }
+            Verdict::Changed(at) => Err(rejected("not the one known from", &at)),
+            Verdict::Unknown if self.learned.as_ref() == Some(&key) => Ok(()),
+            Verdict::Unknown if self.spec.strict_host_key_checking == StrictHostKeyChecking::Yes => {
+                let message = format!("{alias}: the host's key is not known yet: {} {print}", key.algorithm());
+                Err(SshError::new(ErrorKind::UnknownHostKey, message)
+                    .with_hint(format!("run `scout trust {alias}` after checking the fingerprint out of band")))
+            }
+            Verdict::Unknown => {
+                self.learn(&key).await;
+                self.learned = Some(key);
+                Ok(())
+            }
+        }
+    }
+
+    /// As OpenSSH: a file that cannot be written is a warning.
+    async fn learn(&self, key: &PublicKey) {
+        let Some(file) = self.learn_into.clone() else { return };
+        let (host, port, key) = (self.spec.host_name.clone(), self.spec.port, key.clone());
+        let learned = tokio::task::spawn_blocking(move || trust::learn(&file, &host, port, &key, false)).await;
+        if let Ok(Err(error)) = learned {
+            tracing::warn!(host = %self.spec.alias, %error, "the host's key was accepted and could not be remembered");
+        }
+    }
+}
