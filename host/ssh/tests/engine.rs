@@ -2,110 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 
+mod world;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, StrictHostKeyChecking};
-use scout_ssh::{
-    Call, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Lease, Opened, Pool, PoolConfig, Principal,
-    RemoteState, SshError,
-};
-use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, generate_key, login_name};
+use scout_ssh::config::StrictHostKeyChecking;
+use scout_ssh::{Call, Ending, ErrorKind, ExecRequest, Opened, Pool, PoolConfig, Principal, RemoteState};
+use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, generate_key};
 
-struct World {
-    sshd: Sshd,
-    pool: Pool,
-    spec: Arc<HostSpec>,
-}
-
-impl World {
-    fn new(options: &SshdOptions) -> Self {
-        Self::with(options, PoolConfig::default())
-    }
-
-    fn with(options: &SshdOptions, config: PoolConfig) -> Self {
-        let sshd = Sshd::start_with(options);
-        let spec = spec(&sshd, sshd.address());
-        Self { pool: Pool::new(config), spec: Arc::new(spec), sshd }
-    }
-
-    async fn lease(&self) -> Result<Lease, SshError> {
-        self.pool.lease(&me(), &self.spec, &call()).await
-    }
-
-    async fn exec(&self, script: &str) -> ExecOutcome {
-        self.lease().await.unwrap().exec(&request(script), &call()).await.unwrap()
-    }
-
-    fn path(&self, name: &str) -> Vec<u8> {
-        self.sshd.dir().join(name).display().to_string().into_bytes()
-    }
-}
-
-fn spec(sshd: &Sshd, address: std::net::SocketAddr) -> HostSpec {
-    let known = sshd.dir().join("known_hosts");
-    std::fs::write(&known, sshd.known_hosts_line(address)).unwrap();
-    HostSpec {
-        alias: "box".into(),
-        host_name: address.ip().to_string(),
-        port: address.port(),
-        user: login_name(),
-        identity_files: vec![sshd.user_key().private.clone()],
-        identity_files_are_default: false,
-        identities_only: true,
-        agent: None,
-        certificate_files: Vec::new(),
-        methods: Methods::default(),
-        proxy: Proxy::default(),
-        address_family: AddressFamily::default(),
-        bind_address: None,
-        algorithms: AlgorithmLists::default(),
-        set_env: Vec::new(),
-        host_key_alias: None,
-        hash_known_hosts: false,
-        user_known_hosts_files: vec![known],
-        global_known_hosts_files: Vec::new(),
-        strict_host_key_checking: StrictHostKeyChecking::Yes,
-        connect_timeout: None,
-        server_alive_interval: None,
-        server_alive_count_max: 3,
-    }
-}
-
-fn me() -> Principal {
-    Principal::new("me")
-}
-
-fn call() -> Call {
-    Call::until(tokio::time::Instant::now() + Duration::from_secs(60))
-}
-
-fn request(script: &str) -> ExecRequest {
-    let script = script.as_bytes().to_vec();
-    ExecRequest { script, stdout_cap: 1 << 20, stderr_cap: 1 << 20, timeout: Duration::from_secs(40) }
-}
-
-fn marker() -> String {
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-    format!("98{nanos}")
-}
-
-/// Whether a process that is no zombie has this word on its command line.
-fn runs(word: &str) -> bool {
-    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())
-    })
-}
-
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within 20 s: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
+use world::{World, call, eventually, marker, me, request, runs, spec};
 
 #[tokio::test]
 async fn a_command_gives_its_streams_and_its_status() {
