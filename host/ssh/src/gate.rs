@@ -4,12 +4,14 @@
 //! is [`crate::dial`]'s.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::client::Handler;
+use russh::Channel;
+use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use crate::config::{Source, StrictHostKeyChecking};
+use crate::transport::harmless;
 use crate::trust::{self, KnownHosts, Verdict};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
@@ -30,9 +32,30 @@ impl From<russh::Error> for Halt {
     }
 }
 
-/// Decides about the host's key. Called again with each rekeying.
+/// Kept of what a server says when it ends the connection.
+const FAREWELL_BYTES: usize = 200;
+
+/// What a gate saw, for whoever dials.
+#[derive(Clone, Default)]
+pub(crate) struct Observed(Arc<Sight>);
+
+#[derive(Default)]
+struct Sight {
+    farewell: Mutex<Option<String>>,
+}
+
+impl Observed {
+    /// Why the server ended the connection, in its own words.
+    pub(crate) fn farewell(&self) -> Option<String> {
+        self.0.farewell.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Decides about the host's key, called again with each rekeying, and refuses what a server opens by itself: nothing is
+/// forwarded to here.
 pub(crate) struct Gate {
     purpose: Purpose,
+    observed: Observed,
 }
 
 enum Purpose {
@@ -52,7 +75,7 @@ struct Check {
 impl Gate {
     /// Hands the host's key out and stops.
     pub(crate) fn capture() -> Self {
-        Self { purpose: Purpose::Capture }
+        Self { purpose: Purpose::Capture, observed: Observed::default() }
     }
 
     /// Accepts the host's key if the files say so.
@@ -74,8 +97,14 @@ impl Gate {
         for warning in known.warnings() {
             tracing::warn!(host = %spec.alias, "{warning}");
         }
+        let observed = Observed::default();
         let check = Check { spec: Arc::clone(spec), known, learn_into, learned: None };
-        Ok(Self { purpose: Purpose::Check(Box::new(check)) })
+        Ok(Self { purpose: Purpose::Check(Box::new(check)), observed })
+    }
+
+    /// What this gate sees from now on.
+    pub(crate) fn observed(&self) -> Observed {
+        self.observed.clone()
     }
 
     /// The algorithms of the keys that are known for the host, in the files' order.
@@ -96,6 +125,96 @@ impl Handler for Gate {
             Purpose::Capture => Err(Halt::Captured(Box::new(key))),
             Purpose::Check(check) => check.verdict(key).await.map(|()| true).map_err(Halt::Refused),
         }
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<Halt>) -> Result<(), Halt> {
+        match reason {
+            DisconnectReason::ReceivedDisconnect(info) => {
+                let message = info.message.as_bytes();
+                let message = harmless(message.get(..message.len().min(FAREWELL_BYTES)).unwrap_or_default());
+                let farewell = (!message.is_empty()).then_some(message);
+                *self.observed.0.farewell.lock().unwrap_or_else(PoisonError::into_inner) = farewell;
+                Ok(())
+            }
+            DisconnectReason::Error(error) => Err(error),
+        }
+    }
+
+    // russh accepts these unless told otherwise; a `ChannelOpenHandle` that is dropped refuses.
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _channel: Channel<Msg>,
+        _connected_address: &str,
+        _connected_port: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        _socket_path: &str,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _channel: Channel<Msg>,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _channel: Channel<Msg>,
+        _originator_address: &str,
+        _originator_port: u32,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _channel: Channel<Msg>,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _channel: Channel<Msg>,
+        _host_to_connect: &str,
+        _port_to_connect: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        _socket_path: &str,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
     }
 }
 

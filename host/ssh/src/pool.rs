@@ -158,8 +158,7 @@ impl Pool {
     /// # Errors
     /// [`crate::ErrorKind::Unreachable`].
     pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<PublicKey, SshError> {
-        let limit = dial::connect_limit(spec, &self.inner.config);
-        within(&spec.alias, call, dial::host_key(spec, limit)).await
+        within(&spec.alias, call, dial::host_key(spec, &self.inner.config)).await
     }
 
     /// The counters now.
@@ -447,7 +446,7 @@ impl Inner {
         let address = {
             let mut state = lock(&self.state);
             state.addresses.retain(|_, handshakes| Arc::strong_count(handshakes) > 1);
-            let address = (spec.host_name.clone(), spec.port);
+            let address = dial::first_contact(spec);
             let handshakes = || Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS));
             Arc::clone(state.addresses.entry(address).or_insert_with(handshakes))
         };
