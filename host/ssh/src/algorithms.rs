@@ -8,6 +8,7 @@ use std::str::FromStr as _;
 use russh::keys::{Algorithm, HashAlg};
 use russh::{Preferred, cipher, kex, mac};
 
+use crate::config::pattern;
 use crate::{ErrorKind, HostSpec, SshError};
 
 const CIPHERS: &[cipher::Name] = &[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305];
@@ -63,6 +64,15 @@ pub(crate) fn preferred(spec: &HostSpec, known: &[Algorithm]) -> Result<Preferre
         Some(names) => Cow::Owned(choose(spec, "MACs", names, without_none(macs))?),
     };
     Ok(Preferred { kex, cipher, mac, key: Cow::Owned(host_keys(spec, known)?), ..Preferred::DEFAULT })
+}
+
+/// Whether a key of this algorithm may be offered for authentication: `PubkeyAcceptedAlgorithms`.
+pub(crate) fn may_authenticate(spec: &HostSpec, name: &str) -> bool {
+    spec.algorithms.public_keys.as_ref().is_none_or(|allowed| is_listed(allowed, name))
+}
+
+fn is_listed(names: &[String], name: &str) -> bool {
+    pattern::matches_list(name, names.iter().map(String::as_str))
 }
 
 fn without_none<N: AsRef<str>>(names: impl Iterator<Item = N>) -> Vec<N> {
@@ -173,7 +183,7 @@ mod tests {
         let preferred = preferred(&spec, &[]).unwrap();
         assert_eq!(texts(&preferred.cipher), ["aes256-ctr", "aes128-gcm@openssh.com"]);
         assert_eq!(texts(&preferred.mac), ["hmac-sha2-256"]);
-        assert_eq!(texts(&preferred.kex)[..2], ["ecdh-sha2-nistp256", "curve25519-sha256"]);
+        assert!(texts(&preferred.kex).starts_with(&["ecdh-sha2-nistp256", "curve25519-sha256"]));
         assert!(preferred.kex.contains(&kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT));
     }
 

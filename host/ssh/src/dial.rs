@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Proxy;
-use crate::gate::{Gate, Halt};
+use crate::gate::{Gate, Halt, Observed};
 use crate::proxy_command::{self, Complaint};
 use crate::transport::{FirstWords, Leash, Transport, harmless};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError, algorithms, auth, tcp};
@@ -162,7 +162,8 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
             }
         };
         trip.enter(spec, "authenticating");
-        let attempts = auth::authenticate(&mut met.handle, spec).await?;
+        let login = auth::Login { spec, secret_command: trip.config.secret_command.as_deref(), until: trip.until };
+        let attempts = auth::authenticate(&mut met.handle, &met.observed, &login).await?;
         met.leash.establish();
         let round_trips = met.way_round_trips + HANDSHAKE_ROUND_TRIPS + attempts;
         Ok(Dialled { handle: met.handle, round_trips, leash: met.leash })
@@ -173,6 +174,7 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
 struct Met {
     handle: Handle<Gate>,
     leash: Leash,
+    observed: Observed,
     /// What the way there took.
     way_round_trips: u64,
 }
@@ -242,7 +244,7 @@ async fn shake_hands(spec: &Arc<HostSpec>, way: &Way<'_>, trip: &Trip<'_>, purpo
     let first_words = transport.first_words();
     trip.enter(spec, "in the handshake");
     match client::connect_stream(config, transport, gate).await {
-        Ok(handle) => Ok(Met { handle, leash, way_round_trips: way.round_trips() }),
+        Ok(handle) => Ok(Met { handle, leash, observed, way_round_trips: way.round_trips() }),
         Err(Halt::Refused(error)) => Err(Break::Failed(error)),
         Err(Halt::Captured(key)) => Err(Break::Captured(key)),
         Err(Halt::Ssh(error)) => {

@@ -4,6 +4,7 @@
 //! is [`crate::dial`]'s.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::Channel;
@@ -41,10 +42,16 @@ pub(crate) struct Observed(Arc<Sight>);
 
 #[derive(Default)]
 struct Sight {
+    is_key_changed: AtomicBool,
     farewell: Mutex<Option<String>>,
 }
 
 impl Observed {
+    /// Whether a changed key was accepted: then the host gets no password.
+    pub(crate) fn is_key_changed(&self) -> bool {
+        self.0.is_key_changed.load(Ordering::Acquire)
+    }
+
     /// Why the server ended the connection, in its own words.
     pub(crate) fn farewell(&self) -> Option<String> {
         self.0.farewell.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -70,6 +77,7 @@ struct Check {
     known: KnownHosts,
     learn_into: Option<PathBuf>,
     learned: Option<PublicKey>,
+    observed: Observed,
 }
 
 impl Gate {
@@ -98,7 +106,7 @@ impl Gate {
             tracing::warn!(host = %spec.alias, "{warning}");
         }
         let observed = Observed::default();
-        let check = Check { spec: Arc::clone(spec), known, learn_into, learned: None };
+        let check = Check { spec: Arc::clone(spec), known, learn_into, learned: None, observed: observed.clone() };
         Ok(Self { purpose: Purpose::Check(Box::new(check)), observed })
     }
 
@@ -232,6 +240,7 @@ impl Check {
             Verdict::Revoked(at) => Err(rejected("revoked by", &at)),
             Verdict::Changed(at) if self.spec.strict_host_key_checking == StrictHostKeyChecking::No => {
                 tracing::warn!(host = %alias, known = %at.file.display(), line = at.line, "changed host key accepted: StrictHostKeyChecking no");
+                self.observed.0.is_key_changed.store(true, Ordering::Release);
                 Ok(())
             }
             Verdict::Changed(at) => Err(rejected("not the one known from", &at)),

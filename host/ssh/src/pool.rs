@@ -39,6 +39,14 @@ pub struct PoolConfig {
     pub known_hosts: Option<Vec<std::path::PathBuf>>,
     /// Requests that may wait for one host.
     pub max_waiters_per_host: usize,
+    /// A program that tells secrets: passphrases of key files, passwords, answers to a server's prompts. Without it none
+    /// is ever used.
+    ///
+    /// It is run with one argument, the prompt (`Enter passphrase for key '/path'`, `user@host's password:` or, in the
+    /// server's words, `(user@host) …`), and in its environment `SCOUT_SECRET_KIND` (`passphrase`, `password` or
+    /// `prompt`), `SCOUT_SECRET_HOST` (the host's alias) and `SCOUT_SECRET_USER`. Its standard output, without the end of
+    /// the line, is the secret: at most 1024 bytes of UTF-8, within the dial's limit. Any exit status but 0: no secret.
+    pub secret_command: Option<std::path::PathBuf>,
 }
 
 impl Default for PoolConfig {
@@ -49,6 +57,7 @@ impl Default for PoolConfig {
             max_connections: 100,
             known_hosts: None,
             max_waiters_per_host: 4096,
+            secret_command: None,
         }
     }
 }
