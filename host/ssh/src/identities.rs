@@ -149,27 +149,30 @@ impl Identities {
 
     /// A certificate is signed for by whoever holds its key: another identity of the list.
     fn find_signatories(&mut self) {
+        let can_sign = |signatory: &Signatory| match signatory {
+            Signatory::Agent(_) => true,
+            Signatory::File(index) => {
+                self.files.get(*index).is_some_and(|file| !matches!(file.private, Private::Unusable(_)))
+            }
+            Signatory::Nobody => false,
+        };
         let holder = |wanted: &Identity| {
-            let same = |other: &&Identity| {
-                matches!(other.shown, Shown::Key(_)) && other.shown.key_data() == wanted.shown.key_data()
+            if !matches!(wanted.shown, Shown::Certificate(_)) || can_sign(&wanted.signatory) {
+                return None;
+            }
+            let holds = |other: &&Identity| {
+                matches!(other.shown, Shown::Key(_))
+                    && other.shown.key_data() == wanted.shown.key_data()
+                    && can_sign(&other.signatory)
             };
-            self.list.iter().find(same).map(|other| other.signatory.clone())
+            self.list.iter().find(holds).map(|other| other.signatory.clone())
         };
-        let is_wanting = |identity: &Identity| match identity.signatory {
-            Signatory::Nobody => true,
-            Signatory::File(index) => matches!(identity.shown, Shown::Certificate(_)) && !self.can_sign(index),
-            Signatory::Agent(_) => false,
-        };
-        let found: Vec<_> = self.list.iter().map(|one| if is_wanting(one) { holder(one) } else { None }).collect();
+        let found: Vec<_> = self.list.iter().map(holder).collect();
         for (identity, signatory) in self.list.iter_mut().zip(found) {
             if let Some(signatory) = signatory {
                 identity.signatory = signatory;
             }
         }
-    }
-
-    fn can_sign(&self, index: usize) -> bool {
-        self.files.get(index).is_some_and(|file| !matches!(file.private, Private::Unusable(_)))
     }
 
     /// Why this identity cannot be used, if so.
@@ -379,6 +382,10 @@ fn read_private(path: &Path) -> Result<(Private, Option<PublicKey>), &'static st
         Err(keys::Error::KeyIsEncrypted) => {
             // OpenSSH's own format keeps the public half in the clear.
             Ok((Private::Locked, PrivateKey::from_openssh(text.as_bytes()).ok().map(|key| key.public_key().clone())))
+        }
+        // PKCS#8 and PEM, which say so in a line of text.
+        Err(_) if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("4,ENCRYPTED") => {
+            Ok((Private::Locked, None))
         }
         Err(_) if PublicKey::from_openssh(text.trim()).is_ok() => Err("only a public key; the agent does not hold it"),
         Err(_) => Err("not a private key that can be read"),

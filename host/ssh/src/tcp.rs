@@ -35,27 +35,35 @@ pub(crate) async fn connect(spec: &HostSpec, stage: impl Fn(String)) -> Result<T
         Some(name) => Some(resolve(name, 0, spec.address_family).await.map_err(unreachable)?),
         None => None,
     };
+    let stream = race(addresses, sources.as_deref(), stage).await.map_err(unreachable)?;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(host = %alias, %error, "TCP_NODELAY was refused");
+    }
+    Ok(stream)
+}
+
+/// Connects to one of the addresses; each but the first has its turn when those before it failed or stayed silent.
+async fn race(
+    addresses: Vec<SocketAddr>,
+    sources: Option<&[SocketAddr]>,
+    stage: impl Fn(String),
+) -> Result<TcpStream, String> {
     let mut waiting = addresses.into_iter();
     let mut attempts = FuturesUnordered::new();
     let mut failures = Vec::new();
     loop {
         if let Some(address) = waiting.next() {
             stage(format!("connecting to {address}"));
-            let source = source_for(sources.as_deref(), address);
+            let source = source_for(sources, address);
             attempts.push(async move { (address, connect_from(source, address).await) });
         }
         tokio::select! {
             Some((address, outcome)) = attempts.next() => match outcome {
-                Ok(stream) => {
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(host = %alias, %error, "TCP_NODELAY was refused");
-                    }
-                    return Ok(stream);
-                }
+                Ok(stream) => return Ok(stream),
                 Err(error) => {
                     failures.push(format!("{address}: {}", reason(&error)));
                     if attempts.is_empty() && waiting.len() == 0 {
-                        return Err(unreachable(format!("no connection to {}", failures.join("; "))));
+                        return Err(format!("no connection to {}", failures.join("; ")));
                     }
                 }
             },
@@ -115,7 +123,33 @@ fn reason(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_silent_address_holds_nobody_up_and_all_failures_are_told() {
+        let local = || SocketAddr::from(([127, 0, 0, 1], 0));
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(local()).unwrap();
+        let full = socket.listen(1).unwrap();
+        let silent = full.local_addr().unwrap();
+        // Its queue is full once a connection gets no answer.
+        let mut queued = Vec::new();
+        while let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(silent)).await {
+            queued.push(stream.unwrap());
+        }
+        // Closed at once.
+        let refusing = tokio::net::TcpListener::bind(local()).await.unwrap().local_addr().unwrap();
+        let listener = tokio::net::TcpListener::bind(local()).await.unwrap();
+        let answering = listener.local_addr().unwrap();
+        let stream = race(vec![silent, refusing, answering], None, |_| ()).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), answering);
+
+        let why = race(vec![refusing, SocketAddr::from(([127, 0, 0, 2], refusing.port()))], None, |_| ()).await;
+        let why = why.unwrap_err();
+        assert!(why.contains("127.0.0.1:") && why.contains("; 127.0.0.2:"), "{why}");
+    }
 
     #[tokio::test]
     async fn only_addresses_of_the_family_are_dialled() {
