@@ -64,6 +64,7 @@ pub(crate) async fn authenticate(
         conversations: 0,
         passwords: 0,
         last_password: Zeroizing::new(String::new()),
+        last_answers: None,
         tried: Vec::new(),
         skipped: Vec::new(),
         barred: Vec::new(),
@@ -107,6 +108,8 @@ struct Attempt<'a> {
     conversations: u32,
     passwords: u32,
     last_password: Zeroizing<String>,
+    /// The last answers of the conversation before, and in which round they were given.
+    last_answers: Option<(usize, Zeroizing<Vec<String>>)>,
     tried: Vec<String>,
     skipped: Vec<String>,
     /// Methods that may not be used, and why.
@@ -310,43 +313,48 @@ impl Attempt<'_> {
         self.trips += 1;
         let user = self.login.spec.user.as_str();
         let mut response = self.handle.authenticate_keyboard_interactive_start(user, None).await;
-        let mut has_answered = false;
-        for _ in 0..MAX_ROUNDS {
+        let mut given = None;
+        for round in 0..MAX_ROUNDS {
             let prompts = match response {
                 Ok(KeyboardInteractiveAuthResponse::Success) => return Step::Accepted,
                 Ok(KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success }) => {
-                    if !has_answered && !partial_success {
+                    if given.is_none() && !partial_success {
                         // As OpenSSH: a server that asked nothing will not ask the next time.
                         self.conversations = u32::MAX;
                     }
+                    self.last_answers = given.filter(|_| !partial_success);
                     let result = AuthResult::Failure { remaining_methods, partial_success };
                     return self.judge("keyboard-interactive", result);
                 }
                 Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => prompts,
                 Err(_) => return self.ended(),
             };
-            let answers = match self.answers(&prompts).await {
-                Ok(answers) => answers,
-                Err(why) => {
-                    self.skipped.push(format!("keyboard-interactive ({why})"));
-                    self.conversations = u32::MAX;
-                    // A wrong number of answers is a failure (RFC 4256 §3.4), and tries no empty password.
-                    Vec::new()
+            let known = match self.answers(&prompts).await {
+                Ok(answers) if self.last_answers.as_ref() == Some(&(round, answers.clone())) && !answers.is_empty() => {
+                    Err("the secret command knows no other answer")
                 }
+                answers => answers,
             };
-            has_answered = true;
+            let answers = known.unwrap_or_else(|why| {
+                self.skipped.push(format!("keyboard-interactive ({why})"));
+                self.conversations = u32::MAX;
+                // A wrong number of answers is a failure (RFC 4256 §3.4), and tries no empty password.
+                Zeroizing::default()
+            });
+            given = Some((round, answers.clone()));
             self.trips += 1;
-            response = self.handle.authenticate_keyboard_interactive_respond(answers).await;
+            // russh keeps these until they are sent, and does not wipe them.
+            response = self.handle.authenticate_keyboard_interactive_respond(answers.to_vec()).await;
         }
         Step::Over("then the server went on asking".to_owned())
     }
 
-    async fn answers(&self, prompts: &[Prompt]) -> Result<Vec<String>, &'static str> {
+    async fn answers(&self, prompts: &[Prompt]) -> Result<Zeroizing<Vec<String>>, &'static str> {
         if prompts.len() > MAX_QUESTIONS {
             return Err("the server asks too much at once");
         }
         let HostSpec { user, host_name, .. } = self.login.spec;
-        let mut answers = Vec::with_capacity(prompts.len());
+        let mut answers = Zeroizing::new(Vec::with_capacity(prompts.len()));
         for Prompt { prompt, .. } in prompts {
             let prompt = format!("({user}@{host_name}) {}", prompt.trim());
             let answer = self.secrets.ask(Kind::Prompt, &prompt).await?;

@@ -250,13 +250,16 @@ async fn shake_hands(spec: &Arc<HostSpec>, way: &Way<'_>, trip: &Trip<'_>, purpo
         Err(Halt::Ssh(error)) => {
             let farewell = observed.farewell();
             let mut what = explain(&error, &first_words, farewell.as_deref());
+            let is_turned_away = is_closed(&error) && !first_words.has_identification();
+            let is_too_busy = is_turned_away && first_words.line().starts_with(TOO_BUSY);
+            // A command that ends without a word has failed: that is no answer of the host.
+            let is_command = complaint.is_some();
             if let Some(complaint) = complaint {
                 what = format!("{what}; {}", complaint.last().await);
-                return Err(Break::Failed(handshake_error(spec, &what)));
             }
             let told = handshake_error(spec, &what);
-            if is_closed(&error) && !first_words.has_identification() {
-                return Err(Break::TurnedAway { error: told, is_too_busy: first_words.line().starts_with(TOO_BUSY) });
+            if is_too_busy || (is_turned_away && !is_command) {
+                return Err(Break::TurnedAway { error: told, is_too_busy });
             }
             Err(Break::Failed(told))
         }

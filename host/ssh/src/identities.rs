@@ -147,27 +147,29 @@ impl Identities {
         identities
     }
 
-    /// A certificate is signed for by whoever holds its key: another identity of the list.
+    /// A certificate is signed for by whoever holds its key: as OpenSSH, the agent rather than a file.
     fn find_signatories(&mut self) {
-        let can_sign = |signatory: &Signatory| match signatory {
-            Signatory::Agent(_) => true,
-            Signatory::File(index) => {
-                self.files.get(*index).is_some_and(|file| !matches!(file.private, Private::Unusable(_)))
-            }
-            Signatory::Nobody => false,
+        let rank = |signatory: &Signatory| match signatory {
+            Signatory::Agent(_) => Some(0),
+            Signatory::File(index) => match self.files.get(*index)?.private {
+                Private::Ready(_) => Some(1),
+                Private::Locked => Some(2),
+                Private::Unusable(_) => None,
+            },
+            Signatory::Nobody => None,
         };
-        let holder = |wanted: &Identity| {
-            if !matches!(wanted.shown, Shown::Certificate(_)) || can_sign(&wanted.signatory) {
-                return None;
-            }
+        let best = |wanted: &Identity| {
             let holds = |other: &&Identity| {
-                matches!(other.shown, Shown::Key(_))
-                    && other.shown.key_data() == wanted.shown.key_data()
-                    && can_sign(&other.signatory)
+                matches!(other.shown, Shown::Key(_)) && other.shown.key_data() == wanted.shown.key_data()
             };
-            self.list.iter().find(holds).map(|other| other.signatory.clone())
+            let holders = self.list.iter().filter(holds).chain([wanted]).map(|holder| &holder.signatory);
+            holders.filter(|holder| rank(holder).is_some()).min_by_key(|holder| rank(holder)).cloned()
         };
-        let found: Vec<_> = self.list.iter().map(holder).collect();
+        let found: Vec<_> = self
+            .list
+            .iter()
+            .map(|one| if matches!(one.shown, Shown::Certificate(_)) { best(one) } else { None })
+            .collect();
         for (identity, signatory) in self.list.iter_mut().zip(found) {
             if let Some(signatory) = signatory {
                 identity.signatory = signatory;

@@ -253,16 +253,17 @@ async fn jump_hosts_are_left_with_the_target_and_not_before() {
 async fn a_dial_that_fails_behind_a_jump_host_leaves_nothing_there() {
     let one = Sshd::start();
     let silent = FakeTcp::start(async |stream| stream).await;
-    let limit = Some(Duration::from_secs(2));
-    let target = through(wrong_spec(silent.address, Duration::from_secs(2)), &[&spec("edge", &one)]);
-    let error = refused(&HostSpec { connect_timeout: limit, ..target.clone() }).await;
+    let limit = Duration::from_secs(2);
+    let target = through(wrong_spec(silent.address, limit), &[&spec("edge", &one)]);
+    let error = refused(&target).await;
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(error.message(), "box: not connected within 2 s, still in the handshake");
     eventually("the jump host is left", || !has_connections(&one) && silent.all_ended()).await;
 
     // The limit holds at a jump host too, and tells where it struck.
-    let error = refused(&through(spec("far", &one), &[&HostSpec { alias: "edge".into(), ..target.clone() }])).await;
-    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let edge = HostSpec { alias: "edge".into(), ..wrong_spec(silent.address, limit) };
+    let error = refused(&through(HostSpec { connect_timeout: Some(limit), ..spec("far", &one) }, &[&edge])).await;
+    assert_eq!(error.message(), "far: not connected within 2 s, still at the jump host edge: in the handshake");
 
     // A dial that is given up.
     let pool = Pool::new(PoolConfig::default());
@@ -505,6 +506,10 @@ async fn a_certificate_beside_its_key_or_configured_logs_in() {
     // The agent holds the key, the file the certificate.
     let socket = sshd.dir().join("agent");
     let _agent = Agent::start(&socket, &[&key.private]).await;
+    lock_key(&key.private);
+    std::fs::copy(&elsewhere, &beside).unwrap();
+    works(&HostSpec { agent: Some(socket.clone()), ..host.clone() }).await;
+    std::fs::remove_file(&beside).unwrap();
     std::fs::remove_file(&key.private).unwrap();
     let agent = HostSpec { agent: Some(socket), certificate_files: vec![elsewhere.clone()], ..host.clone() };
     works(&HostSpec { identities_only: true, ..agent }).await;
@@ -627,6 +632,14 @@ async fn a_wrong_password_is_not_sent_twice_and_no_password_is_never_sent() {
         assert!(!error.message().contains("wrong"), "{error}");
         assert_eq!(server.heard(), heard);
     }
+    // The same wrong answer is not given twice, though what was right before it is.
+    let rounds = vec![vec![("Password:", "right")], vec![("Code:", "1")]];
+    let server = FakeSshd::start(&[Wants::Answers(rounds)], Then::Serves).await;
+    let body = "case \"$1\" in *Password*) echo right;; *) echo wrong;; esac";
+    let secrets = with_secrets(secret_command(dir.path(), body));
+    assert_eq!(refused_with(secrets, &fake_spec(&server, dir.path())).await.kind(), ErrorKind::Auth);
+    let first = ["keyboard-interactive", "answers right", "answers wrong"];
+    assert_eq!(server.heard(), [&first[..], &first[..2], &["answers "]].concat());
     // Without an answer a question is not answered with an empty one.
     let server = FakeSshd::start(&[Wants::Answers(vec![vec![("Code:", "")]])], Then::Serves).await;
     let host = fake_spec(&server, dir.path());
@@ -895,4 +908,17 @@ async fn dials_beyond_max_startups_wait_for_their_turn() {
         dial.await.unwrap().unwrap();
     }
     assert!(logged(&sshd, "past MaxStartups") > 0, "nothing was turned away: {:?}", sshd.log());
+}
+
+#[tokio::test]
+async fn a_server_that_says_it_is_busy_is_asked_again_behind_a_proxy_command_too() {
+    let sshd = Sshd::start();
+    let calls = sshd.dir().join("calls");
+    let (ip, port) = (sshd.address().ip(), sshd.address().port());
+    let command = format!(
+        "sh -c 'echo >> {0}; [ $(wc -l < {0}) -gt 6 ] && exec busybox nc {ip} {port}; echo Exceeded MaxStartups'",
+        calls.display()
+    );
+    works(&HostSpec { proxy: Proxy::Command(command), ..spec("box", &sshd) }).await;
+    assert_eq!(std::fs::read_to_string(calls).unwrap().len(), 7);
 }
