@@ -252,7 +252,12 @@ async fn jump_hosts_are_left_with_the_target_and_not_before() {
 #[tokio::test]
 async fn a_dial_that_fails_behind_a_jump_host_leaves_nothing_there() {
     let one = Sshd::start();
-    let silent = FakeTcp::start(async |stream| stream).await;
+    // It names itself: from there on the dial's session is a task of russh's own.
+    let silent = FakeTcp::start(async |mut stream| {
+        stream.write_all(b"SSH-2.0-x\r\n").await.unwrap();
+        stream
+    })
+    .await;
     let limit = Duration::from_secs(2);
     let target = through(wrong_spec(silent.address, limit), &[&spec("edge", &one)]);
     let error = refused(&target).await;
