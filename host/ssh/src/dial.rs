@@ -29,8 +29,8 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Keepalives without an answer.
 const KEEPALIVE_MAX: usize = 2;
 /// Waits for the remote host before the first attempt to authenticate: TCP (or a channel through a jump host),
-/// identification, algorithms, keys, service.
-pub(crate) const HANDSHAKE_ROUND_TRIPS: u64 = 5;
+/// identification with algorithms, keys, service.
+const HANDSHAKE_ROUND_TRIPS: u64 = 4;
 /// The first and the longest pause before a host that turned the connection away is asked again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How often a host is asked again that closes without a word. One that says it is too busy is asked as long as there is

@@ -927,3 +927,20 @@ async fn a_server_that_says_it_is_busy_is_asked_again_behind_a_proxy_command_too
     works(&HostSpec { proxy: Proxy::Command(command), ..spec("box", &sshd) }).await;
     assert_eq!(std::fs::read_to_string(calls).unwrap().len(), 7);
 }
+
+#[tokio::test]
+async fn a_dial_tells_the_round_trips_that_the_link_counts() {
+    let sshd = Sshd::start();
+    let unwanted = generate_key(sshd.dir(), "unwanted");
+    let link = scout_tests::DelayLink::start(sshd.address(), Duration::from_millis(25)).await;
+    let known = sshd.dir().join("known_hosts");
+    std::fs::write(&known, sshd.known_hosts_line(link.address())).unwrap();
+    for files in [vec![sshd.user_key().private.clone()], vec![unwanted.private, sshd.user_key().private.clone()]] {
+        let spec = HostSpec { identity_files: files, ..base("box", link.address(), known.clone()) };
+        let (pool, call, mark) = (Pool::new(PoolConfig::default()), call(), link.mark());
+        let _lease = pool.lease(&Principal::new("me"), &Arc::new(spec), &call).await.unwrap();
+        let told = call.cost.snapshot().round_trips;
+        // The link does not see TCP's own, and it sees the channel that is opened ahead.
+        eventually("the link counts as many", || link.round_trips_since(&mark) == told).await;
+    }
+}
