@@ -400,8 +400,8 @@ async fn configured_algorithms_are_negotiated() {
         ciphers: names(&["3des-cbc", "aes256-ctr"]),
         macs: names(&["umac-64@openssh.com", "hmac-sha2-256"]),
         kex: names(&["ecdh-sha2-nistp384"]),
-        host_keys: names(&["ssh-ed25519"]),
         public_keys: names(&["ssh-ed25519"]),
+        ..AlgorithmLists::default()
     };
     works(&HostSpec { algorithms: lists, ..spec("box", &sshd) }).await;
 
