@@ -54,16 +54,16 @@ pub(crate) async fn dial(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Di
     limited(spec, connect_limit(spec, config), &stage, async {
         stage.enter("reading known_hosts");
         let gate = Gate::check(spec, config).await?;
-        let algorithms = gate.known_algorithms();
+        let (algorithms, certificates) = (gate.known_algorithms(), gate.certificate_algorithms());
         let stream = connect(spec, &stage).await?;
         stage.enter("in the handshake");
-        let mut handle = client::connect_stream(client_config(spec, &algorithms), stream, gate).await.map_err(
-            |halt| match halt {
+        let mut handle = client::connect_stream(client_config(spec, &algorithms, certificates), stream, gate)
+            .await
+            .map_err(|halt| match halt {
                 Halt::Refused(error) => error,
                 Halt::Ssh(error) => handshake_error(spec, &error),
                 Halt::Captured(_) => handshake_error(spec, &russh::Error::Disconnect),
-            },
-        )?;
+            })?;
         stage.enter("authenticating");
         let attempts = auth::authenticate(&mut handle, spec).await?;
         Ok(Dialled { handle, round_trips: HANDSHAKE_ROUND_TRIPS + attempts })
@@ -77,7 +77,7 @@ pub(crate) async fn host_key(spec: &HostSpec, limit: Duration) -> Result<PublicK
     limited(spec, limit, &stage, async {
         let stream = connect(spec, &stage).await?;
         stage.enter("in the handshake");
-        match client::connect_stream(client_config(spec, &[]), stream, Gate::capture()).await {
+        match client::connect_stream(client_config(spec, &[], Vec::new()), stream, Gate::capture()).await {
             Err(Halt::Captured(key)) => Ok(*key),
             Err(Halt::Refused(error)) => Err(error),
             Err(Halt::Ssh(error)) => Err(handshake_error(spec, &error)),
@@ -158,7 +158,7 @@ fn handshake_error(spec: &HostSpec, error: &russh::Error) -> SshError {
     SshError::new(ErrorKind::Unreachable, format!("{alias}: the handshake with {host_name}:{port} failed: {what}"))
 }
 
-fn client_config(spec: &HostSpec, known: &[Algorithm]) -> Arc<client::Config> {
+fn client_config(spec: &HostSpec, known: &[Algorithm], certificates: Vec<Algorithm>) -> Arc<client::Config> {
     let (keepalive_interval, keepalive_max) = match spec.server_alive_interval {
         None => (Some(KEEPALIVE), KEEPALIVE_MAX),
         Some(Duration::ZERO) => (None, KEEPALIVE_MAX),
@@ -171,6 +171,7 @@ fn client_config(spec: &HostSpec, known: &[Algorithm]) -> Arc<client::Config> {
         nodelay: true,
         preferred: Preferred {
             key: Cow::Owned(host_key_order(known)),
+            host_key_certificates: Cow::Owned(certificates),
             cipher: Cow::Borrowed(&[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305]),
             ..Preferred::DEFAULT
         },
