@@ -52,23 +52,40 @@ impl Stage {
 pub(crate) async fn dial(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Dialled, SshError> {
     let stage = Stage::default();
     limited(spec, connect_limit(spec, config), &stage, async {
-        stage.enter("reading known_hosts");
-        let gate = Gate::check(spec, config).await?;
-        let (algorithms, certificates) = (gate.known_algorithms(), gate.certificate_algorithms());
-        let stream = connect(spec, &stage).await?;
-        stage.enter("in the handshake");
-        let mut handle = client::connect_stream(client_config(spec, &algorithms, certificates), stream, gate)
-            .await
-            .map_err(|halt| match halt {
-                Halt::Refused(error) => error,
-                Halt::Ssh(error) => handshake_error(spec, &error),
-                Halt::Captured(_) => handshake_error(spec, &russh::Error::Disconnect),
-            })?;
+        let (handle, handshakes) = match handshake(spec, config, &stage, false).await {
+            Err(Halt::MayBeCertified) => (handshake(spec, config, &stage, true).await, 2),
+            first => (first, 1),
+        };
+        let mut handle = handle.map_err(|halt| halted(spec, halt))?;
         stage.enter("authenticating");
         let attempts = auth::authenticate(&mut handle, spec).await?;
-        Ok(Dialled { handle, round_trips: HANDSHAKE_ROUND_TRIPS + attempts })
+        Ok(Dialled { handle, round_trips: HANDSHAKE_ROUND_TRIPS * handshakes + attempts })
     })
     .await
+}
+
+/// Connects until the host's key is accepted; `insists` asks for certificates of all types before any key.
+async fn handshake(
+    spec: &Arc<HostSpec>,
+    config: &PoolConfig,
+    stage: &Stage,
+    insists: bool,
+) -> Result<Handle<Gate>, Halt> {
+    stage.enter("reading known_hosts");
+    let gate = Gate::check(spec, config).await.map_err(Halt::Refused)?;
+    let gate = if insists { gate.insist() } else { gate };
+    let (algorithms, certificates) = (gate.known_algorithms(), gate.certificate_algorithms());
+    let stream = connect(spec, stage).await.map_err(Halt::Refused)?;
+    stage.enter("in the handshake");
+    client::connect_stream(client_config(spec, &algorithms, certificates), stream, gate).await
+}
+
+fn halted(spec: &HostSpec, halt: Halt) -> SshError {
+    match halt {
+        Halt::Refused(error) => error,
+        Halt::Ssh(error) => handshake_error(spec, &error),
+        Halt::Captured(_) | Halt::MayBeCertified => handshake_error(spec, &russh::Error::Disconnect),
+    }
 }
 
 /// The host's key, from a handshake that ends before authentication.
@@ -79,8 +96,7 @@ pub(crate) async fn host_key(spec: &HostSpec, limit: Duration) -> Result<PublicK
         stage.enter("in the handshake");
         match client::connect_stream(client_config(spec, &[], Vec::new()), stream, Gate::capture()).await {
             Err(Halt::Captured(key)) => Ok(*key),
-            Err(Halt::Refused(error)) => Err(error),
-            Err(Halt::Ssh(error)) => Err(handshake_error(spec, &error)),
+            Err(halt) => Err(halted(spec, halt)),
             Ok(_) => Err(handshake_error(spec, &russh::Error::Disconnect)),
         }
     })

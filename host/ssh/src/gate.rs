@@ -26,6 +26,9 @@ pub(crate) enum Halt {
     Refused(SshError),
     /// The host's key is all that was wanted.
     Captured(Box<PublicKey>),
+    /// The host may have a certificate that OpenSSH would ask for before this key, and that was not asked for: to be
+    /// dialled once more, with [`Gate::insist`].
+    MayBeCertified,
 }
 
 impl From<russh::Error> for Halt {
@@ -56,6 +59,8 @@ struct Check {
     known: KnownHosts,
     learn_into: Option<PathBuf>,
     secrets: Secrets,
+    /// All certificates are asked for, before any key.
+    insists: bool,
 }
 
 /// Whether the host may be sent a secret that somebody in between could use. Taken before the handshake, asked after it.
@@ -103,7 +108,8 @@ impl Gate {
             tracing::warn!(host = %spec.alias, "{warning}");
         }
         let (name, port) = trust::known_as(spec);
-        let check = Check { spec: Arc::clone(spec), name, port, known, learn_into, secrets: Secrets::default() };
+        let secrets = Secrets::default();
+        let check = Check { spec: Arc::clone(spec), name, port, known, learn_into, secrets, insists: false };
         Ok(Self { purpose: Purpose::Check(Box::new(check)), presented: None })
     }
 
@@ -119,14 +125,19 @@ impl Gate {
     pub(crate) fn certificate_algorithms(&self) -> Vec<Algorithm> {
         match &self.purpose {
             Purpose::Capture => Vec::new(),
-            Purpose::Check(check) => {
-                let mut algorithms = check.known.certificate_algorithms(&check.name, check.port);
-                if let Some(configured) = &check.spec.algorithms.host_keys {
-                    algorithms.retain(|algorithm| configured.contains(&algorithm.to_certificate_type()));
-                }
-                algorithms
-            }
+            Purpose::Check(check) => check.certificate_algorithms(check.insists),
         }
+    }
+
+    /// Asks for certificates of all types before any key, after [`Halt::MayBeCertified`].
+    ///
+    /// OpenSSH asks for keys of the known types before certificates of other types. russh's lists cannot say so: the
+    /// first handshake leaves those certificates out, and a host that has no key of a known type is asked again.
+    pub(crate) fn insist(mut self) -> Self {
+        if let Purpose::Check(check) = &mut self.purpose {
+            check.insists = true;
+        }
+        self
     }
 
     /// What authentication asks before it sends a password.
@@ -147,6 +158,7 @@ impl Handler for Gate {
         self.presented = Some(key.algorithm());
         match &mut self.purpose {
             Purpose::Capture => Err(Halt::Captured(Box::new(key))),
+            Purpose::Check(check) if check.may_be_certified(presented) => Err(Halt::MayBeCertified),
             Purpose::Check(check) => check.verdict(presented).await.map(|()| true).map_err(Halt::Refused),
         }
     }
@@ -154,14 +166,32 @@ impl Handler for Gate {
     /// Refuses a key of another type than the one that was negotiated, as OpenSSH does; russh leaves that open.
     async fn kex_done(&mut self, _: Option<&[u8]>, names: &russh::Names, _: &mut Session) -> Result<(), Halt> {
         match (self.presented.take(), &names.key) {
-            (None, _) | (Some(Algorithm::Rsa { .. }), Algorithm::Rsa { .. }) => Ok(()),
-            (Some(presented), negotiated) if presented == *negotiated => Ok(()),
+            (None, _) => Ok(()),
+            (Some(presented), negotiated) if trust::is_same_type(&presented, negotiated) => Ok(()),
             (Some(_), _) => Err(Halt::Ssh(russh::Error::WrongServerSig)),
         }
     }
 }
 
 impl Check {
+    fn certificate_algorithms(&self, all: bool) -> Vec<Algorithm> {
+        let mut algorithms = match all {
+            true => trust::HOST_KEY_ALGORITHMS.to_vec(),
+            false => self.known.certificate_algorithms(&self.name, self.port),
+        };
+        if let Some(configured) = &self.spec.algorithms.host_keys {
+            algorithms.retain(|algorithm| configured.contains(&algorithm.to_certificate_type()));
+        }
+        algorithms
+    }
+
+    /// Whether a plain key came whose certificate was not asked for.
+    fn may_be_certified(&self, presented: &PublicKeyOrCertificate) -> bool {
+        let own = presented.public_key().algorithm();
+        let has = |all| self.certificate_algorithms(all).iter().any(|other| trust::is_same_type(other, &own));
+        presented.certificate().is_none() && !self.insists && has(true) && !has(false)
+    }
+
     async fn verdict(&mut self, presented: &PublicKeyOrCertificate) -> Result<(), SshError> {
         let alias = &self.spec.alias;
         let key = presented.public_key();

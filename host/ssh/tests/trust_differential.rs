@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -471,13 +472,16 @@ fn run_ssh(case: &Case, server: &Server, directory: &Path) -> String {
     String::from_utf8_lossy(&output.stderr).replace('\r', "")
 }
 
+/// What `ssh` printed since it gave a certificate up: what it had found until then decided nothing.
+fn after_retry(log: &str) -> &str {
+    log.rsplit("Retry with plain key").next().unwrap()
+}
+
 /// The verdict in what `ssh -v` printed.
 fn read_ssh(log: &str, name: &str) -> Outcome {
     let place = |text: &str| text.rsplit('/').next().unwrap().to_owned();
-    // What was found before a certificate was given up decided nothing.
-    let after = log.rsplit("Retry with plain key").next().unwrap();
     let last = |starts: &str, before: &str| {
-        let line = after.lines().rev().find(|line| line.starts_with(starts) && line.contains(before));
+        let line = after_retry(log).lines().rev().find(|line| line.starts_with(starts) && line.contains(before));
         line.map(|line| place(&line[line.find(before).unwrap() + before.len()..]))
     };
     let said = if log.contains("Permission denied") {
@@ -569,8 +573,13 @@ fn decide(spec: &HostSpec, presented: &PublicKeyOrCertificate) -> Decision {
     KnownHosts::load(&files).unwrap().decide(&name, port, presented, spec.strict_host_key_checking)
 }
 
-/// Runs one case; the difference, if there is one.
-fn difference(case: &Case, world: &World, directory: &Path, runtime: &tokio::runtime::Handle) -> Option<String> {
+/// Runs one case: what kind of case it was, and the difference, if there is one.
+fn run(
+    case: &Case,
+    world: &World,
+    directory: &Path,
+    runtime: &tokio::runtime::Handle,
+) -> (&'static str, Option<String>) {
     let server = &world.servers[case.server];
     let (theirs, ours) = (directory.join("theirs"), directory.join("ours"));
     write_files(case, &theirs);
@@ -609,14 +618,24 @@ fn difference(case: &Case, world: &World, directory: &Path, runtime: &tokio::run
     } else {
         (wanted.learned, got.learned) = (Some(read(&theirs)), Some(read(&ours)));
     }
-    (wanted != got)
-        .then(|| format!("ssh:  {wanted:?}\nours: {got:?}\ndecision: {decision:?}\n{}\n{log}", case.describe(world)))
+    let kind = match (&decision, wanted.said) {
+        (Decision::Trusted(_), _) if after_retry(&log).contains("Found CA key in") => "trusted by an authority",
+        (Decision::Trusted(_), _) if log.contains("found matching key w/out port") => "trusted without the port",
+        (Decision::Trusted(_), _) => "trusted",
+        (Decision::Learn, _) => "learned",
+        (Decision::Unsafe(_), _) => "unsafe",
+        (Decision::Refused(_), Said::Revoked) => "revoked",
+        (Decision::Refused(_), Said::Changed) => "changed",
+        (Decision::Refused(_), _) => "unknown",
+    };
+    let told = || format!("ssh:  {wanted:?}\nours: {got:?}\ndecision: {decision:?}\n{}\n{log}", case.describe(world));
+    (kind, (wanted != got).then(told))
 }
 
 /// The smallest case that still differs, found by leaving out lines.
 fn shrink(case: &Case, world: &World, directory: &Path, runtime: &tokio::runtime::Handle) -> String {
     let mut case = case.clone();
-    let mut told = difference(&case, world, directory, runtime).expect("a difference that happens once more");
+    let mut told = run(&case, world, directory, runtime).1.expect("a difference that happens once more");
     let mut shrunk = true;
     while shrunk {
         shrunk = false;
@@ -624,7 +643,7 @@ fn shrink(case: &Case, world: &World, directory: &Path, runtime: &tokio::runtime
             for line in (0..case.files[file].as_ref().map_or(0, Vec::len)).rev() {
                 let mut smaller = case.clone();
                 smaller.files[file].as_mut().unwrap().remove(line);
-                if let Some(text) = difference(&smaller, world, directory, runtime) {
+                if let Some(text) = run(&smaller, world, directory, runtime).1 {
                     (case, told, shrunk) = (smaller, text, true);
                 }
             }
@@ -648,23 +667,31 @@ fn every_verdict_is_that_of_ssh() {
     let directory = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let next = AtomicUsize::new(0);
+    let kinds = Mutex::new(BTreeMap::<&str, usize>::new());
     let differing = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for worker in 0..WORKERS {
             let directory = directory.path().join(worker.to_string());
-            let (world, cases, next, differing, runtime) = (&world, &cases, &next, &differing, runtime.handle());
+            let (world, cases, next, runtime) = (&world, &cases, &next, runtime.handle());
+            let (kinds, differing) = (&kinds, &differing);
             scope.spawn(move || {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if difference(case, world, &directory, runtime).is_some() {
+                    let (kind, told) = run(case, world, &directory, runtime);
+                    *kinds.lock().unwrap().entry(kind).or_default() += 1;
+                    if told.is_some() {
                         differing.lock().unwrap().push(case.clone());
                     }
                 }
             });
         }
     });
-    let differing = differing.into_inner().unwrap();
+    let (kinds, differing) = (kinds.into_inner().unwrap(), differing.into_inner().unwrap());
+    println!("{kinds:?}");
     if let Some(case) = differing.first() {
         let told = shrink(case, &world, directory.path(), runtime.handle());
         panic!("{} of {count} cases differ (SCOUT_TRUST_SEED={seed}); the first, shrunk:\n{told}", differing.len());
+    }
+    if count >= CASES {
+        assert!(kinds.len() == 8 && kinds.values().all(|n| *n >= 8), "the generator misses a kind of case: {kinds:?}");
     }
 }

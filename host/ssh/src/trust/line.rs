@@ -10,8 +10,8 @@ use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, PublicKey};
 use sha1::Sha1;
 
-use super::certificate;
 use super::name::Name;
+use super::{certificate, is_same_type};
 use crate::config::pattern;
 
 /// What an `@` word in front of the names says.
@@ -157,11 +157,7 @@ fn key(key_type: &str, blob: &str) -> Result<(KeyData, bool), &'static str> {
     }
     let key = KeyData::from(PublicKey::from_bytes(&blob).map_err(|_| "the key cannot be read")?);
     // The type's name may say how an RSA key signs (rsa-sha2-512); the key itself does not.
-    let same = |key: &KeyData| match (&algorithm, key.algorithm()) {
-        (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
-        (wanted, own) => *wanted == own,
-    };
-    if !same(&key) || key.is_certificate() != is_certificate {
+    if !is_same_type(&key.algorithm(), &algorithm) || key.is_certificate() != is_certificate {
         return Err("the key is not of the type that the line says");
     }
     let key = match key {

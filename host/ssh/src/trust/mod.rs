@@ -63,7 +63,7 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 const MAX_WARNINGS: usize = 100;
 
 /// The types of host keys in the order in which OpenSSH asks for them, RSA never with SHA-1.
-const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
+pub(crate) const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
     Algorithm::Ed25519,
     Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
     Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
@@ -284,11 +284,9 @@ impl KnownHosts {
 
     /// As OpenSSH, judges by the first key of the type: if that one is revoked, the host has none.
     fn has_key_of(&self, name: &Name, algorithm: &Algorithm) -> bool {
-        let is_meant = |line: &Line| match (algorithm, line.key.algorithm()) {
-            (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
-            (wanted, own) => *wanted == own,
-        };
-        let mut lines = self.marked(name, Marker::None).filter(|(_, line)| !line.is_certificate && is_meant(line));
+        let mut lines = self
+            .marked(name, Marker::None)
+            .filter(|(_, line)| !line.is_certificate && is_same_type(&line.key.algorithm(), algorithm));
         lines.next().is_some_and(|(_, line)| self.revoked(name, Presented::Key(&line.key)).is_none())
     }
 
@@ -301,6 +299,11 @@ impl KnownHosts {
     fn marked(&self, name: &Name, marker: Marker) -> impl Iterator<Item = &(Source, Line)> {
         self.lines.iter().filter(move |(_, line)| line.marker == marker && line.names(name))
     }
+}
+
+/// Whether both are of the same type of key; how RSA signs does not count.
+pub(crate) fn is_same_type(one: &Algorithm, other: &Algorithm) -> bool {
+    matches!((one, other), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || one == other
 }
 
 /// A file's bytes, empty if it is absent; `Ok(Err)` says why it was passed over.
