@@ -4,17 +4,20 @@
 //! same files, and must say the same: accepted, unknown, changed or revoked, by which line, with passwords or without,
 //! and with what learned. The seed is printed; `SCOUT_TRUST_SEED` and `SCOUT_TRUST_CASES` repeat or prolong a run. A
 //! case that differs is told with no line that it does not need.
+//!
+//! Besides: nothing leaves before the verdict, and what is learned can be read by everybody.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -26,7 +29,7 @@ use scout_ssh::trust::{self, Decision, KnownHosts, Verdict};
 use scout_ssh::{Call, ErrorKind, HostSpec, Pool, PoolConfig, Principal};
 use scout_tests::{Sshd, SshdOptions};
 
-const CASES: usize = 400;
+const CASES: usize = 600;
 const SEED: u64 = 20_260_817;
 /// Each case is an `ssh`, two children of sshd and the engine: more at once only wait for processors.
 const WORKERS: usize = 4;
@@ -429,7 +432,7 @@ struct Outcome {
     /// Passwords are off.
     is_unsafe: bool,
     /// What the first file holds then, if that can be compared.
-    learned: Option<Vec<u8>>,
+    learned: Option<String>,
 }
 
 /// Writes the case's files; they are `FILES` of this directory.
@@ -600,7 +603,7 @@ fn run(
     let said = runtime.block_on(dial(spec.clone()));
     let mut got = Outcome { said, line, is_unsafe: matches!(decision, Decision::Unsafe(_)), learned: None };
 
-    let read = |side: &Path| fs::read(side.join(FILES[0])).unwrap_or_default();
+    let read = |side: &Path| String::from_utf8_lossy(&fs::read(side.join(FILES[0])).unwrap_or_default()).into_owned();
     let before = case.files[0].as_ref().map(|lines| lines.concat()).unwrap_or_default();
     if decision == Decision::Learn {
         // Both files must vouch for the key to both of us; OpenSSH before 9.9 adds to an unfinished line.
@@ -694,4 +697,212 @@ fn every_verdict_is_that_of_ssh() {
     if count >= CASES {
         assert!(kinds.len() == 8 && kinds.values().all(|n| *n >= 8), "the generator misses a kind of case: {kinds:?}");
     }
+}
+
+// ---- Before the verdict ---------------------------------------------------------------------------------------------
+
+/// A relay that keeps what clients send, connection by connection.
+struct Recorder {
+    address: SocketAddr,
+    connections: Arc<Mutex<Vec<JoinHandle<Vec<u8>>>>>,
+}
+
+impl Recorder {
+    fn start(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&connections);
+        // Ends with the process.
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let server = TcpStream::connect(server).unwrap();
+                kept.lock().unwrap().push(std::thread::spawn(move || record(client, server)));
+            }
+        });
+        Self { address, connections }
+    }
+
+    /// What each connection carried to the server until it was closed.
+    fn take(&self) -> Vec<Vec<u8>> {
+        let connections: Vec<_> = self.connections.lock().unwrap().drain(..).collect();
+        connections.into_iter().map(|connection| connection.join().unwrap()).collect()
+    }
+}
+
+fn record(mut client: TcpStream, mut server: TcpStream) -> Vec<u8> {
+    let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let back = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Both);
+    });
+    let (mut sent, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(read @ 1..) = client.read(&mut buffer) {
+        sent.extend_from_slice(&buffer[..read]);
+        if server.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = server.shutdown(Shutdown::Both);
+    back.join().unwrap();
+    sent
+}
+
+/// What a client sent after it had switched to its first keys: all of that is encrypted, and authentication.
+fn after_new_keys(sent: &[u8]) -> &[u8] {
+    const NEWKEYS: u8 = 21;
+    let banner = sent.windows(2).position(|bytes| bytes == b"\r\n").expect("an identification") + 2;
+    let mut rest = &sent[banner..];
+    while rest.len() > 5 {
+        let length = usize::try_from(u32::from_be_bytes(rest[..4].try_into().unwrap())).unwrap();
+        let message = rest[5];
+        rest = &rest[4 + length..];
+        if message == NEWKEYS {
+            return rest;
+        }
+    }
+    rest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_to_a_host_that_is_not_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let [authority, other, ecdsa] =
+        [("ca", "ed25519"), ("other", "ed25519"), ("ecdsa", "ecdsa")].map(|(name, kind)| make_key(at, name, kind));
+    let own = make_key(at, "host", "ed25519");
+    keygen(&["-q", "-s", "ca", "-I", "id", "-h", "-n", "127.0.0.1", "host.pub"], at);
+    let path = |name: &str| at.join(name).display().to_string();
+    let certified = ["HostKey", "HostCertificate"].iter().zip(["host", "host-cert.pub"]);
+    let certified = certified.map(|(word, file)| format!("{word} {}", path(file))).collect();
+    let sshd = Sshd::start_with(&SshdOptions { extra: certified, ..SshdOptions::default() });
+    let plain = Sshd::start();
+    let shown = plain.host_key().public.clone();
+    for (server, strict, lines, said, connections) in [
+        (&plain, StrictHostKeyChecking::Yes, format!("* {shown}"), Said::Accepted, 1),
+        (&sshd, StrictHostKeyChecking::Yes, format!("@cert-authority * {authority}"), Said::Accepted, 1),
+        (&plain, StrictHostKeyChecking::Yes, String::new(), Said::Unknown, 1),
+        (&plain, StrictHostKeyChecking::Yes, format!("@cert-authority * {authority}"), Said::Unknown, 1),
+        (&plain, StrictHostKeyChecking::AcceptNew, format!("* {other}"), Said::Changed, 1),
+        // Asked a second time, for a certificate.
+        (&plain, StrictHostKeyChecking::AcceptNew, format!("* {ecdsa}"), Said::Changed, 2),
+        (&plain, StrictHostKeyChecking::AcceptNew, format!("* {shown}\n@revoked * {shown}"), Said::Revoked, 1),
+        (&sshd, StrictHostKeyChecking::Yes, format!("@cert-authority * {other}"), Said::Unknown, 1),
+        (&sshd, StrictHostKeyChecking::AcceptNew, format!("@revoked * {authority}\n* {own}"), Said::Revoked, 1),
+        (
+            &sshd,
+            StrictHostKeyChecking::AcceptNew,
+            format!("@cert-authority * {authority}\n@revoked * {own}"),
+            Said::Revoked,
+            1,
+        ),
+    ] {
+        let recorder = Recorder::start(server.address());
+        let file = at.join("known_hosts");
+        fs::write(&file, format!("{lines}\n")).unwrap();
+        let spec = HostSpec {
+            user_known_hosts_files: vec![file],
+            strict_host_key_checking: strict,
+            // Would be offered, and is never accepted.
+            identity_files: vec![at.join("other")],
+            ..plain_spec("127.0.0.1", recorder.address.port())
+        };
+        assert_eq!(dial(spec).await, said, "{lines}");
+        let sent = recorder.take();
+        assert_eq!(sent.len(), connections, "{lines}");
+        for sent in sent {
+            let rest = after_new_keys(&sent);
+            assert_eq!(rest.is_empty(), said != Said::Accepted, "{} bytes after the keys: {lines}", rest.len());
+        }
+    }
+}
+
+// ---- What is learned ------------------------------------------------------------------------------------------------
+
+/// Whether `ssh-keygen -F` finds exactly this key under a name.
+fn keygen_finds(file: &Path, name: &str, key: &str) -> bool {
+    let output = Command::new("ssh-keygen").args(["-F", name, "-f"]).arg(file).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let keys: Vec<&str> =
+        text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split_once(' ').unwrap().1).collect();
+    keys == [key]
+}
+
+#[test]
+fn learned_lines_are_read_alike_by_ssh_keygen_and_by_us() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = make_key(dir.path(), "key", "ecdsa");
+    let other = make_key(dir.path(), "other", "ed25519");
+    let public = PublicKey::from_openssh(&key).unwrap();
+    let hosts = [
+        ("Web.Example.org", 22, None, "web.example.org"),
+        ("web.example.org", 2222, None, "[web.example.org]:2222"),
+        ("127.1", 22, None, "127.0.0.1"),
+        ("FE80::0001", 2222, None, "[fe80::1]:2222"),
+        ("10.0.0.1", 2222, Some("Alias"), "alias"),
+        ("b\u{fc}cher.example", 22, None, "b\u{fc}cher.example"),
+    ];
+    for hashed in [false, true] {
+        let file = dir.path().join(format!("known_hosts_{hashed}"));
+        fs::write(&file, format!("# kept\nsomebody {other}")).unwrap();
+        for (host, port, alias, name) in hosts {
+            let spec = HostSpec { host_key_alias: alias.map(str::to_owned), ..plain_spec(host, port) };
+            let (known_as, port) = trust::known_as(&spec);
+            assert!(!keygen_finds(&file, name, &key), "{name}");
+            trust::learn(&file, &known_as, port, &public, hashed).unwrap();
+            assert!(keygen_finds(&file, name, &key), "{name}:\n{}", fs::read_to_string(&file).unwrap());
+        }
+        let known = KnownHosts::load(&[&file]).unwrap();
+        assert!(known.warnings().is_empty(), "{:?}", known.warnings());
+        for ((host, port, alias, _), line) in hosts.into_iter().zip(3..) {
+            let spec = HostSpec { host_key_alias: alias.map(str::to_owned), ..plain_spec(host, port) };
+            let (known_as, port) = trust::known_as(&spec);
+            let source = Source { file: file.clone(), line };
+            assert_eq!(known.check(&known_as, port, &public), Verdict::Known(source), "{host}");
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(text.matches("|1|").count(), if hashed { hosts.len() } else { 0 }, "{text}");
+    }
+}
+
+#[test]
+fn those_who_learn_at_once_and_ssh_among_them_write_whole_lines() {
+    const THREADS: usize = 8;
+    const HOSTS: usize = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("known_hosts");
+    let key = make_key(dir.path(), "key", "rsa");
+    let public = PublicKey::from_openssh(&key).unwrap();
+    let sshd = Sshd::start_with(&SshdOptions { extra: patient(), ..SshdOptions::default() });
+    fs::write(&file, "").unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (file, public, sshd) = (&file, &public, &sshd);
+            scope.spawn(move || {
+                for host in 0..HOSTS {
+                    trust::learn(file, &format!("h{host}"), 22, public, thread % 2 == 0).unwrap();
+                }
+            });
+            scope.spawn(move || {
+                let mut command = Command::new("ssh");
+                command.args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new"]);
+                command.args(["-o", &format!("UserKnownHostsFile={}", file.display())]);
+                command.args(["-o", "PubkeyAuthentication=no", "-o", &format!("HostKeyAlias=ssh{thread}")]);
+                command.args(["-p", &sshd.address().port().to_string(), "nobody@127.0.0.1", "true"]);
+                let output = command.stdin(Stdio::null()).output().unwrap();
+                let text = String::from_utf8_lossy(&output.stderr).into_owned();
+                assert!(text.contains("Permanently added") && text.contains("Permission denied"), "{text}");
+            });
+        }
+    });
+    let known = KnownHosts::load(&[&file]).unwrap();
+    assert!(known.warnings().is_empty(), "{:?}", known.warnings());
+    let shown = PublicKey::from_openssh(&sshd.host_key().public).unwrap();
+    for (prefix, count, key) in [("h", HOSTS, &public), ("ssh", THREADS, &shown)] {
+        for index in 0..count {
+            let name = format!("{prefix}{index}");
+            assert!(matches!(known.check(&name, 22, key), Verdict::Known(_)), "{name}");
+        }
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), HOSTS + THREADS, "each name has one line");
 }
