@@ -38,11 +38,16 @@ const ALL_KEX: &[kex::Name] = &[
     kex::DH_G1_SHA1,
 ];
 
-/// What is offered to the host; `known`: the algorithms of the keys that known_hosts holds for it, preferred.
+/// What is offered to the host; `known`: the algorithms of the keys that known_hosts holds for it, preferred;
+/// `certificates`: those to ask for before any key.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if nothing that is configured exists here, naming both sides.
-pub(crate) fn preferred(spec: &HostSpec, known: &[Algorithm]) -> Result<Preferred, SshError> {
+pub(crate) fn preferred(
+    spec: &HostSpec,
+    known: &[Algorithm],
+    certificates: Vec<Algorithm>,
+) -> Result<Preferred, SshError> {
     let lists = &spec.algorithms;
     let defaults = Preferred::DEFAULT;
     let ciphers = cipher::ALL_CIPHERS.iter().map(|name| **name).filter(|name| *name != cipher::CLEAR);
@@ -63,7 +68,8 @@ pub(crate) fn preferred(spec: &HostSpec, known: &[Algorithm]) -> Result<Preferre
         None => defaults.mac,
         Some(names) => Cow::Owned(choose(spec, "MACs", names, without_none(macs))?),
     };
-    Ok(Preferred { kex, cipher, mac, key: Cow::Owned(host_keys(spec, known)?), ..Preferred::DEFAULT })
+    let key = Cow::Owned(host_keys(spec, known, !certificates.is_empty())?);
+    Ok(Preferred { kex, cipher, mac, key, host_key_certificates: Cow::Owned(certificates), ..Preferred::DEFAULT })
 }
 
 /// Whether a key of this algorithm may be offered for authentication: `PubkeyAcceptedAlgorithms`.
@@ -107,8 +113,8 @@ fn nothing_left(spec: &HostSpec, keyword: &str, names: &[String], have: Vec<Stri
 
 /// Host key algorithms: those of keys that known_hosts holds, then the others, each group in order.
 ///
-/// RSA with SHA-1 only if `HostKeyAlgorithms` names it.
-fn host_keys(spec: &HostSpec, known: &[Algorithm]) -> Result<Vec<Algorithm>, SshError> {
+/// RSA with SHA-1 only if `HostKeyAlgorithms` names it. None at all only if there are certificates to ask for.
+fn host_keys(spec: &HostSpec, known: &[Algorithm], may_be_none: bool) -> Result<Vec<Algorithm>, SshError> {
     let sha1 = Algorithm::Rsa { hash: None };
     let all = Preferred::DEFAULT.key;
     let allowed: Vec<Algorithm> = match &spec.algorithms.host_keys {
@@ -116,7 +122,7 @@ fn host_keys(spec: &HostSpec, known: &[Algorithm]) -> Result<Vec<Algorithm>, Ssh
         Some(names) => {
             let named = |name: &String| Algorithm::from_str(name).ok().filter(|algorithm| all.contains(algorithm));
             let chosen: Vec<_> = names.iter().filter_map(named).collect();
-            if chosen.is_empty() {
+            if chosen.is_empty() && !may_be_none {
                 let have = all.iter().map(ToString::to_string).collect();
                 return Err(nothing_left(spec, "HostKeyAlgorithms", names, have));
             }
@@ -158,7 +164,7 @@ mod tests {
 
     #[test]
     fn known_host_key_algorithms_are_offered_first_and_sha1_never() {
-        let order = host_keys(&spec(), &[Algorithm::Rsa { hash: None }]).unwrap();
+        let order = host_keys(&spec(), &[Algorithm::Rsa { hash: None }], false).unwrap();
         assert_eq!(order.first(), Some(&Algorithm::Rsa { hash: Some(HashAlg::Sha512) }));
         assert_eq!(order.get(2), Some(&Algorithm::Ed25519));
         assert!(!order.contains(&Algorithm::Rsa { hash: None }));
@@ -168,8 +174,11 @@ mod tests {
     fn configured_host_key_algorithms_bound_what_is_known() {
         let mut spec = spec();
         spec.algorithms.host_keys = names(&["ssh-rsa", "ecdsa-sha2-nistp256", "sk-unknown@openssh.com"]);
-        let order =
-            host_keys(&spec, &[Algorithm::Ed25519, Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 }]);
+        let order = host_keys(
+            &spec,
+            &[Algorithm::Ed25519, Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 }],
+            false,
+        );
         let order: Vec<_> = order.unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(order, ["ecdsa-sha2-nistp256", "ssh-rsa"]);
     }
@@ -180,7 +189,7 @@ mod tests {
         spec.algorithms.ciphers = names(&["aes256-ctr", "3des-cbc", "none", "aes128-gcm@openssh.com", "aes256-ctr"]);
         spec.algorithms.macs = names(&["umac-64-etm@openssh.com", "hmac-sha2-256"]);
         spec.algorithms.kex = names(&["sntrup761x25519-sha512@openssh.com", "ecdh-sha2-nistp256", "curve25519-sha256"]);
-        let preferred = preferred(&spec, &[]).unwrap();
+        let preferred = preferred(&spec, &[], Vec::new()).unwrap();
         assert_eq!(texts(&preferred.cipher), ["aes256-ctr", "aes128-gcm@openssh.com"]);
         assert_eq!(texts(&preferred.mac), ["hmac-sha2-256"]);
         assert!(texts(&preferred.kex).starts_with(&["ecdh-sha2-nistp256", "curve25519-sha256"]));
@@ -191,7 +200,7 @@ mod tests {
     fn nothing_in_common_names_both_sides() {
         let mut spec = spec();
         spec.algorithms.ciphers = names(&["3des-cbc", "none"]);
-        let error = preferred(&spec, &[]).unwrap_err();
+        let error = preferred(&spec, &[], Vec::new()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.message().contains("Ciphers") && error.message().contains("names 3des-cbc,none"), "{error}");
         assert!(error.message().contains("Scout has aes128-ctr"), "{error}");
@@ -199,7 +208,7 @@ mod tests {
 
     #[test]
     fn without_configuration_the_defaults_hold() {
-        let preferred = preferred(&spec(), &[]).unwrap();
+        let preferred = preferred(&spec(), &[], Vec::new()).unwrap();
         assert_eq!(preferred.cipher, CIPHERS);
         assert_eq!(preferred.kex, Preferred::DEFAULT.kex);
         assert_eq!(preferred.mac, Preferred::DEFAULT.mac);

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::algorithms::may_authenticate;
-use crate::gate::{Gate, Observed};
+use crate::gate::{Farewell, Gate};
 use crate::identities::{self, Identities, Shown, Signatory};
 use crate::secrets::{Kind, Secrets};
 use crate::{ErrorKind, HostSpec, SshError};
@@ -36,6 +36,10 @@ const MAX_QUESTIONS: usize = 8;
 pub(crate) struct Login<'a> {
     pub(crate) spec: &'a HostSpec,
     pub(crate) secret_command: Option<&'a Path>,
+    /// Whether the host's key leaves no doubt: else it gets neither password nor answers.
+    pub(crate) may_have_secrets: bool,
+    /// What the server says when it ends the connection.
+    pub(crate) farewell: Farewell,
     /// When the dial ends.
     pub(crate) until: Instant,
 }
@@ -44,15 +48,10 @@ pub(crate) struct Login<'a> {
 ///
 /// # Errors
 /// [`ErrorKind::Auth`], listing what was tried, what was left out and what the server accepts.
-pub(crate) async fn authenticate(
-    handle: &mut Handle<Gate>,
-    observed: &Observed,
-    login: &Login<'_>,
-) -> Result<u64, SshError> {
+pub(crate) async fn authenticate(handle: &mut Handle<Gate>, login: &Login<'_>) -> Result<u64, SshError> {
     let spec = login.spec;
     let mut attempt = Attempt {
         handle,
-        observed,
         login,
         secrets: Secrets { command: login.secret_command, spec },
         agent: None,
@@ -92,7 +91,6 @@ enum Step {
 
 struct Attempt<'a> {
     handle: &'a mut Handle<Gate>,
-    observed: &'a Observed,
     login: &'a Login<'a>,
     secrets: Secrets<'a>,
     agent: Option<AgentClient<UnixStream>>,
@@ -165,7 +163,7 @@ impl Attempt<'_> {
             let hindrance = match method {
                 MethodKind::PublicKey => (!methods.public_key).then_some("PubkeyAuthentication is off"),
                 // As OpenSSH: whoever may be the wrong server gets no secret that works elsewhere.
-                _ if self.observed.is_key_changed() => Some("the host's key has changed"),
+                _ if !self.login.may_have_secrets => Some("the host's key has changed"),
                 MethodKind::KeyboardInteractive if !methods.keyboard_interactive => {
                     Some("KbdInteractiveAuthentication is off")
                 }
@@ -407,7 +405,7 @@ impl Attempt<'_> {
 
     /// The server wants nothing more, or is gone.
     fn ended(&self) -> Step {
-        Step::Over(match self.observed.farewell() {
+        Step::Over(match self.login.farewell.heard() {
             Some(farewell) => format!("then the server closed the connection ({farewell})"),
             None => "then the server closed the connection".to_owned(),
         })

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Proxy;
-use crate::gate::{Gate, Halt, Observed};
+use crate::gate::{Farewell, Gate, Halt, Secrets};
 use crate::proxy_command::{self, Complaint};
 use crate::transport::{FirstWords, Leash, Transport, harmless};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError, algorithms, auth, tcp};
@@ -69,7 +69,9 @@ pub(crate) async fn host_key(spec: &HostSpec, config: &PoolConfig) -> Result<Pub
         match meet(&spec, None, &trip, Purpose::Capture).await {
             Err(Break::Captured(key)) => Ok(*key),
             Err(Break::Failed(error) | Break::TurnedAway { error, .. }) => Err(error),
-            Ok(_) => Err(SshError::new(ErrorKind::Unreachable, format!("{}: the host showed no key", spec.alias))),
+            Ok(_) | Err(Break::MayBeCertified) => {
+                Err(SshError::new(ErrorKind::Unreachable, format!("{}: the host showed no key", spec.alias)))
+            }
         }
     })
     .await
@@ -157,15 +159,21 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
         let mut met = match meet(spec, way, trip, Purpose::LogIn).await {
             Ok(met) => met,
             Err(Break::Failed(error) | Break::TurnedAway { error, .. }) => return Err(error),
-            Err(Break::Captured(_)) => {
+            Err(Break::Captured(_) | Break::MayBeCertified) => {
                 return Err(SshError::new(ErrorKind::Unreachable, format!("{}: nobody logs in", spec.alias)));
             }
         };
         trip.enter(spec, "authenticating");
-        let login = auth::Login { spec, secret_command: trip.config.secret_command.as_deref(), until: trip.until };
-        let attempts = auth::authenticate(&mut met.handle, &met.observed, &login).await?;
+        let login = auth::Login {
+            spec,
+            secret_command: trip.config.secret_command.as_deref(),
+            may_have_secrets: met.secrets.allowed(),
+            farewell: met.farewell,
+            until: trip.until,
+        };
+        let attempts = auth::authenticate(&mut met.handle, &login).await?;
         met.leash.establish();
-        let round_trips = met.way_round_trips + HANDSHAKE_ROUND_TRIPS + attempts;
+        let round_trips = met.way_round_trips + HANDSHAKE_ROUND_TRIPS * met.handshakes + attempts;
         Ok(Dialled { handle: met.handle, round_trips, leash: met.leash })
     })
 }
@@ -174,9 +182,12 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
 struct Met {
     handle: Handle<Gate>,
     leash: Leash,
-    observed: Observed,
+    secrets: Secrets,
+    farewell: Farewell,
     /// What the way there took.
     way_round_trips: u64,
+    /// How many it took to learn what key the host has.
+    handshakes: u64,
 }
 
 /// Why a handshake did not succeed.
@@ -188,11 +199,15 @@ enum Break {
         is_too_busy: bool,
     },
     Captured(Box<PublicKey>),
+    /// To be asked once more, for certificates.
+    MayBeCertified,
 }
 
 #[derive(Clone, Copy)]
 enum Purpose {
     LogIn,
+    /// The same, and certificates of all types are asked for before any key.
+    LogInCertified,
     Capture,
 }
 
@@ -203,11 +218,16 @@ async fn meet(spec: &Arc<HostSpec>, way: Option<Way<'_>>, trip: &Trip<'_>, purpo
         None => Way::find(spec, trip).await.map_err(Break::Failed)?,
     };
     let (mut pause, longest) = PAUSE;
-    let mut silent = 0;
+    let (mut silent, mut purpose, mut handshakes) = (0, purpose, 1);
     loop {
         let (error, is_too_busy) = match shake_hands(spec, &way, trip, purpose).await {
             Err(Break::TurnedAway { error, is_too_busy }) => (error, is_too_busy),
-            outcome => return outcome,
+            Err(Break::MayBeCertified) if handshakes == 1 => {
+                purpose = Purpose::LogInCertified;
+                handshakes = 2;
+                continue;
+            }
+            outcome => return outcome.map(|met| Met { handshakes, ..met }),
         };
         silent += u32::from(!is_too_busy);
         let jittered = pause.mul_f32(0.5 + 0.5 * random_share());
@@ -233,10 +253,12 @@ async fn shake_hands(spec: &Arc<HostSpec>, way: &Way<'_>, trip: &Trip<'_>, purpo
     trip.enter(spec, "reading known_hosts");
     let gate = match purpose {
         Purpose::LogIn => Gate::check(spec, trip.config).await.map_err(Break::Failed)?,
+        Purpose::LogInCertified => Gate::check(spec, trip.config).await.map_err(Break::Failed)?.insist(),
         Purpose::Capture => Gate::capture(),
     };
-    let config = client_config(spec, &gate.known_algorithms()).map_err(Break::Failed)?;
-    let observed = gate.observed();
+    let (known, certificates) = (gate.known_algorithms(), gate.certificate_algorithms());
+    let config = client_config(spec, &known, certificates).map_err(Break::Failed)?;
+    let (secrets, farewell) = (gate.secrets(), gate.farewell());
     let (transport, leash, complaint) = way.open(spec, trip).await.map_err(Break::Failed)?;
     if let Some(complaint) = &complaint {
         trip.heed(complaint);
@@ -244,12 +266,15 @@ async fn shake_hands(spec: &Arc<HostSpec>, way: &Way<'_>, trip: &Trip<'_>, purpo
     let first_words = transport.first_words();
     trip.enter(spec, "in the handshake");
     match client::connect_stream(config, transport, gate).await {
-        Ok(handle) => Ok(Met { handle, leash, observed, way_round_trips: way.round_trips() }),
+        Ok(handle) => {
+            let way_round_trips = way.round_trips();
+            Ok(Met { handle, leash, secrets, farewell, way_round_trips, handshakes: 1 })
+        }
+        Err(Halt::MayBeCertified) => Err(Break::MayBeCertified),
         Err(Halt::Refused(error)) => Err(Break::Failed(error)),
         Err(Halt::Captured(key)) => Err(Break::Captured(key)),
         Err(Halt::Ssh(error)) => {
-            let farewell = observed.farewell();
-            let mut what = explain(&error, &first_words, farewell.as_deref());
+            let mut what = explain(&error, &first_words, farewell.heard().as_deref());
             let is_turned_away = is_closed(&error) && !first_words.has_identification();
             let is_too_busy = is_turned_away && first_words.line().starts_with(TOO_BUSY);
             // A command that ends without a word has failed: that is no answer of the host.
@@ -383,7 +408,11 @@ fn handshake_error(spec: &HostSpec, what: &str) -> SshError {
     SshError::new(ErrorKind::Unreachable, format!("{alias}: the handshake with {host_name}:{port} failed: {what}"))
 }
 
-fn client_config(spec: &HostSpec, known: &[Algorithm]) -> Result<Arc<client::Config>, SshError> {
+fn client_config(
+    spec: &HostSpec,
+    known: &[Algorithm],
+    certificates: Vec<Algorithm>,
+) -> Result<Arc<client::Config>, SshError> {
     let (keepalive_interval, keepalive_max) = match spec.server_alive_interval {
         None => (Some(KEEPALIVE), KEEPALIVE_MAX),
         Some(Duration::ZERO) => (None, KEEPALIVE_MAX),
@@ -394,7 +423,7 @@ fn client_config(spec: &HostSpec, known: &[Algorithm]) -> Result<Arc<client::Con
         keepalive_interval,
         keepalive_max,
         nodelay: true,
-        preferred: algorithms::preferred(spec, known)?,
+        preferred: algorithms::preferred(spec, known, certificates)?,
         ..client::Config::default()
     }))
 }
