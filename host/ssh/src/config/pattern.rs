@@ -1,21 +1,20 @@
 //! OpenSSH's patterns: `*`, `?` and, in lists, `!`.
 
-/// Whether `text` matches a pattern of `*` (any run) and `?` (any one character).
+/// Whether `text` matches a pattern of `*` (any run) and `?` (any one byte).
 ///
 /// Time is bounded by the product of the lengths.
 pub(crate) fn matches(text: &str, pattern: &str) -> bool {
-    let text: Vec<char> = text.chars().collect();
-    let pattern: Vec<char> = pattern.chars().collect();
+    let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
     let (mut t, mut p) = (0, 0);
     // Where to resume when the run that the last `*` took was too short.
     let mut star: Option<(usize, usize)> = None;
     while let Some(c) = text.get(t) {
         match pattern.get(p) {
-            Some('*') => {
+            Some(b'*') => {
                 p += 1;
                 star = Some((p, t));
             }
-            Some(wanted) if wanted == c || *wanted == '?' => {
+            Some(wanted) if wanted == c || *wanted == b'?' => {
                 p += 1;
                 t += 1;
             }
@@ -29,7 +28,7 @@ pub(crate) fn matches(text: &str, pattern: &str) -> bool {
             },
         }
     }
-    pattern.iter().skip(p).all(|c| *c == '*')
+    pattern.iter().skip(p).all(|c| *c == b'*')
 }
 
 /// Whether some pattern matches and no pattern with a `!` does.
@@ -66,6 +65,8 @@ mod tests {
             ("Web", "web", false),
             ("aaab", "*a?b", true),
             ("a[b", "a[b", true),
+            ("\u{e9}", "?", false),
+            ("\u{e9}", "??", true),
         ];
         for (text, pattern, wanted) in table {
             assert_eq!(matches(text, pattern), wanted, "{text} {pattern}");
