@@ -111,7 +111,8 @@ fn nothing_left(spec: &HostSpec, keyword: &str, names: &[String], have: Vec<Stri
     SshError::new(ErrorKind::Config, message).with_hint(format!("add one of these to {keyword} for this host"))
 }
 
-/// Host key algorithms: those of keys that known_hosts holds, then the others, each group in order.
+/// Host key algorithms: those of keys that known_hosts holds, then the others, each group in order; as they stand if the
+/// user ranked them.
 ///
 /// RSA with SHA-1 only if `HostKeyAlgorithms` names it. None at all only if there are certificates to ask for.
 fn host_keys(spec: &HostSpec, known: &[Algorithm], may_be_none: bool) -> Result<Vec<Algorithm>, SshError> {
@@ -131,6 +132,7 @@ fn host_keys(spec: &HostSpec, known: &[Algorithm], may_be_none: bool) -> Result<
     };
     let strong = [Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }, sha1];
     let mut order: Vec<Algorithm> = Vec::with_capacity(allowed.len());
+    let known = if spec.algorithms.host_keys_are_ranked { &[] } else { known };
     let known = known.iter().flat_map(|algorithm| match algorithm {
         Algorithm::Rsa { .. } => strong.to_vec(),
         other => vec![other.clone()],
@@ -181,6 +183,17 @@ mod tests {
         );
         let order: Vec<_> = order.unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(order, ["ecdsa-sha2-nistp256", "ssh-rsa"]);
+    }
+
+    #[test]
+    fn an_order_that_the_user_gave_stands() {
+        let mut spec = spec();
+        spec.algorithms.host_keys = names(&["ecdsa-sha2-nistp256", "ssh-ed25519"]);
+        for (ranked, first) in [(true, "ecdsa-sha2-nistp256"), (false, "ssh-ed25519")] {
+            spec.algorithms.host_keys_are_ranked = ranked;
+            let order = host_keys(&spec, &[Algorithm::Ed25519], false).unwrap();
+            assert_eq!(order.first().unwrap().as_str(), first);
+        }
     }
 
     #[test]

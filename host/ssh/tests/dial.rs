@@ -295,6 +295,30 @@ async fn a_key_is_shown_through_a_jump_host_without_logging_in_to_the_target() {
     assert!(heard_authentication(&one) && !heard_authentication(&two));
 }
 
+#[tokio::test]
+async fn what_ssh_config_says_of_the_way_is_how_the_host_is_reached() {
+    let (one, two, three) = (Sshd::start(), Sshd::start(), Sshd::start());
+    let dir = tempfile::tempdir().unwrap();
+    let known = dir.path().join("known");
+    let mut text = String::new();
+    let mut keys = String::new();
+    for (sshd, alias, more) in [
+        (&one, "one", "ProxyCommand busybox nc %h %p".to_owned()),
+        (&two, "two", "ProxyJump one".to_owned()),
+        (&three, "box", "ProxyJump two".to_owned()),
+    ] {
+        text.push_str(&sshd.config_block(alias, sshd.address()));
+        text.push_str(&format!("  {more}\n  UserKnownHostsFile {}\n", known.display()));
+        keys.push_str(&sshd.known_hosts_line(sshd.address()));
+    }
+    std::fs::write(&known, keys).unwrap();
+    let file = dir.path().join("config");
+    std::fs::write(&file, text).unwrap();
+    let config = scout_ssh::SshConfig::load(&file, None, dir.path()).unwrap();
+    works(&config.resolve("box").unwrap()).await;
+    assert!([&one, &two, &three].iter().all(|sshd| heard_authentication(sshd)));
+}
+
 // Proxy commands.
 
 #[tokio::test]

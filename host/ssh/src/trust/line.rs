@@ -93,7 +93,9 @@ impl Line {
     /// Whether the line names this host.
     pub(super) fn names(&self, name: &Name) -> bool {
         match &self.names {
-            Names::Patterns(patterns) => pattern::matches_list(name.bytewise(), patterns.iter().map(String::as_str)),
+            Names::Patterns(patterns) => {
+                pattern::matches_bytewise_list(name.bytewise(), patterns.iter().map(String::as_str))
+            }
             Names::Hashed { salt, hash } => digest(salt, name.text()).is_some_and(|d| d == *hash),
         }
     }
