@@ -18,6 +18,7 @@ use crate::gate::Gate;
 use crate::pool::{Counter, Gauge, Stats};
 use crate::slots::{Slot, Slots};
 use crate::stalls::SftpHolder;
+use crate::transport::Leash;
 use crate::{Call, ErrorKind, SshError};
 
 /// Channels at once: one for SFTP, [`EXECS`], one ahead. OpenSSH's `MaxSessions` is 10; the rest is slack for the
@@ -95,6 +96,8 @@ pub(crate) struct Connection {
     /// Kept by the pool, under its lock.
     pub(crate) users: Counter,
     handle: Handle<Gate>,
+    /// Ends the session with this value.
+    _leash: Leash,
     channels: Arc<Slots>,
     execs: Arc<Slots>,
     spare: Mutex<Option<Session>>,
@@ -123,6 +126,7 @@ impl Connection {
             sftp: SftpHolder::default(),
             users: Counter::default(),
             handle: dialled.handle,
+            _leash: dialled.leash,
             channels: Slots::new(CHANNELS),
             execs: Slots::new(EXECS),
             spare: Mutex::new(None),

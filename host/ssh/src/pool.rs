@@ -44,6 +44,14 @@ pub struct PoolConfig {
     pub known_hosts: Option<Vec<std::path::PathBuf>>,
     /// Requests that may wait for one host.
     pub max_waiters_per_host: usize,
+    /// A program that tells secrets: passphrases of key files, passwords, answers to a server's prompts. Without it none
+    /// is ever used.
+    ///
+    /// It is run with one argument, the prompt (`Enter passphrase for key '/path'`, `user@host's password:` or, in the
+    /// server's words, `(user@host) …`), and in its environment `SCOUT_SECRET_KIND` (`passphrase`, `password` or
+    /// `prompt`), `SCOUT_SECRET_HOST` (the host's alias) and `SCOUT_SECRET_USER`. Its standard output, without the end of
+    /// the line, is the secret: at most 1024 bytes of UTF-8, within the dial's limit. Any exit status but 0: no secret.
+    pub secret_command: Option<std::path::PathBuf>,
 }
 
 impl Default for PoolConfig {
@@ -54,6 +62,7 @@ impl Default for PoolConfig {
             max_connections: 100,
             known_hosts: None,
             max_waiters_per_host: 4096,
+            secret_command: None,
         }
     }
 }
@@ -170,8 +179,7 @@ impl Pool {
     /// # Errors
     /// [`crate::ErrorKind::Unreachable`].
     pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<PublicKey, SshError> {
-        let limit = dial::connect_limit(spec, &self.inner.config);
-        within(&spec.alias, call, dial::host_key(spec, limit)).await
+        within(&spec.alias, call, dial::host_key(spec, &self.inner.config)).await
     }
 
     /// The counters now.
@@ -525,7 +533,7 @@ impl Inner {
         let address = {
             let mut state = lock(&self.state);
             state.addresses.retain(|_, handshakes| Arc::strong_count(handshakes) > 1);
-            let address = (spec.host_name.clone(), spec.port);
+            let address = dial::first_contact(spec);
             let handshakes = || Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS));
             Arc::clone(state.addresses.entry(address).or_insert_with(handshakes))
         };

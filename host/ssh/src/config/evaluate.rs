@@ -1,21 +1,33 @@
 //! Items into one host's settings: the first value wins.
 //!
-//! Owns what the values mean. A line that cannot be evaluated is an error only where it applies.
+//! Owns what the values mean. A line that cannot be evaluated is an error only where it applies. Does not know how a
+//! host's `ProxyJump` is followed: that is [`super::resolve`]'s.
 
-use std::net::IpAddr;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::expand::{self, Tokens};
+use super::algorithms::{self, Kind};
+use super::command::Commands;
+use super::expand::{self, Known, Tokens};
+use super::explain::{Report, seconds};
+use super::jump::{self, Hop};
 use super::keyword::{Class, Keyword, classify};
-use super::parse::{At, Item};
-use super::{AddressFamily, AlgorithmLists, HostSpec, Methods, Proxy, StrictHostKeyChecking, pattern};
-use crate::{ErrorKind, SshError};
+use super::lex::BLANKS;
+use super::matching::{self, Facts, Wants};
+use super::parse::{Item, Statement};
+use super::refusal::{At, Refusal};
+use super::value::{self, DEFAULT_PORT, one};
+use super::{AddressFamily, AlgorithmLists, HostSpec, Methods, Proxy, StrictHostKeyChecking, address, pattern};
+use crate::SshError;
 
-const DEFAULT_PORT: u16 = 22;
 const DEFAULT_SERVER_ALIVE_COUNT_MAX: u32 = 3;
 /// In OpenSSH's order; DSA and XMSS are not spoken here.
 const DEFAULT_IDENTITIES: [&str; 5] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"];
+/// OpenSSH's SSH_MAX_IDENTITY_FILES and SSH_MAX_CERTIFICATE_FILES.
+const MAX_FILES: usize = 100;
+/// What OpenSSH demands of RSA keys without `RequiredRSASize`, and what the engine's RSA does.
+const MIN_RSA_BITS: u32 = 1024;
 
 /// A value and the line that set it.
 type Set<T> = Option<(T, At)>;
@@ -23,70 +35,141 @@ type Set<T> = Option<(T, At)>;
 /// What lines have said so far.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
+    pub(super) user: Set<String>,
+    pub(super) port: Set<u16>,
+    /// No host: `none`.
+    pub(super) jump: Set<Vec<Hop>>,
     host_name: Set<String>,
-    user: Option<String>,
-    port: Option<u16>,
-    identity_files: Vec<(String, At)>,
-    identities_only: Option<bool>,
+    identity_files: Files,
+    certificate_files: Files,
+    identities_only: Set<bool>,
     agent: Set<String>,
+    proxy_command: Set<String>,
+    proxy_use_fdpass: Set<bool>,
+    address_family: Set<AddressFamily>,
+    bind_address: Set<String>,
     user_known_hosts: Set<Vec<String>>,
     global_known_hosts: Set<Vec<String>>,
-    strict: Option<StrictHostKeyChecking>,
-    connect_timeout: Option<Duration>,
-    server_alive_interval: Option<Duration>,
-    server_alive_count_max: Option<u32>,
-    ignore_unknown: Option<String>,
+    strict: Set<StrictHostKeyChecking>,
+    host_key_alias: Set<String>,
+    hash_known_hosts: Set<bool>,
+    required_rsa_bits: Set<u32>,
+    kex: Set<Vec<String>>,
+    ciphers: Set<Vec<String>>,
+    macs: Set<Vec<String>>,
+    /// The names, and whether their order is the user's own.
+    host_keys: Set<(Vec<String>, bool)>,
+    public_keys: Set<Vec<String>>,
+    ca_signatures: Set<Vec<String>>,
+    public_key: Set<bool>,
+    password: Set<bool>,
+    keyboard_interactive: Set<bool>,
+    method_order: Set<Vec<String>>,
+    password_prompts: Set<u32>,
+    batch: Set<bool>,
+    set_env: Set<Vec<(String, String)>>,
+    connect_timeout: Set<Duration>,
+    server_alive_interval: Set<Duration>,
+    server_alive_count_max: Set<u32>,
+    ignore_unknown: Set<String>,
+    /// Keywords whose first value is one that changes nothing here.
+    harmless: HashSet<&'static str>,
+    wants: Wants,
+    /// The first line that names `!final`.
+    not_final: Option<At>,
 }
 
-fn refuse(at: &At, message: &str) -> SshError {
-    let source = at.source();
-    SshError::new(ErrorKind::Config, format!("{}:{}: {message}", source.file.display(), source.line))
+/// Names of files that accumulate.
+#[derive(Debug, Default)]
+struct Files(Vec<(String, bool, At)>);
+
+impl Files {
+    /// A name counts once in the user's files and once in the system's.
+    fn add(&mut self, name: &str, is_user: bool, at: &At) -> Result<(), Refusal> {
+        if self.0.len() >= MAX_FILES {
+            return Err(Refusal::bad(format!("is more than the {MAX_FILES} that OpenSSH takes")));
+        }
+        if !self.0.iter().any(|(known, of_user, _)| known == name && *of_user == is_user) {
+            self.0.push((name.to_owned(), is_user, at.clone()));
+        }
+        Ok(())
+    }
 }
 
-fn bad(at: &At, message: &str) -> SshError {
-    refuse(at, message).with_hint("correct this line; ssh refuses it too")
+/// One reading of the files.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass<'a> {
+    /// The name that is looked up.
+    pub(super) alias: &'a str,
+    /// In the second reading, the name that the first one has found to be dialled.
+    pub(super) dialled: Option<&'a str>,
+    pub(super) home: &'a Path,
+    pub(super) local_user: &'a str,
+    /// Whether the file is the user's and not the system's.
+    pub(super) is_user: bool,
 }
 
-fn unsupported(at: &At, message: &str) -> SshError {
-    refuse(at, message).with_hint(
-        "ignoring it could reach another machine or trust another key than ssh would; remove it, or move it into a \
-         Host block that does not match this host",
-    )
+impl Pass<'_> {
+    /// What `Host` patterns are compared with.
+    fn host(&self) -> &str {
+        self.dialled.unwrap_or(self.alias)
+    }
+}
+
+/// What the lines have come to.
+#[derive(Debug)]
+pub(super) struct Finished {
+    /// `proxy` is the command, if there is one.
+    pub(super) spec: HostSpec,
+    pub(super) report: Report,
+    /// `ProxyJump`, if it names a host.
+    pub(super) jump: Set<Vec<Hop>>,
+}
+
+/// Sets what no earlier line has set.
+fn settle<T>(slot: &mut Set<T>, value: T, at: &At) -> Result<(), Refusal> {
+    slot.get_or_insert_with(|| (value, at.clone()));
+    Ok(())
+}
+
+fn value_of<T: Clone>(slot: &Set<T>) -> Option<T> {
+    slot.as_ref().map(|(value, _)| value.clone())
+}
+
+fn at_of<T>(slot: &Set<T>) -> Option<&At> {
+    slot.as_ref().map(|(_, at)| at)
 }
 
 impl Settings {
     /// Applies one file's items. `reachable` is false inside an `Include` of a block that does not match: then no
     /// block in it can.
-    pub(super) fn apply(&mut self, items: &[Item], alias: &str, reachable: bool) -> Result<(), SshError> {
+    pub(super) fn apply(
+        &mut self,
+        items: &[Item],
+        pass: &Pass<'_>,
+        reachable: bool,
+        commands: &mut Commands,
+    ) -> Result<(), SshError> {
         let mut active = reachable;
         for item in items {
             match item {
                 Item::Host(patterns) => {
-                    active = reachable && pattern::matches_list(alias, patterns.iter().map(String::as_str));
+                    active = reachable && pattern::matches_list(pass.host(), patterns.iter().map(String::as_str));
                 }
-                Item::MatchAll => active = reachable,
-                Item::Match(at) if reachable => {
-                    return Err(refuse(at, "Match is not evaluated, and it could apply to any host")
-                        .with_hint("write a Host block instead, or give Scout a configuration of its own without it"));
+                Item::Match(at, criteria) if reachable => {
+                    active =
+                        self.holds(at, criteria, pass, commands).map_err(|refusal| at.refuse(refusal.of("Match")))?;
                 }
-                Item::BadBlock(at, why) if reachable => return Err(bad(at, why)),
-                Item::Match(_) | Item::BadBlock(..) => active = false,
-                Item::Setting(at, keyword, arguments) => {
-                    if active {
-                        self.set(at, keyword, arguments)?;
-                    }
+                Item::BadBlock(at, refusal) if reachable => return Err(at.refuse(refusal.clone())),
+                Item::Match(..) | Item::BadBlock(..) => active = false,
+                Item::Setting(statement) if active => {
+                    self.set(statement, pass).map_err(|refusal| statement.at.refuse(refusal.of(&statement.keyword)))?;
                 }
-                Item::Bad(at, why, hint) => {
-                    if active {
-                        return Err(match hint {
-                            Some(hint) => refuse(at, why).with_hint(hint.clone()),
-                            None => bad(at, why),
-                        });
-                    }
-                }
+                Item::Bad(at, refusal) if active => return Err(at.refuse(refusal.clone())),
+                Item::Setting(_) | Item::Bad(..) => {}
                 Item::Include(files) => {
                     for file in files {
-                        self.apply(file, alias, active)?;
+                        self.apply(file, pass, active, commands)?;
                     }
                 }
             }
@@ -94,212 +177,424 @@ impl Settings {
         Ok(())
     }
 
-    fn set(&mut self, at: &At, keyword: &str, arguments: &[String]) -> Result<(), SshError> {
-        let evaluated = match classify(keyword) {
-            Class::Evaluated(evaluated) => evaluated,
-            Class::Irrelevant => return Ok(()),
-            Class::UnsupportedUnless(harmless) => {
-                let is_harmless =
-                    matches!(arguments, [only] if harmless.iter().any(|value| value.eq_ignore_ascii_case(only)));
-                return if is_harmless { Ok(()) } else { Err(not_evaluated(at, keyword, arguments)) };
+    fn holds(
+        &mut self,
+        at: &At,
+        criteria: &[matching::Criterion],
+        pass: &Pass<'_>,
+        commands: &mut Commands,
+    ) -> Result<bool, Refusal> {
+        let expanded;
+        let host_name = match (pass.dialled, &self.host_name) {
+            (Some(dialled), _) => dialled,
+            (None, Some((name, _))) => {
+                expanded = expand::host_name(name, pass.alias)
+                    .map_err(|why| Refusal::bad(format!("needs HostName {name}: {why}")))?;
+                &expanded
             }
-            Class::UnsupportedUnlessPrefix(prefix) => {
-                let is_harmless = arguments.iter().all(|value| value.starts_with(prefix));
-                return if is_harmless { Ok(()) } else { Err(not_evaluated(at, keyword, arguments)) };
-            }
-            Class::Unsupported => return Err(not_evaluated(at, keyword, arguments)),
+            (None, None) => pass.alias,
+        };
+        let tokens = Tokens {
+            home: pass.home,
+            host_name,
+            alias: pass.alias,
+            key_alias: self.host_key_alias.as_ref().map_or(host_name, |(alias, _)| alias),
+            port: value_of(&self.port).unwrap_or(DEFAULT_PORT),
+            remote_user: self.user.as_ref().map_or(pass.local_user, |(user, _)| user),
+            local_user: pass.local_user,
+            jumps: self.jump.as_ref().is_some_and(|(hops, _)| !hops.is_empty()),
+        };
+        let facts = Facts { tokens, is_final: pass.dialled.is_some() };
+        let mut wants = self.wants;
+        let holds = matching::holds(criteria, &facts, &mut wants, |command| commands.succeeds(command))?;
+        self.wants = wants;
+        if wants.second_pass_if_old {
+            self.not_final.get_or_insert_with(|| at.clone());
+        }
+        Ok(holds)
+    }
+
+    /// Whether the files are to be read again, for the sake of `Match final`.
+    ///
+    /// # Errors
+    /// If versions of OpenSSH differ about it.
+    pub(super) fn wants_second_pass(&self) -> Result<bool, SshError> {
+        match &self.not_final {
+            Some(at) if !self.wants.second_pass => Err(at.refuse(Refusal::unsupported(
+                "Match !final makes only some versions of OpenSSH read the configuration again",
+            ))),
+            _ => Ok(self.wants.second_pass),
+        }
+    }
+
+    /// The name that is dialled.
+    pub(super) fn dialled(&self, alias: &str) -> Result<String, SshError> {
+        let family = value_of(&self.address_family).unwrap_or_default();
+        let name = match &self.host_name {
+            Some((name, at)) => expand::host_name(name, alias)
+                .map_err(|why| at.refuse(Refusal::bad(format!("HostName {name}: {why}"))))?,
+            None => alias.to_owned(),
+        };
+        Ok(address::canonical(&name, family))
+    }
+
+    fn set(&mut self, statement: &Statement, pass: &Pass<'_>) -> Result<(), Refusal> {
+        let Statement { keyword, arguments, .. } = statement;
+        match classify(keyword) {
+            Class::Evaluated(keyword) => self.evaluate(keyword, statement, pass),
+            Class::Irrelevant => Ok(()),
+            Class::Unsupported(name, _) if self.harmless.contains(name) => Ok(()),
+            Class::Unsupported(name, harmless) => match arguments.as_slice() {
+                [only] if harmless.iter().any(|value| value.eq_ignore_ascii_case(only)) => {
+                    self.harmless.insert(name);
+                    Ok(())
+                }
+                [] => Err(Refusal::bad("needs an argument")),
+                _ => Err(Refusal::unsupported(format!("{} is not evaluated", arguments.join(" ")))),
+            },
             Class::Unknown => {
                 let lowercase = keyword.to_ascii_lowercase();
-                let ignored = self.ignore_unknown.as_deref().is_some_and(|list| {
+                let ignored = self.ignore_unknown.as_ref().is_some_and(|(list, _)| {
                     let list = list.to_ascii_lowercase();
                     pattern::matches_list(&lowercase, list.split(','))
                 });
-                return if ignored {
-                    Ok(())
-                } else {
-                    Err(refuse(at, &format!("{keyword} is not a known keyword"))
-                        .with_hint("correct this line, or name the keyword in an IgnoreUnknown line above it"))
-                };
+                if ignored {
+                    return Ok(());
+                }
+                Err(Refusal::hinted(
+                    "is not a known keyword",
+                    "correct this line, or name the keyword in an IgnoreUnknown line above it",
+                ))
             }
-        };
-        self.evaluate(at, evaluated, arguments).map_err(|why| match why {
-            Refusal::Bad(why) => bad(at, &format!("{keyword} {why}")),
-            Refusal::Unsupported(why) => unsupported(at, &format!("{keyword} {why}")),
-        })
+        }
     }
 
-    fn evaluate(&mut self, at: &At, keyword: Keyword, arguments: &[String]) -> Result<(), Refusal> {
+    fn evaluate(&mut self, keyword: Keyword, statement: &Statement, pass: &Pass<'_>) -> Result<(), Refusal> {
+        let Statement { at, arguments, rest, .. } = statement;
         match keyword {
-            Keyword::HostName => {
-                let value = (one(arguments)?.to_owned(), at.clone());
-                self.host_name.get_or_insert(value);
-            }
+            Keyword::HostName => settle(&mut self.host_name, one(arguments)?.to_owned(), at),
             Keyword::User => {
                 let value = one(arguments)?;
-                if value.contains('%') || value.contains("${") {
+                if self.user.is_none() && (value.contains('%') || value.contains("${")) {
                     // OpenSSH 10 expands them, older ones do not.
-                    return Err(Refusal::Unsupported(format!("{value}: tokens are not evaluated here")));
+                    return Err(Refusal::unsupported(format!("{value}: tokens are not evaluated here")));
                 }
-                self.user.get_or_insert(value.to_owned());
+                settle(&mut self.user, value.to_owned(), at)
             }
-            Keyword::Port => {
-                let value = port(one(arguments)?)?;
-                self.port.get_or_insert(value);
-            }
-            Keyword::IdentityFile => {
-                let value = one(arguments)?;
-                if !self.identity_files.iter().any(|(known, _)| known == value) {
-                    self.identity_files.push((value.to_owned(), at.clone()));
+            Keyword::Port => settle(&mut self.port, value::port(one(arguments)?)?, at),
+            Keyword::IdentityFile => self.identity_files.add(one(arguments)?, pass.is_user, at),
+            Keyword::CertificateFile => self.certificate_files.add(one(arguments)?, pass.is_user, at),
+            Keyword::IdentitiesOnly => settle(&mut self.identities_only, value::flag(one(arguments)?)?, at),
+            Keyword::IdentityAgent => settle(&mut self.agent, one(arguments)?.to_owned(), at),
+            Keyword::ProxyJump => self.proxy_jump(rest, at),
+            Keyword::ProxyCommand => self.proxy_command(rest, at),
+            Keyword::ProxyUseFdpass => settle(&mut self.proxy_use_fdpass, value::flag(one(arguments)?)?, at),
+            Keyword::AddressFamily => settle(&mut self.address_family, value::address_family(one(arguments)?)?, at),
+            Keyword::BindAddress => settle(&mut self.bind_address, one(arguments)?.to_owned(), at),
+            Keyword::UserKnownHostsFile => known_hosts(&mut self.user_known_hosts, arguments, at),
+            Keyword::GlobalKnownHostsFile => known_hosts(&mut self.global_known_hosts, arguments, at),
+            Keyword::StrictHostKeyChecking => settle(&mut self.strict, value::strict(one(arguments)?)?, at),
+            Keyword::HostKeyAlias => settle(&mut self.host_key_alias, one(arguments)?.to_owned(), at),
+            Keyword::HashKnownHosts => settle(&mut self.hash_known_hosts, value::flag(one(arguments)?)?, at),
+            Keyword::RequiredRsaSize => {
+                let bits = value::number(one(arguments)?)?;
+                if self.required_rsa_bits.is_none() && bits > MIN_RSA_BITS {
+                    return Err(Refusal::unsupported(format!("{bits} is not evaluated")));
                 }
+                settle(&mut self.required_rsa_bits, bits, at)
             }
-            Keyword::IdentitiesOnly => {
-                let value = flag(one(arguments)?)?;
-                self.identities_only.get_or_insert(value);
+            Keyword::Algorithms(kind) => {
+                let slot = match kind {
+                    Kind::Kex => &mut self.kex,
+                    Kind::Cipher => &mut self.ciphers,
+                    Kind::Mac => &mut self.macs,
+                    Kind::Key => &mut self.public_keys,
+                    Kind::CaSignature => &mut self.ca_signatures,
+                };
+                let text = one(arguments)?;
+                // Of a list that removes, OpenSSH looks only at the one that counts.
+                if slot.is_some() && text.starts_with('-') {
+                    return Ok(());
+                }
+                settle(slot, algorithms::assemble(kind, text)?, at)
             }
-            Keyword::IdentityAgent => {
-                let value = (one(arguments)?.to_owned(), at.clone());
-                self.agent.get_or_insert(value);
+            Keyword::HostKeyAlgorithms => {
+                let text = one(arguments)?;
+                if self.host_keys.is_some() && text.starts_with('-') {
+                    return Ok(());
+                }
+                let is_ranked = !text.starts_with(['+', '-']);
+                settle(&mut self.host_keys, (algorithms::assemble(Kind::Key, text)?, is_ranked), at)
             }
-            Keyword::UserKnownHostsFile => {
-                let value = (many(arguments)?, at.clone());
-                self.user_known_hosts.get_or_insert(value);
+            Keyword::PubkeyAuthentication => settle(&mut self.public_key, value::public_key(one(arguments)?)?, at),
+            Keyword::PasswordAuthentication => settle(&mut self.password, value::flag(one(arguments)?)?, at),
+            Keyword::KbdInteractiveAuthentication => {
+                settle(&mut self.keyboard_interactive, value::flag(one(arguments)?)?, at)
             }
-            Keyword::GlobalKnownHostsFile => {
-                let value = (many(arguments)?, at.clone());
-                self.global_known_hosts.get_or_insert(value);
+            Keyword::PreferredAuthentications => {
+                let names = one(arguments)?.split(',').take_while(|name| !name.is_empty());
+                settle(&mut self.method_order, names.map(str::to_owned).collect(), at)
             }
-            Keyword::StrictHostKeyChecking => {
-                let value = strict(one(arguments)?)?;
-                self.strict.get_or_insert(value);
+            Keyword::NumberOfPasswordPrompts => settle(&mut self.password_prompts, value::number(one(arguments)?)?, at),
+            Keyword::BatchMode => settle(&mut self.batch, value::flag(one(arguments)?)?, at),
+            Keyword::SetEnv => {
+                let variables = value::variables(arguments)?;
+                if variables.is_empty() { Ok(()) } else { settle(&mut self.set_env, variables, at) }
             }
             // `none` sets nothing: a later line may still.
-            Keyword::ConnectTimeout => {
-                self.connect_timeout = self.connect_timeout.or(duration(one(arguments)?)?);
-            }
-            Keyword::ServerAliveInterval => {
-                self.server_alive_interval = self.server_alive_interval.or(duration(one(arguments)?)?);
-            }
+            Keyword::ConnectTimeout => match value::duration(one(arguments)?)? {
+                Some(limit) => settle(&mut self.connect_timeout, limit, at),
+                None => Ok(()),
+            },
+            Keyword::ServerAliveInterval => match value::duration(one(arguments)?)? {
+                Some(interval) => settle(&mut self.server_alive_interval, interval, at),
+                None => Ok(()),
+            },
             Keyword::ServerAliveCountMax => {
-                let text = one(arguments)?;
-                let value = text.parse().map_err(|_| Refusal::Bad(format!("{text} is not a number")))?;
-                self.server_alive_count_max.get_or_insert(value);
+                settle(&mut self.server_alive_count_max, value::number(one(arguments)?)?, at)
             }
-            Keyword::IgnoreUnknown => {
-                let value = one(arguments)?.to_owned();
-                self.ignore_unknown.get_or_insert(value);
-            }
+            Keyword::IgnoreUnknown => settle(&mut self.ignore_unknown, one(arguments)?.to_owned(), at),
         }
-        Ok(())
     }
 
-    /// The settings with the defaults filled in and the names expanded.
-    pub(super) fn finish(self, alias: &str, home: &Path) -> Result<HostSpec, SshError> {
-        let local_user = uzers::get_current_username()
-            .and_then(|name| name.into_string().ok())
-            .or_else(|| std::env::var("USER").ok())
-            .ok_or_else(|| SshError::new(ErrorKind::Config, "the current account has no name"))?;
-        let user = self.user.unwrap_or_else(|| local_user.clone());
-        let port = self.port.unwrap_or(DEFAULT_PORT);
-        let mut host_name = match &self.host_name {
-            Some((name, at)) => dialled(name, alias).map_err(|why| bad(at, &format!("HostName {name}: {why}")))?,
-            None => alias.to_owned(),
-        };
-        // An address may name its interface, in any case: `fe80::1%Eth0`.
-        let address = host_name.split_once('%').map_or(host_name.as_str(), |(address, _)| address);
-        if address.parse::<IpAddr>().is_err() {
-            host_name.make_ascii_lowercase();
+    /// Whichever of `ProxyJump` and `ProxyCommand` comes first wins.
+    fn proxy_jump(&mut self, rest: &str, at: &At) -> Result<(), Refusal> {
+        let hops = jump::parse(command_text(rest))?;
+        if self.proxy_command.is_some() { Ok(()) } else { settle(&mut self.jump, hops, at) }
+    }
+
+    fn proxy_command(&mut self, rest: &str, at: &At) -> Result<(), Refusal> {
+        let command = command_text(rest);
+        match &self.jump {
+            Some((hops, _)) if hops.is_empty() && !command.eq_ignore_ascii_case("none") => Err(Refusal::hinted(
+                "after `ProxyJump none` counts only for some versions of OpenSSH",
+                "write `ProxyCommand none` instead of `ProxyJump none`; it switches both off",
+            )),
+            Some(_) => Ok(()),
+            None => settle(&mut self.proxy_command, command.to_owned(), at),
         }
+    }
 
-        let tokens = Tokens { home, host_name: &host_name, alias, port, remote_user: &user, local_user: &local_user };
-        let expand = |keyword: &str, text: &str, at: &At| {
-            expand::file_name(text, &tokens).map_err(|why| bad(at, &format!("{keyword} {text}: {why}")))
+    /// The settings with the defaults filled in and the names expanded. `host_name` is the name that is dialled.
+    pub(super) fn finish(mut self, pass: &Pass<'_>, host_name: String) -> Result<Finished, SshError> {
+        let Pass { alias, home, local_user, .. } = *pass;
+        let mut report = Report::default();
+        let user = value_of(&self.user).unwrap_or_else(|| local_user.to_owned());
+        let port = value_of(&self.port).unwrap_or(DEFAULT_PORT);
+        let host_key_alias = self.host_key_alias.as_ref().map(|(alias, _)| alias.to_ascii_lowercase());
+        let jump = self.jump.take().filter(|(hops, _)| !hops.is_empty());
+        let tokens = Tokens {
+            home,
+            host_name: &host_name,
+            alias,
+            key_alias: host_key_alias.as_deref().unwrap_or(alias),
+            port,
+            remote_user: &user,
+            local_user,
+            jumps: jump.is_some(),
         };
-        let ssh = home.join(".ssh");
+        report.add("HostName", &host_name, at_of(&self.host_name));
+        report.add("User", &user, at_of(&self.user));
+        report.add("Port", port, at_of(&self.port));
 
-        let identity_files_are_default = self.identity_files.is_empty();
+        let proxy = match &self.proxy_command {
+            Some((command, _)) if command.eq_ignore_ascii_case("none") => Proxy::Direct,
+            Some((command, at)) => {
+                let (command, fdpass) = proxy_command(command, at, &self.proxy_use_fdpass, &tokens)?;
+                report.add("ProxyCommand", &command, Some(at));
+                report.flag("ProxyUseFdpass", false, fdpass);
+                Proxy::Command(command)
+            }
+            None => Proxy::Direct,
+        };
+        report.add_set("ProxyJump", jump.as_ref(), |hops| {
+            hops.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        });
+        report.add_set("AddressFamily", self.address_family.as_ref(), |family| {
+            match family {
+                AddressFamily::Any => "any",
+                AddressFamily::Inet => "inet",
+                AddressFamily::Inet6 => "inet6",
+            }
+            .to_owned()
+        });
+        report.add_set("BindAddress", self.bind_address.as_ref(), String::clone);
+
+        let identity_files_are_default = self.identity_files.0.is_empty();
         let mut identity_files = Vec::new();
-        for (text, at) in &self.identity_files {
+        for (text, _, at) in &self.identity_files.0 {
             // `none` on its own switches the defaults off.
             if !text.eq_ignore_ascii_case("none") {
-                identity_files.push(expand("IdentityFile", text, at)?);
+                let file = expanded("IdentityFile", text, at, &tokens)?;
+                report.add("IdentityFile", file.display(), Some(at));
+                identity_files.push(file);
             }
         }
         if identity_files_are_default {
-            identity_files = DEFAULT_IDENTITIES.iter().map(|name| ssh.join(name)).collect();
+            identity_files = DEFAULT_IDENTITIES.iter().map(|name| home.join(".ssh").join(name)).collect();
+            for file in &identity_files {
+                report.add("IdentityFile", file.display(), None);
+            }
         }
+        let mut certificate_files = Vec::new();
+        for (text, _, at) in &self.certificate_files.0 {
+            let file = expanded("CertificateFile", text, at, &tokens)?;
+            report.add("CertificateFile", file.display(), Some(at));
+            certificate_files.push(file);
+        }
+        let identities_only = value_of(&self.identities_only).unwrap_or(false);
+        report.flag("IdentitiesOnly", identities_only, at_of(&self.identities_only));
+        let agent = agent(&self.agent, &tokens)?;
+        let agent_name = agent.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+        report.add("IdentityAgent", agent_name, at_of(&self.agent));
+        let methods = methods(&self, &mut report);
 
-        let agent = match &self.agent {
-            Some((text, _)) if text == "none" => None,
-            None => environment_agent(),
-            Some((text, _)) if text == "SSH_AUTH_SOCK" => environment_agent(),
-            Some((text, at)) => Some(match text.strip_prefix('$') {
-                Some(name) if !name.starts_with('{') => {
-                    expand::variable(name).map_err(|why| bad(at, &format!("IdentityAgent {text}: {why}")))?.into()
-                }
-                _ => expand("IdentityAgent", text, at)?,
-            }),
+        let strict_host_key_checking = value_of(&self.strict).unwrap_or(StrictHostKeyChecking::Yes);
+        let strict = match strict_host_key_checking {
+            StrictHostKeyChecking::Yes => "yes",
+            StrictHostKeyChecking::AcceptNew => "accept-new",
+            StrictHostKeyChecking::No => "no",
         };
-
+        report.add("StrictHostKeyChecking", strict, at_of(&self.strict));
         let user_known_hosts_files = match &self.user_known_hosts {
-            None => vec![ssh.join("known_hosts"), ssh.join("known_hosts2")],
+            None => ["known_hosts", "known_hosts2"].map(|name| home.join(".ssh").join(name)).to_vec(),
+            Some((files, _)) if is_none(files) => Vec::new(),
             Some((files, at)) => {
-                files.iter().map(|text| expand("UserKnownHostsFile", text, at)).collect::<Result<_, _>>()?
+                files.iter().map(|text| expanded("UserKnownHostsFile", text, at, &tokens)).collect::<Result<_, _>>()?
             }
         };
+        report.files("UserKnownHostsFile", &user_known_hosts_files, at_of(&self.user_known_hosts));
         let global_known_hosts_files = match &self.global_known_hosts {
-            None => vec![PathBuf::from("/etc/ssh/ssh_known_hosts"), PathBuf::from("/etc/ssh/ssh_known_hosts2")],
+            None => ["ssh_known_hosts", "ssh_known_hosts2"].map(|name| Path::new("/etc/ssh").join(name)).to_vec(),
+            Some((files, _)) if is_none(files) => Vec::new(),
             Some((files, at)) => files
                 .iter()
                 .map(|text| {
-                    expand::tilde(text, home)
-                        .ok_or_else(|| bad(at, &format!("GlobalKnownHostsFile {text}: there is no such account")))
+                    expand::tilde(text, home).ok_or_else(|| {
+                        at.refuse(Refusal::bad(format!("GlobalKnownHostsFile {text}: there is no such account")))
+                    })
                 })
                 .collect::<Result<_, _>>()?,
         };
+        report.files("GlobalKnownHostsFile", &global_known_hosts_files, at_of(&self.global_known_hosts));
+        if let Some(alias) = &host_key_alias {
+            report.add("HostKeyAlias", alias, at_of(&self.host_key_alias));
+        }
+        let hash_known_hosts = value_of(&self.hash_known_hosts).unwrap_or(false);
+        report.flag("HashKnownHosts", hash_known_hosts, at_of(&self.hash_known_hosts));
 
-        Ok(HostSpec {
+        for (keyword, list) in [
+            ("KexAlgorithms", &self.kex),
+            ("Ciphers", &self.ciphers),
+            ("MACs", &self.macs),
+            ("PubkeyAcceptedAlgorithms", &self.public_keys),
+            ("CASignatureAlgorithms", &self.ca_signatures),
+        ] {
+            report.add_set(keyword, list.as_ref(), |names| names.join(","));
+        }
+        report.add_set("HostKeyAlgorithms", self.host_keys.as_ref(), |(names, _)| names.join(","));
+        report.add_set("SetEnv", self.set_env.as_ref(), |variables| {
+            variables.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        });
+        report.add_set("ConnectTimeout", self.connect_timeout.as_ref(), seconds);
+        report.add_set("ServerAliveInterval", self.server_alive_interval.as_ref(), seconds);
+        let server_alive_count_max = value_of(&self.server_alive_count_max).unwrap_or(DEFAULT_SERVER_ALIVE_COUNT_MAX);
+        report.add("ServerAliveCountMax", server_alive_count_max, at_of(&self.server_alive_count_max));
+
+        let (host_keys, host_keys_are_ranked) = value_of(&self.host_keys).unzip();
+        let spec = HostSpec {
             alias: alias.to_owned(),
             port,
             identity_files,
             identity_files_are_default,
-            identities_only: self.identities_only.unwrap_or(false),
+            identities_only,
             agent,
-            certificate_files: Vec::new(),
-            methods: Methods::default(),
-            proxy: Proxy::default(),
-            address_family: AddressFamily::default(),
-            bind_address: None,
-            algorithms: AlgorithmLists::default(),
-            set_env: Vec::new(),
-            host_key_alias: None,
-            hash_known_hosts: false,
+            certificate_files,
+            methods,
+            proxy,
+            address_family: value_of(&self.address_family).unwrap_or_default(),
+            bind_address: value_of(&self.bind_address),
+            algorithms: AlgorithmLists {
+                kex: value_of(&self.kex),
+                ciphers: value_of(&self.ciphers),
+                macs: value_of(&self.macs),
+                host_keys,
+                host_keys_are_ranked: host_keys_are_ranked.unwrap_or(false),
+                public_keys: value_of(&self.public_keys),
+                ca_signatures: value_of(&self.ca_signatures),
+            },
+            set_env: value_of(&self.set_env).unwrap_or_default(),
+            host_key_alias,
+            hash_known_hosts,
             user_known_hosts_files,
             global_known_hosts_files,
-            strict_host_key_checking: self.strict.unwrap_or(StrictHostKeyChecking::Yes),
+            strict_host_key_checking,
             // Zero is no limit to OpenSSH too.
-            connect_timeout: self.connect_timeout.filter(|limit| !limit.is_zero()),
-            server_alive_interval: self.server_alive_interval,
-            server_alive_count_max: self.server_alive_count_max.unwrap_or(DEFAULT_SERVER_ALIVE_COUNT_MAX),
+            connect_timeout: value_of(&self.connect_timeout).filter(|limit| !limit.is_zero()),
+            server_alive_interval: value_of(&self.server_alive_interval),
+            server_alive_count_max,
             host_name,
             user,
-        })
+        };
+        Ok(Finished { spec, report, jump })
     }
 }
 
-/// Why a known keyword's line is refused.
-#[derive(Debug)]
-enum Refusal {
-    /// OpenSSH refuses it too.
-    Bad(String),
-    /// OpenSSH knows what it means.
-    Unsupported(String),
+/// What a keyword takes that is followed by a command: all of the line.
+fn command_text(rest: &str) -> &str {
+    rest.trim_start_matches(|c| BLANKS.contains(&c) || c == '=')
 }
 
-fn not_evaluated(at: &At, keyword: &str, arguments: &[String]) -> SshError {
-    match arguments.first() {
-        None => bad(at, &format!("{keyword} needs an argument")),
-        Some(_) => unsupported(at, &format!("{keyword} {} is not evaluated yet", arguments.join(" "))),
+fn known_hosts(slot: &mut Set<Vec<String>>, arguments: &[String], at: &At) -> Result<(), Refusal> {
+    let files = value::files(arguments)?;
+    // Nothing but a comment sets nothing.
+    if files.is_empty() { Ok(()) } else { settle(slot, files, at) }
+}
+
+fn is_none(files: &[String]) -> bool {
+    matches!(files, [only] if only.eq_ignore_ascii_case("none"))
+}
+
+fn expanded(keyword: &str, text: &str, at: &At, tokens: &Tokens<'_>) -> Result<PathBuf, SshError> {
+    tokens.file_name(text).map_err(|why| at.refuse(Refusal::bad(format!("{keyword} {text}: {why}"))))
+}
+
+/// The command, and the line that says that it copies bytes.
+fn proxy_command<'a>(
+    command: &str,
+    at: &At,
+    fdpass: &'a Set<bool>,
+    tokens: &Tokens<'_>,
+) -> Result<(String, Option<&'a At>), SshError> {
+    let fail = |refusal: Refusal| at.refuse(refusal.of("ProxyCommand"));
+    if let Some((true, at)) = fdpass {
+        return Err(at.refuse(Refusal::unsupported("ProxyUseFdpass yes is not evaluated")));
     }
+    if command == "-" {
+        return Err(fail(Refusal::unsupported("- is not evaluated")));
+    }
+    let command =
+        tokens.percent(command, Known::Proxy).map_err(|why| fail(Refusal::bad(format!("{command}: {why}"))))?;
+    Ok((command, at_of(fdpass)))
+}
+
+fn agent(set: &Set<String>, tokens: &Tokens<'_>) -> Result<Option<PathBuf>, SshError> {
+    let Some((text, at)) = set else { return Ok(environment_agent()) };
+    let file = expanded("IdentityAgent", text, at, tokens)?;
+    Ok(match file.to_str() {
+        Some("none") => None,
+        Some("SSH_AUTH_SOCK") => environment_agent(),
+        // The older way to name a variable; one that is not set means no agent.
+        Some(name) if name.starts_with('$') && !name.starts_with("${") => {
+            let name = name.trim_start_matches('$');
+            if !expand::is_variable_name(name) {
+                let why = format!("IdentityAgent {text} is not the name of an environment variable");
+                return Err(at.refuse(Refusal::bad(why)));
+            }
+            expand::variable(name).ok().filter(|path| !path.is_empty()).map(PathBuf::from)
+        }
+        _ => Some(file),
+    })
 }
 
 /// Where the environment says that the agent listens.
@@ -307,101 +602,24 @@ fn environment_agent() -> Option<PathBuf> {
     std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-fn one(arguments: &[String]) -> Result<&str, Refusal> {
-    match arguments {
-        [] => Err(Refusal::Bad("needs an argument".to_owned())),
-        [only] if only.is_empty() => Err(Refusal::Bad("needs an argument".to_owned())),
-        [only] => Ok(only),
-        _ => Err(Refusal::Bad("has more than one argument".to_owned())),
-    }
-}
-
-/// File names; `none` alone is no file.
-fn many(arguments: &[String]) -> Result<Vec<String>, Refusal> {
-    match arguments {
-        [] => Err(Refusal::Bad("needs an argument".to_owned())),
-        _ if arguments.iter().any(String::is_empty) => Err(Refusal::Bad("has an empty argument".to_owned())),
-        [only] if only.eq_ignore_ascii_case("none") => Ok(Vec::new()),
-        _ => Ok(arguments.to_vec()),
-    }
-}
-
-fn port(text: &str) -> Result<u16, Refusal> {
-    match text.parse() {
-        Ok(0) | Err(_) if text != "ssh" => Err(Refusal::Bad(format!("{text} is not a port from 1 to 65535"))),
-        Ok(port) => Ok(port),
-        // The one name of a service that makes sense here.
-        Err(_) => Ok(DEFAULT_PORT),
-    }
-}
-
-fn flag(text: &str) -> Result<bool, Refusal> {
-    match text.to_ascii_lowercase().as_str() {
-        "yes" | "true" => Ok(true),
-        "no" | "false" => Ok(false),
-        _ => Err(Refusal::Bad(format!("{text} is neither yes nor no"))),
-    }
-}
-
-fn strict(text: &str) -> Result<StrictHostKeyChecking, Refusal> {
-    match text.to_ascii_lowercase().as_str() {
-        // Nobody is there to be asked.
-        "yes" | "true" | "ask" => Ok(StrictHostKeyChecking::Yes),
-        "accept-new" => Ok(StrictHostKeyChecking::AcceptNew),
-        "no" | "false" | "off" => Ok(StrictHostKeyChecking::No),
-        _ => Err(Refusal::Bad(format!("{text} is none of yes, ask, accept-new, no, off"))),
-    }
-}
-
-/// OpenSSH's time format: `90`, `1m30s`, `1h`; `None` is `none`.
-fn duration(text: &str) -> Result<Option<Duration>, Refusal> {
-    const MINUTE: u64 = 60;
-    const HOUR: u64 = 60 * MINUTE;
-    const DAY: u64 = 24 * HOUR;
-    const WEEK: u64 = 7 * DAY;
-    let fail = || Refusal::Bad(format!("{text} is not a time such as 30, 90s or 1m30s"));
-    if text == "none" {
-        return Ok(None);
-    }
-    let mut total: u64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (digits, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
-        let number: u64 = digits.parse().map_err(|_| fail())?;
-        let mut after = after.chars();
-        let unit = match after.next() {
-            None | Some('s' | 'S') => 1,
-            Some('m' | 'M') => MINUTE,
-            Some('h' | 'H') => HOUR,
-            Some('d' | 'D') => DAY,
-            Some('w' | 'W') => WEEK,
-            Some(_) => return Err(fail()),
-        };
-        total = number.checked_mul(unit).and_then(|seconds| total.checked_add(seconds)).ok_or_else(fail)?;
-        rest = after.as_str();
-    }
-    // OpenSSH keeps seconds in an int.
-    if text.is_empty() || total > i32::MAX as u64 {
-        return Err(fail());
-    }
-    Ok(Some(Duration::from_secs(total)))
-}
-
-/// `HostName` with `%h` and `%%` replaced.
-fn dialled(text: &str, alias: &str) -> Result<String, String> {
-    let mut out = String::new();
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        match rest.next() {
-            Some('h') => out.push_str(alias),
-            Some('%') => out.push('%'),
-            Some(other) => return Err(format!("%{other} means nothing here; %% is a percent sign")),
-            None => return Err("ends with %; %% is a percent sign".to_owned()),
-        }
-    }
-    Ok(out)
+fn methods(settings: &Settings, report: &mut Report) -> Methods {
+    let defaults = Methods::default();
+    // Nothing is asked for in batch mode, so neither of these is tried.
+    let batch = value_of(&settings.batch).unwrap_or(false);
+    let asks = |set: &Set<bool>, default: bool| value_of(set).unwrap_or(default) && !batch;
+    let asks_at = |set: &Set<bool>| (if batch { at_of(&settings.batch) } else { at_of(set) }).cloned();
+    let methods = Methods {
+        public_key: value_of(&settings.public_key).unwrap_or(defaults.public_key),
+        keyboard_interactive: asks(&settings.keyboard_interactive, defaults.keyboard_interactive),
+        password: asks(&settings.password, defaults.password),
+        order: value_of(&settings.method_order),
+        password_prompts: value_of(&settings.password_prompts).unwrap_or(defaults.password_prompts),
+    };
+    report.flag("PubkeyAuthentication", methods.public_key, at_of(&settings.public_key));
+    let at = asks_at(&settings.keyboard_interactive);
+    report.flag("KbdInteractiveAuthentication", methods.keyboard_interactive, at.as_ref());
+    report.flag("PasswordAuthentication", methods.password, asks_at(&settings.password).as_ref());
+    report.add_set("PreferredAuthentications", settings.method_order.as_ref(), |names| names.join(","));
+    report.add("NumberOfPasswordPrompts", methods.password_prompts, at_of(&settings.password_prompts));
+    methods
 }

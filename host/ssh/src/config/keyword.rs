@@ -1,18 +1,17 @@
 //! Which keywords there are, and what this engine does with each.
 
+use super::algorithms::Kind;
+
 /// What happens to a line with this keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// It sets something in `HostSpec`.
+    /// It sets something.
     Evaluated(Keyword),
     /// OpenSSH knows it, and it changes nothing here.
     Irrelevant,
-    /// OpenSSH knows it, and ignoring it could change where or how one connects.
-    Unsupported,
-    /// As `Unsupported`, unless the only argument is this.
-    UnsupportedUnless(&'static [&'static str]),
-    /// As `Unsupported`, unless every argument starts with this.
-    UnsupportedUnlessPrefix(&'static str),
+    /// OpenSSH knows it by this name, and ignoring it could change where or how one connects, unless the only argument
+    /// is one of these.
+    Unsupported(&'static str, &'static [&'static str]),
     /// OpenSSH does not know it either.
     Unknown,
 }
@@ -24,11 +23,29 @@ pub(super) enum Keyword {
     User,
     Port,
     IdentityFile,
+    CertificateFile,
     IdentitiesOnly,
     IdentityAgent,
+    ProxyJump,
+    ProxyCommand,
+    ProxyUseFdpass,
+    AddressFamily,
+    BindAddress,
     UserKnownHostsFile,
     GlobalKnownHostsFile,
     StrictHostKeyChecking,
+    HostKeyAlias,
+    HashKnownHosts,
+    RequiredRsaSize,
+    Algorithms(Kind),
+    HostKeyAlgorithms,
+    PubkeyAuthentication,
+    PasswordAuthentication,
+    KbdInteractiveAuthentication,
+    PreferredAuthentications,
+    NumberOfPasswordPrompts,
+    BatchMode,
+    SetEnv,
     ConnectTimeout,
     ServerAliveInterval,
     ServerAliveCountMax,
@@ -43,49 +60,57 @@ pub(super) fn classify(keyword: &str) -> Class {
         "user" => Class::Evaluated(Keyword::User),
         "port" => Class::Evaluated(Keyword::Port),
         "identityfile" | "identityfile2" => Class::Evaluated(Keyword::IdentityFile),
+        "certificatefile" => Class::Evaluated(Keyword::CertificateFile),
         "identitiesonly" => Class::Evaluated(Keyword::IdentitiesOnly),
         "identityagent" => Class::Evaluated(Keyword::IdentityAgent),
+        "proxyjump" => Class::Evaluated(Keyword::ProxyJump),
+        "proxycommand" => Class::Evaluated(Keyword::ProxyCommand),
+        "proxyusefdpass" => Class::Evaluated(Keyword::ProxyUseFdpass),
+        "addressfamily" => Class::Evaluated(Keyword::AddressFamily),
+        "bindaddress" => Class::Evaluated(Keyword::BindAddress),
         "userknownhostsfile" => Class::Evaluated(Keyword::UserKnownHostsFile),
         "globalknownhostsfile" => Class::Evaluated(Keyword::GlobalKnownHostsFile),
         "stricthostkeychecking" => Class::Evaluated(Keyword::StrictHostKeyChecking),
+        "hostkeyalias" => Class::Evaluated(Keyword::HostKeyAlias),
+        "hashknownhosts" => Class::Evaluated(Keyword::HashKnownHosts),
+        "requiredrsasize" => Class::Evaluated(Keyword::RequiredRsaSize),
+        "kexalgorithms" => Class::Evaluated(Keyword::Algorithms(Kind::Kex)),
+        "ciphers" => Class::Evaluated(Keyword::Algorithms(Kind::Cipher)),
+        "macs" => Class::Evaluated(Keyword::Algorithms(Kind::Mac)),
+        "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => Class::Evaluated(Keyword::Algorithms(Kind::Key)),
+        "casignaturealgorithms" => Class::Evaluated(Keyword::Algorithms(Kind::CaSignature)),
+        "hostkeyalgorithms" => Class::Evaluated(Keyword::HostKeyAlgorithms),
+        "pubkeyauthentication" | "dsaauthentication" => Class::Evaluated(Keyword::PubkeyAuthentication),
+        "passwordauthentication" => Class::Evaluated(Keyword::PasswordAuthentication),
+        "kbdinteractiveauthentication"
+        | "challengeresponseauthentication"
+        | "skeyauthentication"
+        | "tisauthentication" => Class::Evaluated(Keyword::KbdInteractiveAuthentication),
+        "preferredauthentications" => Class::Evaluated(Keyword::PreferredAuthentications),
+        "numberofpasswordprompts" => Class::Evaluated(Keyword::NumberOfPasswordPrompts),
+        "batchmode" => Class::Evaluated(Keyword::BatchMode),
+        "setenv" => Class::Evaluated(Keyword::SetEnv),
         "connecttimeout" => Class::Evaluated(Keyword::ConnectTimeout),
         "serveraliveinterval" => Class::Evaluated(Keyword::ServerAliveInterval),
         "serveralivecountmax" => Class::Evaluated(Keyword::ServerAliveCountMax),
         "ignoreunknown" => Class::Evaluated(Keyword::IgnoreUnknown),
 
-        "proxyjump" | "proxycommand" | "knownhostscommand" | "pkcs11provider" | "smartcarddevice"
-        | "revokedhostkeys" => Class::UnsupportedUnless(&["none"]),
-        "canonicalizehostname" | "nohostauthenticationforlocalhost" => Class::UnsupportedUnless(&["no", "false"]),
-        "addressfamily" => Class::UnsupportedUnless(&["any"]),
-        "pubkeyauthentication" | "dsaauthentication" => {
-            Class::UnsupportedUnless(&["yes", "true", "unbound", "host-bound"])
-        }
-        // A terminal's name is of no use to commands without a terminal.
-        "setenv" => Class::UnsupportedUnlessPrefix("TERM="),
-        "hostkeyalias"
-        | "certificatefile"
-        | "ciphers"
-        | "macs"
-        | "kexalgorithms"
-        | "hostkeyalgorithms"
-        | "pubkeyacceptedalgorithms"
-        | "pubkeyacceptedkeytypes"
-        | "bindaddress"
-        | "bindinterface"
-        | "requiredrsasize"
-        | "refuseconnection" => Class::Unsupported,
+        "knownhostscommand" => Class::Unsupported("KnownHostsCommand", &["none"]),
+        "pkcs11provider" | "smartcarddevice" => Class::Unsupported("PKCS11Provider", &["none"]),
+        "revokedhostkeys" => Class::Unsupported("RevokedHostKeys", &["none"]),
+        "canonicalizehostname" => Class::Unsupported("CanonicalizeHostname", &["no", "false"]),
+        "checkhostip" => Class::Unsupported("CheckHostIP", &["no", "false"]),
+        "nohostauthenticationforlocalhost" => Class::Unsupported("NoHostAuthenticationForLocalhost", &["no", "false"]),
+        "bindinterface" => Class::Unsupported("BindInterface", &[]),
+        "refuseconnection" => Class::Unsupported("RefuseConnection", &[]),
 
         "addkeystoagent"
         | "afstokenpassing"
-        | "batchmode"
         | "canonicaldomains"
         | "canonicalizefallbacklocal"
         | "canonicalizemaxdots"
         | "canonicalizepermittedcnames"
-        | "casignaturealgorithms"
-        | "challengeresponseauthentication"
         | "channeltimeout"
-        | "checkhostip"
         | "cipher"
         | "clearallforwardings"
         | "compression"
@@ -108,29 +133,22 @@ pub(super) fn classify(keyword: &str) -> Class {
         | "forwardx11trusted"
         | "gatewayports"
         | "globalknownhostsfile2"
-        | "hashknownhosts"
         | "hostbasedacceptedalgorithms"
         | "hostbasedauthentication"
         | "hostbasedkeytypes"
         | "ipqos"
-        | "kbdinteractiveauthentication"
         | "kbdinteractivedevices"
         | "keepalive"
         | "kerberosauthentication"
         | "kerberostgtpassing"
-        | "keyboardinteractiveauthentication"
         | "localcommand"
         | "localforward"
         | "loglevel"
         | "logverbose"
-        | "numberofpasswordprompts"
         | "obscurekeystroketiming"
-        | "passwordauthentication"
         | "permitlocalcommand"
         | "permitremoteopen"
-        | "preferredauthentications"
         | "protocol"
-        | "proxyusefdpass"
         | "rekeylimit"
         | "remotecommand"
         | "remoteforward"
@@ -141,14 +159,12 @@ pub(super) fn classify(keyword: &str) -> Class {
         | "securitykeyprovider"
         | "sendenv"
         | "sessiontype"
-        | "skeyauthentication"
         | "stdinnull"
         | "streamlocalbindmask"
         | "streamlocalbindunlink"
         | "syslogfacility"
         | "tag"
         | "tcpkeepalive"
-        | "tisauthentication"
         | "tunnel"
         | "tunneldevice"
         | "updatehostkeys"

@@ -4,36 +4,84 @@
 
 /// A line that is neither empty nor a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct Line<'a> {
     /// As it is written.
     pub(super) keyword: String,
-    /// The arguments, or why they cannot be split.
+    /// All that follows the keyword, for those that take a command.
+    pub(super) rest: &'a str,
+    /// The arguments, or why there are none.
     pub(super) arguments: Result<Vec<String>, &'static str>,
 }
 
-const BLANKS: [char; 5] = [' ', '\t', '\r', '\n', '\x0c'];
+pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// Splits a line; `None` for an empty line and a comment.
-pub(super) fn split(line: &str) -> Option<Line> {
-    let line = line.trim_matches(BLANKS);
-    if line.is_empty() || line.starts_with('#') {
+/// Splits a line; `None` for what OpenSSH passes over: an empty line, a comment, a keyword whose quote is not closed.
+pub(super) fn split(line: &str) -> Option<Line<'_>> {
+    // To OpenSSH a line is a C string, and a form feed is a blank only at the end of one.
+    let line = line.split('\0').next().unwrap_or(line);
+    let trimmed = line.trim_end_matches([' ', '\t', '\r', '\n', '\x0c']);
+    let line = if trimmed.is_empty() { line.trim_end_matches(BLANKS) } else { trimmed };
+    let mut words = Words::new(line);
+    let mut keyword = words.next()?;
+    if keyword.is_empty() {
+        keyword = words.next()?;
+    }
+    if keyword.is_empty() || keyword.starts_with('#') {
         return None;
     }
-    let (keyword, rest) = match line.strip_prefix('"') {
-        Some(quoted) => match quoted.split_once('"') {
-            Some(parts) => parts,
-            None => return Some(Line { keyword: line.to_owned(), arguments: Err("has invalid quotes") }),
-        },
-        None => line.split_at(line.find(|c| BLANKS.contains(&c) || c == '=' || c == '"').unwrap_or(line.len())),
-    };
-    let rest = rest.trim_start_matches(BLANKS);
-    // One `=` is a separator, a second one belongs to the value.
-    let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start_matches(BLANKS);
-    Some(Line { keyword: keyword.to_owned(), arguments: words(rest).ok_or("has invalid quotes") })
+    let rest = words.rest.unwrap_or("").trim_start_matches(BLANKS);
+    let arguments =
+        if rest.is_empty() { Err("needs an argument") } else { arguments(rest).ok_or("has invalid quotes") };
+    Some(Line { keyword, rest, arguments })
 }
 
-/// The words of a line up to a comment; `None` if a quote is not closed.
-fn words(text: &str) -> Option<Vec<String>> {
+/// The words of a line as OpenSSH's `strdelim` gives them: for keywords, and for all of a `Match` line.
+///
+/// A blank or one `=` ends a word, and so does a closing quote. A quote that is not closed ends them all.
+#[derive(Clone, Debug)]
+pub(super) struct Words<'a> {
+    rest: Option<&'a str>,
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { rest: Some(text) }
+    }
+
+    /// What no word has been taken of yet.
+    pub(super) fn rest(&self) -> &'a str {
+        self.rest.unwrap_or("")
+    }
+}
+
+impl Iterator for Words<'_> {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let text = self.rest.take()?;
+        let Some(end) = text.find(|c| BLANKS.contains(&c) || c == '"' || c == '=') else {
+            return Some(text.to_owned());
+        };
+        let (word, tail) = text.split_at(end);
+        if let Some(quoted) = tail.strip_prefix('"') {
+            let (quoted, rest) = quoted.split_once('"')?;
+            self.rest = Some(rest.trim_start_matches(BLANKS));
+            return Some(format!("{word}{quoted}"));
+        }
+        let mut tail = tail.chars();
+        let delimiter = tail.next();
+        let mut rest = tail.as_str().trim_start_matches(BLANKS);
+        // One `=` is a separator, a second one belongs to the value.
+        if delimiter != Some('=') {
+            rest = rest.strip_prefix('=').map_or(rest, |rest| rest.trim_start_matches(BLANKS));
+        }
+        self.rest = Some(rest);
+        Some(word.to_owned())
+    }
+}
+
+/// The arguments of a line up to a comment, as OpenSSH's `argv_split` gives them; `None` if a quote is not closed.
+fn arguments(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut rest = text.chars().peekable();
     loop {
@@ -66,42 +114,58 @@ fn words(text: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, split};
+    use super::{Words, split};
 
     #[test]
     fn lines_are_split_as_openssh_splits_them() {
-        let table: &[(&str, &str, Option<&[&str]>)] = &[
-            ("Port 22", "Port", Some(&["22"])),
-            ("\t Port\t22 \r\n", "Port", Some(&["22"])),
-            ("Port=22", "Port", Some(&["22"])),
-            ("Port = 22", "Port", Some(&["22"])),
-            ("Port = = 22", "Port", Some(&["=", "22"])),
-            ("\"Port\" 22", "Port", Some(&["22"])),
-            ("User \"a b\"", "User", Some(&["a b"])),
-            ("User 'a b'", "User", Some(&["a b"])),
-            ("User a\\ b", "User", Some(&["a b"])),
-            ("User a\\tb", "User", Some(&["a\\tb"])),
-            ("User \"a\\\"b\"", "User", Some(&["a\"b"])),
-            ("User x#y # z", "User", Some(&["x#y"])),
-            ("User x # it's", "User", Some(&["x"])),
-            ("User", "User", Some(&[])),
-            ("User \"\"", "User", Some(&[""])),
-            ("User \"abc", "User", None),
-            ("File a'b c'd  e", "File", Some(&["ab cd", "e"])),
+        type Row = (&'static str, &'static str, Result<&'static [&'static str], &'static str>);
+        let table: &[Row] = &[
+            ("Port 22", "Port", Ok(&["22"])),
+            ("\t Port\t22 \r\n", "Port", Ok(&["22"])),
+            ("Port=22", "Port", Ok(&["22"])),
+            ("Port = 22", "Port", Ok(&["22"])),
+            ("Port = = 22", "Port", Ok(&["=", "22"])),
+            ("Port==22", "Port", Ok(&["=22"])),
+            ("=Port 22", "Port", Ok(&["22"])),
+            ("\"Port\" 22", "Port", Ok(&["22"])),
+            ("\"Port\"=22", "Port", Ok(&["=22"])),
+            ("Po\"rt\" 22", "Port", Ok(&["22"])),
+            ("User \"a b\"", "User", Ok(&["a b"])),
+            ("User 'a b'", "User", Ok(&["a b"])),
+            ("User a\\ b", "User", Ok(&["a b"])),
+            ("User a\\tb", "User", Ok(&["a\\tb"])),
+            ("User \"a\\\"b\"", "User", Ok(&["a\"b"])),
+            ("User x#y # z", "User", Ok(&["x#y"])),
+            ("User x # it's", "User", Ok(&["x"])),
+            ("User # x", "User", Ok(&[])),
+            ("User \"\"", "User", Ok(&[""])),
+            ("User x\0y", "User", Ok(&["x"])),
+            ("File a'b c'd  e", "File", Ok(&["ab cd", "e"])),
+            ("User", "User", Err("needs an argument")),
+            ("User =", "User", Err("needs an argument")),
+            ("User \"abc", "User", Err("has invalid quotes")),
+            ("\x0c", "\x0c", Err("needs an argument")),
         ];
-        for (text, keyword, arguments) in table {
-            let wanted = Line {
-                keyword: (*keyword).to_owned(),
-                arguments: arguments.map(|a| a.iter().map(|s| (*s).to_owned()).collect()).ok_or("has invalid quotes"),
-            };
-            assert_eq!(split(text), Some(wanted), "{text:?}");
+        for (text, keyword, wanted) in table {
+            let line = split(text).unwrap_or_else(|| panic!("{text:?}"));
+            let arguments = line.arguments.as_deref().map_err(|why| *why);
+            assert_eq!(line.keyword, *keyword, "{text:?}");
+            assert_eq!(arguments.map(|a| a.iter().map(String::as_str).collect::<Vec<_>>()), wanted.map(<[_]>::to_vec));
         }
     }
 
     #[test]
-    fn comments_and_blank_lines_are_nothing() {
-        for text in ["", "   \t\r\n", "# Port 22", "  #x"] {
+    fn comments_and_blank_lines_and_open_keywords_are_nothing() {
+        for text in ["", "   \t\r\n", "# Port 22", "  #x", "\"Port 22"] {
             assert_eq!(split(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn words_end_at_blanks_equals_signs_and_closing_quotes() {
+        let words = |text| Words::new(text).collect::<Vec<_>>();
+        assert_eq!(words("host=a,b  user = c"), ["host", "a,b", "user", "c"]);
+        assert_eq!(words("exec \"test 'x y' = z\" all"), ["exec", "test 'x y' = z", "all", ""].map(str::to_owned)[..3]);
+        assert_eq!(words("exec \"open"), ["exec"]);
     }
 }

@@ -3,23 +3,34 @@
 //! Owns the parser and what the values mean. Knows no connection. What OpenSSH knows and this engine does not
 //! evaluate is never guessed: the hosts that such a line touches do not resolve, all others do.
 
+mod address;
+mod algorithms;
+mod command;
 mod evaluate;
 mod expand;
+mod explain;
+mod jump;
 mod keyword;
 mod lex;
+mod matching;
 mod parse;
 pub(crate) mod pattern;
 pub(crate) mod read;
+mod refusal;
+mod resolve;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use explain::{Explained, Setting};
+
 use crate::SshError;
-use evaluate::Settings;
+use command::Commands;
 use parse::{Item, Parser, Place};
 use read::Ownership;
 
@@ -41,8 +52,10 @@ pub enum Proxy {
     #[default]
     Direct,
     /// Through these hosts, the first one dialled first; each with its own trust and identities.
+    ///
+    /// The list is complete: none of them jumps. Only the first may have a proxy of its own, and that is a command.
     Jump(Vec<Arc<HostSpec>>),
-    /// Through the standard streams of this command, run by the local shell.
+    /// Through the standard streams of this command, run by the user's shell. All tokens in it are replaced.
     Command(String),
 }
 
@@ -70,11 +83,16 @@ pub struct AlgorithmLists {
     pub macs: Option<Vec<String>>,
     /// `HostKeyAlgorithms`.
     pub host_keys: Option<Vec<String>>,
+    /// Whether the order of `host_keys` is the user's own. Else, as in OpenSSH, the algorithms of those keys that
+    /// known_hosts holds come before it.
+    pub host_keys_are_ranked: bool,
     /// `PubkeyAcceptedAlgorithms`.
     pub public_keys: Option<Vec<String>>,
+    /// `CASignatureAlgorithms`: with which of them a host's certificate may be signed.
+    pub ca_signatures: Option<Vec<String>>,
 }
 
-/// Which methods of authentication may be used.
+/// Which methods of authentication may be used. In batch mode those that ask a person are not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Methods {
     /// `PubkeyAuthentication`.
@@ -123,7 +141,7 @@ pub struct HostSpec {
     pub identities_only: bool,
     /// Where the agent listens: `IdentityAgent`, else `SSH_AUTH_SOCK`.
     pub agent: Option<PathBuf>,
-    /// Certificates besides those that lie next to their keys.
+    /// Certificates; if there are any, OpenSSH does not look for others next to the keys.
     pub certificate_files: Vec<PathBuf>,
     /// Which methods may be used.
     pub methods: Methods,
@@ -159,8 +177,14 @@ pub struct HostSpec {
 #[derive(Debug, Default)]
 pub struct SshConfig {
     /// The user's, then the system's: a block at the end of the one does not reach into the other.
-    files: Vec<Vec<Item>>,
+    files: Vec<ConfigFile>,
     home: PathBuf,
+}
+
+#[derive(Debug)]
+struct ConfigFile {
+    items: Vec<Item>,
+    is_user: bool,
 }
 
 impl SshConfig {
@@ -172,11 +196,13 @@ impl SshConfig {
     /// [`crate::ErrorKind::Config`] when a file cannot be read or parsed at all.
     pub fn load(user: &Path, system: Option<&Path>, home: &Path) -> Result<Self, SshError> {
         let mut parser = Parser::default();
-        let place = Place { include_directory: home.join(".ssh"), home };
-        let mut files = vec![parser.file(user, Ownership::Private, &place, 0)?];
+        let place = Place { include_directory: home.join(".ssh"), home, is_user: true };
+        let items = parser.file(user, Ownership::Private, &place, 0)?;
+        let mut files = vec![ConfigFile { items, is_user: true }];
         if let Some(system) = system {
-            let place = Place { include_directory: PathBuf::from("/etc/ssh"), home };
-            files.push(parser.file(system, Ownership::Any, &place, 0)?);
+            let place = Place { include_directory: PathBuf::from("/etc/ssh"), home, is_user: false };
+            let items = parser.file(system, Ownership::Any, &place, 0)?;
+            files.push(ConfigFile { items, is_user: false });
         }
         Ok(Self { files, home: home.to_path_buf() })
     }
@@ -186,7 +212,7 @@ impl SshConfig {
         let mut names = Vec::new();
         let mut seen = HashSet::new();
         for file in &self.files {
-            literal_names(file, &[], &mut |name| {
+            literal_names(&file.items, &[], &mut |name| {
                 if seen.insert(name.to_owned()) {
                     names.push(name.to_owned());
                 }
@@ -197,14 +223,32 @@ impl SshConfig {
 
     /// One host's settings.
     ///
+    /// Runs the commands of `Match exec` that could apply, each once, and waits for them: ten seconds at most.
+    ///
     /// # Errors
     /// [`crate::ErrorKind::Config`] with file:line for what is not evaluated for this host.
     pub fn resolve(&self, alias: &str) -> Result<HostSpec, SshError> {
-        let mut settings = Settings::default();
-        for file in &self.files {
-            settings.apply(file, alias, true)?;
-        }
-        settings.finish(alias, &self.home)
+        self.explain(alias).map(|explained| explained.spec)
+    }
+
+    /// Every host of [`Self::hosts`] with its settings, or why it has none.
+    ///
+    /// A command of `Match exec` runs once for all of them, and all commands together take ten seconds at most.
+    pub fn resolve_all(&self) -> Vec<(String, Result<HostSpec, SshError>)> {
+        let mut commands = Commands::default();
+        let resolved = |name: String| {
+            let spec = resolve::resolve(self, &name, &mut commands).map(|explained| explained.spec);
+            (name, spec)
+        };
+        self.hosts().into_iter().map(resolved).collect()
+    }
+
+    /// One host's settings with the lines that set them. Takes as long as [`Self::resolve`].
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn explain(&self, alias: &str) -> Result<Explained, SshError> {
+        resolve::resolve(self, alias, &mut Commands::default())
     }
 }
 
@@ -229,7 +273,7 @@ fn literal_names(items: &[Item], around: &[&[String]], visit: &mut impl FnMut(&s
                     literal_names(file, &around, visit);
                 }
             }
-            Item::MatchAll | Item::Match(_) | Item::BadBlock(..) => block = None,
+            Item::Match(..) | Item::BadBlock(..) => block = None,
             Item::Setting(..) | Item::Bad(..) => {}
         }
     }

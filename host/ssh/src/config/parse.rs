@@ -3,13 +3,15 @@
 //! Owns the shape: which lines there are and which blocks they stand in. Does not know any host: whether a line
 //! applies is decided when a host is resolved, so a bad line is an item and no error.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Source;
 use super::expand::tilde;
 use super::lex;
+use super::matching::{self, Criterion};
 use super::read::{self, Ownership};
+use super::refusal::{At, Refusal};
 use crate::SshError;
 
 /// OpenSSH's READCONF_MAX_DEPTH.
@@ -26,41 +28,38 @@ const MAX_TOTAL_BYTES: usize = 16 << 20;
 pub(super) enum Item {
     /// `Host`: its lines hold for these patterns.
     Host(Vec<String>),
-    /// `Match all`.
-    MatchAll,
-    /// Any other `Match`: which hosts it means is not known.
-    Match(At),
+    /// `Match`: its lines hold if all of these do.
+    Match(At, Vec<Criterion>),
     /// A `Host` or `Match` line that makes no sense: which hosts it means is not known.
-    BadBlock(At, String),
-    /// `keyword arguments`.
-    Setting(At, String, Vec<String>),
-    /// A line that makes no sense: why.
-    Bad(At, String, Option<String>),
+    BadBlock(At, Refusal),
+    /// Any other keyword.
+    Setting(Statement),
+    /// A line that makes no sense.
+    Bad(At, Refusal),
     /// Files read in the place of an `Include` line.
     Include(Vec<Vec<Item>>),
 }
 
-/// A file and a line.
+/// A keyword and its arguments.
 #[derive(Clone, Debug)]
-pub(super) struct At {
-    file: Arc<Path>,
-    line: u32,
+pub(super) struct Statement {
+    pub(super) at: At,
+    /// As it is written.
+    pub(super) keyword: String,
+    pub(super) arguments: Vec<String>,
+    /// The arguments as they are written, for the keywords that take a command.
+    pub(super) rest: String,
 }
 
-impl At {
-    /// For messages.
-    pub(super) fn source(&self) -> Source {
-        Source { file: self.file.to_path_buf(), line: self.line }
-    }
-}
-
-/// Where names in a file are looked for.
+/// Whose file it is, and where names in it are looked for.
 #[derive(Clone, Debug)]
 pub(super) struct Place<'a> {
     /// Relative `Include`s start here.
     pub(super) include_directory: PathBuf,
     /// What `~` is.
     pub(super) home: &'a Path,
+    /// Whether it is the user's and not the system's.
+    pub(super) is_user: bool,
 }
 
 /// Reads files into items, with bounds over all files together.
@@ -83,74 +82,107 @@ impl Parser {
         self.files += 1;
         self.bytes += text.len();
         let file: Arc<Path> = Arc::from(path);
-        let mut items = Vec::new();
-        for (line, number) in text.split('\n').zip(1..) {
-            let Some(lex::Line { keyword, arguments }) = lex::split(line) else { continue };
-            let at = At { file: Arc::clone(&file), line: number };
-            let name = keyword.to_ascii_lowercase();
-            items.push(match (name.as_str(), arguments) {
-                ("host", Ok(patterns)) if patterns.is_empty() || patterns.iter().any(String::is_empty) => {
-                    Item::BadBlock(at, format!("{keyword} needs names"))
-                }
-                ("host", Ok(patterns)) => Item::Host(patterns),
-                ("match", Ok(conditions)) => match conditions.as_slice() {
-                    [all] if all.eq_ignore_ascii_case("all") => Item::MatchAll,
-                    _ => Item::Match(at),
-                },
-                ("host" | "match", Err(why)) => Item::BadBlock(at, format!("{keyword} {why}")),
-                ("include", Ok(patterns)) => self.include(at, &keyword, &patterns, place, depth),
-                (_, Ok(arguments)) => Item::Setting(at, keyword, arguments),
-                (_, Err(why)) => Item::Bad(at, format!("{keyword} {why}"), None),
-            });
-        }
-        Ok(items)
+        let lines = text.split('\n').zip(1..);
+        Ok(lines
+            .filter_map(|(text, line)| {
+                Some(self.item(At { file: Arc::clone(&file), line }, lex::split(text)?, place, depth))
+            })
+            .collect())
     }
 
-    fn include(&mut self, at: At, keyword: &str, patterns: &[String], place: &Place<'_>, depth: u32) -> Item {
+    fn item(&mut self, at: At, line: lex::Line<'_>, place: &Place<'_>, depth: u32) -> Item {
+        let lex::Line { keyword, rest, arguments } = line;
+        let is_block = keyword.eq_ignore_ascii_case("host") || keyword.eq_ignore_ascii_case("match");
+        let refused = |at, refusal: Refusal| {
+            let refusal = refusal.of(&keyword);
+            if is_block { Item::BadBlock(at, refusal) } else { Item::Bad(at, refusal) }
+        };
+        let arguments = match arguments {
+            Ok(arguments) => arguments,
+            Err(why) => return refused(at, Refusal::bad(why)),
+        };
+        if rest.contains(char::REPLACEMENT_CHARACTER) {
+            return refused(at, Refusal::hinted("is not UTF-8", "write the file in UTF-8"));
+        }
+        match keyword.to_ascii_lowercase().as_str() {
+            "host" if arguments.iter().any(String::is_empty) => refused(at, Refusal::bad("has an empty argument")),
+            "host" => Item::Host(arguments),
+            "match" => match matching::parse(rest, &arguments) {
+                Ok(criteria) => Item::Match(at, criteria),
+                Err(refusal) => refused(at, refusal),
+            },
+            "include" => match self.include(&arguments, place, depth) {
+                Ok(files) => Item::Include(files),
+                Err(refusal) => refused(at, refusal),
+            },
+            _ => Item::Setting(Statement { at, keyword, arguments, rest: rest.to_owned() }),
+        }
+    }
+
+    fn include(&mut self, patterns: &[String], place: &Place<'_>, depth: u32) -> Result<Vec<Vec<Item>>, Refusal> {
         let mut files = Vec::new();
-        if patterns.is_empty() || patterns.iter().any(String::is_empty) {
-            return Item::Bad(at, format!("{keyword} needs a file name"), None);
-        }
-        if depth >= MAX_DEPTH {
-            return Item::Bad(at, format!("{keyword} is nested deeper than {MAX_DEPTH} files"), None);
-        }
-        for pattern in patterns {
-            let Some(pattern) = tilde(pattern, place.home) else {
-                return Item::Bad(at, format!("{keyword} {pattern}: there is no such account"), None);
-            };
-            let pattern = place.include_directory.join(pattern);
-            let found = match expand_glob(&pattern.to_string_lossy()) {
-                Ok(found) => found,
-                Err(why) => return Item::Bad(at, format!("{keyword} {}: {why}", pattern.display()), None),
-            };
+        for text in patterns {
+            if text.is_empty() {
+                return Err(Refusal::bad("has an empty argument"));
+            }
+            if text.starts_with('~') && !place.is_user {
+                return Err(Refusal::bad(format!("{text}: a home directory has no place in the system's file")));
+            }
+            if text.contains('%') || text.contains("${") {
+                // Newer versions of OpenSSH replace them, older ones do not.
+                return Err(Refusal::unsupported(format!("{text}: tokens are not evaluated here")));
+            }
+            let pattern = tilde(text, place.home)
+                .ok_or_else(|| Refusal::bad(format!("{text}: there is no such account")))
+                .map(|pattern| place.include_directory.join(pattern))?;
+            let found = expand_glob(&pattern.to_string_lossy())
+                .map_err(|why| Refusal::bad(format!("{}: {why}", pattern.display())))?;
             for path in found {
+                if depth >= MAX_DEPTH {
+                    return Err(Refusal::bad(format!("is nested deeper than {MAX_DEPTH} files")));
+                }
                 if self.files >= MAX_FILES || self.bytes >= MAX_TOTAL_BYTES {
-                    let why = format!("{keyword}: more than {MAX_FILES} files or {MAX_TOTAL_BYTES} bytes are included");
-                    return Item::Bad(at, why, None);
+                    let why = format!("reaches more than {MAX_FILES} files or {MAX_TOTAL_BYTES} bytes");
+                    return Err(Refusal::hinted(why, "split the configuration"));
                 }
-                match self.file(&path, Ownership::Private, place, depth + 1) {
-                    Ok(items) => files.push(items),
-                    Err(e) => {
-                        let hint = e.hint().map(str::to_owned);
-                        return Item::Bad(at, format!("{keyword} {}: {}", path.display(), e.message()), hint);
-                    }
-                }
+                files.push(self.file(&path, Ownership::Private, place, depth + 1).map_err(|error| {
+                    let hint = error.hint().unwrap_or("correct this line; ssh refuses it too").to_owned();
+                    Refusal::hinted(format!("{}: {}", path.display(), error.message()), hint)
+                })?);
             }
         }
-        Item::Include(files)
+        Ok(files)
     }
 }
 
-/// The files that a pattern names, sorted. Neither hidden files nor directories match `*`.
+/// The files that a pattern names, in the order of their bytes. Neither hidden files nor directories match `*`.
 fn expand_glob(pattern: &str) -> Result<Vec<PathBuf>, String> {
-    // To the C library `**` is no more than `*`.
-    let mut plain = pattern.to_owned();
-    while plain.contains("**") {
-        plain = plain.replace("**", "*");
-    }
     let options =
         glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
-    let paths = glob::glob_with(&plain, options).map_err(|e| e.to_string())?;
+    let paths = glob::glob_with(&in_rust(pattern), options).map_err(|e| e.to_string())?;
     // A directory that cannot be listed has no match, as for the C library.
-    Ok(paths.flatten().filter(|path| !path.is_dir()).take(MAX_FILES as usize + 1).collect())
+    let mut paths: Vec<PathBuf> = paths.flatten().filter(|path| !path.is_dir()).take(MAX_FILES as usize + 1).collect();
+    // Of whole names: `a-b/c` comes before `a/c`.
+    paths.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
+    Ok(paths)
+}
+
+/// A pattern of the C library's `glob` as the crate `glob` writes it: `**` is no more than `*`, a backslash takes the
+/// meaning from what follows, `[^` is `[!`.
+fn in_rust(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '*' if out.ends_with('*') => {}
+            '[' if rest.next_if_eq(&'^').is_some() => out.push_str("[!"),
+            '\\' => match rest.next() {
+                Some(escaped @ ('*' | '?' | '[')) => out.extend(['[', escaped, ']']),
+                Some(escaped) => out.push(escaped),
+                None => out.push('\\'),
+            },
+            other => out.push(other),
+        }
+    }
+    out
 }

@@ -1,10 +1,9 @@
 //! What lines of `ssh_config` mean, by tables and by asking ssh itself.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use super::{HostSpec, SshConfig, StrictHostKeyChecking};
+use super::{AddressFamily, HostSpec, Proxy, SshConfig, StrictHostKeyChecking};
 use crate::{ErrorKind, SshError};
 
 /// A home directory with `.ssh/config`, and the system's file beside it.
@@ -148,7 +147,7 @@ fn an_identity_file_that_cannot_be_expanded_is_refused() {
     for (value, why) in [
         ("/${SCOUT_IS_NOT_SET_HERE}", "SCOUT_IS_NOT_SET_HERE is not set"),
         ("/${PATH", "not closed"),
-        ("/%C", "%C is not evaluated"),
+        ("/%q", "%q is not evaluated"),
         ("~no-such-account-here/x", "no such account"),
     ] {
         let error = refusal(&format!("IdentityFile {value}\n"), "a");
@@ -207,6 +206,7 @@ fn bad_lines_are_refused_with_file_and_line() {
         ("User a b", "User has more than one argument"),
         ("User \"abc", "User has invalid quotes"),
         ("User \"\"", "User needs an argument"),
+        ("User # nobody", "User needs an argument"),
         ("ConnectTimeout 5x", "ConnectTimeout 5x is not a time"),
         ("ConnectTimeout -1", "ConnectTimeout -1 is not a time"),
         ("ConnectTimeout 9999999999", "is not a time"),
@@ -214,7 +214,21 @@ fn bad_lines_are_refused_with_file_and_line() {
         ("IdentitiesOnly maybe", "IdentitiesOnly maybe is neither yes nor no"),
         ("StrictHostKeyChecking perhaps", "StrictHostKeyChecking perhaps is none of"),
         ("ProxyJump", "ProxyJump needs an argument"),
-        ("Include", "Include needs a file name"),
+        ("ProxyJump a,,b", "ProxyJump \"\" is not [user@]host[:port]"),
+        ("ProxyCommand nc \"%h", "ProxyCommand has invalid quotes"),
+        ("ProxyCommand nc %q", "ProxyCommand nc %q: the token %q"),
+        ("AddressFamily ipv4", "AddressFamily ipv4 is none of"),
+        ("SetEnv A", "SetEnv A is not NAME=value"),
+        ("UserKnownHostsFile a none", "UserKnownHostsFile has `none` beside other files"),
+        ("NumberOfPasswordPrompts 3000000000", "NumberOfPasswordPrompts 3000000000 is not a number"),
+        ("Ciphers aes128-foo", "Ciphers aes128-foo is not an algorithm"),
+        ("Include", "Include needs an argument"),
+        ("Include \"\"", "Include has an empty argument"),
+        ("Match host", "Match host needs an argument"),
+        ("Match colour blue", "Match colour is not a criterion"),
+        ("Match host a user b all", "Match has `all` beside"),
+        ("Match exec %q", "Match exec %q: the token %q"),
+        ("Host a \"\"", "Host has an empty argument"),
         ("NoSuchThing yes", "NoSuchThing is not a known keyword"),
     ] {
         let error = refusal(&format!("# one\n{line}\n"), "a");
@@ -228,18 +242,20 @@ fn bad_lines_are_refused_with_file_and_line() {
 fn a_line_that_is_not_evaluated_fails_only_the_hosts_it_touches() {
     for line in [
         "Port 99999",
-        "ProxyJump bastion",
-        "ProxyCommand nc %h %p",
-        "HostKeyAlias x",
-        "CertificateFile x",
-        "Ciphers +aes128-cbc",
-        "MACs x",
-        "KexAlgorithms x",
-        "HostKeyAlgorithms +ssh-rsa",
+        "Port https",
+        "User %h",
+        "ProxyJump none # why",
+        "ProxyJump a, b",
+        "ProxyCommand -",
+        "KnownHostsCommand /bin/keys %h",
         "CanonicalizeHostname yes",
-        "AddressFamily inet",
-        "PubkeyAuthentication no",
-        "SetEnv A=b",
+        "CheckHostIP yes",
+        "RevokedHostKeys /keys",
+        "NoHostAuthenticationForLocalhost yes",
+        "BindInterface eth0",
+        "RequiredRSASize 2048",
+        "Include %h",
+        "Include ${HOME}/x",
         "Whatever x",
     ] {
         let config = format!("Host a*\n {line}\nHost b\n User x\n");
@@ -250,12 +266,19 @@ fn a_line_that_is_not_evaluated_fails_only_the_hosts_it_touches() {
 }
 
 #[test]
+fn the_first_value_wins_for_what_is_not_evaluated_too() {
+    resolve("CheckHostIP no\nCheckHostIP yes\nKnownHostsCommand none\nKnownHostsCommand /x\nUser x\nUser %h\n", "a");
+    let error = refusal("PKCS11Provider none\nCheckHostIP no\nRevokedHostKeys /x\nRevokedHostKeys none\n", "a");
+    assert!(error.message().contains("config:3: RevokedHostKeys"), "{error}");
+}
+
+#[test]
 fn irrelevant_and_harmless_lines_are_silent() {
     let config = "ForwardX11 yes\nForwardAgent yes\nGSSAPIAuthentication yes\nGSSAPIFutureThing x\nCompression yes\n\
         LogLevel DEBUG\nVisualHostKey yes\nTunnel no\nLocalForward 1 a:2\nRemoteForward 1 a:2\nControlMaster auto\n\
         ControlPath ~/x\nControlPersist 10m\nSendEnv LANG LC_*\nRequestTTY yes\nTCPKeepAlive yes\nAddKeysToAgent yes\n\
-        UseKeychain yes\nHashKnownHosts yes\nBatchMode yes\nEscapeChar none\nPreferredAuthentications publickey\n\
-        ProxyJump none\nProxyCommand none\nCanonicalizeHostname no\nSetEnv TERM=xterm\nAddressFamily any\n";
+        UseKeychain yes\nEscapeChar none\nProxyJump none\nProxyCommand none\nCanonicalizeHostname no\n\
+        RequiredRSASize 1024\nProxyUseFdpass yes\nKnownHostsCommand none\n";
     assert_eq!(resolve(config, "a").port, 22);
 }
 
@@ -263,17 +286,7 @@ fn irrelevant_and_harmless_lines_are_silent() {
 fn ignore_unknown_holds_for_the_lines_below_it() {
     assert_eq!(resolve("IgnoreUnknown My*,Other\nMyThing x y\nother z\n", "a").port, 22);
     assert!(refusal("MyThing x\nIgnoreUnknown My*\n", "a").message().contains("config:1: MyThing"));
-    assert!(refusal("IgnoreUnknown My*\nProxyJump x\n", "a").message().contains("config:2: ProxyJump"));
-}
-
-#[test]
-fn a_match_block_fails_every_host() {
-    for condition in ["host a", "exec true", "final all", "user x"] {
-        let config = format!("Host a\n User x\nMatch {condition}\n Port 9\n");
-        for alias in ["a", "b"] {
-            assert!(refusal(&config, alias).message().contains("config:3: Match"), "{condition}");
-        }
-    }
+    assert!(refusal("IgnoreUnknown *\nProxyJump x y\n", "a").message().contains("config:2: ProxyJump"));
 }
 
 #[test]
@@ -292,7 +305,7 @@ fn includes_are_relative_to_the_ssh_directory_and_sorted() {
 #[test]
 fn an_include_inside_a_block_holds_only_for_the_block() {
     let home = Home::new("Host a\n Include more\n Port 9\n");
-    home.write(".ssh/more", "User x\nHost b\n User never\n Nonsense\nMatch host c\n User y\n");
+    home.write(".ssh/more", "User x\nHost b\n User never\n Nonsense\nMatch colour blue\n User y\n");
     assert!(home.resolve("b").expect("a host").user != "never");
     assert!(home.resolve("a").expect_err("Match is in the block").message().contains("more:5: Match"));
 }
@@ -329,105 +342,252 @@ fn a_directory_or_an_endless_file_is_no_configuration() {
     }
 }
 
-/// Pieces of configuration; every pair and every one on its own is compared with `ssh -G`.
-const CORPUS: &[&str] = &[
-    "Port 2201\n",
-    "Host web\n\tPort 2202\n\tUser one\n",
-    "Host web* !web2\nHostName=%h.Example.org\nUser = \"two words\"\n",
-    "host \"web\" db\n  hostname 10.0.0.1 # comment\n  port=2203\r\n",
-    "Host *\n ConnectTimeout 1m30s\n ServerAliveInterval 15\n ServerAliveCountMax 0\n",
-    "Host we? db\n ConnectTimeout none\n IdentitiesOnly TRUE\n StrictHostKeyChecking accept-new\n",
-    "ConnectTimeout 1h5\nServerAliveInterval none\n",
-    "Host !web *\n User three\\ x\n Port 022\n StrictHostKeyChecking off\n",
-    "Match all\n User four\n ServerAliveInterval 2w\nHost db\n Port ssh\n",
-    "\"User\" 'five x'\nIdentitiesOnly no\n",
-    "Host DB Web\n User six\n HostName UPPER\n",
-    "Include part\nUser seven\n",
-    "Host web\n Include part\nHost *\n ServerAliveInterval=0\n",
-    "StrictHostKeyChecking ask\nUser x#y\nUser z # late\n",
-    "IgnoreUnknown Foo*,bar\nFooBar x\nBAR y\nPort = 2210\n",
-    "Port 99999\n",
-    "User a b\n",
-    "User \"open\n",
-    "ServerAliveCountMax 1m\n",
-];
-const PART: &str = "Port 2299\nHost db web2\n User part\n";
-const SETTINGS: &[&str] = &[
-    "hostname",
-    "user",
-    "port",
-    "connecttimeout",
-    "serveraliveinterval",
-    "serveralivecountmax",
-    "identitiesonly",
-    "stricthostkeychecking",
-];
-
-fn as_ssh_prints(host: &HostSpec) -> Vec<String> {
-    let seconds = |d: Option<Duration>, absent: &str| d.map_or(absent.to_owned(), |d| d.as_secs().to_string());
-    let yes_or_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
-    let strict = match host.strict_host_key_checking {
-        StrictHostKeyChecking::Yes => "yes",
-        StrictHostKeyChecking::AcceptNew => "accept-new",
-        StrictHostKeyChecking::No => "no",
-    };
-    vec![
-        host.host_name.clone(),
-        host.user.clone(),
-        host.port.to_string(),
-        seconds(host.connect_timeout, "none"),
-        seconds(host.server_alive_interval, "0"),
-        host.server_alive_count_max.to_string(),
-        yes_or_no(host.identities_only),
-        strict.to_owned(),
-    ]
-}
-
-/// What `ssh -G` prints of `SETTINGS`; `None` if it refuses the file.
-fn oracle(file: &Path, alias: &str) -> Option<Vec<String>> {
-    let output = Command::new("ssh").args(["-G", "-F"]).arg(file).arg(alias).output().expect("ssh is installed");
-    if !output.status.success() {
-        return None;
+/// The way to a host, as `user@name:port` of each hop.
+fn way(host: &HostSpec) -> Vec<String> {
+    match &host.proxy {
+        Proxy::Direct => Vec::new(),
+        Proxy::Command(command) => vec![format!("$ {command}")],
+        Proxy::Jump(hops) => hops
+            .iter()
+            .flat_map(|hop| {
+                let own = match &hop.proxy {
+                    Proxy::Command(command) => vec![format!("$ {command}")],
+                    Proxy::Direct => Vec::new(),
+                    Proxy::Jump(_) => panic!("a hop does not jump"),
+                };
+                own.into_iter().chain([format!("{}@{}:{}", hop.user, hop.host_name, hop.port)])
+            })
+            .collect(),
     }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let value = |setting: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(setting)?.strip_prefix(' ')).unwrap_or("absent");
-        match (setting, value) {
-            ("stricthostkeychecking", "ask" | "true") => "yes",
-            ("stricthostkeychecking", "false") => "no",
-            (_, value) => value,
-        }
-        .to_owned()
-    };
-    Some(SETTINGS.iter().map(|setting| value(setting)).collect())
 }
 
 #[test]
-fn ssh_itself_resolves_the_same() {
-    let home = Home::new("");
-    home.write(".ssh/part", PART);
-    let config = home.path(".ssh/config");
-    let mut compared = 0;
-    for (i, first) in CORPUS.iter().enumerate() {
-        // Every second one, with a stride, keeps the number of processes small.
-        for second in CORPUS.iter().skip(i + 1).step_by(3).chain([&""]) {
-            let text = format!("{first}{second}");
-            // ssh takes the home from the passwd entry, so it must be told where `part` is.
-            home.write(
-                ".ssh/config",
-                &text.replace("Include part", &format!("Include {}/.ssh/part", home.0.path().display())),
-            );
-            for alias in ["web", "db"] {
-                let ours = home.resolve(alias);
-                match (oracle(&config, alias), &ours) {
-                    (Some(wanted), Ok(host)) => assert_eq!(as_ssh_prints(host), wanted, "{text}\n{alias}"),
-                    // ssh refuses a file for a bad line wherever it stands; here only the hosts that it touches.
-                    (None, _) => {}
-                    (Some(_), Err(e)) => panic!("{text}\n{alias}: {e}"),
-                }
-                compared += 1;
-            }
-        }
+fn each_hop_is_resolved_by_its_own_block() {
+    let config = "Host db\n ProxyJump edge,ops@inner:2222\nHost edge\n HostName 10.0.0.1\n User eve\n ProxyJump outer\n\
+        Host inner\n User ignored\n Port 1\n HostName in.example.org\n ProxyJump never\nHost outer\n ProxyCommand nc %h %p\n\
+        Host *\n User all\n";
+    assert_eq!(
+        way(&resolve(config, "db")),
+        ["$ nc outer 22", "all@outer:22", "eve@10.0.0.1:22", "ops@in.example.org:2222"]
+    );
+    assert_eq!(way(&resolve(config, "edge")), ["$ nc outer 22", "all@outer:22"]);
+    let hop = resolve("Host b\n IdentityFile /k/%r\n StrictHostKeyChecking no\nHost a\n ProxyJump u@b\n", "a");
+    let Proxy::Jump(hops) = &hop.proxy else { panic!("{hop:?}") };
+    assert_eq!(hops.first().expect("b").identity_files, [PathBuf::from("/k/u")]);
+    assert_eq!(hop.strict_host_key_checking, StrictHostKeyChecking::Yes, "what a hop trusts is its own");
+}
+
+#[test]
+fn jumps_that_lead_back_are_refused_and_end() {
+    for (config, why) in [
+        ("ProxyJump a\n", "is the host itself"),
+        ("Host a\n HostName x\nHost *\n ProxyJump a\n", "leads back to itself"),
+        ("Host a\n ProxyJump b\nHost b\n ProxyJump a\n", "leads back to itself"),
+        ("Host b\n HostName y\nHost *\n ProxyJump b,c\n", "leads back to itself"),
+    ] {
+        let error = refusal(config, "a");
+        assert!(error.message().contains(why) && error.message().contains(": ProxyJump "), "{error}");
     }
-    assert!(compared > CORPUS.len());
+    let chain: String = (0..40).map(|i| format!("Host h{i}\n ProxyJump h{}\n", i + 1)).collect();
+    assert!(refusal(&chain, "h0").message().contains("more than 16 hosts away"));
+    assert_eq!(way(&resolve(&chain, "h30")).len(), 10);
+}
+
+#[test]
+fn a_hop_that_does_not_resolve_fails_those_behind_it() {
+    let config = "Host a\n ProxyJump b\nHost b\n CanonicalizeHostname yes\n";
+    assert!(refusal(config, "a").message().contains("config:4: CanonicalizeHostname"));
+}
+
+#[test]
+fn whichever_proxy_comes_first_wins() {
+    for (config, wanted) in [
+        ("Host a\nProxyJump j\nProxyCommand nc\n", "j"),
+        ("Host a\nProxyCommand nc\nProxyJump j\n", "$ nc"),
+        ("Host a\nProxyCommand none\nProxyJump j\n", ""),
+        ("Host a\nProxyJump none\nProxyJump j\n", ""),
+        ("ProxyJump none\nProxyCommand none\n", ""),
+        ("Host b\n ProxyJump k\nHost *\n ProxyCommand nc\n", "$ nc"),
+    ] {
+        let way = way(&resolve(config, "a")).join(" ");
+        assert!(way.contains(wanted) && way.is_empty() == wanted.is_empty(), "{config}: {way}");
+    }
+    assert!(refusal("ProxyJump none\nProxyCommand nc\n", "a").message().contains("config:2: ProxyCommand after"));
+}
+
+#[test]
+fn a_proxy_command_is_the_rest_of_its_line_with_tokens_replaced() {
+    let command = |config: &str| match resolve(config, "Alias").proxy {
+        Proxy::Command(command) => command,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        command("User u\nPort 7\nHostName h\nHostKeyAlias K\nProxyCommand=nc  \"%h\" %p %r %n %k %% # no comment\n"),
+        "nc  \"h\" 7 u Alias k % # no comment"
+    );
+    assert_eq!(command("ProxyCommand none # at all\n"), "none # at all");
+    assert!(refusal("ProxyUseFdpass yes\nProxyCommand x\n", "a").message().contains("config:1: ProxyUseFdpass"));
+}
+
+#[test]
+fn criteria_of_match_are_evaluated_in_order_with_what_is_set_so_far() {
+    let local = uzers::get_current_username().expect("a name").to_string_lossy().into_owned();
+    for (config, matches) in [
+        ("Match all\n", true),
+        ("Match !all\n", false),
+        ("Match host a\n", true),
+        ("Match host=a\n", true),
+        ("Match host A,!b\n", true),
+        ("Match host *,!a\n", false),
+        ("Match !host b,c\n", true),
+        ("HostName h\nMatch host a\n", false),
+        ("HostName H\nMatch host h\n", true),
+        ("HostName %h.x\nMatch host a.x originalhost a\n", true),
+        ("User u\nMatch user u,v\n", true),
+        ("User u\nMatch user U\n", false),
+        (&format!("Match localuser {local} user {local}\n"), true),
+        ("Match localuser no-such-account\n", false),
+        ("Match exec true\n", true),
+        ("Match !exec true\n", false),
+        ("Match exec \"test %h = a -a %p = 22 -a '%n' = a\" # comment\n", true),
+        ("Match host b exec \"kill -9 $$\"\n", false),
+        ("Match exec false host a\n", false),
+        ("Match host a all\n", true),
+        ("Match canonical\n", false),
+        ("Match host b localnetwork 10.0.0.0/8\n", false),
+    ] {
+        let host = resolve(&format!("{config} ConnectTimeout 5\n"), "a");
+        assert_eq!(host.connect_timeout.is_some(), matches, "{config}");
+    }
+}
+
+#[test]
+fn a_match_that_cannot_be_decided_fails_the_hosts_that_reach_it() {
+    for line in
+        ["exec \"kill -9 $$\"", "localnetwork 10.0.0.0/8", "tagged x", "!final", "exec 'true x'", "exec \"a\\\"\""]
+    {
+        let config = format!("Host a\n User x\nMatch {line}\n Port 9\n");
+        assert!(refusal(&config, "a").message().contains("config:3: Match"), "{line}");
+    }
+}
+
+#[test]
+fn commands_run_once_for_a_host_and_its_hops() {
+    let home = Home::new("");
+    let count = home.path("count");
+    let exec = format!("Match exec \"echo x >> {}\"\n", count.display());
+    home.write(".ssh/config", &format!("{exec} Port 5\n{exec} User u\nHost a\n ProxyJump b\nHost b c\n"));
+    let runs = || std::fs::read_to_string(&count).expect("it has run").lines().count();
+    assert_eq!(way(&home.resolve("a").expect("a host")), ["u@b:5"]);
+    assert_eq!(runs(), 1);
+    assert_eq!(home.load().resolve_all().len(), 3);
+    assert_eq!(runs(), 2, "and once for all hosts together");
+}
+
+#[test]
+fn match_final_reads_the_files_again_with_the_name_that_is_dialled() {
+    let config = "Host a\n HostName b\nHost b\n User second\nMatch final host b originalhost a\n Port 7\n\
+        Match canonical\n ConnectTimeout 3\nHostName late\n";
+    let host = resolve(config, "a");
+    assert_eq!((host.host_name.as_str(), host.user.as_str(), host.port), ("b", "second", 7));
+    assert_eq!(host.connect_timeout, Some(Duration::from_secs(3)));
+}
+
+#[test]
+fn names_of_hosts_include_those_below_match() {
+    let home = Home::new("Match exec false\n Include more\nHost a\n");
+    home.write(".ssh/more", "Host b\n");
+    assert_eq!(home.load().hosts(), ["b", "a"]);
+}
+
+#[test]
+fn methods_follow_their_keywords_and_batch_mode() {
+    let host = resolve(
+        "PubkeyAuthentication host-bound\nChallengeResponseAuthentication no\n\
+        PreferredAuthentications password,publickey\nNumberOfPasswordPrompts 1\n",
+        "a",
+    );
+    let order = ["password".to_owned(), "publickey".to_owned()];
+    assert_eq!(host.methods.order.as_deref(), Some(&order[..]));
+    assert!(host.methods.public_key && host.methods.password && !host.methods.keyboard_interactive);
+    assert_eq!(host.methods.password_prompts, 1);
+    let host = resolve("BatchMode yes\nPubkeyAuthentication no\n", "a");
+    assert!(!host.methods.public_key && !host.methods.password && !host.methods.keyboard_interactive);
+}
+
+#[test]
+fn what_decides_the_connection_is_taken_over() {
+    let config = "AddressFamily inet6\nBindAddress 10.0.0.9\nHostKeyAlias Key.Name\nHashKnownHosts yes\n\
+        CertificateFile ~/c1\nCertificateFile /c/%k-%C\nSetEnv A=1 \"B=x y\" A=2\nSetEnv C=3\n\
+        Ciphers aes256-ctr,aes128-ctr\nHostKeyAlgorithms +ssh-rsa\nPubkeyAcceptedKeyTypes ssh-ed25519\n";
+    let home = Home::new(config);
+    let host = home.resolve("a").expect("a host");
+    assert_eq!(host.address_family, AddressFamily::Inet6);
+    assert_eq!(host.bind_address.as_deref(), Some("10.0.0.9"));
+    assert_eq!(host.host_key_alias.as_deref(), Some("key.name"));
+    assert!(host.hash_known_hosts);
+    assert_eq!(host.certificate_files.first(), Some(&home.path("c1")));
+    let hashed = host.certificate_files.get(1).expect("two").display().to_string();
+    assert!(hashed.starts_with("/c/key.name-") && hashed.len() == "/c/key.name-".len() + 40, "{hashed}");
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(host.set_env, [variable("A", "1"), variable("B", "x y")]);
+    let algorithms = &host.algorithms;
+    assert_eq!(algorithms.ciphers, Some(vec!["aes256-ctr".to_owned(), "aes128-ctr".to_owned()]));
+    assert!(algorithms.host_keys.as_ref().is_some_and(|names| names.last().is_some_and(|name| name == "ssh-rsa")));
+    assert!(!algorithms.host_keys_are_ranked);
+    assert_eq!(algorithms.public_keys, Some(vec!["ssh-ed25519".to_owned()]));
+    assert!(resolve("HostKeyAlgorithms ^ssh-rsa\n", "a").algorithms.host_keys_are_ranked);
+}
+
+#[test]
+fn every_setting_names_the_line_that_set_it() {
+    let home =
+        Home::new("Host a\n Include more\n User late\n ProxyJump u@b:7\nHost *\n IdentityFile /k1\nHost b\n Port 1\n");
+    home.write(".ssh/more", "# first\nUser early\nIdentityFile /k0\n");
+    let explained = home.load().explain("a").expect("a host");
+    let told = |settings: &[super::Setting], keyword: &str| -> Vec<String> {
+        let of = settings.iter().filter(|setting| setting.keyword == keyword);
+        of.map(|setting| match &setting.source {
+            None => format!("{} default", setting.value),
+            Some(at) => format!("{} {}:{}", setting.value, at.file.file_name().expect("a name").display(), at.line),
+        })
+        .collect()
+    };
+    for (keyword, wanted) in [
+        ("User", vec!["early more:2"]),
+        ("Port", vec!["22 default"]),
+        ("HostName", vec!["a default"]),
+        ("IdentityFile", vec!["/k0 more:3", "/k1 config:6"]),
+        ("ProxyJump", vec!["u@b:7 config:4"]),
+        ("BindAddress", vec![]),
+    ] {
+        assert_eq!(told(&explained.settings, keyword), wanted, "{keyword}");
+    }
+    assert_eq!(explained.spec, home.resolve("a").expect("a host"));
+    let hop = explained.hops.first().expect("one");
+    assert_eq!(told(&hop.settings, "User"), ["u config:4"]);
+    assert_eq!(told(&hop.settings, "Port"), ["7 config:4"]);
+}
+
+#[test]
+fn a_line_that_is_not_utf_8_is_refused_where_it_applies() {
+    let home = Home::new("");
+    std::fs::write(home.path(".ssh/config"), b"# caf\xe9\nHost b\n IdentityFile /caf\xe9\nHost a\n User \xc3\xa9\n")
+        .expect("a file");
+    assert_eq!(home.resolve("a").expect("a host").user, "\u{e9}");
+    assert!(home.resolve("b").expect_err("not UTF-8").message().contains("config:3: IdentityFile is not UTF-8"));
+}
+
+#[test]
+fn globs_are_those_of_the_c_library() {
+    let home = Home::new("Include \"d/[^x]*/**/f\" d/a\\*/f\n");
+    for (name, line) in
+        [("d/a/b/f", "ConnectTimeout 1"), ("d/a-/b/f", "Port 2"), ("d/x/b/f", "Nonsense"), ("d/a*/f", "User star")]
+    {
+        home.write(&format!(".ssh/{name}"), &format!("{line}\nConnectTimeout 9\nPort 9\nUser nine\n"));
+    }
+    let host = home.resolve("a").expect("a host");
+    // `d/a-/b/f` comes first, as `-` comes before `/`.
+    assert_eq!((host.port, host.user.as_str()), (2, "nine"));
+    assert_eq!(host.connect_timeout, Some(Duration::from_secs(9)));
 }

@@ -1,0 +1,235 @@
+//! Lists of algorithms: OpenSSH's own, and what `+`, `-` and `^` make of them.
+//!
+//! Owns the names that OpenSSH knows. Does not know which of them this engine has.
+
+use super::pattern;
+use super::refusal::Refusal;
+
+/// Which list it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `KexAlgorithms`
+    Kex,
+    /// `Ciphers`
+    Cipher,
+    /// `MACs`
+    Mac,
+    /// `HostKeyAlgorithms` and `PubkeyAcceptedAlgorithms`
+    Key,
+    /// `CASignatureAlgorithms`
+    CaSignature,
+}
+
+/// OpenSSH 9.2's, with the key exchange that 9.9 added in its place.
+const DEFAULT_KEX: &[&str] = &[
+    "mlkem768x25519-sha256",
+    "sntrup761x25519-sha512",
+    "sntrup761x25519-sha512@openssh.com",
+    "curve25519-sha256",
+    "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group-exchange-sha256",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group18-sha512",
+    "diffie-hellman-group14-sha256",
+];
+const MORE_KEX: &[&str] =
+    &["diffie-hellman-group1-sha1", "diffie-hellman-group14-sha1", "diffie-hellman-group-exchange-sha1"];
+const DEFAULT_CIPHERS: &[&str] = &[
+    "chacha20-poly1305@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+];
+const MORE_CIPHERS: &[&str] = &["3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc"];
+const DEFAULT_MACS: &[&str] = &[
+    "umac-64-etm@openssh.com",
+    "umac-128-etm@openssh.com",
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha1-etm@openssh.com",
+    "umac-64@openssh.com",
+    "umac-128@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512",
+    "hmac-sha1",
+];
+const MORE_MACS: &[&str] = &[
+    "hmac-sha1-96",
+    "hmac-md5",
+    "hmac-md5-96",
+    "hmac-sha1-96-etm@openssh.com",
+    "hmac-md5-etm@openssh.com",
+    "hmac-md5-96-etm@openssh.com",
+];
+const DEFAULT_KEYS: &[&str] = &[
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "sk-ssh-ed25519-cert-v01@openssh.com",
+    "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "rsa-sha2-512-cert-v01@openssh.com",
+    "rsa-sha2-256-cert-v01@openssh.com",
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+];
+const DEFAULT_CA_SIGNATURES: &[&str] = &[
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+];
+/// In the order in which a pattern finds them, which is that of OpenSSH's own table.
+const ALL_KEYS: &[&str] = &[
+    "ssh-ed25519",
+    "ssh-ed25519-cert-v01@openssh.com",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ssh-ed25519-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521",
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+    "ssh-dss",
+    "ssh-dss-cert-v01@openssh.com",
+    "ssh-rsa",
+    "ssh-rsa-cert-v01@openssh.com",
+    "rsa-sha2-256",
+    "rsa-sha2-256-cert-v01@openssh.com",
+    "rsa-sha2-512",
+    "rsa-sha2-512-cert-v01@openssh.com",
+];
+
+impl Kind {
+    fn defaults(self) -> &'static [&'static str] {
+        match self {
+            Self::Kex => DEFAULT_KEX,
+            Self::Cipher => DEFAULT_CIPHERS,
+            Self::Mac => DEFAULT_MACS,
+            Self::Key => DEFAULT_KEYS,
+            Self::CaSignature => DEFAULT_CA_SIGNATURES,
+        }
+    }
+
+    fn all(self) -> Vec<&'static str> {
+        match self {
+            Self::Kex => [DEFAULT_KEX, MORE_KEX].concat(),
+            Self::Cipher => [DEFAULT_CIPHERS, MORE_CIPHERS].concat(),
+            Self::Mac => [DEFAULT_MACS, MORE_MACS].concat(),
+            Self::Key | Self::CaSignature => ALL_KEYS.to_vec(),
+        }
+    }
+
+    /// Whether names may be patterns outside a list with `-` too.
+    fn has_patterns(self) -> bool {
+        matches!(self, Self::Key | Self::CaSignature)
+    }
+}
+
+/// The names that a list comes to, in order of preference.
+///
+/// # Errors
+/// For a name that no version of OpenSSH has, and for a list that comes to nothing.
+pub(super) fn assemble(kind: Kind, text: &str) -> Result<Vec<String>, Refusal> {
+    let all = kind.all();
+    let defaults = kind.defaults().iter().copied();
+    if let Some(removed) = text.strip_prefix('-') {
+        let kept = defaults.filter(|name| !pattern::matches_list(name, removed.split(',')));
+        return nonempty(text, kept.map(str::to_owned).collect());
+    }
+    let (at_end, at_head) = (text.strip_prefix('+'), text.strip_prefix('^'));
+    let named = names(at_end.or(at_head).unwrap_or(text));
+    if named.clone().next().is_none() {
+        return Err(Refusal::bad(format!("{text} names no algorithm")));
+    }
+    for name in named.clone() {
+        let known = if kind.has_patterns() {
+            all.iter().any(|known| pattern::matches(known, name))
+        } else {
+            all.contains(&name)
+        };
+        if !known {
+            return Err(Refusal::hinted(
+                format!("{name} is not an algorithm that OpenSSH has"),
+                "correct this line, or take the name out; ssh refuses what it does not know",
+            ));
+        }
+    }
+    let patterns: Vec<&str> = match (at_end, at_head) {
+        (Some(_), _) => defaults.chain(named).collect(),
+        (None, Some(_)) => named.chain(defaults).collect(),
+        (None, None) => named.collect(),
+    };
+    let mut assembled: Vec<String> = Vec::new();
+    for wanted in patterns {
+        for name in all.iter().filter(|name| pattern::matches(name, wanted)) {
+            if !assembled.iter().any(|known| known == name) {
+                assembled.push((*name).to_owned());
+            }
+        }
+    }
+    nonempty(text, assembled)
+}
+
+/// The names up to an empty one, where OpenSSH stops too.
+fn names(list: &str) -> impl Iterator<Item = &str> + Clone {
+    list.split(',').take_while(|name| !name.is_empty())
+}
+
+fn nonempty(text: &str, names: Vec<String>) -> Result<Vec<String>, Refusal> {
+    if names.is_empty() { Err(Refusal::bad(format!("{text} leaves no algorithm"))) } else { Ok(names) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, assemble};
+
+    fn joined(kind: Kind, text: &str) -> String {
+        assemble(kind, text).map(|names| names.join(" ")).unwrap_or_else(|_| "refused".to_owned())
+    }
+
+    #[test]
+    fn lists_are_assembled_as_in_openssh() {
+        assert_eq!(joined(Kind::Cipher, "aes256-ctr,aes128-ctr,aes256-ctr"), "aes256-ctr aes128-ctr");
+        assert!(joined(Kind::Cipher, "+aes128-cbc").ends_with("aes256-gcm@openssh.com aes128-cbc"));
+        assert!(joined(Kind::Cipher, "^aes256-ctr").starts_with("aes256-ctr chacha20-poly1305@openssh.com aes128-ctr"));
+        assert_eq!(joined(Kind::Cipher, "-*gcm*,chacha*"), "aes128-ctr aes192-ctr aes256-ctr");
+        assert_eq!(joined(Kind::Key, "ssh-ed25519*"), "ssh-ed25519 ssh-ed25519-cert-v01@openssh.com");
+        assert!(joined(Kind::Key, "+ssh-rsa").ends_with("rsa-sha2-256 ssh-rsa"));
+        assert_eq!(joined(Kind::CaSignature, "ssh-rsa"), "ssh-rsa");
+    }
+
+    #[test]
+    fn unknown_names_and_empty_lists_are_refused() {
+        for (kind, text) in [
+            (Kind::Cipher, "aes128-foo"),
+            (Kind::Cipher, "aes*"),
+            (Kind::Cipher, "+"),
+            (Kind::Cipher, "-*"),
+            (Kind::Key, "!ssh-rsa"),
+            (Kind::Key, "foo*"),
+            (Kind::Kex, "gss-gex-sha1-"),
+        ] {
+            assert_eq!(joined(kind, text), "refused", "{text}");
+        }
+    }
+}
