@@ -663,7 +663,7 @@ fn number(variable: &str, default: u64) -> u64 {
 fn every_verdict_is_that_of_ssh() {
     let seed = number("SCOUT_TRUST_SEED", SEED);
     let count = usize::try_from(number("SCOUT_TRUST_CASES", CASES as u64)).unwrap();
-    println!("SCOUT_TRUST_SEED={seed} SCOUT_TRUST_CASES={count}");
+    eprintln!("SCOUT_TRUST_SEED={seed} SCOUT_TRUST_CASES={count}");
     let world = World::new();
     let mut random = Random(seed);
     let cases: Vec<Case> = (0..count).map(|_| Case::generate(&mut random, &world)).collect();
@@ -689,7 +689,7 @@ fn every_verdict_is_that_of_ssh() {
         }
     });
     let (kinds, differing) = (kinds.into_inner().unwrap(), differing.into_inner().unwrap());
-    println!("{kinds:?}");
+    eprintln!("{kinds:?}");
     if let Some(case) = differing.first() {
         let told = shrink(case, &world, directory.path(), runtime.handle());
         panic!("{} of {count} cases differ (SCOUT_TRUST_SEED={seed}); the first, shrunk:\n{told}", differing.len());

@@ -3,10 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::keys::ssh_key::Mpint;
+use russh::keys::ssh_key::public::{KeyData, RsaPublicKey};
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 
-use super::{KnownHosts, Verdict, learn};
+use super::{KnownHosts, Verdict, certificate, learn};
 use crate::ErrorKind;
 use crate::config::Source;
 
@@ -311,4 +314,55 @@ fn many_who_learn_at_once_write_whole_lines() {
 #[test]
 fn dev_null_learns_nothing_and_is_no_error() {
     learn(Path::new("/dev/null"), "h", 22, &key(&with_keys("A")), false).expect("written to nowhere");
+}
+
+#[test]
+fn an_rsa_key_that_openssh_finds_too_short_is_no_key() {
+    for (bytes, wanted) in [(127, "unknown"), (128, "known 1:1")] {
+        let numbers = [vec![1, 0, 1], vec![0xff; bytes]].map(|number| Mpint::from_positive_bytes(&number));
+        let [e, n] = numbers;
+        let rsa = PublicKey::from(KeyData::Rsa(RsaPublicKey::new(e, n).expect("an RSA key")));
+        let text = rsa.to_openssh().expect("a line");
+        let files = Files::new(&[&format!("h {text}\n")]);
+        assert_eq!(files.check("h", 22, &text), wanted);
+        assert_eq!(files.load().warnings().len(), usize::from(wanted == "unknown"));
+    }
+}
+
+/// A certificate for `h`, valid for a day.
+fn host_certificate() -> Certificate {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let keygen = |arguments: &[&str]| {
+        let mut command = Command::new("ssh-keygen");
+        let output = command.args(arguments).current_dir(directory.path()).output().expect("ssh-keygen is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    keygen(&["-q", "-t", "ed25519", "-N", "", "-f", "ca"]);
+    keygen(&["-q", "-t", "ed25519", "-N", "", "-f", "host"]);
+    keygen(&["-q", "-s", "ca", "-I", "marker", "-h", "-n", "h", "-V", "+0d:+1d", "host.pub"]);
+    let text = std::fs::read_to_string(directory.path().join("host-cert.pub")).expect("a certificate");
+    Certificate::from_openssh(&text).expect("a certificate")
+}
+
+#[test]
+fn a_certificate_is_valid_from_its_first_second_and_before_its_last() {
+    let certificate = host_certificate();
+    let at = |second| certificate::flaw(&certificate, "h", UNIX_EPOCH + Duration::from_secs(second));
+    assert_eq!(at(certificate.valid_after() - 1), Some("it is not valid yet"));
+    assert_eq!(at(certificate.valid_after()), None);
+    assert_eq!(at(certificate.valid_before() - 1), None);
+    assert_eq!(at(certificate.valid_before()), Some("it has expired"));
+    let elsewhere = certificate::flaw(&certificate, "H", UNIX_EPOCH + Duration::from_secs(certificate.valid_after()));
+    assert_eq!(elsewhere, Some("it is for another host"));
+}
+
+#[test]
+fn a_certificate_that_was_tampered_with_is_none() {
+    let certificate = host_certificate();
+    assert_eq!(certificate::intact(&certificate), Ok(()));
+    let mut bytes = certificate.to_bytes().expect("its bytes");
+    let at = bytes.windows(6).position(|bytes| bytes == b"marker").expect("its identifier");
+    *bytes.get_mut(at).expect("its first byte") = b'M';
+    let forged = Certificate::from_bytes(&bytes).expect("still a certificate");
+    assert_eq!(certificate::intact(&forged), Err("the certificate's signature is wrong"));
 }
