@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 /// Memory of a process, in KiB as the kernel counts it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    resident: u64,
+    pub(crate) resident: u64,
     peak: u64,
 }
 
@@ -30,9 +31,23 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
     Ok(Memory { resident: value("VmRSS")?, peak: value("VmHWM")? })
 }
 
+/// How long all processors together have worked since the machine started.
+pub(crate) fn busy() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let ticks = |column: usize| stat.split_whitespace().nth(column).and_then(|text| text.parse::<u64>().ok());
+    // After the word `cpu`: user, nice, system, idle, iowait, irq, softirq; in hundredths of a second.
+    let sum = [1, 2, 3, 6, 7].into_iter().map(ticks).sum::<Option<u64>>().context("/proc/stat has no times")?;
+    Ok(Duration::from_millis(sum * 10))
+}
+
+/// How many processors there are.
+pub(crate) fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
+}
+
 /// Machine, versions, commit and date as a Markdown table.
 pub(crate) fn facts() -> String {
-    let cores = std::thread::available_parallelism().map_or_else(|_| "?".to_owned(), |cores| cores.to_string());
+    let cores = cores();
     let model = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
         let model = text.lines().find_map(|line| line.strip_prefix("model name"))?;
         Some(model.trim_start_matches([' ', '\t', ':']).to_owned())

@@ -4,21 +4,31 @@
 //! of the report; sshd, the delay link and the stdio client are those of the tests.
 
 mod bare;
+mod embedded;
 mod engine;
+mod fleet;
 mod load;
 mod machine;
+mod mixed;
 mod openssh;
 mod samples;
 mod served;
 mod world;
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, ensure};
 
-const SECTIONS: [&str; 3] = ["served", "engine", "load"];
+const SECTIONS: [&str; 5] = ["served", "engine", "load", "fleet", "mixed"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, host_key] = &*wanted
+        && first == embedded::ARGUMENT
+    {
+        return embedded::serve(Path::new(host_key)).await;
+    }
     for name in &wanted {
         ensure!(SECTIONS.contains(&name.as_str()), "no section is named {name}; there are {}", SECTIONS.join(", "));
     }
@@ -28,7 +38,9 @@ async fn main() -> Result<()> {
         let part = match name {
             "served" => served::measure().await,
             "engine" => engine::measure().await,
-            _ => load::measure().await,
+            "load" => load::measure().await,
+            "fleet" => fleet::measure().await,
+            _ => mixed::measure().await,
         };
         report.push(part.with_context(|| format!("section {name}"))?);
     }

@@ -20,6 +20,18 @@ impl Samples {
         if sorted.len() % 2 == 1 { at(middle) } else { (at(middle.saturating_sub(1)) + at(middle)) / 2 }
     }
 
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// The time that so many of a hundred do not exceed. Zero if there is none.
+    pub(crate) fn percentile(&self, percent: usize) -> Duration {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let rank = (sorted.len() * percent).div_ceil(100);
+        sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    }
+
     /// The shortest. Zero if there is none.
     pub(crate) fn minimum(&self) -> Duration {
         self.0.iter().min().copied().unwrap_or_default()
@@ -45,6 +57,14 @@ mod tests {
         assert_eq!(samples(&[9, 1, 2]).median(), Duration::from_millis(2));
         assert_eq!(samples(&[9, 1, 2, 4]).median(), Duration::from_millis(3));
         assert_eq!(samples(&[]).median(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_percentile_is_not_exceeded_by_so_many_of_a_hundred() {
+        let hundred: Vec<u64> = (1..=100).collect();
+        assert_eq!(samples(&hundred).percentile(99), Duration::from_millis(99));
+        assert_eq!(samples(&[7]).percentile(99), Duration::from_millis(7));
+        assert_eq!(samples(&[]).percentile(99), Duration::ZERO);
     }
 
     #[test]

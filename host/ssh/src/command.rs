@@ -98,7 +98,9 @@ pub(crate) async fn run(
                 () = answer.closed() => {}
             }
         };
-        let begun = converse(&mut read, &write, &prepared, caps, until, stop, || connection.refill()).await;
+        let environment = &connection.key().spec().set_env;
+        let begun =
+            converse(&mut read, &write, environment, &prepared, caps, until, stop, || connection.refill()).await;
         let _ = timeout(CLOSE_LIMIT, write.close()).await;
         drop(read);
         let result = conclude(&connection, begun, started).await;
@@ -119,6 +121,7 @@ pub(crate) async fn kill_sftp_servers(connection: &Arc<Connection>) -> bool {
 async fn converse(
     read: &mut russh::ChannelReadHalf,
     write: &ChannelWriteHalf<Msg>,
+    environment: &[(String, String)],
     prepared: &Prepared,
     (stdout_cap, stderr_cap): (usize, usize),
     until: Instant,
@@ -130,6 +133,10 @@ async fn converse(
     let mut status = None;
     let mut taken = false;
     let sending = async {
+        // Without an answer, as OpenSSH asks: servers refuse most names.
+        for (name, value) in environment {
+            write.set_env(false, name, value).await?;
+        }
         write.exec(true, prepared.exec.clone()).await?;
         sent();
         match &prepared.data {
@@ -243,7 +250,7 @@ async fn control(connection: &Arc<Connection>, script: &[u8]) -> Option<String> 
     let (channel, slot) = connection.control_session(until).await?.into_parts()?;
     let (mut read, write) = channel.split();
     let caps = (CONTROL_CAP, CONTROL_CAP);
-    let talk = converse(&mut read, &write, &prepared, caps, until, std::future::pending(), || ()).await;
+    let talk = converse(&mut read, &write, &[], &prepared, caps, until, std::future::pending(), || ()).await;
     let _ = timeout(CLOSE_LIMIT, write.close()).await;
     drop(slot);
     matches!(talk.end, End::Exited(0))

@@ -689,6 +689,13 @@ pub(crate) struct InUse {
     dial_round_trips: u64,
 }
 
+impl InUse {
+    /// Whose connection it is.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
 impl Deref for InUse {
     type Target = Arc<Connection>;
 

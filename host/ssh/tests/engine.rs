@@ -433,6 +433,24 @@ fn on_path(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).exists())
 }
 
+#[tokio::test]
+async fn an_rc_file_that_prints_and_sleeps_is_no_part_of_a_commands_output() {
+    let noisy = "echo welcome; echo beware >&2; sleep 0.3; /bin/bash -c \"$SSH_ORIGINAL_COMMAND\"";
+    let forced = SshdOptions { extra: vec![format!("ForceCommand {noisy}")], ..SshdOptions::default() };
+    let outcome = World::new(&forced).exec("echo out; echo err >&2; exit 3").await;
+    assert_eq!(outcome.ending, Ending::Exited(3));
+    assert_eq!((&*outcome.stdout.data, &*outcome.stderr.data), (&b"out\n"[..], &b"err\n"[..]));
+}
+
+#[tokio::test]
+async fn the_environment_that_ssh_config_sets_reaches_a_command() {
+    let options = SshdOptions { extra: vec!["AcceptEnv SCOUT_TEST".into()], ..SshdOptions::default() };
+    let mut world = World::new(&options);
+    Arc::make_mut(&mut world.spec).set_env =
+        vec![("SCOUT_TEST".into(), "it's set".into()), ("OTHER".into(), "x".into())];
+    assert_eq!(&*world.exec("echo \"$SCOUT_TEST$OTHER\"").await.stdout.data, b"it's set\n");
+}
+
 /// An agent of its own; ends with this value.
 struct Agent(std::process::Child);
 

@@ -10,10 +10,11 @@ use super::values::PoolSize;
 use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
 
 /// Every key at every level, for near names.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
+    "secret_command",
     "commands",
     "max_file_size",
     "max_output_size",
@@ -33,6 +34,7 @@ pub(super) struct File {
     pub(super) ssh_config: Option<PathBuf>,
     pub(super) known_hosts: Option<OneOrMore>,
     pub(super) audit_log: Option<PathBuf>,
+    pub(super) secret_command: Option<PathBuf>,
     pub(super) commands: Option<Commands>,
     pub(super) max_file_size: Option<ByteCount>,
     pub(super) max_output_size: Option<ByteCount>,

@@ -193,6 +193,7 @@ impl Config {
             idle_timeout: time(flags.idle_timeout, "SCOUT_IDLE_TIMEOUT", file.idle_timeout, pool.idle_timeout)?,
             max_connections: max_connections.map_or(pool.max_connections, |n| n as usize),
             known_hosts,
+            secret_command: file.secret_command.as_deref().map(relative_to_file),
             ..pool
         };
         let plugins_dir = flags
@@ -376,9 +377,15 @@ mod tests {
 
     #[test]
     fn paths_of_the_file_are_relative_to_it_or_to_the_home_directory() {
-        let config = config(&Flags::default(), &[], "ssh_config = \"hosts\"\naudit_log = \"~/audit\"\n").unwrap();
+        let config = config(
+            &Flags::default(),
+            &[],
+            "ssh_config = \"hosts\"\naudit_log = \"~/audit\"\nsecret_command = \"askpass\"\n",
+        )
+        .unwrap();
         assert_eq!(config.ssh_config, config.file.unwrap().with_file_name("hosts"));
         assert_eq!(config.audit_log, Path::new("/home/someone/audit"));
+        assert_eq!(config.pool.secret_command, config.ssh_config.parent().map(|dir| dir.join("askpass")));
         assert_eq!(config.system_ssh_config, None);
     }
 
