@@ -14,10 +14,11 @@ use crate::connection::lock;
 use crate::pool::{InUse, Inner, Key};
 use crate::sftp::{SftpChannel, SftpError};
 use crate::shell::Prepared;
+use crate::stalls::{Generation, Lane, LaneUse};
 use crate::{Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, SshError};
 
 /// How often an operation is begun: a stale channel or connection, or a neighbour's stall, costs one.
-const TRIES: usize = 3;
+pub(crate) const TRIES: usize = 3;
 /// How much of a path an error shows.
 const SHOWN: usize = 200;
 
@@ -46,11 +47,9 @@ impl Lease {
     /// # Errors
     /// NotFound, Permission, NotReadable, Timeout, Cancelled, Unsupported, Unreachable, Remote, Invalid.
     pub async fn open(&self, path: &[u8], cap: usize, max_entries: usize, call: &Call) -> Result<Opened, SshError> {
-        self.sftp(
-            path,
-            call,
-            move |channel, path, call| async move { channel.open(&path, cap, max_entries, &call).await },
-        )
+        self.sftp(Lane::Short, path, call, move |channel, path, call| async move {
+            channel.open(&path, cap, max_entries, &call).await
+        })
         .await
     }
 
@@ -65,11 +64,9 @@ impl Lease {
         length: usize,
         call: &Call,
     ) -> Result<(Attributes, Capture), SshError> {
-        self.sftp(
-            path,
-            call,
-            move |channel, path, call| async move { channel.read(&path, offset, length, &call).await },
-        )
+        self.sftp(Lane::Short, path, call, move |channel, path, call| async move {
+            channel.read(&path, offset, length, &call).await
+        })
         .await
     }
 
@@ -78,7 +75,8 @@ impl Lease {
     /// # Errors
     /// As [`Lease::open`].
     pub async fn stat(&self, path: &[u8], call: &Call) -> Result<Attributes, SshError> {
-        self.sftp(path, call, move |channel, path, call| async move { channel.stat(&path, &call).await }).await
+        self.sftp(Lane::Short, path, call, move |channel, path, call| async move { channel.stat(&path, &call).await })
+            .await
     }
 
     /// Runs a command.
@@ -89,7 +87,7 @@ impl Lease {
     /// A command whose future is dropped is ended on the remote host.
     pub async fn exec(&self, request: &ExecRequest, call: &Call) -> Result<ExecOutcome, SshError> {
         let prepared = Prepared::new(&request.script)?;
-        let tally = Tally::begin(&self.pool, call);
+        let tally = self.tally(call);
         for _ in 0..TRIES {
             let run = async {
                 let connection = self.connection(&tally).await.map_err(RunError::Failed)?;
@@ -116,8 +114,9 @@ impl Lease {
     /// Runs a read, on another channel if the first one dies of something else.
     ///
     /// The operation owns what it works on: an async closure over references would not be `Send` for every lifetime.
-    async fn sftp<T, F>(
+    pub(crate) async fn sftp<T, F>(
         &self,
+        lane: Lane,
         path: &[u8],
         call: &Call,
         operation: impl Fn(SftpChannel, Arc<[u8]>, Call) -> F,
@@ -126,39 +125,66 @@ impl Lease {
         F: Future<Output = Result<T, SftpError>>,
     {
         let path: Arc<[u8]> = path.into();
-        let tally = Tally::begin(&self.pool, call);
-        let call = &tally.call;
+        let tally = self.tally(call);
         for _ in 0..TRIES {
-            let connection = self.connection(&tally).await?;
-            let reader = connection.sftp.reader();
-            let opened = within(&self.spec.alias, call, async { Ok(connection.sftp_channel(call).await) }).await?;
-            let (channel, generation) = match opened {
-                Ok(opened) => opened,
-                Err(SftpError::Ssh(error)) if error.kind() == ErrorKind::ConnectionLost => continue,
-                Err(SftpError::Ssh(error)) => return Err(error),
-                Err(SftpError::Closed | SftpError::Stalled { .. }) => continue,
-            };
-            let result = operation(channel, Arc::clone(&path), call.clone()).await;
-            drop(reader);
-            if connection.has_single_channel() {
-                connection.sftp.close_if_unused();
-            }
-            match result {
-                Err(SftpError::Stalled { culprit }) => {
-                    let killed = connection.sftp_stalled(&generation).await;
-                    if culprit {
-                        return Err(self.hangs(&path, killed));
-                    }
-                }
-                Err(SftpError::Closed) => connection.sftp_ended(&generation),
-                Err(SftpError::Ssh(error)) => return Err(self.named(error, tally.begun.elapsed())),
+            let Some(on) = self.lane(lane, &tally).await? else { continue };
+            match operation(on.channel.clone(), Arc::clone(&path), tally.call.clone()).await {
                 Ok(value) => return Ok(value),
+                Err(error) => self.give_up_or_repeat(on, error, &path, &tally).await?,
             }
         }
-        Err(SshError::new(
-            ErrorKind::Unreachable,
-            format!("{}: SFTP ended {TRIES} times before an answer came", self.spec.alias),
-        ))
+        Err(self.no_answer_from_sftp())
+    }
+
+    /// The lane's channel. `None`: it ended at once, and the next one may not.
+    pub(crate) async fn lane(&self, lane: Lane, tally: &Tally) -> Result<Option<OnLane>, SshError> {
+        let connection = self.connection(tally).await?;
+        let using = connection.use_lane(lane);
+        let opening = async { Ok(connection.sftp_channel(lane, &tally.call).await) };
+        match within(&self.spec.alias, &tally.call, opening).await? {
+            Ok((channel, generation)) => Ok(Some(OnLane { channel, lane, generation, using, connection })),
+            Err(SftpError::Ssh(error)) if error.kind() != ErrorKind::ConnectionLost => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// What an operation's failure means: `Ok` if it may be repeated on another channel.
+    pub(crate) async fn give_up_or_repeat(
+        &self,
+        on: OnLane,
+        error: SftpError,
+        path: &[u8],
+        tally: &Tally,
+    ) -> Result<(), SshError> {
+        let OnLane { lane, generation, using, connection, .. } = on;
+        drop(using);
+        match error {
+            SftpError::Stalled { culprit } => {
+                let killed = connection.sftp_stalled(lane, &generation).await;
+                if culprit { Err(self.hangs(path, killed)) } else { Ok(()) }
+            }
+            SftpError::Closed => {
+                connection.sftp_ended(lane, &generation);
+                Ok(())
+            }
+            SftpError::Ssh(error) => Err(self.named(error, tally.begun.elapsed())),
+        }
+    }
+
+    pub(crate) fn no_answer_from_sftp(&self) -> SshError {
+        let message = format!("{}: SFTP ended {TRIES} times before an answer came", self.spec.alias);
+        SshError::new(ErrorKind::Unreachable, message)
+    }
+
+    /// Begins to count what an operation costs.
+    pub(crate) fn tally(&self, call: &Call) -> Tally {
+        Tally::begin(&self.pool, call)
+    }
+
+    /// Another lease of the same host, for work that goes on when this one has ended.
+    pub(crate) fn another(&self) -> Self {
+        let connection = Arc::clone(&lock(&self.connection));
+        Self::new(Arc::clone(&self.pool), self.key.clone(), Arc::clone(&self.spec), connection)
     }
 
     fn hangs(&self, path: &[u8], killed: bool) -> SshError {
@@ -194,9 +220,18 @@ impl Lease {
     }
 }
 
+/// A lane's channel in use.
+pub(crate) struct OnLane {
+    pub(crate) channel: SftpChannel,
+    lane: Lane,
+    generation: Arc<Generation>,
+    using: LaneUse,
+    connection: Arc<InUse>,
+}
+
 /// One operation's own cost, booked to the request and the pool when it ends, however it ends.
-struct Tally {
-    call: Call,
+pub(crate) struct Tally {
+    pub(crate) call: Call,
     request: Arc<Cost>,
     pool: Arc<Inner>,
     begun: Instant,

@@ -19,6 +19,7 @@ pub mod sftp;
 mod shell;
 mod slots;
 mod stalls;
+mod transfer;
 pub mod trust;
 
 pub use call::{Call, Cost, CostSnapshot, Principal};
@@ -28,4 +29,4 @@ pub use error::{ErrorKind, SshError};
 pub use exec::{Ending, ExecOutcome, ExecRequest, RemoteState};
 pub use lease::Lease;
 pub use pool::{Pool, PoolConfig, PoolSnapshot, Probe};
-pub use sftp::{Attributes, DirEntry, FileKind, Opened};
+pub use sftp::{Attributes, Change, DirEntry, FileKind, FileSystem, Opened, Part, Transfer, WriteOptions, Written};
