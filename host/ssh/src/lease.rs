@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::command::{self, RunError};
 use crate::connection::lock;
 use crate::pool::{InUse, Inner, Key};
-use crate::sftp::{SftpChannel, SftpError};
+use crate::script::Question;
+use crate::sftp::{SftpChannel, SftpError, not_a_file};
 use crate::shell::Prepared;
 use crate::stalls::{Generation, Lane, LaneUse};
 use crate::{Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, SshError};
@@ -42,15 +43,23 @@ impl Lease {
     }
 
     /// Looks at a path in one round trip: attributes, and a file's first `cap` bytes or a directory's first
-    /// `max_entries` entries. `~`, `~/x` and relative paths are below the home directory.
+    /// `max_entries` entries. `~`, `~/x` and relative paths are below the home directory. A host without SFTP is asked
+    /// by a command, in one round trip as well.
     ///
     /// # Errors
     /// NotFound, Permission, NotReadable, Timeout, Cancelled, Unsupported, Unreachable, Remote, Invalid.
     pub async fn open(&self, path: &[u8], cap: usize, max_entries: usize, call: &Call) -> Result<Opened, SshError> {
-        self.sftp(Lane::Short, path, call, move |channel, path, call| async move {
-            channel.open(&path, cap, max_entries, &call).await
-        })
-        .await
+        let opened = self
+            .sftp(Lane::Short, path, call, move |channel, path, call| async move {
+                channel.open(&path, cap, max_entries, &call).await
+            })
+            .await;
+        match opened {
+            Err(error) if self.has_no_sftp() => {
+                self.by_script(Question::Open { cap, max_entries }, path, call, error).await
+            }
+            result => result,
+        }
     }
 
     /// Bytes of a regular file from `offset` on, at most `length`.
@@ -64,10 +73,20 @@ impl Lease {
         length: usize,
         call: &Call,
     ) -> Result<(Attributes, Capture), SshError> {
-        self.sftp(Lane::Short, path, call, move |channel, path, call| async move {
-            channel.read(&path, offset, length, &call).await
-        })
-        .await
+        let read = self
+            .sftp(Lane::Short, path, call, move |channel, path, call| async move {
+                channel.read(&path, offset, length, &call).await
+            })
+            .await;
+        match read {
+            Err(error) if self.has_no_sftp() => {
+                match self.by_script(Question::Read { offset, length }, path, call, error).await? {
+                    Opened::File { attributes, content } => Ok((attributes, content)),
+                    Opened::Directory { .. } | Opened::Other { .. } => Err(not_a_file(path)),
+                }
+            }
+            result => result,
+        }
     }
 
     /// A path's attributes, following links.
@@ -75,8 +94,37 @@ impl Lease {
     /// # Errors
     /// As [`Lease::open`].
     pub async fn stat(&self, path: &[u8], call: &Call) -> Result<Attributes, SshError> {
-        self.sftp(Lane::Short, path, call, move |channel, path, call| async move { channel.stat(&path, &call).await })
-            .await
+        let stat = self
+            .sftp(Lane::Short, path, call, move |channel, path, call| async move { channel.stat(&path, &call).await })
+            .await;
+        match stat {
+            Err(error) if self.has_no_sftp() => match self.by_script(Question::Stat, path, call, error).await? {
+                Opened::File { attributes, .. }
+                | Opened::Directory { attributes, .. }
+                | Opened::Other { attributes } => Ok(attributes),
+            },
+            result => result,
+        }
+    }
+
+    /// Whether the connection's host was found to offer no SFTP.
+    pub(crate) fn has_no_sftp(&self) -> bool {
+        lock(&self.connection).sftp.is_absent()
+    }
+
+    /// Asks by a command. `no_sftp` is the answer of a host that takes no commands either.
+    async fn by_script(
+        &self,
+        question: Question,
+        path: &[u8],
+        call: &Call,
+        no_sftp: SshError,
+    ) -> Result<Opened, SshError> {
+        match self.exec(&question.request(path)?, call).await {
+            Ok(outcome) => question.answer(path, &outcome),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Err(no_sftp),
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs a command.
@@ -174,6 +222,11 @@ impl Lease {
     pub(crate) fn no_answer_from_sftp(&self) -> SshError {
         let message = format!("{}: SFTP ended {TRIES} times before an answer came", self.spec.alias);
         SshError::new(ErrorKind::Unreachable, message)
+    }
+
+    /// The host.
+    pub(crate) fn spec(&self) -> &HostSpec {
+        &self.spec
     }
 
     /// Begins to count what an operation costs.

@@ -15,6 +15,7 @@ mod exec;
 mod gate;
 mod lease;
 mod pool;
+mod script;
 pub mod sftp;
 mod shell;
 mod slots;
@@ -29,4 +30,6 @@ pub use error::{ErrorKind, SshError};
 pub use exec::{Ending, ExecOutcome, ExecRequest, RemoteState};
 pub use lease::Lease;
 pub use pool::{Pool, PoolConfig, PoolSnapshot, Probe};
-pub use sftp::{Attributes, Change, DirEntry, FileKind, FileSystem, Opened, Part, Transfer, WriteOptions, Written};
+pub use sftp::{
+    Attributes, Change, DirEntry, FileKind, FileSystem, Opened, Part, Transfer, TruePath, WriteOptions, Written,
+};

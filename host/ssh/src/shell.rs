@@ -105,7 +105,7 @@ fn line(script: &[u8], marker: &str) -> Vec<u8> {
 }
 
 /// For `printf %b`: every byte that any login shell could take for something is an octal escape.
-fn encoded(line: &[u8]) -> String {
+pub(crate) fn encoded(line: &[u8]) -> String {
     let mut text = String::with_capacity(line.len() * 2);
     for byte in line {
         match byte {

@@ -93,6 +93,11 @@ impl Drop for LaneUse {
 }
 
 impl SftpLanes {
+    /// Whether the host offers no SFTP, as far as is known.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.absent.get().is_some()
+    }
+
     /// Ends both channels.
     pub(crate) fn close(&self) {
         for lane in [Lane::Short, Lane::Bulk] {

@@ -3,18 +3,25 @@
 //! Owns what these need beside a single read: going on with a transfer on another channel, and removing what a failed
 //! or abandoned write leaves behind. Transfers run on a channel of their own; short reads never wait behind them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
-use crate::lease::{OnLane, TRIES};
-use crate::sftp::{Download, FileSystem, Part, Plan, SftpError, Transfer, WriteError, WriteOptions, Written};
+use crate::lease::{OnLane, TRIES, within};
+use crate::sftp::{
+    Download, FileSystem, Part, Plan, SftpChannel, SftpError, Transfer, TruePath, WriteError, WriteOptions, Written,
+    receiver_failed, shown,
+};
 use crate::stalls::Lane;
-use crate::{Call, ErrorKind, Lease, SshError};
+use crate::{Call, ErrorKind, Lease, Opened, SshError};
 
 /// How long removing a temporary file may take.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What one command brings of a file, where there is no SFTP.
+const PIECE: u64 = 4 * 1024 * 1024;
 
 impl Lease {
     /// Streams a regular file, or a part of one, into `sink`. At most 8 MiB are under way or in memory; no more is asked
@@ -34,13 +41,50 @@ impl Lease {
         let mut sink = sink;
         let mut download = Download::new(path, part, &mut sink);
         for _ in 0..TRIES {
-            let Some(on) = self.lane(Lane::Bulk, &tally).await? else { continue };
+            let on = match self.lane(Lane::Bulk, &tally).await {
+                Ok(Some(on)) => on,
+                Ok(None) => continue,
+                Err(_) if self.has_no_sftp() => return self.read_in_pieces(path, part, sink, call).await,
+                Err(error) => return Err(error),
+            };
             match download.run(&on.channel, &tally.call).await {
                 Ok(transfer) => return Ok(transfer),
                 Err(error) => self.give_up_or_repeat(on, error, path, &tally).await?,
             }
         }
         Err(self.no_answer_from_sftp())
+    }
+
+    /// The same where there is no SFTP: a command for each piece.
+    async fn read_in_pieces<W>(&self, path: &[u8], part: Part, sink: &mut W, call: &Call) -> Result<Transfer, SshError>
+    where
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        let seen = self.stat(path, call).await?;
+        let (offset, end) = part.of(seen);
+        let (mut before, mut after, mut bytes) = (None, seen, 0_u64);
+        let mut ended = false;
+        while !ended {
+            let at = offset.saturating_add(bytes);
+            let left = end.map_or(PIECE, |end| end.saturating_sub(at).min(PIECE));
+            let (attributes, piece) = self.read(path, at, usize::try_from(left).unwrap_or(usize::MAX), call).await?;
+            let first = *before.get_or_insert(attributes);
+            // Each piece opens the path again: it must not be another file by now.
+            if (first.uid, first.permissions) != (attributes.uid, attributes.permissions) {
+                let message = format!("another file took its place after {bytes} bytes: `{}`", shown(path));
+                return Err(SshError::new(ErrorKind::Remote, message).with_hint("begin again"));
+            }
+            within(&self.spec().alias, call, async {
+                sink.write_all(&piece.data).await.map_err(|error| receiver_failed(&error))
+            })
+            .await?;
+            (after, bytes) = (attributes, bytes.saturating_add(piece.data.len() as u64));
+            let arrived = offset.saturating_add(bytes);
+            ended = !piece.truncated || piece.data.is_empty() || end.is_some_and(|end| arrived >= end);
+        }
+        within(&self.spec().alias, call, async { sink.flush().await.map_err(|error| receiver_failed(&error)) }).await?;
+        let is_short = end.is_some_and(|end| offset.saturating_add(bytes) < end);
+        Ok(Transfer { before: before.unwrap_or(seen), after, offset, bytes, is_short })
     }
 
     /// Writes a regular file as a whole: all that `source` gives goes to a temporary file in the same directory, which
@@ -115,10 +159,31 @@ impl Lease {
     /// # Errors
     /// As [`Lease::open`].
     pub async fn real_path(&self, path: &[u8], call: &Call) -> Result<Vec<u8>, SshError> {
-        let read = move |channel: crate::sftp::SftpChannel, path: std::sync::Arc<[u8]>, call: Call| async move {
+        let read = move |channel: SftpChannel, path: Arc<[u8]>, call: Call| async move {
             channel.real_path(&path, &call).await
         };
         self.sftp(Lane::Short, path, call, read).await
+    }
+
+    /// As [`Lease::open`], and where what was opened truly lies, in the same round trip. At most 2 MiB of a file.
+    ///
+    /// For whoever serves only what lies in a certain directory: compare [`TruePath::path`], then use the content. With
+    /// OpenSSH on Linux the path is asked of the open file itself, which nobody can swap ([`TruePath::is_proven`]);
+    /// elsewhere of the name, before and after the opening.
+    ///
+    /// # Errors
+    /// As [`Lease::open`]; Remote if the path led elsewhere from one moment to the next.
+    pub async fn open_truly(
+        &self,
+        path: &[u8],
+        cap: usize,
+        max_entries: usize,
+        call: &Call,
+    ) -> Result<(Opened, TruePath), SshError> {
+        self.sftp(Lane::Short, path, call, move |channel, path, call| async move {
+            channel.open_truly(&path, cap, max_entries, &call).await
+        })
+        .await
     }
 
     /// The file system that holds the path.
@@ -126,7 +191,7 @@ impl Lease {
     /// # Errors
     /// As [`Lease::open`]; Unsupported where the server does not announce `statvfs@openssh.com`.
     pub async fn file_system(&self, path: &[u8], call: &Call) -> Result<FileSystem, SshError> {
-        let read = move |channel: crate::sftp::SftpChannel, path: std::sync::Arc<[u8]>, call: Call| async move {
+        let read = move |channel: SftpChannel, path: Arc<[u8]>, call: Call| async move {
             channel.file_system(&path, &call).await
         };
         self.sftp(Lane::Short, path, call, read).await
@@ -150,7 +215,7 @@ impl Temporary {
 
     /// Removes it now, whatever became of the request; `Err` is its path, if it may remain.
     async fn remove(mut self) -> Result<(), String> {
-        let shown = crate::sftp::shown(&self.path);
+        let shown = shown(&self.path);
         let Some(removal) = self.removal() else { return Ok(()) };
         // A task: it goes on when whoever waits for it has gone.
         match tokio::spawn(removal).await {
@@ -167,7 +232,7 @@ impl Temporary {
                 return true;
             }
             drop(on);
-            let remove = move |channel: crate::sftp::SftpChannel, path: std::sync::Arc<[u8]>, call: Call| async move {
+            let remove = move |channel: SftpChannel, path: Arc<[u8]>, call: Call| async move {
                 channel.remove(&path, &call).await
             };
             lease.sftp(Lane::Short, &path, &call, remove).await.is_ok()

@@ -17,7 +17,7 @@ use scout_ssh::{
     Call, Change, ErrorKind, HostSpec, Lease, Opened, Part, Pool, PoolConfig, Principal, SshError, Transfer,
     WriteOptions, Written,
 };
-use scout_tests::{Sshd, SshdOptions, login_name};
+use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, login_name};
 use tokio::io::{AsyncWrite, ReadBuf};
 
 struct World {
@@ -521,4 +521,196 @@ async fn a_home_of_another_account_and_a_file_system_are_known_to_openssh() {
     assert_eq!((file_system.total, file_system.inodes), (here.f_blocks * here.f_frsize, here.f_files));
     assert!(file_system.available <= file_system.free && file_system.free <= file_system.total);
     assert!(!file_system.read_only);
+}
+
+#[tokio::test]
+async fn what_was_opened_is_told_by_its_true_path_in_one_round_trip() {
+    let sshd = Sshd::start();
+    let link = DelayLink::start(sshd.address(), Duration::from_millis(10)).await;
+    let spec = Arc::new(spec(&sshd, link.address()));
+    let lease = Pool::new(PoolConfig::default()).lease(&Principal::new("me"), &spec, &call()).await.unwrap();
+    let dir = fs::canonicalize(sshd.dir()).unwrap();
+    fs::create_dir(dir.join("inside")).unwrap();
+    fs::write(dir.join("secret"), "secret").unwrap();
+    symlink("../secret", dir.join("inside/link")).unwrap();
+    symlink("inside", dir.join("also")).unwrap();
+    fs::write(dir.join("inside/file"), "text").unwrap();
+    lease.open(bytes(&dir), 100, 100, &call()).await.unwrap();
+    for (asked, told) in [("inside/link", "secret"), ("also/file", "inside/file"), ("also/../also", "inside")] {
+        link.settle().await;
+        let (mark, call) = (link.mark(), call());
+        let (opened, path) = lease.open_truly(bytes(&dir.join(asked)), 100, 100, &call).await.unwrap();
+        assert_eq!(path.path, bytes(&dir.join(told)), "{asked}");
+        assert!(path.is_proven, "{asked}");
+        assert_eq!((link.round_trips_since(&mark), call.cost.snapshot().round_trips), (1, 1), "{asked}");
+        match opened {
+            Opened::File { content, .. } => assert_eq!(&*content.data, fs::read(dir.join(told)).unwrap()),
+            Opened::Directory { entries, truncated, .. } => assert_eq!((entries.len(), truncated), (2, false)),
+            Opened::Other { .. } => panic!("{asked} is neither file nor directory"),
+        }
+    }
+    let error = lease.open_truly(bytes(&dir.join("absent")), 100, 100, &call()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let (opened, _) = lease.open_truly(b"/dev/zero", 100, 100, &call()).await.unwrap();
+    assert!(matches!(opened, Opened::Other { .. }));
+}
+
+#[tokio::test]
+async fn nobody_who_swaps_a_link_gets_a_file_told_by_another_path() {
+    let world = World::new();
+    let lease = Arc::new(world.lease().await);
+    let dir = fs::canonicalize(world.sshd.dir()).unwrap();
+    for name in ["one", "two"] {
+        fs::write(dir.join(name), name).unwrap();
+    }
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let swapped = dir.clone();
+    let swapper = std::thread::spawn(move || {
+        for number in 0_u64.. {
+            symlink(if number % 2 == 0 { "one" } else { "two" }, swapped.join("new")).unwrap();
+            fs::rename(swapped.join("new"), swapped.join("link")).unwrap();
+            if stopped.try_recv() != Err(std::sync::mpsc::TryRecvError::Empty) {
+                return;
+            }
+        }
+    });
+    eventually("the link is there", || dir.join("link").exists()).await;
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..500 {
+        let (opened, path) = lease.open_truly(bytes(&dir.join("link")), 100, 100, &call()).await.unwrap();
+        let Opened::File { content, .. } = opened else { panic!("not a file") };
+        assert!(path.is_proven);
+        assert_eq!(path.path, [bytes(&dir), b"/", &content.data].concat());
+        seen.insert(path.path);
+    }
+    drop(stop);
+    swapper.join().unwrap();
+    assert_eq!(seen.len(), 2, "both were seen");
+}
+
+/// What a host says of a path, without the access time, which reading changes.
+async fn described(lease: &Lease, path: &[u8]) -> String {
+    let opened = lease.open(path, 1000, 50, &call()).await.map(|opened| match opened {
+        Opened::File { mut attributes, content } => {
+            attributes.atime = None;
+            format!("file {attributes:?} {content:?}")
+        }
+        Opened::Directory { mut attributes, mut entries, truncated } => {
+            attributes.atime = None;
+            // A directory's order is the file system's, and two readers may see two.
+            entries.sort_by(|left, right| left.name.cmp(&right.name));
+            entries.iter_mut().for_each(|entry| entry.attributes.atime = None);
+            let entries = if truncated { Vec::new() } else { entries };
+            format!("directory {attributes:?} {entries:?} {truncated}")
+        }
+        Opened::Other { attributes } => format!("other {:?}", attributes.kind()),
+    });
+    let read = lease.read(path, 3, 4, &call()).await.map(|(_, content)| content);
+    let kind = lease.stat(path, &call()).await.map(|attributes| (attributes.permissions, attributes.size));
+    let told = |error: &SshError| format!("{:?} {}", error.kind(), error.message());
+    format!(
+        "open {:?}\nread {:?}\nstat {:?}",
+        opened.map_err(|error| told(&error)),
+        read.map_err(|error| told(&error)),
+        kind.map_err(|error| told(&error))
+    )
+}
+
+#[tokio::test]
+async fn a_host_without_sftp_says_the_same_as_one_with_it() {
+    let bound = SshdOptions { permissions_bind_root: true, ..SshdOptions::default() };
+    let with = World::with(&bound);
+    let absent = SshdOptions { sftp: Sftp::Absent, ..bound.clone() };
+    let ends = SshdOptions { extra: vec!["Subsystem sftp /bin/false".into()], ..absent.clone() };
+    let prints = SshdOptions { extra: vec!["Subsystem sftp /bin/echo hello".into()], ..absent.clone() };
+    let dir = with.sshd.dir().to_owned();
+    with.file("text", "0123456789");
+    with.file("empty", "");
+    with.file("long", pattern(5000));
+    with.file(" -n a\\b'\"$(x)`y`*?!\t", "odd");
+    let raw = dir.join(std::ffi::OsString::from_vec(b"raw\xff\xfe\n\n".to_vec()));
+    fs::write(&raw, b"\0\xff\n").unwrap();
+    for (name, mode) in [("locked", 0o000), ("locked dir", 0o000), ("unlisted", 0o311)] {
+        let path = dir.join(name);
+        if name == "locked" {
+            fs::write(&path, "x").unwrap()
+        } else {
+            fs::create_dir(&path).unwrap()
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    symlink("text", dir.join("link")).unwrap();
+    symlink("absent", dir.join("dangling")).unwrap();
+    symlink("loop", dir.join("loop")).unwrap();
+    fs::create_dir(dir.join("many")).unwrap();
+    (0..60).for_each(|number| fs::write(dir.join("many").join(number.to_string()), "").unwrap());
+    fs::create_dir(dir.join("odd names")).unwrap();
+    for name in [&b"a\nb"[..], b"-x", b".hidden", b"\xff", b" ", b"..."] {
+        fs::write(dir.join("odd names").join(std::ffi::OsString::from_vec(name.to_vec())), "1").unwrap();
+    }
+    let mut paths: Vec<Vec<u8>> =
+        ["text", "empty", "long", "link", "dangling", "loop", "locked", "locked dir", "unlisted"]
+            .iter()
+            .chain(&[
+                "many",
+                "odd names",
+                "absent",
+                "text/below",
+                "locked dir/x",
+                " -n a\\b'\"$(x)`y`*?!\t",
+                "text/",
+                ".",
+            ])
+            .map(|name| bytes(&dir.join(name)).to_vec())
+            .collect();
+    paths.push(bytes(&raw).to_vec());
+    paths.extend([&b"/dev/null"[..], b"/proc/version", b"~no-such-account/x", b"a\0b"].map(Vec::from));
+    let over_sftp = with.lease().await;
+    for options in [absent, ends, prints] {
+        let without = World::with(&options);
+        let lease = without.lease().await;
+        for path in &paths {
+            let text = String::from_utf8_lossy(path);
+            assert_eq!(described(&lease, path).await, described(&over_sftp, path).await, "{text} with {options:?}");
+        }
+        // What lies there may change at any moment.
+        for path in [&b""[..], b"~", b"~/", b"~root/..", b"/"] {
+            let kind = async |lease: &Lease| lease.stat(path, &call()).await.unwrap().permissions;
+            assert_eq!(kind(&lease).await, kind(&over_sftp).await);
+        }
+        let (content, transfer) = read_to(&lease, &dir.join("long"), Part::Last(4000)).await;
+        assert!(content == pattern(5000)[1000..]);
+        assert_eq!(transfer.change(), Change::None);
+        let error = write(&lease, &dir.join("text"), b"new", &WriteOptions::default()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_sftp_is_read_in_one_round_trip_and_asked_for_sftp_once() {
+    let sshd = Sshd::start_with(&SshdOptions { sftp: Sftp::Absent, ..SshdOptions::default() });
+    let path = sshd.dir().join("f");
+    fs::write(&path, "text").unwrap();
+    let link = DelayLink::start(sshd.address(), Duration::from_millis(25)).await;
+    let spec = Arc::new(spec(&sshd, link.address()));
+    let pool = Pool::new(PoolConfig::default());
+    let lease = pool.lease(&Principal::new("me"), &spec, &call()).await.unwrap();
+    lease.stat(bytes(&path), &call()).await.unwrap();
+    for _ in 0..3 {
+        link.settle().await;
+        let (mark, call) = (link.mark(), call());
+        lease.open(bytes(&path), 100, 100, &call).await.unwrap();
+        assert_eq!((link.round_trips_since(&mark), call.cost.snapshot().round_trips), (1, 1));
+    }
+    let asked = sshd.log().iter().filter(|line| line.contains("subsystem request for sftp")).count();
+    assert!(asked <= 1, "asked {asked} times");
+}
+
+#[tokio::test]
+async fn a_host_with_neither_sftp_nor_commands_is_unsupported() {
+    let extra = vec!["ForceCommand /bin/false".into()];
+    let world = World::with(&SshdOptions { sftp: Sftp::Absent, extra, ..SshdOptions::default() });
+    let error = world.lease().await.stat(b"/", &call()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.message().contains("SFTP"), "{error}");
 }

@@ -40,6 +40,23 @@ pub enum Part {
     Last(u64),
 }
 
+impl Part {
+    /// Where it begins and, as far as is known, ends.
+    pub(crate) fn of(self, attributes: Attributes) -> (u64, Option<u64>) {
+        // A size of nothing is believed of no file: those of /proc have content all the same.
+        let size = attributes.size.filter(|size| *size > 0);
+        match self {
+            Self::Whole => (0, size),
+            Self::From(offset) => (offset, size),
+            Self::Range { offset, length } => {
+                let end = offset.saturating_add(length);
+                (offset, Some(size.map_or(end, |size| end.min(size))))
+            }
+            Self::Last(count) => (size.map_or(0, |size| size.saturating_sub(count)), size),
+        }
+    }
+}
+
 /// What became of a file while it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -171,17 +188,7 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
             }
             return Ok(begun);
         }
-        // A size of nothing is believed of no file: those of /proc have content all the same.
-        let size = attributes.size.filter(|size| *size > 0);
-        let (offset, end) = match self.part {
-            Part::Whole => (0, size),
-            Part::From(offset) => (offset, size),
-            Part::Range { offset, length } => {
-                let end = offset.saturating_add(length);
-                (offset, Some(size.map_or(end, |size| end.min(size))))
-            }
-            Part::Last(count) => (size.map_or(0, |size| size.saturating_sub(count)), size),
-        };
+        let (offset, end) = self.part.of(attributes);
         let begun = Begun { attributes, offset, end };
         self.begun = Some(begun);
         Ok(begun)
@@ -240,6 +247,6 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
     }
 }
 
-fn receiver_failed(error: &std::io::Error) -> SshError {
+pub(crate) fn receiver_failed(error: &std::io::Error) -> SshError {
     SshError::new(ErrorKind::Cancelled, format!("whoever receives the file takes no more: {error}"))
 }

@@ -1,10 +1,12 @@
 //! A pipelined SFTP version 3 client: bytes for names, whole operations in one flight.
 //!
 //! Owns the protocol over one stream: packets (`wire`), flights and the stall watchdog (`channel`), what is read with
-//! them in a flight or a few (`operations`), large files (`download`) and writing (`upload`). Does not know where the
+//! them in a flight or a few (`operations`), large files (`download`), writing (`upload`) and where a
+//! path truly leads (`confine`). Does not know where the
 //! stream comes from, nor how to free a server that hangs. Whatever only reads may be repeated on another channel.
 
 mod channel;
+mod confine;
 mod download;
 mod operations;
 #[cfg(test)]
@@ -13,9 +15,10 @@ mod upload;
 mod wire;
 
 pub(crate) use channel::SftpChannel;
-pub(crate) use download::Download;
+pub use confine::TruePath;
 pub use download::{Change, Part, Transfer};
-pub(crate) use operations::shown;
+pub(crate) use download::{Download, receiver_failed};
+pub(crate) use operations::{check, is_guarded, not_a_file, other_home, remote_path, shown};
 pub(crate) use upload::{Plan, WriteError};
 pub use upload::{WriteOptions, Written};
 

@@ -20,7 +20,7 @@ const MAX_PATH: usize = 4096;
 /// How much of a path an error message shows.
 const SHOWN: usize = 200;
 /// Bytes asked for in one flight: one round trip for most files, and neighbours do not wait for long.
-const FLIGHT_BYTES: usize = 2 * 1024 * 1024;
+pub(super) const FLIGHT_BYTES: usize = 2 * 1024 * 1024;
 /// READs in one flight at most.
 const MAX_READS: usize = 512;
 /// No READ is made shorter than this because of a short answer.
@@ -77,7 +77,7 @@ struct Found {
 }
 
 /// A part of a file, as far as it has come.
-struct Reading {
+pub(super) struct Reading {
     start: u64,
     /// How many bytes are wanted.
     wanted: usize,
@@ -85,15 +85,15 @@ struct Reading {
     chunks: Vec<Bytes>,
     /// What the server answers to one READ of this file.
     read_length: u32,
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 /// A directory's names, as far as they have come.
 #[derive(Default)]
-struct Listing {
-    entries: Vec<DirEntry>,
-    ended: bool,
-    truncated: bool,
+pub(super) struct Listing {
+    pub(super) entries: Vec<DirEntry>,
+    pub(super) ended: bool,
+    pub(super) truncated: bool,
 }
 
 impl SftpChannel {
@@ -416,11 +416,11 @@ impl Halt {
 }
 
 impl Reading {
-    fn new(start: u64, wanted: usize, read_length: u32) -> Self {
+    pub(super) fn new(start: u64, wanted: usize, read_length: u32) -> Self {
         Self { start, wanted, length: 0, chunks: Vec::new(), read_length, ended: false }
     }
 
-    fn into_bytes(mut self) -> Bytes {
+    pub(super) fn into_bytes(mut self) -> Bytes {
         if let [_] = &self.chunks[..] {
             return self.chunks.pop().unwrap_or_default();
         }
@@ -431,12 +431,12 @@ impl Reading {
         whole.freeze()
     }
 
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.start.saturating_add(self.length as u64)
     }
 
     /// The next flight's READs, each of an offset and a length.
-    fn plan(&self) -> Vec<(u64, u32)> {
+    pub(super) fn plan(&self) -> Vec<(u64, u32)> {
         let mut left = (self.wanted - self.length).min(FLIGHT_BYTES);
         let mut offset = self.end();
         let mut plan = Vec::new();
@@ -450,7 +450,7 @@ impl Reading {
     }
 
     /// Takes what follows without a gap. Behind a short answer the rest is left for the next flight.
-    fn take(
+    pub(super) fn take(
         &mut self,
         plan: &[(u64, u32)],
         replies: Vec<Reply>,
@@ -488,7 +488,7 @@ impl Listing {
         self.ended || self.truncated || self.entries.len() >= max_entries
     }
 
-    fn take(&mut self, replies: Vec<Reply>, path: &[u8]) -> Result<(), SshError> {
+    pub(super) fn take(&mut self, replies: Vec<Reply>, path: &[u8]) -> Result<(), SshError> {
         for reply in replies {
             match reply {
                 Reply::Names(entries, left_out) => {
@@ -556,7 +556,7 @@ pub(super) fn remote_error(what: &str, path: &[u8]) -> SshError {
     SshError::new(ErrorKind::Remote, format!("{what}: `{}`", shown(path)))
 }
 
-pub(super) fn not_a_file(path: &[u8]) -> SshError {
+pub(crate) fn not_a_file(path: &[u8]) -> SshError {
     SshError::new(ErrorKind::NotReadable, format!("not a regular file: `{}`", shown(path)))
 }
 

@@ -581,6 +581,7 @@ fn extensions(bytes: &[u8]) -> Result<Extensions, Violation> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
 mod tests {
     use super::*;
 
@@ -669,5 +670,74 @@ mod tests {
         let extensions = Extensions::from_iter([Extension::Limits]);
         assert_eq!(take_greeting(&mut buffer, &mut from), Some(Greeting { noise: 9, extensions }));
         assert_eq!(&buffer[..], b"rest");
+    }
+
+    #[test]
+    fn a_name_of_five_thousand_bytes_is_refused() {
+        assert!(answer(NAME, listing(1, &[&[b'x'; 5000]]), Expected::Names, 10).is_err());
+    }
+
+    #[test]
+    fn an_extension_of_another_version_is_none() {
+        let mut buffer = BytesMut::from(&b"\0\0\0\x20\x02\0\0\0\x03\0\0\0\x13statvfs@openssh.com\0\0\0\x01"[..]);
+        buffer.put_slice(b"2");
+        buffer[3] = 33;
+        let greeting = take_greeting(&mut buffer.clone(), &mut 0).expect("a greeting");
+        assert!(greeting.extensions.has(Extension::StatVfs));
+        *buffer.last_mut().expect("a version") = b'1';
+        let greeting = take_greeting(&mut buffer, &mut 0).expect("a greeting");
+        assert!(!greeting.extensions.has(Extension::StatVfs));
+    }
+
+    #[test]
+    fn no_answer_however_mutated_panics_or_grows() {
+        let whole: [(u8, Vec<u8>); 7] = [
+            (STATUS, b"\0\0\0\x04\0\0\0\x03abc\0\0\0\x02en".to_vec()),
+            (HANDLE, b"\0\0\0\x04abcd".to_vec()),
+            (DATA, b"\0\0\0\x04abcd".to_vec()),
+            (NAME, listing(3, &[b"a", b"bcd", b"efghijklmnop"]).to_vec()),
+            (
+                ATTRS,
+                b"\x80\0\0\x0f\0\0\0\0\0\0\0\x01\0\0\0\x02\0\0\0\x03\0\0\x81\xa4\0\0\0\x04\0\0\0\x05\0\0\0\0".to_vec(),
+            ),
+            (EXTENDED_REPLY, vec![7; 88]),
+            (VERSION_PACKET, b"\0\0\0\x03\0\0\0\x12limits@openssh.com\0\0\0\x011".to_vec()),
+        ];
+        let expected = [
+            Expected::Attributes,
+            Expected::Handle,
+            Expected::Data(4),
+            Expected::Names,
+            Expected::Path,
+            Expected::FileSystem,
+            Expected::Limits,
+            Expected::Status,
+        ];
+        let mut random = super::super::tests::Random(42);
+        for _ in 0..20_000 {
+            let (kind, mut bytes) = whole[random.below(whole.len())].clone();
+            random.mutate(&mut bytes);
+            let size = bytes.len();
+            let answer = answer(kind, bytes.clone().into(), expected[random.below(expected.len())], 2);
+            match answer {
+                Ok(Answer::Names(entries, _)) => assert!(entries.len() <= 2),
+                Ok(Answer::Data(data)) => assert!(data.len() <= 4),
+                Ok(Answer::Handle(handle)) => assert!(handle.len() <= MAX_HANDLE),
+                Ok(Answer::Status(status)) => assert!(status.text.len() <= MAX_STATUS_TEXT.min(size)),
+                Ok(Answer::Path(path)) => assert!(path.len() <= MAX_NAME),
+                Ok(Answer::Attributes(_) | Answer::FileSystem(_) | Answer::Limits(_)) | Err(_) => {}
+            }
+            let mut packet = BytesMut::new();
+            packet.put_u32(u32::try_from(size + 1).expect("short"));
+            packet.put_u8(kind);
+            packet.put_slice(&bytes);
+            let mut stream = packet.to_vec();
+            random.mutate(&mut stream);
+            let mut buffer = BytesMut::from(&stream[..]);
+            take_greeting(&mut buffer.clone(), &mut 0);
+            while let Ok(Some(packet)) = take_packet(&mut buffer) {
+                head(packet).ok();
+            }
+        }
     }
 }
