@@ -204,17 +204,10 @@ impl Lease {
         path: &[u8],
         tally: &Tally,
     ) -> Result<(), SshError> {
-        let OnLane { lane, generation, using, connection, .. } = on;
-        drop(using);
+        let killed = on.settle(&error).await;
         match error {
-            SftpError::Stalled { culprit } => {
-                let killed = connection.sftp_stalled(lane, &generation).await;
-                if culprit { Err(self.hangs(path, killed)) } else { Ok(()) }
-            }
-            SftpError::Closed => {
-                connection.sftp_ended(lane, &generation);
-                Ok(())
-            }
+            SftpError::Stalled { culprit: true } => Err(self.hangs(path, killed)),
+            SftpError::Stalled { culprit: false } | SftpError::Closed => Ok(()),
             SftpError::Ssh(error) => Err(self.named(error, tally.begun.elapsed())),
         }
     }
@@ -280,6 +273,20 @@ pub(crate) struct OnLane {
     generation: Arc<Generation>,
     using: LaneUse,
     connection: Arc<InUse>,
+}
+
+impl OnLane {
+    /// Ends the use after a failure; whether a server that hangs was killed.
+    pub(crate) async fn settle(self, error: &SftpError) -> bool {
+        let Self { lane, generation, using, connection, .. } = self;
+        drop(using);
+        match error {
+            SftpError::Stalled { .. } => return connection.sftp_stalled(lane, &generation).await,
+            SftpError::Closed => connection.sftp_ended(lane, &generation),
+            SftpError::Ssh(_) => {}
+        }
+        true
+    }
 }
 
 /// One operation's own cost, booked to the request and the pool when it ends, however it ends.

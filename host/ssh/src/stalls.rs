@@ -26,6 +26,8 @@ use crate::{Call, ErrorKind, SshError};
 const STALL: Duration = Duration::from_secs(2);
 /// A transfer whose server says nothing for so long hangs: one piece of it takes this time on a line of 17 KB/s.
 const BULK_STALL: Duration = Duration::from_secs(15);
+/// A server that is silent for so long may hang.
+const SUSPICIOUS: Duration = Duration::from_millis(500);
 /// The server's answer to the subsystem request; its process starts meanwhile.
 const SUBSYSTEM_LIMIT: Duration = Duration::from_secs(10);
 
@@ -61,13 +63,34 @@ struct Current {
 pub(crate) struct Generation {
     channel: OnceCell<Result<SftpChannel, SshError>>,
     /// Whether the server that hung was killed.
-    killed: OnceCell<bool>,
+    killed: Arc<OnceCell<bool>>,
 }
 
 impl Generation {
     fn close(&self) {
         if let Some(Ok(channel)) = self.channel.get() {
             channel.close();
+        }
+    }
+
+    /// Closes it when nobody uses it any more. A server that may hang is left to the watchdog first: to close its channel
+    /// would not end it, and nobody would know.
+    fn leave(&self) {
+        match (self.channel.get(), tokio::runtime::Handle::try_current()) {
+            (Some(Ok(channel)), Ok(runtime)) if channel.is_silent_for(SUSPICIOUS) => {
+                let channel = channel.clone();
+                runtime.spawn(async move {
+                    let ended = channel.ended();
+                    let mut ended = std::pin::pin!(ended);
+                    while channel.is_silent_for(SUSPICIOUS) {
+                        if timeout(SUSPICIOUS, &mut ended).await.is_ok() {
+                            return;
+                        }
+                    }
+                    channel.close();
+                });
+            }
+            _ => self.close(),
         }
     }
 }
@@ -87,7 +110,7 @@ impl Drop for LaneUse {
             (current.users == 0 && !keeps).then(|| std::mem::take(&mut current.generation))
         };
         if let Some(generation) = given_up {
-            generation.close();
+            generation.leave();
         }
     }
 }
@@ -150,7 +173,11 @@ impl Connection {
                 let (connection, call) = (Arc::clone(self), call.clone());
                 // A task of its own: a caller that goes does not leave a half-open channel to those who wait.
                 let opening = tokio::spawn(async move { connection.start_sftp(lane, &call).await });
-                opening.await.unwrap_or_else(|_| Err(self.lost()))
+                let opened = opening.await.unwrap_or_else(|_| Err(self.lost()));
+                if let Ok(channel) = &opened {
+                    self.watch(channel, &generation);
+                }
+                opened
             })
             .await
             .clone();
@@ -174,6 +201,18 @@ impl Connection {
         }
     }
 
+    /// Kills the channel's server if it hangs, even if all who asked have gone meanwhile.
+    fn watch(self: &Arc<Self>, channel: &SftpChannel, generation: &Arc<Generation>) {
+        let (ended, connection, killed) = (channel.ended(), Arc::downgrade(self), Arc::clone(&generation.killed));
+        tokio::spawn(async move {
+            if ended.await
+                && let Some(connection) = connection.upgrade()
+            {
+                connection.kill_hanging(&killed).await;
+            }
+        });
+    }
+
     /// A channel found dead by someone who sent nothing on it.
     fn died(&self, generation: &Generation) -> SftpError {
         if generation.killed.initialized() { SftpError::Stalled { culprit: false } } else { SftpError::Closed }
@@ -188,8 +227,11 @@ impl Connection {
     /// connection was given up.
     pub(crate) async fn sftp_stalled(self: &Arc<Self>, lane: Lane, generation: &Arc<Generation>) -> bool {
         self.sftp.replace(lane, generation);
-        *generation
-            .killed
+        self.kill_hanging(&generation.killed).await
+    }
+
+    async fn kill_hanging(self: &Arc<Self>, killed: &OnceCell<bool>) -> bool {
+        *killed
             .get_or_init(|| async {
                 let connection = Arc::clone(self);
                 let killing = tokio::spawn(async move {

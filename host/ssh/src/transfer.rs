@@ -136,8 +136,9 @@ impl Lease {
             let left = temporary.remove().await.err();
             let error = match error {
                 SftpError::Ssh(error) => error,
-                SftpError::Closed | SftpError::Stalled { .. } => {
-                    SshError::new(ErrorKind::ConnectionLost, "SFTP ended while the file was written")
+                SftpError::Closed => SshError::new(ErrorKind::Unreachable, "SFTP ended while the file was written"),
+                SftpError::Stalled { .. } => {
+                    SshError::new(ErrorKind::NotReadable, "the file system or the server hangs")
                 }
             };
             let state = match (is_known, left) {
@@ -228,10 +229,10 @@ impl Temporary {
         let (on, lease, path) = (self.on.take()?, self.lease.another(), std::mem::take(&mut self.path));
         Some(async move {
             let call = Call::until(Instant::now() + REMOVAL_LIMIT);
-            if on.channel.remove(&path, &call).await.is_ok() {
-                return true;
-            }
-            drop(on);
+            match on.channel.remove(&path, &call).await {
+                Ok(()) => return true,
+                Err(error) => on.settle(&error).await,
+            };
             let remove = move |channel: SftpChannel, path: Arc<[u8]>, call: Call| async move {
                 channel.remove(&path, &call).await
             };

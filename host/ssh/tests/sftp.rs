@@ -714,3 +714,20 @@ async fn a_host_with_neither_sftp_nor_commands_is_unsupported() {
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert!(error.message().contains("SFTP"), "{error}");
 }
+
+#[tokio::test]
+async fn a_server_that_hangs_is_killed_when_all_who_asked_have_gone() {
+    let world = World::new();
+    let lease = world.lease().await;
+    let fifo = world.sshd.dir().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    lease.open(b".", 100, 100, &call()).await.unwrap();
+    let before = sftp_servers(&world.sshd);
+    let short = Call::until(tokio::time::Instant::now() + Duration::from_millis(200));
+    let error = lease.open(bytes(&fifo), 100, 100, &short).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    eventually("the server is gone", || sftp_servers(&world.sshd).keys().ne(before.keys())).await;
+    assert_eq!(world.pool.snapshot().stalls, 1);
+    lease.open(b".", 100, 100, &call()).await.unwrap();
+    assert_eq!(world.pool.snapshot().dials, 1);
+}

@@ -7,7 +7,7 @@
 //! wherever that happens: in an operation, in an answer that nobody took, or in the reader.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ pub(super) struct Shared {
     decided: watch::Sender<()>,
     permits: Arc<Semaphore>,
     stop: CancellationToken,
+    /// Whether the watchdog ended it.
+    stalled: AtomicBool,
     stall: Duration,
     read_length: AtomicU32,
     write_length: AtomicU32,
@@ -226,6 +228,7 @@ impl SftpChannel {
             decided: watch::Sender::new(()),
             permits: Arc::new(Semaphore::new(MAX_FLIGHTS)),
             stop: stop.clone(),
+            stalled: AtomicBool::new(false),
             stall,
             // What OpenSSH says; its answer to LIMITS, which nobody waits for, corrects it.
             read_length: AtomicU32::new(if has_limits { LONG } else { SHORT }),
@@ -250,6 +253,20 @@ impl SftpChannel {
     /// Ends the session: whoever waits gets [`SftpError::Closed`], and the stream is dropped.
     pub(crate) fn close(&self) {
         self.shared.end(End::Closed);
+    }
+
+    /// Waits for the session's end; whether its server hangs. Does not keep the session alive.
+    pub(crate) fn ended(&self) -> impl Future<Output = bool> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            shared.stop.cancelled().await;
+            shared.stalled.load(Ordering::Acquire)
+        }
+    }
+
+    /// Whether something was asked and nothing has come for so long.
+    pub(crate) fn is_silent_for(&self, time: Duration) -> bool {
+        self.shared.stalls_at().is_some_and(|at| at <= Instant::now() + self.shared.stall.saturating_sub(time))
     }
 
     /// How many bytes came before the greeting.
@@ -404,6 +421,7 @@ impl Shared {
                 return;
             }
             state.closed = true;
+            self.stalled.store(matches!(end, End::Stalled), Ordering::Release);
             state.requests.clear();
             state.outbox.clear();
             std::mem::take(&mut state.flights)

@@ -36,7 +36,7 @@ pub enum Part {
     },
     /// From `offset` on, up to where the file ends when it is opened.
     From(u64),
-    /// The last bytes, at most this many.
+    /// The last bytes, at most this many. Of a file whose size is not told, as under /proc, all of them.
     Last(u64),
 }
 
