@@ -173,7 +173,7 @@ impl Lease {
     /// elsewhere of the name, before and after the opening.
     ///
     /// # Errors
-    /// As [`Lease::open`]; Remote if the path led elsewhere from one moment to the next.
+    /// As [`Lease::open`]; Remote if the path led elsewhere from one moment to the next; Unsupported without SFTP.
     pub async fn open_truly(
         &self,
         path: &[u8],

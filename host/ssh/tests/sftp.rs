@@ -731,3 +731,18 @@ async fn a_server_that_hangs_is_killed_when_all_who_asked_have_gone() {
     lease.open(b".", 100, 100, &call()).await.unwrap();
     assert_eq!(world.pool.snapshot().dials, 1);
 }
+
+#[tokio::test]
+async fn a_server_inside_sshd_does_all_the_same() {
+    let world = World::with(&SshdOptions { sftp: Sftp::Internal, ..SshdOptions::default() });
+    let lease = world.lease().await;
+    let content = pattern(3 << 20);
+    let path = fs::canonicalize(world.sshd.dir()).unwrap().join("f");
+    write(&lease, &path, &content, &WriteOptions::default()).await.unwrap();
+    assert!(read_to(&lease, &path, Part::Whole).await.0 == content, "other bytes");
+    symlink("f", world.sshd.dir().join("link")).unwrap();
+    let link = world.sshd.dir().join("link");
+    let (_, told) = lease.open_truly(bytes(&link), 100, 100, &call()).await.unwrap();
+    assert_eq!(told.path, bytes(&path));
+    assert!(told.is_proven);
+}

@@ -18,8 +18,16 @@ use super::wire::Request;
 use super::{Attributes, FileKind, Opened, SftpChannel, SftpError};
 use crate::{Call, Capture, SshError};
 
-/// File descriptors of the server that may be the next one: 0 to 2 are its own, and a log may take one.
-const DESCRIPTORS: [&[u8]; 4] = [b"/proc/self/fd/3", b"/proc/self/fd/4", b"/proc/self/fd/5", b"/proc/self/fd/6"];
+/// File descriptors of the server that may be the next one: 0 to 2 are its own, and a log or sshd's sockets
+/// take some.
+const DESCRIPTORS: [&[u8]; 6] = [
+    b"/proc/self/fd/3",
+    b"/proc/self/fd/4",
+    b"/proc/self/fd/5",
+    b"/proc/self/fd/6",
+    b"/proc/self/fd/7",
+    b"/proc/self/fd/8",
+];
 /// READDIRs of the flight at most: with OpenSSH's 100 names each more than any answer shows.
 const MAX_READDIRS: usize = 128;
 /// Names that every server puts into one answer, roughly.
@@ -222,4 +230,38 @@ fn cut(reading: Reading, size: Option<u64>, cap: usize) -> Capture {
     let total = if truncated { size.filter(|size| *size >= end) } else { Some(end) };
     data.truncate(cap);
     Capture { data, truncated, total }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::sftp::wire::Status;
+
+    fn paths(of: &[&str]) -> Vec<Reply> {
+        of.iter().map(|path| Reply::Path(Bytes::copy_from_slice(path.as_bytes()))).collect()
+    }
+
+    #[test]
+    fn the_lowest_descriptor_that_was_free_tells_what_was_opened() {
+        let before = paths(&["/dev/log", "/proc/77/fd/4", "/proc/77/fd/5"]);
+        assert_eq!(descriptor(&before, &paths(&["/dev/log", "/etc/x", "/proc/77/fd/5"])), Some(b"/etc/x".to_vec()));
+        assert_eq!(descriptor(&before, &before), None, "nothing was opened");
+        assert_eq!(descriptor(&before, &[]), None);
+    }
+
+    #[test]
+    fn where_no_descriptor_is_known_to_be_free_nothing_is_proven() {
+        let after = paths(&["/etc/x", "/etc/x", "/etc/x"]);
+        for before in [
+            paths(&["/etc/x", "/etc/x", "/etc/x"]),
+            // Not the number that was asked for, or no process.
+            paths(&["/proc/77/fd/9", "/proc/x/fd/4", "/proc//fd/5"]),
+            vec![Reply::Status(Status::default())],
+            Vec::new(),
+        ] {
+            assert_eq!(descriptor(&before, &after), None);
+        }
+    }
 }
