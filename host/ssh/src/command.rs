@@ -75,21 +75,18 @@ pub(crate) async fn run(
                 _ => RunError::Failed(error),
             }
         })?;
-    let (Some((channel, slot)), (exec, data, marker)) =
-        (session.into_parts(), (prepared.exec.clone(), prepared.data.clone(), prepared.marker.clone()))
-    else {
-        return Err(RunError::NotSent);
-    };
+    let Some((channel, slot)) = session.into_parts() else { return Err(RunError::NotSent) };
+    let mut prepared = prepared.clone();
+    prepared.environment.clone_from(&connection.key().spec().set_env);
     call.cost.add_exec();
     // Data behind the request waits for the window that the server grants with it.
-    call.cost.add_round_trips(if data.is_some() { 2 } else { 1 });
+    call.cost.add_round_trips(if prepared.data.is_some() { 2 } else { 1 });
     let (answer, outcome) = oneshot::channel();
     let (request, call, connection) = (request.clone(), call.clone(), Arc::clone(connection));
     tokio::spawn(async move {
         let mut answer = answer;
         let started = Instant::now();
         let until = call.deadline.min(started + request.timeout);
-        let prepared = Prepared { exec, data, marker };
         let caps = (request.stdout_cap, request.stderr_cap);
         let (mut read, write) = channel.split();
         let stop = async {
@@ -98,9 +95,7 @@ pub(crate) async fn run(
                 () = answer.closed() => {}
             }
         };
-        let environment = &connection.key().spec().set_env;
-        let begun =
-            converse(&mut read, &write, environment, &prepared, caps, until, stop, || connection.refill()).await;
+        let begun = converse(&mut read, &write, &prepared, caps, until, stop, || connection.refill()).await;
         let _ = timeout(CLOSE_LIMIT, write.close()).await;
         drop(read);
         let result = conclude(&connection, begun, started).await;
@@ -121,7 +116,6 @@ pub(crate) async fn kill_sftp_servers(connection: &Arc<Connection>) -> bool {
 async fn converse(
     read: &mut russh::ChannelReadHalf,
     write: &ChannelWriteHalf<Msg>,
-    environment: &[(String, String)],
     prepared: &Prepared,
     (stdout_cap, stderr_cap): (usize, usize),
     until: Instant,
@@ -134,7 +128,7 @@ async fn converse(
     let mut taken = false;
     let sending = async {
         // Without an answer, as OpenSSH asks: servers refuse most names.
-        for (name, value) in environment {
+        for (name, value) in &prepared.environment {
             write.set_env(false, name, value).await?;
         }
         write.exec(true, prepared.exec.clone()).await?;
@@ -250,7 +244,7 @@ async fn control(connection: &Arc<Connection>, script: &[u8]) -> Option<String> 
     let (channel, slot) = connection.control_session(until).await?.into_parts()?;
     let (mut read, write) = channel.split();
     let caps = (CONTROL_CAP, CONTROL_CAP);
-    let talk = converse(&mut read, &write, &[], &prepared, caps, until, std::future::pending(), || ()).await;
+    let talk = converse(&mut read, &write, &prepared, caps, until, std::future::pending(), || ()).await;
     let _ = timeout(CLOSE_LIMIT, write.close()).await;
     drop(slot);
     matches!(talk.end, End::Exited(0))

@@ -17,7 +17,7 @@ use crate::dial::Dialled;
 use crate::gate::Gate;
 use crate::pool::{Counter, Gauge, Stats};
 use crate::slots::{Slot, Slots};
-use crate::stalls::SftpHolder;
+use crate::stalls::SftpLanes;
 use crate::transport::Leash;
 use crate::{Call, ErrorKind, SshError};
 
@@ -92,7 +92,7 @@ pub(crate) struct Connection {
     pub(crate) stats: Arc<Stats>,
     /// Requests that wait for this host.
     pub(crate) queue: Arc<Gauge>,
-    pub(crate) sftp: SftpHolder,
+    pub(crate) sftp: SftpLanes,
     /// Kept by the pool, under its lock.
     pub(crate) users: Counter,
     handle: Handle<Gate>,
@@ -123,7 +123,7 @@ impl Connection {
             alias: alias.to_owned(),
             stats,
             queue,
-            sftp: SftpHolder::default(),
+            sftp: SftpLanes::default(),
             users: Counter::default(),
             handle: dialled.handle,
             _leash: dialled.leash,
@@ -335,8 +335,8 @@ impl Connection {
         self.execs.lower_to(places.saturating_sub(1).clamp(1, EXECS));
         tracing::debug!(host = %self.alias, places, "the server allows fewer channels");
         if self.has_single_channel() {
-            // A command waits for it; reads that are on it are repeated on the next one.
-            self.sftp.close();
+            // A command waits for it.
+            self.sftp.yield_place();
         }
         Ok(())
     }

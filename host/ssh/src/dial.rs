@@ -22,8 +22,9 @@ use crate::transport::{FirstWords, Leash, Transport, harmless};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError, algorithms, auth, tcp};
 
 /// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round
-/// trip; whatever arrives is drained at once and kept up to its cap.
-const WINDOW: u32 = 2 * 1024 * 1024;
+/// trip; whatever arrives is drained at once and kept up to its cap. russh grants more only when half is used up, so that
+/// half of it is all that a round trip is sure to bring of a large file: as much as `ssh` lets come.
+const WINDOW: u32 = 4 * 1024 * 1024;
 /// Without `ServerAliveInterval`: a silent host is noticed after this times (`KEEPALIVE_MAX` + 1).
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Keepalives without an answer.

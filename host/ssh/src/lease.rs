@@ -11,14 +11,16 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::command::{self, RunError};
 use crate::connection::lock;
-use crate::pool::{InUse, Inner, Key};
-use crate::sftp::{SftpChannel, SftpError};
+use crate::pool::{InUse, Inner, Key, Role};
+use crate::script::Question;
+use crate::sftp::{SftpChannel, SftpError, not_a_file};
 use crate::shell::Prepared;
 use crate::slots::Slot;
-use crate::{Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, Opened, SshError};
+use crate::stalls::{Generation, Lane, LaneUse};
+use crate::{Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, SshError};
 
 /// How often an operation is begun: a stale channel or connection, or a neighbour's stall, costs one.
-const TRIES: usize = 3;
+pub(crate) const TRIES: usize = 3;
 /// How much of a path an error shows.
 const SHOWN: usize = 200;
 
@@ -31,7 +33,7 @@ pub struct Lease {
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("host", &self.key.spec().alias).finish_non_exhaustive()
+        f.debug_struct("Lease").field("host", &self.spec().alias).finish_non_exhaustive()
     }
 }
 
@@ -41,17 +43,23 @@ impl Lease {
     }
 
     /// Looks at a path in one round trip: attributes, and a file's first `cap` bytes or a directory's first
-    /// `max_entries` entries. `~`, `~/x` and relative paths are below the home directory.
+    /// `max_entries` entries. `~`, `~/x` and relative paths are below the home directory. A host without SFTP is asked
+    /// by a command, in one round trip as well.
     ///
     /// # Errors
     /// NotFound, Permission, NotReadable, Timeout, Cancelled, Unsupported, Unreachable, Remote, Invalid.
     pub async fn open(&self, path: &[u8], cap: usize, max_entries: usize, call: &Call) -> Result<Opened, SshError> {
-        self.sftp(
-            path,
-            call,
-            move |channel, path, call| async move { channel.open(&path, cap, max_entries, &call).await },
-        )
-        .await
+        let opened = self
+            .sftp(Lane::Short, path, call, move |channel, path, call| async move {
+                channel.open(&path, cap, max_entries, &call).await
+            })
+            .await;
+        match opened {
+            Err(error) if self.has_no_sftp() => {
+                self.by_script(Question::Open { cap, max_entries }, path, call, error).await
+            }
+            result => result,
+        }
     }
 
     /// Bytes of a regular file from `offset` on, at most `length`.
@@ -65,12 +73,20 @@ impl Lease {
         length: usize,
         call: &Call,
     ) -> Result<(Attributes, Capture), SshError> {
-        self.sftp(
-            path,
-            call,
-            move |channel, path, call| async move { channel.read(&path, offset, length, &call).await },
-        )
-        .await
+        let read = self
+            .sftp(Lane::Short, path, call, move |channel, path, call| async move {
+                channel.read(&path, offset, length, &call).await
+            })
+            .await;
+        match read {
+            Err(error) if self.has_no_sftp() => {
+                match self.by_script(Question::Read { offset, length }, path, call, error).await? {
+                    Opened::File { attributes, content } => Ok((attributes, content)),
+                    Opened::Directory { .. } | Opened::Other { .. } => Err(not_a_file(path)),
+                }
+            }
+            result => result,
+        }
     }
 
     /// A path's attributes, following links.
@@ -78,7 +94,37 @@ impl Lease {
     /// # Errors
     /// As [`Lease::open`].
     pub async fn stat(&self, path: &[u8], call: &Call) -> Result<Attributes, SshError> {
-        self.sftp(path, call, move |channel, path, call| async move { channel.stat(&path, &call).await }).await
+        let stat = self
+            .sftp(Lane::Short, path, call, move |channel, path, call| async move { channel.stat(&path, &call).await })
+            .await;
+        match stat {
+            Err(error) if self.has_no_sftp() => match self.by_script(Question::Stat, path, call, error).await? {
+                Opened::File { attributes, .. }
+                | Opened::Directory { attributes, .. }
+                | Opened::Other { attributes } => Ok(attributes),
+            },
+            result => result,
+        }
+    }
+
+    /// Whether the connection's host was found to offer no SFTP.
+    pub(crate) fn has_no_sftp(&self) -> bool {
+        lock(&self.connection).sftp.is_absent()
+    }
+
+    /// Asks by a command. `no_sftp` is the answer of a host that takes no commands either.
+    async fn by_script(
+        &self,
+        question: Question,
+        path: &[u8],
+        call: &Call,
+        no_sftp: SshError,
+    ) -> Result<Opened, SshError> {
+        match self.exec(&question.request(path)?, call).await {
+            Ok(outcome) => question.answer(path, &outcome),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Err(no_sftp),
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs a command.
@@ -89,7 +135,7 @@ impl Lease {
     /// A command whose future is dropped is ended on the remote host.
     pub async fn exec(&self, request: &ExecRequest, call: &Call) -> Result<ExecOutcome, SshError> {
         let prepared = Prepared::new(&request.script)?;
-        let tally = Tally::begin(&self.pool, call);
+        let tally = self.tally(call);
         for _ in 0..TRIES {
             let run = async {
                 let (connection, place) = self.exec_place(&tally).await.map_err(RunError::Failed)?;
@@ -99,7 +145,7 @@ impl Lease {
                 Ok(outcome) => {
                     tally.call.cost.add_remote_bytes((outcome.stdout.data.len() + outcome.stderr.data.len()) as u64);
                     if outcome.ending == Ending::NoStatus {
-                        tracing::warn!(host = %self.key.spec().alias, "a command ended without a status");
+                        tracing::warn!(host = %self.spec().alias, "a command ended without a status");
                     }
                     return Ok(outcome);
                 }
@@ -109,15 +155,16 @@ impl Lease {
         }
         Err(SshError::new(
             ErrorKind::Unreachable,
-            format!("{}: the connection was lost before the command was sent", self.key.spec().alias),
+            format!("{}: the connection was lost before the command was sent", self.spec().alias),
         ))
     }
 
     /// Runs a read, on another channel if the first one dies of something else.
     ///
     /// The operation owns what it works on: an async closure over references would not be `Send` for every lifetime.
-    async fn sftp<T, F>(
+    pub(crate) async fn sftp<T, F>(
         &self,
+        lane: Lane,
         path: &[u8],
         call: &Call,
         operation: impl Fn(SftpChannel, Arc<[u8]>, Call) -> F,
@@ -126,40 +173,67 @@ impl Lease {
         F: Future<Output = Result<T, SftpError>>,
     {
         let path: Arc<[u8]> = path.into();
-        let tally = Tally::begin(&self.pool, call);
-        let call = &tally.call;
+        let tally = self.tally(call);
         for _ in 0..TRIES {
-            let connection = self.connection(&tally).await?;
-            let reader = connection.sftp.reader();
-            let opened =
-                within(&self.key.spec().alias, call, async { Ok(connection.sftp_channel(call).await) }).await?;
-            let (channel, generation) = match opened {
-                Ok(opened) => opened,
-                Err(SftpError::Ssh(error)) if error.kind() == ErrorKind::ConnectionLost => continue,
-                Err(SftpError::Ssh(error)) => return Err(error),
-                Err(SftpError::Closed | SftpError::Stalled { .. }) => continue,
-            };
-            let result = operation(channel, Arc::clone(&path), call.clone()).await;
-            drop(reader);
-            if connection.has_single_channel() {
-                connection.sftp.close_if_unused();
-            }
-            match result {
-                Err(SftpError::Stalled { culprit }) => {
-                    let killed = connection.sftp_stalled(&generation).await;
-                    if culprit {
-                        return Err(self.hangs(&path, killed));
-                    }
-                }
-                Err(SftpError::Closed) => connection.sftp_ended(&generation),
-                Err(SftpError::Ssh(error)) => return Err(self.named(error, tally.begun.elapsed())),
+            let Some(on) = self.lane(lane, &tally).await? else { continue };
+            match operation(on.channel.clone(), Arc::clone(&path), tally.call.clone()).await {
                 Ok(value) => return Ok(value),
+                Err(error) => self.give_up_or_repeat(on, error, &path, &tally).await?,
             }
         }
-        Err(SshError::new(
-            ErrorKind::Unreachable,
-            format!("{}: SFTP ended {TRIES} times before an answer came", self.key.spec().alias),
-        ))
+        Err(self.no_answer_from_sftp())
+    }
+
+    /// The lane's channel. `None`: it ended at once, and the next one may not.
+    pub(crate) async fn lane(&self, lane: Lane, tally: &Tally) -> Result<Option<OnLane>, SshError> {
+        let connection = match lane {
+            Lane::Short => self.connection(tally).await?,
+            Lane::Bulk => self.bulk_connection(tally).await?,
+        };
+        let using = connection.use_lane(lane);
+        let opening = async { Ok(connection.sftp_channel(lane, &tally.call).await) };
+        match within(&self.spec().alias, &tally.call, opening).await? {
+            Ok((channel, generation)) => Ok(Some(OnLane { channel, lane, generation, using, connection })),
+            Err(SftpError::Ssh(error)) if error.kind() != ErrorKind::ConnectionLost => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// What an operation's failure means: `Ok` if it may be repeated on another channel.
+    pub(crate) async fn give_up_or_repeat(
+        &self,
+        on: OnLane,
+        error: SftpError,
+        path: &[u8],
+        tally: &Tally,
+    ) -> Result<(), SshError> {
+        let killed = on.settle(&error).await;
+        match error {
+            SftpError::Stalled { culprit: true } => Err(self.hangs(path, killed)),
+            SftpError::Stalled { culprit: false } | SftpError::Closed => Ok(()),
+            SftpError::Ssh(error) => Err(self.named(error, tally.begun.elapsed())),
+        }
+    }
+
+    pub(crate) fn no_answer_from_sftp(&self) -> SshError {
+        let message = format!("{}: SFTP ended {TRIES} times before an answer came", self.spec().alias);
+        SshError::new(ErrorKind::Unreachable, message)
+    }
+
+    /// The host.
+    pub(crate) fn spec(&self) -> &HostSpec {
+        self.key.spec()
+    }
+
+    /// Begins to count what an operation costs.
+    pub(crate) fn tally(&self, call: &Call) -> Tally {
+        Tally::begin(&self.pool, call)
+    }
+
+    /// Another lease of the same host, for work that goes on when this one has ended.
+    pub(crate) fn another(&self) -> Self {
+        let connection = Arc::clone(&lock(&self.connection));
+        Self::new(Arc::clone(&self.pool), self.key.clone(), connection)
     }
 
     fn hangs(&self, path: &[u8], killed: bool) -> SshError {
@@ -174,7 +248,7 @@ impl Lease {
     /// A deadline names the host and the time.
     fn named(&self, error: SshError, elapsed: Duration) -> SshError {
         match error.kind() {
-            ErrorKind::Timeout => no_answer(&self.key.spec().alias, elapsed),
+            ErrorKind::Timeout => no_answer(&self.spec().alias, elapsed),
             _ => error,
         }
     }
@@ -187,7 +261,7 @@ impl Lease {
         }
         let _waiting = first.queue.enter(&first.alias)?;
         let second = async {
-            match self.pool.second(&self.key).await {
+            match self.pool.extra(&self.key, Role::Second).await {
                 Some(second) => second.exec_place().await.map(|place| (second, place)),
                 None => std::future::pending().await,
             }
@@ -200,6 +274,16 @@ impl Lease {
             }
         })
         .await
+    }
+
+    /// A connection for bulk transfers alone, so that they do not stand before small answers; the first one where there
+    /// is no room for it.
+    async fn bulk_connection(&self, tally: &Tally) -> Result<Arc<InUse>, SshError> {
+        let apart = async { Ok(self.pool.extra(&self.key, Role::Bulk).await) };
+        match within(&self.spec().alias, &tally.call, apart).await? {
+            Some(apart) => Ok(apart),
+            None => self.connection(tally).await,
+        }
     }
 
     /// The lease's connection, or a fresh one if that has died or is worn.
@@ -218,9 +302,32 @@ impl Lease {
     }
 }
 
+/// A lane's channel in use.
+pub(crate) struct OnLane {
+    pub(crate) channel: SftpChannel,
+    lane: Lane,
+    generation: Arc<Generation>,
+    using: LaneUse,
+    connection: Arc<InUse>,
+}
+
+impl OnLane {
+    /// Ends the use after a failure; whether a server that hangs was killed.
+    pub(crate) async fn settle(self, error: &SftpError) -> bool {
+        let Self { lane, generation, using, connection, .. } = self;
+        drop(using);
+        match error {
+            SftpError::Stalled { .. } => return connection.sftp_stalled(lane, &generation).await,
+            SftpError::Closed => connection.sftp_ended(lane, &generation),
+            SftpError::Ssh(_) => {}
+        }
+        true
+    }
+}
+
 /// One operation's own cost, booked to the request and the pool when it ends, however it ends.
-struct Tally {
-    call: Call,
+pub(crate) struct Tally {
+    pub(crate) call: Call,
     request: Arc<Cost>,
     pool: Arc<Inner>,
     begun: Instant,

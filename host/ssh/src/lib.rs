@@ -19,12 +19,14 @@ mod lease;
 mod pool;
 mod process;
 mod proxy_command;
+mod script;
 mod secrets;
 pub mod sftp;
 mod shell;
 mod slots;
 mod stalls;
 mod tcp;
+mod transfer;
 mod transport;
 pub mod trust;
 
@@ -35,4 +37,6 @@ pub use error::{ErrorKind, SshError};
 pub use exec::{Ending, ExecOutcome, ExecRequest, RemoteState};
 pub use lease::Lease;
 pub use pool::{Pool, PoolConfig, PoolSnapshot, Probe};
-pub use sftp::{Attributes, DirEntry, FileKind, Opened};
+pub use sftp::{
+    Attributes, Change, DirEntry, FileKind, FileSystem, Opened, Part, Transfer, TruePath, WriteOptions, Written,
+};

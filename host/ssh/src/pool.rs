@@ -150,14 +150,14 @@ impl Pool {
     /// # Cancel safety
     /// The dial goes on for others who wait for it.
     pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, SshError> {
-        let key = Key { principal: principal.clone(), spec: Arc::clone(spec), lane: Lane::First };
+        let key = Key { principal: principal.clone(), spec: Arc::clone(spec), role: Role::First };
         let connection = self.inner.connect(&key, call).await?;
         Ok(Lease::new(Arc::clone(&self.inner), key, connection))
     }
 
     /// Whether the host answers on its port, and how fast.
     pub async fn probe(&self, principal: &Principal, spec: &Arc<HostSpec>, limit: Duration) -> Probe {
-        let key = Key { principal: principal.clone(), spec: Arc::clone(spec), lane: Lane::First };
+        let key = Key { principal: principal.clone(), spec: Arc::clone(spec), role: Role::First };
         let connected = match lock(&self.inner.state).slots.get(&key) {
             Some(Entry { slot: Slot::Ready(connection), .. }) => connection.is_usable(),
             _ => false,
@@ -305,7 +305,7 @@ impl Drop for Waiting<'_> {
 pub(crate) struct Key {
     principal: Principal,
     spec: Arc<HostSpec>,
-    lane: Lane,
+    role: Role,
 }
 
 impl Key {
@@ -315,18 +315,20 @@ impl Key {
     }
 
     /// The same host's connection for something else.
-    pub(crate) fn lane(&self, lane: Lane) -> Self {
-        Self { lane, ..self.clone() }
+    fn with(&self, role: Role) -> Self {
+        Self { role, ..self.clone() }
     }
 }
 
-/// What one of a host's connections is for.
+/// What one of a host's connections is for. All but the first are made only where there is room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Lane {
+pub(crate) enum Role {
     /// Everything.
     First,
-    /// Commands, when all places of the first are taken. Never at the cost of another host's connection.
+    /// Commands, when all places of the first are taken.
     Second,
+    /// Large files.
+    Bulk,
 }
 
 /// What a dial came to. The connection stays in use as long as anybody may still look at this.
@@ -405,9 +407,9 @@ impl Inner {
         .await
     }
 
-    /// A second connection to the key's host, if there may be one. Counts nothing: nobody depends on it.
-    pub(crate) async fn second(self: &Arc<Self>, key: &Key) -> Option<Arc<InUse>> {
-        match self.begin(&key.lane(Lane::Second)).ok()? {
+    /// A connection besides the first, if there may be one. Counts nothing: nobody depends on it.
+    pub(crate) async fn extra(self: &Arc<Self>, key: &Key, role: Role) -> Option<Arc<InUse>> {
+        match self.begin(&key.with(role)).ok()? {
             Begun::Ready(connection) => Some(connection),
             Begun::Dialing(dial, _) => dialled(dial, &key.spec.alias).await.ok(),
         }
@@ -508,11 +510,10 @@ impl Inner {
         queue: &Arc<Gauge>,
     ) -> Option<Result<(Arc<Connection>, u64), SshError>> {
         let spec = &key.spec;
-        let wanting = match key.lane {
-            Lane::First => self.want_room(),
-            Lane::Second if self.room.available_permits() == 0 => return Some(Err(no_room(&spec.alias))),
-            Lane::Second => self.want_room(),
-        };
+        if key.role != Role::First && self.room.available_permits() == 0 {
+            return Some(Err(no_room(&spec.alias)));
+        }
+        let wanting = self.want_room();
         let room = loop {
             if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
                 break room;
@@ -632,7 +633,7 @@ fn shut_down(alias: &str) -> SshError {
 }
 
 fn no_room(alias: &str) -> SshError {
-    SshError::new(ErrorKind::Exhausted, format!("{alias}: there is no room for a second connection"))
+    SshError::new(ErrorKind::Exhausted, format!("{alias}: there is no room for another connection"))
 }
 
 /// What a dial came to, once it has.

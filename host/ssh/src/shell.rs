@@ -42,6 +42,7 @@ const NOISE_KEPT: usize = 256;
 const MAX_HEAD: usize = 128;
 
 /// A command ready to be sent.
+#[derive(Clone)]
 pub(crate) struct Prepared {
     /// For the exec request.
     pub(crate) exec: Vec<u8>,
@@ -49,6 +50,8 @@ pub(crate) struct Prepared {
     pub(crate) data: Option<Bytes>,
     /// What both streams begin with.
     pub(crate) marker: String,
+    /// Environment variables that the server is asked to set.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Prepared {
@@ -72,11 +75,11 @@ impl Prepared {
             exec.extend_from_slice(b" sh '");
             exec.extend_from_slice(argument.as_bytes());
             exec.push(b'\'');
-            return Ok(Self { exec, data: None, marker });
+            return Ok(Self { exec, data: None, marker, environment: Vec::new() });
         }
         let mut data = line;
         data.push(b'\n');
-        Ok(Self { exec, data: Some(data.into()), marker })
+        Ok(Self { exec, data: Some(data.into()), marker, environment: Vec::new() })
     }
 }
 
@@ -105,7 +108,7 @@ fn line(script: &[u8], marker: &str) -> Vec<u8> {
 }
 
 /// For `printf %b`: every byte that any login shell could take for something is an octal escape.
-fn encoded(line: &[u8]) -> String {
+pub(crate) fn encoded(line: &[u8]) -> String {
     let mut text = String::with_capacity(line.len() * 2);
     for byte in line {
         match byte {

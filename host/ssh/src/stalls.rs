@@ -1,12 +1,13 @@
-//! The SFTP channel that a connection keeps, and what happens when its server hangs.
+//! The SFTP channels that a connection keeps, and what happens when a server hangs.
 //!
-//! Owns opening it (once for all who need it), replacing it when it ends, and killing a server that hangs: closing
-//! its channel frees neither the place nor the process. Each life of the channel is a [`Generation`]; whoever finds
-//! it dead removes that one and no later one. Does not know what is read.
+//! Owns opening them (once for all who need one), replacing one when it ends, and killing a server that hangs: closing
+//! its channel frees neither the place nor the process. There are two [`Lane`]s: short reads never wait behind a large
+//! file. Each life of a channel is a [`Generation`]; whoever finds it dead removes that one and no later one. Whether
+//! the host offers SFTP at all is remembered for the connection. Does not know what is read.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,93 +22,195 @@ use crate::sftp::{SftpChannel, SftpError};
 use crate::slots::Slot;
 use crate::{Call, ErrorKind, SshError};
 
-/// A request that has not been answered for so long hangs.
+/// A short read that has not been answered for so long hangs.
 const STALL: Duration = Duration::from_secs(2);
+/// A transfer whose server says nothing for so long hangs: one piece of it takes this time on a line of 17 KB/s.
+const BULK_STALL: Duration = Duration::from_secs(15);
+/// A server that is silent for so long may hang.
+const SUSPICIOUS: Duration = Duration::from_millis(500);
 /// The server's answer to the subsystem request; its process starts meanwhile.
 const SUBSYSTEM_LIMIT: Duration = Duration::from_secs(10);
 
-/// The current SFTP channel of a connection.
+/// What a channel is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Whole operations in a flight or a few. Stays open while the connection lives.
+    Short,
+    /// Large files, with handles that stay open. Ends with its last user: its place is one of a few.
+    Bulk,
+}
+
+/// A connection's SFTP channels.
 #[derive(Default)]
-pub(crate) struct SftpHolder {
-    current: Mutex<Arc<Generation>>,
-    users: AtomicUsize,
+pub(crate) struct SftpLanes {
+    short: Mutex<Current>,
+    bulk: Mutex<Current>,
+    /// Set once a server has greeted: then an end before the greeting is no sign that there is no SFTP.
+    greeted: AtomicBool,
+    noise_told: AtomicBool,
+    absent: OnceLock<SshError>,
 }
 
-/// A read in flight.
-pub(crate) struct Reader<'a>(&'a SftpHolder);
-
-impl Drop for Reader<'_> {
-    fn drop(&mut self) {
-        self.0.users.fetch_sub(1, Ordering::AcqRel);
-    }
+/// The current channel of a lane.
+#[derive(Default)]
+struct Current {
+    generation: Arc<Generation>,
+    users: usize,
 }
 
-/// One life of the SFTP channel.
+/// One life of an SFTP channel.
 #[derive(Default)]
 pub(crate) struct Generation {
     channel: OnceCell<Result<SftpChannel, SshError>>,
     /// Whether the server that hung was killed.
-    killed: OnceCell<bool>,
+    killed: Arc<OnceCell<bool>>,
 }
 
-impl SftpHolder {
-    /// Counts a read.
-    pub(crate) fn reader(&self) -> Reader<'_> {
-        self.users.fetch_add(1, Ordering::AcqRel);
-        Reader(self)
-    }
-
-    /// Ends the channel if nobody reads.
-    pub(crate) fn close_if_unused(&self) {
-        if self.users.load(Ordering::Acquire) == 0 {
-            self.close();
-        }
-    }
-
-    /// Ends the channel.
-    pub(crate) fn close(&self) {
-        let generation = std::mem::take(&mut *lock(&self.current));
-        if let Some(Ok(channel)) = generation.channel.get() {
+impl Generation {
+    fn close(&self) {
+        if let Some(Ok(channel)) = self.channel.get() {
             channel.close();
         }
     }
 
-    fn replace(&self, dead: &Arc<Generation>) {
-        let mut current = lock(&self.current);
-        if Arc::ptr_eq(&current, dead) {
-            *current = Arc::default();
+    /// Closes it when nobody uses it any more. A server that may hang is left to the watchdog first: to close its channel
+    /// would not end it, and nobody would know.
+    fn leave(&self) {
+        match (self.channel.get(), tokio::runtime::Handle::try_current()) {
+            (Some(Ok(channel)), Ok(runtime)) if channel.is_silent_for(SUSPICIOUS) => {
+                let channel = channel.clone();
+                runtime.spawn(async move {
+                    let ended = channel.ended();
+                    let mut ended = std::pin::pin!(ended);
+                    while channel.is_silent_for(SUSPICIOUS) {
+                        if timeout(SUSPICIOUS, &mut ended).await.is_ok() {
+                            return;
+                        }
+                    }
+                    channel.close();
+                });
+            }
+            _ => self.close(),
+        }
+    }
+}
+
+/// The use of a lane, as long as this lives.
+pub(crate) struct LaneUse {
+    connection: Arc<Connection>,
+    lane: Lane,
+}
+
+impl Drop for LaneUse {
+    fn drop(&mut self) {
+        let given_up = {
+            let mut current = lock(self.connection.sftp.lane(self.lane));
+            current.users -= 1;
+            let keeps = self.lane == Lane::Short && !self.connection.has_single_channel();
+            (current.users == 0 && !keeps).then(|| std::mem::take(&mut current.generation))
+        };
+        if let Some(generation) = given_up {
+            generation.leave();
+        }
+    }
+}
+
+impl SftpLanes {
+    /// Whether the host offers no SFTP, as far as is known.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.absent.get().is_some()
+    }
+
+    /// Ends both channels.
+    pub(crate) fn close(&self) {
+        for lane in [Lane::Short, Lane::Bulk] {
+            let generation = std::mem::take(&mut lock(self.lane(lane)).generation);
+            generation.close();
+        }
+    }
+
+    /// Ends the channel for short reads, for others who need its place: reads that are on it are repeated on the next.
+    pub(crate) fn yield_place(&self) {
+        let generation = std::mem::take(&mut lock(&self.short).generation);
+        generation.close();
+    }
+
+    fn lane(&self, lane: Lane) -> &Mutex<Current> {
+        match lane {
+            Lane::Short => &self.short,
+            Lane::Bulk => &self.bulk,
+        }
+    }
+
+    fn replace(&self, lane: Lane, dead: &Arc<Generation>) {
+        let mut current = lock(self.lane(lane));
+        if Arc::ptr_eq(&current.generation, dead) {
+            current.generation = Arc::default();
         }
     }
 }
 
 impl Connection {
-    /// The SFTP channel, opened if there is none.
+    /// Begins to use a lane.
+    pub(crate) fn use_lane(self: &Arc<Self>, lane: Lane) -> LaneUse {
+        lock(self.sftp.lane(lane)).users += 1;
+        LaneUse { connection: Arc::clone(self), lane }
+    }
+
+    /// The lane's channel, opened if there is none.
     pub(crate) async fn sftp_channel(
         self: &Arc<Self>,
+        lane: Lane,
         call: &Call,
     ) -> Result<(SftpChannel, Arc<Generation>), SftpError> {
-        let generation = Arc::clone(&lock(&self.sftp.current));
+        if let Some(absent) = self.sftp.absent.get() {
+            return Err(SftpError::Ssh(absent.clone()));
+        }
+        let generation = Arc::clone(&lock(self.sftp.lane(lane)).generation);
         let opened = generation
             .channel
             .get_or_init(|| async {
                 let (connection, call) = (Arc::clone(self), call.clone());
                 // A task of its own: a caller that goes does not leave a half-open channel to those who wait.
-                let opening = tokio::spawn(async move { connection.start_sftp(&call).await });
-                opening.await.unwrap_or_else(|_| Err(self.lost()))
+                let opening = tokio::spawn(async move { connection.start_sftp(lane, &call).await });
+                let opened = opening.await.unwrap_or_else(|_| Err(self.lost()));
+                if let Ok(channel) = &opened {
+                    self.watch(channel, &generation);
+                }
+                opened
             })
             .await
             .clone();
         match opened {
             Ok(channel) if channel.is_closed() => {
-                self.sftp.replace(&generation);
+                self.sftp.replace(lane, &generation);
                 Err(self.died(&generation))
             }
             Ok(channel) => Ok((channel, generation)),
             Err(error) => {
-                self.sftp.replace(&generation);
-                Err(SftpError::Ssh(error))
+                self.sftp.replace(lane, &generation);
+                if error.kind() != ErrorKind::Unsupported {
+                    return Err(SftpError::Ssh(error));
+                }
+                if self.sftp.greeted.load(Ordering::Acquire) {
+                    // A server that was killed while it started, beside one that hung.
+                    return Err(SftpError::Closed);
+                }
+                Err(SftpError::Ssh(self.sftp.absent.get_or_init(|| error).clone()))
             }
         }
+    }
+
+    /// Kills the channel's server if it hangs, even if all who asked have gone meanwhile.
+    fn watch(self: &Arc<Self>, channel: &SftpChannel, generation: &Arc<Generation>) {
+        let (ended, connection, killed) = (channel.ended(), Arc::downgrade(self), Arc::clone(&generation.killed));
+        tokio::spawn(async move {
+            if ended.await
+                && let Some(connection) = connection.upgrade()
+            {
+                connection.kill_hanging(&killed).await;
+            }
+        });
     }
 
     /// A channel found dead by someone who sent nothing on it.
@@ -116,16 +219,19 @@ impl Connection {
     }
 
     /// The channel ended: the next request opens another one.
-    pub(crate) fn sftp_ended(&self, generation: &Arc<Generation>) {
-        self.sftp.replace(generation);
+    pub(crate) fn sftp_ended(&self, lane: Lane, generation: &Arc<Generation>) {
+        self.sftp.replace(lane, generation);
     }
 
     /// The channel's server hangs: kills it, once for all who noticed. `false`: it could not be killed, and the
     /// connection was given up.
-    pub(crate) async fn sftp_stalled(self: &Arc<Self>, generation: &Arc<Generation>) -> bool {
-        self.sftp.replace(generation);
-        *generation
-            .killed
+    pub(crate) async fn sftp_stalled(self: &Arc<Self>, lane: Lane, generation: &Arc<Generation>) -> bool {
+        self.sftp.replace(lane, generation);
+        self.kill_hanging(&generation.killed).await
+    }
+
+    async fn kill_hanging(self: &Arc<Self>, killed: &OnceCell<bool>) -> bool {
+        *killed
             .get_or_init(|| async {
                 let connection = Arc::clone(self);
                 let killing = tokio::spawn(async move {
@@ -142,7 +248,7 @@ impl Connection {
             .await
     }
 
-    async fn start_sftp(self: &Arc<Self>, call: &Call) -> Result<SftpChannel, SshError> {
+    async fn start_sftp(self: &Arc<Self>, lane: Lane, call: &Call) -> Result<SftpChannel, SshError> {
         let session = self.session(call).await?;
         self.refill();
         let (mut channel, slot) = session.into_parts().ok_or_else(|| self.lost())?;
@@ -176,14 +282,24 @@ impl Connection {
             }
         }
         let stream = Held { stream: channel.into_stream(), _slot: slot };
-        SftpChannel::start(stream, STALL).await.map_err(|error| match error {
+        let stall = match lane {
+            Lane::Short => STALL,
+            Lane::Bulk => BULK_STALL,
+        };
+        let channel = SftpChannel::start(stream, stall).await.map_err(|error| match error {
             SftpError::Ssh(error) => SshError::new(error.kind(), format!("{}: {}", self.alias, error.message())),
             SftpError::Closed if self.is_alive() => self.no_sftp("the server ended the SFTP channel"),
             SftpError::Closed => self.lost(),
             SftpError::Stalled { .. } => {
                 SshError::new(ErrorKind::Timeout, format!("{}: the SFTP server did not greet", self.alias))
             }
-        })
+        })?;
+        self.sftp.greeted.store(true, Ordering::Release);
+        let bytes = channel.noise();
+        if bytes > 0 && !self.sftp.noise_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(host = %self.alias, bytes, "the login shell prints before the SFTP server speaks; skipped");
+        }
+        Ok(channel)
     }
 
     fn no_sftp(&self, what: &str) -> SshError {

@@ -314,8 +314,9 @@ async fn a_server_that_cannot_be_killed_costs_its_connection_and_is_told() {
 }
 
 #[tokio::test]
-async fn a_server_without_sftp_is_unsupported() {
-    let world = World::new(&SshdOptions { sftp: Sftp::Absent, ..SshdOptions::default() });
+async fn a_server_without_sftp_and_commands_is_unsupported() {
+    let extra = vec!["ForceCommand /bin/false".into()];
+    let world = World::new(&SshdOptions { sftp: Sftp::Absent, extra, ..SshdOptions::default() });
     let error = world.lease().await.unwrap().stat(b"/", &call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
 }

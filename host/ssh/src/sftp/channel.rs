@@ -7,7 +7,7 @@
 //! wherever that happens: in an operation, in an answer that nobody took, or in the reader.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,18 +17,18 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::wire::{self, Answer, Expected, MAX_NOISE, Request, Violation};
-use super::{Attributes, DirEntry, SftpError};
+use super::wire::{self, Answer, Expected, Extension, MAX_NOISE, Request, Status, Violation};
+use super::{Attributes, DirEntry, FileSystem, SftpError};
 use crate::{Call, ErrorKind, SshError};
 
 /// OpenSSH's sftp-server hands out the lowest free index, four bytes big-endian.
 pub(super) const GUESS: &[u8] = &[0; 4];
 /// Flights on the wire at once, per channel: more than a page of tool calls, bounded memory.
 const MAX_FLIGHTS: usize = 128;
-/// What OpenSSH answers to one READ at most.
-const LONG_READ: u32 = 255 * 1024;
-/// What every server must answer in one piece (§3).
-const SHORT_READ: u32 = 32 * 1024;
+/// What OpenSSH answers to one READ at most, and takes in one WRITE: its packets hold 256 KiB.
+const LONG: u32 = 255 * 1024;
+/// What every server must answer or take in one piece (§3).
+const SHORT: u32 = 32 * 1024;
 /// What is read off the stream at once.
 const CHUNK: usize = 64 * 1024;
 /// Smaller data is copied out, so that a few bytes do not keep a whole chunk alive.
@@ -56,8 +56,12 @@ pub(super) struct Shared {
     decided: watch::Sender<()>,
     permits: Arc<Semaphore>,
     stop: CancellationToken,
+    /// Whether the watchdog ended it.
+    stalled: AtomicBool,
     stall: Duration,
     read_length: AtomicU32,
+    write_length: AtomicU32,
+    greeting: wire::Greeting,
 }
 
 /// Whether handles are guessed.
@@ -112,8 +116,8 @@ struct Landed {
 
 /// The answer to one request of a flight.
 pub(super) enum Reply {
-    /// A status code.
-    Status(u32),
+    /// A status.
+    Status(Status),
     /// The handle that was guessed; the flight itself closes it.
     Guessed,
     /// A real handle.
@@ -122,14 +126,38 @@ pub(super) enum Reply {
     Data(Bytes),
     /// Names of a directory and whether some were left out.
     Names(Vec<DirEntry>, bool),
+    /// A path.
+    Path(Bytes),
     /// Attributes.
     Attributes(Attributes),
+    /// A file system.
+    FileSystem(FileSystem),
+    /// Something that the channel keeps for itself.
+    Noted,
+}
+
+/// A flight under way. Dropping it leaves it on the wire; its answers are discarded.
+pub(super) struct Flight(oneshot::Receiver<Result<Landed, SftpError>>);
+
+impl Flight {
+    /// Whether the answers are here.
+    pub(super) fn has_landed(&self) -> bool {
+        !self.0.is_empty() || self.0.is_terminated()
+    }
+
+    /// Waits for all answers, one for each request.
+    pub(super) async fn land(&mut self, call: &Call) -> Result<Vec<Reply>, SftpError> {
+        let landed = within(call, async { (&mut self.0).await.unwrap_or(Err(SftpError::Closed)) }).await?;
+        call.cost.add_remote_bytes(landed.payload);
+        Ok(landed.replies)
+    }
 }
 
 /// A handle that the server handed out. Closes it when dropped.
 pub(super) struct RealHandle {
     bytes: Bytes,
     shared: Arc<Shared>,
+    is_closed: bool,
 }
 
 impl RealHandle {
@@ -141,8 +169,10 @@ impl RealHandle {
 
 impl Drop for RealHandle {
     fn drop(&mut self) {
-        lock(&self.shared.orphans).push(std::mem::take(&mut self.bytes));
-        self.shared.queued.notify_one();
+        if !self.is_closed {
+            lock(&self.shared.orphans).push(std::mem::take(&mut self.bytes));
+            self.shared.queued.notify_one();
+        }
     }
 }
 
@@ -179,9 +209,7 @@ impl SftpChannel {
         let greeting = timeout(stall.saturating_mul(GREETING_STALLS), greet(&mut stream, &mut buffer))
             .await
             .map_err(|_| SftpError::Stalled { culprit: false })??;
-        if greeting.noise > 0 {
-            tracing::warn!(bytes = greeting.noise, "the login shell prints before the SFTP server speaks; skipped");
-        }
+        let has_limits = greeting.extensions.has(Extension::Limits);
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
@@ -200,9 +228,16 @@ impl SftpChannel {
             decided: watch::Sender::new(()),
             permits: Arc::new(Semaphore::new(MAX_FLIGHTS)),
             stop: stop.clone(),
+            stalled: AtomicBool::new(false),
             stall,
-            read_length: AtomicU32::new(if greeting.long_reads { LONG_READ } else { SHORT_READ }),
+            // What OpenSSH says; its answer to LIMITS, which nobody waits for, corrects it.
+            read_length: AtomicU32::new(if has_limits { LONG } else { SHORT }),
+            write_length: AtomicU32::new(SHORT),
+            greeting,
         });
+        if has_limits {
+            lock(&shared.state).push(&[Request::Limits], false, 0, None, None);
+        }
         let (reader, writer) = tokio::io::split(stream);
         tokio::spawn(Arc::clone(&shared).run(|shared| read_answers(shared, reader, buffer)));
         tokio::spawn(Arc::clone(&shared).run(|shared| write_flights(shared, writer)));
@@ -220,6 +255,35 @@ impl SftpChannel {
         self.shared.end(End::Closed);
     }
 
+    /// Waits for the session's end; whether its server hangs. Does not keep the session alive.
+    pub(crate) fn ended(&self) -> impl Future<Output = bool> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            shared.stop.cancelled().await;
+            shared.stalled.load(Ordering::Acquire)
+        }
+    }
+
+    /// Whether something was asked and nothing has come for so long.
+    pub(crate) fn is_silent_for(&self, time: Duration) -> bool {
+        self.shared.stalls_at().is_some_and(|at| at <= Instant::now() + self.shared.stall.saturating_sub(time))
+    }
+
+    /// How many bytes came before the greeting.
+    pub(crate) fn noise(&self) -> usize {
+        self.shared.greeting.noise
+    }
+
+    /// Whether the server announces it.
+    pub(super) fn has(&self, extension: Extension) -> bool {
+        self.shared.greeting.extensions.has(extension)
+    }
+
+    /// The length of a WRITE that this server takes.
+    pub(super) fn write_length(&self) -> u32 {
+        self.shared.write_length.load(Ordering::Relaxed)
+    }
+
     /// The length of a READ that this server answers in one piece.
     pub(super) fn read_length(&self) -> u32 {
         self.shared.read_length.load(Ordering::Relaxed)
@@ -228,7 +292,7 @@ impl SftpChannel {
     /// Remembers that the server answers no more than `length` bytes to one READ.
     pub(super) fn shorten_reads(&self, length: u32) {
         // Below that it is the file that answers short, as in /proc, and not the server.
-        self.shared.read_length.fetch_min(length.max(SHORT_READ), Ordering::Relaxed);
+        self.shared.read_length.fetch_min(length.max(SHORT), Ordering::Relaxed);
     }
 
     /// Sends a flight whose requests use [`GUESS`] and waits for all of its answers. `Ok(None)`: this server's handles
@@ -255,6 +319,49 @@ impl SftpChannel {
         within(call, self.fly(requests, false, max_entries, call)).await?.ok_or(SftpError::Closed)
     }
 
+    /// Sends a flight that guesses nothing, for whoever counts the round trips of several such.
+    pub(super) async fn launch(&self, requests: &[Request<'_>], call: &Call) -> Result<Flight, SftpError> {
+        within(call, async {
+            let permit = self.permit().await?;
+            match self.shared.queue(requests, false, 0, permit) {
+                Queued::Sent(answer) => Ok(Flight(answer)),
+                _ => Err(SftpError::Closed),
+            }
+        })
+        .await
+    }
+
+    /// Sends `requests` and the handle's CLOSE in one flight and waits for all answers. Until it is sent, the handle
+    /// closes itself.
+    pub(super) async fn ask_and_close(
+        &self,
+        mut handle: RealHandle,
+        requests: impl FnOnce(&[u8]) -> Vec<Request<'_>>,
+        call: &Call,
+    ) -> Result<Vec<Reply>, SftpError> {
+        let mut flight = within(call, async {
+            let permit = self.permit().await?;
+            let bytes = handle.bytes.clone();
+            let mut requests = requests(&bytes);
+            requests.push(Request::Close(&bytes));
+            match self.shared.queue(&requests, false, 0, permit) {
+                Queued::Sent(answer) => {
+                    // A second CLOSE would hit whoever is given the same handle next.
+                    handle.is_closed = true;
+                    Ok(Flight(answer))
+                }
+                _ => Err(SftpError::Closed),
+            }
+        })
+        .await?;
+        call.cost.add_round_trips(1);
+        flight.land(call).await
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, SftpError> {
+        Arc::clone(&self.shared.permits).acquire_owned().await.map_err(|_| SftpError::Closed)
+    }
+
     async fn fly(
         &self,
         requests: &[Request<'_>],
@@ -263,7 +370,7 @@ impl SftpChannel {
         call: &Call,
     ) -> Result<Option<Vec<Reply>>, SftpError> {
         let mut decided = self.shared.decided.subscribe();
-        let mut permit = Arc::clone(&self.shared.permits).acquire_owned().await.map_err(|_| SftpError::Closed)?;
+        let mut permit = self.permit().await?;
         let answer = loop {
             match self.shared.queue(requests, guesses, max_entries, permit) {
                 Queued::Sent(answer) => break answer,
@@ -281,7 +388,7 @@ impl SftpChannel {
 }
 
 /// Runs the work until the call's deadline or its cancellation.
-async fn within<T>(call: &Call, work: impl Future<Output = Result<T, SftpError>>) -> Result<T, SftpError> {
+pub(super) async fn within<T>(call: &Call, work: impl Future<Output = Result<T, SftpError>>) -> Result<T, SftpError> {
     tokio::select! {
         biased;
         () = call.cancel.cancelled() => Err(SshError::new(ErrorKind::Cancelled, "the request was cancelled").into()),
@@ -314,6 +421,7 @@ impl Shared {
                 return;
             }
             state.closed = true;
+            self.stalled.store(matches!(end, End::Stalled), Ordering::Release);
             state.requests.clear();
             state.outbox.clear();
             std::mem::take(&mut state.flights)
@@ -393,8 +501,15 @@ impl Shared {
         let keep = if abandoned { 0 } else { flight.entries_left };
         let size = rest.len() as u64;
         let reply = match wire::answer(kind, rest, pending.expected, keep)? {
-            Answer::Status(code) => Reply::Status(code),
+            Answer::Status(status) => Reply::Status(status),
             Answer::Attributes(attributes) => Reply::Attributes(attributes),
+            Answer::Path(path) => Reply::Path(path),
+            Answer::FileSystem(file_system) => Reply::FileSystem(file_system),
+            Answer::Limits(limits) => {
+                self.read_length.store(piece(limits.read_length), Ordering::Relaxed);
+                self.write_length.store(piece(limits.write_length), Ordering::Relaxed);
+                Reply::Noted
+            }
             Answer::Handle(handle) if flight.guesses && handle == GUESS => {
                 flight.guessed_right = true;
                 Reply::Guessed
@@ -403,7 +518,7 @@ impl Shared {
                 if flight.guesses {
                     *guessing = Guessing::Off;
                 }
-                Reply::Handle(RealHandle { bytes, shared: Arc::clone(self) })
+                Reply::Handle(RealHandle { bytes, shared: Arc::clone(self), is_closed: false })
             }
             Answer::Names(entries, more) => {
                 flight.payload += size;
@@ -493,9 +608,10 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<wire::Greeting, SftpError> {
     stream.write_all(&wire::init()).await.map_err(|_| SftpError::Closed)?;
     stream.flush().await.map_err(|_| SftpError::Closed)?;
+    let mut from = 0;
     loop {
         let ended = matches!(stream.read_buf(buffer).await, Ok(0) | Err(_));
-        if let Some(greeting) = wire::take_greeting(buffer) {
+        if let Some(greeting) = wire::take_greeting(buffer, &mut from) {
             return Ok(greeting);
         }
         if ended && buffer.is_empty() {
@@ -508,6 +624,11 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
             return Err(SshError::new(ErrorKind::Unsupported, message).into());
         }
     }
+}
+
+/// What is asked for or sent in one piece of a server with this limit; 0 is no limit.
+fn piece(limit: u64) -> u32 {
+    u32::try_from(limit).ok().filter(|limit| *limit > 0).map_or(LONG, |limit| limit.min(LONG))
 }
 
 async fn read_answers(shared: Arc<Shared>, mut stream: impl AsyncRead + Unpin, mut buffer: BytesMut) -> End {

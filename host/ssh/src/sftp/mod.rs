@@ -1,16 +1,26 @@
 //! A pipelined SFTP version 3 client: bytes for names, whole operations in one flight.
 //!
-//! Owns the protocol over one stream: packets (`wire`), flights and the stall watchdog (`channel`), and what is
-//! read with them (`operations`). Does not know where the stream comes from, nor how to free a server that hangs.
-//! Every operation only reads, so whatever fails with the channel may be repeated on another one.
+//! Owns the protocol over one stream: packets (`wire`), flights and the stall watchdog (`channel`), what is read with
+//! them in a flight or a few (`operations`), large files (`download`), writing (`upload`) and where a
+//! path truly leads (`confine`). Does not know where the
+//! stream comes from, nor how to free a server that hangs. Whatever only reads may be repeated on another channel.
 
 mod channel;
+mod confine;
+mod download;
 mod operations;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod wire;
 
 pub(crate) use channel::SftpChannel;
+pub use confine::TruePath;
+pub use download::{Change, Part, Transfer};
+pub(crate) use download::{Download, receiver_failed};
+pub(crate) use operations::{check, is_guarded, not_a_file, other_home, remote_path, shown};
+pub(crate) use upload::{Plan, WriteError};
+pub use upload::{WriteOptions, Written};
 
 use crate::{Capture, SshError};
 
@@ -83,6 +93,23 @@ pub struct DirEntry {
     pub name: Vec<u8>,
     /// Of the entry itself, not of a link's target.
     pub attributes: Attributes,
+}
+
+/// The file system that holds a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileSystem {
+    /// Bytes.
+    pub total: u64,
+    /// Bytes that are free.
+    pub free: u64,
+    /// Bytes that an ordinary account may still use.
+    pub available: u64,
+    /// Files that it can hold.
+    pub inodes: u64,
+    /// Files that may still be made.
+    pub inodes_free: u64,
+    /// Whether nothing on it can be changed.
+    pub read_only: bool,
 }
 
 /// What was found at a path.

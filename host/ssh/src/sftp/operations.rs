@@ -10,8 +10,9 @@ use std::fmt::Write as _;
 use bytes::{Bytes, BytesMut};
 
 use super::channel::{GUESS, RealHandle, Reply};
-use super::wire::{self, Request};
-use super::{Attributes, DirEntry, FileKind, Opened, SftpChannel, SftpError};
+use super::upload::real_path;
+use super::wire::{self, Extension, Request, Status};
+use super::{Attributes, DirEntry, FileKind, FileSystem, Opened, SftpChannel, SftpError};
 use crate::{Call, Capture, ErrorKind, SshError};
 
 /// Longer than any system's PATH_MAX.
@@ -19,11 +20,11 @@ const MAX_PATH: usize = 4096;
 /// How much of a path an error message shows.
 const SHOWN: usize = 200;
 /// Bytes asked for in one flight: one round trip for most files, and neighbours do not wait for long.
-const FLIGHT_BYTES: usize = 2 * 1024 * 1024;
+pub(super) const FLIGHT_BYTES: usize = 2 * 1024 * 1024;
 /// READs in one flight at most.
 const MAX_READS: usize = 512;
 /// No READ is made shorter than this because of a short answer.
-const MIN_READ: u32 = 1024;
+pub(super) const MIN_READ: u32 = 1024;
 /// READDIRs behind a path of unknown kind: on OpenSSH 200 names and the end.
 const FIRST_LISTING: usize = 3;
 /// READDIRs of one flight at most.
@@ -67,16 +68,16 @@ enum Source {
 
 /// The answers to a path's first flight.
 struct Found {
-    attributes: Result<Attributes, u32>,
+    attributes: Result<Attributes, Status>,
     /// `Err`: what OPEN or OPENDIR answered.
-    file: Result<Source, u32>,
-    directory: Result<Source, u32>,
+    file: Result<Source, Status>,
+    directory: Result<Source, Status>,
     reads: Vec<Reply>,
     listing: Vec<Reply>,
 }
 
 /// A part of a file, as far as it has come.
-struct Reading {
+pub(super) struct Reading {
     start: u64,
     /// How many bytes are wanted.
     wanted: usize,
@@ -84,15 +85,15 @@ struct Reading {
     chunks: Vec<Bytes>,
     /// What the server answers to one READ of this file.
     read_length: u32,
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 /// A directory's names, as far as they have come.
 #[derive(Default)]
-struct Listing {
-    entries: Vec<DirEntry>,
-    ended: bool,
-    truncated: bool,
+pub(super) struct Listing {
+    pub(super) entries: Vec<DirEntry>,
+    pub(super) ended: bool,
+    pub(super) truncated: bool,
 }
 
 impl SftpChannel {
@@ -108,7 +109,7 @@ impl SftpChannel {
         max_entries: usize,
         call: &Call,
     ) -> Result<Opened, SftpError> {
-        let path = remote_path(path)?;
+        let path = self.resolve(path, call).await?;
         if is_guarded(&path) {
             let attributes = self.stat_remote(&path, call).await?;
             if attributes.kind() == FileKind::Other {
@@ -130,7 +131,7 @@ impl SftpChannel {
         length: usize,
         call: &Call,
     ) -> Result<(Attributes, Capture), SftpError> {
-        let path = remote_path(path)?;
+        let path = self.resolve(path, call).await?;
         if is_guarded(&path) && self.stat_remote(&path, call).await?.kind() != FileKind::File {
             return Err(not_a_file(&path).into());
         }
@@ -143,13 +144,54 @@ impl SftpChannel {
 
     /// The attributes of what the path names, links followed.
     pub(crate) async fn stat(&self, path: &[u8], call: &Call) -> Result<Attributes, SftpError> {
-        let path = remote_path(path)?;
+        let path = self.resolve(path, call).await?;
         self.stat_remote(&path, call).await
     }
 
-    async fn stat_remote(&self, path: &[u8], call: &Call) -> Result<Attributes, SftpError> {
+    /// The absolute path without links, of what the path names.
+    pub(crate) async fn real_path(&self, path: &[u8], call: &Call) -> Result<Vec<u8>, SftpError> {
+        let path = self.resolve(path, call).await?;
+        // Some servers answer for what does not exist, OpenSSH for a last name that does not.
+        let requests = [Request::RealPath(&path), Request::Stat(&path)];
+        let mut replies = self.ask(&requests, 0, call).await?.into_iter();
+        let real = real_path(replies.next(), &path);
+        attributes(replies.next()).map_err(|status| status_error(&status, &path))?;
+        Ok(real?)
+    }
+
+    /// The file system that holds the path.
+    pub(crate) async fn file_system(&self, path: &[u8], call: &Call) -> Result<FileSystem, SftpError> {
+        if !self.has(Extension::StatVfs) {
+            let message = "the SFTP server does not tell about file systems (statvfs@openssh.com)";
+            return Err(SshError::new(ErrorKind::Unsupported, message).into());
+        }
+        let path = self.resolve(path, call).await?;
+        match self.ask(&[Request::StatVfs(&path)], 0, call).await?.into_iter().next() {
+            Some(Reply::FileSystem(file_system)) => Ok(file_system),
+            Some(Reply::Status(status)) => Err(status_error(&status, &path).into()),
+            _ => Err(status_error(&Status::default(), &path).into()),
+        }
+    }
+
+    /// The path as SFTP has it. Another account's home costs a round trip.
+    pub(super) async fn resolve<'a>(&self, path: &'a [u8], call: &Call) -> Result<Cow<'a, [u8]>, SftpError> {
+        let Some((home, rest)) = other_home(path).filter(|_| self.has(Extension::ExpandPath)) else {
+            return Ok(remote_path(path)?);
+        };
+        check(path)?;
+        match self.ask(&[Request::ExpandPath(home)], 0, call).await?.into_iter().next() {
+            Some(Reply::Path(expanded)) if expanded.starts_with(b"/") => Ok([&expanded, rest].concat().into()),
+            Some(Reply::Status(_)) => {
+                let message = format!("no such account, or it has no home: `{}`", shown(home));
+                Err(SshError::new(ErrorKind::NotFound, message).into())
+            }
+            _ => Err(status_error(&Status::default(), path).into()),
+        }
+    }
+
+    pub(super) async fn stat_remote(&self, path: &[u8], call: &Call) -> Result<Attributes, SftpError> {
         let mut replies = self.ask(&[Request::Stat(path)], 0, call).await?.into_iter();
-        attributes(replies.next()).map_err(|code| status_error(code, path).into())
+        attributes(replies.next()).map_err(|status| status_error(&status, path).into())
     }
 
     async fn open_with(
@@ -164,7 +206,7 @@ impl SftpChannel {
         let mut reading = Reading::new(0, cap.max(1), self.read_length());
         let plan = reading.plan();
         let found = self.find(handles, path, &plan, true, max_entries, call).await?;
-        let attributes = found.attributes.map_err(|code| status_error(code, path))?;
+        let attributes = found.attributes.map_err(|status| status_error(&status, path))?;
         let kind = match attributes.permissions {
             Some(_) => attributes.kind(),
             None if found.directory.is_ok() => FileKind::Directory,
@@ -172,12 +214,12 @@ impl SftpChannel {
         };
         match kind {
             FileKind::Directory => {
-                let source = found.directory.map_err(|code| status_error(code, path))?;
+                let source = found.directory.map_err(|status| status_error(&status, path))?;
                 let (entries, truncated) = self.list(&source, found.listing, path, max_entries, call).await?;
                 Ok(Opened::Directory { attributes, entries, truncated })
             }
             FileKind::File => {
-                let source = found.file.map_err(|code| status_error(code, path))?;
+                let source = found.file.map_err(|status| status_error(&status, path))?;
                 reading.take(&plan, found.reads, self, path)?;
                 let content = self.finish(reading, &source, attributes.size, cap, path, call).await?;
                 Ok(Opened::File { attributes, content })
@@ -197,11 +239,11 @@ impl SftpChannel {
         let mut reading = Reading::new(offset, length.max(1), self.read_length());
         let plan = reading.plan();
         let found = self.find(handles, path, &plan, false, 0, call).await?;
-        let attributes = found.attributes.map_err(|code| status_error(code, path))?;
+        let attributes = found.attributes.map_err(|status| status_error(&status, path))?;
         if attributes.permissions.is_some() && attributes.kind() != FileKind::File {
             return Err(not_a_file(path).into());
         }
-        let source = found.file.map_err(|code| status_error(code, path))?;
+        let source = found.file.map_err(|status| status_error(&status, path))?;
         reading.take(&plan, found.reads, self, path)?;
         let content = self.finish(reading, &source, attributes.size, length, path, call).await?;
         Ok((attributes, content))
@@ -265,7 +307,7 @@ impl SftpChannel {
             let replies = self.read_more(source, &plan, path, call).await?;
             reading.take(&plan, replies, self, path)?;
             if reading.length == before && !reading.ended {
-                return Err(status_error(0, path).into());
+                return Err(status_error(&Status::default(), path).into());
             }
         }
         let end = reading.end();
@@ -357,7 +399,7 @@ impl SftpChannel {
         call: &Call,
     ) -> Result<Vec<Reply>, Halt> {
         let mut replies = self.guess(requests, max_entries, call).await?.ok_or(Halt::NoGuessing)?.into_iter();
-        source(replies.next()).map_err(|code| status_error(code, path))?;
+        source(replies.next()).map_err(|status| status_error(&status, path))?;
         replies.next_back();
         Ok(replies.collect())
     }
@@ -374,11 +416,11 @@ impl Halt {
 }
 
 impl Reading {
-    fn new(start: u64, wanted: usize, read_length: u32) -> Self {
+    pub(super) fn new(start: u64, wanted: usize, read_length: u32) -> Self {
         Self { start, wanted, length: 0, chunks: Vec::new(), read_length, ended: false }
     }
 
-    fn into_bytes(mut self) -> Bytes {
+    pub(super) fn into_bytes(mut self) -> Bytes {
         if let [_] = &self.chunks[..] {
             return self.chunks.pop().unwrap_or_default();
         }
@@ -389,12 +431,12 @@ impl Reading {
         whole.freeze()
     }
 
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.start.saturating_add(self.length as u64)
     }
 
     /// The next flight's READs, each of an offset and a length.
-    fn plan(&self) -> Vec<(u64, u32)> {
+    pub(super) fn plan(&self) -> Vec<(u64, u32)> {
         let mut left = (self.wanted - self.length).min(FLIGHT_BYTES);
         let mut offset = self.end();
         let mut plan = Vec::new();
@@ -408,7 +450,7 @@ impl Reading {
     }
 
     /// Takes what follows without a gap. Behind a short answer the rest is left for the next flight.
-    fn take(
+    pub(super) fn take(
         &mut self,
         plan: &[(u64, u32)],
         replies: Vec<Reply>,
@@ -432,9 +474,9 @@ impl Reading {
                     self.length += data.len();
                     self.chunks.push(data);
                 }
-                Reply::Data(_) | Reply::Status(wire::STATUS_EOF) => self.ended = true,
-                Reply::Status(code) => return Err(status_error(code, path)),
-                Reply::Guessed | Reply::Handle(_) | Reply::Names(..) | Reply::Attributes(_) => break,
+                Reply::Data(_) | Reply::Status(Status { code: wire::STATUS_EOF, .. }) => self.ended = true,
+                Reply::Status(status) => return Err(status_error(&status, path)),
+                _ => break,
             }
         }
         Ok(())
@@ -446,64 +488,80 @@ impl Listing {
         self.ended || self.truncated || self.entries.len() >= max_entries
     }
 
-    fn take(&mut self, replies: Vec<Reply>, path: &[u8]) -> Result<(), SshError> {
+    pub(super) fn take(&mut self, replies: Vec<Reply>, path: &[u8]) -> Result<(), SshError> {
         for reply in replies {
             match reply {
                 Reply::Names(entries, left_out) => {
                     self.entries.extend(entries);
                     self.truncated |= left_out;
                 }
-                Reply::Status(wire::STATUS_EOF) => {
+                Reply::Status(Status { code: wire::STATUS_EOF, .. }) => {
                     self.ended = true;
                     break;
                 }
-                Reply::Status(code) => return Err(status_error(code, path)),
-                Reply::Guessed | Reply::Handle(_) | Reply::Data(_) | Reply::Attributes(_) => break,
+                Reply::Status(status) => return Err(status_error(&status, path)),
+                _ => break,
             }
         }
         Ok(())
     }
 }
 
-fn read(handle: &[u8], offset: u64, length: u32) -> Request<'_> {
+pub(super) fn read(handle: &[u8], offset: u64, length: u32) -> Request<'_> {
     Request::Read { handle, offset, length }
 }
 
-fn attributes(reply: Option<Reply>) -> Result<Attributes, u32> {
+pub(super) fn attributes(reply: Option<Reply>) -> Result<Attributes, Status> {
     match reply {
         Some(Reply::Attributes(attributes)) => Ok(attributes),
-        Some(Reply::Status(code)) => Err(code),
-        _ => Err(0),
+        Some(Reply::Status(status)) => Err(status),
+        _ => Err(Status::default()),
     }
 }
 
-fn source(reply: Option<Reply>) -> Result<Source, u32> {
+fn source(reply: Option<Reply>) -> Result<Source, Status> {
     match reply {
         Some(Reply::Guessed) => Ok(Source::Path),
         Some(Reply::Handle(handle)) => Ok(Source::Handle(handle)),
-        Some(Reply::Status(code)) => Err(code),
-        _ => Err(0),
+        Some(Reply::Status(status)) => Err(status),
+        _ => Err(Status::default()),
     }
 }
 
-fn status_error(code: u32, path: &[u8]) -> SshError {
+pub(super) fn status_error(status: &Status, path: &[u8]) -> SshError {
     let path = shown(path);
-    match code {
+    match status.code {
         wire::STATUS_NO_SUCH_FILE => SshError::new(ErrorKind::NotFound, format!("no such file or directory: `{path}`")),
         wire::STATUS_PERMISSION_DENIED => SshError::new(ErrorKind::Permission, format!("permission denied: `{path}`")),
         wire::STATUS_UNSUPPORTED => {
             SshError::new(ErrorKind::Unsupported, format!("the SFTP server cannot do this: `{path}`"))
         }
-        _ => SshError::new(ErrorKind::Remote, format!("the SFTP server failed with status {code}: `{path}`")),
+        code if status.text.is_empty() => {
+            SshError::new(ErrorKind::Remote, format!("the SFTP server failed with status {code}: `{path}`"))
+        }
+        _ => SshError::new(ErrorKind::Remote, format!("the SFTP server says `{}`: `{path}`", shown(&status.text))),
     }
 }
 
-fn not_a_file(path: &[u8]) -> SshError {
+/// A handle that stays open.
+pub(super) fn handle(reply: Option<Reply>) -> Result<RealHandle, Status> {
+    match reply {
+        Some(Reply::Handle(handle)) => Ok(handle),
+        Some(Reply::Status(status)) => Err(status),
+        _ => Err(Status::default()),
+    }
+}
+
+pub(super) fn remote_error(what: &str, path: &[u8]) -> SshError {
+    SshError::new(ErrorKind::Remote, format!("{what}: `{}`", shown(path)))
+}
+
+pub(crate) fn not_a_file(path: &[u8]) -> SshError {
     SshError::new(ErrorKind::NotReadable, format!("not a regular file: `{}`", shown(path)))
 }
 
 /// Foreign bytes for a message: control and formatting characters escaped, the length bounded.
-pub(super) fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes.get(..SHOWN).unwrap_or(bytes));
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -519,30 +577,42 @@ pub(super) fn shown(bytes: &[u8]) -> String {
     out
 }
 
-/// The path as SFTP has it: relative to the home directory, since SFTP knows no `~`.
-fn remote_path(path: &[u8]) -> Result<Cow<'_, [u8]>, SshError> {
+/// That a path is one.
+pub(crate) fn check(path: &[u8]) -> Result<(), SshError> {
     if path.contains(&0) {
         return Err(SshError::new(ErrorKind::Invalid, "a path holds a NUL byte"));
     }
     if path.len() > MAX_PATH {
         return Err(SshError::new(ErrorKind::Invalid, format!("a path is longer than {MAX_PATH} bytes")));
     }
-    let Some(rest) = path.strip_prefix(b"~") else {
-        return Ok(if path.is_empty() { b"."[..].into() } else { path.into() });
-    };
-    if rest.iter().all(|byte| *byte == b'/') {
-        return Ok(b"."[..].into());
-    }
-    let trimmed = rest.iter().position(|byte| *byte != b'/').and_then(|start| rest.get(start..)).unwrap_or_default();
-    if trimmed.len() == rest.len() {
+    Ok(())
+}
+
+/// `~user` and what follows it, if the path begins so.
+pub(crate) fn other_home(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
+    let (home, rest) = path.split_at_checked(end)?;
+    (home.len() > 1 && home.starts_with(b"~")).then_some((home, rest))
+}
+
+/// The path as SFTP has it: relative to the home directory, since SFTP knows no `~`.
+pub(crate) fn remote_path(path: &[u8]) -> Result<Cow<'_, [u8]>, SshError> {
+    check(path)?;
+    if other_home(path).is_some() {
         let message = format!("another account's home cannot be looked up over SFTP: `{}`", shown(path));
         return Err(SshError::new(ErrorKind::Unsupported, message).with_hint("give the absolute path"));
     }
-    Ok(trimmed.into())
+    let relative = match path.strip_prefix(b"~") {
+        Some(rest) => {
+            rest.iter().position(|byte| *byte != b'/').and_then(|start| rest.get(start..)).unwrap_or_default()
+        }
+        None => path,
+    };
+    Ok(if relative.is_empty() { b"."[..].into() } else { relative.into() })
 }
 
 /// Whether the path may name a device or a file that blocks: lexically under /dev, /proc or /sys, or above home.
-fn is_guarded(path: &[u8]) -> bool {
+pub(crate) fn is_guarded(path: &[u8]) -> bool {
     let mut parts: Vec<&[u8]> = Vec::new();
     let absolute = path.starts_with(b"/");
     for part in path.split(|byte| *byte == b'/') {

@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use super::wire::{self, MAX_PACKET};
-use super::{Opened, SftpChannel, SftpError};
+use super::{Change, Download, Opened, Part, SftpChannel, SftpError, Transfer, WriteError, WriteOptions, Written};
 use crate::{Call, ErrorKind, SshError};
 
 const STALL: Duration = Duration::from_secs(2);
@@ -306,7 +306,9 @@ async fn home_is_where_the_server_starts() {
     for path in [&b""[..], b"~", b"~/", b"~//Cargo.toml", b"Cargo.toml"] {
         assert!(channel.stat(path, &call()).await.is_ok(), "{path:?}");
     }
-    let error = ssh(channel.stat(b"~root/x", &call()).await.expect_err("another's home"));
+    assert!(channel.stat(b"~root/..", &call()).await.is_ok());
+    let bare = Fake::default().start().await;
+    let error = ssh(bare.stat(b"~root/x", &call()).await.expect_err("another's home"));
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let error = ssh(channel.stat(b"/a\0b", &call()).await.expect_err("NUL"));
     assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -332,6 +334,16 @@ struct Fake {
     instead: Option<(usize, Vec<u8>)>,
     /// Answers nothing.
     mute: bool,
+    /// Answers no CLOSE.
+    never_closes: bool,
+    /// From this seed on, answers are changed at random; 0 is never.
+    mutations: u64,
+    /// Refuses the WRITE of this number with this status and text.
+    full_at: Option<(usize, u32, &'static str)>,
+    /// What the greeting announces, as names and versions.
+    extensions: Vec<(&'static str, &'static str)>,
+    /// What `limits@openssh.com` answers to: a READ, a WRITE.
+    limits: (u64, u64),
     log: Arc<Mutex<Log>>,
 }
 
@@ -340,6 +352,13 @@ struct Log {
     bursts: usize,
     open: HashSet<Vec<u8>>,
     opened: usize,
+    /// The longest READ and WRITE.
+    longest: (usize, usize),
+    writes: usize,
+    /// What the file that is being written holds.
+    written: Vec<u8>,
+    /// Names given and taken, in order.
+    renamed: Vec<String>,
 }
 
 impl Fake {
@@ -357,17 +376,24 @@ impl Fake {
         let mut init = [0; 9];
         stream.read_exact(&mut init).await.expect("INIT");
         stream.write_all(&self.noise).await.expect("written");
-        stream.write_all(b"\0\0\0\x05\x02\0\0\0\x03").await.expect("written");
+        let mut greeting = BytesMut::from(&b"\x02\0\0\0\x03"[..]);
+        for text in self.extensions.iter().flat_map(|(name, version)| [name, version]) {
+            greeting.put_u32(u32::try_from(text.len()).expect("short"));
+            greeting.put_slice(text.as_bytes());
+        }
+        stream.write_u32(u32::try_from(greeting.len()).expect("short")).await.expect("written");
+        stream.write_all(&greeting).await.expect("written");
         let mut buffer = BytesMut::new();
         let mut answered = 0;
         let mut at = 0;
+        let mut random = Random(self.mutations);
         loop {
             // Room for a whole flight, so that one read is one write of the client.
             buffer.reserve(1 << 16);
             let Ok(1..) = stream.read_buf(&mut buffer).await else { return };
             self.log.lock().expect("unpoisoned").bursts += 1;
             while let Ok(Some(packet)) = wire::take_packet(&mut buffer) {
-                if self.mute {
+                if self.mute || self.never_closes && packet.first() == Some(&4) {
                     continue;
                 }
                 let reply = match &self.instead {
@@ -377,6 +403,10 @@ impl Fake {
                     }
                     _ => self.answer(packet, &mut at),
                 };
+                let mut reply = reply.to_vec();
+                if self.mutations > 0 && random.below(8) == 0 {
+                    random.mutate(&mut reply);
+                }
                 answered += 1;
                 if stream.write_all(&reply).await.is_err() {
                     return;
@@ -393,12 +423,61 @@ impl Fake {
         let status = |code: u32| (101, code.to_be_bytes().to_vec());
         let (kind, body) = match (kind, &text[..]) {
             _ if self.status.is_some() => status(self.status.unwrap_or_default()),
-            (17, b"/f") => {
-                let mut body = BytesMut::new();
-                body.put_u32(5);
-                body.put_u64(self.file.len() as u64);
-                body.put_u32(0o100_644);
-                (105, body.to_vec())
+            (17 | 7, b"/f") => file_attributes(self.file.len()),
+            (8, b"w") => file_attributes(log.written.len()),
+            (8, handle) if log.open.contains(handle) => file_attributes(self.file.len()),
+            (16, b"/f" | b"/new") => {
+                let mut body = BytesMut::from(&b"\0\0\0\x01"[..]);
+                for _ in 0..2 {
+                    body.put_u32(u32::try_from(text.len()).expect("short"));
+                    body.put_slice(&text);
+                }
+                body.put_u32(0);
+                (104, body.to_vec())
+            }
+            (3, name) if name.starts_with(b"/.scout-") => {
+                log.open.insert(b"w".to_vec());
+                log.written.clear();
+                (102, b"\0\0\0\x01w".to_vec())
+            }
+            (6, b"w") => {
+                let offset = usize::try_from(rest.get_u64()).expect("small");
+                let data = rest.split_off(4);
+                log.longest.1 = log.longest.1.max(data.len());
+                log.writes += 1;
+                match self.full_at {
+                    Some((at, code, text)) if log.writes > at => {
+                        let mut body = BytesMut::new();
+                        body.put_u32(code);
+                        for text in [text, "en"] {
+                            body.put_u32(u32::try_from(text.len()).expect("short"));
+                            body.put_slice(text.as_bytes());
+                        }
+                        (101, body.to_vec())
+                    }
+                    _ => {
+                        assert_eq!(offset, log.written.len(), "in order");
+                        log.written.extend_from_slice(&data);
+                        status(0)
+                    }
+                }
+            }
+            (10, b"w") => status(0),
+            (13, name) => {
+                log.renamed.push(format!("remove {}", String::from_utf8_lossy(name).get(..8).unwrap_or_default()));
+                status(0)
+            }
+            (18, _) => {
+                log.renamed.push("rename".to_owned());
+                status(0)
+            }
+            (200, b"posix-rename@openssh.com") => {
+                log.renamed.push("posix-rename".to_owned());
+                status(0)
+            }
+            (200, b"limits@openssh.com") => {
+                let (read, write) = self.limits;
+                (201, [1 << 18, read, write, 100].map(u64::to_be_bytes).concat())
             }
             (17, b"/d") => (105, [4_u32.to_be_bytes(), 0o040_755_u32.to_be_bytes()].concat()),
             (3, b"/f") | (11, b"/d") => {
@@ -415,7 +494,9 @@ impl Fake {
             (5, handle) if log.open.contains(handle) => {
                 let from = usize::try_from(rest.get_u64()).expect("small");
                 let limit = if self.read_limit == 0 { usize::MAX } else { self.read_limit };
-                let length = (rest.get_u32() as usize).min(limit);
+                let asked = rest.get_u32() as usize;
+                log.longest.0 = log.longest.0.max(asked);
+                let length = asked.min(limit);
                 match self.file.get(from..(from + length).min(self.file.len())) {
                     None | Some([]) => status(1),
                     Some(data) => {
@@ -438,7 +519,7 @@ impl Fake {
                 *at += count;
                 if count == 0 { status(1) } else { (104, body.to_vec()) }
             }
-            (17 | 3 | 11, _) => status(2),
+            (17 | 7 | 3 | 11, _) => status(2),
             _ => status(4),
         };
         let mut out = BytesMut::new();
@@ -458,6 +539,155 @@ impl Fake {
             }
         }
         false
+    }
+}
+
+fn file_attributes(size: usize) -> (u8, Vec<u8>) {
+    let mut body = BytesMut::new();
+    body.put_u32(5);
+    body.put_u64(size as u64);
+    body.put_u32(0o100_644);
+    (105, body.to_vec())
+}
+
+async fn download(channel: &SftpChannel, path: &[u8], call: &Call) -> (Result<Transfer, SftpError>, Vec<u8>) {
+    let mut sink = Vec::new();
+    let result = Download::new(path, Part::Whole, &mut sink).run(channel, call).await;
+    (result, sink)
+}
+
+async fn upload(channel: &SftpChannel, path: &[u8], content: &[u8]) -> Result<Written, SftpError> {
+    let call = call();
+    let plan = channel.plan_write(path, &WriteOptions::default(), &call).await?;
+    match channel.write_planned(&plan, &mut &content[..], &call).await {
+        Ok(written) => Ok(written),
+        Err(WriteError::Untouched(error) | WriteError::Unknown(error)) => {
+            channel.remove(plan.temporary(), &call).await?;
+            Err(error)
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_from_a_server_with_short_answers_is_whole() {
+    for (own_handles, read_limit) in [(false, 999), (true, 4000), (true, 0)] {
+        let fake = Fake { own_handles, read_limit, file: pattern(300_000).into(), ..Fake::default() };
+        let channel = fake.start().await;
+        let (result, content) = download(&channel, b"/f", &call()).await;
+        assert!(content == fake.file, "other bytes");
+        assert_eq!(result.expect("read").change(), Change::Unknown, "this server tells no times");
+        assert!(fake.is_tidy(&channel).await, "a handle stays open");
+    }
+}
+
+#[tokio::test]
+async fn a_servers_limits_are_kept() {
+    let extensions = vec![("limits@openssh.com", "1"), ("posix-rename@openssh.com", "1")];
+    let fake = Fake { extensions, limits: (5000, 700), file: pattern(100_000).into(), ..Fake::default() };
+    let channel = fake.start().await;
+    channel.stat(b"/f", &call()).await.expect("answered behind the limits");
+    let (result, content) = download(&channel, b"/f", &call()).await;
+    assert!(result.is_ok() && content == fake.file);
+    upload(&channel, b"/f", &pattern(10_000)).await.expect("written");
+    assert_eq!(fake.log.lock().expect("unpoisoned").longest, (5000, 700));
+}
+
+#[tokio::test]
+async fn a_file_is_renamed_only_when_it_is_whole() {
+    let extensions = vec![("posix-rename@openssh.com", "1")];
+    for (path, how) in [(&b"/f"[..], "posix-rename"), (b"/new", "rename")] {
+        let fake = Fake { extensions: extensions.clone(), ..Fake::default() };
+        let written = upload(&fake.start().await, path, &pattern(200_000)).await.expect("written");
+        assert_eq!((written.bytes, written.synced, written.replaced), (200_000, false, path == b"/f"));
+        let log = fake.log.lock().expect("unpoisoned");
+        assert!(log.written == pattern(200_000) && log.open.is_empty());
+        assert_eq!(log.renamed, [how]);
+    }
+    let full = Some((3, 4, "No space left on device"));
+    let fake = Fake { extensions, full_at: full, ..Fake::default() };
+    let error = ssh(upload(&fake.start().await, b"/f", &pattern(9 << 20)).await.expect_err("full"));
+    assert_eq!(error.message(), "the SFTP server says `No space left on device`: `/f`");
+    let log = fake.log.lock().expect("unpoisoned");
+    assert_eq!(log.renamed, ["remove /.scout-"]);
+    assert!(log.writes < 100, "{} writes behind the one that failed", log.writes);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_replace_a_file_is_not_asked_to() {
+    let fake = Fake::default();
+    let channel = fake.start().await;
+    let error = ssh(upload(&channel, b"/f", b"new").await.expect_err("exists"));
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    upload(&channel, b"/new", b"new").await.expect("does not exist");
+    let log = fake.log.lock().expect("unpoisoned");
+    assert_eq!((log.writes, &log.renamed[..]), (1, &["rename".to_owned()][..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_never_answered_ends_the_channel() {
+    for own_handles in [false, true] {
+        let fake = Fake { own_handles, never_closes: true, file: Bytes::from_static(b"hi"), ..Fake::default() };
+        let channel = fake.start().await;
+        let begun = Instant::now();
+        // A guessed handle is closed inside the flight; a real one behind it, when the content is here already.
+        let opened = open(&channel, Path::new("/f"), 10, &call()).await;
+        assert!(matches!(opened, Err(SftpError::Stalled { .. })) || own_handles && opened.is_ok(), "{opened:?}");
+        while !channel.is_closed() {
+            tokio::time::sleep(STALL / 10).await;
+        }
+        assert!(begun.elapsed() < STALL * 2);
+    }
+}
+
+/// xorshift64: the same numbers in every run.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).expect("31 bits") % limit
+    }
+
+    /// Changes, inserts, doubles or cuts off bytes.
+    pub(super) fn mutate(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..=self.below(3) {
+            let at = self.below(bytes.len() + 1);
+            match self.below(5) {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, u8::try_from(self.below(256)).expect("a byte")),
+                2 => bytes.splice(at..at, [0xff; 4]).for_each(drop),
+                3 => bytes.extend_from_within(at..),
+                _ => {
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte ^= 1 << self.below(8);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_server_answers_every_operation_ends() {
+    let extensions = vec![("limits@openssh.com", "1"), ("posix-rename@openssh.com", "1")];
+    let plain = Fake { extensions, limits: (3000, 3000), file: pattern(9000).into(), names: 20, ..Fake::default() };
+    for seed in 1..400 {
+        let fake = Fake { mutations: seed, own_handles: seed % 2 == 0, log: Arc::default(), ..plain.clone() };
+        let channel = fake.start().await;
+        let limit = Call::until(Instant::now() + Duration::from_secs(60));
+        let work = async {
+            open(&channel, Path::new("/f"), 5000, &limit).await.ok();
+            open(&channel, Path::new("/d"), 5000, &limit).await.ok();
+            let (result, content) = download(&channel, b"/f", &limit).await;
+            if let Ok(transfer) = result {
+                assert_eq!(transfer.bytes, content.len() as u64);
+            }
+            channel.open_truly(b"/d", 5000, 10, &limit).await.ok();
+            upload(&channel, b"/f", &pattern(5000)).await.ok();
+        };
+        tokio::time::timeout(Duration::from_secs(600), work).await.unwrap_or_else(|_| panic!("seed {seed} hangs"));
     }
 }
 

@@ -1,0 +1,337 @@
+//! A file written as a whole: to a temporary name beside it, then renamed.
+//!
+//! **The target is either what it was or all of the new content, never a part**, whatever fails and whenever. Owns the
+//! steps; removing the temporary file when they do not all succeed is the caller's, who knows other channels.
+//!
+//! A symbolic link is followed and stays: what it leads to is replaced. Owner and permission bits are those of the file
+//! that is replaced; its ACLs, extended attributes and further hard links are not carried over, as version 3 of SFTP
+//! knows none of them.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::channel::{Flight, RealHandle, Reply, within};
+use super::operations::{attributes, handle, remote_error, shown, status_error};
+use super::wire::{self, Extension, Request, Status};
+use super::{Attributes, FileKind, SftpChannel, SftpError};
+use crate::{Call, ErrorKind, SshError};
+
+/// Bytes of one WRITE at most: its answer is the only sign of progress on a slow line.
+const PIECE: usize = 64 * 1024;
+/// Bytes without an answer at most.
+const WINDOW: usize = 2 * 1024 * 1024;
+/// Of a file whose mode is set when it is complete: until then it is its owner's.
+const PRIVATE: u32 = 0o600;
+/// Of a new file without a mode of its own; the account's umask takes bits away.
+const ORDINARY: u32 = 0o666;
+/// What can be set of a mode.
+const MODE_BITS: u32 = 0o7777;
+/// Less room than this on a file system explains a WRITE that failed.
+const NO_SPACE: u64 = 1024 * 1024;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// Permission bits; absent: those of the file that is replaced, or what the account's umask leaves of 0666.
+    pub mode: Option<u32>,
+    /// Whether a file that exists may be replaced.
+    pub replace: bool,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self { mode: None, replace: true }
+    }
+}
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where it is, links followed.
+    pub path: Vec<u8>,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Whether it replaced another one.
+    pub replaced: bool,
+    /// Whether the server wrote it through to the disk before it got its name.
+    pub synced: bool,
+}
+
+/// What is to be written where.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The final name, links followed.
+    target: Vec<u8>,
+    /// The name until then.
+    temporary: Vec<u8>,
+    /// What has the final name now.
+    old: Option<Attributes>,
+    mode: Option<u32>,
+}
+
+impl Plan {
+    /// The name of the temporary file.
+    pub(crate) fn temporary(&self) -> &[u8] {
+        &self.temporary
+    }
+
+    fn directory(&self) -> &[u8] {
+        parent(&self.target)
+    }
+}
+
+/// Why a file was not written.
+pub(crate) enum WriteError {
+    /// The target is untouched.
+    Untouched(SftpError),
+    /// The rename was sent and not answered: the target is the old file or the new one, whole.
+    Unknown(SftpError),
+}
+
+impl SftpChannel {
+    /// Looks at the target and decides how it is written. Changes nothing.
+    pub(crate) async fn plan_write(&self, path: &[u8], options: &WriteOptions, call: &Call) -> Result<Plan, SftpError> {
+        let path = self.resolve(path, call).await?;
+        let requests = [Request::Lstat(&path), Request::Stat(&path), Request::RealPath(&path)];
+        let mut replies = self.ask(&requests, 0, call).await?.into_iter();
+        let (own, followed) = (attributes(replies.next()), attributes(replies.next()));
+        let real = real_path(replies.next(), &path);
+        let refuse = |kind, what: &str| Err(SshError::new(kind, format!("{what}: `{}`", shown(&path))).into());
+        let old = match (own, followed) {
+            (Err(status), _) if status.code == wire::STATUS_NO_SUCH_FILE => None,
+            (Ok(_), Err(status)) if status.code == wire::STATUS_NO_SUCH_FILE => {
+                return refuse(ErrorKind::NotFound, "a symbolic link that leads nowhere");
+            }
+            (Err(status), _) | (_, Err(status)) => return Err(status_error(&status, &path).into()),
+            (Ok(_), Ok(followed)) => Some(followed),
+        };
+        match old.map(|old| old.kind()) {
+            None | Some(FileKind::File) => {}
+            Some(FileKind::Directory) => return refuse(ErrorKind::Invalid, "is a directory"),
+            Some(FileKind::Symlink | FileKind::Other) => {
+                return refuse(ErrorKind::NotReadable, "not a regular file");
+            }
+        }
+        if old.is_some() && !options.replace {
+            return refuse(ErrorKind::Invalid, "exists already");
+        }
+        if old.is_some() && !self.has(Extension::PosixRename) {
+            return refuse(ErrorKind::Unsupported, "exists, and the SFTP server cannot replace a file in one step");
+        }
+        // A server that gives no true path for what does not exist yet: the name is taken as it is.
+        let target = match real {
+            Ok(real) => real,
+            Err(_) if old.is_none() => path.to_vec(),
+            Err(error) => return Err(error.into()),
+        };
+        if !target.rsplit(|byte| *byte == b'/').next().is_some_and(is_file_name) {
+            return refuse(ErrorKind::Invalid, "not the name of a file");
+        }
+        let mut temporary = parent(&target).to_vec();
+        temporary.extend_from_slice(random_name()?.as_bytes());
+        let mode = options.mode.or(old.and_then(|old| old.permissions)).map(|mode| mode & MODE_BITS);
+        Ok(Plan { target, temporary, old, mode })
+    }
+
+    /// Writes all that `source` gives to the temporary file, then renames it. The caller removes the temporary file
+    /// unless this succeeds.
+    pub(crate) async fn write_planned<R: AsyncRead + Unpin>(
+        &self,
+        plan: &Plan,
+        source: &mut R,
+        call: &Call,
+    ) -> Result<Written, WriteError> {
+        let (bytes, synced) = self.fill(plan, source, call).await.map_err(WriteError::Untouched)?;
+        let (from, to) = (&plan.temporary[..], &plan.target[..]);
+        let replaced = plan.old.is_some();
+        // The plain rename fails if the name is taken meanwhile (§6.5): nobody's file is replaced unseen.
+        let rename = if replaced { Request::PosixRename { from, to } } else { Request::Rename { from, to } };
+        let mut flight = self.launch(&[rename], call).await.map_err(WriteError::Untouched)?;
+        call.cost.add_round_trips(1);
+        let reply = flight.land(call).await.map_err(WriteError::Unknown)?.into_iter().next();
+        match expect_ok(reply) {
+            Ok(()) => Ok(Written { path: to.to_vec(), bytes, replaced, synced }),
+            Err(status) if !replaced && status.code == wire::STATUS_FAILURE => {
+                let message = format!("could not be given its name; it may exist by now: `{}`", shown(to));
+                Err(WriteError::Untouched(SshError::new(ErrorKind::Remote, message).into()))
+            }
+            Err(status) => Err(WriteError::Untouched(status_error(&status, to).into())),
+        }
+    }
+
+    /// Fills the temporary file and closes it; its length and whether it is on the disk.
+    async fn fill<R: AsyncRead + Unpin>(
+        &self,
+        plan: &Plan,
+        source: &mut R,
+        call: &Call,
+    ) -> Result<(u64, bool), SftpError> {
+        let permissions = if plan.mode.is_some() { PRIVATE } else { ORDINARY };
+        let create = Request::Create { path: &plan.temporary, permissions };
+        let reply = self.ask(&[create], 0, call).await?.into_iter().next();
+        let handle = match handle(reply) {
+            Ok(handle) => handle,
+            Err(status) => return Err(self.explain(&status, plan, call).await),
+        };
+        let bytes = self.pump(plan, &handle, source, call).await?;
+        let sync = self.has(Extension::Fsync);
+        let (owner, mode) = (plan.old.and_then(|old| old.uid.zip(old.gid)), plan.mode);
+        let replies = self.ask_and_close(handle, |handle| last_requests(handle, owner, mode, sync), call).await?;
+        let mut replies = replies.into_iter();
+        if owner.is_some() {
+            // What counts is who owns it: an account may not be allowed to give a file to itself.
+            replies.next();
+        }
+        if mode.is_some() {
+            expect_ok(replies.next()).map_err(|status| status_error(&status, &plan.target))?;
+        }
+        let made = attributes(replies.next()).map_err(|status| status_error(&status, &plan.target))?;
+        for reply in replies {
+            if let Err(status) = expect_ok(Some(reply)) {
+                return Err(self.explain(&status, plan, call).await);
+            }
+        }
+        if made.size.is_some_and(|size| size != bytes) {
+            return Err(remote_error("the file did not keep what was written", &plan.target).into());
+        }
+        if owner.is_some_and(|owner| made.uid.zip(made.gid) != Some(owner)) {
+            let message = format!("its owner and group could not be kept: `{}`", shown(&plan.target));
+            return Err(SshError::new(ErrorKind::Permission, message)
+                .with_hint("write as the account that owns the file")
+                .into());
+        }
+        Ok((bytes, sync))
+    }
+
+    async fn pump<R: AsyncRead + Unpin>(
+        &self,
+        plan: &Plan,
+        handle: &RealHandle,
+        source: &mut R,
+        call: &Call,
+    ) -> Result<u64, SftpError> {
+        let mut piece = vec![0; PIECE.min(self.write_length() as usize)];
+        let mut ahead: VecDeque<(usize, u64, Flight)> = VecDeque::new();
+        let (mut bytes, mut under_way, mut ended) = (0_u64, 0, false);
+        let (mut round, mut counted) = (0, 0);
+        loop {
+            while !ended && under_way < WINDOW {
+                let filled = within(call, fill_piece(source, &mut piece)).await?;
+                ended = filled < piece.len();
+                let data = piece.get(..filled).unwrap_or_default();
+                if !data.is_empty() {
+                    let write = Request::Write { handle: handle.as_bytes(), offset: bytes, data };
+                    ahead.push_back((filled, round + 1, self.launch(&[write], call).await?));
+                    bytes += filled as u64;
+                    under_way += filled;
+                }
+                // Answers that are here already are looked at: a full disk ends the reading of the source.
+                if ahead.front().is_some_and(|(.., flight)| flight.has_landed()) {
+                    break;
+                }
+            }
+            let Some((filled, of_round, mut flight)) = ahead.pop_front() else { return Ok(bytes) };
+            let reply = flight.land(call).await?.into_iter().next();
+            under_way -= filled;
+            round = round.max(of_round);
+            call.cost.add_round_trips(round - counted);
+            counted = round;
+            if let Err(status) = expect_ok(reply) {
+                return Err(self.explain(&status, plan, call).await);
+            }
+        }
+    }
+
+    /// Says why writing failed: version 3 has one code for a full disk and a hundred other things.
+    async fn explain(&self, status: &Status, plan: &Plan, call: &Call) -> SftpError {
+        if status.code == wire::STATUS_FAILURE && self.has(Extension::StatVfs) {
+            let reply = self.ask(&[Request::StatVfs(plan.directory())], 0, call).await;
+            if let Some(Reply::FileSystem(file_system)) = reply.ok().and_then(|replies| replies.into_iter().next()) {
+                let what = if file_system.read_only {
+                    "the file system is mounted read-only"
+                } else if file_system.available < NO_SPACE {
+                    "no space is left on the file system"
+                } else if file_system.inodes > 0 && file_system.inodes_free == 0 {
+                    "the file system holds no more files"
+                } else {
+                    return status_error(status, &plan.target).into();
+                };
+                return remote_error(what, &plan.target).into();
+            }
+        }
+        status_error(status, &plan.target).into()
+    }
+
+    /// Removes a file; one that is not there is no error.
+    pub(crate) async fn remove(&self, path: &[u8], call: &Call) -> Result<(), SftpError> {
+        let reply = self.ask(&[Request::Remove(path)], 0, call).await?.into_iter().next();
+        match expect_ok(reply) {
+            Err(status) if status.code != wire::STATUS_NO_SUCH_FILE => Err(status_error(&status, path).into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What makes a filled file ready for its name. The owner first: a change of it takes the set-user-ID bit away.
+fn last_requests(handle: &[u8], owner: Option<(u32, u32)>, mode: Option<u32>, sync: bool) -> Vec<Request<'_>> {
+    let mut requests = Vec::new();
+    requests.extend(owner.map(|(uid, gid)| Request::SetOwner { handle, uid, gid }));
+    requests.extend(mode.map(|permissions| Request::SetPermissions { handle, permissions }));
+    requests.push(Request::Fstat(handle));
+    if sync {
+        requests.push(Request::Fsync(handle));
+    }
+    requests
+}
+
+async fn fill_piece<R: AsyncRead + Unpin>(source: &mut R, piece: &mut [u8]) -> Result<usize, SftpError> {
+    let mut filled = 0;
+    while let Some(room) = piece.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match source.read(room).await {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) => {
+                let message = format!("what is to be written cannot be read: {error}");
+                return Err(SshError::new(ErrorKind::Cancelled, message).into());
+            }
+        }
+    }
+    Ok(filled)
+}
+
+fn expect_ok(reply: Option<Reply>) -> Result<(), Status> {
+    match reply {
+        Some(Reply::Status(Status { code: wire::STATUS_OK, .. })) => Ok(()),
+        Some(Reply::Status(status)) => Err(status),
+        _ => Err(Status { code: wire::STATUS_FAILURE, ..Status::default() }),
+    }
+}
+
+pub(super) fn real_path(reply: Option<Reply>, path: &[u8]) -> Result<Vec<u8>, SshError> {
+    match reply {
+        Some(Reply::Path(real)) if real.starts_with(b"/") => Ok(real.to_vec()),
+        Some(Reply::Status(status)) => Err(status_error(&status, path)),
+        _ => Err(remote_error("the SFTP server gives no absolute path", path)),
+    }
+}
+
+fn parent(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    path.get(..end).unwrap_or_default()
+}
+
+fn is_file_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..")
+}
+
+fn random_name() -> Result<String, SshError> {
+    let mut bytes = [0_u8; 12];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| SshError::new(ErrorKind::Exhausted, format!("no random numbers from the system: {error}")))?;
+    Ok(bytes.iter().fold(String::from(".scout-"), |mut name, byte| {
+        let _ = write!(name, "{byte:02x}");
+        name
+    }))
+}
