@@ -46,6 +46,13 @@ impl ControlMaster {
     pub(crate) async fn run(&self, line: &str) -> Result<Output> {
         Ok(ssh(&self.config).args(["box", line]).stdin(Stdio::null()).output().await?)
     }
+
+    /// Runs a command line that must succeed.
+    pub(crate) async fn succeed(&self, line: &str) -> Result<()> {
+        let output = self.run(line).await?;
+        ensure!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
 }
 
 impl Drop for ControlMaster {

@@ -5,7 +5,7 @@
 //! the server had received. What a request sends in one go and what comes back for it is one round.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ struct Shared {
     to_client: AtomicU64,
     chunks_entered: AtomicU64,
     chunks_left: AtomicU64,
+    is_silent: AtomicBool,
 }
 
 /// A moment to count from.
@@ -80,6 +81,16 @@ impl DelayLink {
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Loses everything from now on, and closes nothing: as a firewall that has forgotten its connections.
+    pub fn fall_silent(&self) {
+        self.shared.is_silent.store(true, Ordering::SeqCst);
+    }
+
+    /// Carries again what is sent from now on. Connections that lost something are of no use any more.
+    pub fn recover(&self) {
+        self.shared.is_silent.store(false, Ordering::SeqCst);
     }
 
     /// How many connections were made through it.
@@ -189,6 +200,10 @@ async fn carry(
     let write = async move {
         while let Some((due, round, chunk)) = receiver.recv().await {
             tokio::time::sleep_until(due).await;
+            if shared.is_silent.load(Ordering::SeqCst) {
+                shared.chunks_left.fetch_add(1, Ordering::SeqCst);
+                continue;
+            }
             let (arrived, bytes) = match toward {
                 Toward::Server => (&connection.at_server, &shared.to_server),
                 Toward::Client => (&connection.at_client, &shared.to_client),

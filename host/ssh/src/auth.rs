@@ -1,184 +1,290 @@
-//! Public-key authentication in OpenSSH's order: the agent's keys first, then key files.
+//! Authentication as OpenSSH's client does it: public keys, then keyboard-interactive, then the password.
 //!
-//! Owns which identities are offered and the list of what was tried. Never asks with the method `none`, never signs
-//! with SHA-1, never unlocks a key. Does not know the pool.
+//! Owns which method is tried when, the list of what was tried and left out, and the words for it. Never asks with the
+//! method `none`, never signs with SHA-1, and gets a secret only from the configured command. Which identities there are
+//! is [`crate::identities`]'s; does not know the pool.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::time::Duration;
 
-use russh::MethodKind;
-use russh::client::{AuthResult, Handle};
+use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse, Prompt};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{self, Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::{Algorithm, HashAlg};
+use russh::{MethodKind, MethodSet, Signer};
 use tokio::net::UnixStream;
+use tokio::time::{Instant, timeout_at};
+use zeroize::Zeroizing;
 
-use crate::gate::Gate;
+use crate::algorithms::may_authenticate;
+use crate::gate::{Farewell, Gate};
+use crate::identities::{self, Identities, Shown, Signatory};
+use crate::secrets::{Kind, Secrets};
 use crate::{ErrorKind, HostSpec, SshError};
 
-/// Identities offered at most: servers end the connection after `MaxAuthTries`, 6 by default.
-const MAX_ATTEMPTS: usize = 32;
+/// Requests that are sent at most: servers end the connection after `MaxAuthTries`, 6 by default.
+const MAX_REQUESTS: usize = 32;
+/// An agent that does not list its keys within this is left out.
+const AGENT_LIMIT: Duration = Duration::from_secs(5);
+/// An agent may ask a person before it signs.
+const SIGN_LIMIT: Duration = Duration::from_secs(30);
+/// Rounds of questions in one keyboard-interactive attempt, and questions in one round.
+const MAX_ROUNDS: usize = 8;
+const MAX_QUESTIONS: usize = 8;
 
-/// A configured identity, read from its files.
-struct KeyFile {
-    path: PathBuf,
-    /// Known even if the private key is locked.
-    public: Option<PublicKey>,
-    certificate: Option<Certificate>,
-    private: Result<Arc<PrivateKey>, &'static str>,
-}
-
-/// What one offer came to.
-enum Offer {
-    Accepted,
-    Refused,
-    /// The server wants no more public keys, or is gone.
-    Over(&'static str),
+/// Whom authentication concerns and what it may use.
+pub(crate) struct Login<'a> {
+    pub(crate) spec: &'a HostSpec,
+    pub(crate) secret_command: Option<&'a Path>,
+    /// Whether the host's key leaves no doubt: else it gets neither password nor answers.
+    pub(crate) may_have_secrets: bool,
+    /// What the server says when it ends the connection.
+    pub(crate) farewell: Farewell,
+    /// When the dial ends.
+    pub(crate) until: Instant,
 }
 
 /// Authenticates the spec's user and returns how many times the server had to be asked.
 ///
 /// # Errors
-/// [`ErrorKind::Auth`], listing what was tried and what was left out.
-pub(crate) async fn authenticate(handle: &mut Handle<Gate>, spec: &HostSpec) -> Result<u64, SshError> {
-    let paths = spec.identity_files.clone();
-    let files = tokio::task::spawn_blocking(move || paths.into_iter().filter_map(read_key).collect::<Vec<_>>())
-        .await
-        .unwrap_or_default();
-    let mut attempt = Attempt { handle, user: &spec.user, trips: 0, offers: 0, log: Vec::new(), rsa: None };
-    if attempt.run(spec, files).await {
+/// [`ErrorKind::Auth`], listing what was tried, what was left out and what the server accepts.
+pub(crate) async fn authenticate(handle: &mut Handle<Gate>, login: &Login<'_>) -> Result<u64, SshError> {
+    let spec = login.spec;
+    let mut attempt = Attempt {
+        handle,
+        login,
+        secrets: Secrets { command: login.secret_command, spec },
+        agent: None,
+        identities: None,
+        accepted: None,
+        trips: 0,
+        requests: 0,
+        partial_successes: 0,
+        conversations: 0,
+        passwords: 0,
+        last_password: Zeroizing::new(String::new()),
+        last_answers: None,
+        tried: Vec::new(),
+        skipped: Vec::new(),
+        barred: Vec::new(),
+        rsa: None,
+    };
+    if attempt.run().await {
         return Ok(attempt.trips);
     }
-    let log = attempt.log;
-    let what = if log.is_empty() { "there is no key to try".to_owned() } else { log.join(", ") };
-    let message = format!("{}: no identity was accepted for {} (publickey): {what}", spec.alias, spec.user);
-    Err(SshError::new(ErrorKind::Auth, message)
-        .with_hint("load the key into the ssh agent, or name its file as IdentityFile in ssh_config"))
+    Err(attempt.failure())
+}
+
+/// The methods that this engine has, in OpenSSH's order.
+const METHODS: [MethodKind; 3] = [MethodKind::PublicKey, MethodKind::KeyboardInteractive, MethodKind::Password];
+
+/// What one attempt came to.
+enum Step {
+    Accepted,
+    /// The server said no, or wants more besides.
+    Refused,
+    /// Nothing was sent: this method has nothing more to offer.
+    Exhausted,
+    /// Nothing more can come of this connection.
+    Over(String),
 }
 
 struct Attempt<'a> {
     handle: &'a mut Handle<Gate>,
-    user: &'a str,
+    login: &'a Login<'a>,
+    secrets: Secrets<'a>,
+    agent: Option<AgentClient<UnixStream>>,
+    /// Once gathered.
+    identities: Option<Identities>,
+    /// The methods that the server accepts, once it said so.
+    accepted: Option<MethodSet>,
     trips: u64,
-    offers: usize,
-    log: Vec<String>,
+    requests: usize,
+    /// How often the server took what it got and wanted more.
+    partial_successes: usize,
+    /// Attempts with keyboard-interactive and with a password so far.
+    conversations: u32,
+    passwords: u32,
+    last_password: Zeroizing<String>,
+    /// The last answers of the conversation before, and in which round they were given.
+    last_answers: Option<(usize, Zeroizing<Vec<String>>)>,
+    tried: Vec<String>,
+    skipped: Vec<String>,
+    /// Methods that may not be used, and why.
+    barred: Vec<(MethodKind, &'static str)>,
     /// The server's best hash for RSA, once asked; `Some(None)`: none but SHA-1.
     rsa: Option<Option<HashAlg>>,
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self, spec: &HostSpec, files: Vec<KeyFile>) -> bool {
-        let mut agent = self.agent(spec.agent.as_deref()).await;
-        let mut held = Vec::new();
-        if let Some(agent) = &mut agent {
-            match agent.request_identities().await {
-                Ok(identities) => held = identities,
-                Err(error) => self.log.push(format!("the agent did not list its keys ({error})")),
+    async fn run(&mut self) -> bool {
+        let all = self.methods();
+        let mut left = all.clone();
+        while let Some(method) = left.iter().copied().find(|method| self.is_accepted(*method)) {
+            let partial_successes = self.partial_successes;
+            let step = match method {
+                MethodKind::PublicKey => self.public_key().await,
+                MethodKind::KeyboardInteractive => self.keyboard_interactive().await,
+                _ => self.password().await,
+            };
+            match step {
+                Step::Accepted => return true,
+                Step::Refused => {}
+                Step::Exhausted => left.retain(|one| *one != method),
+                Step::Over(why) => {
+                    self.tried.push(why);
+                    return false;
+                }
+            }
+            if self.partial_successes > partial_successes {
+                // As OpenSSH: the server may want another key besides.
+                let identities = self.identities.iter_mut().flat_map(|identities| &mut identities.list);
+                identities.for_each(|identity| identity.is_tried = false);
+                left = all.iter().copied().filter(|one| left.contains(one) || *one == MethodKind::PublicKey).collect();
+            }
+            if self.requests >= MAX_REQUESTS {
+                self.tried.push("and there is more than is tried".to_owned());
+                return false;
             }
         }
-        // A stable sort keeps the agent's order within the two groups, as OpenSSH does.
-        let configured =
-            |identity: &AgentIdentity| files.iter().any(|f| f.public.as_ref().is_some_and(|p| same_key(p, identity)));
-        if spec.identities_only {
-            held.retain(&configured);
+        false
+    }
+
+    /// The methods that may be used, in order.
+    fn methods(&mut self) -> Vec<MethodKind> {
+        let methods = &self.login.spec.methods;
+        let has_secrets = self.secrets.can_be_asked();
+        let order: Vec<MethodKind> = match &methods.order {
+            Some(names) => names.iter().filter_map(|name| name.parse().ok()).collect(),
+            None => METHODS.to_vec(),
+        };
+        let mut usable = Vec::new();
+        for method in order.into_iter().filter(|method| METHODS.contains(method)) {
+            let hindrance = match method {
+                MethodKind::PublicKey => (!methods.public_key).then_some("PubkeyAuthentication is off"),
+                // As OpenSSH: whoever may be the wrong server gets no secret that works elsewhere.
+                _ if !self.login.may_have_secrets => Some("the host's key has changed"),
+                MethodKind::KeyboardInteractive if !methods.keyboard_interactive => {
+                    Some("KbdInteractiveAuthentication is off")
+                }
+                MethodKind::Password if !methods.password => Some("PasswordAuthentication is off"),
+                _ => (!has_secrets).then_some("there is no secret command"),
+            };
+            match hindrance {
+                Some(why) => self.barred.push((method, why)),
+                None if usable.contains(&method) => {}
+                None => usable.push(method),
+            }
         }
-        held.sort_by_key(|identity| !configured(identity));
-        if let Some(agent) = &mut agent {
-            for identity in &held {
-                match self.offer_agent(agent, identity).await {
-                    Offer::Accepted => return true,
-                    Offer::Refused => {}
-                    Offer::Over(why) => return self.over(why),
+        usable
+    }
+
+    fn is_accepted(&self, method: MethodKind) -> bool {
+        self.accepted.as_ref().is_none_or(|accepted| accepted.contains(&method))
+    }
+
+    /// Offers the next identity.
+    async fn public_key(&mut self) -> Step {
+        if self.identities.is_none() {
+            let held = self.held_by_agent().await;
+            self.identities = Some(Identities::gather(self.login.spec, held, &mut self.skipped).await);
+        }
+        loop {
+            let Some(identities) = &mut self.identities else { return Step::Exhausted };
+            let Some(identity) = identities.list.iter_mut().find(|identity| !identity.is_tried) else {
+                return Step::Exhausted;
+            };
+            identity.is_tried = true;
+            let name = identity.name.clone();
+            let (shown, signatory) = (identity.shown.clone(), identity.signatory.clone());
+            match self.offer(&name, shown, signatory).await {
+                Ok(step) => return step,
+                // Nothing was sent.
+                Err(why) => {
+                    let note = format!("{name} ({why})");
+                    if !self.skipped.contains(&note) {
+                        self.skipped.push(note);
+                    }
                 }
             }
         }
-        for file in files {
-            if file.public.as_ref().is_some_and(|public| held.iter().any(|identity| same_key(public, identity))) {
-                continue;
+    }
+
+    async fn held_by_agent(&mut self) -> Vec<AgentIdentity> {
+        let Some(path) = &self.login.spec.agent else { return Vec::new() };
+        let until = self.share(AGENT_LIMIT);
+        match identities::connect_agent(path, self.handle.agent_session_binding(), until).await {
+            Ok((agent, held)) => {
+                self.agent = Some(agent);
+                held
             }
-            match self.offer_file(file).await {
-                Offer::Accepted => return true,
-                Offer::Refused => {}
-                Offer::Over(why) => return self.over(why),
+            Err(why) => {
+                self.skipped.push(format!("the agent at {} ({why})", path.display()));
+                Vec::new()
             }
         }
-        false
     }
 
-    fn over(&mut self, why: &'static str) -> bool {
-        self.log.push(why.to_owned());
-        false
+    /// At most half of the time that is left: what comes after has to have a chance.
+    fn share(&self, limit: Duration) -> Instant {
+        let now = Instant::now();
+        now + limit.min(self.login.until.saturating_duration_since(now) / 2)
     }
 
-    async fn agent(&mut self, path: Option<&Path>) -> Option<AgentClient<UnixStream>> {
-        let path = path?;
-        let mut client = match AgentClient::connect_uds(path).await {
-            Ok(client) => client,
-            Err(error) => {
-                self.log.push(format!("the agent at {} does not answer ({error})", path.display()));
-                return None;
+    /// Offers one identity; `Err`: why it was not.
+    async fn offer(&mut self, name: &str, shown: Shown, signatory: Signatory) -> Result<Step, &'static str> {
+        let identities = self.identities.as_mut().ok_or("there is none")?;
+        if let Some(why) = identities.hindrance(&signatory, &self.secrets) {
+            return Err(why);
+        }
+        let shown = match (shown, &signatory) {
+            (Shown::Later, Signatory::File(index)) => {
+                Shown::Key(identities.unlock(*index, &self.secrets).await?.public_key().clone())
             }
+            (shown, _) => shown,
         };
-        if let Some(binding) = self.handle.agent_session_binding() {
-            // Agents older than OpenSSH 8.9 do not know it, and need it not.
-            if let Err(error) = client.bind_session(binding, false).await {
-                tracing::debug!(%error, "the agent does not bind sessions");
+        let (algorithm, is_certificate) = match &shown {
+            Shown::Key(key) => (key.algorithm(), false),
+            Shown::Certificate(certificate) => (certificate.algorithm(), true),
+            Shown::Later => return Err("its public half is not known"),
+        };
+        let hash = self.hash_for(&algorithm, is_certificate).await?;
+        let (user, until) = (self.login.spec.user.as_str(), self.share(SIGN_LIMIT));
+        let identities = self.identities.as_mut().ok_or("there is none")?;
+        let (agent, secrets) = (self.agent.as_mut(), &self.secrets);
+        let mut hand = Hand { signatory, identities, agent, secrets, until, is_agent_lost: false, asked: false };
+        let outcome = match shown {
+            Shown::Certificate(certificate) => {
+                self.handle.authenticate_certificate_with(user, *certificate, hash, &mut hand).await
             }
-        }
-        Some(client)
-    }
-
-    async fn offer_agent(&mut self, agent: &mut AgentClient<UnixStream>, identity: &AgentIdentity) -> Offer {
-        let key = public_of(identity);
-        let name = format!("agent key {}", key.fingerprint(HashAlg::Sha256));
-        let Ok(hash) = self.hash_for(&key.algorithm()).await else {
-            self.log.push(format!("{name} skipped (the server takes RSA with SHA-1 only)"));
-            return Offer::Refused;
+            Shown::Key(key) => self.handle.authenticate_publickey_with(user, key, hash, &mut hand).await,
+            Shown::Later => return Err("its public half is not known"),
         };
         // The key is offered first, and signed with when the server wants it.
-        self.trips += 2;
-        let result = match identity {
-            AgentIdentity::PublicKey { key, .. } => {
-                self.handle.authenticate_publickey_with(self.user, key.clone(), hash, agent).await
-            }
-            AgentIdentity::Certificate { certificate, .. } => {
-                self.handle.authenticate_certificate_with(self.user, certificate.clone(), hash, agent).await
-            }
-        };
-        self.judge(name, result.map_err(|error| error.to_string()))
-    }
-
-    async fn offer_file(&mut self, file: KeyFile) -> Offer {
-        let name = file.path.display().to_string();
-        let private = match file.private {
-            Ok(private) => private,
-            Err(why) => {
-                self.log.push(format!("{name} skipped ({why})"));
-                return Offer::Refused;
-            }
-        };
-        let name = format!("{name} {}", private.fingerprint(HashAlg::Sha256));
-        let Ok(hash) = self.hash_for(&private.algorithm()).await else {
-            self.log.push(format!("{name} skipped (the server takes RSA with SHA-1 only)"));
-            return Offer::Refused;
-        };
-        if let Some(certificate) = file.certificate.filter(|_| hash.is_none()) {
-            self.trips += 1;
-            let result = self.handle.authenticate_openssh_cert(self.user, Arc::clone(&private), certificate).await;
-            match self.judge(format!("{name} with its certificate"), result.map_err(|error| error.to_string())) {
-                Offer::Refused => {}
-                decided => return decided,
-            }
+        self.trips += 1 + u64::from(hand.asked);
+        if hand.is_agent_lost {
+            // What it may still answer belongs to another question.
+            self.agent = None;
         }
-        self.trips += 1;
-        let result = self.handle.authenticate_publickey(self.user, PrivateKeyWithHashAlg::new(private, hash)).await;
-        self.judge(name, result.map_err(|error| error.to_string()))
+        self.requests += 1;
+        Ok(match outcome {
+            Ok(result) => self.judge(name, result),
+            Err(error) => {
+                self.tried.push(format!("{name} ({error})"));
+                if self.handle.is_closed() { self.ended() } else { Step::Refused }
+            }
+        })
     }
 
-    /// The hash to sign with; `Err` if the server leaves nothing but SHA-1.
-    async fn hash_for(&mut self, algorithm: &Algorithm) -> Result<Option<HashAlg>, ()> {
+    /// The hash to sign with, for RSA.
+    async fn hash_for(&mut self, algorithm: &Algorithm, is_certificate: bool) -> Result<Option<HashAlg>, &'static str> {
+        let spec = self.login.spec;
+        let may = |algorithm: &Algorithm| {
+            let name = if is_certificate { algorithm.to_certificate_type() } else { algorithm.to_string() };
+            may_authenticate(spec, &name)
+        };
         if !matches!(algorithm, Algorithm::Rsa { .. }) {
-            return Ok(None);
+            return if may(algorithm) { Ok(None) } else { Err("PubkeyAcceptedAlgorithms does not name its kind") };
         }
         if self.rsa.is_none() {
             self.rsa = Some(match self.handle.best_supported_rsa_hash().await {
@@ -187,81 +293,200 @@ impl Attempt<'_> {
                 Ok(None) | Err(_) => Some(HashAlg::Sha512),
             });
         }
-        match self.rsa.flatten() {
-            Some(hash) => Ok(Some(hash)),
-            None => Err(()),
+        let best = self.rsa.flatten().ok_or("the server takes RSA with SHA-1 only")?;
+        // Whoever knows SHA-512 knows SHA-256.
+        let hashes: &[HashAlg] =
+            if best == HashAlg::Sha512 { &[HashAlg::Sha512, HashAlg::Sha256] } else { &[HashAlg::Sha256] };
+        let allowed = hashes.iter().find(|hash| may(&Algorithm::Rsa { hash: Some(**hash) }));
+        allowed.copied().map(Some).ok_or("PubkeyAcceptedAlgorithms does not name its kind with SHA-2")
+    }
+
+    /// One conversation, or as much of one as there are answers for.
+    async fn keyboard_interactive(&mut self) -> Step {
+        if self.conversations >= self.login.spec.methods.password_prompts {
+            return Step::Exhausted;
+        }
+        self.conversations += 1;
+        self.requests += 1;
+        self.trips += 1;
+        let user = self.login.spec.user.as_str();
+        let mut response = self.handle.authenticate_keyboard_interactive_start(user, None).await;
+        let mut given = None;
+        for round in 0..MAX_ROUNDS {
+            let prompts = match response {
+                Ok(KeyboardInteractiveAuthResponse::Success) => return Step::Accepted,
+                Ok(KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success }) => {
+                    if given.is_none() && !partial_success {
+                        // As OpenSSH: a server that asked nothing will not ask the next time.
+                        self.conversations = u32::MAX;
+                    }
+                    self.last_answers = given.filter(|_| !partial_success);
+                    let result = AuthResult::Failure { remaining_methods, partial_success };
+                    return self.judge("keyboard-interactive", result);
+                }
+                Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => prompts,
+                Err(_) => return self.ended(),
+            };
+            let known = match self.answers(&prompts).await {
+                Ok(answers) if self.last_answers.as_ref() == Some(&(round, answers.clone())) && !answers.is_empty() => {
+                    Err("the secret command knows no other answer")
+                }
+                answers => answers,
+            };
+            let answers = known.unwrap_or_else(|why| {
+                self.skipped.push(format!("keyboard-interactive ({why})"));
+                self.conversations = u32::MAX;
+                // A wrong number of answers is a failure (RFC 4256 §3.4), and tries no empty password.
+                Zeroizing::default()
+            });
+            given = Some((round, answers.clone()));
+            self.trips += 1;
+            // russh keeps these until they are sent, and does not wipe them.
+            response = self.handle.authenticate_keyboard_interactive_respond(answers.to_vec()).await;
+        }
+        Step::Over("then the server went on asking".to_owned())
+    }
+
+    async fn answers(&self, prompts: &[Prompt]) -> Result<Zeroizing<Vec<String>>, &'static str> {
+        if prompts.len() > MAX_QUESTIONS {
+            return Err("the server asks too much at once");
+        }
+        let HostSpec { user, host_name, .. } = self.login.spec;
+        let mut answers = Zeroizing::new(Vec::with_capacity(prompts.len()));
+        for Prompt { prompt, .. } in prompts {
+            let prompt = format!("({user}@{host_name}) {}", prompt.trim());
+            let answer = self.secrets.ask(Kind::Prompt, &prompt).await?;
+            answers.push(answer.as_str().to_owned());
+        }
+        Ok(answers)
+    }
+
+    async fn password(&mut self) -> Step {
+        let HostSpec { user, host_name, methods, .. } = self.login.spec;
+        if self.passwords >= methods.password_prompts {
+            return Step::Exhausted;
+        }
+        let password = match self.secrets.ask(Kind::Password, &format!("{user}@{host_name}'s password:")).await {
+            Ok(password) => password,
+            Err(why) => {
+                self.skipped.push(format!("password ({why})"));
+                return Step::Exhausted;
+            }
+        };
+        if self.passwords > 0 && password == self.last_password {
+            // The command knows no other.
+            return Step::Exhausted;
+        }
+        self.passwords += 1;
+        self.requests += 1;
+        self.trips += 1;
+        self.last_password = password.clone();
+        // russh wipes the copy that it gets.
+        match self.handle.authenticate_password(user, password.as_str()).await {
+            Ok(result) => self.judge("password", result),
+            Err(_) => self.ended(),
         }
     }
 
-    fn judge(&mut self, name: String, result: Result<AuthResult, String>) -> Offer {
-        self.offers += 1;
-        match result {
-            Ok(AuthResult::Success) => return Offer::Accepted,
-            Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
-                self.log.push(name);
-                if self.handle.is_closed() {
-                    return Offer::Over("then the server closed the connection");
-                }
-                if partial_success {
-                    return Offer::Over("it was accepted, and the server wants another method besides");
-                }
-                if !remaining_methods.contains(&MethodKind::PublicKey) {
-                    return Offer::Over("the server takes no public keys");
-                }
+    fn judge(&mut self, name: &str, result: AuthResult) -> Step {
+        let AuthResult::Failure { remaining_methods, partial_success } = result else { return Step::Accepted };
+        if partial_success {
+            self.partial_successes += 1;
+            self.tried.push(format!("{name} (accepted, and more is wanted)"));
+        } else {
+            self.tried.push(name.to_owned());
+        }
+        if remaining_methods.is_empty() {
+            return self.ended();
+        }
+        self.accepted = Some(remaining_methods);
+        Step::Refused
+    }
+
+    /// The server wants nothing more, or is gone.
+    fn ended(&self) -> Step {
+        Step::Over(match self.login.farewell.heard() {
+            Some(farewell) => format!("then the server closed the connection ({farewell})"),
+            None => "then the server closed the connection".to_owned(),
+        })
+    }
+
+    fn failure(mut self) -> SshError {
+        for (method, why) in std::mem::take(&mut self.barred) {
+            if self.is_accepted(method) {
+                self.skipped.push(format!("{} ({why})", <&str>::from(&method)));
             }
-            Err(error) => {
-                self.log.push(format!("{name} ({error})"));
-                if self.handle.is_closed() {
-                    return Offer::Over("then the connection was lost");
+        }
+        let HostSpec { alias, user, .. } = self.login.spec;
+        let mut parts = Vec::new();
+        if self.tried.is_empty() {
+            parts.push("there is no identity to try".to_owned());
+        } else {
+            parts.push(format!("tried {}", self.tried.join(", ")));
+        }
+        if !self.skipped.is_empty() {
+            parts.push(format!("left out {}", self.skipped.join(", ")));
+        }
+        if let Some(accepted) = &self.accepted {
+            let names: Vec<&str> = accepted.iter().map(<&str>::from).collect();
+            parts.push(format!("the server accepts {}", names.join(", ")));
+        }
+        let message = format!("{alias}: no identity was accepted for {user}: {}", parts.join("; "));
+        SshError::new(ErrorKind::Auth, message)
+            .with_hint("load the key into the ssh agent, or name its file as IdentityFile in ssh_config")
+    }
+}
+
+/// Why there is no signature.
+#[derive(Debug, thiserror::Error)]
+enum SignError {
+    #[error("the connection was lost")]
+    Send(#[from] russh::SendError),
+    #[error("{0}")]
+    None(&'static str),
+}
+
+/// Signs for one identity.
+struct Hand<'a> {
+    signatory: Signatory,
+    identities: &'a mut Identities,
+    agent: Option<&'a mut AgentClient<UnixStream>>,
+    secrets: &'a Secrets<'a>,
+    until: Instant,
+    is_agent_lost: bool,
+    asked: bool,
+}
+
+impl Signer for Hand<'_> {
+    type Error = SignError;
+
+    async fn auth_sign(
+        &mut self,
+        _shown: &AgentIdentity,
+        hash: Option<HashAlg>,
+        data: Vec<u8>,
+    ) -> Result<Vec<u8>, SignError> {
+        if self.asked {
+            return Err(SignError::None("the server asked for a second signature"));
+        }
+        self.asked = true;
+        match &self.signatory {
+            Signatory::Nobody => Err(SignError::None("its private key is not at hand")),
+            Signatory::File(index) => {
+                let key = self.identities.unlock(*index, self.secrets).await.map_err(SignError::None)?;
+                identities::sign(key, hash, data).await.map_err(SignError::None)
+            }
+            Signatory::Agent(held) => {
+                let Some(agent) = &mut self.agent else { return Err(SignError::None("the agent is gone")) };
+                match timeout_at(self.until, agent.sign_request(held, hash, data)).await {
+                    Ok(Ok(signed)) => Ok(signed),
+                    Ok(Err(_)) => Err(SignError::None("the agent did not sign")),
+                    Err(_) => {
+                        self.is_agent_lost = true;
+                        Err(SignError::None("the agent did not sign in time"))
+                    }
                 }
             }
         }
-        if self.offers < MAX_ATTEMPTS { Offer::Refused } else { Offer::Over("and there are more keys than are tried") }
-    }
-}
-
-fn public_of(identity: &AgentIdentity) -> PublicKey {
-    match identity {
-        AgentIdentity::PublicKey { key, .. } => key.clone(),
-        AgentIdentity::Certificate { certificate, .. } => PublicKey::new(certificate.public_key().clone(), ""),
-    }
-}
-
-fn same_key(public: &PublicKey, identity: &AgentIdentity) -> bool {
-    match identity {
-        AgentIdentity::PublicKey { key, .. } => key.key_data() == public.key_data(),
-        AgentIdentity::Certificate { certificate, .. } => certificate.public_key() == public.key_data(),
-    }
-}
-
-/// `None` if there is neither the file nor its public half.
-fn read_key(path: PathBuf) -> Option<KeyFile> {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let public = keys::load_public_key(beside(".pub")).ok();
-    if !path.exists() && public.is_none() {
-        return None;
-    }
-    let private = read_private(&path);
-    let public = match &private {
-        Ok(key) => Some(key.public_key().clone()),
-        // IdentityFile may name the public half of a key that the agent holds.
-        Err(_) => public.or_else(|| keys::load_public_key(&path).ok()),
-    };
-    let certificate = keys::load_openssh_certificate(beside("-cert.pub")).ok();
-    Some(KeyFile { path, public, certificate, private })
-}
-
-fn read_private(path: &Path) -> Result<Arc<PrivateKey>, &'static str> {
-    match keys::load_secret_key(path, None) {
-        Ok(key) if key.is_encrypted() => Err("encrypted; load it into the agent"),
-        Ok(key) => Ok(Arc::new(key)),
-        Err(keys::Error::KeyIsEncrypted) => Err("encrypted; load it into the agent"),
-        Err(keys::Error::IO(error)) if error.kind() == std::io::ErrorKind::NotFound => Err("no such file"),
-        Err(keys::Error::IO(_)) => Err("not readable"),
-        Err(_) => Err("not a private key that can be read"),
     }
 }

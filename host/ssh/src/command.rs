@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::lease::within;
 use crate::pool::InUse;
 use crate::shell::{KILL_SFTP_SERVERS, Prepared, RemoteProcess, Stream};
+use crate::slots::Slot;
 use crate::{Call, Ending, ErrorKind, ExecOutcome, ExecRequest, RemoteState, SshError};
 
 /// What a command's last output may take after its status: a background child may hold the streams open for ever.
@@ -59,22 +60,21 @@ struct Conversation {
     stderr: Stream,
 }
 
-/// Runs a command on the connection.
+/// Runs a command on the connection, in its place there.
 pub(crate) async fn run(
     connection: &Arc<InUse>,
+    place: Slot,
     prepared: &Prepared,
     request: &ExecRequest,
     call: &Call,
 ) -> Result<ExecOutcome, RunError> {
-    let (place, session) = within(&connection.alias, call, async {
-        let place = connection.exec_place().await?;
-        Ok((place, connection.session(call).await?))
-    })
-    .await
-    .map_err(|error: SshError| match error.kind() {
-        ErrorKind::ConnectionLost => RunError::NotSent,
-        _ => RunError::Failed(error),
-    })?;
+    let session =
+        within(&connection.alias, call, connection.session(call)).await.map_err(|error: SshError| {
+            match error.kind() {
+                ErrorKind::ConnectionLost => RunError::NotSent,
+                _ => RunError::Failed(error),
+            }
+        })?;
     let (Some((channel, slot)), (exec, data, marker)) =
         (session.into_parts(), (prepared.exec.clone(), prepared.data.clone(), prepared.marker.clone()))
     else {

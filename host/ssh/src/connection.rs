@@ -18,6 +18,7 @@ use crate::gate::Gate;
 use crate::pool::{Counter, Gauge, Stats};
 use crate::slots::{Slot, Slots};
 use crate::stalls::SftpHolder;
+use crate::transport::Leash;
 use crate::{Call, ErrorKind, SshError};
 
 /// Channels at once: one for SFTP, [`EXECS`], one ahead. OpenSSH's `MaxSessions` is 10; the rest is slack for the
@@ -95,6 +96,8 @@ pub(crate) struct Connection {
     /// Kept by the pool, under its lock.
     pub(crate) users: Counter,
     handle: Handle<Gate>,
+    /// Ends the session with this value.
+    _leash: Leash,
     channels: Arc<Slots>,
     execs: Arc<Slots>,
     spare: Mutex<Option<Session>>,
@@ -123,6 +126,7 @@ impl Connection {
             sftp: SftpHolder::default(),
             users: Counter::default(),
             handle: dialled.handle,
+            _leash: dialled.leash,
             channels: Slots::new(CHANNELS),
             execs: Slots::new(EXECS),
             spare: Mutex::new(None),
@@ -166,12 +170,13 @@ impl Connection {
         drop(lock(&self.room).take());
     }
 
+    /// A place for a command, if one is free and nobody waits.
+    pub(crate) fn try_exec_place(&self) -> Option<Slot> {
+        self.execs.try_acquire()
+    }
+
     /// A place for a command, once it is this request's turn.
     pub(crate) async fn exec_place(&self) -> Result<Slot, SshError> {
-        if let Some(place) = self.execs.try_acquire() {
-            return Ok(place);
-        }
-        let _waiting = self.queue.enter(&self.alias)?;
         self.execs.acquire().await.ok_or_else(|| self.lost())
     }
 
@@ -248,6 +253,16 @@ impl Connection {
                 }
             }
         });
+    }
+
+    /// How many session channels are open.
+    pub(crate) fn open_channels(&self) -> usize {
+        self.channels.open()
+    }
+
+    /// Whether the server allows fewer channels than are usual.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.channels.places() < CHANNELS
     }
 
     /// Whether the server allows a single channel: then SFTP may not keep one.

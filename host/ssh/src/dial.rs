@@ -1,22 +1,25 @@
-//! One dial: name resolution, TCP, handshake, the host key's verdict, authentication.
+//! One dial: the way to the host, handshake, the host key's verdict, authentication; and the same at each jump host.
 //!
-//! Owns the order of these steps and the words for their failures. Does not know the pool. **Nothing of authentication
-//! leaves before [`Gate`] has accepted the host's key**, and a dial ends by its own timeout whoever waits for it.
+//! Owns the order of these steps, the one limit over all of them, and the words for their failures. Does not know the
+//! pool. **Nothing of authentication leaves for a host before [`Gate`] has accepted that host's key**, and a dial ends by
+//! its own limit whoever waits for it. A jump host's connection serves one target and ends with it.
 
 use std::borrow::Cow;
-use std::io;
-use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use russh::ChannelOpenFailure;
 use russh::client::{self, Handle};
-use russh::keys::{Algorithm, HashAlg, PublicKey};
-use russh::{Preferred, cipher};
+use russh::keys::{Algorithm, PublicKey};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::gate::{Gate, Halt};
-use crate::{ErrorKind, HostSpec, PoolConfig, SshError, auth};
+use crate::config::Proxy;
+use crate::gate::{Farewell, Gate, Halt, Secrets};
+use crate::proxy_command::{self, Complaint};
+use crate::transport::{FirstWords, Leash, Transport, harmless};
+use crate::{ErrorKind, HostSpec, PoolConfig, SshError, algorithms, auth, tcp};
 
 /// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round
 /// trip; whatever arrives is drained at once and kept up to its cap.
@@ -25,63 +28,50 @@ const WINDOW: u32 = 2 * 1024 * 1024;
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Keepalives without an answer.
 const KEEPALIVE_MAX: usize = 2;
-/// Waits for the remote host before the first attempt to authenticate: TCP, identification, algorithms, keys, service.
-pub(crate) const HANDSHAKE_ROUND_TRIPS: u64 = 5;
+/// Waits for the remote host before the first attempt to authenticate: TCP (or a channel through a jump host),
+/// identification with algorithms, keys, service.
+const HANDSHAKE_ROUND_TRIPS: u64 = 4;
+/// The first and the longest pause before a host that turned the connection away is asked again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// How often a host is asked again that closes without a word. One that says it is too busy is asked as long as there is
+/// time.
+const SILENT_RETRIES: u32 = 4;
+/// How sshd turns away what exceeds `MaxStartups`, since OpenSSH 8.5.
+const TOO_BUSY: &str = "Exceeded MaxStartups";
 
 /// An authenticated connection and what it took.
 pub(crate) struct Dialled {
     pub(crate) handle: Handle<Gate>,
     pub(crate) round_trips: u64,
-}
-
-/// Where a dial is, for the message when its time is over.
-#[derive(Clone, Default)]
-struct Stage(Arc<Mutex<Cow<'static, str>>>);
-
-impl Stage {
-    fn enter(&self, stage: impl Into<Cow<'static, str>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stage.into();
-    }
-
-    fn name(&self) -> Cow<'static, str> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+    /// The connection ends with this.
+    pub(crate) leash: Leash,
 }
 
 /// Dials the host until authentication has succeeded.
+///
+/// # Errors
+/// Every kind that a step can meet. One of a jump host names it, and whose way it is on.
+/// # Cancel safety
+/// Nothing is left over: connections to jump hosts and processes end.
 pub(crate) async fn dial(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Dialled, SshError> {
-    let stage = Stage::default();
-    limited(spec, connect_limit(spec, config), &stage, async {
-        stage.enter("reading known_hosts");
-        let gate = Gate::check(spec, config).await?;
-        let algorithms = gate.known_algorithms();
-        let stream = connect(spec, &stage).await?;
-        stage.enter("in the handshake");
-        let mut handle = client::connect_stream(client_config(spec, &algorithms), stream, gate).await.map_err(
-            |halt| match halt {
-                Halt::Refused(error) => error,
-                Halt::Ssh(error) => handshake_error(spec, &error),
-                Halt::Captured(_) => handshake_error(spec, &russh::Error::Disconnect),
-            },
-        )?;
-        stage.enter("authenticating");
-        let attempts = auth::authenticate(&mut handle, spec).await?;
-        Ok(Dialled { handle, round_trips: HANDSHAKE_ROUND_TRIPS + attempts })
-    })
-    .await
+    let trip = Trip::new(spec, config);
+    trip.limited(log_in(spec, None, &trip)).await
 }
 
-/// The host's key, from a handshake that ends before authentication.
-pub(crate) async fn host_key(spec: &HostSpec, limit: Duration) -> Result<PublicKey, SshError> {
-    let stage = Stage::default();
-    limited(spec, limit, &stage, async {
-        let stream = connect(spec, &stage).await?;
-        stage.enter("in the handshake");
-        match client::connect_stream(client_config(spec, &[]), stream, Gate::capture()).await {
-            Err(Halt::Captured(key)) => Ok(*key),
-            Err(Halt::Refused(error)) => Err(error),
-            Err(Halt::Ssh(error)) => Err(handshake_error(spec, &error)),
-            Ok(_) => Err(handshake_error(spec, &russh::Error::Disconnect)),
+/// The host's key, from a handshake that ends before authentication. Jump hosts on the way are logged in to.
+///
+/// # Errors
+/// As [`dial`].
+pub(crate) async fn host_key(spec: &HostSpec, config: &PoolConfig) -> Result<PublicKey, SshError> {
+    let spec = Arc::new(spec.clone());
+    let trip = Trip::new(&spec, config);
+    trip.limited(async {
+        match meet(&spec, None, &trip, Purpose::Capture).await {
+            Err(Break::Captured(key)) => Ok(*key),
+            Err(Break::Failed(error) | Break::TurnedAway { error, .. }) => Err(error),
+            Ok(_) | Err(Break::MayBeCertified) => {
+                Err(SshError::new(ErrorKind::Unreachable, format!("{}: the host showed no key", spec.alias)))
+            }
         }
     })
     .await
@@ -92,122 +82,348 @@ pub(crate) fn connect_limit(spec: &HostSpec, config: &PoolConfig) -> Duration {
     spec.connect_timeout.map_or(config.connect_timeout, |own| own.min(config.connect_timeout))
 }
 
-/// Opens TCP to the first address that answers.
-///
-/// # Errors
-/// [`ErrorKind::Unreachable`], naming host and address.
-pub(crate) async fn tcp(spec: &HostSpec) -> Result<TcpStream, SshError> {
-    connect(spec, &Stage::default()).await
+/// The host that a dial calls first: whose handshakes at once have to be bounded.
+pub(crate) fn first_contact(spec: &HostSpec) -> (String, u16) {
+    match &spec.proxy {
+        Proxy::Jump(hops) if let Some(first) = hops.first() => first_contact(first),
+        _ => (spec.host_name.clone(), spec.port),
+    }
 }
 
-async fn limited<T>(
-    spec: &HostSpec,
+/// Opens TCP to the host itself, to see whether it answers.
+///
+/// # Errors
+/// [`ErrorKind::Unreachable`], naming host and address; [`ErrorKind::Unsupported`] if the host is behind a proxy.
+pub(crate) async fn tcp(spec: &HostSpec) -> Result<TcpStream, SshError> {
+    match &spec.proxy {
+        Proxy::Jump(hops) if !hops.is_empty() => {}
+        Proxy::Command(_) => {}
+        _ => return tcp::connect(spec, |_| ()).await,
+    }
+    let message = format!("{}: the host is behind a proxy: whether it answers shows when it is used", spec.alias);
+    Err(SshError::new(ErrorKind::Unsupported, message))
+}
+
+/// What all steps of one dial share.
+struct Trip<'a> {
+    target: &'a str,
+    config: &'a PoolConfig,
     limit: Duration,
-    stage: &Stage,
-    work: impl Future<Output = Result<T, SshError>>,
-) -> Result<T, SshError> {
-    timeout_at(Instant::now() + limit, work).await.unwrap_or_else(|_| {
-        let (alias, seconds, stage) = (&spec.alias, limit.as_secs_f32(), stage.name());
-        Err(SshError::new(ErrorKind::Timeout, format!("{alias}: not connected within {seconds} s, still {stage}")))
+    until: Instant,
+    stage: Mutex<Stage>,
+}
+
+/// Where a dial is, for the message when its time is over.
+#[derive(Default)]
+struct Stage {
+    text: Cow<'static, str>,
+    complaint: Option<Complaint>,
+}
+
+impl<'a> Trip<'a> {
+    fn new(spec: &'a HostSpec, config: &'a PoolConfig) -> Self {
+        let limit = connect_limit(spec, config);
+        Self { target: &spec.alias, config, limit, until: Instant::now() + limit, stage: Mutex::default() }
+    }
+
+    fn enter(&self, spec: &HostSpec, stage: impl Into<Cow<'static, str>>) {
+        let stage = stage.into();
+        let is_target = spec.alias == self.target;
+        let text = if is_target { stage } else { format!("at the jump host {}: {stage}", spec.alias).into() };
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner).text = text;
+    }
+
+    fn heed(&self, complaint: &Complaint) {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner).complaint = Some(complaint.clone());
+    }
+
+    async fn limited<T>(&self, work: impl Future<Output = Result<T, SshError>>) -> Result<T, SshError> {
+        if let Ok(outcome) = timeout_at(self.until, work).await {
+            return outcome;
+        }
+        let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = stage.complaint.as_ref().map(Complaint::so_far).filter(|said| !said.is_empty());
+        let said = said.map_or_else(String::new, |said| format!("; the proxy command said: {said}"));
+        let (target, seconds, text) = (self.target, self.limit.as_secs_f32(), &stage.text);
+        let message = format!("{target}: not connected within {seconds} s, still {text}{said}");
+        Err(SshError::new(ErrorKind::Timeout, message))
+    }
+}
+
+type LogIn<'a> = Pin<Box<dyn Future<Output = Result<Dialled, SshError>> + Send + 'a>>;
+
+/// One host's whole way in; `way`: how it is reached, if not as it says itself. Boxed: the way leads through other hosts'
+/// ways in.
+fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>) -> LogIn<'a> {
+    Box::pin(async move {
+        let mut met = match meet(spec, way, trip, Purpose::LogIn).await {
+            Ok(met) => met,
+            Err(Break::Failed(error) | Break::TurnedAway { error, .. }) => return Err(error),
+            Err(Break::Captured(_) | Break::MayBeCertified) => {
+                return Err(SshError::new(ErrorKind::Unreachable, format!("{}: nobody logs in", spec.alias)));
+            }
+        };
+        trip.enter(spec, "authenticating");
+        let login = auth::Login {
+            spec,
+            secret_command: trip.config.secret_command.as_deref(),
+            may_have_secrets: met.secrets.allowed(),
+            farewell: met.farewell,
+            until: trip.until,
+        };
+        let attempts = auth::authenticate(&mut met.handle, &login).await?;
+        met.leash.establish();
+        let round_trips = met.way_round_trips + HANDSHAKE_ROUND_TRIPS * met.handshakes + attempts;
+        Ok(Dialled { handle: met.handle, round_trips, leash: met.leash })
     })
 }
 
-async fn connect(spec: &HostSpec, stage: &Stage) -> Result<TcpStream, SshError> {
-    let HostSpec { alias, host_name, port, .. } = spec;
-    stage.enter(format!("looking up {host_name}"));
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host_name.as_str(), *port))
-        .await
-        .map_err(|error| {
-            SshError::new(ErrorKind::Unreachable, format!("{alias}: the name {host_name} was not resolved: {error}"))
-        })?
-        .collect();
-    let mut failure = format!("{alias}: {host_name} has no address");
-    for address in addresses {
-        stage.enter(format!("connecting to {address}"));
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(host = %alias, %error, "TCP_NODELAY was refused");
-                }
-                return Ok(stream);
-            }
-            Err(error) => failure = format!("{alias}: no connection to {address}: {}", reason(&error)),
-        }
-    }
-    Err(SshError::new(ErrorKind::Unreachable, failure))
+/// A handshake's outcome: the host's key was accepted.
+struct Met {
+    handle: Handle<Gate>,
+    leash: Leash,
+    secrets: Secrets,
+    farewell: Farewell,
+    /// What the way there took.
+    way_round_trips: u64,
+    /// How many it took to learn what key the host has.
+    handshakes: u64,
 }
 
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        io::ErrorKind::HostUnreachable => "no route to host".to_owned(),
-        io::ErrorKind::NetworkUnreachable => "network is unreachable".to_owned(),
-        _ => error.to_string(),
-    }
+/// Why a handshake did not succeed.
+enum Break {
+    Failed(SshError),
+    /// The host closed the connection before it named itself, and so before anything was asked of it.
+    TurnedAway {
+        error: SshError,
+        is_too_busy: bool,
+    },
+    Captured(Box<PublicKey>),
+    /// To be asked once more, for certificates.
+    MayBeCertified,
 }
 
-fn handshake_error(spec: &HostSpec, error: &russh::Error) -> SshError {
-    let HostSpec { alias, host_name, port, .. } = spec;
-    let what = match error {
-        russh::Error::Disconnect | russh::Error::HUP => "the server closed the connection".to_owned(),
-        russh::Error::NoCommonAlgo { kind, ours, theirs } => {
-            format!("no common {kind:?} algorithm: we offer {}; it offers {}", ours.join(","), theirs.join(","))
-        }
-        other => other.to_string(),
+#[derive(Clone, Copy)]
+enum Purpose {
+    LogIn,
+    /// The same, and certificates of all types are asked for before any key.
+    LogInCertified,
+    Capture,
+}
+
+/// Reaches a host and shakes hands; a host that turns us away unheard is asked again after a pause.
+async fn meet(spec: &Arc<HostSpec>, way: Option<Way<'_>>, trip: &Trip<'_>, purpose: Purpose) -> Result<Met, Break> {
+    let way = match way {
+        Some(way) => way,
+        None => Way::find(spec, trip).await.map_err(Break::Failed)?,
     };
+    let (mut pause, longest) = PAUSE;
+    let (mut silent, mut purpose, mut handshakes) = (0, purpose, 1);
+    loop {
+        let (error, is_too_busy) = match shake_hands(spec, &way, trip, purpose).await {
+            Err(Break::TurnedAway { error, is_too_busy }) => (error, is_too_busy),
+            Err(Break::MayBeCertified) if handshakes == 1 => {
+                purpose = Purpose::LogInCertified;
+                handshakes = 2;
+                continue;
+            }
+            outcome => return outcome.map(|met| Met { handshakes, ..met }),
+        };
+        silent += u32::from(!is_too_busy);
+        let jittered = pause.mul_f32(0.5 + 0.5 * random_share());
+        if silent > SILENT_RETRIES || Instant::now() + jittered >= trip.until {
+            return Err(Break::TurnedAway { error, is_too_busy });
+        }
+        trip.enter(spec, "waiting to ask again a server that closed the connection at once");
+        sleep(jittered).await;
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// At least 0 and less than 1.
+fn random_share() -> f32 {
+    let mut byte = [0];
+    // Without randomness all wait the same time.
+    let _ = getrandom::fill(&mut byte);
+    let [byte] = byte;
+    f32::from(byte) / 256.0
+}
+
+async fn shake_hands(spec: &Arc<HostSpec>, way: &Way<'_>, trip: &Trip<'_>, purpose: Purpose) -> Result<Met, Break> {
+    trip.enter(spec, "reading known_hosts");
+    let gate = match purpose {
+        Purpose::LogIn => Gate::check(spec, trip.config).await.map_err(Break::Failed)?,
+        Purpose::LogInCertified => Gate::check(spec, trip.config).await.map_err(Break::Failed)?.insist(),
+        Purpose::Capture => Gate::capture(),
+    };
+    let (known, certificates) = (gate.known_algorithms(), gate.certificate_algorithms());
+    let config = client_config(spec, &known, certificates).map_err(Break::Failed)?;
+    let (secrets, farewell) = (gate.secrets(), gate.farewell());
+    let (transport, leash, complaint) = way.open(spec, trip).await.map_err(Break::Failed)?;
+    if let Some(complaint) = &complaint {
+        trip.heed(complaint);
+    }
+    let first_words = transport.first_words();
+    trip.enter(spec, "in the handshake");
+    match client::connect_stream(config, transport, gate).await {
+        Ok(handle) => {
+            let way_round_trips = way.round_trips();
+            Ok(Met { handle, leash, secrets, farewell, way_round_trips, handshakes: 1 })
+        }
+        Err(Halt::MayBeCertified) => Err(Break::MayBeCertified),
+        Err(Halt::Refused(error)) => Err(Break::Failed(error)),
+        Err(Halt::Captured(key)) => Err(Break::Captured(key)),
+        Err(Halt::Ssh(error)) => {
+            let mut what = explain(&error, &first_words, farewell.heard().as_deref());
+            let is_turned_away = is_closed(&error) && !first_words.has_identification();
+            let is_too_busy = is_turned_away && first_words.line().starts_with(TOO_BUSY);
+            // A command that ends without a word has failed: that is no answer of the host.
+            let is_command = complaint.is_some();
+            if let Some(complaint) = complaint {
+                what = format!("{what}; {}", complaint.last().await);
+            }
+            let told = handshake_error(spec, &what);
+            if is_too_busy || (is_turned_away && !is_command) {
+                return Err(Break::TurnedAway { error: told, is_too_busy });
+            }
+            Err(Break::Failed(told))
+        }
+    }
+}
+
+/// The way to a host, as far as it is the same for each attempt.
+enum Way<'a> {
+    Direct,
+    Command(&'a str),
+    /// Through the last of the jump hosts, whose connection ends with whatever is opened through it.
+    Through(Arc<Dialled>, &'a str),
+}
+
+impl<'a> Way<'a> {
+    /// Logs in to the jump hosts, if there are any.
+    async fn find(spec: &'a HostSpec, trip: &'a Trip<'_>) -> Result<Self, SshError> {
+        let hops = match &spec.proxy {
+            Proxy::Direct => return Ok(Self::Direct),
+            Proxy::Command(command) => return Ok(Self::Command(command)),
+            Proxy::Jump(hops) => hops,
+        };
+        // The first host's own configuration says how it is reached.
+        let mut way = None;
+        for hop in hops {
+            let dialled = log_in(hop, way.take(), trip).await.map_err(|error| on_the_way(spec, &error))?;
+            way = Some(Self::Through(Arc::new(dialled), &hop.alias));
+        }
+        Ok(way.unwrap_or(Self::Direct))
+    }
+
+    /// What it took to log in to the jump hosts.
+    fn round_trips(&self) -> u64 {
+        match self {
+            Self::Direct | Self::Command(_) => 0,
+            Self::Through(hop, _) => hop.round_trips,
+        }
+    }
+
+    /// Opens a stream to the host.
+    async fn open(&self, spec: &HostSpec, trip: &Trip<'_>) -> Result<(Transport, Leash, Option<Complaint>), SshError> {
+        match self {
+            Self::Direct => {
+                let stream = tcp::connect(spec, |stage| trip.enter(spec, stage)).await?;
+                let (transport, leash) = Transport::new(stream, None);
+                Ok((transport, leash, None))
+            }
+            Self::Command(text) => {
+                trip.enter(spec, "starting the proxy command");
+                let (streams, process, complaint) = proxy_command::spawn(text).map_err(|error| {
+                    let message = format!("{}: the proxy command cannot be started: {error}", spec.alias);
+                    SshError::new(ErrorKind::Unreachable, message)
+                })?;
+                let (transport, leash) = Transport::new(streams, Some(Box::new(process)));
+                Ok((transport, leash, Some(complaint)))
+            }
+            Self::Through(hop, name) => {
+                let HostSpec { alias, host_name, port, .. } = spec;
+                trip.enter(spec, format!("connecting to {host_name}:{port} from the jump host {name}"));
+                // As OpenSSH: where the request came from is nobody's business.
+                let opening = hop.handle.channel_open_direct_tcpip(host_name, u32::from(*port), "127.0.0.1", 65535);
+                let channel = opening.await.map_err(|error| {
+                    let what = match error {
+                        russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed) => "cannot connect to",
+                        russh::Error::ChannelOpenFailure(_) => "does not forward to",
+                        _ => "was lost before it connected to",
+                    };
+                    let message = format!("{alias}: the jump host {name} {what} {host_name}:{port}");
+                    SshError::new(ErrorKind::Unreachable, message)
+                })?;
+                let (transport, leash) = Transport::new(channel.into_stream(), Some(Box::new(Arc::clone(hop))));
+                Ok((transport, leash, None))
+            }
+        }
+    }
+}
+
+/// A jump host's failure, told to whoever asked for the target.
+fn on_the_way(spec: &HostSpec, error: &SshError) -> SshError {
+    let told = SshError::new(error.kind(), format!("{}: jump host {}", spec.alias, error.message()));
+    match error.hint() {
+        Some(hint) => told.with_hint(hint.to_owned()),
+        None => told,
+    }
+}
+
+/// Whether the other side closed the connection.
+fn is_closed(error: &russh::Error) -> bool {
+    match error {
+        russh::Error::Disconnect | russh::Error::HUP => true,
+        russh::Error::IO(error) => {
+            use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+            matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+        }
+        _ => false,
+    }
+}
+
+/// What went wrong in a handshake.
+fn explain(error: &russh::Error, first_words: &FirstWords, farewell: Option<&str>) -> String {
+    let said = match first_words.line() {
+        line if line.is_empty() || first_words.has_identification() => String::new(),
+        line => format!("; it said {line:?}"),
+    };
+    match error {
+        closed if is_closed(closed) => match farewell {
+            Some(farewell) => format!("the server closed the connection ({farewell})"),
+            None => format!("the server closed the connection{said}"),
+        },
+        russh::Error::NoCommonAlgo { kind, ours, theirs } => {
+            let theirs = harmless(theirs.join(",").as_bytes());
+            format!("no common {kind:?} algorithm: we offer {}; it offers {theirs}", ours.join(","))
+        }
+        russh::Error::Version => format!("it does not name itself as an SSH server{said}"),
+        other => format!("{other}{said}"),
+    }
+}
+
+fn handshake_error(spec: &HostSpec, what: &str) -> SshError {
+    let HostSpec { alias, host_name, port, .. } = spec;
     SshError::new(ErrorKind::Unreachable, format!("{alias}: the handshake with {host_name}:{port} failed: {what}"))
 }
 
-fn client_config(spec: &HostSpec, known: &[Algorithm]) -> Arc<client::Config> {
+fn client_config(
+    spec: &HostSpec,
+    known: &[Algorithm],
+    certificates: Vec<Algorithm>,
+) -> Result<Arc<client::Config>, SshError> {
     let (keepalive_interval, keepalive_max) = match spec.server_alive_interval {
         None => (Some(KEEPALIVE), KEEPALIVE_MAX),
         Some(Duration::ZERO) => (None, KEEPALIVE_MAX),
         Some(interval) => (Some(interval), usize::try_from(spec.server_alive_count_max).unwrap_or(KEEPALIVE_MAX)),
     };
-    Arc::new(client::Config {
+    Ok(Arc::new(client::Config {
         window_size: WINDOW,
         keepalive_interval,
         keepalive_max,
         nodelay: true,
-        preferred: Preferred {
-            key: Cow::Owned(host_key_order(known)),
-            cipher: Cow::Borrowed(&[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305]),
-            ..Preferred::DEFAULT
-        },
+        preferred: algorithms::preferred(spec, known, certificates)?,
         ..client::Config::default()
-    })
-}
-
-/// The algorithms of keys that known_hosts holds, then the others. Never RSA with SHA-1.
-fn host_key_order(known: &[Algorithm]) -> Vec<Algorithm> {
-    let strong_rsa = [Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }];
-    let mut order: Vec<Algorithm> = Vec::new();
-    for algorithm in known {
-        match algorithm {
-            Algorithm::Rsa { .. } => order.extend(strong_rsa.clone()),
-            other if Preferred::DEFAULT.key.contains(other) => order.push(other.clone()),
-            _ => {}
-        }
-    }
-    order.extend(Preferred::DEFAULT.key.iter().filter(|own| **own != Algorithm::Rsa { hash: None }).cloned());
-    let mut unique = Vec::with_capacity(order.len());
-    for algorithm in order {
-        if !unique.contains(&algorithm) {
-            unique.push(algorithm);
-        }
-    }
-    unique
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn known_host_key_algorithms_are_offered_first_and_sha1_never() {
-        let order = host_key_order(&[Algorithm::Rsa { hash: None }]);
-        assert_eq!(order.first(), Some(&Algorithm::Rsa { hash: Some(HashAlg::Sha512) }));
-        assert_eq!(order.get(2), Some(&Algorithm::Ed25519));
-        assert!(!order.contains(&Algorithm::Rsa { hash: None }));
-    }
+    }))
 }

@@ -59,6 +59,13 @@ impl SshError {
         self
     }
 
+    /// Adds to the message.
+    #[must_use]
+    pub(crate) fn with_addition(mut self, addition: &str) -> Self {
+        self.message.to_mut().push_str(addition);
+        self
+    }
+
     /// What kind of trouble it was.
     pub fn kind(&self) -> ErrorKind {
         self.kind

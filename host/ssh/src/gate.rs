@@ -4,14 +4,20 @@
 //! is [`crate::dial`]'s.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::client::Handler;
+use russh::Channel;
+use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use crate::config::{Source, StrictHostKeyChecking};
-use crate::trust::{self, KnownHosts, Verdict};
+use crate::transport::harmless;
+use crate::trust::{self, Decision, KnownHosts, Verdict};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
+
+/// OpenSSH learns nothing under a dialled name with one of these, whatever `HostKeyAlias` says.
+const NEVER_LEARNED: &str = "@?*#[]|'\"\\";
 
 /// Why a handshake ended early.
 #[derive(Debug)]
@@ -22,6 +28,9 @@ pub(crate) enum Halt {
     Refused(SshError),
     /// The host's key is all that was wanted.
     Captured(Box<PublicKey>),
+    /// The host may have a certificate that OpenSSH would ask for before this key, and that was not asked for: to be
+    /// dialled once more, with [`Gate::insist`].
+    MayBeCertified,
 }
 
 impl From<russh::Error> for Halt {
@@ -30,9 +39,27 @@ impl From<russh::Error> for Halt {
     }
 }
 
-/// Decides about the host's key. Called again with each rekeying.
+/// Kept of what a server says when it ends the connection.
+const FAREWELL_BYTES: usize = 200;
+
+/// Why the server ended the connection, in its own words; shared with the gate that hears it.
+#[derive(Clone, Default)]
+pub(crate) struct Farewell(Arc<Mutex<Option<String>>>);
+
+impl Farewell {
+    /// The words, made harmless, if there were any.
+    pub(crate) fn heard(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Decides about the host's key, once in a connection: later exchanges of keys are inside what this one protects. Refuses
+/// what a server opens by itself: nothing is forwarded to here.
 pub(crate) struct Gate {
     purpose: Purpose,
+    farewell: Farewell,
+    /// The type of the presented key, until it is compared with what was negotiated.
+    presented: Option<Algorithm>,
 }
 
 enum Purpose {
@@ -44,15 +71,38 @@ enum Purpose {
 
 struct Check {
     spec: Arc<HostSpec>,
+    /// As known_hosts knows the host.
+    name: String,
+    port: u16,
     known: KnownHosts,
     learn_into: Option<PathBuf>,
-    learned: Option<PublicKey>,
+    secrets: Secrets,
+    /// All certificates are asked for, before any key.
+    insists: bool,
+}
+
+/// Whether the host may be sent a secret that somebody in between could use. Taken before the handshake, asked after it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Secrets {
+    forbidden: Arc<AtomicBool>,
+}
+
+impl Secrets {
+    /// False if `StrictHostKeyChecking no` accepted a changed or revoked key: then, as in OpenSSH, neither `password`
+    /// nor `keyboard-interactive` may be used. Public keys may: a signature is worth nothing to another host.
+    pub(crate) fn allowed(&self) -> bool {
+        !self.forbidden.load(Ordering::Acquire)
+    }
+
+    fn forbid(&self) {
+        self.forbidden.store(true, Ordering::Release);
+    }
 }
 
 impl Gate {
     /// Hands the host's key out and stops.
     pub(crate) fn capture() -> Self {
-        Self { purpose: Purpose::Capture }
+        Self { purpose: Purpose::Capture, farewell: Farewell::default(), presented: None }
     }
 
     /// Accepts the host's key if the files say so.
@@ -74,15 +124,49 @@ impl Gate {
         for warning in known.warnings() {
             tracing::warn!(host = %spec.alias, "{warning}");
         }
-        let check = Check { spec: Arc::clone(spec), known, learn_into, learned: None };
-        Ok(Self { purpose: Purpose::Check(Box::new(check)) })
+        let (name, port) = trust::known_as(spec);
+        let secrets = Secrets::default();
+        let check = Check { spec: Arc::clone(spec), name, port, known, learn_into, secrets, insists: false };
+        Ok(Self { purpose: Purpose::Check(Box::new(check)), farewell: Farewell::default(), presented: None })
     }
 
-    /// The algorithms of the keys that are known for the host, in the files' order.
+    /// The algorithms to ask for before all others, because such keys are known for the host.
     pub(crate) fn known_algorithms(&self) -> Vec<Algorithm> {
         match &self.purpose {
             Purpose::Capture => Vec::new(),
-            Purpose::Check(check) => check.known.algorithms(&check.spec.host_name, check.spec.port),
+            Purpose::Check(check) => check.known.algorithms(&check.name, check.port),
+        }
+    }
+
+    /// The host certificates to ask for, each by the algorithm of the key in it; they go before all plain keys.
+    pub(crate) fn certificate_algorithms(&self) -> Vec<Algorithm> {
+        match &self.purpose {
+            Purpose::Capture => Vec::new(),
+            Purpose::Check(check) => check.certificate_algorithms(check.insists),
+        }
+    }
+
+    /// Asks for certificates of all types before any key, after [`Halt::MayBeCertified`].
+    ///
+    /// OpenSSH asks for keys of the known types before certificates of other types. russh's lists cannot say so: the
+    /// first handshake leaves those certificates out, and a host that has no key of a known type is asked again.
+    pub(crate) fn insist(mut self) -> Self {
+        if let Purpose::Check(check) = &mut self.purpose {
+            check.insists = true;
+        }
+        self
+    }
+
+    /// What the server will say when it ends the connection.
+    pub(crate) fn farewell(&self) -> Farewell {
+        self.farewell.clone()
+    }
+
+    /// What authentication asks before it sends a password.
+    pub(crate) fn secrets(&self) -> Secrets {
+        match &self.purpose {
+            Purpose::Capture => Secrets::default(),
+            Purpose::Check(check) => check.secrets.clone(),
         }
     }
 }
@@ -92,51 +176,293 @@ impl Handler for Gate {
 
     async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Halt> {
         let key = presented.public_key();
+        self.presented = Some(key.algorithm());
         match &mut self.purpose {
             Purpose::Capture => Err(Halt::Captured(Box::new(key))),
-            Purpose::Check(check) => check.verdict(key).await.map(|()| true).map_err(Halt::Refused),
+            Purpose::Check(check) if check.may_be_certified(presented) => Err(Halt::MayBeCertified),
+            Purpose::Check(check) => check.verdict(presented).await.map(|()| true).map_err(Halt::Refused),
         }
+    }
+
+    /// Refuses a key of another type than the one that was negotiated, as OpenSSH does; russh leaves that open.
+    async fn kex_done(&mut self, _: Option<&[u8]>, names: &russh::Names, _: &mut Session) -> Result<(), Halt> {
+        match (self.presented.take(), &names.key) {
+            (None, _) => Ok(()),
+            (Some(presented), negotiated) if trust::is_same_type(&presented, negotiated) => Ok(()),
+            (Some(_), _) => Err(Halt::Ssh(russh::Error::WrongServerSig)),
+        }
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<Halt>) -> Result<(), Halt> {
+        match reason {
+            DisconnectReason::ReceivedDisconnect(info) => {
+                let message = info.message.as_bytes();
+                let message = harmless(message.get(..message.len().min(FAREWELL_BYTES)).unwrap_or_default());
+                let farewell = (!message.is_empty()).then_some(message);
+                *self.farewell.0.lock().unwrap_or_else(PoisonError::into_inner) = farewell;
+                Ok(())
+            }
+            DisconnectReason::Error(error) => Err(error),
+        }
+    }
+
+    // russh accepts these unless told otherwise; a `ChannelOpenHandle` that is dropped refuses.
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _channel: Channel<Msg>,
+        _connected_address: &str,
+        _connected_port: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        _socket_path: &str,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _channel: Channel<Msg>,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _channel: Channel<Msg>,
+        _originator_address: &str,
+        _originator_port: u32,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _channel: Channel<Msg>,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _channel: Channel<Msg>,
+        _host_to_connect: &str,
+        _port_to_connect: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        _socket_path: &str,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Halt> {
+        Ok(())
     }
 }
 
 impl Check {
-    async fn verdict(&mut self, key: PublicKey) -> Result<(), SshError> {
-        let HostSpec { alias, host_name, port, .. } = &*self.spec;
-        let print = key.fingerprint(HashAlg::Sha256);
-        let rejected = |what: &str, at: &Source| {
-            let message = format!("{alias}: the host's key {print} is {what} {}:{}", at.file.display(), at.line);
-            SshError::new(ErrorKind::HostKeyRejected, message)
-                .with_hint("find out why the key differs before that line is changed: somebody may be in between")
+    fn certificate_algorithms(&self, all: bool) -> Vec<Algorithm> {
+        let mut algorithms = match all {
+            true => trust::HOST_KEY_ALGORITHMS.to_vec(),
+            false => self.known.certificate_algorithms(&self.name, self.port),
         };
-        match self.known.check(host_name, *port, &key) {
-            Verdict::Known(_) => Ok(()),
-            Verdict::Revoked(at) => Err(rejected("revoked by", &at)),
-            Verdict::Changed(at) if self.spec.strict_host_key_checking == StrictHostKeyChecking::No => {
-                tracing::warn!(host = %alias, known = %at.file.display(), line = at.line, "changed host key accepted: StrictHostKeyChecking no");
+        if let Some(configured) = &self.spec.algorithms.host_keys {
+            algorithms.retain(|algorithm| configured.contains(&algorithm.to_certificate_type()));
+        }
+        algorithms
+    }
+
+    /// Whether a plain key came whose certificate was not asked for.
+    fn may_be_certified(&self, presented: &PublicKeyOrCertificate) -> bool {
+        let own = presented.public_key().algorithm();
+        let has = |all| self.certificate_algorithms(all).iter().any(|other| trust::is_same_type(other, &own));
+        presented.certificate().is_none() && !self.insists && has(true) && !has(false)
+    }
+
+    async fn verdict(&mut self, presented: &PublicKeyOrCertificate) -> Result<(), SshError> {
+        let alias = &self.spec.alias;
+        let key = presented.public_key();
+        let flawed = |what: &str| {
+            SshError::new(ErrorKind::HostKeyRejected, format!("{alias}: the host's key is no good: {what}"))
+        };
+        if trust::is_too_short(key.key_data()) {
+            return Err(flawed("an RSA key of less than 1024 bits"));
+        }
+        if let Some(certificate) = presented.certificate() {
+            trust::intact(certificate).map_err(flawed)?;
+        }
+        match self.known.decide(&self.name, self.port, presented, self.spec.strict_host_key_checking) {
+            Decision::Trusted(_) => Ok(()),
+            Decision::Unsafe(verdict) => {
+                tracing::warn!(host = %alias, ?verdict, "StrictHostKeyChecking no: the host is accepted, and passwords are off");
+                self.secrets.forbid();
                 Ok(())
             }
-            Verdict::Changed(at) => Err(rejected("not the one known from", &at)),
-            Verdict::Unknown if self.learned.as_ref() == Some(&key) => Ok(()),
-            Verdict::Unknown if self.spec.strict_host_key_checking == StrictHostKeyChecking::Yes => {
-                let message = format!("{alias}: the host's key is not known yet: {} {print}", key.algorithm());
-                Err(SshError::new(ErrorKind::UnknownHostKey, message)
-                    .with_hint(format!("run `scout trust {alias}` after checking the fingerprint out of band")))
-            }
-            Verdict::Unknown => {
-                self.learn(&key).await;
-                self.learned = Some(key);
-                Ok(())
-            }
+            Decision::Learn if self.is_learnable() => self.learn(&key).await,
+            Decision::Learn => Err(self.refused(&Verdict::Unknown, presented)),
+            Decision::Refused(verdict) => Err(self.refused(&verdict, presented)),
         }
     }
 
-    /// As OpenSSH: a file that cannot be written is a warning.
-    async fn learn(&self, key: &PublicKey) {
-        let Some(file) = self.learn_into.clone() else { return };
-        let (host, port, key) = (self.spec.host_name.clone(), self.spec.port, key.clone());
-        let learned = tokio::task::spawn_blocking(move || trust::learn(&file, &host, port, &key, false)).await;
-        if let Ok(Err(error)) = learned {
-            tracing::warn!(host = %self.spec.alias, %error, "the host's key was accepted and could not be remembered");
+    /// As OpenSSH: a new key that cannot even be offered to a file is not accepted.
+    fn is_learnable(&self) -> bool {
+        self.learn_into.is_some() && !self.spec.host_name.contains(|c| NEVER_LEARNED.contains(c))
+    }
+
+    /// As OpenSSH, a file that cannot be written is a warning. A host that somebody else has just learned with another
+    /// key is a changed one.
+    async fn learn(&self, key: &PublicKey) -> Result<(), SshError> {
+        let Some(file) = self.learn_into.clone() else { return Ok(()) };
+        let (name, port, key, hashed) = (self.name.clone(), self.port, key.clone(), self.spec.hash_known_hosts);
+        let learned = tokio::task::spawn_blocking(move || trust::learn(&file, &name, port, &key, hashed)).await;
+        let Ok(Err(error)) = learned else { return Ok(()) };
+        if error.kind() == ErrorKind::HostKeyRejected {
+            if self.spec.strict_host_key_checking != StrictHostKeyChecking::No {
+                return Err(error);
+            }
+            self.secrets.forbid();
         }
+        tracing::warn!(host = %self.spec.alias, %error, "the host's key was accepted and could not be remembered");
+        Ok(())
+    }
+
+    fn refused(&self, verdict: &Verdict, presented: &PublicKeyOrCertificate) -> SshError {
+        let alias = &self.spec.alias;
+        let key = presented.public_key();
+        let print = key.fingerprint(HashAlg::Sha256);
+        let flaw = presented.certificate().and_then(|c| self.known.flaw(&self.name, self.port, c));
+        let certificate = flaw.map(|why| format!("; its certificate does not count: {why}")).unwrap_or_default();
+        let rejected = |what: &str, at: &Source| {
+            let place = format!("{}:{}", at.file.display(), at.line);
+            let message = format!("{alias}: the host's key {print} is {what} {place}{certificate}");
+            SshError::new(ErrorKind::HostKeyRejected, message)
+                .with_hint("find out why the key differs before that line is changed: somebody may be in between")
+        };
+        match verdict {
+            Verdict::Revoked(at) => rejected("revoked by", at),
+            Verdict::Changed(at) => rejected("not the one known from", at),
+            Verdict::Unknown | Verdict::Known(_) => {
+                let kind = key.algorithm();
+                let message = format!("{alias}: the host's key is not known yet: {kind} {print}{certificate}");
+                SshError::new(ErrorKind::UnknownHostKey, message)
+                    .with_hint(format!("run `scout trust {alias}` after checking the fingerprint out of band"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AddressFamily, AlgorithmLists, Methods, Proxy};
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGKse3gVjY1LqE+OdqtdLyAXsxJKXCxP5X9j/cfn5BzN";
+    const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBdBhsjcqEPuZIYxQ8Q2Ars78OMpQfbBFvtQ2CuFAo1b";
+
+    fn spec(known: PathBuf, strict: StrictHostKeyChecking) -> HostSpec {
+        HostSpec {
+            alias: "box".into(),
+            host_name: "Web".into(),
+            port: 2222,
+            user: "me".into(),
+            identity_files: Vec::new(),
+            identity_files_are_default: false,
+            identities_only: true,
+            agent: None,
+            certificate_files: Vec::new(),
+            methods: Methods::default(),
+            proxy: Proxy::default(),
+            address_family: AddressFamily::default(),
+            bind_address: None,
+            algorithms: AlgorithmLists::default(),
+            set_env: Vec::new(),
+            host_key_alias: None,
+            hash_known_hosts: false,
+            user_known_hosts_files: vec![known],
+            global_known_hosts_files: Vec::new(),
+            strict_host_key_checking: strict,
+            connect_timeout: None,
+            server_alive_interval: None,
+            server_alive_count_max: 3,
+        }
+    }
+
+    /// Whether the key is accepted, and whether secrets may follow.
+    async fn shown(spec: HostSpec) -> (bool, bool) {
+        let mut gate = Gate::check(&Arc::new(spec), &PoolConfig::default()).await.expect("known_hosts");
+        let secrets = gate.secrets();
+        let key = PublicKey::from_openssh(KEY).expect("a key");
+        (gate.check_server_key(&key.into()).await.is_ok(), secrets.allowed())
+    }
+
+    #[tokio::test]
+    async fn a_changed_or_revoked_key_that_is_accepted_gets_no_secrets() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("known_hosts");
+        for (text, accepted, allowed) in [
+            (format!("[web]:2222 {KEY}\n"), true, true),
+            (String::new(), true, true),
+            (format!("[web]:2222 {OTHER}\n"), true, false),
+            (format!("@revoked * {KEY}\n"), true, false),
+            // As in OpenSSH: this is the second look, without the port.
+            (format!("@revoked web {KEY}\n"), true, false),
+        ] {
+            std::fs::write(&file, &text).expect("known_hosts");
+            let shown = shown(spec(file.clone(), StrictHostKeyChecking::No)).await;
+            assert_eq!(shown, (accepted, allowed), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_key_with_no_file_to_learn_it_into_is_refused() {
+        let mut nowhere = spec(PathBuf::new(), StrictHostKeyChecking::AcceptNew);
+        nowhere.user_known_hosts_files.clear();
+        assert!(!shown(nowhere).await.0);
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut odd = spec(directory.path().join("known_hosts"), StrictHostKeyChecking::No);
+        odd.host_name = "a[b]".into();
+        assert!(!shown(odd).await.0);
+    }
+
+    #[tokio::test]
+    async fn a_key_is_learned_under_the_alias_or_the_name_and_hashed_if_wanted() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("known_hosts");
+        let mut alias = spec(file.clone(), StrictHostKeyChecking::AcceptNew);
+        alias.host_key_alias = Some("Alias".into());
+        let plain = spec(file.clone(), StrictHostKeyChecking::AcceptNew);
+        let mut hashed = spec(directory.path().join("hashed"), StrictHostKeyChecking::AcceptNew);
+        hashed.hash_known_hosts = true;
+        for spec in [alias.clone(), plain.clone(), hashed.clone(), alias, plain, hashed] {
+            assert_eq!(shown(spec).await, (true, true));
+        }
+        let text = std::fs::read_to_string(file).expect("known_hosts");
+        assert_eq!(text, format!("alias {KEY}\n[web]:2222 {KEY}\n"));
+        let text = std::fs::read_to_string(directory.path().join("hashed")).expect("known_hosts");
+        assert!(text.starts_with("|1|") && text.lines().count() == 1, "{text}");
     }
 }

@@ -14,7 +14,8 @@ use crate::connection::lock;
 use crate::pool::{InUse, Inner, Key};
 use crate::sftp::{SftpChannel, SftpError};
 use crate::shell::Prepared;
-use crate::{Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, SshError};
+use crate::slots::Slot;
+use crate::{Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, Opened, SshError};
 
 /// How often an operation is begun: a stale channel or connection, or a neighbour's stall, costs one.
 const TRIES: usize = 3;
@@ -25,19 +26,18 @@ const SHOWN: usize = 200;
 pub struct Lease {
     pool: Arc<Inner>,
     key: Key,
-    spec: Arc<HostSpec>,
     connection: Mutex<Arc<InUse>>,
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("host", &self.spec.alias).finish_non_exhaustive()
+        f.debug_struct("Lease").field("host", &self.key.spec().alias).finish_non_exhaustive()
     }
 }
 
 impl Lease {
-    pub(crate) fn new(pool: Arc<Inner>, key: Key, spec: Arc<HostSpec>, connection: Arc<InUse>) -> Self {
-        Self { pool, key, spec, connection: Mutex::new(connection) }
+    pub(crate) fn new(pool: Arc<Inner>, key: Key, connection: Arc<InUse>) -> Self {
+        Self { pool, key, connection: Mutex::new(connection) }
     }
 
     /// Looks at a path in one round trip: attributes, and a file's first `cap` bytes or a directory's first
@@ -92,14 +92,14 @@ impl Lease {
         let tally = Tally::begin(&self.pool, call);
         for _ in 0..TRIES {
             let run = async {
-                let connection = self.connection(&tally).await.map_err(RunError::Failed)?;
-                command::run(&connection, &prepared, request, &tally.call).await
+                let (connection, place) = self.exec_place(&tally).await.map_err(RunError::Failed)?;
+                command::run(&connection, place, &prepared, request, &tally.call).await
             };
             match run.await {
                 Ok(outcome) => {
                     tally.call.cost.add_remote_bytes((outcome.stdout.data.len() + outcome.stderr.data.len()) as u64);
                     if outcome.ending == Ending::NoStatus {
-                        tracing::warn!(host = %self.spec.alias, "a command ended without a status");
+                        tracing::warn!(host = %self.key.spec().alias, "a command ended without a status");
                     }
                     return Ok(outcome);
                 }
@@ -109,7 +109,7 @@ impl Lease {
         }
         Err(SshError::new(
             ErrorKind::Unreachable,
-            format!("{}: the connection was lost before the command was sent", self.spec.alias),
+            format!("{}: the connection was lost before the command was sent", self.key.spec().alias),
         ))
     }
 
@@ -131,7 +131,8 @@ impl Lease {
         for _ in 0..TRIES {
             let connection = self.connection(&tally).await?;
             let reader = connection.sftp.reader();
-            let opened = within(&self.spec.alias, call, async { Ok(connection.sftp_channel(call).await) }).await?;
+            let opened =
+                within(&self.key.spec().alias, call, async { Ok(connection.sftp_channel(call).await) }).await?;
             let (channel, generation) = match opened {
                 Ok(opened) => opened,
                 Err(SftpError::Ssh(error)) if error.kind() == ErrorKind::ConnectionLost => continue,
@@ -157,7 +158,7 @@ impl Lease {
         }
         Err(SshError::new(
             ErrorKind::Unreachable,
-            format!("{}: SFTP ended {TRIES} times before an answer came", self.spec.alias),
+            format!("{}: SFTP ended {TRIES} times before an answer came", self.key.spec().alias),
         ))
     }
 
@@ -173,9 +174,32 @@ impl Lease {
     /// A deadline names the host and the time.
     fn named(&self, error: SshError, elapsed: Duration) -> SshError {
         match error.kind() {
-            ErrorKind::Timeout => no_answer(&self.spec.alias, elapsed),
+            ErrorKind::Timeout => no_answer(&self.key.spec().alias, elapsed),
             _ => error,
         }
+    }
+
+    /// A place for a command, on the host's first connection or on a second one if that is quicker.
+    async fn exec_place(&self, tally: &Tally) -> Result<(Arc<InUse>, Slot), SshError> {
+        let first = self.connection(tally).await?;
+        if let Some(place) = first.try_exec_place() {
+            return Ok((first, place));
+        }
+        let _waiting = first.queue.enter(&first.alias)?;
+        let second = async {
+            match self.pool.second(&self.key).await {
+                Some(second) => second.exec_place().await.map(|place| (second, place)),
+                None => std::future::pending().await,
+            }
+        };
+        within(&first.alias, &tally.call, async {
+            tokio::select! {
+                biased;
+                place = first.exec_place() => place.map(|place| (Arc::clone(&first), place)),
+                found = second => found,
+            }
+        })
+        .await
     }
 
     /// The lease's connection, or a fresh one if that has died or is worn.
@@ -187,7 +211,7 @@ impl Lease {
         drop(current);
         // The pool counts a dial itself, once: it goes to the request's cost and past the tally.
         let call = Call { cost: Arc::clone(&tally.request), ..tally.call.clone() };
-        let fresh = self.pool.connect(&self.key, &self.spec, &call).await?;
+        let fresh = self.pool.connect(&self.key, &call).await?;
         let old = std::mem::replace(&mut *lock(&self.connection), Arc::clone(&fresh));
         drop(old);
         Ok(fresh)

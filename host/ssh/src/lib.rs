@@ -3,6 +3,7 @@
 //! Owns everything between a host's name and its wire. Knows no WebAssembly, no MCP and no tenant: whoever asks
 //! is a [`Principal`], and connections of two principals are never shared.
 
+mod algorithms;
 mod auth;
 mod call;
 mod capture;
@@ -13,12 +14,18 @@ mod dial;
 mod error;
 mod exec;
 mod gate;
+mod identities;
 mod lease;
 mod pool;
+mod process;
+mod proxy_command;
+mod secrets;
 pub mod sftp;
 mod shell;
 mod slots;
 mod stalls;
+mod tcp;
+mod transport;
 pub mod trust;
 
 pub use call::{Call, Cost, CostSnapshot, Principal};

@@ -23,6 +23,11 @@ use crate::{Call, ErrorKind, HostSpec, Lease, Principal, SshError, dial};
 
 /// Handshakes at once with one address: OpenSSH's `MaxStartups` begins to refuse at 10.
 const HANDSHAKES_PER_ADDRESS: usize = 10;
+/// How long a host that could not be reached is left alone: doubled with each failure, up to the longest. What is waited
+/// is between half of it and all of it, so that hosts that failed together are not tried together.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// How long a failure is remembered after that.
+const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// The shortest and longest time between two looks for idle connections.
 const REAP_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
 
@@ -39,6 +44,14 @@ pub struct PoolConfig {
     pub known_hosts: Option<Vec<std::path::PathBuf>>,
     /// Requests that may wait for one host.
     pub max_waiters_per_host: usize,
+    /// A program that tells secrets: passphrases of key files, passwords, answers to a server's prompts. Without it none
+    /// is ever used.
+    ///
+    /// It is run with one argument, the prompt (`Enter passphrase for key '/path'`, `user@host's password:` or, in the
+    /// server's words, `(user@host) …`), and in its environment `SCOUT_SECRET_KIND` (`passphrase`, `password` or
+    /// `prompt`), `SCOUT_SECRET_HOST` (the host's alias) and `SCOUT_SECRET_USER`. Its standard output, without the end of
+    /// the line, is the secret: at most 1024 bytes of UTF-8, within the dial's limit. Any exit status but 0: no secret.
+    pub secret_command: Option<std::path::PathBuf>,
 }
 
 impl Default for PoolConfig {
@@ -49,6 +62,7 @@ impl Default for PoolConfig {
             max_connections: 100,
             known_hosts: None,
             max_waiters_per_host: 4096,
+            secret_command: None,
         }
     }
 }
@@ -60,6 +74,12 @@ pub struct PoolSnapshot {
     pub ready: u64,
     /// Dials under way.
     pub dialing: u64,
+    /// Hosts whose last dial failed, and that are left alone for a while.
+    pub backing_off: u64,
+    /// Session channels that are open, those ahead of need and for SFTP among them.
+    pub channels: u64,
+    /// Ready connections whose server allows fewer channels than are usual.
+    pub limited: u64,
     /// Dials ever begun.
     pub dials: u64,
     /// Leases served by a ready connection.
@@ -130,14 +150,15 @@ impl Pool {
     /// # Cancel safety
     /// The dial goes on for others who wait for it.
     pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, SshError> {
-        let key = Key(principal.clone(), Arc::clone(spec));
-        let connection = self.inner.connect(&key, spec, call).await?;
-        Ok(Lease::new(Arc::clone(&self.inner), key, Arc::clone(spec), connection))
+        let key = Key { principal: principal.clone(), spec: Arc::clone(spec), lane: Lane::First };
+        let connection = self.inner.connect(&key, call).await?;
+        Ok(Lease::new(Arc::clone(&self.inner), key, connection))
     }
 
     /// Whether the host answers on its port, and how fast.
     pub async fn probe(&self, principal: &Principal, spec: &Arc<HostSpec>, limit: Duration) -> Probe {
-        let connected = match lock(&self.inner.state).slots.get(&Key(principal.clone(), Arc::clone(spec))) {
+        let key = Key { principal: principal.clone(), spec: Arc::clone(spec), lane: Lane::First };
+        let connected = match lock(&self.inner.state).slots.get(&key) {
             Some(Entry { slot: Slot::Ready(connection), .. }) => connection.is_usable(),
             _ => false,
         };
@@ -158,21 +179,25 @@ impl Pool {
     /// # Errors
     /// [`crate::ErrorKind::Unreachable`].
     pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<PublicKey, SshError> {
-        let limit = dial::connect_limit(spec, &self.inner.config);
-        within(&spec.alias, call, dial::host_key(spec, limit)).await
+        within(&spec.alias, call, dial::host_key(spec, &self.inner.config)).await
     }
 
     /// The counters now.
     pub fn snapshot(&self) -> PoolSnapshot {
-        let (ready, dialing) = {
-            let state = lock(&self.inner.state);
-            let ready = state.slots.values().filter(|entry| matches!(entry.slot, Slot::Ready(_))).count();
-            (ready, state.slots.len() - ready)
-        };
+        let mut snapshot = PoolSnapshot::default();
+        for entry in lock(&self.inner.state).slots.values() {
+            match &entry.slot {
+                Slot::Dialing(_) => snapshot.dialing += 1,
+                Slot::Backoff { .. } => snapshot.backing_off += 1,
+                Slot::Ready(connection) => {
+                    snapshot.ready += 1;
+                    snapshot.channels += connection.open_channels() as u64;
+                    snapshot.limited += u64::from(connection.is_limited());
+                }
+            }
+        }
         let stats = &self.inner.stats;
         PoolSnapshot {
-            ready: ready as u64,
-            dialing: dialing as u64,
             dials: stats.dials.get(),
             hits: stats.hits.get(),
             misses: stats.misses.get(),
@@ -182,6 +207,7 @@ impl Pool {
             in_flight: stats.in_flight.get(),
             round_trips: stats.round_trips.get(),
             stalls: stats.stalls.get(),
+            ..snapshot
         }
     }
 
@@ -193,7 +219,7 @@ impl Pool {
             state.idle.clear();
             let ready = |entry: Entry| match entry.slot {
                 Slot::Ready(connection) => Some(connection),
-                Slot::Dialing(_) => None,
+                Slot::Dialing(_) | Slot::Backoff { .. } => None,
             };
             std::mem::take(&mut state.slots).into_values().filter_map(ready).collect()
         };
@@ -276,21 +302,56 @@ impl Drop for Waiting<'_> {
 /// What two requests must have in common to share a connection: who asks, and all that decides who logs in where and
 /// whom that trusts. The alias is among it: what goes wrong is told with the name that was asked for.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key(Principal, Arc<HostSpec>);
+pub(crate) struct Key {
+    principal: Principal,
+    spec: Arc<HostSpec>,
+    lane: Lane,
+}
+
+impl Key {
+    /// The host's settings.
+    pub(crate) fn spec(&self) -> &Arc<HostSpec> {
+        &self.spec
+    }
+
+    /// The same host's connection for something else.
+    pub(crate) fn lane(&self, lane: Lane) -> Self {
+        Self { lane, ..self.clone() }
+    }
+}
+
+/// What one of a host's connections is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// Everything.
+    First,
+    /// Commands, when all places of the first are taken. Never at the cost of another host's connection.
+    Second,
+}
 
 /// What a dial came to. The connection stays in use as long as anybody may still look at this.
 type DialResult = Result<Arc<InUse>, SshError>;
 
 enum Slot {
-    /// A task dials; becomes Ready, or vanishes if it fails or nobody waits any more.
+    /// A task dials; becomes Ready or Backoff, or vanishes if nobody waits any more or a retry may help at once.
     Dialing(Arc<watch::Sender<Option<DialResult>>>),
     /// Connected; vanishes when found dead or worn, evicted or idled out.
     Ready(Arc<Connection>),
+    /// The dial failed; becomes Dialing when somebody asks later than `until`, vanishes a while after it.
+    Backoff { error: SshError, until: Instant },
 }
 
 struct Entry {
     slot: Slot,
     queue: Arc<Gauge>,
+    /// Dials that failed since one succeeded.
+    failures: u32,
+}
+
+/// A connection, or the dial that makes it.
+enum Begun {
+    Ready(Arc<InUse>),
+    Dialing(watch::Receiver<Option<DialResult>>, Arc<Gauge>),
 }
 
 struct State {
@@ -320,94 +381,115 @@ impl Inner {
 
     /// A connection for this key; dials if there is none, or joins the dial that is under way.
     ///
+    /// # Errors
+    /// Those of the dial; of the last one, while the host is left alone after a failure.
     /// # Cancel safety
     /// The dial goes on for others who wait for it.
-    pub(crate) async fn connect(
-        self: &Arc<Self>,
-        key: &Key,
-        spec: &Arc<HostSpec>,
-        call: &Call,
-    ) -> Result<Arc<InUse>, SshError> {
-        let (mut result, queue) = {
-            let mut state = lock(&self.state);
-            if self.closed.is_cancelled() {
-                return Err(SshError::new(ErrorKind::Cancelled, format!("{}: the pool is shut down", spec.alias)));
+    pub(crate) async fn connect(self: &Arc<Self>, key: &Key, call: &Call) -> Result<Arc<InUse>, SshError> {
+        let alias = &key.spec.alias;
+        let (dial, queue) = match self.begin(key)? {
+            Begun::Ready(connection) => {
+                self.stats.hits.add();
+                return Ok(connection);
             }
-            let queue = match state.slots.get(key) {
-                Some(Entry { slot: Slot::Ready(connection), .. }) if connection.is_usable() => {
-                    let connection = Arc::clone(connection);
-                    self.stats.hits.add();
-                    return Ok(self.take_into_use(&mut state, key, connection));
-                }
-                Some(entry) => Arc::clone(&entry.queue),
-                None => Arc::new(Gauge {
-                    waiting: AtomicU64::new(0),
-                    limit: self.config.max_waiters_per_host as u64,
-                    stats: Arc::clone(&self.stats),
-                }),
-            };
-            self.stats.misses.add();
-            if let Some(Entry { slot: Slot::Dialing(dial), .. }) = state.slots.get(key) {
-                (dial.subscribe(), queue)
-            } else {
-                let (sender, receiver) = watch::channel(None);
-                let sender = Arc::new(sender);
-                let entry = Entry { slot: Slot::Dialing(Arc::clone(&sender)), queue: Arc::clone(&queue) };
-                if let Some(Entry { slot: Slot::Ready(dead), .. }) = state.slots.insert(key.clone(), entry) {
-                    self.forget(&mut state, &dead);
-                }
-                tokio::spawn(Arc::clone(self).run_dial(key.clone(), Arc::clone(spec), sender, Arc::clone(&queue)));
-                (receiver, queue)
-            }
+            Begun::Dialing(dial, queue) => (dial, queue),
         };
-        let _waiting = queue.enter(&spec.alias)?;
+        self.stats.misses.add();
+        let _waiting = queue.enter(alias)?;
         call.cost.add_dial();
-        within(&spec.alias, call, async {
-            let dialled = result.wait_for(Option::is_some).await.ok().and_then(|seen| seen.clone());
-            let connection = dialled.unwrap_or_else(|| {
-                Err(SshError::new(ErrorKind::Unreachable, format!("{}: the dial was given up", spec.alias)))
-            })?;
+        within(alias, call, async {
+            let connection = dialled(dial, alias).await?;
             call.cost.add_round_trips(connection.dial_round_trips);
             Ok(connection)
         })
         .await
     }
 
+    /// A second connection to the key's host, if there may be one. Counts nothing: nobody depends on it.
+    pub(crate) async fn second(self: &Arc<Self>, key: &Key) -> Option<Arc<InUse>> {
+        match self.begin(&key.lane(Lane::Second)).ok()? {
+            Begun::Ready(connection) => Some(connection),
+            Begun::Dialing(dial, _) => dialled(dial, &key.spec.alias).await.ok(),
+        }
+    }
+
+    /// Takes a ready connection into use, or sees to it that one is dialled.
+    fn begin(self: &Arc<Self>, key: &Key) -> Result<Begun, SshError> {
+        let mut state = lock(&self.state);
+        if self.closed.is_cancelled() {
+            return Err(shut_down(&key.spec.alias));
+        }
+        let (queue, failures) = match state.slots.get(key) {
+            Some(Entry { slot: Slot::Ready(connection), .. }) if connection.is_usable() => {
+                let connection = Arc::clone(connection);
+                return Ok(Begun::Ready(Arc::new(self.new_use(&mut state, key, connection))));
+            }
+            Some(Entry { slot: Slot::Dialing(dial), queue, .. }) => {
+                return Ok(Begun::Dialing(dial.subscribe(), Arc::clone(queue)));
+            }
+            Some(Entry { slot: Slot::Backoff { error, until }, queue, failures }) => {
+                let left = until.saturating_duration_since(Instant::now());
+                if !left.is_zero() {
+                    return Err(error.clone().with_addition(&format!(
+                        "; tried a moment ago, and again in {:.1} s at the earliest",
+                        left.as_secs_f32()
+                    )));
+                }
+                (Arc::clone(queue), *failures)
+            }
+            Some(entry) => (Arc::clone(&entry.queue), 0),
+            None => {
+                let limit = self.config.max_waiters_per_host as u64;
+                (Arc::new(Gauge { waiting: AtomicU64::new(0), limit, stats: Arc::clone(&self.stats) }), 0)
+            }
+        };
+        let (sender, receiver) = watch::channel(None);
+        let sender = Arc::new(sender);
+        let entry = Entry { slot: Slot::Dialing(Arc::clone(&sender)), queue: Arc::clone(&queue), failures };
+        if let Some(Entry { slot: Slot::Ready(dead), .. }) = state.slots.insert(key.clone(), entry) {
+            self.forget(&mut state, &dead);
+        }
+        tokio::spawn(Arc::clone(self).run_dial(key.clone(), sender, Arc::clone(&queue)));
+        Ok(Begun::Dialing(receiver, queue))
+    }
+
     /// The dial's task.
-    async fn run_dial(
-        self: Arc<Self>,
-        key: Key,
-        spec: Arc<HostSpec>,
-        sender: Arc<watch::Sender<Option<DialResult>>>,
-        queue: Arc<Gauge>,
-    ) {
+    async fn run_dial(self: Arc<Self>, key: Key, sender: Arc<watch::Sender<Option<DialResult>>>, queue: Arc<Gauge>) {
         let result = tokio::select! {
             biased;
-            () = self.closed.cancelled() => {
-                Err(SshError::new(ErrorKind::Cancelled, format!("{}: the pool is shut down", spec.alias)))
-            }
-            result = self.dial(&key, &spec, &sender, &queue) => match result {
+            () = self.closed.cancelled() => Err(shut_down(&key.spec.alias)),
+            result = self.dial(&key, &sender, &queue) => match result {
                 Some(result) => result,
                 None => return,
             }
         };
         let result = {
             let mut state = lock(&self.state);
-            let ours = |entry: &Entry| matches!(&entry.slot, Slot::Dialing(dial) if Arc::ptr_eq(dial, &sender));
-            match (result, state.slots.get(&key).is_some_and(ours)) {
-                (Ok((connection, round_trips)), true) => {
-                    let entry = Entry { slot: Slot::Ready(Arc::clone(&connection)), queue };
+            let failures = match state.slots.get(&key) {
+                Some(Entry { slot: Slot::Dialing(dial), failures, .. }) if Arc::ptr_eq(dial, &sender) => {
+                    Some(*failures)
+                }
+                _ => None,
+            };
+            match (result, failures) {
+                (Ok((connection, round_trips)), Some(_)) => {
+                    let entry = Entry { slot: Slot::Ready(Arc::clone(&connection)), queue, failures: 0 };
                     state.slots.insert(key.clone(), entry);
                     let mut in_use = self.new_use(&mut state, &key, connection);
                     in_use.dial_round_trips = round_trips;
                     Ok(Arc::new(in_use))
                 }
-                (Ok((connection, _)), false) => {
+                (Ok((connection, _)), None) => {
                     connection.close();
-                    Err(SshError::new(ErrorKind::Cancelled, format!("{}: the pool is shut down", spec.alias)))
+                    Err(shut_down(&key.spec.alias))
                 }
-                (Err(error), ours) => {
-                    if ours {
+                (Err(error), None) => Err(error),
+                (Err(error), Some(failures)) => {
+                    if is_lasting(&error) {
+                        let failures = failures.saturating_add(1);
+                        let slot = Slot::Backoff { error: error.clone(), until: Instant::now() + backoff(failures) };
+                        state.slots.insert(key, Entry { slot, queue, failures });
+                    } else {
                         state.slots.remove(&key);
                     }
                     Err(error)
@@ -422,11 +504,15 @@ impl Inner {
     async fn dial(
         self: &Arc<Self>,
         key: &Key,
-        spec: &Arc<HostSpec>,
         sender: &Arc<watch::Sender<Option<DialResult>>>,
         queue: &Arc<Gauge>,
     ) -> Option<Result<(Arc<Connection>, u64), SshError>> {
-        let wanting = self.want_room();
+        let spec = &key.spec;
+        let wanting = match key.lane {
+            Lane::First => self.want_room(),
+            Lane::Second if self.room.available_permits() == 0 => return Some(Err(no_room(&spec.alias))),
+            Lane::Second => self.want_room(),
+        };
         let room = loop {
             if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
                 break room;
@@ -447,7 +533,7 @@ impl Inner {
         let address = {
             let mut state = lock(&self.state);
             state.addresses.retain(|_, handshakes| Arc::strong_count(handshakes) > 1);
-            let address = (spec.host_name.clone(), spec.port);
+            let address = dial::first_contact(spec);
             let handshakes = || Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS));
             Arc::clone(state.addresses.entry(address).or_insert_with(handshakes))
         };
@@ -474,10 +560,6 @@ impl Inner {
             self.remove(&mut state, &key, &connection);
             self.stats.evictions.add();
         }
-    }
-
-    fn take_into_use(self: &Arc<Self>, state: &mut State, key: &Key, connection: Arc<Connection>) -> Arc<InUse> {
-        Arc::new(self.new_use(state, key, connection))
     }
 
     fn new_use(self: &Arc<Self>, state: &mut State, key: &Key, connection: Arc<Connection>) -> InUse {
@@ -538,7 +620,44 @@ impl Inner {
                 self.stats.idle_closed.add();
             }
         }
+        state.slots.retain(|_, entry| match &entry.slot {
+            Slot::Backoff { until, .. } => now.saturating_duration_since(*until) < FORGET_AFTER,
+            Slot::Dialing(_) | Slot::Ready(_) => true,
+        });
     }
+}
+
+fn shut_down(alias: &str) -> SshError {
+    SshError::new(ErrorKind::Cancelled, format!("{alias}: the pool is shut down"))
+}
+
+fn no_room(alias: &str) -> SshError {
+    SshError::new(ErrorKind::Exhausted, format!("{alias}: there is no room for a second connection"))
+}
+
+/// What a dial came to, once it has.
+async fn dialled(mut dial: watch::Receiver<Option<DialResult>>, alias: &str) -> DialResult {
+    let result = dial.wait_for(Option::is_some).await.ok().and_then(|seen| seen.clone());
+    let given_up = || Err(SshError::new(ErrorKind::Unreachable, format!("{alias}: the dial was given up")));
+    result.unwrap_or_else(given_up)
+}
+
+/// Whether another try at once would meet the same. What the operator settles meanwhile (configuration, trust) is tried
+/// again at once: nothing was sent.
+fn is_lasting(error: &SshError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Auth | ErrorKind::Exhausted | ErrorKind::Remote
+    )
+}
+
+/// How long a host is left alone after so many failures.
+fn backoff(failures: u32) -> Duration {
+    let (first, longest) = BACKOFF;
+    let whole = first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest);
+    // Without random numbers the whole time is as good.
+    let share = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
+    whole.mul_f64(0.5 + share / 2.0)
 }
 
 impl Drop for Inner {

@@ -2,110 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 
+mod world;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, StrictHostKeyChecking};
-use scout_ssh::{
-    Call, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Lease, Opened, Pool, PoolConfig, Principal,
-    RemoteState, SshError,
-};
-use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, generate_key, login_name};
+use scout_ssh::config::StrictHostKeyChecking;
+use scout_ssh::{Call, Ending, ErrorKind, ExecRequest, Opened, Pool, PoolConfig, Principal, RemoteState};
+use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, generate_key};
 
-struct World {
-    sshd: Sshd,
-    pool: Pool,
-    spec: Arc<HostSpec>,
-}
-
-impl World {
-    fn new(options: &SshdOptions) -> Self {
-        Self::with(options, PoolConfig::default())
-    }
-
-    fn with(options: &SshdOptions, config: PoolConfig) -> Self {
-        let sshd = Sshd::start_with(options);
-        let spec = spec(&sshd, sshd.address());
-        Self { pool: Pool::new(config), spec: Arc::new(spec), sshd }
-    }
-
-    async fn lease(&self) -> Result<Lease, SshError> {
-        self.pool.lease(&me(), &self.spec, &call()).await
-    }
-
-    async fn exec(&self, script: &str) -> ExecOutcome {
-        self.lease().await.unwrap().exec(&request(script), &call()).await.unwrap()
-    }
-
-    fn path(&self, name: &str) -> Vec<u8> {
-        self.sshd.dir().join(name).display().to_string().into_bytes()
-    }
-}
-
-fn spec(sshd: &Sshd, address: std::net::SocketAddr) -> HostSpec {
-    let known = sshd.dir().join("known_hosts");
-    std::fs::write(&known, sshd.known_hosts_line(address)).unwrap();
-    HostSpec {
-        alias: "box".into(),
-        host_name: address.ip().to_string(),
-        port: address.port(),
-        user: login_name(),
-        identity_files: vec![sshd.user_key().private.clone()],
-        identity_files_are_default: false,
-        identities_only: true,
-        agent: None,
-        certificate_files: Vec::new(),
-        methods: Methods::default(),
-        proxy: Proxy::default(),
-        address_family: AddressFamily::default(),
-        bind_address: None,
-        algorithms: AlgorithmLists::default(),
-        set_env: Vec::new(),
-        host_key_alias: None,
-        hash_known_hosts: false,
-        user_known_hosts_files: vec![known],
-        global_known_hosts_files: Vec::new(),
-        strict_host_key_checking: StrictHostKeyChecking::Yes,
-        connect_timeout: None,
-        server_alive_interval: None,
-        server_alive_count_max: 3,
-    }
-}
-
-fn me() -> Principal {
-    Principal::new("me")
-}
-
-fn call() -> Call {
-    Call::until(tokio::time::Instant::now() + Duration::from_secs(60))
-}
-
-fn request(script: &str) -> ExecRequest {
-    let script = script.as_bytes().to_vec();
-    ExecRequest { script, stdout_cap: 1 << 20, stderr_cap: 1 << 20, timeout: Duration::from_secs(40) }
-}
-
-fn marker() -> String {
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-    format!("98{nanos}")
-}
-
-/// Whether a process that is no zombie has this word on its command line.
-fn runs(word: &str) -> bool {
-    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())
-    })
-}
-
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within 20 s: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
+use world::{World, call, eventually, marker, me, request, runs, spec};
 
 #[tokio::test]
 async fn a_command_gives_its_streams_and_its_status() {
@@ -206,6 +113,38 @@ async fn fifty_commands_pass_through_a_server_with_two_sessions() {
     let commands = (0..50).map(|_| async { lease.exec(&request, &call()).await.unwrap() });
     let read = async { lease.open(&world.path("f"), 100, 100, &call()).await.unwrap() };
     let (outcomes, _) = tokio::join!(futures_util::future::join_all(commands), read);
+    assert!(outcomes.iter().all(|outcome| &*outcome.stdout.data == b"ok\n"));
+    assert!(world.pool.snapshot().dials <= 2, "{:?}", world.pool);
+}
+
+#[tokio::test]
+async fn a_command_does_not_wait_for_those_that_take_long() {
+    let world = World::new(&SshdOptions::default());
+    let lease = world.lease().await.unwrap();
+    let release = world.path("release");
+    let wait = format!("until [ -e '{}' ]; do sleep 0.05; done", String::from_utf8(release.clone()).unwrap());
+    let request_long = request(&wait);
+    let long = (0..6).map(|_| async { lease.exec(&request_long, &call()).await.unwrap() });
+    let short = async {
+        eventually("the places are taken", || world.pool.snapshot().channels >= 6).await;
+        let outcome = lease.exec(&request("echo ok"), &call()).await.unwrap();
+        std::fs::write(std::path::PathBuf::from(String::from_utf8(release).unwrap()), "").unwrap();
+        outcome
+    };
+    let (long, short) = tokio::join!(futures_util::future::join_all(long), short);
+    assert_eq!(&*short.stdout.data, b"ok\n");
+    assert!(long.iter().all(|outcome| outcome.ending == Ending::Exited(0)));
+    assert_eq!(world.pool.snapshot().dials, 2);
+}
+
+#[tokio::test]
+async fn a_second_connection_is_not_made_where_there_is_no_room() {
+    let config = PoolConfig { max_connections: 1, ..PoolConfig::default() };
+    let world = World::with(&SshdOptions::default(), config);
+    let lease = world.lease().await.unwrap();
+    let request = request("echo ok");
+    let commands = (0..20).map(|_| async { lease.exec(&request, &call()).await.unwrap() });
+    let outcomes = futures_util::future::join_all(commands).await;
     assert!(outcomes.iter().all(|outcome| &*outcome.stdout.data == b"ok\n"));
     assert_eq!(world.pool.snapshot().dials, 1);
 }
@@ -315,6 +254,32 @@ async fn a_refused_connection_names_host_and_address() {
     let error = pool.lease(&me(), &spec, &call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.message().contains(&address.to_string()) && error.message().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_failed_is_left_alone_for_a_while_and_then_tried_again() {
+    let World { sshd, pool, spec } = World::new(&SshdOptions::default());
+    drop(sshd);
+    let first = pool.lease(&me(), &spec, &call()).await.unwrap_err();
+    let second = pool.lease(&me(), &spec, &call()).await.unwrap_err();
+    assert_eq!((first.kind(), second.kind()), (ErrorKind::Unreachable, ErrorKind::Unreachable));
+    assert!(second.message().contains("again in"), "{second}");
+    assert_eq!((pool.snapshot().dials, pool.snapshot().backing_off), (1, 1));
+    while pool.snapshot().dials < 2 {
+        pool.lease(&me(), &spec, &call()).await.unwrap_err();
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_was_not_trusted_is_tried_again_at_once() {
+    let world = World::new(&SshdOptions::default());
+    let known = world.spec.user_known_hosts_files.first().unwrap();
+    let trusted = std::fs::read(known).unwrap();
+    std::fs::write(known, "").unwrap();
+    assert_eq!(world.lease().await.unwrap_err().kind(), ErrorKind::UnknownHostKey);
+    std::fs::write(known, trusted).unwrap();
+    world.lease().await.unwrap();
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use scout_ssh::trust::{KnownHosts, Verdict, learn};
+use scout_ssh::trust::{KnownHosts, Verdict, known_as, learn};
 use scout_ssh::{Call, HostSpec};
 
 use super::{failed, print};
@@ -37,7 +37,8 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
     };
     let fingerprint = key.fingerprint(russh::keys::HashAlg::Sha256);
     print(&format!("{host} ({}:{}) shows this {} key:\n  {fingerprint}", spec.host_name, spec.port, key.algorithm()));
-    match known.check(&spec.host_name, spec.port, &key) {
+    let (name, port) = known_as(spec);
+    match known.check(&name, port, &key) {
         Verdict::Unknown => {}
         Verdict::Known(source) => {
             print(&format!("It is trusted already: {}:{}", source.file.display(), source.line));
@@ -72,7 +73,7 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
     if std::io::stdin().read_line(&mut line).is_err() || !line.trim().eq_ignore_ascii_case("yes") {
         return Ok(failed("nothing was added"));
     }
-    match learn(file, &spec.host_name, spec.port, &key, false) {
+    match learn(file, &name, port, &key, spec.hash_known_hosts) {
         Ok(()) => {
             print("Added.");
             Ok(ExitCode::SUCCESS)

@@ -4,17 +4,20 @@
 ///
 /// Time is bounded by the product of the lengths.
 pub(crate) fn matches(text: &str, pattern: &str) -> bool {
-    let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
+    run(text.as_bytes(), pattern.as_bytes(), (&b'*', &b'?'))
+}
+
+fn run<T: PartialEq>(text: &[T], pattern: &[T], (any, one): (&T, &T)) -> bool {
     let (mut t, mut p) = (0, 0);
     // Where to resume when the run that the last `*` took was too short.
     let mut star: Option<(usize, usize)> = None;
     while let Some(c) = text.get(t) {
         match pattern.get(p) {
-            Some(b'*') => {
+            Some(wanted) if wanted == any => {
                 p += 1;
                 star = Some((p, t));
             }
-            Some(wanted) if wanted == c || *wanted == b'?' => {
+            Some(wanted) if wanted == c || wanted == one => {
                 p += 1;
                 t += 1;
             }
@@ -28,17 +31,27 @@ pub(crate) fn matches(text: &str, pattern: &str) -> bool {
             },
         }
     }
-    pattern.iter().skip(p).all(|c| *c == b'*')
+    pattern.iter().skip(p).all(|c| c == any)
 }
 
 /// Whether some pattern matches and no pattern with a `!` does.
 pub(crate) fn matches_list<'a>(text: &str, patterns: impl IntoIterator<Item = &'a str>) -> bool {
+    run_list(patterns, |pattern| matches(text, pattern))
+}
+
+/// The same for text and patterns that hold a character for each byte.
+pub(crate) fn matches_bytewise_list<'a>(text: &str, patterns: impl IntoIterator<Item = &'a str>) -> bool {
+    let text: Vec<char> = text.chars().collect();
+    run_list(patterns, |pattern| run(&text, &pattern.chars().collect::<Vec<_>>(), (&'*', &'?')))
+}
+
+fn run_list<'a>(patterns: impl IntoIterator<Item = &'a str>, matches: impl Fn(&str) -> bool) -> bool {
     let mut found = false;
     for pattern in patterns {
         match pattern.strip_prefix('!') {
-            Some(negated) if matches(text, negated) => return false,
+            Some(negated) if matches(negated) => return false,
             Some(_) => {}
-            None => found |= matches(text, pattern),
+            None => found |= matches(pattern),
         }
     }
     found

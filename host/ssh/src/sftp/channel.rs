@@ -24,7 +24,7 @@ use crate::{Call, ErrorKind, SshError};
 /// OpenSSH's sftp-server hands out the lowest free index, four bytes big-endian.
 pub(super) const GUESS: &[u8] = &[0; 4];
 /// Flights on the wire at once, per channel: more than a page of tool calls, bounded memory.
-const MAX_FLIGHTS: usize = 64;
+const MAX_FLIGHTS: usize = 128;
 /// What OpenSSH answers to one READ at most.
 const LONG_READ: u32 = 255 * 1024;
 /// What every server must answer in one piece (§3).

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use russh::keys::PublicKey;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::{KnownHosts, Verdict, line};
+use super::{KnownHosts, Name, Presented, Verdict, line};
 use crate::{ErrorKind, SshError};
 
 /// Others hold the lock as long as it takes to append a line; together with `LOCK_PAUSE` this is two seconds.
@@ -21,8 +21,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Adds a line for this host to a known_hosts file, creating it 0600 and its directory 0700, under a lock.
 ///
-/// The file is read again under the lock: a key that somebody else has just added is not added twice, and a host
-/// that has got another key meanwhile is not given a second one. Blocks on the disk, and up to two seconds on the lock.
+/// Host and port are those of [`super::known_as`]. The file is read again under the lock: a key that somebody else has
+/// just added is not added twice, and a host that has got another key meanwhile is not given a second one. Blocks on
+/// the disk, and up to two seconds on the lock.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] when the file cannot be written, [`ErrorKind::Invalid`] for a name that does not fit on a
@@ -38,17 +39,21 @@ pub fn learn(file: &Path, host: &str, port: u16, key: &PublicKey, hashed: bool) 
     }
     let fail = |why: String| SshError::new(ErrorKind::Config, format!("cannot write {}: {why}", file.display()));
 
-    let name = line::name(host, port);
-    let name = if hashed { line::hashed(&name).map_err(|why| fail(why.to_owned()))? } else { name };
+    let name = Name::new(host, port);
+    let written =
+        if hashed { line::hashed(name.text()).map_err(|why| fail(why.to_owned()))? } else { name.text().to_owned() };
     let blob = key.to_bytes().map_err(|e| fail(e.to_string()))?;
-    let line = format!("{name} {} {}\n", key.algorithm().as_str(), STANDARD.encode(blob));
+    let line = format!("{written} {} {}\n", key.algorithm().as_str(), STANDARD.encode(blob));
 
-    let mut open = open(file).map_err(|e| fail(e.to_string()))?;
-    lock(&open).map_err(&fail)?;
-
+    let mut open = open_locked(file).map_err(&fail)?;
     let mut known = KnownHosts::default();
     known.read(file)?;
-    match known.check(host, port, key) {
+    // The name without the port does not count: whoever learns has looked there.
+    let verdict = match known.revoked(&name, Presented::Key(key.key_data())) {
+        Some(source) => Verdict::Revoked(source.clone()),
+        None => known.find_key(&name, key.key_data()),
+    };
+    match verdict {
         Verdict::Known(_) => return Ok(()),
         Verdict::Unknown => {}
         Verdict::Changed(at) | Verdict::Revoked(at) => {
@@ -64,19 +69,26 @@ pub fn learn(file: &Path, host: &str, port: u16, key: &PublicKey, hashed: bool) 
     // The lock ends with the file.
 }
 
-fn open(file: &Path) -> std::io::Result<File> {
-    if let Some(directory) = file.parent().filter(|d| !d.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+/// The file, locked, and still the one of that name: whoever rewrites it (`ssh-keygen -R`) puts a new one in its place.
+fn open_locked(path: &Path) -> Result<File, String> {
+    let text = |error: std::io::Error| error.to_string();
+    if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(text)?;
     }
-    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file)
-}
-
-fn lock(file: &File) -> Result<(), String> {
     for _ in 0..LOCK_ATTEMPTS {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(LOCK_PAUSE),
-            Err(e) => return Err(e.to_string()),
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map_err(text)?;
+        let own = file.metadata().map_err(text)?;
+        // /dev/null keeps nothing, and its lock would be one for the whole machine.
+        if !own.is_file() {
+            return Ok(file);
+        }
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (own.dev(), own.ino())) => {
+                return Ok(file);
+            }
+            Ok(()) | Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            Err(error) => return Err(error.to_string()),
         }
     }
     Err("somebody else keeps it locked".to_owned())

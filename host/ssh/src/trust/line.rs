@@ -1,13 +1,17 @@
 //! One line of known_hosts.
 //!
-//! Owns the format: markers, names plain and hashed, the key. Does not know which lines win.
+//! Owns the format: markers, names plain and hashed, the key. Does not know which lines win. Whatever OpenSSH skips is
+//! skipped, with the reason.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, PublicKey};
 use sha1::Sha1;
 
+use super::name::Name;
+use super::{certificate, is_same_type};
 use crate::config::pattern;
 
 /// What an `@` word in front of the names says.
@@ -24,7 +28,7 @@ pub(super) enum Marker {
 /// Whom a line is about.
 #[derive(Clone, Debug)]
 enum Names {
-    /// Lowercased patterns, some with a `!`.
+    /// Lowercased patterns, some with a `!`, a character for each byte.
     Patterns(Vec<String>),
     /// HMAC-SHA1 of one name.
     Hashed { salt: Vec<u8>, hash: Vec<u8> },
@@ -35,69 +39,94 @@ enum Names {
 pub(super) struct Line {
     pub(super) marker: Marker,
     names: Names,
-    pub(super) key: PublicKey,
+    /// Of a certificate, the key in it.
+    pub(super) key: KeyData,
+    /// The line holds a certificate: no plain key equals it.
+    pub(super) is_certificate: bool,
 }
 
 /// What stands in front of a hashed name; `1` is HMAC-SHA1.
 const HASH_MAGIC: &str = "|1|";
 /// Of a SHA-1 digest, and of the salt that OpenSSH makes.
 const HASH_BYTES: usize = 20;
+/// OpenSSH's buffer for one pattern: one that does not fit makes its whole line match nothing.
+const MAX_PATTERN_BYTES: usize = 1022;
+/// A certificate has one; each that is nested in another has one more. Decoding recurses, so their number is bounded.
+const CERTIFICATE_NAME: &[u8] = b"-cert-v01@";
+const MAX_CERTIFICATE_NAMES: usize = 8;
+/// OpenSSH refuses RSA keys with fewer bits wherever it meets them.
+const MIN_RSA_BITS: usize = 1024;
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
 impl Line {
-    /// Reads one line; `None` for an empty line and a comment.
+    /// Reads one line, without its newline; `None` for an empty line and a comment.
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub(super) fn parse(text: &str) -> Result<Option<Self>, &'static str> {
-        let mut rest = text.trim_matches([' ', '\t', '\r', '\n']);
-        if rest.is_empty() || rest.starts_with('#') {
+    pub(super) fn parse(line: &[u8]) -> Result<Option<Self>, &'static str> {
+        // As C does: a NUL ends the line, and all the rest is bytes without an encoding.
+        let text: String = line.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect();
+        let mut rest = text.trim_start_matches(BLANKS);
+        // A lone \r is what Windows leaves of an empty line.
+        if rest.is_empty() || rest == "\r" || rest.starts_with('#') {
             return Ok(None);
         }
         let mut marker = Marker::None;
         while rest.starts_with('@') {
-            let (word, after) = word(rest);
-            marker = match (marker, word) {
-                (Marker::None, "@revoked") => Marker::Revoked,
-                (Marker::None, "@cert-authority") => Marker::CertAuthority,
-                (Marker::None, _) => return Err("unknown marker"),
-                _ => return Err("more than one marker"),
-            };
-            rest = after;
+            if marker != Marker::None {
+                return Err("more than one marker");
+            }
+            (marker, rest) = Marker::parse(rest)?;
         }
         let (names, rest) = word(rest);
         let names = Names::parse(names)?;
-        let (algorithm, rest) = word(rest);
-        if algorithm.is_empty() || algorithm.starts_with('#') {
-            return Err("has no key");
-        }
+        let (key_type, rest) = word(rest);
         let (blob, _comment) = word(rest);
-        if blob.is_empty() {
+        if key_type.is_empty() || key_type.starts_with('#') || blob.is_empty() {
             return Err("has no key");
         }
-        let blob = STANDARD.decode(blob).map_err(|_| "the key is not base64")?;
-        let key = PublicKey::from_bytes(&blob).map_err(|_| "the key cannot be read")?;
-        match key.algorithm() {
-            Algorithm::Other(_) => Err("unknown key type"),
-            known if known.as_str() != algorithm => Err("the key is not of the type that the line says"),
-            _ => Ok(Some(Self { marker, names, key })),
-        }
+        let (key, is_certificate) = key(key_type, blob)?;
+        Ok(Some(Self { marker, names, key, is_certificate }))
     }
 
-    /// Whether the line names this host, as [`name`] writes it.
-    pub(super) fn names(&self, name: &str) -> bool {
+    /// Whether the line names this host.
+    pub(super) fn names(&self, name: &Name) -> bool {
         match &self.names {
-            Names::Patterns(patterns) => pattern::matches_list(name, patterns.iter().map(String::as_str)),
-            Names::Hashed { salt, hash } => digest(salt, name).is_some_and(|d| d == *hash),
+            Names::Patterns(patterns) => {
+                pattern::matches_bytewise_list(name.bytewise(), patterns.iter().map(String::as_str))
+            }
+            Names::Hashed { salt, hash } => digest(salt, name.text()).is_some_and(|d| d == *hash),
         }
+    }
+}
+
+impl Marker {
+    /// A marker ends at the first space of the whole line, and at a tab only if there is no space at all: so OpenSSH
+    /// reads it, and so `@revoked<tab>host ssh-rsa …` revokes nothing.
+    fn parse(text: &str) -> Result<(Self, &str), &'static str> {
+        let end = text.find(' ').or_else(|| text.find('\t')).ok_or("has no key")?;
+        let (word, rest) = text.split_at(end);
+        let marker = match word {
+            "@revoked" => Self::Revoked,
+            "@cert-authority" => Self::CertAuthority,
+            _ if word.contains('\t') => return Err("OpenSSH ignores a marker that a tab ends; put a space behind it"),
+            _ => return Err("unknown marker"),
+        };
+        Ok((marker, rest.trim_start_matches(BLANKS)))
     }
 }
 
 impl Names {
     fn parse(text: &str) -> Result<Self, &'static str> {
         if !text.starts_with('|') {
-            return Ok(Self::Patterns(text.to_ascii_lowercase().split(',').map(str::to_owned).collect()));
+            let patterns: Vec<String> = text.to_ascii_lowercase().split(',').map(str::to_owned).collect();
+            // A character is a byte here; `!` takes no room in OpenSSH's buffer.
+            let length = |pattern: &String| pattern.strip_prefix('!').unwrap_or(pattern).chars().count();
+            return match patterns.iter().any(|pattern| length(pattern) > MAX_PATTERN_BYTES) {
+                true => Err("a name is too long"),
+                false => Ok(Self::Patterns(patterns)),
+            };
         }
         let (salt, hash) =
             text.strip_prefix(HASH_MAGIC).and_then(|s| s.split_once('|')).ok_or("the hashed name cannot be read")?;
@@ -115,10 +144,44 @@ fn word(text: &str) -> (&str, &str) {
     (word, rest.trim_start_matches(BLANKS))
 }
 
-/// A host as known_hosts names it: lowercase, with the port if that is not 22.
-pub(super) fn name(host: &str, port: u16) -> String {
-    let host = host.to_ascii_lowercase();
-    if port == 22 { host } else { format!("[{host}]:{port}") }
+/// The key of a type and its base64, and whether it is a certificate's.
+fn key(key_type: &str, blob: &str) -> Result<(KeyData, bool), &'static str> {
+    let known = |algorithm: Algorithm| (!matches!(algorithm, Algorithm::Other(_))).then_some(algorithm);
+    let plain = Algorithm::new(key_type).ok().and_then(known);
+    let certified = || Algorithm::new_certificate(key_type).ok().and_then(known);
+    let wanted = plain.map(|algorithm| (algorithm, false)).or_else(|| certified().map(|algorithm| (algorithm, true)));
+    let (algorithm, is_certificate) = wanted.ok_or("unknown key type")?;
+    // White space other than blanks, as the \r of a line from Windows, is no part of base64 and is passed over.
+    let digits: String = blob.chars().filter(|c| !matches!(c, '\r' | '\x0b' | '\x0c')).collect();
+    let blob = STANDARD.decode(digits).map_err(|_| "the key is not base64")?;
+    if blob.windows(CERTIFICATE_NAME.len()).filter(|bytes| *bytes == CERTIFICATE_NAME).count() > MAX_CERTIFICATE_NAMES {
+        return Err("the key cannot be read");
+    }
+    let key = KeyData::from(PublicKey::from_bytes(&blob).map_err(|_| "the key cannot be read")?);
+    // The type's name may say how an RSA key signs (rsa-sha2-512); the key itself does not.
+    if !is_same_type(&key.algorithm(), &algorithm) || key.is_certificate() != is_certificate {
+        return Err("the key is not of the type that the line says");
+    }
+    let key = match key {
+        KeyData::Certificate(certificate) => {
+            certificate::intact(&certificate)?;
+            certificate.public_key().clone()
+        }
+        plain => plain,
+    };
+    if is_too_short(&key) {
+        return Err("the RSA key is too short");
+    }
+    Ok((key, is_certificate))
+}
+
+/// Whether it is an RSA key that OpenSSH takes for none.
+pub(crate) fn is_too_short(key: &KeyData) -> bool {
+    let bits = |bytes: &[u8]| match bytes.first() {
+        Some(first) => bytes.len() * 8 - usize::try_from(first.leading_zeros()).unwrap_or(0),
+        None => 0,
+    };
+    key.rsa().is_some_and(|rsa| rsa.n().as_positive_bytes().map_or(0, bits) < MIN_RSA_BITS)
 }
 
 /// A name hashed with a fresh salt.

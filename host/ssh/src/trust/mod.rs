@@ -1,41 +1,76 @@
-//! known_hosts, read strictly as OpenSSH reads it.
+//! known_hosts, read as OpenSSH reads it, and what it says of the key or the certificate that a host presents.
 //!
 //! Owns which key is trusted for which host. Knows no connection: whoever dials asks before a byte of
-//! authentication leaves. A line that cannot be read trusts nobody and is told in a warning.
+//! authentication leaves. A line that OpenSSH skips trusts nobody and is told in a warning. The order of the questions
+//! in [`KnownHosts::decide`] is that of `check_host_key` in OpenSSH's sshconnect.c.
 
+mod certificate;
 mod learn;
 mod line;
+mod name;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
+use std::io::{ErrorKind as IoErrorKind, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::time::SystemTime;
 
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
 
+pub(crate) use certificate::intact;
 pub use learn::learn;
+pub(crate) use line::is_too_short;
 use line::{Line, Marker};
+use name::Name;
+pub use name::known_as;
 
-use crate::SshError;
-use crate::config::Source;
-use crate::config::read::{self, Ownership};
+use crate::config::{Source, StrictHostKeyChecking};
+use crate::{ErrorKind, SshError};
 
 /// What the known_hosts files say of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// This line holds the key.
+    /// This line holds the key, or the authority that signed the host's certificate.
     Known(Source),
-    /// No line names the host.
+    /// No line names the host with a key.
     Unknown,
-    /// A line names the host with another key, of whatever type.
+    /// Lines name the host with other keys, of whatever type; this is the last of them.
     Changed(Source),
-    /// A line revokes the key.
+    /// A line revokes the key, or the authority that signed the host's certificate.
     Revoked(Source),
+}
+
+/// What is to be done with a host that presents a key or a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// This line vouches for the host.
+    Trusted(Source),
+    /// The key is new; it is learned and accepted.
+    Learn,
+    /// `StrictHostKeyChecking no` accepts the host against this verdict, and then nothing may be sent to it that
+    /// somebody in between could use: no password, no answer to a question.
+    Unsafe(Verdict),
+    /// The host is not accepted.
+    Refused(Verdict),
 }
 
 /// Far above the known_hosts of a fleet of 100000 machines; a file without an end is refused.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 /// More say nothing new.
 const MAX_WARNINGS: usize = 100;
+
+/// The types of host keys in the order in which OpenSSH asks for them, RSA never with SHA-1.
+pub(crate) const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+];
 
 /// Several known_hosts files, parsed.
 #[derive(Debug, Default)]
@@ -44,11 +79,26 @@ pub struct KnownHosts {
     warnings: Vec<String>,
 }
 
+/// What a host shows.
+#[derive(Clone, Copy)]
+enum Presented<'a> {
+    Certificate(&'a Certificate),
+    Key(&'a KeyData),
+}
+
+/// What the lines for one name say of what a host shows.
+enum Finding {
+    Is(Verdict),
+    /// The authority is trusted, and its certificate does not prove this host.
+    Flawed,
+}
+
 impl KnownHosts {
-    /// Reads files in order; an absent one is empty.
+    /// Reads files in order. An absent one is empty; one that may not be opened is too, as for OpenSSH, with a warning.
+    /// Blocks on the disk.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Config`] when a file exists and cannot be read.
+    /// [`crate::ErrorKind::Config`] when a file cannot be read to its end or is larger than 64 MiB.
     pub fn load<P: AsRef<Path>>(files: &[P]) -> Result<Self, SshError> {
         let mut known = Self::default();
         for file in files {
@@ -58,70 +108,226 @@ impl KnownHosts {
     }
 
     fn read(&mut self, file: &Path) -> Result<(), SshError> {
-        let Some(text) = read::text(file, MAX_FILE_BYTES, Ownership::Any)? else { return Ok(()) };
-        for (line, number) in text.split('\n').zip(1..) {
+        let bytes = match contents(file)? {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                self.warn(|| format!("{}: not read: {why}", file.display()));
+                return Ok(());
+            }
+        };
+        for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
             match Line::parse(line) {
                 Ok(None) => {}
                 Ok(Some(line)) => self.lines.push((Source { file: file.to_path_buf(), line: number }, line)),
-                Err(why) if self.warnings.len() < MAX_WARNINGS => {
-                    self.warnings.push(format!("{}:{number}: {why}", file.display()));
-                }
-                Err(_) => {}
+                Err(why) => self.warn(|| format!("{}:{number}: {why}", file.display())),
             }
         }
         Ok(())
     }
 
-    /// What the files say of `key` for this host and port.
+    fn warn(&mut self, warning: impl FnOnce() -> String) {
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.push(warning());
+        }
+    }
+
+    /// What the files say of `key` for this host and port, as [`known_as`] gives them.
     ///
-    /// `host` is the name or address that is dialled. With a port other than 22 only lines for `[host]:port` count.
+    /// With a port other than 22 that is what lines for `[host]:port` say. If there are none, a line for the bare
+    /// `host` makes the key known, and never changed or revoked.
     pub fn check(&self, host: &str, port: u16, key: &PublicKey) -> Verdict {
-        // Comments are part of a PublicKey's equality, so the key's data is compared.
-        let mut verdict = Verdict::Unknown;
-        for (source, line) in self.named(host, port) {
-            let is_equal = line.key.key_data() == key.key_data();
-            match (line.marker, &verdict) {
-                // Wins over all that other lines say, wherever it stands.
-                (Marker::Revoked, _) if is_equal => return Verdict::Revoked(source.clone()),
-                (Marker::Revoked | Marker::CertAuthority, _) => {}
-                (Marker::None, Verdict::Unknown | Verdict::Changed(_)) if is_equal => {
-                    verdict = Verdict::Known(source.clone());
+        match self.decide_for(host, port, None, key.key_data(), StrictHostKeyChecking::Yes) {
+            Decision::Trusted(source) => Verdict::Known(source),
+            Decision::Refused(verdict) | Decision::Unsafe(verdict) => verdict,
+            Decision::Learn => Verdict::Unknown,
+        }
+    }
+
+    /// Whether this host at this port, as [`known_as`] gives them, is accepted with what it presents.
+    ///
+    /// A certificate that no trusted authority signed, or that is not valid for the host, counts as the plain key in it.
+    pub fn decide(
+        &self,
+        host: &str,
+        port: u16,
+        presented: &PublicKeyOrCertificate,
+        strict: StrictHostKeyChecking,
+    ) -> Decision {
+        let key = presented.public_key();
+        self.decide_for(host, port, presented.certificate(), key.key_data(), strict)
+    }
+
+    fn decide_for(
+        &self,
+        host: &str,
+        port: u16,
+        certificate: Option<&Certificate>,
+        key: &KeyData,
+        strict: StrictHostKeyChecking,
+    ) -> Decision {
+        let lax = strict == StrictHostKeyChecking::No;
+        let name = Name::new(host, port);
+        let certificate = certificate.map(Presented::Certificate);
+        for presented in certificate.into_iter().chain([Presented::Key(key)]) {
+            match self.find(&name, host, presented) {
+                Finding::Is(Verdict::Known(source)) => return Decision::Trusted(source),
+                Finding::Is(Verdict::Unknown) => {
+                    if let Some(decision) = self.decide_without_port(host, port, presented, key, lax) {
+                        return decision;
+                    }
                 }
-                (Marker::None, Verdict::Unknown) => verdict = Verdict::Changed(source.clone()),
-                (Marker::None, _) => {}
+                Finding::Is(bad) if lax => return Decision::Unsafe(bad),
+                Finding::Is(bad) => return Decision::Refused(bad),
+                Finding::Flawed => {}
             }
+        }
+        match strict {
+            StrictHostKeyChecking::Yes => Decision::Refused(Verdict::Unknown),
+            StrictHostKeyChecking::AcceptNew | StrictHostKeyChecking::No => Decision::Learn,
+        }
+    }
+
+    /// OpenSSH's second look for a host that is not known with its port. A key that is known there by another is just
+    /// not known, and so is a revoked one unless nothing is checked.
+    fn decide_without_port(
+        &self,
+        host: &str,
+        port: u16,
+        presented: Presented<'_>,
+        key: &KeyData,
+        lax: bool,
+    ) -> Option<Decision> {
+        let name = Name::without_port(host, port)?;
+        let plain = matches!(presented, Presented::Certificate(_)).then_some(Presented::Key(key));
+        for presented in [presented].into_iter().chain(plain) {
+            match self.find(&name, host, presented) {
+                Finding::Is(Verdict::Known(source)) => return Some(Decision::Trusted(source)),
+                Finding::Is(revoked @ Verdict::Revoked(_)) => return lax.then_some(Decision::Unsafe(revoked)),
+                Finding::Is(Verdict::Changed(_)) => return None,
+                Finding::Is(Verdict::Unknown) | Finding::Flawed => {}
+            }
+        }
+        None
+    }
+
+    fn find(&self, name: &Name, host: &str, presented: Presented<'_>) -> Finding {
+        if let Some(source) = self.revoked(name, presented) {
+            return Finding::Is(Verdict::Revoked(source.clone()));
+        }
+        let certificate = match presented {
+            Presented::Certificate(certificate) => certificate,
+            Presented::Key(key) => return Finding::Is(self.find_key(name, key)),
+        };
+        match self.authority(name, certificate) {
+            None => Finding::Is(Verdict::Unknown),
+            Some(_) if certificate::flaw(certificate, host, SystemTime::now()).is_some() => Finding::Flawed,
+            Some(source) => Finding::Is(Verdict::Known(source.clone())),
+        }
+    }
+
+    fn find_key(&self, name: &Name, key: &KeyData) -> Verdict {
+        let mut verdict = Verdict::Unknown;
+        for (source, line) in self.marked(name, Marker::None) {
+            if line.key == *key && !line.is_certificate {
+                return Verdict::Known(source.clone());
+            }
+            verdict = Verdict::Changed(source.clone());
         }
         verdict
     }
 
-    /// The key algorithms that the files hold for this host, so that they can be asked for first.
+    /// The line that revokes the key, or of a certificate its key or its authority.
+    fn revoked(&self, name: &Name, presented: Presented<'_>) -> Option<&Source> {
+        let is_meant = |key: &KeyData| match presented {
+            Presented::Key(own) => own == key,
+            Presented::Certificate(own) => own.public_key() == key || own.signature_key() == key,
+        };
+        self.marked(name, Marker::Revoked).find(|(_, line)| is_meant(&line.key)).map(|(source, _)| source)
+    }
+
+    /// The line that trusts the certificate's authority.
+    fn authority(&self, name: &Name, certificate: &Certificate) -> Option<&Source> {
+        let mut lines = self.marked(name, Marker::CertAuthority);
+        lines.find(|(_, line)| line.key == *certificate.signature_key()).map(|(source, _)| source)
+    }
+
+    /// Why this certificate of a trusted authority does not count for the host, for messages.
+    pub(crate) fn flaw(&self, host: &str, port: u16, certificate: &Certificate) -> Option<&'static str> {
+        let names = [Some(Name::new(host, port)), Name::without_port(host, port)];
+        let is_trusted = names.iter().flatten().any(|name| self.authority(name, certificate).is_some());
+        certificate::flaw(certificate, host, SystemTime::now()).filter(|_| is_trusted)
+    }
+
+    /// The algorithms to ask for before all others, because the files hold such keys for this host; in OpenSSH's order.
+    /// Empty if its usual order is right: if they hold no key for the host, or one of the type that comes first.
     ///
     /// An RSA key stands for `rsa-sha2-512` and `rsa-sha2-256`, never for `ssh-rsa`, which is SHA-1.
     pub fn algorithms(&self, host: &str, port: u16) -> Vec<Algorithm> {
-        let mut algorithms = Vec::new();
-        for (_, line) in self.named(host, port).filter(|(_, line)| line.marker == Marker::None) {
-            let of_line = match line.key.algorithm() {
-                Algorithm::Rsa { .. } => {
-                    vec![Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }]
-                }
-                other => vec![other],
-            };
-            for algorithm in of_line {
-                if !algorithms.contains(&algorithm) {
-                    algorithms.push(algorithm);
-                }
-            }
+        let name = Name::new(host, port);
+        match HOST_KEY_ALGORITHMS.first() {
+            Some(first) if self.has_key_of(&name, first) => Vec::new(),
+            _ => HOST_KEY_ALGORITHMS.into_iter().filter(|algorithm| self.has_key_of(&name, algorithm)).collect(),
         }
-        algorithms
     }
 
-    /// Lines that could not be read, as `file:line: why`; the first hundred.
+    /// The certificates to ask for before any plain key, each by the algorithm of the key in it.
+    ///
+    /// OpenSSH asks for certificates always. If the files hold keys of the host and no authority, it asks for
+    /// certificates of other types after those keys; that order cannot be asked for here, and they are left out.
+    pub fn certificate_algorithms(&self, host: &str, port: u16) -> Vec<Algorithm> {
+        let has_authority = self.marked(&Name::new(host, port), Marker::CertAuthority).next().is_some();
+        match self.algorithms(host, port) {
+            known if !known.is_empty() && !has_authority => known,
+            _ => HOST_KEY_ALGORITHMS.to_vec(),
+        }
+    }
+
+    /// As OpenSSH, judges by the first key of the type: if that one is revoked, the host has none.
+    fn has_key_of(&self, name: &Name, algorithm: &Algorithm) -> bool {
+        let mut lines = self
+            .marked(name, Marker::None)
+            .filter(|(_, line)| !line.is_certificate && is_same_type(&line.key.algorithm(), algorithm));
+        lines.next().is_some_and(|(_, line)| self.revoked(name, Presented::Key(&line.key)).is_none())
+    }
+
+    /// Files that were not read, as `file: why`, and lines that could not be read, as `file:line: why`; the first
+    /// hundred.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    fn named(&self, host: &str, port: u16) -> impl Iterator<Item = &(Source, Line)> {
-        let name = line::name(host, port);
-        self.lines.iter().filter(move |(_, line)| line.names(&name))
+    fn marked(&self, name: &Name, marker: Marker) -> impl Iterator<Item = &(Source, Line)> {
+        self.lines.iter().filter(move |(_, line)| line.marker == marker && line.names(name))
+    }
+}
+
+/// Whether both are of the same type of key; how RSA signs does not count.
+pub(crate) fn is_same_type(one: &Algorithm, other: &Algorithm) -> bool {
+    matches!((one, other), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || one == other
+}
+
+/// A file's bytes, empty if it is absent; `Ok(Err)` says why it was passed over.
+fn contents(path: &Path) -> Result<Result<Vec<u8>, String>, SshError> {
+    let fail = |why: String| SshError::new(ErrorKind::Config, format!("cannot read {}: {why}", path.display()));
+    // Asked before opening: opening a FIFO waits for its writer. /dev/null is a customary name for "no file".
+    let file = match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() && !found.file_type().is_char_device() => {
+            return Ok(Err("it is not a regular file".to_owned()));
+        }
+        Ok(_) => File::open(path),
+        Err(error) => Err(error),
+    };
+    let file = match file {
+        Ok(file) => file,
+        Err(error) if matches!(error.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => {
+            return Ok(Ok(Vec::new()));
+        }
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let mut bytes = Vec::new();
+    match file.take(MAX_FILE_BYTES.saturating_add(1)).read_to_end(&mut bytes) {
+        Ok(read) if read as u64 > MAX_FILE_BYTES => Err(fail(format!("it is larger than {MAX_FILE_BYTES} bytes"))),
+        Ok(_) => Ok(Ok(bytes)),
+        Err(error) => Err(fail(error.to_string())),
     }
 }

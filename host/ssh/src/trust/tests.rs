@@ -3,10 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::keys::ssh_key::Mpint;
+use russh::keys::ssh_key::public::{KeyData, RsaPublicKey};
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 
-use super::{KnownHosts, Verdict, learn};
+use super::{KnownHosts, Verdict, certificate, learn};
 use crate::ErrorKind;
 use crate::config::Source;
 
@@ -104,7 +107,14 @@ fn a_key_has_the_verdict_that_openssh_gives() {
         ("[h]:2222 A", "h", 2222, "A", "known 1:1"),
         ("[h]:2222 A", "h", 22, "A", "unknown"),
         ("[h]:2222 A", "h", 2223, "A", "unknown"),
-        ("h A", "h", 2222, "A", "unknown"),
+        ("[h]:2222 B", "h", 2222, "A", "changed 1:1"),
+        // A bare name makes a key known at any port, and never changed or revoked there.
+        ("h A", "h", 2222, "A", "known 1:1"),
+        ("h B", "h", 2222, "A", "unknown"),
+        ("@revoked h A", "h", 2222, "A", "unknown"),
+        ("@revoked h A\nh A", "h", 2222, "A", "unknown"),
+        ("@revoked * A\nh A", "h", 2222, "A", "revoked 1:1"),
+        ("h A\n[h]:2222 B", "h", 2222, "A", "changed 1:2"),
         ("[h]:22 A", "h", 22, "A", "unknown"),
         ("[*]:2222 A", "h", 2222, "A", "known 1:1"),
         ("[::1]:2222 A", "::1", 2222, "A", "known 1:1"),
@@ -112,12 +122,14 @@ fn a_key_has_the_verdict_that_openssh_gives() {
         // Several keys.
         ("h A\nh B", "h", 22, "B", "known 1:2"),
         ("h E\nh A", "h", 22, "A", "known 1:2"),
-        ("h E\nh R", "h", 22, "A", "changed 1:1"),
+        ("h E\nh R", "h", 22, "A", "changed 1:2"),
         ("h R", "h", 22, "R", "known 1:1"),
         // Revoked keys.
         ("@revoked h A", "h", 22, "A", "revoked 1:1"),
         ("@revoked * A\nh A", "h", 22, "A", "revoked 1:1"),
-        ("h A\n@revoked\th\tA", "h", 22, "A", "revoked 1:2"),
+        ("h A\n@revoked \th\tA", "h", 22, "A", "revoked 1:2"),
+        // OpenSSH takes "@revoked\th" for the marker, and the line for bad.
+        ("h A\n@revoked\th A", "h", 22, "A", "known 1:1"),
         ("h B\n@revoked h A", "h", 22, "A", "revoked 1:2"),
         ("@revoked other A\nh A", "h", 22, "A", "known 1:2"),
         ("@revoked h B", "h", 22, "A", "unknown"),
@@ -131,10 +143,18 @@ fn a_key_has_the_verdict_that_openssh_gives() {
         ("h ssh-ed25519", "h", 22, "A", "unknown"),
         ("h", "h", 22, "A", "unknown"),
         ("|1|x|y A", "h", 22, "A", "unknown"),
+        // What is not text, and what C takes for an end.
+        ("h\0 A", "h", 22, "A", "unknown"),
+        ("h A \0more", "h", 22, "A", "known 1:1"),
+        ("\u{fc}?? A", "\u{fc}\u{fc}", 22, "A", "known 1:1"),
     ];
+    let long = ["x".repeat(1022), "x".repeat(1023)].map(|long| format!("!{long},h A"));
+    let mut table = table.to_vec();
+    table.push((&long[0], "h", 22, "A", "known 1:1"));
+    table.push((&long[1], "h", 22, "A", "unknown"));
     for (text, host, port, key, wanted) in table {
         let files = Files::new(&[&with_keys(text)]);
-        assert_eq!(files.check(host, *port, &with_keys(key)), *wanted, "{text:?} {host} {port} {key}");
+        assert_eq!(files.check(host, port, &with_keys(key)), wanted, "{text:?} {host} {port} {key}");
     }
 }
 
@@ -154,9 +174,10 @@ fn later_files_count_and_absent_ones_are_empty() {
 }
 
 #[test]
-fn a_directory_is_no_known_hosts() {
+fn what_is_no_file_is_passed_over_with_a_warning() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    assert_eq!(KnownHosts::load(&[directory.path()]).expect_err("a directory").kind(), ErrorKind::Config);
+    let known = KnownHosts::load(&[directory.path()]).expect("passed over");
+    assert!(matches!(known.warnings(), [one] if one.ends_with("not read: it is not a regular file")));
 }
 
 #[test]
@@ -169,7 +190,7 @@ fn bad_lines_are_told_with_file_and_line() {
         "/1:3: the key is not base64",
         "/1:4: unknown marker",
         "/1:5: the hashed name cannot be read",
-        "/1:6: the key cannot be read",
+        "/1:6: unknown key type",
         "/1:7: the key is not of the type that the line says",
     ];
     assert_eq!(warnings.len(), wanted.len(), "{warnings:?}");
@@ -179,15 +200,23 @@ fn bad_lines_are_told_with_file_and_line() {
 }
 
 #[test]
-fn algorithms_are_those_of_the_hosts_keys_in_order_and_never_sha1() {
-    let files = Files::new(&[
-        &with_keys("@revoked h E\nh R\nh A\n*,!x B\nother E\n@cert-authority h E\n"),
-        &with_keys("h E\nh R\n"),
-    ]);
+fn algorithms_of_known_keys_come_first_in_openssh_order_and_never_sha1() {
     let rsa = |hash| Algorithm::Rsa { hash: Some(hash) };
-    let wanted = [rsa(HashAlg::Sha512), rsa(HashAlg::Sha256), Algorithm::Ed25519, key(&with_keys("E")).algorithm()];
-    assert_eq!(files.load().algorithms("h", 22), wanted);
-    assert_eq!(files.load().algorithms("x", 22), []);
+    let (r512, r256) = (rsa(HashAlg::Sha512), rsa(HashAlg::Sha256));
+    let e = key(&with_keys("E")).algorithm();
+    let known = [e.clone(), r512, r256];
+    let asked = |text: &str| {
+        let known = Files::new(&[&with_keys(text)]).load();
+        (known.algorithms("h", 22), known.certificate_algorithms("h", 22))
+    };
+    let all = || super::HOST_KEY_ALGORITHMS.to_vec();
+    // Nothing known, or the type that comes first anyway.
+    assert_eq!(asked("other E"), (vec![], all()));
+    assert_eq!(asked("h R\nh A"), (vec![], all()));
+    assert_eq!(asked("h R\n@revoked x A\nh E\n@revoked h A\n@cert-authority x A"), (known.to_vec(), known.to_vec()));
+    assert_eq!(asked("h R\nh E\n@cert-authority h A"), (known.to_vec(), all()));
+    // A type whose first key is revoked is none.
+    assert_eq!(asked("h A\nh B\nh E\n@revoked h A"), (vec![e.clone()], vec![e]));
 }
 
 #[test]
@@ -285,4 +314,55 @@ fn many_who_learn_at_once_write_whole_lines() {
 #[test]
 fn dev_null_learns_nothing_and_is_no_error() {
     learn(Path::new("/dev/null"), "h", 22, &key(&with_keys("A")), false).expect("written to nowhere");
+}
+
+#[test]
+fn an_rsa_key_that_openssh_finds_too_short_is_no_key() {
+    for (bytes, wanted) in [(127, "unknown"), (128, "known 1:1")] {
+        let numbers = [vec![1, 0, 1], vec![0xff; bytes]].map(|number| Mpint::from_positive_bytes(&number));
+        let [e, n] = numbers;
+        let rsa = PublicKey::from(KeyData::Rsa(RsaPublicKey::new(e, n).expect("an RSA key")));
+        let text = rsa.to_openssh().expect("a line");
+        let files = Files::new(&[&format!("h {text}\n")]);
+        assert_eq!(files.check("h", 22, &text), wanted);
+        assert_eq!(files.load().warnings().len(), usize::from(wanted == "unknown"));
+    }
+}
+
+/// A certificate for `h`, valid for a day.
+fn host_certificate() -> Certificate {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let keygen = |arguments: &[&str]| {
+        let mut command = Command::new("ssh-keygen");
+        let output = command.args(arguments).current_dir(directory.path()).output().expect("ssh-keygen is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    keygen(&["-q", "-t", "ed25519", "-N", "", "-f", "ca"]);
+    keygen(&["-q", "-t", "ed25519", "-N", "", "-f", "host"]);
+    keygen(&["-q", "-s", "ca", "-I", "marker", "-h", "-n", "h", "-V", "+0d:+1d", "host.pub"]);
+    let text = std::fs::read_to_string(directory.path().join("host-cert.pub")).expect("a certificate");
+    Certificate::from_openssh(&text).expect("a certificate")
+}
+
+#[test]
+fn a_certificate_is_valid_from_its_first_second_and_before_its_last() {
+    let certificate = host_certificate();
+    let at = |second| certificate::flaw(&certificate, "h", UNIX_EPOCH + Duration::from_secs(second));
+    assert_eq!(at(certificate.valid_after() - 1), Some("it is not valid yet"));
+    assert_eq!(at(certificate.valid_after()), None);
+    assert_eq!(at(certificate.valid_before() - 1), None);
+    assert_eq!(at(certificate.valid_before()), Some("it has expired"));
+    let elsewhere = certificate::flaw(&certificate, "H", UNIX_EPOCH + Duration::from_secs(certificate.valid_after()));
+    assert_eq!(elsewhere, Some("it is for another host"));
+}
+
+#[test]
+fn a_certificate_that_was_tampered_with_is_none() {
+    let certificate = host_certificate();
+    assert_eq!(certificate::intact(&certificate), Ok(()));
+    let mut bytes = certificate.to_bytes().expect("its bytes");
+    let at = bytes.windows(6).position(|bytes| bytes == b"marker").expect("its identifier");
+    *bytes.get_mut(at).expect("its first byte") = b'M';
+    let forged = Certificate::from_bytes(&bytes).expect("still a certificate");
+    assert_eq!(certificate::intact(&forged), Err("the certificate's signature is wrong"));
 }

@@ -1,0 +1,128 @@
+//! The engine alone, without plugins and MCP: what one warm operation costs.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use scout_tests::{DelayLink, SshdOptions};
+
+use crate::bare::{self, Bare};
+use crate::openssh::ControlMaster;
+use crate::samples::{Samples, milliseconds};
+use crate::world::{KIBIBYTE, ONE_WAY, World};
+
+const ROUNDS: usize = 100;
+const WARM_UP: usize = 5;
+
+struct Row {
+    name: &'static str,
+    direct: Samples,
+    delayed: Samples,
+}
+
+pub(crate) async fn measure() -> Result<String> {
+    let world = World::start()?;
+    let link = DelayLink::start(world.sshd.address(), ONE_WAY).await;
+    let rows = operations(&world, &link).await?;
+    let commands = commands(&world).await?;
+    let round_trip = ONE_WAY * 2;
+    let mut text = format!(
+        "## The engine: one warm operation\n\n{ROUNDS} of each, `ssh` with a ControlMaster and a bare client beside it. \
+         Round trips are the median at {}, divided by that.\n\n| | 0 ms | {} | round trips |\n|---|---:|---:|---:|\n",
+        milliseconds(round_trip),
+        milliseconds(round_trip)
+    );
+    for Row { name, direct, delayed } in &rows {
+        let trips = delayed.median().as_secs_f64() / round_trip.as_secs_f64();
+        text.push_str(&format!(
+            "| {name} | {} | {} | {trips:.2} |\n",
+            milliseconds(direct.median()),
+            milliseconds(delayed.median())
+        ));
+    }
+    text.push_str(&format!("\n| a command (`true`) at 0 ms | median |\n|---|---:|\n{commands}"));
+    Ok(text)
+}
+
+async fn operations(world: &World, link: &DelayLink) -> Result<Vec<Row>> {
+    let (near, far) = (world.client(world.sshd.address())?, world.client(link.address())?);
+    let known = |address| (world.sshd.config_block("box", address), world.sshd.known_hosts_line(address));
+    let (block, hosts) = known(world.sshd.address());
+    let near_ssh = ControlMaster::start(&block, &hosts).await?;
+    let (block, hosts) = known(link.address());
+    let far_ssh = ControlMaster::start(&block, &hosts).await?;
+    let cat = format!("cat {}", world.small.display());
+    Ok(vec![
+        row("read 1 KiB", || near.read(&world.small, KIBIBYTE), || far.read(&world.small, KIBIBYTE)).await?,
+        row("`ssh … cat` of 1 KiB", || near_ssh.succeed(&cat), || far_ssh.succeed(&cat)).await?,
+        row("stat", || near.stat(&world.small), || far.stat(&world.small)).await?,
+        row("list 100 entries", || near.list(&world.many), || far.list(&world.many)).await?,
+        row("command: `true`", || near.exec("exec true"), || far.exec("exec true")).await?,
+        row("`ssh … true`", || near_ssh.succeed("true"), || far_ssh.succeed("true")).await?,
+    ])
+}
+
+async fn row<N, F>(name: &'static str, near: impl Fn() -> N, far: impl Fn() -> F) -> Result<Row>
+where
+    N: Future<Output = Result<()>>,
+    F: Future<Output = Result<()>>,
+{
+    eprintln!("  {name}");
+    let mut row = Row { name, direct: Samples::default(), delayed: Samples::default() };
+    for round in 0..WARM_UP + ROUNDS {
+        let direct = time(near()).await.context(name)?;
+        let delayed = time(far()).await.context(name)?;
+        if round >= WARM_UP {
+            row.direct.push(direct);
+            row.delayed.push(delayed);
+        }
+    }
+    Ok(row)
+}
+
+/// A command through the engine beside a bare exec on a channel that is open already.
+async fn commands(world: &World) -> Result<String> {
+    eprintln!("  commands beside a bare client");
+    let client = world.client(world.sshd.address())?;
+    let bare = Bare::connect(&world.sshd, world.sshd.address()).await?;
+    let wrapped = wrapper_text().await?;
+    let (mut engine, mut plain, mut same) = (Samples::default(), Samples::default(), Samples::default());
+    for round in 0..WARM_UP + ROUNDS {
+        let ours = time(client.exec("exec true")).await?;
+        let channel = bare.open().await?;
+        let exec = time(bare::run(channel, b"exec true")).await?;
+        let channel = bare.open().await?;
+        let wrapper = time(bare::run(channel, &wrapped)).await?;
+        if round >= WARM_UP {
+            engine.push(ours);
+            plain.push(exec);
+            same.push(wrapper);
+        }
+    }
+    Ok(format!(
+        "| the engine | {} |\n| a bare client, the same text, on a channel opened ahead | {} |\n\
+         | a bare client, `exec true`, on a channel opened ahead | {} |\n",
+        milliseconds(engine.median()),
+        milliseconds(same.median()),
+        milliseconds(plain.median())
+    ))
+}
+
+/// What the engine asks a server to run for `exec true`, as the server sees it.
+pub(crate) async fn wrapper_text() -> Result<Vec<u8>> {
+    let dir = tempfile::tempdir()?;
+    let seen = dir.path().join("seen");
+    let record = format!(
+        "ForceCommand printf %s \"$SSH_ORIGINAL_COMMAND\" >{}; sh -c \"$SSH_ORIGINAL_COMMAND\"",
+        seen.display()
+    );
+    let world = World::with(&SshdOptions { extra: vec![record], ..SshdOptions::default() })?;
+    world.client(world.sshd.address())?.exec("exec true").await?;
+    std::fs::read(&seen).context("what the server saw")
+}
+
+pub(crate) async fn time(work: impl Future<Output = Result<()>>) -> Result<Duration> {
+    let begun = Instant::now();
+    work.await?;
+    Ok(begun.elapsed())
+}

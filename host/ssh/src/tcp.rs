@@ -1,0 +1,161 @@
+//! TCP to one of a name's addresses.
+//!
+//! Owns resolution, the address family, the local address, and that an address that stays silent holds nobody up. Knows
+//! no SSH.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::sleep;
+
+use crate::config::AddressFamily;
+use crate::{ErrorKind, HostSpec, SshError};
+
+/// The next address is tried beside one that has not answered for so long: RFC 8305 §5.
+const STAGGER: Duration = Duration::from_millis(250);
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 16;
+
+/// Opens TCP to the first address that answers; `stage` is told what is going on.
+///
+/// # Errors
+/// [`ErrorKind::Unreachable`], naming host and addresses.
+/// # Cancel safety
+/// Every socket is closed.
+pub(crate) async fn connect(spec: &HostSpec, stage: impl Fn(String)) -> Result<TcpStream, SshError> {
+    let HostSpec { alias, host_name, port, .. } = spec;
+    let unreachable = |what: String| SshError::new(ErrorKind::Unreachable, format!("{alias}: {what}"));
+    stage(format!("looking up {host_name}"));
+    let addresses = resolve(host_name, *port, spec.address_family).await.map_err(unreachable)?;
+    let sources = match &spec.bind_address {
+        Some(name) => Some(resolve(name, 0, spec.address_family).await.map_err(unreachable)?),
+        None => None,
+    };
+    let stream = race(addresses, sources.as_deref(), stage).await.map_err(unreachable)?;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(host = %alias, %error, "TCP_NODELAY was refused");
+    }
+    Ok(stream)
+}
+
+/// Connects to one of the addresses; each but the first has its turn when those before it failed or stayed silent.
+async fn race(
+    addresses: Vec<SocketAddr>,
+    sources: Option<&[SocketAddr]>,
+    stage: impl Fn(String),
+) -> Result<TcpStream, String> {
+    let mut waiting = addresses.into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut failures = Vec::new();
+    loop {
+        if let Some(address) = waiting.next() {
+            stage(format!("connecting to {address}"));
+            let source = source_for(sources, address);
+            attempts.push(async move { (address, connect_from(source, address).await) });
+        }
+        tokio::select! {
+            Some((address, outcome)) = attempts.next() => match outcome {
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    failures.push(format!("{address}: {}", reason(&error)));
+                    if attempts.is_empty() && waiting.len() == 0 {
+                        return Err(format!("no connection to {}", failures.join("; ")));
+                    }
+                }
+            },
+            () = sleep(STAGGER), if waiting.len() > 0 => {}
+        }
+    }
+}
+
+/// The addresses of a name, at least one.
+async fn resolve(name: &str, port: u16, family: AddressFamily) -> Result<Vec<SocketAddr>, String> {
+    let found = tokio::net::lookup_host((name, port))
+        .await
+        .map_err(|error| format!("the name {name} was not resolved: {error}"))?;
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in found {
+        let fits = match family {
+            AddressFamily::Any => true,
+            AddressFamily::Inet => address.is_ipv4(),
+            AddressFamily::Inet6 => address.is_ipv6(),
+        };
+        if fits && !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
+            addresses.push(address);
+        }
+    }
+    match (addresses.is_empty(), family) {
+        (false, _) => Ok(addresses),
+        (true, AddressFamily::Any) => Err(format!("{name} has no address")),
+        (true, AddressFamily::Inet) => Err(format!("{name} has no IPv4 address, and AddressFamily is inet")),
+        (true, AddressFamily::Inet6) => Err(format!("{name} has no IPv6 address, and AddressFamily is inet6")),
+    }
+}
+
+/// The local address to dial from: `Ok(None)` if none is configured, an error if none is of that family.
+fn source_for(sources: Option<&[SocketAddr]>, address: SocketAddr) -> io::Result<Option<IpAddr>> {
+    let Some(sources) = sources else { return Ok(None) };
+    let source = sources.iter().find(|source| source.is_ipv4() == address.is_ipv4());
+    source.map(|source| Some(source.ip())).ok_or_else(|| io::Error::other("BindAddress is of another family"))
+}
+
+async fn connect_from(source: io::Result<Option<IpAddr>>, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(source) = source? {
+        let bound = socket.bind(SocketAddr::new(source, 0));
+        bound.map_err(|error| io::Error::new(error.kind(), format!("BindAddress {source}: {error}")))?;
+    }
+    socket.connect(address).await
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::HostUnreachable => "no route to host".to_owned(),
+        io::ErrorKind::NetworkUnreachable => "network is unreachable".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_address_holds_nobody_up_and_all_failures_are_told() {
+        let local = || SocketAddr::from(([127, 0, 0, 1], 0));
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(local()).unwrap();
+        let full = socket.listen(1).unwrap();
+        let silent = full.local_addr().unwrap();
+        // Its queue is full once a connection gets no answer.
+        let mut queued = Vec::new();
+        while let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(silent)).await {
+            queued.push(stream.unwrap());
+        }
+        // Closed at once.
+        let refusing = tokio::net::TcpListener::bind(local()).await.unwrap().local_addr().unwrap();
+        let listener = tokio::net::TcpListener::bind(local()).await.unwrap();
+        let answering = listener.local_addr().unwrap();
+        let stream = race(vec![silent, refusing, answering], None, |_| ()).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), answering);
+
+        let why = race(vec![refusing, SocketAddr::from(([127, 0, 0, 2], refusing.port()))], None, |_| ()).await;
+        let why = why.unwrap_err();
+        assert!(why.contains("127.0.0.1:") && why.contains("; 127.0.0.2:"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn only_addresses_of_the_family_are_dialled() {
+        let why = resolve("127.0.0.1", 22, AddressFamily::Inet6).await;
+        assert_eq!(why, Err("127.0.0.1 has no IPv6 address, and AddressFamily is inet6".to_owned()));
+        let found = resolve("127.0.0.1", 22, AddressFamily::Inet).await;
+        assert_eq!(found, Ok(vec![SocketAddr::from(([127, 0, 0, 1], 22))]));
+    }
+}

@@ -1,0 +1,251 @@
+//! The byte stream under one SSH session: TCP, a channel through a jump host, or a command's standard streams.
+//!
+//! Owns that a stream ends: russh's session task keeps its stream until it notices that nobody wants it, and a peer that
+//! says nothing can put that off for ever. A [`Leash`] in the hands of whoever wants the session ends the stream.
+//! **What carries a stream (a jump host's connection, a process) lives exactly as long as the stream.** Knows no SSH but
+//! the first line of a server.
+
+use std::fmt::Write as _;
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// How long a session that was in use may take for its last words.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// A peer that takes nothing for so long is gone: while russh waits to write it reads nothing, so that its keepalive
+/// cannot notice.
+const WRITE_STALL: Duration = Duration::from_secs(30);
+/// Kept of what a server says first: the longest line that RFC 4253 §4.2 allows.
+const FIRST_WORDS_BYTES: usize = 255;
+
+/// Bytes in both directions.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// What a server said before its identification, for messages; shared with the stream that fills it.
+#[derive(Clone, Default)]
+pub(crate) struct FirstWords(Arc<Mutex<Vec<u8>>>);
+
+impl FirstWords {
+    fn hear(&self, bytes: &[u8]) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = FIRST_WORDS_BYTES.saturating_sub(heard.len());
+        heard.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() >= FIRST_WORDS_BYTES
+    }
+
+    /// Whether an SSH server has named itself.
+    pub(crate) fn has_identification(&self) -> bool {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"SSH-"))
+    }
+
+    /// The first line, made harmless; empty if nothing was said.
+    pub(crate) fn line(&self) -> String {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        harmless(heard.split(|byte| *byte == b'\n').next().unwrap_or_default())
+    }
+}
+
+/// Text of a stranger for a message: control characters, and those that reorder or hide text, are escaped.
+pub(crate) fn harmless(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for c in String::from_utf8_lossy(bytes).trim().chars() {
+        let hides =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if c.is_control() || hides {
+            // Writing to a String does not fail.
+            let _ = write!(text, "{}", c.escape_default());
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+/// Ends a stream when dropped: at once while its session is being made, after its last words later.
+pub(crate) struct Leash {
+    drop: CancellationToken,
+    is_established: Arc<AtomicBool>,
+}
+
+impl Leash {
+    /// The session is in use: from now on its end is a goodbye.
+    pub(crate) fn establish(&self) {
+        self.is_established.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.drop.cancel();
+    }
+}
+
+enum Hold {
+    Held(Pin<Box<WaitForCancellationFutureOwned>>),
+    /// Nobody holds the leash any more; what is on the way may still leave.
+    LetGo(Pin<Box<Sleep>>),
+    Cut,
+}
+
+/// A stream on a [`Leash`].
+pub(crate) struct Transport {
+    // Dropped in this order: what carries the stream goes last.
+    stream: Box<dyn Duplex>,
+    _carrier: Option<Box<dyn Send>>,
+    hold: Hold,
+    is_established: Arc<AtomicBool>,
+    first_words: FirstWords,
+    is_hearing: bool,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Transport {
+    /// A stream and what carries it, if anything has to live as long.
+    pub(crate) fn new(stream: impl Duplex + 'static, carrier: Option<Box<dyn Send>>) -> (Self, Leash) {
+        let drop = CancellationToken::new();
+        let is_established = Arc::new(AtomicBool::new(false));
+        let transport = Self {
+            stream: Box::new(stream),
+            _carrier: carrier,
+            hold: Hold::Held(Box::pin(drop.clone().cancelled_owned())),
+            is_established: Arc::clone(&is_established),
+            first_words: FirstWords::default(),
+            is_hearing: true,
+            stalled: None,
+        };
+        (transport, Leash { drop, is_established })
+    }
+
+    /// What the server says first.
+    pub(crate) fn first_words(&self) -> FirstWords {
+        self.first_words.clone()
+    }
+
+    /// Whether the stream has to end.
+    fn poll_cut(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.hold = match &mut self.hold {
+                Hold::Held(dropped) => {
+                    ready!(dropped.as_mut().poll(context));
+                    if self.is_established.load(Ordering::Acquire) {
+                        Hold::LetGo(Box::pin(sleep_until(Instant::now() + GOODBYE)))
+                    } else {
+                        Hold::Cut
+                    }
+                }
+                Hold::LetGo(until) => {
+                    ready!(until.as_mut().poll(context));
+                    Hold::Cut
+                }
+                Hold::Cut => return Poll::Ready(()),
+            };
+        }
+    }
+
+    /// Watches a write or flush that makes no progress.
+    fn watch<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled = None;
+            return outcome;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + WRITE_STALL)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.poll_cut(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        if this.is_hearing {
+            this.first_words.hear(buffer.filled().get(before..).unwrap_or_default());
+            this.is_hearing = !this.first_words.has_identification() && !this.first_words.is_full();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.poll_cut(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let outcome = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.watch(context, outcome)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.poll_cut(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let outcome = Pin::new(&mut this.stream).poll_flush(context);
+        this.watch(context, outcome)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.poll_cut(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let outcome = Pin::new(&mut this.stream).poll_shutdown(context);
+        this.watch(context, outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_at_once_while_its_session_is_being_made_and_later_after_a_goodbye() {
+        for established in [false, true] {
+            let (near, mut far) = tokio::io::duplex(64);
+            let (mut transport, leash) = Transport::new(near, None);
+            if established {
+                leash.establish();
+            }
+            drop(leash);
+            let started = Instant::now();
+            far.write_all(b"x").await.unwrap();
+            assert_eq!(transport.read_u8().await.is_ok(), established);
+            assert_eq!(transport.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+            assert_eq!(started.elapsed() >= GOODBYE, established);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_ends_the_stream() {
+        let (near, _far) = tokio::io::duplex(1);
+        let (mut transport, _leash) = Transport::new(near, None);
+        assert_eq!(transport.write_all(b"xyz").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn what_a_stranger_says_cannot_steer_a_terminal() {
+        assert_eq!(harmless(b"a\x1b[2Jb\xe2\x80\xaec\r\n"), "a\\u{1b}[2Jb\\u{202e}c");
+    }
+}

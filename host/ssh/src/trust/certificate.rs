@@ -1,0 +1,52 @@
+//! Hosts' certificates: whether one counts for a host.
+//!
+//! Owns what a certificate itself says. Which authorities are trusted, and what is revoked, the lines of known_hosts say.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::{Algorithm, Certificate};
+
+use super::line::is_too_short;
+
+/// OpenSSH reads no certificate with more.
+const MAX_PRINCIPALS: usize = 256;
+
+/// Checks what OpenSSH checks of any certificate that it reads: the authority's signature and the sizes.
+///
+/// # Errors
+/// What is wrong: such a certificate is no certificate, and the key in it is not to be looked at.
+pub(crate) fn intact(certificate: &Certificate) -> Result<(), &'static str> {
+    if is_too_short(certificate.public_key()) || is_too_short(certificate.signature_key()) {
+        return Err("the certificate has an RSA key that is too short");
+    }
+    if certificate.valid_principals().len() > MAX_PRINCIPALS {
+        return Err("the certificate has too many principals");
+    }
+    // Says nothing about whether the authority is trusted.
+    certificate.verify_signature().map_err(|_| "the certificate's signature is wrong")
+}
+
+/// Why the certificate does not prove to be `host`, its authority being trusted; `None` if it does.
+///
+/// As OpenSSH before 10.3: a principal is a name, never a pattern, and a certificate without principals is good for
+/// every host of its authority.
+pub(super) fn flaw(certificate: &Certificate, host: &str, now: SystemTime) -> Option<&'static str> {
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let principals = certificate.valid_principals();
+    if certificate.cert_type() != CertType::Host {
+        Some("it is not a host's")
+    } else if now < certificate.valid_after() {
+        Some("it is not valid yet")
+    } else if now >= certificate.valid_before() {
+        Some("it has expired")
+    } else if !principals.is_empty() && !principals.iter().any(|principal| principal == host) {
+        Some("it is for another host")
+    } else if !certificate.critical_options().is_empty() {
+        Some("it has critical options")
+    } else if matches!(certificate.signature().algorithm(), Algorithm::Rsa { hash: None } | Algorithm::Dsa) {
+        Some("it is signed with SHA-1")
+    } else {
+        None
+    }
+}

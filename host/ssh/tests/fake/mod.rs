@@ -1,0 +1,288 @@
+//! Servers that sshd cannot be: an SSH server that takes passwords and asks questions, and TCP servers that misbehave.
+
+#![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use russh::keys::{self, ssh_key};
+use russh::server::{self, Auth, ChannelOpenHandle, Msg, Response, Session, VerifiedPublicKey};
+use russh::{Channel, Disconnect, MethodKind, MethodSet};
+use scout_tests::{Key, generate_key};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// One step of a login that the fake server wants.
+#[derive(Clone, Debug)]
+pub(crate) enum Wants {
+    /// Any public key.
+    PublicKey,
+    /// This password.
+    Password(&'static str),
+    /// Rounds of prompts, each with the answers that are right.
+    Answers(Vec<Vec<(&'static str, &'static str)>>),
+}
+
+impl Wants {
+    fn method(&self) -> MethodKind {
+        match self {
+            Self::PublicKey => MethodKind::PublicKey,
+            Self::Password(_) => MethodKind::Password,
+            Self::Answers(_) => MethodKind::KeyboardInteractive,
+        }
+    }
+}
+
+/// What becomes of a login that succeeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Then {
+    #[default]
+    Serves,
+    Closes,
+    /// Opens a channel of each kind that forwards something to the client.
+    Forwards,
+}
+
+/// An SSH server in this process; ends with this value.
+pub(crate) struct FakeSshd {
+    pub(crate) address: SocketAddr,
+    pub(crate) host_key: Key,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+    _dir: tempfile::TempDir,
+}
+
+#[derive(Default)]
+struct Shared {
+    steps: Vec<Wants>,
+    then: Then,
+    heard: Mutex<Vec<String>>,
+    open: AtomicUsize,
+}
+
+impl FakeSshd {
+    pub(crate) async fn start(steps: &[Wants], then: Then) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let host_key = generate_key(dir.path(), "host");
+        let config = Arc::new(server::Config {
+            keys: vec![keys::load_secret_key(&host_key.private, None).unwrap()],
+            methods: MethodSet::from(&steps.first().map(Wants::method).into_iter().collect::<Vec<_>>()[..]),
+            auth_rejection_time: Duration::ZERO,
+            ..server::Config::default()
+        });
+        let shared = Arc::new(Shared { steps: steps.to_vec(), then, ..Shared::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, serving) = (listener.local_addr().unwrap(), Arc::clone(&shared));
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (config, shared) = (Arc::clone(&config), Arc::clone(&serving));
+                tokio::spawn(async move {
+                    shared.open.fetch_add(1, Ordering::SeqCst);
+                    let handler = Handler { shared: Arc::clone(&shared), step: 0, round: 0 };
+                    if let Ok(session) = server::run_stream(config, stream, handler).await {
+                        let _ = session.await;
+                    }
+                    shared.open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { address, host_key, shared, task, _dir: dir }
+    }
+
+    pub(crate) fn known_hosts_line(&self) -> String {
+        format!("[{}]:{} {}\n", self.address.ip(), self.address.port(), self.host_key.public)
+    }
+
+    /// What it was told, in order.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        self.shared.heard.lock().unwrap().clone()
+    }
+
+    /// Connections that it still has.
+    pub(crate) fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for FakeSshd {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Handler {
+    shared: Arc<Shared>,
+    step: usize,
+    round: usize,
+}
+
+impl Handler {
+    fn hear(&self, what: String) {
+        self.shared.heard.lock().unwrap().push(what);
+    }
+
+    /// The method now wanted got something right or wrong.
+    fn judge(&mut self, is_right: bool) -> Auth {
+        if is_right {
+            self.step += 1;
+            self.round = 0;
+            if self.step == self.shared.steps.len() {
+                return Auth::Accept;
+            }
+        }
+        let method = self.shared.steps[self.step].method();
+        Auth::Reject { proceed_with_methods: Some(MethodSet::from(&[method][..])), partial_success: is_right }
+    }
+}
+
+impl server::Handler for Handler {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, _user: &str) -> Result<Auth, russh::Error> {
+        self.hear("none".to_owned());
+        Ok(self.judge(false))
+    }
+
+    async fn auth_publickey(&mut self, _user: &str, _key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+        self.hear("publickey".to_owned());
+        let is_right = matches!(self.shared.steps[self.step], Wants::PublicKey);
+        Ok(self.judge(is_right))
+    }
+
+    async fn auth_password(&mut self, _user: &str, password: &str) -> Result<Auth, russh::Error> {
+        self.hear(format!("password {password}"));
+        let is_right = matches!(self.shared.steps[self.step], Wants::Password(right) if right == password);
+        Ok(self.judge(is_right))
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, russh::Error> {
+        let Wants::Answers(rounds) = self.shared.steps[self.step].clone() else { return Ok(self.judge(false)) };
+        match response {
+            None => {
+                self.hear("keyboard-interactive".to_owned());
+                self.round = 0;
+            }
+            Some(response) => {
+                let answers: Vec<_> = response.map(|answer| String::from_utf8_lossy(&answer).into_owned()).collect();
+                self.hear(format!("answers {}", answers.join(",")));
+                if !answers.iter().eq(rounds[self.round].iter().map(|(_, right)| right)) {
+                    return Ok(self.judge(false));
+                }
+                self.round += 1;
+            }
+        }
+        let Some(prompts) = rounds.get(self.round) else { return Ok(self.judge(true)) };
+        let prompts = prompts.iter().map(|(prompt, _)| (Cow::Borrowed(*prompt), false)).collect::<Vec<_>>();
+        Ok(Auth::Partial { name: "".into(), instructions: "".into(), prompts: prompts.into() })
+    }
+
+    async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), russh::Error> {
+        match self.shared.then {
+            Then::Serves => {}
+            Then::Closes => session.disconnect(Disconnect::ByApplication, "closing time", "")?,
+            Then::Forwards => {
+                let (handle, shared) = (session.handle(), Arc::clone(&self.shared));
+                tokio::spawn(async move {
+                    let hear = |kind: &str, outcome: Result<Channel<Msg>, russh::Error>| {
+                        let what = if outcome.is_ok() { "opened" } else { "refused" };
+                        shared.heard.lock().unwrap().push(format!("{kind} {what}"));
+                    };
+                    hear("tcpip", handle.channel_open_forwarded_tcpip("localhost", 80, "localhost", 81).await);
+                    hear("streamlocal", handle.channel_open_forwarded_streamlocal("/tmp/x").await);
+                    hear("x11", handle.channel_open_x11("localhost", 6000).await);
+                    hear("agent", handle.channel_open_agent().await);
+                    hear("session", handle.channel_open_session().await);
+                    hear("direct", handle.channel_open_direct_tcpip("localhost", 80, "localhost", 81).await);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        _channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        reply.accept().await;
+        Ok(())
+    }
+}
+
+/// A TCP server that treats each connection in its own way; ends with this value.
+pub(crate) struct FakeTcp {
+    pub(crate) address: SocketAddr,
+    accepted: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+impl FakeTcp {
+    /// `treat` has each connection until it returns; then what the client still sends is read up to its end.
+    pub(crate) async fn start<F: Future<Output = TcpStream> + Send + 'static>(
+        treat: impl Fn(TcpStream) -> F + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (accepted, ended) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (accepting, ending) = (Arc::clone(&accepted), Arc::clone(&ended));
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                accepting.fetch_add(1, Ordering::SeqCst);
+                let (treated, ending) = (treat(stream), Arc::clone(&ending));
+                tokio::spawn(async move {
+                    let mut stream = treated.await;
+                    let mut rest = [0; 4096];
+                    while let Ok(1..) = stream.read(&mut rest).await {}
+                    ending.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { address, accepted, ended, task }
+    }
+
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Whether it has seen the end of every connection.
+    pub(crate) fn all_ended(&self) -> bool {
+        self.accepted() > 0 && self.ended.load(Ordering::SeqCst) == self.accepted()
+    }
+}
+
+impl Drop for FakeTcp {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A shell script as a secret command; it appends what it is asked to `asked`.
+pub(crate) fn secret_command(dir: &Path, body: &str) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let script = dir.join("secret-command");
+    let asked = dir.join("asked");
+    let text = format!(
+        "#!/bin/sh\necho \"$SCOUT_SECRET_KIND $SCOUT_SECRET_HOST $SCOUT_SECRET_USER: $1\" >> {}\n{body}\n",
+        asked.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
+    script
+}
+
+/// A key that a fake agent says it holds.
+pub(crate) fn public_blob(key: &Key) -> Vec<u8> {
+    ssh_key::PublicKey::from_openssh(&key.public).unwrap().to_bytes().unwrap()
+}

@@ -1,0 +1,102 @@
+//! A real sshd and the engine's way to it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, StrictHostKeyChecking};
+use scout_ssh::{Call, ExecOutcome, ExecRequest, HostSpec, Lease, Pool, PoolConfig, Principal, SshError};
+use scout_tests::{Sshd, SshdOptions, login_name};
+
+pub(crate) struct World {
+    pub(crate) sshd: Sshd,
+    pub(crate) pool: Pool,
+    pub(crate) spec: Arc<HostSpec>,
+}
+
+impl World {
+    pub(crate) fn new(options: &SshdOptions) -> Self {
+        Self::with(options, PoolConfig::default())
+    }
+
+    pub(crate) fn with(options: &SshdOptions, config: PoolConfig) -> Self {
+        let sshd = Sshd::start_with(options);
+        let spec = spec(&sshd, sshd.address());
+        Self { pool: Pool::new(config), spec: Arc::new(spec), sshd }
+    }
+
+    pub(crate) async fn lease(&self) -> Result<Lease, SshError> {
+        self.pool.lease(&me(), &self.spec, &call()).await
+    }
+
+    pub(crate) async fn exec(&self, script: &str) -> ExecOutcome {
+        self.lease().await.unwrap().exec(&request(script), &call()).await.unwrap()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Vec<u8> {
+        self.sshd.dir().join(name).display().to_string().into_bytes()
+    }
+}
+
+pub(crate) fn spec(sshd: &Sshd, address: std::net::SocketAddr) -> HostSpec {
+    let known = sshd.dir().join("known_hosts");
+    std::fs::write(&known, sshd.known_hosts_line(address)).unwrap();
+    HostSpec {
+        alias: "box".into(),
+        host_name: address.ip().to_string(),
+        port: address.port(),
+        user: login_name(),
+        identity_files: vec![sshd.user_key().private.clone()],
+        identity_files_are_default: false,
+        identities_only: true,
+        agent: None,
+        certificate_files: Vec::new(),
+        methods: Methods::default(),
+        proxy: Proxy::default(),
+        address_family: AddressFamily::default(),
+        bind_address: None,
+        algorithms: AlgorithmLists::default(),
+        set_env: Vec::new(),
+        host_key_alias: None,
+        hash_known_hosts: false,
+        user_known_hosts_files: vec![known],
+        global_known_hosts_files: Vec::new(),
+        strict_host_key_checking: StrictHostKeyChecking::Yes,
+        connect_timeout: None,
+        server_alive_interval: None,
+        server_alive_count_max: 3,
+    }
+}
+
+pub(crate) fn me() -> Principal {
+    Principal::new("me")
+}
+
+pub(crate) fn call() -> Call {
+    Call::until(tokio::time::Instant::now() + Duration::from_secs(60))
+}
+
+pub(crate) fn request(script: &str) -> ExecRequest {
+    let script = script.as_bytes().to_vec();
+    ExecRequest { script, stdout_cap: 1 << 20, stderr_cap: 1 << 20, timeout: Duration::from_secs(40) }
+}
+
+pub(crate) fn marker() -> String {
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    format!("98{nanos}")
+}
+
+/// Whether a process that is no zombie has this word on its command line.
+pub(crate) fn runs(word: &str) -> bool {
+    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())
+    })
+}
+
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within 20 s: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
