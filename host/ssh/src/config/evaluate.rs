@@ -14,7 +14,7 @@ use super::explain::{Report, seconds};
 use super::jump::{self, Hop};
 use super::keyword::{Class, Keyword, classify};
 use super::lex::BLANKS;
-use super::matching::{self, Facts, Wants};
+use super::matching::{self, Facts};
 use super::parse::{Item, Statement};
 use super::refusal::{At, Refusal};
 use super::value::{self, DEFAULT_PORT, one};
@@ -74,7 +74,8 @@ pub(super) struct Settings {
     ignore_unknown: Set<String>,
     /// Keywords whose first value is one that changes nothing here.
     harmless: HashSet<&'static str>,
-    wants: Wants,
+    /// Whether a line names `final`.
+    names_final: bool,
     /// The first line that names `!final`.
     not_final: Option<At>,
 }
@@ -156,12 +157,17 @@ impl Settings {
                 Item::Host(patterns) => {
                     active = reachable && pattern::matches_list(pass.host(), patterns.iter().map(String::as_str));
                 }
-                Item::Match(at, criteria) if reachable => {
-                    active =
-                        self.holds(at, criteria, pass, commands).map_err(|refusal| at.refuse(refusal.of("Match")))?;
+                Item::Match(at, criteria) => {
+                    let wants = matching::wants(criteria);
+                    self.names_final |= wants.second_pass;
+                    if wants.second_pass_if_old {
+                        self.not_final.get_or_insert_with(|| at.clone());
+                    }
+                    active = reachable
+                        && self.holds(criteria, pass, commands).map_err(|refusal| at.refuse(refusal.of("Match")))?;
                 }
                 Item::BadBlock(at, refusal) if reachable => return Err(at.refuse(refusal.clone())),
-                Item::Match(..) | Item::BadBlock(..) => active = false,
+                Item::BadBlock(..) => active = false,
                 Item::Setting(statement) if active => {
                     self.set(statement, pass).map_err(|refusal| statement.at.refuse(refusal.of(&statement.keyword)))?;
                 }
@@ -178,8 +184,7 @@ impl Settings {
     }
 
     fn holds(
-        &mut self,
-        at: &At,
+        &self,
         criteria: &[matching::Criterion],
         pass: &Pass<'_>,
         commands: &mut Commands,
@@ -205,13 +210,7 @@ impl Settings {
             jumps: self.jump.as_ref().is_some_and(|(hops, _)| !hops.is_empty()),
         };
         let facts = Facts { tokens, is_final: pass.dialled.is_some() };
-        let mut wants = self.wants;
-        let holds = matching::holds(criteria, &facts, &mut wants, |command| commands.succeeds(command))?;
-        self.wants = wants;
-        if wants.second_pass_if_old {
-            self.not_final.get_or_insert_with(|| at.clone());
-        }
-        Ok(holds)
+        matching::holds(criteria, &facts, |command| commands.succeeds(command))
     }
 
     /// Whether the files are to be read again, for the sake of `Match final`.
@@ -220,10 +219,10 @@ impl Settings {
     /// If versions of OpenSSH differ about it.
     pub(super) fn wants_second_pass(&self) -> Result<bool, SshError> {
         match &self.not_final {
-            Some(at) if !self.wants.second_pass => Err(at.refuse(Refusal::unsupported(
+            Some(at) if !self.names_final => Err(at.refuse(Refusal::unsupported(
                 "Match !final makes only some versions of OpenSSH read the configuration again",
             ))),
-            _ => Ok(self.wants.second_pass),
+            _ => Ok(self.names_final),
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Facts<'a> {
 }
 
 /// What a `Match` line says of reading the files again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wants {
     /// It names `final`.
     pub(super) second_pass: bool,
@@ -107,6 +107,12 @@ pub(super) fn parse(text: &str, arguments: &[String]) -> Result<Vec<Criterion>, 
     Ok(criteria)
 }
 
+/// What a line says of reading the files again. It counts wherever the line stands, and whatever else it says.
+pub(super) fn wants(criteria: &[Criterion]) -> Wants {
+    let names = |negated| criteria.contains(&Criterion { negated, test: Test::Final });
+    Wants { second_pass: names(false), second_pass_if_old: names(true) }
+}
+
 /// Whether all criteria hold. `run` runs a command of the local shell and tells whether it succeeds.
 ///
 /// # Errors
@@ -114,7 +120,6 @@ pub(super) fn parse(text: &str, arguments: &[String]) -> Result<Vec<Criterion>, 
 pub(super) fn holds(
     criteria: &[Criterion],
     facts: &Facts<'_>,
-    wants: &mut Wants,
     mut run: impl FnMut(&str) -> Result<bool, String>,
 ) -> Result<bool, Refusal> {
     let tokens = &facts.tokens;
@@ -122,12 +127,7 @@ pub(super) fn holds(
     for Criterion { negated, test } in criteria {
         let is_so = match test {
             Test::All => true,
-            Test::Final => {
-                wants.second_pass |= !negated;
-                wants.second_pass_if_old |= negated;
-                facts.is_final
-            }
-            Test::Canonical => facts.is_final,
+            Test::Final | Test::Canonical => facts.is_final,
             Test::Host(list) => named(tokens.host_name, list),
             Test::OriginalHost(list) => named(tokens.alias, list),
             Test::User(list) => pattern::matches_list(tokens.remote_user, list.split(',')),
