@@ -4,6 +4,7 @@
 //! of the report; sshd, the delay link and the stdio client are those of the tests.
 
 mod bare;
+mod bulk;
 mod embedded;
 mod engine;
 mod fleet;
@@ -19,7 +20,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-const SECTIONS: [&str; 5] = ["served", "engine", "load", "fleet", "mixed"];
+const SECTIONS: [&str; 6] = ["served", "engine", "load", "fleet", "mixed", "bulk"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -40,7 +41,8 @@ async fn main() -> Result<()> {
             "engine" => engine::measure().await,
             "load" => load::measure().await,
             "fleet" => fleet::measure().await,
-            _ => mixed::measure().await,
+            "mixed" => mixed::measure().await,
+            _ => bulk::measure().await,
         };
         report.push(part.with_context(|| format!("section {name}"))?);
     }

@@ -20,9 +20,10 @@ const CANCELLED: u32 = 1_000;
 /// Those of them that are under way at once.
 const AT_ONCE: usize = 50;
 
+/// Some may be gone already: the end of one ends others.
 fn signal(name: &str, pids: &[u32]) {
     let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
-    assert!(Command::new("kill").arg(format!("-{name}")).args(pids).status().unwrap().success());
+    Command::new("kill").arg(format!("-{name}")).args(pids).status().unwrap();
 }
 
 /// The process and all that it started.
