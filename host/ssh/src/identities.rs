@@ -81,6 +81,51 @@ pub(crate) struct Identity {
     pub(crate) is_tried: bool,
 }
 
+/// What a configured key file is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFileState {
+    /// Whether the file, or its public half, is there.
+    pub exists: bool,
+    /// Whether signing takes a passphrase.
+    pub is_encrypted: bool,
+    /// Why it cannot sign, if so. The agent may hold its key all the same.
+    pub hindrance: Option<&'static str>,
+    /// SHA-256 of the public key, if that can be read.
+    pub fingerprint: Option<String>,
+}
+
+/// Reads a key file as a dial would, asking for no passphrase. Blocks on the disk.
+pub fn inspect_key_file(path: &Path) -> KeyFileState {
+    let Some(file) = read_key(path.to_path_buf()) else {
+        return KeyFileState { exists: false, is_encrypted: false, hindrance: Some("no such file"), fingerprint: None };
+    };
+    KeyFileState {
+        exists: true,
+        is_encrypted: matches!(file.private, Private::Locked),
+        hindrance: match file.private {
+            Private::Ready(_) | Private::Locked => None,
+            Private::Unusable(why) => Some(why),
+        },
+        fingerprint: file.public.map(|key| key.fingerprint(HashAlg::Sha256).to_string()),
+    }
+}
+
+/// The SHA-256 fingerprints of the keys that an agent holds, and of those in its certificates, in its order.
+///
+/// # Errors
+/// Why they are not to be had, in a few words.
+///
+/// # Cancel safety
+/// Nothing is left behind but a closed connection.
+pub async fn agent_keys(path: &Path, until: Instant) -> Result<Vec<String>, String> {
+    let (_, held) = connect_agent(path, None, until).await?;
+    let print = |identity: &AgentIdentity| match identity {
+        AgentIdentity::PublicKey { key, .. } => key.fingerprint(HashAlg::Sha256),
+        AgentIdentity::Certificate { certificate, .. } => certificate.public_key().fingerprint(HashAlg::Sha256),
+    };
+    Ok(held.iter().map(|identity| print(identity).to_string()).collect())
+}
+
 /// All that can be offered, in order.
 pub(crate) struct Identities {
     pub(crate) list: Vec<Identity>,

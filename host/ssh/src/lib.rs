@@ -35,6 +35,7 @@ pub use capture::Capture;
 pub use config::{HostSpec, SshConfig};
 pub use error::{ErrorKind, SshError};
 pub use exec::{Ending, ExecOutcome, ExecRequest, RemoteState};
+pub use identities::{KeyFileState, agent_keys, inspect_key_file};
 pub use lease::Lease;
 pub use pool::{Pool, PoolConfig, PoolSnapshot, Probe};
 pub use sftp::{

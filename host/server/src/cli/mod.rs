@@ -3,6 +3,7 @@
 //! Exit codes: 0 as asked; 1 the answer is a failure or there is trouble to see to; 2 wrong usage or configuration.
 
 mod doctor;
+mod explain;
 mod trust;
 
 use std::io::Write as _;
@@ -60,6 +61,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show every setting of a host with the line that set it, its way, its identities and what is known of its key
+    Explain {
+        /// A name of ssh_config
+        host: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show a host's key and, after a yes on the terminal, trust it
     Trust {
         /// A name of ssh_config
@@ -112,6 +121,7 @@ async fn dispatch(command: Command, config: &Config) -> Result<ExitCode, ConfigE
             Err(error) => Ok(usage(&error.to_string())),
         },
         Command::Hosts { json } => ask(config, Request::Hosts, json).await,
+        Command::Explain { host, json } => explain::run(config, &host, json).await,
         Command::Trust { host } => trust::run(config, &host).await,
         Command::Doctor => doctor::run(config).await,
         Command::Demo { serve } => {

@@ -230,13 +230,21 @@ impl Config {
         })
     }
 
+    /// ssh_config, the user's and the system's.
+    ///
+    /// # Errors
+    /// One that cannot be read at all.
+    pub fn ssh(&self) -> Result<SshConfig, ConfigError> {
+        SshConfig::load(&self.ssh_config, self.system_ssh_config.as_deref(), &self.home)
+            .map_err(|error| ConfigError(with_hint(error.message(), error.hint())))
+    }
+
     /// The hosts, as ssh_config and this configuration have them, over a pool. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// An ssh_config that cannot be read at all, and a `[hosts.NAME]` that is no host.
     pub fn fleet(&self) -> Result<Arc<Fleet>, ConfigError> {
-        let ssh = SshConfig::load(&self.ssh_config, self.system_ssh_config.as_deref(), &self.home)
-            .map_err(|error| ConfigError(with_hint(error.message(), error.hint())))?;
+        let ssh = self.ssh()?;
         let names = ssh.hosts();
         for host in self.host_commands.keys() {
             if !names.contains(host) {
@@ -249,10 +257,11 @@ impl Config {
                 )));
             }
         }
-        let hosts = names
+        let hosts = ssh
+            .resolve_all()
             .into_iter()
-            .map(|name| HostRecord {
-                spec: ssh.resolve(&name).map(Arc::new),
+            .map(|(name, spec)| HostRecord {
+                spec: spec.map(Arc::new),
                 commands: self.host_commands.get(&name).copied().unwrap_or(self.commands),
                 name,
             })

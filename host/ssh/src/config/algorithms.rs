@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Mac,
     /// `HostKeyAlgorithms` and `PubkeyAcceptedAlgorithms`
     Key,
-    /// `CASignatureAlgorithms`
+    /// `CASignatureAlgorithms`, of which the engine knows the defaults alone
     CaSignature,
 }
 
@@ -188,6 +188,11 @@ pub(super) fn assemble(kind: Kind, text: &str) -> Result<Vec<String>, Refusal> {
         }
     }
     nonempty(text, assembled)
+}
+
+/// Whether `names` leaves out nothing that OpenSSH has by default.
+pub(super) fn has_defaults(kind: Kind, names: &[String]) -> bool {
+    kind.defaults().iter().all(|default| names.iter().any(|name| name == default))
 }
 
 /// The names up to an empty one, where OpenSSH stops too.

@@ -315,7 +315,13 @@ impl Settings {
                 if slot.is_some() && text.starts_with('-') {
                     return Ok(());
                 }
-                settle(slot, algorithms::assemble(kind, text)?, at)
+                let names = algorithms::assemble(kind, text)?;
+                if kind == Kind::CaSignature && slot.is_none() && !algorithms::has_defaults(kind, &names) {
+                    return Err(Refusal::unsupported(format!(
+                        "{text} is not evaluated where it takes algorithms away"
+                    )));
+                }
+                settle(slot, names, at)
             }
             Keyword::HostKeyAlgorithms => {
                 let text = one(arguments)?;
@@ -487,7 +493,6 @@ impl Settings {
             ("Ciphers", &self.ciphers),
             ("MACs", &self.macs),
             ("PubkeyAcceptedAlgorithms", &self.public_keys),
-            ("CASignatureAlgorithms", &self.ca_signatures),
         ] {
             report.add_set(keyword, list.as_ref(), |names| names.join(","));
         }
@@ -520,7 +525,6 @@ impl Settings {
                 host_keys,
                 host_keys_are_ranked: host_keys_are_ranked.unwrap_or(false),
                 public_keys: value_of(&self.public_keys),
-                ca_signatures: value_of(&self.ca_signatures),
             },
             set_env: value_of(&self.set_env).unwrap_or_default(),
             host_key_alias,

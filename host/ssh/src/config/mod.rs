@@ -88,8 +88,6 @@ pub struct AlgorithmLists {
     pub host_keys_are_ranked: bool,
     /// `PubkeyAcceptedAlgorithms`.
     pub public_keys: Option<Vec<String>>,
-    /// `CASignatureAlgorithms`: with which of them a host's certificate may be signed.
-    pub ca_signatures: Option<Vec<String>>,
 }
 
 /// Which methods of authentication may be used. In batch mode those that ask a person are not.

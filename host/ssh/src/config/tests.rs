@@ -254,6 +254,7 @@ fn a_line_that_is_not_evaluated_fails_only_the_hosts_it_touches() {
         "NoHostAuthenticationForLocalhost yes",
         "BindInterface eth0",
         "RequiredRSASize 2048",
+        "CASignatureAlgorithms -rsa*",
         "Include %h",
         "Include ${HOME}/x",
         "Whatever x",
@@ -278,7 +279,7 @@ fn irrelevant_and_harmless_lines_are_silent() {
         LogLevel DEBUG\nVisualHostKey yes\nTunnel no\nLocalForward 1 a:2\nRemoteForward 1 a:2\nControlMaster auto\n\
         ControlPath ~/x\nControlPersist 10m\nSendEnv LANG LC_*\nRequestTTY yes\nTCPKeepAlive yes\nAddKeysToAgent yes\n\
         UseKeychain yes\nEscapeChar none\nProxyJump none\nProxyCommand none\nCanonicalizeHostname no\n\
-        RequiredRSASize 1024\nProxyUseFdpass yes\nKnownHostsCommand none\n";
+        RequiredRSASize 1024\nCASignatureAlgorithms +ssh-rsa\nProxyUseFdpass yes\nKnownHostsCommand none\n";
     assert_eq!(resolve(config, "a").port, 22);
 }
 

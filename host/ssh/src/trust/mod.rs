@@ -43,6 +43,30 @@ pub enum Verdict {
     Revoked(Source),
 }
 
+/// A line that is about a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it stands.
+    pub source: Source,
+    /// What it says of the key.
+    pub meaning: Meaning,
+    /// The type of the key, as `ssh-ed25519`.
+    pub key_type: String,
+    /// SHA-256 of the key.
+    pub fingerprint: String,
+}
+
+/// What a line says of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It is the host's.
+    HostKey,
+    /// It signs certificates of the host.
+    Authority,
+    /// It is never to be accepted.
+    Revoked,
+}
+
 /// What is to be done with a host that presents a key or a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -258,6 +282,18 @@ impl KnownHosts {
         certificate::flaw(certificate, host, SystemTime::now()).filter(|_| is_trusted)
     }
 
+    /// The lines about this host and port, as [`known_as`] gives them, in the files' order; if none names the port, those
+    /// without a port, which vouch for the host too.
+    pub fn entries(&self, host: &str, port: u16) -> Vec<Entry> {
+        let about = |name: &Name| -> Vec<Entry> {
+            self.lines.iter().filter(|(_, line)| line.names(name)).map(|(source, line)| entry(source, line)).collect()
+        };
+        match (about(&Name::new(host, port)), Name::without_port(host, port)) {
+            (entries, Some(name)) if entries.is_empty() => about(&name),
+            (entries, _) => entries,
+        }
+    }
+
     /// The algorithms to ask for before all others, because the files hold such keys for this host; in OpenSSH's order.
     /// Empty if its usual order is right: if they hold no key for the host, or one of the type that comes first.
     ///
@@ -298,6 +334,19 @@ impl KnownHosts {
 
     fn marked(&self, name: &Name, marker: Marker) -> impl Iterator<Item = &(Source, Line)> {
         self.lines.iter().filter(move |(_, line)| line.marker == marker && line.names(name))
+    }
+}
+
+fn entry(source: &Source, line: &Line) -> Entry {
+    Entry {
+        source: source.clone(),
+        meaning: match line.marker {
+            Marker::None => Meaning::HostKey,
+            Marker::CertAuthority => Meaning::Authority,
+            Marker::Revoked => Meaning::Revoked,
+        },
+        key_type: line.key.algorithm().to_string(),
+        fingerprint: line.key.fingerprint(HashAlg::Sha256).to_string(),
     }
 }
 
