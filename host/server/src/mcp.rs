@@ -187,7 +187,7 @@ fn tool() -> Tool {
         "type": "object",
         "description": "A listing of hosts, a file, a directory or a command's outcome; which of them shows in the fields.",
         "properties": {
-            "hosts": {"type": "array", "items": {"type": "object"}, "description": "All hosts: name, address, port, user, status, latency_ms"},
+            "hosts": {"type": "array", "items": {"type": "object"}, "description": "All hosts: name, address, port, user, status (connected, reachable, unreachable, unknown behind a jump host, misconfigured), latency_ms"},
             "host": {"type": "string"},
             "path": {"type": "string"},
             "size": {"type": ["integer", "null"], "description": "Bytes of the file, of which `content` may hold only the first"},

@@ -53,12 +53,15 @@ fn rows<'a>(hosts: &'a [Host], probes: &'a [Reachability]) -> Vec<Row<'a>> {
         let probe = waiting.next_if(|probe| probe.name == host.name);
         let latency = probe.and_then(|probe| probe.latency_ms).map(in_tenths);
         let connected = probe.is_some_and(|probe| probe.connected);
-        let status = match (connected, latency) {
-            (true, _) => "connected",
-            (false, Some(_)) => "reachable",
-            (false, None) => "unreachable",
+        let trouble = probe.and_then(|probe| probe.failure.as_deref());
+        let status = match (connected, latency, trouble) {
+            (true, ..) => "connected",
+            (false, Some(_), _) => "reachable",
+            (false, None, Some(_)) => "unreachable",
+            // Behind a jump host: nobody has asked it.
+            (false, None, None) => "unknown",
         };
-        Row { host, status, latency, trouble: probe.and_then(|probe| probe.failure.as_deref()) }
+        Row { host, status, latency, trouble }
     };
     hosts.iter().map(row).collect()
 }
@@ -132,11 +135,13 @@ mod tests {
             host("web", "10.0.0.1", None),
             host("odd", "", Some("config:3: ProxyJump")),
             host("db", "fe80::1", None),
+            host("far", "10.9.9.9", None),
             host("old", "10.0.0.9", None),
         ];
         let probes = [
             probe("web", true, Some(0.26), None),
             probe("db", false, Some(12.0), None),
+            probe("far", false, None, None),
             probe("old", false, None, Some("timed out")),
         ];
         let rows = rows(&hosts, &probes);
@@ -146,6 +151,7 @@ mod tests {
              web   10.0.0.1:22   ann   connected       0.3 ms\n\
              odd   :22           ann   misconfigured        -  config:3: ProxyJump\n\
              db    [fe80::1]:22  ann   reachable      12.0 ms\n\
+             far   10.9.9.9:22   ann   unknown              -\n\
              old   10.0.0.9:22   ann   unreachable          -  timed out\n"
         );
         let json = as_json(&rows).finish();

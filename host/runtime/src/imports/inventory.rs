@@ -84,6 +84,9 @@ impl CallState {
                         latency_ms: Some(latency.as_secs_f64() * 1e3),
                         failure: None,
                     },
+                    Err(error) if error.kind() == scout_ssh::ErrorKind::Unsupported => {
+                        Reachability { name: name.clone(), connected: probe.connected, latency_ms: None, failure: None }
+                    }
                     Err(error) => {
                         Reachability { connected: probe.connected, ..failed(&types::from_ssh(&error).message) }
                     }
