@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::command::{self, RunError};
-use crate::connection::lock;
+use crate::exec::command::{self, RunError};
+use crate::exec::shell::Prepared;
+use crate::pool::connection::lock;
+use crate::pool::slots::Slot;
 use crate::pool::{InUse, Inner, Key, Role};
 use crate::script::Question;
 use crate::sftp::{SftpChannel, SftpError, not_a_file};
-use crate::shell::Prepared;
-use crate::slots::Slot;
 use crate::stalls::{Generation, Lane, LaneUse};
 use crate::{Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, SshError};
 

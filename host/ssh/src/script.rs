@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 
+use crate::exec::shell::encoded;
 use crate::sftp::{check, is_guarded, not_a_file, other_home, remote_path, shown};
-use crate::shell::encoded;
 use crate::{Attributes, Capture, DirEntry, Ending, ErrorKind, ExecOutcome, ExecRequest, Opened, SshError};
 
 /// `p`: the path, `o`: what is asked (stat, read, open), `f`: the first byte counted from 1, `c`: how many bytes, `n`: how
@@ -237,7 +237,7 @@ fn entry(from: &[u8]) -> Option<(DirEntry, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::Prepared;
+    use crate::exec::shell::Prepared;
 
     fn outcome(stdout: &[u8]) -> ExecOutcome {
         ExecOutcome {

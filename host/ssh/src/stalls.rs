@@ -16,10 +16,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::command::kill_sftp_servers;
-use crate::connection::{Connection, lock};
+use crate::exec::command::kill_sftp_servers;
+use crate::pool::connection::{Connection, lock};
+use crate::pool::slots::Slot;
 use crate::sftp::{SftpChannel, SftpError};
-use crate::slots::Slot;
 use crate::{Call, ErrorKind, SshError};
 
 /// A short read that has not been answered for so long hangs.

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::HostSpec;
-use crate::secrets::{Kind, Secrets};
+use crate::dial::secrets::{Kind, Secrets};
 
 /// Identity and certificate files that are read at most: OpenSSH's bound.
 const MAX_FILES: usize = 100;

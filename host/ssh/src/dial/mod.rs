@@ -4,6 +4,16 @@
 //! pool. **Nothing of authentication leaves for a host before [`Gate`] has accepted that host's key**, and a dial ends by
 //! its own limit whoever waits for it. A jump host's connection serves one target and ends with it.
 
+mod algorithms;
+mod auth;
+pub(crate) mod gate;
+pub(crate) mod identities;
+pub(crate) mod process;
+mod proxy_command;
+mod secrets;
+mod tcp;
+pub(crate) mod transport;
+
 use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +26,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Proxy;
-use crate::gate::{Farewell, Gate, Halt, Secrets};
-use crate::proxy_command::{self, Complaint};
-use crate::transport::{FirstWords, Leash, Transport, harmless};
-use crate::{ErrorKind, HostSpec, PoolConfig, SshError, algorithms, auth, tcp};
+use crate::dial::gate::{Farewell, Gate, Halt, Secrets};
+use crate::dial::proxy_command::Complaint;
+use crate::dial::transport::{FirstWords, Leash, Transport, harmless};
+use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
 /// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round
 /// trip; whatever arrives is drained at once and kept up to its cap. russh grants more only when half is used up, so that

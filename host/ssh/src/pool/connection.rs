@@ -14,11 +14,11 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::dial::Dialled;
-use crate::gate::Gate;
+use crate::dial::gate::Gate;
+use crate::dial::transport::Leash;
+use crate::pool::slots::{Slot, Slots};
 use crate::pool::{Counter, Gauge, Stats};
-use crate::slots::{Slot, Slots};
 use crate::stalls::SftpLanes;
-use crate::transport::Leash;
 use crate::{Call, ErrorKind, SshError};
 
 /// Channels at once: one for SFTP, [`EXECS`], one ahead. OpenSSH's `MaxSessions` is 10; the rest is slack for the

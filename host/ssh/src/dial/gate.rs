@@ -12,7 +12,7 @@ use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use crate::config::{Source, StrictHostKeyChecking};
-use crate::transport::harmless;
+use crate::dial::transport::harmless;
 use crate::trust::{self, Decision, KnownHosts, Verdict};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 

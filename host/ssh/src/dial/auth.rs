@@ -2,7 +2,7 @@
 //!
 //! Owns which method is tried when, the list of what was tried and left out, and the words for it. Never asks with the
 //! method `none`, never signs with SHA-1, and gets a secret only from the configured command. Which identities there are
-//! is [`crate::identities`]'s; does not know the pool.
+//! is [`crate::dial::identities`]'s; does not know the pool.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
-use crate::algorithms::may_authenticate;
-use crate::gate::{Farewell, Gate};
-use crate::identities::{self, Identities, Shown, Signatory};
-use crate::secrets::{Kind, Secrets};
+use crate::dial::algorithms::may_authenticate;
+use crate::dial::gate::{Farewell, Gate};
+use crate::dial::identities::{self, Identities, Shown, Signatory};
+use crate::dial::secrets::{Kind, Secrets};
 use crate::{ErrorKind, HostSpec, SshError};
 
 /// Requests that are sent at most: servers end the connection after `MaxAuthTries`, 6 by default.

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::HostSpec;
-use crate::process::Group;
-use crate::transport::harmless;
+use crate::dial::process::Group;
+use crate::dial::transport::harmless;
 
 /// How long the command may take; the dial's own limit mostly ends before.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -4,6 +4,9 @@
 //! how it is dialled. **A dial belongs to its slot, not to the request that began it**: it goes on when that request
 //! goes. Only connections that nobody uses are evicted or idle out. The map's lock is held for map work alone.
 
+pub(crate) mod connection;
+pub(crate) mod slots;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
@@ -17,8 +20,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{Connection, lock};
 use crate::lease::within;
+use crate::pool::connection::{Connection, lock};
 use crate::{Call, ErrorKind, HostSpec, Lease, Principal, SshError, dial};
 
 /// Handshakes at once with one address: OpenSSH's `MaxStartups` begins to refuse at 10.

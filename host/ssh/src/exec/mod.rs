@@ -1,5 +1,8 @@
 //! Commands: one fixed literal that every login shell reads alike, the command as data behind it.
 
+pub(crate) mod command;
+pub(crate) mod shell;
+
 use std::time::Duration;
 
 use crate::Capture;

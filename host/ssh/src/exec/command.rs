@@ -12,11 +12,11 @@ use russh::{ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::connection::Connection;
+use crate::exec::shell::{KILL_SFTP_SERVERS, Prepared, RemoteProcess, Stream};
 use crate::lease::within;
 use crate::pool::InUse;
-use crate::shell::{KILL_SFTP_SERVERS, Prepared, RemoteProcess, Stream};
-use crate::slots::Slot;
+use crate::pool::connection::Connection;
+use crate::pool::slots::Slot;
 use crate::{Call, Ending, ErrorKind, ExecOutcome, ExecRequest, RemoteState, SshError};
 
 /// What a command's last output may take after its status: a background child may hold the streams open for ever.

@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::process::{Group, piped};
-use crate::transport::harmless;
+use crate::dial::process::{Group, piped};
+use crate::dial::transport::harmless;
 
 /// Kept of what the command writes to its standard error.
 const COMPLAINT_BYTES: usize = 2048;
