@@ -39,6 +39,13 @@ async fn a_script_too_long_for_the_request_runs_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_command_may_wait_for_its_children() {
+    let world = World::new(&SshdOptions::default());
+    let outcome = world.exec("(sleep 0.1; echo 'a child') & wait; echo $?\nexit 9").await;
+    assert_eq!((&*outcome.stdout.data, outcome.ending), (&b"a child\n0\n"[..], Ending::Exited(9)));
+}
+
+#[tokio::test]
 async fn a_death_by_signal_is_told_as_one() {
     let world = World::new(&SshdOptions::default());
     assert_eq!(world.exec("kill -TERM $$").await.ending, Ending::Signaled("TERM".into()));
@@ -414,7 +421,9 @@ async fn a_pool_that_is_shut_down_leases_no_more() {
 
 #[tokio::test]
 async fn every_login_shell_reads_the_exec_string_alike() {
-    let script = "printf '%s\\n' \"it's\" '!x' '$HOME' 'a\nb'; exit 3";
+    let (odd, seen) = ("printf '%s\\n' \"it's\" '!x' '$HOME' 'a\nb'; exit 3", "it's\n!x\n$HOME\na\nb\n");
+    // Goes as it is: nothing in it needs to be encoded.
+    let plain = r#"x="a  b" y=$(echo `echo c`); echo "$x$y" ^{1,2}# ~ % ; true >/dev/null & exit 3"#;
     // The account's login shell cannot be changed here, so each shell is asked to read what sshd would hand it.
     for shell in ["dash", "bash", "zsh", "fish", "tcsh", "busybox ash"] {
         let program = shell.split(' ').next().unwrap();
@@ -423,10 +432,19 @@ async fn every_login_shell_reads_the_exec_string_alike() {
             extra: vec![format!("ForceCommand {shell} -c \"$SSH_ORIGINAL_COMMAND\"")],
             ..SshdOptions::default()
         };
-        let outcome = World::new(&forced).exec(script).await;
-        assert_eq!(outcome.ending, Ending::Exited(3), "{shell}");
-        assert_eq!(String::from_utf8_lossy(&outcome.stdout.data), "it's\n!x\n$HOME\na\nb\n", "{shell}");
+        let world = World::new(&forced);
+        for (script, seen) in [(odd, seen.to_owned()), (plain, format!("a  bc ^{{1,2}}# {} %\n", home()))] {
+            let outcome = world.exec(script).await;
+            assert_eq!(outcome.ending, Ending::Exited(3), "{shell}: {script}");
+            assert_eq!(String::from_utf8_lossy(&outcome.stdout.data), seen, "{shell}: {script}");
+        }
     }
+}
+
+/// As the passwd file has it: sshd takes it from there.
+fn home() -> String {
+    let output = std::process::Command::new("sh").args(["-c", "eval echo ~$(id -un)"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn on_path(program: &str) -> bool {

@@ -81,7 +81,7 @@ fn change_directory(out: &mut Vec<u8>, directory: Option<&[u8]>) -> Result<(), R
     out.extend_from_slice(b"cd -- ");
     quote(out, &path);
     // Not `&&`: shells differ in what a failed cd exits with.
-    out.extend_from_slice(b" || exit 1\n");
+    out.extend_from_slice(b" || exit 1; ");
     Ok(())
 }
 

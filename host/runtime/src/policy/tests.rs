@@ -537,14 +537,14 @@ fn a_directory_is_entered_first() {
         let directory = Some(directory.to_vec());
         String::from_utf8(render(&Pipeline { directory, ..pipeline("pwd") }).expect("no NUL")).expect("UTF-8")
     };
-    assert_eq!(within(b"/var/a b"), "cd -- '/var/a b' || exit 1\nexec pwd");
+    assert_eq!(within(b"/var/a b"), "cd -- '/var/a b' || exit 1; exec pwd");
     assert_eq!(within(b"~"), "exec pwd");
     assert_eq!(within(b"~/"), "exec pwd");
     assert_eq!(within(b""), "exec pwd");
-    assert_eq!(within(b"~/x"), "cd -- ./x || exit 1\nexec pwd");
-    assert_eq!(within(b"~//x"), "cd -- .//x || exit 1\nexec pwd");
-    assert_eq!(within(b"-"), "cd -- ./- || exit 1\nexec pwd");
-    assert_eq!(within(b"~user"), "cd -- './~user' || exit 1\nexec pwd");
+    assert_eq!(within(b"~/x"), "cd -- ./x || exit 1; exec pwd");
+    assert_eq!(within(b"~//x"), "cd -- .//x || exit 1; exec pwd");
+    assert_eq!(within(b"-"), "cd -- ./- || exit 1; exec pwd");
+    assert_eq!(within(b"~user"), "cd -- './~user' || exit 1; exec pwd");
 }
 
 #[test]
@@ -567,7 +567,7 @@ fn a_command_that_grows_beyond_what_a_shell_takes_is_refused() {
 #[test]
 fn a_script_is_kept_as_it_is() {
     assert_eq!(render_script(None, "echo \"$x\" # y\n").expect("text"), b"echo \"$x\" # y\n");
-    assert_eq!(render_script(Some(b"/a"), "pwd").expect("text"), b"cd -- /a || exit 1\npwd");
+    assert_eq!(render_script(Some(b"/a"), "pwd").expect("text"), b"cd -- /a || exit 1; pwd");
     assert!(render_script(None, &"x".repeat(MAX_TEXT + 1)).is_err());
 }
 

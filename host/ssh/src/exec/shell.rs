@@ -1,8 +1,7 @@
 //! How a command reaches `/bin/sh` through any login shell, and how its output is told from an rc file's.
 //!
 //! Owns the fixed literal, the encoding behind it and the marker. **The exec string is the same literal for every
-//! command, followed by nothing but letters, digits and characters that every shell reads alike inside single
-//! quotes.** Does not know SSH.
+//! command, followed by nothing but characters that every shell reads alike inside single quotes.** Does not know SSH.
 
 use std::fmt::Write as _;
 
@@ -10,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{Capture, ErrorKind, SshError};
 
-/// Takes the command from its argument, or from the first line of its input, and evaluates it. A process in the
+/// Takes the command from its arguments, or from the first line of its input, and evaluates it. One argument is encoded
+/// for `printf %b`, at the cost of a fork; two are the command as it is and the marker. A process in the
 /// background watches the input, the lifeline: when the channel goes away it ends the process group. `k` is 0 if the
 /// shell leads its process group, else its pid (servers such as Dropbear run commands in a group of their own: then
 /// only the command itself is killed).
@@ -18,14 +18,14 @@ use crate::{Capture, ErrorKind, SshError};
 /// Read alike by bash, dash, zsh, fish, tcsh and busybox as login shells; hence no `!` before a letter and no newline.
 const LITERAL: &str = concat!(
     "exec /bin/sh -c '",
-    r#"if [ $# = 0 ]; then IFS= read -r c || exit 255; else c=$(printf %b "$1"); fi; "#,
+    r#"case $# in 0) IFS= read -r c || exit 255;; 1) c=$(printf %b "$1");; *) c=$1;; esac; "#,
     r#"n=${IFS#??}; k=0; "#,
     r#"[ -r /proc/self/stat ] && read -r g g g g g x </proc/self/stat && [ "$g" != $$ ] && k=$$; "#,
     r#"exec 3<&0 </dev/null; "#,
     r#"(trap "" HUP INT TERM; while read -r x; do :; done <&3; "#,
     r#"if kill -0 $$; then kill -TERM $k; sleep 0.3; kill -KILL $k; fi; "#,
     r#"[ $k = 0 ] && kill -KILL 0) >/dev/null 2>&1 & "#,
-    r#"exec 3<&-; eval "$c""#,
+    r#"exec 3<&-; [ $# = 2 ] && echo $2 $k $$ && echo $2 >&2; eval "$c""#,
     "'",
 );
 
@@ -34,6 +34,8 @@ const LITERAL: &str = concat!(
 const MAX_INLINE: usize = 8000;
 /// No command is longer. The shell reads its line byte by byte.
 const MAX_SCRIPT: usize = 256 * 1024;
+/// Linux takes 128 KiB in one argument.
+const MAX_ARGUMENT: usize = 64 * 1024;
 /// What an rc file may print before the marker.
 const MAX_NOISE: u64 = 1024 * 1024;
 /// What of the noise is kept for an error message.
@@ -67,10 +69,18 @@ impl Prepared {
             let message = format!("the command is {} bytes long, more than {MAX_SCRIPT}", script.len());
             return Err(SshError::new(ErrorKind::Invalid, message));
         }
+        let waiting = waits(script).then(|| in_a_shell_of_its_own(script));
+        let script = waiting.as_deref().unwrap_or(script);
         let marker = random_marker()?;
+        let mut exec = LITERAL.as_bytes().to_vec();
+        if script.len() <= MAX_INLINE && script.iter().all(|byte| is_plain(*byte)) {
+            exec.extend_from_slice(b" sh '");
+            exec.extend_from_slice(script);
+            exec.extend_from_slice(format!("' {marker}").as_bytes());
+            return Ok(Self { exec, data: None, marker, environment: Vec::new() });
+        }
         let line = line(script, &marker);
         let argument = encoded(&line);
-        let mut exec = LITERAL.as_bytes().to_vec();
         if argument.len() <= MAX_INLINE {
             exec.extend_from_slice(b" sh '");
             exec.extend_from_slice(argument.as_bytes());
@@ -105,6 +115,30 @@ fn line(script: &[u8], marker: &str) -> Vec<u8> {
     }
     line.push(b'\'');
     line
+}
+
+/// Whether a script may `wait` for its children. The lifeline's watcher is a child too, and does not end before it.
+fn waits(script: &[u8]) -> bool {
+    script.len() <= MAX_ARGUMENT && script.windows(4).any(|word| word == b"wait")
+}
+
+/// The same process, as a shell that does not know the children it has.
+fn in_a_shell_of_its_own(script: &[u8]) -> Vec<u8> {
+    let mut wrapped = b"exec /bin/sh -c '".to_vec();
+    for byte in script {
+        match byte {
+            b'\'' => wrapped.extend_from_slice(br"'\''"),
+            other => wrapped.push(*other),
+        }
+    }
+    wrapped.push(b'\'');
+    wrapped
+}
+
+/// Whether every login shell takes this byte for itself inside single quotes: not so a quote, a newline (tcsh), a
+/// backslash (fish), `!` (tcsh) and what is not ASCII.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\' | b'!')
 }
 
 /// For `printf %b`: every byte that any login shell could take for something is an octal escape.
@@ -312,6 +346,13 @@ mod tests {
         assert!(argument.starts_with(b" sh '") && argument.ends_with(b"'"));
         let inside = argument.get(5..argument.len() - 1).expect("between the quotes");
         assert!(inside.iter().all(|b| b.is_ascii_alphanumeric() || b" _./,:=@+-\\".contains(b)));
+    }
+
+    #[test]
+    fn a_command_that_every_shell_reads_alike_goes_as_it_is() {
+        let prepared = Prepared::new(b"cd -- /var || exit 1; ls -la | head -3").expect("a script");
+        let argument = prepared.exec.get(LITERAL.len()..).expect("longer than the literal");
+        assert_eq!(argument, format!(" sh 'cd -- /var || exit 1; ls -la | head -3' {}", prepared.marker).as_bytes());
     }
 
     #[test]
