@@ -1,5 +1,7 @@
 //! The command policy against real shells and real programs: what was checked is what runs, what is hostile does not, what is benign does.
 
+#![expect(clippy::indexing_slicing, reason = "a test that indexes wrongly fails, as it should")]
+
 // The parser of the `command` plugin is compiled into these tests and names its types as the SDK does.
 extern crate self as scout_plugin;
 

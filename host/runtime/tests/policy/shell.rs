@@ -277,6 +277,7 @@ fn words_that_the_table_allows_arrive_in_every_shell() {
 
 #[test]
 fn a_line_that_parses_means_to_the_shell_what_was_parsed() {
+    // No carriage return: the plugin takes those after a command away, as no shell does.
     const PARTS: &[&str] = &[
         "'",
         "\"",
@@ -326,7 +327,6 @@ fn a_line_that_parses_means_to_the_shell_what_was_parsed() {
         " 2>&1",
         " 2>/dev/null",
         "2",
-        "\r",
         "if",
         "A=1",
         " -- ",
@@ -340,10 +340,8 @@ fn a_line_that_parses_means_to_the_shell_what_was_parsed() {
     let mut random = Random(seed);
     let mut understood = 0;
     for _ in 0..3000 {
-        // The plugin takes the line ends after a command away, a carriage return too, as no shell does.
         let line = format!("cat {}", random.text(PARTS, 9));
-        let line = line.trim_end_matches('\r');
-        let Some(pipeline) = parse(line) else { continue };
+        let Some(pipeline) = parse(&line) else { continue };
         let named =
             |(stage, program): (&Stage, &&str)| stage.words.first() == Some(&Word::Literal((*program).to_owned()));
         let known = pipeline.stages.len() <= 2 && pipeline.stages.iter().zip(&PROGRAMS).all(named);
