@@ -34,6 +34,8 @@ fn home() -> tempfile::TempDir {
     write("log", "ERROR one\nok\nERROR two\n");
     write("names", "a\0b\0");
     write("magic", "0 string x y\n");
+    // What `sort *out` writes through when a shell expands it to a flag.
+    write("-oout", "x\n");
     write("script", "#!/bin/sh\ntouch canary\n");
     std::fs::set_permissions(home.path().join("script"), std::fs::Permissions::from_mode(0o755)).expect("may be run");
     for name in [
@@ -129,6 +131,8 @@ fn benign_commands_are_allowed_and_answer_as_in_a_shell() {
             continue;
         }
         let home = home();
+        // A plain shell would take it for a flag.
+        std::fs::remove_file(home.path().join("-oout")).expect("it is there");
         let outcome = |script: &[u8], home: &Path| {
             let out = run(&["dash"], script, home, &[]);
             (out.status.code(), plain(&out.stdout), plain(&out.stderr))
