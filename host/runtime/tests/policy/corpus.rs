@@ -123,6 +123,12 @@ fn benign_commands_are_allowed_and_answer_as_in_a_shell() {
             let world = World::new();
             let programs: Vec<String> = pipeline.stages.iter().map(|stage| program(&stage.words)).collect();
             programs.iter().for_each(|program| world.stand_in(program));
+            // Two of one name would tell their words in any order.
+            let twice = programs
+                .iter()
+                .enumerate()
+                .any(|(at, program)| programs.iter().skip(at + 1).any(|next| next == program));
+            assert!(!twice, "{command} runs a program twice");
             let programs: Vec<_> = programs.iter().map(String::as_str).collect();
             let (sent, typed) =
                 (world.told(&["dash"], &script, &programs), world.told(&["dash"], command.as_bytes(), &programs));
