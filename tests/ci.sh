@@ -25,6 +25,8 @@ need ssh openssh-client
 need python3 python3
 # Login shells that the exec literal is tested with.
 for shell in bash dash zsh fish tcsh busybox; do need "$shell" "$shell"; done
+# Programs that the command policy is tried against.
+need tree tree; need rg ripgrep; need file file; need ss iproute2; need ps procps; need journalctl systemd; need hostname hostname
 # Debian has `venv` in a package of its own; without it there is no ensurepip.
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing_packages+=(python3-venv)
 if [ "${#missing_packages[@]}" -gt 0 ]; then

@@ -134,6 +134,7 @@ impl Lexer<'_> {
             Some('#') => Err(needs_shell("#", "a comment")),
             Some('|') => {
                 self.rest.next();
+                self.skip_continuations();
                 match self.rest.peek() {
                     Some('|') => Err(needs_shell("||", "an OR list")),
                     Some('&') => Err(needs_shell("|&", "a pipe of both streams")),
@@ -164,7 +165,8 @@ impl Lexer<'_> {
                 '\\' => {
                     self.rest.next();
                     match self.rest.next() {
-                        // A line that goes on.
+                        // A line that goes on. In front of a word it is nothing: a `#` behind it begins a comment.
+                        Some('\n') if pieces.is_empty() && !quoted => return self.token(),
                         Some('\n') => {}
                         Some(escaped) => {
                             quoted = true;
@@ -190,10 +192,6 @@ impl Lexer<'_> {
                     pieces.push((other, false));
                 }
             }
-        }
-        // Nothing but the end of a line that went on.
-        if pieces.is_empty() && !quoted {
-            return self.token();
         }
         self.meaning(pieces)
     }
@@ -242,6 +240,7 @@ impl Lexer<'_> {
 
     /// After a `$`: it stands for itself where nothing can be expanded, as at the end of a regular expression.
     fn dollar(&mut self, quoting: Quoting) -> Result<(), NotAPipeline> {
+        self.skip_continuations();
         match self.rest.peek() {
             Some('(') => Err(needs_shell("$(", "a command substitution")),
             Some('{') => Err(needs_shell("${", "an expansion")),
@@ -253,6 +252,17 @@ impl Lexer<'_> {
                 Err(needs_shell(&format!("${next}"), "an expansion"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// A shell takes escaped line ends away before it reads what they divide: behind `$` and inside an operator, too.
+    fn skip_continuations(&mut self) {
+        loop {
+            let mut ahead = self.rest.clone();
+            if (ahead.next(), ahead.next()) != (Some('\\'), Some('\n')) {
+                return;
+            }
+            self.rest = ahead;
         }
     }
 
@@ -401,6 +411,7 @@ mod tests {
             ("cat 'it'\\''s'", "<cat><it's>"),
             (r#"echo "a\"b\\c\d\$e\`f""#, r#"<echo><a"b\c\d$e`f>"#),
             ("echo a\\\nb \\\n c", "<echo><ab><c>"),
+            ("echo a\\\n#b", "<echo><a#b>"),
             ("grep foo$ f", "<grep><foo$><f>"),
             ("grep \"foo$\" f", "<grep><foo$><f>"),
             ("grep 'a|b;c&d>e' f", "<grep><a|b;c&d>e><f>"),
@@ -491,6 +502,10 @@ mod tests {
             ("a $'b'", "$'"),
             ("a\nb", "a line break"),
             ("a # b", "#"),
+            ("a \\\n# b", "#"),
+            ("a $\\\nHOME", "$H"),
+            ("a \"$\\\n\\\n(b)\"", "$("),
+            ("a |\\\n| b", "||"),
             ("! a", "!"),
             ("A=b c", "A="),
             ("a | B=c d", "B="),

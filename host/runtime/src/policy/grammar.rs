@@ -4,7 +4,7 @@
 //! not know how words are quoted. Invariant: a word that is not positively recognised is refused.
 
 use super::secret;
-use super::table::{FIND, Kind, MANY, Operands, REASONS, Row, row, rows};
+use super::table::{ABSENT, EVERYWHERE, FIND, Kind, MANY, Operands, Row, row, rows};
 use super::{Refusal, Word, quoted};
 
 /// Whether a stage is one that the table allows, seen from this directory.
@@ -23,12 +23,7 @@ pub(super) fn check(words: &[Word], directory: Option<&[u8]>) -> Result<(), Refu
         }
     };
     let Some(row) = row(name) else {
-        let why = if name.contains('/') {
-            "programs are named without a path"
-        } else {
-            "not one of the programs this host runs"
-        };
-        return Err(Refusal { what: quoted(name), why: why.into(), instead: Some(programs()) });
+        return Err(absent(name));
     };
     let stage = Stage { row, directory };
     match row.operands {
@@ -36,6 +31,19 @@ pub(super) fn check(words: &[Word], directory: Option<&[u8]>) -> Result<(), Refu
         Operands::Find => stage.find(arguments),
         _ => stage.scan(arguments),
     }
+}
+
+/// Why a program has no row, as far as it is known.
+fn absent(name: &str) -> Refusal {
+    let known = ABSENT.iter().find(|(names, ..)| names.split_ascii_whitespace().any(|known| known == name));
+    let (why, instead) = match known {
+        Some((_, why, instead)) => {
+            (format!("not one of the programs this host runs: {why}"), format!("{instead}; {}", programs()))
+        }
+        None if name.contains('/') => ("programs are named without a path".into(), programs()),
+        None => ("not one of the programs this host runs".into(), programs()),
+    };
+    Refusal { what: quoted(name), why, instead: Some(instead) }
 }
 
 fn programs() -> String {
@@ -62,12 +70,13 @@ impl Stage<'_> {
     }
 
     fn unlisted(&self, word: &str, flag: &str) -> Refusal {
-        let known = REASONS.iter().find(|(program, named, _)| *program == self.row.name && *named == flag);
-        match known {
-            Some((program, _, reason)) => self.refuse(word, format!("{flag} of {program} is not allowed: {reason}")),
-            None => {
-                self.refuse(word, format!("{} is not among what {} may be given here", quoted(flag), self.row.name))
+        let name = self.row.name;
+        match self.row.refused.iter().find(|(flags, _)| lists(flags, flag)) {
+            Some((_, reason)) => self.refuse(word, format!("{flag} of {name} is not allowed: {reason}")),
+            None if lists(self.row.unused, flag) => {
+                self.refuse(word, format!("{flag} of {name} is not allowed: nobody has needed it so far"))
             }
+            None => self.refuse(word, format!("{} is not among what {name} may be given here", quoted(flag))),
         }
     }
 
@@ -103,6 +112,8 @@ impl Stage<'_> {
             }
             if text == "--" {
                 ended = true;
+            } else if lists(self.row.whole, text) {
+                scanned.flags.push(text.clone());
             } else if let Some(long) = text.strip_prefix("--") {
                 self.long(text, long, &mut rest, &mut scanned)?;
             } else {
@@ -135,7 +146,7 @@ impl Stage<'_> {
             if let Some(value) = attached {
                 self.value(word, value, kind, seen)?;
             }
-        } else if !self.row.long.split_ascii_whitespace().any(|known| known == name) {
+        } else if !lists(self.row.long, name) && !EVERYWHERE.contains(&name) {
             return Err(self.unlisted(word, &flag));
         } else if attached.is_some() {
             return Err(self.refuse(word, format!("{flag} takes no value")));
@@ -170,8 +181,16 @@ impl Stage<'_> {
                 scanned.flags.push(flag);
                 return Ok(());
             }
+            if let Some((_, kind)) = self.row.short_optional.iter().find(|(known, _)| *known == letter) {
+                if !letters.as_str().is_empty() {
+                    self.value(word, letters.as_str(), *kind, seen)?;
+                }
+                scanned.flags.push(flag);
+                return Ok(());
+            }
             if !self.row.short.contains(letter) {
-                return Err(self.unlisted(word, &flag));
+                // Where flags are whole words, the word is the flag.
+                return Err(self.unlisted(word, if self.row.whole.is_empty() { &flag } else { word }));
             }
             scanned.flags.push(flag);
         }
@@ -247,6 +266,10 @@ impl Stage<'_> {
                     .then_some(())
                     .ok_or("letters of auxwfjlrT (e would show environments) or process ids")
             }
+            Kind::SedPrint => {
+                is_sed_print(value).then_some(()).ok_or("line numbers to print, such as 5p, 5,10p or $p, joined by ;")
+            }
+            Kind::AwkPrint => is_awk_print(value).then_some(()).ok_or("fields to print, such as {print $1, $NF}"),
             Kind::Mode => {
                 let mode = value.strip_prefix(['-', '/', '+']).unwrap_or(value);
                 let known = mode.bytes().all(|byte| byte.is_ascii_digit() || b"ugoarwxXst,=+-".contains(&byte));
@@ -265,6 +288,20 @@ impl Stage<'_> {
     }
 
     fn operands(&self, scanned: &Scanned<'_>) -> Result<(), Refusal> {
+        let row = self.row;
+        let given = |flags: &str| scanned.flags.iter().any(|flag| lists(flags, flag));
+        let asks = scanned.flags.iter().any(|flag| EVERYWHERE.contains(&flag.trim_start_matches('-')));
+        if !row.needs.is_empty() && !given(row.needs) && !asks {
+            return Err(self.refuse(row.name, format!("expected one of: {}", row.needs)));
+        }
+        if let Some((flag, others)) = row.beside.filter(|(flag, _)| given(flag)) {
+            let stranger = scanned.flags.iter().find(|other| *other != flag && !lists(others, other));
+            let stranger = stranger.map(String::as_str).or(scanned.operands.first().map(|word| word.text()));
+            if let Some(stranger) = stranger {
+                return Err(self
+                    .refuse(stranger, format!("beside {flag} of {} stand no operands, and only: {others}", row.name)));
+            }
+        }
         let mut operands = scanned.operands.iter().copied();
         match self.row.operands {
             Operands::Each(kind, min, max) => {
@@ -275,16 +312,18 @@ impl Stage<'_> {
                     };
                     return Err(self.refuse(extra.text(), why));
                 }
-                if scanned.operands.len() < min {
+                if scanned.operands.len() < min && !asks {
                     return Err(self.refuse(self.row.name, format!("expected at least {min} operands")));
                 }
                 operands.try_for_each(|word| self.operand(word, kind, max == MANY))
             }
-            Operands::PatternThenPaths(given_by) => {
-                if !scanned.flags.iter().any(|flag| given_by.contains(&flag.as_str())) {
+            Operands::FirstThenPaths(kind, given_by) => {
+                if !asks && !scanned.flags.iter().any(|flag| given_by.contains(&flag.as_str())) {
                     match operands.next() {
-                        None => return Err(self.refuse(self.row.name, "the pattern is missing")),
-                        Some(word) => self.operand(word, Kind::Pattern, false)?,
+                        None => {
+                            return Err(self.refuse(row.name, format!("its first operand is missing: {}", label(kind))));
+                        }
+                        Some(word) => self.operand(word, kind, false)?,
                     }
                 }
                 operands.try_for_each(|word| self.operand(word, Kind::Path, true))
@@ -292,6 +331,14 @@ impl Stage<'_> {
             Operands::Subcommand(known) => {
                 if let Some(word) = operands.next() {
                     self.operand(word, Kind::OneOf(known), false)?;
+                }
+                operands.try_for_each(|word| self.operand(word, Kind::Text, false))
+            }
+            Operands::Show(objects, verbs) => {
+                for known in [objects, verbs] {
+                    if let Some(word) = operands.next() {
+                        self.operand(word, Kind::OneOf(known), false)?;
+                    }
                 }
                 operands.try_for_each(|word| self.operand(word, Kind::Text, false))
             }
@@ -354,6 +401,39 @@ impl Stage<'_> {
     }
 }
 
+/// Whether words separated by spaces hold this one.
+fn lists(words: &str, word: &str) -> bool {
+    words.split_ascii_whitespace().any(|known| known == word)
+}
+
+/// `5p`, `5,10p`, `$p` and `10q`, joined by `;`.
+fn is_sed_print(script: &str) -> bool {
+    let is_line = |line: &str| line == "$" || !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
+    script.split(';').map(str::trim).all(|command| match (command.strip_suffix('p'), command.strip_suffix('q')) {
+        (Some(lines), _) => {
+            let (first, last) = lines.split_once(',').unwrap_or((lines, lines));
+            is_line(first) && is_line(last)
+        }
+        (None, Some(line)) => is_line(line),
+        (None, None) => false,
+    })
+}
+
+/// `{print $1, $NF, $(NF-1)}`.
+fn is_awk_print(program: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_field = |field: &str| match field.trim().strip_prefix('$') {
+        Some("NF") => true,
+        Some(field) => {
+            digits(field) || field.strip_prefix("(NF-").and_then(|field| field.strip_suffix(')')).is_some_and(digits)
+        }
+        None => false,
+    };
+    let inner = program.trim().strip_prefix('{').and_then(|program| program.strip_suffix('}')).map(str::trim);
+    let fields = inner.and_then(|inner| inner.strip_prefix("print"));
+    fields.is_some_and(|fields| fields.is_empty() || fields.split(',').all(is_field))
+}
+
 /// At most three letters of `units` after the digits (`KiB`).
 fn is_number(value: &str, units: &str) -> bool {
     let value = value.strip_prefix(['+', '-']).unwrap_or(value);
@@ -368,6 +448,8 @@ fn usage(row: &Row) -> String {
         parts.push(format!("-{}", row.short));
     }
     parts.extend(row.short_values.iter().map(|(flag, kind)| format!("-{flag} {}", label(*kind))));
+    parts.extend(row.short_optional.iter().map(|(flag, kind)| format!("-{flag}[{}]", label(*kind))));
+    parts.extend(row.whole.split_ascii_whitespace().map(str::to_owned));
     parts.extend(row.long.split_ascii_whitespace().map(|flag| format!("--{flag}")));
     parts.extend(row.long_values.iter().map(|(flag, kind)| format!("--{flag}={}", label(*kind))));
     parts.extend(row.long_optional.iter().map(|(flag, kind)| format!("--{flag}[={}]", label(*kind))));
@@ -375,8 +457,11 @@ fn usage(row: &Row) -> String {
         Operands::Each(_, _, 0) => {}
         Operands::Each(kind, _, MANY) => parts.push(format!("{}...", label(kind))),
         Operands::Each(kind, _, max) => parts.extend((0..max).map(|_| label(kind).to_owned())),
-        Operands::PatternThenPaths(_) => parts.push("PATTERN PATH...".into()),
+        Operands::FirstThenPaths(kind, _) => parts.push(format!("{} PATH...", label(kind))),
         Operands::Subcommand(known) => parts.push(format!("{} TEXT...", known.join("|"))),
+        Operands::Show(objects, verbs) => {
+            parts.push(format!("{} [{} [TEXT...]]", objects.join("|"), verbs.join("|")));
+        }
         Operands::Words(_) => parts.push("TEXT...".into()),
         Operands::Find => {
             parts.push("[-H|-L|-P] PATH... ( )".into());
@@ -386,7 +471,11 @@ fn usage(row: &Row) -> String {
             }));
         }
     }
-    format!("allowed: {}", parts.join(" "))
+    if row.note.is_empty() {
+        format!("allowed: {}", parts.join(" "))
+    } else {
+        format!("allowed: {}. {}", parts.join(" "), row.note)
+    }
 }
 
 fn label(kind: Kind) -> &'static str {
@@ -402,7 +491,24 @@ fn label(kind: Kind) -> &'static str {
         Kind::FieldMatch => "FIELD=value",
         Kind::DateFormat => "+FORMAT",
         Kind::PsWord => "auxwfjlrT|PID",
+        Kind::SedPrint => "N[,N]p",
+        Kind::AwkPrint => "{print $N, ...}",
         Kind::Mode => "MODE",
         Kind::Format => "FORMAT",
     }
 }
+
+/// The label, or the words themselves where they are few.
+#[cfg(test)]
+fn kind_in_full(kind: Kind) -> String {
+    match kind {
+        Kind::OneOf(known) => known.join("|"),
+        Kind::ListOf(known) => format!("LIST of {}", known.join(",")),
+        Kind::Path => "FILE".into(),
+        kind => label(kind).into(),
+    }
+}
+
+#[cfg(test)]
+#[path = "document.rs"]
+mod document;

@@ -1,8 +1,9 @@
 //! The closed table: one row per program, naming every flag and operand it may be given.
 //!
-//! Owns the data only; [`super::grammar`] reads it. A flag is absent because it writes, runs a program, never ends, takes file names or
-//! options out of a file, shows an environment, or because nobody has needed it yet. Flags whose meaning differs between GNU, busybox and
-//! BSD in a way that matters are absent too.
+//! Owns the data only; [`super::grammar`] reads it, and `COMMANDS.md` beside this file is the same table for people (a test holds them equal).
+//! A flag is absent because it writes, runs a program, never ends, takes file names or options out of a file, shows an environment, or
+//! because nobody has needed it yet. Flags whose meaning differs between GNU, busybox and BSD in a way that matters are absent too. Every
+//! option that Debian 12's tools name in their `--help` (`options.txt`) is allowed, refused with a reason, or unused: a test says so.
 
 /// What a flag's value or an operand must look like.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,10 @@ pub(super) enum Kind {
     /// A format of `printf` that converts text only, and is no flag: where `printf` is built into the shell, `-v` and the conversions of
     /// numbers evaluate `a[$(program)]`.
     Format,
+    /// A script of `sed` that prints lines by their numbers, and may stop at one.
+    SedPrint,
+    /// A program of `awk` that prints fields.
+    AwkPrint,
 }
 
 /// Which operands a program takes.
@@ -41,10 +46,12 @@ pub(super) enum Kind {
 pub(super) enum Operands {
     /// So many of one kind.
     Each(Kind, usize, usize),
-    /// A pattern, then files; only files when one of these flags was given.
-    PatternThenPaths(&'static [&'static str]),
+    /// A word of this kind, then files; only files when one of these flags was given.
+    FirstThenPaths(Kind, &'static [&'static str]),
     /// One of these words, then text.
     Subcommand(&'static [&'static str]),
+    /// One of these words, perhaps one of those, then text.
+    Show(&'static [&'static str], &'static [&'static str]),
     /// Anything literal, flags included; the first word perhaps of a kind.
     Words(Option<Kind>),
     /// Starting points, then an expression.
@@ -66,6 +73,10 @@ pub(super) struct Row {
     pub(super) long_values: &'static [(&'static str, Kind)],
     /// Long flags that take a value only after `=`.
     pub(super) long_optional: &'static [(&'static str, Kind)],
+    /// Short flags that take a value only in the same word.
+    pub(super) short_optional: &'static [(char, Kind)],
+    /// Flags of one dash and several letters, that stand alone in their word; separated by spaces.
+    pub(super) whole: &'static str,
     /// Its operands.
     pub(super) operands: Operands,
     /// Whether `-n5` means `-n 5`. Programs that scan their own arguments may read the rest of the word as more flags.
@@ -74,6 +85,16 @@ pub(super) struct Row {
     pub(super) dash_number: bool,
     /// Whether every flag must stand before the first operand.
     pub(super) flags_first: bool,
+    /// One of these flags must be given; separated by spaces, empty for none.
+    pub(super) needs: &'static str,
+    /// A flag beside which only these others stand, separated by spaces, and no operands.
+    pub(super) beside: Option<(&'static str, &'static str)>,
+    /// Flags, separated by spaces, and why they are absent.
+    pub(super) refused: &'static [(&'static str, &'static str)],
+    /// Flags that are absent because nobody has needed them; separated by spaces.
+    pub(super) unused: &'static str,
+    /// What else a reader should know.
+    pub(super) note: &'static str,
 }
 
 /// As many as fit into a stage.
@@ -90,13 +111,33 @@ const ROW: Row = Row {
     long: "",
     long_values: &[],
     long_optional: &[],
+    short_optional: &[],
+    whole: "",
     operands: NO_OPERANDS,
     attached: true,
     dash_number: false,
     flags_first: false,
+    needs: "",
+    beside: None,
+    refused: &[],
+    unused: "",
+    note: "",
 };
 
+/// Long flags that every program may be given: where one does not know them it says so and ends.
+pub(super) const EVERYWHERE: &[&str] = &["help", "version"];
+
+const WRITES: &str = "it writes a file";
+const RUNS: &str = "it runs a program";
+const ENDLESS: &str = "it never ends";
+const NAMES_FROM: &str = "it takes file names out of a file";
+const READS: &str = "it reads a file that is not held against the secret paths";
+const ELSEWHERE: &str = "it looks into another host, container or root";
+
 use Kind::{ListOf, Number, Numbers, OneOf, Path, Pattern, Size, Text};
+
+const FILE_TESTS: Kind =
+    OneOf(&["apptype", "ascii", "cdf", "compress", "csv", "elf", "encoding", "soft", "tar", "json", "text", "tokens"]);
 
 const WHEN: Kind = OneOf(&["never", "auto", "always"]);
 
@@ -108,6 +149,29 @@ const PS_COLUMNS: Kind = ListOf(&[
     "user", "vsz", "wchan",
 ]);
 
+const SOCKETS: Kind = ListOf(&[
+    "all",
+    "inet",
+    "tcp",
+    "mptcp",
+    "udp",
+    "raw",
+    "unix",
+    "unix_dgram",
+    "unix_stream",
+    "unix_seqpacket",
+    "packet",
+    "packet_raw",
+    "packet_dgram",
+    "netlink",
+    "dccp",
+    "sctp",
+    "vsock_stream",
+    "vsock_dgram",
+    "tipc",
+    "xdp",
+]);
+
 const JOURNAL_OUTPUT: Kind = OneOf(&[
     "short",
     "short-full",
@@ -116,9 +180,13 @@ const JOURNAL_OUTPUT: Kind = OneOf(&[
     "short-precise",
     "short-monotonic",
     "short-unix",
+    "short-delta",
     "verbose",
+    "export",
     "json",
     "json-pretty",
+    "json-sse",
+    "json-seq",
     "cat",
     "with-unit",
 ]);
@@ -158,6 +226,8 @@ const FILES: &[Row] = &[
         ],
         long_values: &[("body-numbering", Text), ("number-width", Number), ("number-separator", Text)],
         operands: PATHS,
+        unused: "--footer-numbering --header-numbering --join-blank-lines --line-increment --no-renumber --number-format \
+                 --section-delimiter --starting-line-number",
         ..ROW
     },
     Row {
@@ -168,6 +238,7 @@ const FILES: &[Row] = &[
         long_values: &[("lines", Size), ("bytes", Size)],
         operands: PATHS,
         dash_number: true,
+        note: "`-5` is `-n 5`.",
         ..ROW
     },
     Row {
@@ -178,11 +249,58 @@ const FILES: &[Row] = &[
         long_values: &[("lines", Size), ("bytes", Size)],
         operands: PATHS,
         dash_number: true,
+        refused: &[
+            ("-f -F --follow", ENDLESS),
+            ("--retry --pid -s --sleep-interval", "it belongs to -f, which never ends"),
+            ("--max-unchanged-stats", "it belongs to -f, which never ends"),
+        ],
+        note: "`-5` is `-n 5`.",
         ..ROW
     },
-    Row { name: "wc", short: "clLmw", long: "bytes chars lines max-line-length words", operands: PATHS, ..ROW },
-    Row { name: "md5sum", short: "btz", long: "binary text tag zero", operands: PATHS, ..ROW },
-    Row { name: "sha256sum", short: "btz", long: "binary text tag zero", operands: PATHS, ..ROW },
+    Row {
+        name: "wc",
+        short: "clLmw",
+        long: "bytes chars lines max-line-length words",
+        operands: PATHS,
+        refused: &[("--files0-from", NAMES_FROM)],
+        ..ROW
+    },
+    Row {
+        name: "md5sum",
+        short: "btz",
+        long: "binary text tag zero",
+        operands: PATHS,
+        refused: &[("-c --check", NAMES_FROM)],
+        unused: "--ignore-missing --quiet --status --strict -w --warn",
+        ..ROW
+    },
+    Row {
+        name: "sha1sum",
+        short: "btz",
+        long: "binary text tag zero",
+        operands: PATHS,
+        refused: &[("-c --check", NAMES_FROM)],
+        unused: "--ignore-missing --quiet --status --strict -w --warn",
+        ..ROW
+    },
+    Row {
+        name: "sha512sum",
+        short: "btz",
+        long: "binary text tag zero",
+        operands: PATHS,
+        refused: &[("-c --check", NAMES_FROM)],
+        unused: "--ignore-missing --quiet --status --strict -w --warn",
+        ..ROW
+    },
+    Row {
+        name: "sha256sum",
+        short: "btz",
+        long: "binary text tag zero",
+        operands: PATHS,
+        refused: &[("-c --check", NAMES_FROM)],
+        unused: "--ignore-missing --quiet --status --strict -w --warn",
+        ..ROW
+    },
     Row {
         name: "diff",
         short: "abBcdeEinNpqrstTuwyZ",
@@ -192,13 +310,94 @@ const FILES: &[Row] = &[
         long_values: &[("unified", Number), ("context", Number), ("width", Number), ("exclude", Text)],
         long_optional: &[("color", WHEN)],
         operands: Operands::Each(Path, 2, 2),
+        refused: &[
+            ("-l --paginate", "it runs pr"),
+            ("-X --exclude-from", "it reads patterns out of a file"),
+            ("--from-file --to-file", "its operands would not be two"),
+        ],
+        unused: "-D -F -S -v --GTYPE-group-format --LTYPE-line-format --ed --horizon-lines --ifdef --ignore-file-name-case \
+                 --ignore-matching-lines --ignore-tab-expansion --ignore-trailing-space --initial-tab --label --left-column \
+                 --line-format --no-dereference --no-ignore-file-name-case --normal --palette --rcs --show-function-line \
+                 --speed-large-files --starting-file --suppress-blank-empty --tabsize --unidirectional-new-file",
         ..ROW
     },
     Row {
         name: "file",
-        short: "bhikLN0",
-        long: "brief mime mime-type mime-encoding keep-going dereference no-dereference no-pad",
+        short: "bhiklLnNr0",
+        long: "brief mime mime-type mime-encoding keep-going dereference no-dereference no-pad no-buffer raw print0 extension apple list",
+        short_values: &[('F', Text), ('e', FILE_TESTS), ('P', Text)],
+        long_values: &[
+            ("separator", Text),
+            ("exclude", FILE_TESTS),
+            ("exclude-quiet", FILE_TESTS),
+            ("parameter", Text),
+        ],
         operands: SOME_PATHS,
+        refused: &[
+            ("-C --compile", "it writes a compiled magic file"),
+            ("-m --magic-file", "it reads rules out of a file"),
+            ("-z --uncompress -Z --uncompress-noreport", "it runs decompressors"),
+            ("-f --files-from", NAMES_FROM),
+            ("-p --preserve-date", "it sets the times of a file"),
+            ("-S --no-sandbox", "it takes a guard away"),
+            ("-s --special-files", "it reads devices"),
+        ],
+        unused: "-c -d -v --checking-printout --debug",
+        ..ROW
+    },
+    Row {
+        name: "zcat",
+        operands: SOME_PATHS,
+        refused: &[
+            ("-f --force", "it prints what is not compressed too, which cat does"),
+            ("-r --recursive", "it opens what it finds"),
+        ],
+        unused: "-l --list -q --quiet -S --suffix --synchronous -t --test -v --verbose",
+        ..ROW
+    },
+    Row {
+        name: "od",
+        short: "abcdfilosvx",
+        short_values: &[('A', OneOf(&["d", "o", "x", "n"])), ('j', Size), ('N', Size), ('t', Text)],
+        long: "output-duplicates",
+        long_values: &[
+            ("address-radix", OneOf(&["d", "o", "x", "n"])),
+            ("skip-bytes", Size),
+            ("read-bytes", Size),
+            ("format", Text),
+            ("endian", OneOf(&["big", "little"])),
+        ],
+        operands: PATHS,
+        unused: "-S --strings -w --width --traditional",
+        ..ROW
+    },
+    Row {
+        name: "hexdump",
+        short: "bcCdovx",
+        short_values: &[('n', Size), ('s', Size)],
+        long: "one-byte-octal one-byte-char canonical two-bytes-decimal two-bytes-octal two-bytes-hex no-squeezing",
+        long_values: &[("length", Size), ("skip", Size)],
+        operands: PATHS,
+        refused: &[("-f --format-file", "it reads a format out of a file")],
+        unused: "-V -h -e --format -L --color",
+        ..ROW
+    },
+    Row {
+        name: "cmp",
+        short: "bls",
+        short_values: &[('n', Size)],
+        long: "print-bytes verbose quiet silent",
+        long_values: &[("bytes", Size)],
+        operands: Operands::Each(Path, 2, 2),
+        unused: "-v -i --ignore-initial",
+        ..ROW
+    },
+    Row {
+        name: "comm",
+        short: "123z",
+        long: "check-order nocheck-order total zero-terminated",
+        long_values: &[("output-delimiter", Text)],
+        operands: Operands::Each(Path, 2, 2),
         ..ROW
     },
 ];
@@ -228,8 +427,14 @@ const FILTERS: &[Row] = &[
             ("devices", OneOf(&["read", "skip"])),
         ],
         long_optional: &[("color", WHEN), ("colour", WHEN)],
-        operands: Operands::PatternThenPaths(&["-e", "--regexp"]),
+        operands: Operands::FirstThenPaths(Pattern, &["-e", "--regexp"]),
         dash_number: true,
+        refused: &[
+            ("-f --file", "it reads patterns out of a file"),
+            ("--exclude-from", "it reads patterns out of a file"),
+        ],
+        note: "`-5` is `-C 5`. A directory above a secret file is not refused, see below.",
+        unused: "-D -V -d --binary --group-separator --no-group-separator",
         ..ROW
     },
     Row {
@@ -273,7 +478,21 @@ const FILTERS: &[Row] = &[
             ("sort", OneOf(&["none", "path", "modified", "accessed", "created"])),
             ("sortr", OneOf(&["none", "path", "modified", "accessed", "created"])),
         ],
-        operands: Operands::PatternThenPaths(&["-e", "--regexp", "--files", "--type-list"]),
+        operands: Operands::FirstThenPaths(Pattern, &["-e", "--regexp", "--files", "--type-list"]),
+        refused: &[
+            ("--pre --hostname-bin", RUNS),
+            ("--pre-glob", "it belongs to --pre"),
+            ("-z --search-zip", "it runs decompressors"),
+            ("-f --file", "it reads patterns out of a file"),
+            ("--ignore-file", "it reads patterns out of a file"),
+        ],
+        note: "A configuration file of the account may add flags of its own (RIPGREP_CONFIG_PATH); `--no-config` stops it.",
+        unused: "-E -L -V -b -h --auto-hybrid-regex --binary --block-buffered --colors --context-separator --debug \
+                 --dfa-size-limit --encoding --engine --field-context-separator --field-match-separator --follow \
+                 --glob-case-insensitive --ignore-file-case-insensitive --include-zero --line-buffered --max-columns-preview \
+                 --mmap --no-context-separator --no-ignore-dot --no-ignore-exclude --no-ignore-files --no-ignore-global \
+                 --no-ignore-messages --no-ignore-parent --no-mmap --no-pcre2-unicode --no-require-git --no-unicode --null-data \
+                 --path-separator --pcre2-unicode --pcre2-version --regex-size-limit --type-add --type-clear --unicode",
         ..ROW
     },
     Row {
@@ -282,9 +501,24 @@ const FILTERS: &[Row] = &[
         short_values: &[('k', Text), ('t', Text), ('S', Size)],
         long: "ignore-leading-blanks dictionary-order ignore-case general-numeric-sort human-numeric-sort ignore-nonprinting \
                month-sort numeric-sort random-sort reverse stable unique version-sort zero-terminated merge debug",
-        long_values: &[("key", Text), ("field-separator", Text), ("buffer-size", Size), ("parallel", Number)],
+        long_values: &[
+            ("key", Text),
+            ("sort", OneOf(&["general-numeric", "human-numeric", "month", "numeric", "random", "version"])),
+            ("field-separator", Text),
+            ("buffer-size", Size),
+            ("parallel", Number),
+        ],
         long_optional: &[("check", OneOf(&["quiet", "silent", "diagnose-first"]))],
         operands: PATHS,
+        refused: &[
+            ("-o --output", WRITES),
+            ("--compress-program", RUNS),
+            ("--files0-from", NAMES_FROM),
+            ("-T --temporary-directory", "it writes temporary files where it is told"),
+            ("--random-source", "it reads a file without end"),
+            ("--batch-size", "it belongs to temporary files"),
+        ],
+        note: "Input beyond its buffer goes through temporary files of the system, which it removes.",
         ..ROW
     },
     Row {
@@ -299,6 +533,7 @@ const FILTERS: &[Row] = &[
         ],
         operands: Operands::Each(Path, 0, 1),
         flags_first: true,
+        note: "A second operand would be written, so there is one at most and it is no glob.",
         ..ROW
     },
     Row {
@@ -314,6 +549,7 @@ const FILTERS: &[Row] = &[
             ("output-delimiter", Text),
         ],
         operands: PATHS,
+        unused: "-M",
         ..ROW
     },
     Row {
@@ -322,6 +558,69 @@ const FILTERS: &[Row] = &[
         long: "complement delete squeeze-repeats truncate-set1",
         operands: Operands::Each(Text, 1, 2),
         flags_first: true,
+        ..ROW
+    },
+    Row {
+        name: "paste",
+        short: "sz",
+        short_values: &[('d', Text)],
+        long: "serial zero-terminated",
+        long_values: &[("delimiters", Text)],
+        operands: PATHS,
+        ..ROW
+    },
+    Row {
+        name: "fold",
+        short: "bs",
+        short_values: &[('w', Number)],
+        long: "bytes spaces",
+        long_values: &[("width", Number)],
+        operands: PATHS,
+        ..ROW
+    },
+    Row {
+        name: "column",
+        short: "tx",
+        short_values: &[('c', Number), ('s', Text)],
+        long: "table fillrows",
+        long_values: &[("output-width", Number), ("separator", Text)],
+        operands: PATHS,
+        unused: "-V -h -n --table-name -O --table-order -N --table-columns -l --table-columns-limit -E --table-noextreme -d --table-noheadings \
+                 -e --table-header-repeat -H --table-hide -R --table-right -T --table-truncate -W --table-wrap -L --keep-empty-lines \
+                 -J --json -r --tree -i --tree-id -p --tree-parent -o --output-separator",
+        ..ROW
+    },
+    Row {
+        name: "sed",
+        short: "n",
+        long: "quiet silent",
+        operands: Operands::FirstThenPaths(Kind::SedPrint, &[]),
+        // A BSD sed takes a flag after its script for a file; nothing here is a flag with a value.
+        flags_first: true,
+        needs: "-n --quiet --silent",
+        refused: &[
+            ("-i --in-place", "it rewrites files"),
+            ("-f --file", "it reads a script out of a file"),
+            ("--follow-symlinks", "it belongs to -i"),
+            ("-e --expression", "the script stands as the first operand"),
+        ],
+        unused: "--debug -l --line-length --posix -E -r --regexp-extended -s --separate --sandbox -u --unbuffered -z --null-data",
+        note: "Only `sed -n` with line numbers to print: `5p`, `5,10p`, `$p`, several joined by `;`, perhaps with `q` at a line. A script could \
+               otherwise write files (`w`) and run programs (`e`).",
+        ..ROW
+    },
+    Row {
+        name: "awk",
+        short_values: &[('F', Text)],
+        operands: Operands::Each(Kind::AwkPrint, 1, 1),
+        flags_first: true,
+        refused: &[
+            ("-f --file -i --include -l --load -E --exec", "it reads a program out of a file"),
+            ("-v --assign", "the programs allowed here use no variables"),
+            ("-e --source", "the program stands as the first operand"),
+        ],
+        note: "Only `{print $1, $NF}` and the like, over standard input: `cat FILE | awk '{print $2}'`. A program could otherwise write files \
+               and run programs, and gawk takes `/inet/…` among its files for a network connection.",
         ..ROW
     },
 ];
@@ -348,16 +647,27 @@ const NAMES: &[Row] = &[
         ],
         long_optional: &[("color", WHEN)],
         operands: PATHS,
+        unused: "-D -I -T -w --dereference-command-line --dereference-command-line-symlink-to-dir --dired --hyperlink \
+                 --ignore-backups --indicator-style --quoting-style --show-control-chars --tabsize --width",
         ..ROW
     },
     Row {
         name: "tree",
         short: "aAcCdDfFghiJlnNpqQrsStuUvxX",
         short_values: &[('L', Number), ('P', Text), ('I', Text)],
-        long: "noreport dirsfirst filesfirst du si prune inodes device gitignore ignore-case matchdirs",
+        long: "noreport dirsfirst filesfirst du si metafirst prune inodes device gitignore ignore-case matchdirs",
+        long_values: &[("sort", OneOf(&["name", "version", "size", "mtime", "ctime"])), ("filelimit", Number)],
         operands: PATHS,
         // Its own scanner takes the next word as the value and goes on reading flags in this one: `-Po x f` would write f.
         attached: false,
+        refused: &[
+            ("-o --output", WRITES),
+            ("-R", "it writes files"),
+            ("-H -T", "it is for -R, which writes files"),
+            ("--fromfile --fflinks", NAMES_FROM),
+            ("--infofile --gitfile --hintro --houtro", READS),
+        ],
+        unused: "--charset --info --nolinks --timefmt",
         ..ROW
     },
     Row {
@@ -367,9 +677,21 @@ const NAMES: &[Row] = &[
         long: "file-system dereference terse",
         long_values: &[("format", Text), ("printf", Text)],
         operands: SOME_PATHS,
+        unused: "--cached",
         ..ROW
     },
-    Row { name: "find", operands: Operands::Find, ..ROW },
+    Row {
+        name: "find",
+        operands: Operands::Find,
+        refused: &[
+            ("-delete", "it deletes"),
+            ("-exec -execdir -ok -okdir", RUNS),
+            ("-fls -fprint -fprint0 -fprintf", WRITES),
+            ("-files0-from", NAMES_FROM),
+        ],
+        unused: "-D -O -context -newerXY",
+        ..ROW
+    },
     Row {
         name: "du",
         short: "0abcDhHklLmPsSx",
@@ -379,6 +701,8 @@ const NAMES: &[Row] = &[
         long_values: &[("max-depth", Number), ("threshold", Size), ("block-size", Size), ("exclude", Text)],
         long_optional: &[("time", OneOf(&["atime", "access", "use", "ctime", "status"]))],
         operands: PATHS,
+        refused: &[("--files0-from", NAMES_FROM), ("-X --exclude-from", "it reads patterns out of a file")],
+        unused: "--dereference-args --no-dereference --time-style",
         ..ROW
     },
     Row {
@@ -389,6 +713,8 @@ const NAMES: &[Row] = &[
         long_values: &[("block-size", Size), ("type", Text), ("exclude-type", Text)],
         long_optional: &[("output", Text)],
         operands: PATHS,
+        refused: &[("--sync", "it writes what the file systems have not written yet")],
+        unused: "-v",
         ..ROW
     },
     Row {
@@ -422,30 +748,77 @@ const NAMES: &[Row] = &[
 const MACHINE: &[Row] = &[
     Row {
         name: "ps",
-        short: "AadfFHjlLTwy",
+        short: "AadefFHjlLTwy",
         short_values: &[('p', Numbers), ('o', PS_COLUMNS)],
-        long: "forest no-headers headers",
-        long_values: &[("pid", Numbers), ("ppid", Numbers), ("format", PS_COLUMNS)],
-        long_optional: &[("sort", PS_COLUMNS)],
+        long: "forest no-headers no-heading headers",
+        long_values: &[
+            ("pid", Numbers),
+            ("ppid", Numbers),
+            ("format", PS_COLUMNS),
+            ("user", Text),
+            ("User", Text),
+            ("group", Text),
+            ("Group", Text),
+            ("tty", Text),
+            ("sid", Numbers),
+            ("sort", PS_COLUMNS),
+            ("cols", Number),
+            ("columns", Number),
+            ("width", Number),
+        ],
+
         operands: Operands::Each(Kind::PsWord, 0, MANY),
+        beside: Some((
+            "-e",
+            "-f -F -l -L -w -y -H --forest -o --format --sort --headers --no-headers --cols --columns --width",
+        )),
+        refused: &[
+            (
+                "-u -U -G -g -t -s",
+                "where the name is not known, ps reads all its arguments again as BSD letters, of which e shows environments; --user, --User, --Group, --group, --tty and --sid mean the same and are allowed",
+            ),
+            (
+                "-C",
+                "ps may read its arguments again as BSD letters, of which e shows environments; pgrep finds a process by its name",
+            ),
+            ("-E", "on some systems it shows environments"),
+            ("-O", "it is read in two ways"),
+        ],
+        unused: "-V -c -M -m -N -P -q -Z --deselect --quick-pid --context --rows --lines --cumulative --info",
+        note: "Of BSD letters there are `auxwfjlrT`: `e` would show environments. When procps finds fault with its arguments it reads them all again as such letters, so beside `-e` stand only flags with which no second reading shows an environment. On FreeBSD and OpenBSD `-e` shows the environments of the account's own processes: use `-A` there.",
         ..ROW
     },
-    Row { name: "uptime", short: "ps", long: "pretty since", ..ROW },
+    Row { name: "uptime", short: "ps", long: "pretty since", unused: "-V -h", ..ROW },
     Row {
         name: "uname",
         short: "aimnoprsv",
         long: "all kernel-name nodename kernel-release kernel-version machine processor hardware-platform operating-system",
         ..ROW
     },
-    Row { name: "hostname", short: "AdfiIs", long: "all-fqdns domain fqdn ip-address all-ip-addresses short", ..ROW },
+    Row {
+        name: "hostname",
+        short: "AdfiIs",
+        long: "all-fqdns domain fqdn ip-address all-ip-addresses short",
+        refused: &[
+            ("-F --file -b --boot", "it sets the name"),
+            ("-y --yp --nis", "it belongs to setting a NIS domain"),
+        ],
+        unused: "-a --alias --long",
+        note: "An operand would be the new name.",
+        ..ROW
+    },
     Row {
         name: "date",
-        short: "uRI",
+        short: "uR",
         short_values: &[('d', Text), ('r', Path)],
         long: "utc universal rfc-email",
         long_values: &[("date", Text), ("reference", Path), ("rfc-3339", OneOf(&["date", "seconds", "ns"]))],
         long_optional: &[("iso-8601", OneOf(&["date", "hours", "minutes", "seconds", "ns"]))],
         operands: Operands::Each(Kind::DateFormat, 0, 1),
+        short_optional: &[('I', OneOf(&["date", "hours", "minutes", "seconds", "ns"]))],
+        refused: &[("-s --set", "it sets the clock"), ("-f --file", "it shows the lines of a file")],
+        note: "An operand that does not begin with `+` would set the clock.",
+        unused: "--debug --resolution",
         ..ROW
     },
     Row {
@@ -453,12 +826,16 @@ const MACHINE: &[Row] = &[
         short: "gGnruzZ",
         long: "group groups name real user zero context",
         operands: Operands::Each(Text, 0, MANY),
+        unused: "-a",
         ..ROW
     },
     Row {
         name: "who",
         short: "abdHlmpqrstTuw",
         long: "all boot dead heading login process count runlevel short time users mesg",
+        refused: &[("--lookup", "it asks name servers")],
+        note: "An operand would be a file to read.",
+        unused: "--ips --message --writable",
         ..ROW
     },
     Row { name: "pwd", short: "LP", ..ROW },
@@ -466,23 +843,27 @@ const MACHINE: &[Row] = &[
     Row {
         name: "free",
         short: "bghklmtvw",
-        long: "bytes kilo mega giga tera kibi mebi gibi tebi human si wide total lohi",
+        long: "bytes kilo mega giga tera kibi mebi gibi tebi peta pebi committed human si wide total lohi",
+        refused: &[("-s --seconds", ENDLESS), ("-c --count", "it repeats until the deadline")],
+        unused: "-V",
         ..ROW
     },
     Row {
         name: "lsblk",
         short: "abdDfiJlmnOpPrsStTz",
         short_values: &[('o', Text), ('e', Numbers), ('I', Numbers), ('x', Text)],
-        long: "all bytes nodeps fs ascii json list perms noheadings output-all paths pairs raw inverse scsi topology",
+        long: "all bytes nodeps fs ascii json list perms noheadings output-all paths pairs raw inverse scsi topology discard tree zoned",
         long_values: &[("output", Text), ("exclude", Numbers), ("include", Numbers), ("sort", Text)],
         operands: PATHS,
+        refused: &[("--sysroot", ELSEWHERE)],
+        unused: "-V -h -A --noempty -E --dedup -M --merge -w --width -y --shell",
         ..ROW
     },
     Row {
         name: "dmesg",
-        short: "dekPrtTux",
+        short: "deJkPprtTux",
         short_values: &[('l', Text), ('f', Text)],
-        long: "show-delta reltime kernel nopager raw notime ctime userspace decode",
+        long: "show-delta reltime kernel nopager raw notime ctime userspace decode json force-prefix",
         long_values: &[
             ("level", Text),
             ("facility", Text),
@@ -491,18 +872,203 @@ const MACHINE: &[Row] = &[
             ("time-format", OneOf(&["ctime", "reltime", "delta", "notime", "iso", "raw"])),
         ],
         long_optional: &[("color", WHEN)],
+        refused: &[
+            ("-c --read-clear -C --clear", "it clears the kernel's log"),
+            ("-w --follow -W --follow-new", ENDLESS),
+            ("-D --console-off -E --console-on -n --console-level", "it changes the console"),
+            ("-F --file", READS),
+            ("-H --human", "it may run a pager"),
+        ],
+        unused: "-V -h -S --syslog -s --buffer-size --noescape -L",
         ..ROW
     },
     Row {
         name: "ss",
-        short: "046aeHilmnOopsStuwxd",
-        short_values: &[('f', OneOf(&["unix", "inet", "inet6", "link", "netlink", "vsock"]))],
-        long: "all listening numeric options extended memory processes info summary ipv4 ipv6 packet tcp udp raw unix dccp sctp \
+        short: "046aedHilMmnOopsSTtuwxZz",
+        short_values: &[('A', SOCKETS), ('f', OneOf(&["unix", "inet", "inet6", "link", "netlink", "vsock"]))],
+        long: "all listening numeric options extended memory processes info summary ipv4 ipv6 packet tcp udp raw unix dccp sctp mptcp vsock tipc tipcinfo xdp tos cgroup threads context contexts inet-sockopt \
                oneline no-header",
-        long_values: &[("family", OneOf(&["unix", "inet", "inet6", "link", "netlink", "vsock"]))],
+        long_values: &[
+            ("query", SOCKETS),
+            ("socket", SOCKETS),
+            ("family", OneOf(&["unix", "inet", "inet6", "link", "netlink", "vsock"])),
+        ],
         operands: Operands::Each(Text, 0, MANY),
+        refused: &[
+            ("-K --kill", "it closes connections"),
+            ("-D --diag", WRITES),
+            ("-E --events", ENDLESS),
+            ("-F --filter", "it reads a filter out of a file"),
+            ("-N --net", ELSEWHERE),
+            ("-r --resolve", "it asks name servers"),
+            ("-b --bpf", "it reads programs of the kernel"),
+        ],
+        unused: "-V -h",
         ..ROW
     },
+    Row {
+        name: "pgrep",
+        short: "acfilnovwx",
+        short_values: &[('P', Numbers), ('u', Text), ('U', Text), ('t', Text)],
+        long: "list-name list-full inverse lightweight count full ignore-case newest oldest exact",
+        long_values: &[("parent", Numbers), ("euid", Text), ("uid", Text), ("terminal", Text)],
+        operands: Operands::Each(Text, 0, 1),
+        refused: &[("-F --pidfile -L --logpidfile", READS)],
+        unused: "-V -h -d --delimiter -g --pgroup -G --group -O --older -s --session -r --runstates -A --ignore-ancestors --cgroup --ns --nslist",
+        ..ROW
+    },
+    Row {
+        name: "lscpu",
+        short: "aBbceJpxy",
+        long: "all online bytes offline json hex physical output-all",
+        long_optional: &[("extended", Text), ("parse", Text), ("caches", Text)],
+        refused: &[("-s --sysroot", ELSEWHERE)],
+        unused: "-V -h -C",
+        ..ROW
+    },
+    Row {
+        name: "findmnt",
+        short: "aAbcCDefiJklmnPRrsuUv",
+        short_values: &[
+            ('t', Text),
+            ('o', Text),
+            ('O', Text),
+            ('T', Path),
+            ('M', Path),
+            ('S', Text),
+            ('d', OneOf(&["forward", "backward"])),
+        ],
+        long: "all ascii bytes canonicalize nocanonicalize df evaluate first-only invert json kernel list mtab noheadings output-all pairs pseudo \
+               real submounts raw fstab notruncate tree uniq nofsroot shadowed vfs-all",
+        long_values: &[
+            ("types", Text),
+            ("output", Text),
+            ("options", Text),
+            ("target", Path),
+            ("mountpoint", Path),
+            ("source", Text),
+            ("direction", OneOf(&["forward", "backward"])),
+        ],
+        operands: Operands::Each(Path, 0, 2),
+        refused: &[("-p --poll -w --timeout", ENDLESS), ("-F --tab-file", READS), ("-N --task", ELSEWHERE)],
+        unused: "-V -h -x --verify --verbose -y --shell",
+        ..ROW
+    },
+    Row {
+        name: "mount",
+        short: "l",
+        long: "show-labels",
+        note: "Without operands it shows what is mounted. Every other flag and operand mounts.",
+        refused: &[
+            (
+                "-a --all -B --bind -M --move -R --rbind -o --options -t --types -r --read-only -w --rw --read-write",
+                "it mounts",
+            ),
+            (
+                "--source --target --target-prefix -L --label -U --uuid -F --fork -f --fake -m --mkdir -n --no-mtab",
+                "it mounts",
+            ),
+            (
+                "-c --no-canonicalize -i --internal-only --options-mode --options-source --options-source-force -O --test-opts",
+                "it mounts",
+            ),
+            ("--make-shared --make-slave --make-private --make-unbindable", "it changes a mount"),
+            ("--make-rshared --make-rslave --make-rprivate --make-runbindable", "it changes a mount"),
+            ("-T --fstab -N --namespace", ELSEWHERE),
+        ],
+        unused: "-V -h -v --verbose",
+        ..ROW
+    },
+    Row {
+        name: "netstat",
+        short: "46aegilnoprstuUvwWxNSZ",
+        long: "all extend groups interfaces listening numeric numeric-hosts numeric-ports numeric-users programs raw route sctp statistics \
+               symbolic tcp timers udp udplite unix verbose wide context",
+        refused: &[("-c --continuous", ENDLESS), ("-M --masquerade", "it reads what current kernels do not have")],
+        unused: "-A -C --cache -F --fib --ax25 --ipx --netrom",
+        ..ROW
+    },
+    Row {
+        name: "ip",
+        whole: "-4 -6 -br -brief -c -color -d -details -h -human -human-readable -j -json -N -Numeric -o -oneline -p -pretty -s -stats -statistics",
+        operands: Operands::Show(
+            &[
+                "a",
+                "addr",
+                "address",
+                "l",
+                "link",
+                "r",
+                "route",
+                "rule",
+                "n",
+                "neigh",
+                "neighbor",
+                "neighbour",
+                "maddress",
+                "nexthop",
+            ],
+            &["show", "list", "ls", "get"],
+        ),
+        flags_first: true,
+        refused: &[
+            ("-b -batch -force", "it reads commands out of a file"),
+            ("-n -netns -a -all", ELSEWHERE),
+            ("-r -resolve", "it asks name servers"),
+        ],
+        unused: "-V -Version -iec -f -family -M -B -0 -l -loops -t -timestamp -ts -tshort -rc -rcvbuf",
+        note: "Other commands change addresses, links, routes and name spaces, or never end (`monitor`).",
+        ..ROW
+    },
+    Row {
+        name: "vmstat",
+        short: "adDfmnstwy",
+        long: "active disk disk-sum forks one-header no-first slabs stats timestamp wide",
+        note: "With operands it repeats, perhaps without end.",
+        unused: "-V -h -p --partition -S --unit",
+        ..ROW
+    },
+    Row {
+        name: "last",
+        short: "aFiRwx",
+        short_values: &[('n', Number), ('s', Text), ('t', Text), ('p', Text)],
+        long: "fulltimes fullnames hostlast ip nohostname system",
+        long_values: &[("limit", Number), ("since", Text), ("until", Text), ("present", Text)],
+        operands: Operands::Each(Text, 0, MANY),
+        dash_number: true,
+        refused: &[("-f --file", READS), ("-d --dns", "it asks name servers")],
+        unused: "-V -h --time-format",
+        ..ROW
+    },
+    Row {
+        name: "w",
+        short: "fhiosu",
+        long: "no-header no-current short from old-style ip-addr",
+        operands: Operands::Each(Text, 0, 1),
+        unused: "-V",
+        ..ROW
+    },
+    Row {
+        name: "getent",
+        operands: Operands::Subcommand(&[
+            "ahosts",
+            "ahostsv4",
+            "ahostsv6",
+            "group",
+            "hosts",
+            "networks",
+            "passwd",
+            "protocols",
+            "rpc",
+            "services",
+        ]),
+        flags_first: true,
+        refused: &[("-s --service", "it loads other sources")],
+        unused: "-V -A --no-addrconfig -i --no-idn -? --usage",
+        note: "`shadow` and `gshadow` are password hashes.",
+        ..ROW
+    },
+    Row { name: "which", short: "a", operands: Operands::Each(Text, 1, MANY), ..ROW },
 ];
 
 /// Programs that describe services and their logs.
@@ -514,6 +1080,7 @@ const SERVICES: &[Row] = &[
             ('u', Text),
             ('n', Size),
             ('p', Text),
+            ('c', Text),
             ('S', Text),
             ('U', Text),
             ('o', JOURNAL_OUTPUT),
@@ -521,13 +1088,15 @@ const SERVICES: &[Row] = &[
             ('t', Text),
             ('F', Text),
         ],
-        long: "all catalog disk-usage dmesg fields full list-boots merge no-full no-hostname no-pager no-tail pager-end quiet \
+        long: "all catalog disk-usage dmesg fields full header list-boots list-catalog dump-catalog merge show-cursor verify no-full no-hostname no-pager no-tail pager-end quiet \
                reverse system user utc",
         long_values: &[
             ("unit", Text),
             ("user-unit", Text),
             ("lines", Size),
             ("priority", Text),
+            ("cursor", Text),
+            ("after-cursor", Text),
             ("since", Text),
             ("until", Text),
             ("output", JOURNAL_OUTPUT),
@@ -542,21 +1111,139 @@ const SERVICES: &[Row] = &[
         operands: Operands::Each(Kind::FieldMatch, 0, MANY),
         // `-b -1`; anywhere else journalctl refuses it itself.
         dash_number: true,
+        refused: &[
+            ("-f --follow", ENDLESS),
+            ("--vacuum-size --vacuum-time --vacuum-files", "it deletes logs"),
+            ("--cursor-file", WRITES),
+            ("--rotate --flush --sync --relinquish-var --smart-relinquish-var", "it changes the journal"),
+            ("--setup-keys --force --interval --verify-key", "it is for making keys"),
+            ("--update-catalog", WRITES),
+            ("-D --directory --file", READS),
+            ("-M --machine --root --image --namespace", ELSEWHERE),
+        ],
+        note: "A path as an operand would name a program; write `_EXE=/path` instead. Output that is no terminal goes to no pager.",
+        unused: "-h",
         ..ROW
     },
     Row {
         name: "systemctl",
         short: "alq",
-        short_values: &[('t', Text), ('n', Number), ('o', JOURNAL_OUTPUT), ('p', Text)],
-        long: "all full no-pager no-legend plain failed quiet system user value recursive",
+        short_values: &[('t', Text), ('n', Number), ('o', JOURNAL_OUTPUT), ('p', Text), ('P', Text)],
+        long: "all full no-pager no-legend plain failed quiet reverse show-types system user value with-dependencies",
         long_values: &[
             ("type", Text),
             ("state", Text),
             ("lines", Number),
             ("output", JOURNAL_OUTPUT),
             ("property", Text),
+            ("timestamp", OneOf(&["pretty", "unix", "us", "utc", "us+utc"])),
+            ("legend", OneOf(&["true", "false", "yes", "no"])),
         ],
-        operands: Operands::Subcommand(&["status", "is-active", "is-enabled", "list-units", "show", "cat"]),
+        operands: Operands::Subcommand(&[
+            "status",
+            "is-active",
+            "is-enabled",
+            "is-failed",
+            "is-system-running",
+            "list-units",
+            "list-unit-files",
+            "list-timers",
+            "list-sockets",
+            "list-automounts",
+            "list-dependencies",
+            "list-jobs",
+            "get-default",
+            "show",
+            "cat",
+        ]),
+        refused: &[
+            ("-H --host -M --machine --root --image --global -r --recursive", ELSEWHERE),
+            ("-s --signal --kill-whom --kill-who --what", "it belongs to a command that changes units"),
+            (
+                "-f --force --now --runtime --preset-mode --job-mode -T --show-transaction",
+                "it belongs to a command that changes units",
+            ),
+            (
+                "--no-block --no-reload --mkdir --read-only --marked --wait --dry-run",
+                "it belongs to a command that changes units",
+            ),
+            (
+                "--no-wall --firmware-setup --boot-loader-menu --boot-loader-entry --check-inhibitors -i",
+                "it belongs to stopping the machine",
+            ),
+            ("--no-ask-password", "no command that is allowed asks for a password"),
+        ],
+        note: "Any other command changes units or the machine, or shows the manager's environment.",
+        unused: "-h",
+        ..ROW
+    },
+    Row {
+        name: "timedatectl",
+        short: "ap",
+        long: "all no-pager value",
+        long_values: &[("property", Text)],
+        operands: Operands::Each(OneOf(&["status", "show", "timesync-status", "show-timesync"]), 0, 1),
+        refused: &[
+            ("-H --host -M --machine", ELSEWHERE),
+            ("--monitor", ENDLESS),
+            ("--adjust-system-clock", "it sets the clock"),
+            ("--no-ask-password", "no command that is allowed asks for a password"),
+        ],
+        unused: "-h -P",
+        ..ROW
+    },
+    Row {
+        name: "hostnamectl",
+        long: "static pretty transient",
+        long_values: &[("json", OneOf(&["pretty", "short", "off"]))],
+        operands: Operands::Each(OneOf(&["status"]), 0, 1),
+        refused: &[
+            ("-H --host -M --machine", ELSEWHERE),
+            ("--no-ask-password", "no command that is allowed asks for a password"),
+        ],
+        note: "Any other command sets a name.",
+        unused: "-h",
+        ..ROW
+    },
+    Row {
+        name: "dpkg",
+        short: "lLsS",
+        long: "list listfiles no-pager search status print-architecture",
+        operands: Operands::Each(Text, 0, MANY),
+        needs: "-l --list -L --listfiles -s --status -S --search --print-architecture",
+        refused: &[
+            (
+                "-A -B -C -D -E -G -O -V -X -f -p -x --abort-after --add-architecture --assert-help --audit --auto-deconfigure \
+                 --clear-avail --clear-selections --compare-versions --ctrl-tarfile --debug --dry-run --extract --field \
+                 --force-help --forget-old-unavail --fsys-tarfile --get-selections --ignore-depends --merge-avail --no-act \
+                 --no-debsig --path-exclude --path-include --predep-package --print-avail --print-foreign-architectures \
+                 --record-avail --refuse-downgrade --remove-architecture --robot --selected-only --set-selections --simulate \
+                 --skip-same-version --status-fd --triggers-only --update-avail --verify --verify-format --vextract \
+                 --yet-to-unpack",
+                "it changes the packages, takes one apart, or belongs to that",
+            ),
+            ("-i --install -r --remove -P --purge --unpack --configure", "it changes the packages"),
+            ("--pre-invoke --post-invoke --status-logger", RUNS),
+            ("--log", WRITES),
+            ("--admindir --root --instdir", ELSEWHERE),
+        ],
+        note: "Every other command changes the packages, or takes one apart.",
+        unused: "-?",
+        ..ROW
+    },
+    Row {
+        name: "dpkg-query",
+        short: "lLsSW",
+        short_values: &[('f', Text)],
+        long: "list listfiles no-pager search show status",
+        long_values: &[("showformat", Text)],
+        operands: Operands::Each(Text, 0, MANY),
+        needs: "-l --list -L --listfiles -s --status -S --search -W --show",
+        refused: &[
+            ("--admindir --root", ELSEWHERE),
+            ("-c --control-path --control-list --control-show", "it shows the scripts of a package"),
+        ],
+        unused: "-? -p --print-avail --load-avail",
         ..ROW
     },
 ];
@@ -590,6 +1277,12 @@ pub(super) const FIND: &[(&str, Option<Kind>)] = &[
     ("-false", None),
     ("-daystart", None),
     ("-depth", None),
+    ("-follow", None),
+    ("-ignore_readdir_race", None),
+    ("-noignore_readdir_race", None),
+    ("-noleaf", None),
+    ("-nowarn", None),
+    ("-warn", None),
     ("-mount", None),
     ("-xdev", None),
     ("-prune", None),
@@ -609,6 +1302,7 @@ pub(super) const FIND: &[(&str, Option<Kind>)] = &[
     ("-path", Some(Pattern)),
     ("-ipath", Some(Pattern)),
     ("-wholename", Some(Pattern)),
+    ("-iwholename", Some(Pattern)),
     ("-lname", Some(Pattern)),
     ("-ilname", Some(Pattern)),
     ("-regex", Some(Pattern)),
@@ -625,6 +1319,7 @@ pub(super) const FIND: &[(&str, Option<Kind>)] = &[
     ("-cmin", Some(Number)),
     ("-inum", Some(Number)),
     ("-links", Some(Number)),
+    ("-used", Some(Number)),
     ("-uid", Some(Number)),
     ("-gid", Some(Number)),
     ("-maxdepth", Some(Number)),
@@ -638,64 +1333,57 @@ pub(super) const FIND: &[(&str, Option<Kind>)] = &[
     ("-cnewer", Some(Path)),
     ("-samefile", Some(Path)),
     ("-newermt", Some(Text)),
+    ("-newerct", Some(Text)),
+    ("-newerat", Some(Text)),
 ];
 
-/// Why the flags people reach for are absent: program, flag, reason.
-pub(super) const REASONS: &[(&str, &str, &str)] = &[
-    ("sort", "-o", "it writes a file"),
-    ("sort", "--output", "it writes a file"),
-    ("sort", "--compress-program", "it runs a program"),
-    ("sort", "--files0-from", "it takes file names out of a file"),
-    ("sort", "-T", "it writes temporary files where it is told"),
-    ("sort", "--temporary-directory", "it writes temporary files where it is told"),
-    ("tree", "-o", "it writes a file"),
-    ("tree", "-R", "it writes files"),
-    ("file", "-C", "it writes a compiled magic file"),
-    ("file", "-m", "it reads rules out of a file"),
-    ("file", "-z", "it runs decompressors"),
-    ("file", "-f", "it takes file names out of a file"),
-    ("rg", "--pre", "it runs a program"),
-    ("rg", "--hostname-bin", "it runs a program"),
-    ("rg", "-z", "it runs decompressors"),
-    ("rg", "--search-zip", "it runs decompressors"),
-    ("rg", "-f", "it reads patterns out of a file"),
-    ("grep", "-f", "it reads patterns out of a file"),
-    ("grep", "--file", "it reads patterns out of a file"),
-    ("diff", "-l", "it runs a program"),
-    ("tail", "-f", "it never ends"),
-    ("tail", "-F", "it never ends"),
-    ("tail", "--follow", "it never ends"),
-    ("journalctl", "-f", "it never ends"),
-    ("journalctl", "--follow", "it never ends"),
-    ("journalctl", "--vacuum-size", "it deletes logs"),
-    ("journalctl", "--vacuum-time", "it deletes logs"),
-    ("journalctl", "--vacuum-files", "it deletes logs"),
-    ("journalctl", "--cursor-file", "it writes a file"),
-    ("journalctl", "--rotate", "it changes the journal"),
-    ("journalctl", "--flush", "it changes the journal"),
-    ("dmesg", "-c", "it clears the kernel's log"),
-    ("dmesg", "-C", "it clears the kernel's log"),
-    ("dmesg", "-w", "it never ends"),
-    ("ss", "-K", "it closes connections"),
-    ("ss", "-D", "it writes a file"),
-    ("ss", "-E", "it never ends"),
-    ("date", "-s", "it sets the clock"),
-    ("date", "--set", "it sets the clock"),
-    ("date", "-f", "it shows the lines of a file"),
-    ("hostname", "-F", "it sets the name"),
-    ("hostname", "-b", "it sets the name"),
-    ("free", "-s", "it never ends"),
-    ("ps", "-e", "on some systems it shows environments; -A means every process everywhere"),
-    ("ps", "-u", "for an unknown user ps reads all its arguments again as BSD letters, of which e shows environments"),
-    ("ps", "-C", "ps may read its arguments again as BSD letters, of which e shows environments"),
-    ("find", "-delete", "it deletes"),
-    ("find", "-exec", "it runs a program"),
-    ("find", "-execdir", "it runs a program"),
-    ("find", "-ok", "it runs a program"),
-    ("find", "-okdir", "it runs a program"),
-    ("find", "-fls", "it writes a file"),
-    ("find", "-fprint", "it writes a file"),
-    ("find", "-fprint0", "it writes a file"),
-    ("find", "-fprintf", "it writes a file"),
-    ("find", "-files0-from", "it takes file names out of a file"),
+/// Programs people reach for that have no row, why, and what to use instead.
+pub(super) const ABSENT: &[(&str, &str, &str)] = &[
+    (
+        "xargs sudo su env nice nohup timeout time watch strace setsid chroot busybox",
+        "it runs another program",
+        "the program itself",
+    ),
+    (
+        "sh bash dash zsh python python3 perl ruby node php lua",
+        "it runs what it is given",
+        "programs of the table, joined by `|`",
+    ),
+    ("less more man view vi vim nano", "it is made for a terminal and can run programs", "cat, head, tail or sed -n"),
+    (
+        "tar",
+        "an archive called `host:file` is fetched by running rsh, and --to-command, --checkpoint-action and -I run programs",
+        "ls -l and file",
+    ),
+    (
+        "zgrep zless bzgrep xzgrep",
+        "it is a shell script that has run file names as commands",
+        "zcat FILE | grep PATTERN",
+    ),
+    ("xxd", "its second operand is written", "hexdump -C or od"),
+    ("strings", "an operand @FILE holds options", "grep -a"),
+    ("jq", "its programs read the environment and other files", "cat and grep"),
+    ("env printenv export set", "it shows the environment", "nothing: environments hold secrets"),
+    ("top htop iotop", "it never ends", "ps aux or uptime"),
+    (
+        "tee dd cp mv rm ln mkdir touch chmod chown install truncate split csplit mkfifo",
+        "it changes files",
+        "nothing: commands here only read",
+    ),
+    (
+        "curl wget nc ssh scp rsync ping dig host nslookup",
+        "it talks to other machines",
+        "nothing: ask the other host itself",
+    ),
+    ("docker podman kubectl crictl", "it speaks for an administrator and shows environments", "ps, ss and journalctl"),
+    ("git", "its configuration names programs to run", "cat, ls and diff"),
+    ("crontab", "without -l it replaces the table of jobs", "ls /etc/cron.d and systemctl list-timers"),
+    ("sysctl", "KEY=VALUE sets", "cat /proc/sys/…"),
+    ("lsof", "it writes a cache of devices", "ss -tlnp and ls -l /proc/PID/fd"),
+    ("blkid", "it writes a cache of devices", "lsblk -f"),
+    (
+        "apt apt-get apt-cache rpm dnf yum apk pacman",
+        "it writes caches or changes packages",
+        "dpkg -l where there is dpkg",
+    ),
 ];

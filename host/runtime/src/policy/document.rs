@@ -1,0 +1,177 @@
+//! The table as a Markdown document for people, and the proofs that nothing is missing from either.
+
+use std::fmt::Write as _;
+
+use super::super::{CommandPolicy, Pipeline, Stage, StderrTo, Word, check};
+use super::{Row, kind_in_full, label, lists};
+use crate::policy::table::{ABSENT, EVERYWHERE, FIND, Kind, MANY, Operands, row, rows};
+
+/// Where the document stands, seen from the crate.
+const DOCUMENT: &str = "src/policy/COMMANDS.md";
+
+const HEAD: &str = "# Commands that `read-only` allows
+
+Made from the table in `table.rs`; a test holds the two equal and says how to write this file anew.
+
+A command is a pipeline of the programs below. Nothing runs that is not listed: flags in exactly this spelling (no abbreviations), one-letter flags
+singly or bundled, a value in the next word, behind `=`, or attached to its letter unless said otherwise; `--` ends the flags. Every program may be
+given `--help` and `--version`. A glob stands only where files stand, never for a flag, a value or a pattern, and one that begins with `*`, `?` or
+`[` is sent with `./` before it, so that no file name becomes a flag. Scout quotes every word itself.
+
+`FILE` is held against the list of secret paths, lexically: links are not followed, and a recursive program (`grep -r`, `rg`, `find`, `tree`,
+`diff -r`) over a directory above a secret file meets that file. \"Never ends\", \"runs a program\" and the like say why a flag is left out. What stands
+under \"not needed so far\" was looked at and is left out only because nobody has asked for it.
+";
+
+fn flags(row: &Row) -> String {
+    let plain = row.short.chars().map(|letter| format!("`-{letter}`"));
+    let whole = row.whole.split_ascii_whitespace().map(|flag| format!("`{flag}`"));
+    let long = row.long.split_ascii_whitespace().map(|flag| format!("`--{flag}`"));
+    let short_values = row.short_values.iter().map(|(flag, kind)| format!("`-{flag} {}`", kind_in_full(*kind)));
+    let short_optional = row.short_optional.iter().map(|(flag, kind)| format!("`-{flag}[{}]`", kind_in_full(*kind)));
+    let long_values = row.long_values.iter().map(|(flag, kind)| format!("`--{flag}={}`", kind_in_full(*kind)));
+    let long_optional = row.long_optional.iter().map(|(flag, kind)| format!("`--{flag}[={}]`", kind_in_full(*kind)));
+    let numbers = row.dash_number.then(|| "`-NUMBER`".to_owned());
+    let all: Vec<_> = plain
+        .chain(whole)
+        .chain(short_values)
+        .chain(short_optional)
+        .chain(numbers)
+        .chain(long)
+        .chain(long_values)
+        .chain(long_optional)
+        .collect();
+    if all.is_empty() { "none".into() } else { all.join(" ") }
+}
+
+fn operands(operands: Operands) -> String {
+    match operands {
+        Operands::Each(_, _, 0) => "none".into(),
+        Operands::Each(kind, 0, MANY) => format!("any number of {}", kind_in_full(kind)),
+        Operands::Each(kind, min, MANY) => format!("{min} or more of {}", kind_in_full(kind)),
+        Operands::Each(kind, min, max) if min == max => format!("{min} of {}", kind_in_full(kind)),
+        Operands::Each(kind, min, max) => format!("{min} to {max} of {}", kind_in_full(kind)),
+        Operands::FirstThenPaths(kind, []) => format!("{}, then FILEs", kind_in_full(kind)),
+        Operands::FirstThenPaths(kind, given_by) => {
+            format!("{} (not with {}), then FILEs", kind_in_full(kind), given_by.join(", "))
+        }
+        Operands::Subcommand(known) => format!("one of {}; then TEXTs", known.join(", ")),
+        Operands::Show(objects, verbs) => {
+            format!("one of {}; then one of {}; then TEXTs", objects.join(", "), verbs.join(", "))
+        }
+        Operands::Words(None) => "any literal words".into(),
+        Operands::Words(Some(kind)) => format!("{}, then any literal words", kind_in_full(kind)),
+        Operands::Find => {
+            let primaries = FIND.iter().map(|(primary, kind)| match kind {
+                Some(kind) => format!("`{primary} {}`", kind_in_full(*kind)),
+                None => format!("`{primary}`"),
+            });
+            format!("`-H` `-L` `-P`; FILEs to start from; then `(` `)` {}", primaries.collect::<Vec<_>>().join(" "))
+        }
+    }
+}
+
+fn document() -> String {
+    let mut out = HEAD.to_owned();
+    let mut sorted: Vec<_> = rows().collect();
+    sorted.sort_by_key(|row| row.name);
+    for row in sorted {
+        let _ = write!(out, "\n## {}\n\n- Flags: {}\n- Operands: {}\n", row.name, flags(row), operands(row.operands));
+        let mut rule = |text: String| {
+            let _ = writeln!(out, "- {text}");
+        };
+        if !row.attached {
+            rule("A value stands in a word of its own.".into());
+        }
+        if row.flags_first {
+            rule("Flags stand before the operands.".into());
+        }
+        if !row.needs.is_empty() {
+            rule(format!("One of these must be given: `{}`", row.needs.replace(' ', "` `")));
+        }
+        if let Some((flag, others)) = row.beside {
+            rule(format!("Beside `{flag}` no operands, and only `{}`", others.replace(' ', "` `")));
+        }
+        for (flags, reason) in row.refused {
+            rule(format!("Left out: `{}`: {reason}", flags.replace(' ', "` `")));
+        }
+        if !row.unused.is_empty() {
+            rule(format!("Not needed so far: `{}`", row.unused.replace(' ', "` `")));
+        }
+        if !row.note.is_empty() {
+            rule(row.note.into());
+        }
+    }
+    out.push_str("\n## Programs that are left out\n\n| program | why | instead |\n|---|---|---|\n");
+    for (names, why, instead) in ABSENT {
+        let _ = writeln!(out, "| {names} | {} | {} |", why.replace('|', "\\|"), instead.replace('|', "\\|"));
+    }
+    out
+}
+
+#[test]
+fn the_document_is_the_table() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
+    let expected = document();
+    if std::env::var_os("WRITE_COMMANDS_MD").is_some() {
+        std::fs::write(&path, &expected).expect("the document is written");
+    }
+    let found = std::fs::read_to_string(&path).expect("the document is there");
+    assert!(
+        found == expected,
+        "{DOCUMENT} is not what table.rs says: WRITE_COMMANDS_MD=1 cargo test -p scout-runtime the_document_is_the_table"
+    );
+}
+
+#[test]
+fn every_option_of_the_real_programs_is_allowed_or_left_out_knowingly() {
+    let mut seen = Vec::new();
+    for line in include_str!("options.txt").lines().filter(|line| !line.starts_with('#')) {
+        let (name, options) = line.split_once(": ").expect("name: options");
+        let row = row(name).expect(name);
+        seen.push(name);
+        for option in options.split(' ') {
+            let long = option.strip_prefix("--");
+            let letter = option.strip_prefix('-').and_then(|rest| rest.parse::<char>().ok());
+            let allowed = lists(row.whole, option)
+                || long.is_some_and(|long| {
+                    lists(row.long, long)
+                        || EVERYWHERE.contains(&long)
+                        || row.long_values.iter().chain(row.long_optional).any(|(known, _)| *known == long)
+                })
+                || letter.is_some_and(|letter| {
+                    row.short.contains(letter)
+                        || row.short_values.iter().chain(row.short_optional).any(|(known, _)| *known == letter)
+                })
+                || name == "find" && FIND.iter().any(|(known, _)| *known == option);
+            let left_out = lists(row.unused, option) || row.refused.iter().any(|(flags, _)| lists(flags, option));
+            assert!(allowed != left_out, "{name} {option}: allowed is {allowed}, left out is {left_out}");
+        }
+    }
+    for row in rows().filter(|row| !matches!(row.operands, Operands::Words(_))) {
+        assert!(seen.contains(&row.name), "options.txt has no line for {}", row.name);
+    }
+}
+
+#[test]
+fn no_long_flag_may_be_abbreviated() {
+    for row in rows().filter(|row| !matches!(row.operands, Operands::Words(_))) {
+        let values = row.long_values.iter().chain(row.long_optional).map(|(flag, _)| *flag);
+        let known: Vec<_> = row.long.split_ascii_whitespace().chain(values).chain(EVERYWHERE.iter().copied()).collect();
+        let prefixes = known.iter().flat_map(|flag| (1..flag.len()).filter_map(|end| flag.get(..end)));
+        for prefix in prefixes.filter(|prefix| !known.contains(prefix)) {
+            for word in [format!("--{prefix}"), format!("--{prefix}=1")] {
+                let words = [row.name.to_owned(), word.clone()].map(Word::Literal).to_vec();
+                let stages = vec![Stage { words, stderr: StderrTo::Capture }];
+                let verdict = check(CommandPolicy::ReadOnly, &Pipeline { stages, directory: None });
+                assert!(verdict.is_err(), "{} {word}", row.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_kind_is_shown_in_full_or_by_its_label() {
+    assert_eq!(kind_in_full(Kind::OneOf(&["a", "b"])), "a|b");
+    assert_eq!(kind_in_full(Kind::Number), label(Kind::Number));
+}
