@@ -21,7 +21,7 @@ use scout_ssh::SshConfig;
 use scout_ssh::config::{AddressFamily, Explained, HostSpec, Proxy, StrictHostKeyChecking};
 
 const DEFAULT_SEED: u64 = 0x5C07;
-const DEFAULT_CASES: usize = 600;
+const DEFAULT_CASES: usize = 500;
 /// Stands for the directory of a configuration's files.
 const DIRECTORY: &str = "@DIR@";
 
