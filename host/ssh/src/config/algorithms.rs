@@ -145,11 +145,39 @@ impl Kind {
     }
 }
 
+/// Looks at a list as OpenSSH looks at every one, also at those that do not count.
+///
+/// # Errors
+/// For a name that no version of OpenSSH has.
+pub(super) fn check(kind: Kind, text: &str) -> Result<(), Refusal> {
+    if text.starts_with('-') {
+        return Ok(());
+    }
+    let all = kind.all();
+    let is_known = |name: &str| match name.strip_prefix('!') {
+        _ if !kind.has_patterns() => all.contains(&name),
+        Some(negated) => all.iter().any(|known| pattern::matches(known, negated)),
+        None => all.iter().any(|known| pattern::matches(known, name)),
+    };
+    let mut named = names(text.strip_prefix(['+', '^']).unwrap_or(text)).peekable();
+    if named.peek().is_none() {
+        return Err(Refusal::bad(format!("{text} names no algorithm")));
+    }
+    match named.find(|name| !is_known(name)) {
+        None => Ok(()),
+        Some(name) => Err(Refusal::hinted(
+            format!("{name} is not an algorithm that OpenSSH has"),
+            "correct this line, or take the name out; ssh refuses what it does not know",
+        )),
+    }
+}
+
 /// The names that a list comes to, in order of preference.
 ///
 /// # Errors
-/// For a name that no version of OpenSSH has, and for a list that comes to nothing.
+/// As [`check`], and for a list that comes to nothing or says what is not in it.
 pub(super) fn assemble(kind: Kind, text: &str) -> Result<Vec<String>, Refusal> {
+    check(kind, text)?;
     let all = kind.all();
     let defaults = kind.defaults().iter().copied();
     if let Some(removed) = text.strip_prefix('-') {
@@ -158,21 +186,8 @@ pub(super) fn assemble(kind: Kind, text: &str) -> Result<Vec<String>, Refusal> {
     }
     let (at_end, at_head) = (text.strip_prefix('+'), text.strip_prefix('^'));
     let named = names(at_end.or(at_head).unwrap_or(text));
-    if named.clone().next().is_none() {
-        return Err(Refusal::bad(format!("{text} names no algorithm")));
-    }
-    for name in named.clone() {
-        let known = if kind.has_patterns() {
-            all.iter().any(|known| pattern::matches(known, name))
-        } else {
-            all.contains(&name)
-        };
-        if !known {
-            return Err(Refusal::hinted(
-                format!("{name} is not an algorithm that OpenSSH has"),
-                "correct this line, or take the name out; ssh refuses what it does not know",
-            ));
-        }
+    if let Some(negated) = named.clone().find(|name| name.starts_with('!')) {
+        return Err(Refusal::bad(format!("{negated}: only a list that begins with - takes names away")));
     }
     let patterns: Vec<&str> = match (at_end, at_head) {
         (Some(_), _) => defaults.chain(named).collect(),

@@ -242,15 +242,25 @@ impl Settings {
         match classify(keyword) {
             Class::Evaluated(keyword) => self.evaluate(keyword, statement, pass),
             Class::Irrelevant => Ok(()),
-            Class::Unsupported(name, _) if self.harmless.contains(name) => Ok(()),
-            Class::Unsupported(name, harmless) => match arguments.as_slice() {
-                [only] if harmless.iter().any(|value| value.eq_ignore_ascii_case(only)) => {
-                    self.harmless.insert(name);
-                    Ok(())
+            Class::Unsupported(name, harmless, others) => {
+                let is_one_of = |words: &[&str]| match arguments.as_slice() {
+                    [only] => words.iter().any(|word| word.eq_ignore_ascii_case(only)),
+                    _ => false,
+                };
+                if arguments.is_empty() {
+                    return Err(Refusal::bad("needs an argument"));
                 }
-                [] => Err(Refusal::bad("needs an argument")),
-                _ => Err(Refusal::unsupported(format!("{} is not evaluated", arguments.join(" ")))),
-            },
+                if !others.is_empty() && !is_one_of(harmless) && !is_one_of(others) {
+                    return Err(Refusal::bad(format!("{} is none of its values", arguments.join(" "))));
+                }
+                if is_one_of(harmless) {
+                    self.harmless.insert(name);
+                }
+                if self.harmless.contains(name) {
+                    return Ok(());
+                }
+                Err(Refusal::unsupported(format!("{} is not evaluated", arguments.join(" "))))
+            }
             Class::Unknown => {
                 let lowercase = keyword.to_ascii_lowercase();
                 let ignored = self.ignore_unknown.as_ref().is_some_and(|(list, _)| {
@@ -284,7 +294,11 @@ impl Settings {
             Keyword::IdentityFile => self.identity_files.add(one(arguments)?, pass.is_user, at),
             Keyword::CertificateFile => self.certificate_files.add(one(arguments)?, pass.is_user, at),
             Keyword::IdentitiesOnly => settle(&mut self.identities_only, value::flag(one(arguments)?)?, at),
-            Keyword::IdentityAgent => settle(&mut self.agent, one(arguments)?.to_owned(), at),
+            Keyword::IdentityAgent => {
+                let text = one(arguments)?;
+                expand::check_variables(text).map_err(|why| Refusal::bad(format!("{text}: {why}")))?;
+                settle(&mut self.agent, text.to_owned(), at)
+            }
             Keyword::ProxyJump => self.proxy_jump(rest, at),
             Keyword::ProxyCommand => self.proxy_command(rest, at),
             Keyword::ProxyUseFdpass => settle(&mut self.proxy_use_fdpass, value::flag(one(arguments)?)?, at),
@@ -311,12 +325,11 @@ impl Settings {
                     Kind::CaSignature => &mut self.ca_signatures,
                 };
                 let text = one(arguments)?;
-                // Of a list that removes, OpenSSH looks only at the one that counts.
-                if slot.is_some() && text.starts_with('-') {
-                    return Ok(());
+                if slot.is_some() {
+                    return algorithms::check(kind, text);
                 }
                 let names = algorithms::assemble(kind, text)?;
-                if kind == Kind::CaSignature && slot.is_none() && !algorithms::has_defaults(kind, &names) {
+                if kind == Kind::CaSignature && !algorithms::has_defaults(kind, &names) {
                     return Err(Refusal::unsupported(format!(
                         "{text} is not evaluated where it takes algorithms away"
                     )));
@@ -325,8 +338,8 @@ impl Settings {
             }
             Keyword::HostKeyAlgorithms => {
                 let text = one(arguments)?;
-                if self.host_keys.is_some() && text.starts_with('-') {
-                    return Ok(());
+                if self.host_keys.is_some() {
+                    return algorithms::check(Kind::Key, text);
                 }
                 let is_ranked = !text.starts_with(['+', '-']);
                 settle(&mut self.host_keys, (algorithms::assemble(Kind::Key, text)?, is_ranked), at)
@@ -590,10 +603,6 @@ fn agent(set: &Set<String>, tokens: &Tokens<'_>) -> Result<Option<PathBuf>, SshE
         // The older way to name a variable; one that is not set means no agent.
         Some(name) if name.starts_with('$') && !name.starts_with("${") => {
             let name = name.trim_start_matches('$');
-            if !expand::is_variable_name(name) {
-                let why = format!("IdentityAgent {text} is not the name of an environment variable");
-                return Err(at.refuse(Refusal::bad(why)));
-            }
             expand::variable(name).ok().filter(|path| !path.is_empty()).map(PathBuf::from)
         }
         _ => Some(file),

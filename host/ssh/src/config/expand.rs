@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use sha1::{Digest as _, Sha1};
 use uzers::os::unix::UserExt as _;
 
+const OPEN: &str = "${ is not closed by }";
+
 /// What the tokens stand for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tokens<'a> {
@@ -91,11 +93,7 @@ impl Tokens<'_> {
         while let Some(c) = rest.next() {
             match c {
                 '$' if variables && rest.as_str().starts_with('{') => {
-                    let (name, after) = rest
-                        .as_str()
-                        .strip_prefix('{')
-                        .and_then(|s| s.split_once('}'))
-                        .ok_or("${ is not closed by }")?;
+                    let (name, after) = rest.as_str().strip_prefix('{').and_then(|s| s.split_once('}')).ok_or(OPEN)?;
                     out.push_str(&variable(name)?);
                     rest = after.chars();
                 }
@@ -156,8 +154,28 @@ pub(super) fn variable(name: &str) -> Result<String, String> {
     std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))
 }
 
-/// As OpenSSH checks the name in `IdentityAgent $NAME`: ASCII letters, digits and underscores.
-pub(super) fn is_variable_name(name: &str) -> bool {
+/// Looks at the variables of an `IdentityAgent` as OpenSSH looks at them in every line: `${NAME}` must be set, and `$NAME`
+/// must be a name.
+///
+/// # Errors
+/// Why that is not so.
+pub(super) fn check_variables(text: &str) -> Result<(), String> {
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("${") {
+        let (name, after) = after.split_once('}').ok_or(OPEN)?;
+        variable(name)?;
+        rest = after;
+    }
+    match text.strip_prefix('$') {
+        Some(name) if !name.starts_with('{') && !is_variable_name(name) => {
+            Err(format!("{name:?} is not the name of an environment variable"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// ASCII letters, digits and underscores.
+fn is_variable_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 

@@ -10,8 +10,8 @@ pub(super) enum Class {
     /// OpenSSH knows it, and it changes nothing here.
     Irrelevant,
     /// OpenSSH knows it by this name, and ignoring it could change where or how one connects, unless the only argument
-    /// is one of these.
-    Unsupported(&'static str, &'static [&'static str]),
+    /// is one of the first words. If there are further words, it takes no others.
+    Unsupported(&'static str, &'static [&'static str], &'static [&'static str]),
     /// OpenSSH does not know it either.
     Unknown,
 }
@@ -95,14 +95,18 @@ pub(super) fn classify(keyword: &str) -> Class {
         "serveralivecountmax" => Class::Evaluated(Keyword::ServerAliveCountMax),
         "ignoreunknown" => Class::Evaluated(Keyword::IgnoreUnknown),
 
-        "knownhostscommand" => Class::Unsupported("KnownHostsCommand", &["none"]),
-        "pkcs11provider" | "smartcarddevice" => Class::Unsupported("PKCS11Provider", &["none"]),
-        "revokedhostkeys" => Class::Unsupported("RevokedHostKeys", &["none"]),
-        "canonicalizehostname" => Class::Unsupported("CanonicalizeHostname", &["no", "false"]),
-        "checkhostip" => Class::Unsupported("CheckHostIP", &["no", "false"]),
-        "nohostauthenticationforlocalhost" => Class::Unsupported("NoHostAuthenticationForLocalhost", &["no", "false"]),
-        "bindinterface" => Class::Unsupported("BindInterface", &[]),
-        "refuseconnection" => Class::Unsupported("RefuseConnection", &[]),
+        "knownhostscommand" => Class::Unsupported("KnownHostsCommand", &["none"], &[]),
+        "pkcs11provider" | "smartcarddevice" => Class::Unsupported("PKCS11Provider", &["none"], &[]),
+        "revokedhostkeys" => Class::Unsupported("RevokedHostKeys", &["none"], &[]),
+        "canonicalizehostname" => {
+            Class::Unsupported("CanonicalizeHostname", &["no", "false"], &["yes", "true", "always"])
+        }
+        "checkhostip" => Class::Unsupported("CheckHostIP", &["no", "false"], &["yes", "true"]),
+        "nohostauthenticationforlocalhost" => {
+            Class::Unsupported("NoHostAuthenticationForLocalhost", &["no", "false"], &["yes", "true"])
+        }
+        "bindinterface" => Class::Unsupported("BindInterface", &[], &[]),
+        "refuseconnection" => Class::Unsupported("RefuseConnection", &[], &[]),
 
         "addkeystoagent"
         | "afstokenpassing"

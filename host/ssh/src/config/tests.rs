@@ -224,6 +224,11 @@ fn bad_lines_are_refused_with_file_and_line() {
         ("Ciphers aes128-foo", "Ciphers aes128-foo is not an algorithm"),
         ("Include", "Include needs an argument"),
         ("Include \"\"", "Include has an empty argument"),
+        ("IdentityAgent none\nIdentityAgent ${SCOUT_IS_NOT_SET_HERE}", "SCOUT_IS_NOT_SET_HERE is not set"),
+        ("IdentityAgent $A-B", "\"A-B\" is not the name of an environment variable"),
+        ("HostKeyAlgorithms +!ssh-rsa", "HostKeyAlgorithms !ssh-rsa: only a list"),
+        ("Ciphers aes128-ctr\nCiphers aes128-foo", "Ciphers aes128-foo is not an algorithm"),
+        ("CheckHostIP no\nCheckHostIP perhaps", "CheckHostIP perhaps is none of its values"),
         ("Match host", "Match host needs an argument"),
         ("Match colour blue", "Match colour is not a criterion"),
         ("Match host a user b all", "Match has `all` beside"),
@@ -233,7 +238,8 @@ fn bad_lines_are_refused_with_file_and_line() {
     ] {
         let error = refusal(&format!("# one\n{line}\n"), "a");
         assert!(error.message().contains(what), "{error}");
-        assert!(error.message().contains("/.ssh/config:2: "), "{error}");
+        let last = line.lines().count() + 1;
+        assert!(error.message().contains(&format!("/.ssh/config:{last}: ")), "{error}");
         assert!(error.hint().is_some(), "{error}");
     }
 }
@@ -268,6 +274,7 @@ fn a_line_that_is_not_evaluated_fails_only_the_hosts_it_touches() {
 
 #[test]
 fn the_first_value_wins_for_what_is_not_evaluated_too() {
+    resolve("HostKeyAlgorithms ssh-ed25519\nHostKeyAlgorithms +!ssh-rsa\nHostKeyAlgorithms -*\n", "a");
     resolve("CheckHostIP no\nCheckHostIP yes\nKnownHostsCommand none\nKnownHostsCommand /x\nUser x\nUser %h\n", "a");
     let error = refusal("PKCS11Provider none\nCheckHostIP no\nRevokedHostKeys /x\nRevokedHostKeys none\n", "a");
     assert!(error.message().contains("config:3: RevokedHostKeys"), "{error}");
