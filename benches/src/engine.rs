@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use scout_tests::{DelayLink, SshdOptions};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::bare::{self, Bare};
 use crate::openssh::ControlMaster;
@@ -25,12 +27,14 @@ pub(crate) async fn measure() -> Result<String> {
     let link = DelayLink::start(world.sshd.address(), ONE_WAY).await;
     let rows = operations(&world, &link).await?;
     let commands = commands(&world).await?;
-    let round_trip = ONE_WAY * 2;
+    let round_trip = round_trip().await?;
     let mut text = format!(
         "## The engine: one warm operation\n\n{ROUNDS} of each, `ssh` with a ControlMaster and a bare client beside it. \
-         Round trips are the median at {}, divided by that.\n\n| | 0 ms | {} | round trips |\n|---|---:|---:|---:|\n",
-        milliseconds(round_trip),
-        milliseconds(round_trip)
+         Round trips are the median at {}, divided by what a single byte takes through the same link and back: {:.1} ms.\n\n\
+         | | 0 ms | {} | round trips |\n|---|---:|---:|---:|\n",
+        milliseconds(ONE_WAY * 2),
+        round_trip.as_secs_f64() * 1e3,
+        milliseconds(ONE_WAY * 2)
     );
     for Row { name, direct, delayed } in &rows {
         let trips = delayed.median().as_secs_f64() / round_trip.as_secs_f64();
@@ -69,15 +73,41 @@ where
 {
     eprintln!("  {name}");
     let mut row = Row { name, direct: Samples::default(), delayed: Samples::default() };
+    // One after the other: a processor that has waited for the link is slow to wake.
     for round in 0..WARM_UP + ROUNDS {
         let direct = time(near()).await.context(name)?;
-        let delayed = time(far()).await.context(name)?;
         if round >= WARM_UP {
             row.direct.push(direct);
+        }
+    }
+    for round in 0..WARM_UP + ROUNDS {
+        let delayed = time(far()).await.context(name)?;
+        if round >= WARM_UP {
             row.delayed.push(delayed);
         }
     }
     Ok(row)
+}
+
+/// What a byte takes through the link and back: its timers add to what it was told.
+async fn round_trip() -> Result<Duration> {
+    let echo = TcpListener::bind("127.0.0.1:0").await?;
+    let link = DelayLink::start(echo.local_addr()?, ONE_WAY).await;
+    tokio::spawn(async move {
+        let (mut stream, _) = echo.accept().await?;
+        let (mut read, mut write) = stream.split();
+        tokio::io::copy(&mut read, &mut write).await
+    });
+    let mut stream = TcpStream::connect(link.address()).await?;
+    stream.set_nodelay(true)?;
+    let mut samples = Samples::default();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        stream.write_all(b"x").await?;
+        stream.read_exact(&mut [0]).await?;
+        samples.push(begun.elapsed());
+    }
+    Ok(samples.median())
 }
 
 /// A command through the engine beside a bare exec on a channel that is open already.
