@@ -796,8 +796,11 @@ fn names_of_keys_and_proxy_commands_are_expanded_as_ssh_expands_them() {
         ProxyCommand exit 1; # %h %p %r %n %k %% \"quoted  blanks\" ${HOME}\n";
     let world = world_of(config);
     for host in ["one", "two"] {
-        let output = world.ssh(&["-v", "-o", "BatchMode=yes", "--", host]);
-        let told = String::from_utf8_lossy(&output.stderr).replace('\r', "");
+        // A log of its own: the shell that ssh starts writes to the same standard error, in the middle of a line.
+        let log = world.path().join("log");
+        world.ssh(&["-v", "-E", log.to_str().unwrap(), "-o", "BatchMode=yes", "--", host]);
+        let told = String::from_utf8_lossy(&std::fs::read(&log).unwrap()).replace('\r', "");
+        std::fs::remove_file(&log).unwrap();
         let lines = |prefix: &str, end: &str| -> Vec<String> {
             told.lines()
                 .filter_map(|line| {
