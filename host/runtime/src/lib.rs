@@ -12,6 +12,7 @@ mod fleet;
 mod imports;
 mod plugin;
 pub mod policy;
+mod shape;
 mod state;
 
 pub use answer::{Answer, Content, Encoding, Receipt};
