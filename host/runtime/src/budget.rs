@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use wasmtime::ResourceLimiter;
 
 use crate::Limits;
+use crate::turns::{Turn, Turns};
 
 /// How often guests are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -54,6 +55,7 @@ pub(crate) struct Budget {
     held_limit: usize,
     held: Arc<AtomicUsize>,
     spent: Option<Spent>,
+    turn: Turn,
 }
 
 /// Ends a guest; the account says why.
@@ -62,7 +64,7 @@ pub(crate) struct Budget {
 pub(crate) struct BudgetSpent;
 
 impl Budget {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, turns: Turns) -> Self {
         Self {
             cpu_limit: limits.cpu,
             cpu: Duration::ZERO,
@@ -79,6 +81,7 @@ impl Budget {
             held_limit: limits.memory.max(4 * limits.file_bytes.max(limits.output_bytes)),
             held: Arc::default(),
             spent: None,
+            turn: Turn::new(turns),
         }
     }
 
@@ -89,8 +92,9 @@ impl Budget {
 
     /// The guest has ended, or calls an import.
     pub(crate) fn leave_guest(&mut self) {
+        let turn = self.turn.give_back();
         if let Some(entered) = self.entered.take() {
-            self.cpu += charged(entered);
+            self.cpu += charged(turn.map_or(entered, |since| since.max(entered)));
         }
     }
 
@@ -110,16 +114,20 @@ impl Budget {
         Ok(())
     }
 
-    /// Looks at a running guest.
-    pub(crate) fn tick(&mut self) -> Result<(), BudgetSpent> {
-        if let Some(entered) = self.entered.replace(Instant::now()) {
-            self.cpu += charged(entered);
-        }
+    /// Looks at a running guest, which gives its turn back and goes on with the next.
+    pub(crate) fn tick(&mut self) -> Result<Turn, BudgetSpent> {
+        self.leave_guest();
+        self.enter_guest();
         if self.cpu > self.cpu_limit {
             self.spent = Some(Spent::Cpu);
             return Err(BudgetSpent);
         }
-        Ok(())
+        Ok(self.turn())
+    }
+
+    /// The call's place among the guests that compute.
+    pub(crate) fn turn(&self) -> Turn {
+        self.turn.clone()
     }
 
     /// How many of `bytes` may still be logged.
@@ -244,7 +252,7 @@ mod tests {
     use super::*;
 
     fn budget(limits: &Limits) -> Budget {
-        Budget::new(limits)
+        Budget::new(limits, Turns::new(2))
     }
 
     #[test]

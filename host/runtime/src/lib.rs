@@ -14,6 +14,7 @@ mod plugin;
 pub mod policy;
 mod shape;
 mod state;
+mod turns;
 
 pub use answer::{Answer, Content, Encoding, Receipt};
 pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Progress};

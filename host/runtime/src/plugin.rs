@@ -13,6 +13,7 @@ use crate::budget::Spent;
 use crate::engine::Machine;
 use crate::imports::{self, VERSION};
 use crate::state::{CallState, HANDLES, shown};
+use crate::turns::Turns;
 use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe, shape};
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
@@ -136,6 +137,7 @@ pub struct Runtime {
     instances: Arc<Semaphore>,
     /// How many of them one plugin may use at once: half, so that a plugin whose calls hang leaves room for the others.
     instances_per_plugin: usize,
+    turns: Turns,
 }
 
 /// The largest component, in bytes.
@@ -171,6 +173,7 @@ impl Runtime {
             machine: Machine::new(&config)?,
             instances: Arc::new(Semaphore::new(instances)),
             instances_per_plugin: instances.div_ceil(2),
+            turns: Turns::new(std::thread::available_parallelism().map_or(1, usize::from)),
         })
     }
 
@@ -363,15 +366,14 @@ impl Inner {
     /// A fresh store: a call never sees another's memory.
     fn store(&self, limits: Arc<Limits>, context: Option<CallContext>) -> Store<CallState> {
         let settings = Arc::clone(&self.settings);
-        let state = CallState::new(self.id.clone(), self.grants, settings, limits, context);
+        let state = CallState::new(self.id.clone(), self.grants, settings, limits, context, self.runtime.turns.clone());
         let mut store = Store::new(&self.runtime.machine.engine, state);
         store.limiter(|state| &mut state.budget);
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
-            context.data_mut().budget.tick()?;
-            // Others get their turn at every tick.
-            Ok(UpdateDeadline::Yield(1))
+            let turn = context.data_mut().budget.tick()?;
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn.wait())))
         });
         store.data_mut().budget.enter_guest();
         store
@@ -385,6 +387,7 @@ impl Inner {
             format!("cannot describe itself: no instance became free within {} s", DESCRIBE_DEADLINE.as_secs())
         })?;
         let mut store = self.store(Arc::new(DESCRIBE), None);
+        let turn = store.data().budget.turn();
         let asked = async {
             match &self.world {
                 World::Handler(pre) => {
@@ -399,7 +402,7 @@ impl Inner {
                 }
             }
         };
-        let described = tokio::time::timeout_at(deadline, asked).await;
+        let described = tokio::time::timeout_at(deadline, turn.around(asked)).await;
         store.data().log_stdio();
         match described.map_err(late)? {
             Ok(Ok(description)) => Ok(description),
@@ -428,6 +431,7 @@ impl Inner {
             }
         };
         let mut store = self.store(limits, Some(context));
+        let turn = store.data().budget.turn();
         let over = async {
             tokio::select! {
                 () = tokio::time::sleep_until(call.deadline) => {}
@@ -436,7 +440,7 @@ impl Inner {
             tokio::time::sleep(LAST_WORDS).await;
         };
         let said = tokio::select! {
-            said = self.ask(&mut store, asked) => Some(said),
+            said = turn.around(self.ask(&mut store, asked)) => Some(said),
             () = over => None,
         };
         store.data_mut().budget.leave_guest();

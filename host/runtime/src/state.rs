@@ -14,6 +14,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::budget::Budget;
 use crate::policy::{CommandPolicy, check_path};
+use crate::turns::Turns;
 use crate::{CallContext, Grants, HostRecord, Limits, PluginId};
 
 /// Handles that a guest may hold at once.
@@ -51,10 +52,11 @@ impl CallState {
         settings: Arc<Map<String, Value>>,
         limits: Arc<Limits>,
         context: Option<CallContext>,
+        turns: Turns,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        let budget = Budget::new(&limits);
+        let budget = Budget::new(&limits, turns);
         Self { plugin, grants, settings, limits, context, budget, table, progressed: None, wasi: None }
     }
 
