@@ -1,57 +1,230 @@
-//! The plugins of `tests/fixtures`, built on first use.
+//! Guests that misbehave: the files of `tests/fixtures`, and what is too large to be a file. Built on first use.
+
+mod made;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use wit_component::ComponentEncoder;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
 
-/// Fixtures without WASI; modules until they are made components here.
-const PLAIN: [&str; 2] = ["loops", "eats-memory"];
-
-/// Fixtures that import WASI 0.2; that target's linker makes components.
-const WASI: [&str; 1] = ["wasi"];
-
-/// The component of a fixture: a folder of `tests/fixtures`.
-///
-/// The first call of a process builds all of them, in `target/fixtures`; parallel test binaries wait for each other.
-///
-/// # Panics
-/// When they cannot be built; the message says how to install what is missing.
-#[must_use]
-pub fn fixture(name: &str) -> PathBuf {
-    static COMPONENTS: OnceLock<PathBuf> = OnceLock::new();
-    let path = COMPONENTS.get_or_init(build_all).join(format!("{name}.wasm"));
-    assert!(path.is_file(), "there is no fixture `{name}`: tests/fixtures has {PLAIN:?} and {WASI:?}");
-    path
+/// How a guest is made.
+#[derive(Clone, Copy)]
+enum Source {
+    /// `plain/NAME.rs`, without WASI.
+    Plain(&'static str),
+    /// `wasi/NAME.rs`; that target's linker makes components.
+    Wasi(&'static str),
+    /// `raw/NAME.wat`: a core module, made a component here, or a component.
+    Raw(&'static str, &'static str),
+    /// Too large or too regular for a file.
+    Made(fn() -> Vec<u8>),
 }
 
-/// Builds every fixture and gives the folder of their components.
-fn build_all() -> PathBuf {
-    // TARGET/PROFILE/deps/TEST
-    let executable = std::env::current_exe().expect("the path of the running test");
-    let target_dir = executable.ancestors().nth(3).expect("a test lies in target/PROFILE/deps").join("fixtures");
-    let components = target_dir.join("components");
-    fs::create_dir_all(&components).expect("a folder for the fixtures");
-    // Held until the end of this function; another process builds after it, and finds everything fresh.
-    let lock = File::create(target_dir.join("lock")).expect("a lock file for the fixtures");
-    lock.lock().expect("the lock of the fixtures");
-    for (names, target) in [(&PLAIN[..], "wasm32-unknown-unknown"), (&WASI[..], "wasm32-wasip2")] {
-        cargo_build(&target_dir, target, names);
-        for name in names {
-            let file = format!("{}.wasm", name.replace('-', "_"));
-            let bytes = fs::read(target_dir.join(target).join("release").join(file)).expect("what cargo built");
-            let component = if names == PLAIN { componentized(name, &bytes) } else { bytes };
-            replace(&components.join(format!("{name}.wasm")), &component);
+/// One enum of all guests: whoever matches it has a case for each.
+macro_rules! guests {
+    (
+        plain { $($plain:ident = $plain_file:literal,)* }
+        wasi { $($wasi:ident = $wasi_file:literal,)* }
+        raw { $($raw:ident = $raw_file:literal,)* }
+        made { $($made:ident = $function:path,)* }
+    ) => {
+        /// A guest. The head of its file says what it does.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "the head of each file says what the guest does")]
+        pub enum Guest { $($plain,)* $($wasi,)* $($raw,)* $($made,)* }
+
+        impl Guest {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$plain,)* $(Self::$wasi,)* $(Self::$raw,)* $(Self::$made,)*];
+
+            fn source(self) -> Source {
+                match self {
+                    $(Self::$plain => Source::Plain($plain_file),)*
+                    $(Self::$wasi => Source::Wasi($wasi_file),)*
+                    $(Self::$raw => Source::Raw(
+                        $raw_file,
+                        include_str!(concat!("../fixtures/raw/", $raw_file, ".wat")),
+                    ),)*
+                    $(Self::$made => Source::Made($function),)*
+                }
+            }
+        }
+    };
+}
+
+guests! {
+    plain {
+        AnswersDeepJson = "answers_deep_json",
+        AnswersInManyParts = "answers_in_many_parts",
+        AnswersNoJson = "answers_no_json",
+        AnswersTheSameBytes = "answers_the_same_bytes",
+        AnswersTooMuch = "answers_too_much",
+        AnswersWithLongFields = "answers_with_long_fields",
+        AnswersWithoutEnd = "answers_without_end",
+        AsksForLongPaths = "asks_for_long_paths",
+        AsksForOddRanges = "asks_for_odd_ranges",
+        AsksForSecrets = "asks_for_secrets",
+        DescribesAForgedName = "describes_a_forged_name",
+        DescribesAtLength = "describes_at_length",
+        DescribesHiddenText = "describes_hidden_text",
+        DescribesManyTools = "describes_many_tools",
+        DescribesNoSchema = "describes_no_schema",
+        EatsMemory = "eats_memory",
+        FailsAtLength = "fails_at_length",
+        FloodsCommands = "floods_commands",
+        FloodsHandles = "floods_handles",
+        FloodsHostCalls = "floods_host_calls",
+        FloodsLog = "floods_log",
+        FloodsProbes = "floods_probes",
+        FloodsProgress = "floods_progress",
+        ForgesHosts = "forges_hosts",
+        Good = "good",
+        GrowsForEver = "grows_for_ever",
+        GrowsInSmallSteps = "grows_in_small_steps",
+        KeepsWhatItHad = "keeps_what_it_had",
+        LeaksHandles = "leaks_handles",
+        Loops = "loops",
+        LoopsInDescribe = "loops_in_describe",
+        Panics = "panics",
+        Recurses = "recurses",
+        RecursesThenCalls = "recurses_then_calls",
+        RunsCommands = "runs_commands",
+        SleepsInHostCalls = "sleeps_in_host_calls",
+        Traps = "traps",
+        TrapsInDescribe = "traps_in_describe",
+        WorksInImports = "works_in_imports",
+        WritesShellIntoWords = "writes_shell_into_words",
+    }
+    wasi {
+        Exits = "exits",
+        FloodsStdout = "floods_stdout",
+        LooksRound = "looks_round",
+        PrintsMuch = "prints_much",
+        Sleeps = "sleeps",
+        SleepsInDescribe = "sleeps_in_describe",
+    }
+    raw {
+        AnswersAForgedBlob = "answers_a_forged_blob",
+        AnswersAnUnknownCase = "answers_an_unknown_case",
+        AnswersAtAnOddAddress = "answers_at_an_odd_address",
+        AnswersFourBillionParts = "answers_four_billion_parts",
+        AnswersFromNowhere = "answers_from_nowhere",
+        AnswersInvalidUtf8 = "answers_invalid_utf8",
+        AnswersNothing = "answers_nothing",
+        AnswersTheSameText = "answers_the_same_text",
+        DropsTwice = "drops_twice",
+        ExportsAHollowHandler = "exports_a_hollow_handler",
+        ExportsAnotherWorld = "exports_another_world",
+        ExportsOtherFunctions = "exports_other_functions",
+        FillsMemory = "fills_memory",
+        GivesMemoryItLacks = "gives_memory_it_lacks",
+        GrowsTables = "grows_tables",
+        HasAWideMemory = "has_a_wide_memory",
+        HasManyTables = "has_many_tables",
+        HasSeveralMemories = "has_several_memories",
+        ImportsABareFunction = "imports_a_bare_function",
+        ImportsAnUnknownInterface = "imports_an_unknown_interface",
+        ImportsAnotherVersion = "imports_another_version",
+        ImportsTheUnknown = "imports_the_unknown",
+        ImportsWasiHttp = "imports_wasi_http",
+        IsACoreModule = "is_a_core_module",
+        IsEmpty = "is_empty",
+        LoopsInPostReturn = "loops_in_post_return",
+        LoopsInRealloc = "loops_in_realloc",
+        LoopsInStart = "loops_in_start",
+        NeedsALargeTable = "needs_a_large_table",
+        NeedsFourGibibytes = "needs_four_gibibytes",
+        ReadsAForgedBlob = "reads_a_forged_blob",
+        SendsTheSameName = "sends_the_same_name",
+        TrapsInStart = "traps_in_start",
+        UsesAfterDrop = "uses_after_drop",
+    }
+    made {
+        EmptyFile = made::empty_file,
+        HalfAComponent = made::half_a_component,
+        TooLarge = made::too_large,
+        ManyFunctions = made::many_functions,
+        ManyImports = made::many_imports,
+        ManyExports = made::many_exports,
+        ManyInstances = made::many_instances,
+        ManyLocals = made::many_locals,
+        LargeFunction = made::large_function,
+        NestedBlocks = made::nested_blocks,
+        NestedComponents = made::nested_components,
+        NestedTypes = made::nested_types,
+        DoublingTypes = made::doubling_types,
+        SlowToCompile = made::slow_to_compile,
+    }
+}
+
+impl Guest {
+    /// Its bytes: a component, or what should be one.
+    ///
+    /// # Panics
+    /// When it cannot be built; the message says how to install what is missing.
+    #[must_use]
+    pub fn bytes(self) -> Vec<u8> {
+        match self.source() {
+            Source::Plain(name) | Source::Wasi(name) => {
+                let path = built().join(format!("{name}.wasm"));
+                fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+            }
+            Source::Raw(name, text) => {
+                let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("raw/{name}.wat: {error}"));
+                if text.contains("#handle\"") { handler(name, bytes) } else { bytes }
+            }
+            Source::Made(make) => make(),
         }
     }
-    components
+}
+
+/// A core module as a component of the world `query-handler`.
+fn handler(name: &str, mut module: Vec<u8>) -> Vec<u8> {
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(&wit).expect("the contract in wit/");
+    let world = resolve.select_world(&[package], Some("query-handler")).expect("the world of handlers");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).expect("a module");
+    componentized(name, &module)
 }
 
 fn componentized(name: &str, module: &[u8]) -> Vec<u8> {
     let encoded = ComponentEncoder::default().module(module).and_then(|encoder| encoder.encode());
     encoded.unwrap_or_else(|error| panic!("the fixture `{name}` makes no component: {error:#}"))
+}
+
+/// The folder of the components that cargo builds, in `target/fixtures`. The first call of a process builds all of them;
+/// parallel test binaries wait for each other.
+fn built() -> &'static Path {
+    static COMPONENTS: OnceLock<PathBuf> = OnceLock::new();
+    COMPONENTS.get_or_init(|| {
+        // TARGET/PROFILE/deps/TEST
+        let executable = std::env::current_exe().expect("the path of the running test");
+        let target_dir = executable.ancestors().nth(3).expect("a test lies in target/PROFILE/deps").join("fixtures");
+        let components = target_dir.join("components");
+        fs::create_dir_all(&components).expect("a folder for the fixtures");
+        // Held until the end; another process builds after it, and finds everything fresh.
+        let lock = File::create(target_dir.join("lock")).expect("a lock file for the fixtures");
+        lock.lock().expect("the lock of the fixtures");
+        let named = |choose: fn(Source) -> Option<&'static str>| {
+            Guest::ALL.iter().filter_map(|guest| choose(guest.source())).collect::<Vec<_>>()
+        };
+        let plain = named(|source| if let Source::Plain(name) = source { Some(name) } else { None });
+        let wasi = named(|source| if let Source::Wasi(name) = source { Some(name) } else { None });
+        for (names, target) in [(plain, "wasm32-unknown-unknown"), (wasi, "wasm32-wasip2")] {
+            cargo_build(&target_dir, target, &names);
+            for name in names {
+                let path = target_dir.join(target).join("release/examples").join(format!("{name}.wasm"));
+                let bytes = fs::read(path).expect("what cargo built");
+                let component = if target == "wasm32-wasip2" { bytes } else { componentized(name, &bytes) };
+                replace(&components.join(format!("{name}.wasm")), &component);
+            }
+        }
+        components
+    })
 }
 
 /// Writes a file at once: a test of another process may be reading the one before.
@@ -69,7 +242,7 @@ fn cargo_build(target_dir: &Path, target: &str, names: &[&str]) {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--release", "--locked", "--quiet", "--target", target]).arg("--target-dir").arg(target_dir);
     command.arg("--manifest-path").arg(workspace.join("Cargo.toml")).current_dir(&workspace);
-    command.args(names.iter().flat_map(|name| ["--package", name]));
+    command.args(names.iter().flat_map(|name| ["--example", name]));
     for (name, _) in std::env::vars_os() {
         let steers = name.to_str().is_some_and(|name| {
             ["RUSTC", "RUSTFLAGS", "RUSTDOC", "CARGO_ENCODED_", "CARGO_BUILD_", "CARGO_TARGET_", "CARGO_PROFILE_"]
@@ -91,13 +264,27 @@ fn cargo_build(target_dir: &Path, target: &str, names: &[&str]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{PLAIN, WASI, fixture};
+    use std::collections::BTreeSet;
+
+    use super::{Guest, Source};
 
     #[test]
-    fn every_fixture_is_a_component() {
-        for name in PLAIN.into_iter().chain(WASI) {
-            let bytes = std::fs::read(fixture(name)).expect("its component");
-            assert!(bytes.starts_with(b"\0asm\x0d\0\x01\0"), "{name} is no component");
+    fn every_file_of_a_guest_is_listed() {
+        let mut files = BTreeSet::new();
+        for (folder, extension) in [("plain", "rs"), ("wasi", "rs"), ("raw", "wat")] {
+            let folder_path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder);
+            for entry in std::fs::read_dir(folder_path).expect("a folder of guests") {
+                let name = entry.expect("a file").file_name().into_string().expect("a name in UTF-8");
+                let stem = name.strip_suffix(&format!(".{extension}")).unwrap_or_else(|| panic!("{folder}/{name}"));
+                files.insert(format!("{folder}/{stem}"));
+            }
         }
+        let listed = Guest::ALL.iter().filter_map(|guest| match guest.source() {
+            Source::Plain(name) => Some(format!("plain/{name}")),
+            Source::Wasi(name) => Some(format!("wasi/{name}")),
+            Source::Raw(name, _) => Some(format!("raw/{name}")),
+            Source::Made(_) => None,
+        });
+        assert_eq!(listed.collect::<BTreeSet<_>>(), files);
     }
 }

@@ -9,7 +9,7 @@ mod link;
 mod scout;
 mod sshd;
 
-pub use fixture::fixture;
+pub use fixture::Guest;
 pub use link::{DelayLink, Mark};
 pub use scout::{Answer, Scout, ScoutOptions};
 pub use sshd::{Key, Sftp, Sshd, SshdOptions, generate_key, login_name};

@@ -2,11 +2,14 @@
 //!
 //! Invariant: every refusal is remembered, so that the trap it ends in can be told in the user's words.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 
 use crate::Limits;
+use crate::turns::{Turn, Turns};
 
 /// How often guests are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -16,6 +19,12 @@ const TABLE_ELEMENTS: usize = 100_000;
 const INSTANCES: usize = 64;
 const TABLES: usize = 32;
 const MEMORIES: usize = 8;
+/// Commands that one call may ask for, refused ones included: each is a channel on a host and a line of the audit trail.
+pub(crate) const COMMANDS: u32 = 200;
+/// Hosts that one call may probe, all its probes together: each is a TCP connect.
+pub(crate) const PROBES: usize = 2000;
+/// Payload bytes that hosts may send for one call.
+pub(crate) const REMOTE_BYTES: u64 = 256 << 20;
 /// Log bytes of one call.
 const LOG_BYTES: usize = 64 * 1024;
 
@@ -25,6 +34,7 @@ pub(crate) enum Spent {
     Cpu,
     Memory,
     HostCalls,
+    Handles,
 }
 
 /// The account of one call.
@@ -40,7 +50,12 @@ pub(crate) struct Budget {
     host_call_limit: u64,
     host_calls: u64,
     log_left: usize,
+    commands: u32,
+    probes: usize,
+    held_limit: usize,
+    held: Arc<AtomicUsize>,
     spent: Option<Spent>,
+    turn: Turn,
 }
 
 /// Ends a guest; the account says why.
@@ -49,7 +64,7 @@ pub(crate) struct Budget {
 pub(crate) struct BudgetSpent;
 
 impl Budget {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, turns: Turns) -> Self {
         Self {
             cpu_limit: limits.cpu,
             cpu: Duration::ZERO,
@@ -60,7 +75,13 @@ impl Budget {
             host_call_limit: limits.host_calls,
             host_calls: 0,
             log_left: LOG_BYTES,
+            commands: 0,
+            probes: 0,
+            // An answer may hold what two commands gave, or a file beside one.
+            held_limit: limits.memory.max(4 * limits.file_bytes.max(limits.output_bytes)),
+            held: Arc::default(),
             spent: None,
+            turn: Turn::new(turns),
         }
     }
 
@@ -71,14 +92,20 @@ impl Budget {
 
     /// The guest has ended, or calls an import.
     pub(crate) fn leave_guest(&mut self) {
+        let turn = self.turn.give_back();
         if let Some(entered) = self.entered.take() {
-            self.cpu += entered.elapsed();
+            self.cpu += charged(turn.map_or(entered, |since| since.max(entered)));
         }
     }
 
-    /// An import begins.
+    /// An import begins that waits for a host: its time is not the guest's.
     pub(crate) fn host_call(&mut self) -> Result<(), BudgetSpent> {
         self.leave_guest();
+        self.local_call()
+    }
+
+    /// An import begins that Scout answers by itself: its time is the guest's, which could else have Scout work for it.
+    pub(crate) fn local_call(&mut self) -> Result<(), BudgetSpent> {
         self.host_calls += 1;
         if self.host_calls > self.host_call_limit {
             self.spent = Some(Spent::HostCalls);
@@ -87,17 +114,20 @@ impl Budget {
         Ok(())
     }
 
-    /// Looks at a running guest. A thread that was busy elsewhere makes a tick late: no more than two ticks are charged
-    /// for one.
-    pub(crate) fn tick(&mut self) -> Result<(), BudgetSpent> {
-        if let Some(entered) = self.entered.replace(Instant::now()) {
-            self.cpu += entered.elapsed().min(2 * TICK);
-        }
+    /// Looks at a running guest, which gives its turn back and goes on with the next.
+    pub(crate) fn tick(&mut self) -> Result<Turn, BudgetSpent> {
+        self.leave_guest();
+        self.enter_guest();
         if self.cpu > self.cpu_limit {
             self.spent = Some(Spent::Cpu);
             return Err(BudgetSpent);
         }
-        Ok(())
+        Ok(self.turn())
+    }
+
+    /// The call's place among the guests that compute.
+    pub(crate) fn turn(&self) -> Turn {
+        self.turn.clone()
     }
 
     /// How many of `bytes` may still be logged.
@@ -105,6 +135,42 @@ impl Budget {
         let granted = bytes.min(self.log_left);
         self.log_left -= granted;
         granted
+    }
+
+    /// Whether one more command may be asked for.
+    pub(crate) fn command(&mut self) -> bool {
+        let granted = self.commands < COMMANDS;
+        self.commands += u32::from(granted);
+        granted
+    }
+
+    /// Whether so many more hosts may be probed.
+    pub(crate) fn probe(&mut self, hosts: usize) -> bool {
+        let probes = self.probes.saturating_add(hosts);
+        let granted = probes <= PROBES;
+        if granted {
+            self.probes = probes;
+        }
+        granted
+    }
+
+    /// Takes room for remote bytes that a guest's handle keeps in the host. Absent if there is none left.
+    pub(crate) fn hold(&self, bytes: usize) -> Option<Arc<Hold>> {
+        // Only this store's thread adds; others may subtract meanwhile.
+        if self.held.load(Ordering::Relaxed).saturating_add(bytes) > self.held_limit {
+            return None;
+        }
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        Some(Arc::new(Hold { bytes, held: Arc::clone(&self.held) }))
+    }
+
+    pub(crate) fn held_limit(&self) -> usize {
+        self.held_limit
+    }
+
+    /// A guest has as many handles as it may have.
+    pub(crate) fn handles_spent(&mut self) {
+        self.spent = Some(Spent::Handles);
     }
 
     pub(crate) fn spent(&self) -> Option<Spent> {
@@ -121,6 +187,25 @@ impl Budget {
 
     pub(crate) fn memory_peak(&self) -> u64 {
         self.memory_peak as u64
+    }
+}
+
+/// What a look at the clock charges. A thread that was busy elsewhere makes it late, and a guest of WASI may have slept: no
+/// more than two ticks are charged for one.
+fn charged(entered: Instant) -> Duration {
+    entered.elapsed().min(2 * TICK)
+}
+
+/// Room that remote bytes take in the host as long as a guest has a handle to them.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    bytes: usize,
+    held: Arc<AtomicUsize>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -167,7 +252,7 @@ mod tests {
     use super::*;
 
     fn budget(limits: &Limits) -> Budget {
-        Budget::new(limits)
+        Budget::new(limits, Turns::new(2))
     }
 
     #[test]
@@ -207,6 +292,35 @@ mod tests {
         assert!(budget.host_call().is_ok() && budget.host_call().is_ok());
         assert!(budget.host_call().is_err());
         assert_eq!(budget.spent(), Some(Spent::HostCalls));
+    }
+
+    #[test]
+    fn the_time_of_an_import_that_scout_answers_by_itself_is_the_guests() {
+        let mut budget = budget(&Limits { cpu: Duration::ZERO, ..Limits::default() });
+        budget.enter_guest();
+        while budget.tick().is_ok() {
+            assert!(budget.local_call().is_ok());
+        }
+        assert_eq!(budget.spent(), Some(Spent::Cpu));
+    }
+
+    #[test]
+    fn what_handles_hold_is_bounded_and_given_back_with_the_last_of_them() {
+        let budget = budget(&Limits { memory: 100, file_bytes: 10, output_bytes: 10, ..Limits::default() });
+        let first = budget.hold(60);
+        let shared = first.clone();
+        assert!(first.is_some() && budget.hold(41).is_none());
+        drop(first);
+        assert!(budget.hold(41).is_none());
+        drop(shared);
+        assert!(budget.hold(100).is_some());
+    }
+
+    #[test]
+    fn commands_and_probes_are_counted_to_their_limits() {
+        let mut budget = budget(&Limits::default());
+        assert_eq!((0..2 * COMMANDS).filter(|_| budget.command()).count(), COMMANDS as usize);
+        assert!(budget.probe(PROBES - 1) && !budget.probe(2) && budget.probe(1) && !budget.probe(usize::MAX));
     }
 
     #[test]

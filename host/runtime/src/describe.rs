@@ -46,6 +46,9 @@ pub(crate) fn tools(said: Vec<tools::Tool>) -> Result<Vec<ToolDescription>, Stri
         if described.iter().any(|other| other.name == given.name) {
             return Err(format!("two tools are named `{}`", given.name));
         }
+        if given.description.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+            return Err(format!("the description of `{}` has control characters", given.name));
+        }
         if given.description.len() > MAX_DESCRIPTION {
             return Err(format!("the description of `{}` is longer than {MAX_DESCRIPTION} bytes", given.name));
         }

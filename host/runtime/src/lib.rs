@@ -12,7 +12,9 @@ mod fleet;
 mod imports;
 mod plugin;
 pub mod policy;
+mod shape;
 mod state;
+mod turns;
 
 pub use answer::{Answer, Content, Encoding, Receipt};
 pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Progress};

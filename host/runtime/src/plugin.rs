@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
 use crate::engine::Machine;
 use crate::imports::{self, VERSION};
-use crate::state::{CallState, shown};
-use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe};
+use crate::state::{CallState, HANDLES, shown};
+use crate::turns::Turns;
+use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe, shape};
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -133,6 +135,9 @@ pub struct RuntimeConfig {
 pub struct Runtime {
     machine: Arc<Machine>,
     instances: Arc<Semaphore>,
+    /// How many of them one plugin may use at once: half, so that a plugin whose calls hang leaves room for the others.
+    instances_per_plugin: usize,
+    turns: Turns,
 }
 
 /// The largest component, in bytes.
@@ -148,8 +153,12 @@ const DESCRIBE: Limits = Limits {
     command_timeout: Duration::ZERO,
     answer_bytes: 1 << 20,
 };
+/// When a plugin must have described itself, however busy Scout is. Its CPU is bounded by [`DESCRIBE`].
+const DESCRIBE_DEADLINE: Duration = Duration::from_secs(10);
 /// Beyond a call's deadline, for imports that stop remote work and tell of it.
 const LAST_WORDS: Duration = Duration::from_secs(6);
+/// Of a crash, the most that is logged, in characters.
+const MAX_TRACE: usize = 2000;
 /// Bytes that one import may take from a guest, summed over its arguments.
 const HOSTCALL_BYTES: usize = 16 << 20;
 
@@ -159,8 +168,13 @@ impl Runtime {
     /// # Errors
     /// When the machine cannot run WebAssembly at all, and a cache directory that others could write.
     pub fn new(config: RuntimeConfig) -> Result<Self, LoadError> {
-        let instances = Arc::new(Semaphore::new(config.max_instances as usize));
-        Ok(Self { machine: Machine::new(&config)?, instances })
+        let instances = config.max_instances as usize;
+        Ok(Self {
+            machine: Machine::new(&config)?,
+            instances: Arc::new(Semaphore::new(instances)),
+            instances_per_plugin: instances.div_ceil(2),
+            turns: Turns::new(std::thread::available_parallelism().map_or(1, usize::from)),
+        })
     }
 
     /// Compiles a component, checks its imports against the grants and asks it to describe itself. Blocks for the
@@ -180,6 +194,7 @@ impl Runtime {
             let message = format!("is {} bytes large; {MAX_COMPONENT} are allowed", component.len());
             return Err(refused(message));
         }
+        shape::check(component).map_err(refused)?;
         let engine = &self.machine.engine;
         let component = Component::from_binary(engine, component)
             .map_err(|error| refused(format!("is no component that can be used: {}", first_line(&error))))?;
@@ -201,18 +216,23 @@ impl Runtime {
         } else if exported("tools") {
             World::Tools(imports::ToolPluginPre::new(pre).map_err(unfit)?)
         } else {
-            let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
             return Err(refused(format!(
-                "exports {exports}; a plugin exports scout:plugin/handler@{VERSION} or scout:plugin/tools@{VERSION}"
+                "exports {}; a plugin exports scout:plugin/handler@{VERSION} or scout:plugin/tools@{VERSION}",
+                names(&exports)
             )));
         };
         let settings = Arc::new(settings);
-        let mut inner = Inner { id, grants, settings, world, described: Description::Nothing, runtime: self.clone() };
+        let instances = Semaphore::new(self.instances_per_plugin);
+        let described = Description::Nothing;
+        let mut inner = Inner { id, grants, settings, world, described, instances, runtime: self.clone() };
         let described = tokio::runtime::Handle::current().block_on(inner.describe());
         inner.described = described.map_err(|message| LoadError { plugin: inner.id.as_str().to_owned(), message })?;
         Ok(Plugin { inner: Arc::new(inner) })
     }
 }
+
+/// The packages of WASI that are linked.
+const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 
 /// Whether an import can be linked, or why not.
 fn check_import(import: &str, grants: &Grants) -> Result<(), String> {
@@ -220,8 +240,12 @@ fn check_import(import: &str, grants: &Grants) -> Result<(), String> {
         let (interface, version) = rest.split_once('@').unwrap_or((rest, "without a version"));
         if version != VERSION {
             return Err(format!(
-                "is built for scout:plugin {version}; this Scout speaks {VERSION}: build it against that"
+                "is built for scout:plugin {}; this Scout speaks {VERSION}: build it against that",
+                shown(version)
             ));
+        }
+        if !imports::offered(interface) {
+            return Err(format!("imports `{}`, which this Scout does not offer", shown(import)));
         }
         if !imports::granted(interface, *grants) {
             return Err(format!("needs `{interface}`, which is not granted"));
@@ -229,10 +253,25 @@ fn check_import(import: &str, grants: &Grants) -> Result<(), String> {
         return Ok(());
     }
     match import.strip_prefix("wasi:").and_then(|rest| rest.split_once('@')) {
+        Some((name, _)) if !WASI.iter().any(|package| name.split('/').next() == Some(*package)) => {
+            Err(format!("imports `{}`, which this Scout does not offer", shown(import)))
+        }
         Some((_, version)) if version.starts_with("0.2.") => Ok(()),
         Some(_) => Err(format!("imports `{}`; of WASI this Scout offers 0.2", shown(import))),
         None => Err(format!("imports `{}`, which this Scout does not offer", shown(import))),
     }
+}
+
+/// Names that a component exports, for people: the first few.
+fn names(exports: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let mut names: Vec<String> = exports.iter().take(SHOWN).map(|name| format!("`{}`", shown(name))).collect();
+    match exports.len() {
+        0 => return "nothing".to_owned(),
+        count if count > SHOWN => names.push(format!("{} more", count - SHOWN)),
+        _ => {}
+    }
+    names.join(", ")
 }
 
 /// The innermost cause, its first line, bounded: what a guest's author can use.
@@ -253,6 +292,8 @@ struct Inner {
     settings: Arc<serde_json::Map<String, serde_json::Value>>,
     world: World,
     described: Description,
+    /// Its share of the runtime's instances.
+    instances: Semaphore,
     runtime: Runtime,
 }
 
@@ -325,15 +366,14 @@ impl Inner {
     /// A fresh store: a call never sees another's memory.
     fn store(&self, limits: Arc<Limits>, context: Option<CallContext>) -> Store<CallState> {
         let settings = Arc::clone(&self.settings);
-        let state = CallState::new(self.id.clone(), self.grants, settings, limits, context);
+        let state = CallState::new(self.id.clone(), self.grants, settings, limits, context, self.runtime.turns.clone());
         let mut store = Store::new(&self.runtime.machine.engine, state);
         store.limiter(|state| &mut state.budget);
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
-            context.data_mut().budget.tick()?;
-            // Others get their turn at every tick.
-            Ok(UpdateDeadline::Yield(1))
+            let turn = context.data_mut().budget.tick()?;
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn.wait())))
         });
         store.data_mut().budget.enter_guest();
         store
@@ -341,7 +381,13 @@ impl Inner {
 
     /// Asks the plugin who it is, without any host in reach, and checks what it says.
     async fn describe(&self) -> Result<Description, String> {
+        let late = |_| format!("cannot describe itself: it did not within {} s", DESCRIBE_DEADLINE.as_secs());
+        let deadline = tokio::time::Instant::now() + DESCRIBE_DEADLINE;
+        let _permit = tokio::time::timeout_at(deadline, self.runtime.instances.acquire()).await.map_err(|_| {
+            format!("cannot describe itself: no instance became free within {} s", DESCRIBE_DEADLINE.as_secs())
+        })?;
         let mut store = self.store(Arc::new(DESCRIBE), None);
+        let turn = store.data().budget.turn();
         let asked = async {
             match &self.world {
                 World::Handler(pre) => {
@@ -356,9 +402,9 @@ impl Inner {
                 }
             }
         };
-        let described = asked.await;
+        let described = tokio::time::timeout_at(deadline, turn.around(asked)).await;
         store.data().log_stdio();
-        match described {
+        match described.map_err(late)? {
             Ok(Ok(description)) => Ok(description),
             Ok(Err(why)) => Err(format!("describes itself wrongly: {why}")),
             Err(error) => Err(format!("cannot describe itself: it {}", why_ended(&store, &error))),
@@ -373,8 +419,10 @@ impl Inner {
         let call = context.call.clone();
         let limits = Arc::clone(&context.limits);
         let ended = |kind, message: String| CallError { kind, message, hint: None, receipt: Receipt::default() };
-        let permit = tokio::select! {
-            permit = self.runtime.instances.acquire() => permit,
+        // The plugin's own share first: who waits for it keeps nothing from others.
+        let permits = async { (self.instances.acquire().await, self.runtime.instances.acquire().await) };
+        let permits = tokio::select! {
+            permits = permits => permits,
             () = tokio::time::sleep_until(call.deadline) => {
                 return Err(ended(CallErrorKind::Timeout, "no instance became free before the deadline".to_owned()));
             }
@@ -383,6 +431,7 @@ impl Inner {
             }
         };
         let mut store = self.store(limits, Some(context));
+        let turn = store.data().budget.turn();
         let over = async {
             tokio::select! {
                 () = tokio::time::sleep_until(call.deadline) => {}
@@ -391,7 +440,7 @@ impl Inner {
             tokio::time::sleep(LAST_WORDS).await;
         };
         let said = tokio::select! {
-            said = self.ask(&mut store, asked) => Some(said),
+            said = turn.around(self.ask(&mut store, asked)) => Some(said),
             () = over => None,
         };
         store.data_mut().budget.leave_guest();
@@ -402,7 +451,7 @@ impl Inner {
                 .map_err(|why| ended(CallErrorKind::Plugin, format!("plugin `{name}` {why}"))),
             Some(Ok(Err(error))) => Err(imports::failed(error)),
             Some(Err(error)) => {
-                tracing::warn!(plugin = name, error = ?error, "a plugin was ended");
+                tracing::warn!(plugin = name, error = ?trace(&error), "a plugin was ended");
                 Err(ended(CallErrorKind::Plugin, format!("plugin `{name}` {}", why_ended(&store, &error))))
             }
             None if call.cancel.is_cancelled() => {
@@ -413,7 +462,7 @@ impl Inner {
         let receipt = receipt(store.data(), &call, begun);
         // The dead instance goes before its permit: the pool's slots are as many as the permits.
         drop(store);
-        drop(permit);
+        drop(permits);
         match answer {
             Ok(answer) => Ok((answer, receipt)),
             Err(error) => Err(CallError { receipt, ..error }),
@@ -457,9 +506,29 @@ fn receipt(state: &CallState, call: &scout_ssh::Call, begun: Instant) -> Receipt
 fn why_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
     let limits = &store.data().limits;
     match store.data().budget.spent() {
-        Some(Spent::Cpu) => format!("used up its {} ms of CPU", limits.cpu.as_millis()),
-        Some(Spent::Memory) => format!("needs more than its {} MiB of memory", limits.memory >> 20),
-        Some(Spent::HostCalls) => format!("called Scout more than {} times", limits.host_calls),
-        None => format!("crashed: {}", first_line(error)),
+        Some(Spent::Cpu) => return format!("used up its {} ms of CPU", limits.cpu.as_millis()),
+        Some(Spent::Memory) => return format!("needs more than its {} MiB of memory", limits.memory >> 20),
+        Some(Spent::HostCalls) => return format!("called Scout more than {} times", limits.host_calls),
+        Some(Spent::Handles) => return format!("holds more than {HANDLES} handles"),
+        None => {}
     }
+    if let Some(I32Exit(status)) = error.downcast_ref() {
+        return format!("exited instead of answering (status {status})");
+    }
+    match error.downcast_ref() {
+        Some(Trap::StackOverflow) => "crashed: it called itself too deeply".to_owned(),
+        Some(Trap::MemoryOutOfBounds) => "crashed: it reached outside its memory, as deep recursion does".to_owned(),
+        Some(Trap::UnreachableCodeReached) => "crashed: it panicked or gave up (`unreachable`)".to_owned(),
+        // wasmtime keeps the type of this one to itself.
+        _ if error.root_cause().to_string().contains("fuel allocated for hostcalls") => {
+            format!("handed over more than {} MiB at once", HOSTCALL_BYTES >> 20)
+        }
+        _ => format!("crashed: {}", first_line(error)),
+    }
+}
+
+/// A guest's end for the log, with where it was. Names of functions are the guest's: bounded here, escaped by whoever
+/// prints it.
+fn trace(error: &wasmtime::Error) -> String {
+    format!("{error:?}").chars().take(MAX_TRACE).collect()
 }

@@ -1,21 +1,28 @@
 //! What a guest's store holds: the call, its budget, its handles.
 
-use std::sync::Arc;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use scout_ssh::{Call, ErrorKind as SshErrorKind, Lease, Opened, SshError};
 use serde_json::{Map, Value};
+use tokio::io::AsyncWrite;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::budget::Budget;
 use crate::policy::{CommandPolicy, check_path};
+use crate::turns::Turns;
 use crate::{CallContext, Grants, HostRecord, Limits, PluginId};
 
 /// Handles that a guest may hold at once.
-const HANDLES: usize = 10_000;
-/// What a foreign guest may print, in bytes.
+pub(crate) const HANDLES: usize = 4096;
+/// What is kept of each stream that a foreign guest prints to, in bytes.
 const STDIO_BYTES: usize = 64 * 1024;
+/// Random bytes that a foreign guest may ask for at once.
+const RANDOM_BYTES: u64 = 1 << 20;
 
 /// One call's state.
 pub(crate) struct CallState {
@@ -34,8 +41,8 @@ pub(crate) struct CallState {
 
 struct Wasi {
     context: WasiCtx,
-    stdout: MemoryOutputPipe,
-    stderr: MemoryOutputPipe,
+    stdout: Printed,
+    stderr: Printed,
 }
 
 impl CallState {
@@ -45,10 +52,11 @@ impl CallState {
         settings: Arc<Map<String, Value>>,
         limits: Arc<Limits>,
         context: Option<CallContext>,
+        turns: Turns,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        let budget = Budget::new(&limits);
+        let budget = Budget::new(&limits, turns);
         Self { plugin, grants, settings, limits, context, budget, table, progressed: None, wasi: None }
     }
 
@@ -56,7 +64,7 @@ impl CallState {
     pub(crate) fn log_stdio(&self) {
         let Some(wasi) = &self.wasi else { return };
         for (stream, pipe) in [("stdout", &wasi.stdout), ("stderr", &wasi.stderr)] {
-            let bytes = pipe.contents();
+            let bytes = pipe.kept();
             if !bytes.is_empty() {
                 let text = String::from_utf8_lossy(&bytes);
                 tracing::info!(plugin = self.plugin.as_str(), stream, printed = ?text, "a plugin printed");
@@ -65,17 +73,58 @@ impl CallState {
     }
 }
 
+/// What a guest printed to one stream: its first bytes. The rest is dropped as if it were printed, for a guest that only
+/// talks much is no reason to end it.
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl Printed {
+    fn kept(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl AsyncWrite for Printed {
+    fn poll_write(self: Pin<&mut Self>, _context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = STDIO_BYTES.saturating_sub(kept.len()).min(bytes.len());
+        kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl IsTerminal for Printed {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Printed {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
 impl WasiView for CallState {
     /// An empty world: no arguments, variables, files, sockets; clocks and randomness of the host.
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let wasi = self.wasi.get_or_insert_with(|| {
-            let (stdout, stderr) = (MemoryOutputPipe::new(STDIO_BYTES), MemoryOutputPipe::new(STDIO_BYTES));
+            let (stdout, stderr) = (Printed::default(), Printed::default());
             let context = WasiCtx::builder()
                 .stdout(stdout.clone())
                 .stderr(stderr.clone())
                 .allow_tcp(false)
                 .allow_udp(false)
                 .allow_ip_name_lookup(false)
+                .max_random_size(RANDOM_BYTES)
                 .build();
             Wasi { context, stdout, stderr }
         });

@@ -1,8 +1,14 @@
 //! `answers`: what a guest gives back, checked and with its blobs redeemed.
 
+use wasmtime::component::Resource;
+
+use super::blobs::Blob;
 use super::wit::answers;
 use crate::state::CallState;
 use crate::{Answer, Content, Encoding};
+
+/// Parts of an answer, and fields of it whose value is a blob.
+const MAX_PARTS: usize = 1000;
 
 impl answers::Host for CallState {}
 
@@ -11,7 +17,13 @@ impl answers::Host for CallState {}
 /// # Errors
 /// What is wrong with it, as the rest of a sentence that begins with the plugin's name.
 pub(crate) fn answer(state: &CallState, given: answers::Answer) -> Result<Answer, String> {
-    let written: usize = given.structured.as_ref().map_or(0, String::len)
+    let parts = given.content.len().max(given.attachments.len());
+    if parts > MAX_PARTS {
+        return Err(format!("answered with {parts} parts; {MAX_PARTS} are allowed"));
+    }
+    let fields: usize = given.attachments.iter().map(|attachment| attachment.field.len()).sum();
+    let written: usize = fields
+        + given.structured.as_ref().map_or(0, String::len)
         + given
             .content
             .iter()
@@ -20,16 +32,27 @@ pub(crate) fn answer(state: &CallState, given: answers::Answer) -> Result<Answer
     if written > state.limits.answer_bytes {
         return Err(format!("answered with {written} bytes of text; {} are allowed", state.limits.answer_bytes));
     }
-    let unknown = |_| "answered with a blob that is not its own".to_owned();
     let mut answer = Answer { is_error: given.is_error, ..Answer::default() };
+    // Each file and stream once as content and once as an attachment.
+    let allowed = 2 * (state.limits.file_bytes + 2 * state.limits.output_bytes);
+    let mut handed: usize = 0;
+    let mut redeem = |blob: &Resource<Blob>| {
+        let unknown = |_| "answered with a blob that is not its own".to_owned();
+        let data = state.table.get(blob).map_err(unknown)?.data.clone();
+        handed = handed.saturating_add(data.len());
+        if handed > allowed {
+            return Err(format!("answered with more than {allowed} bytes of blobs"));
+        }
+        Ok(data)
+    };
     for content in given.content {
         answer.content.push(match content {
             answers::Content::Text(text) => Content::Text(text),
-            answers::Content::Blob(blob) => Content::Bytes(state.table.get(&blob).map_err(unknown)?.data.clone()),
+            answers::Content::Blob(blob) => Content::Bytes(redeem(&blob)?),
         });
     }
     for attachment in given.attachments {
-        let data = state.table.get(&attachment.value).map_err(unknown)?.data.clone();
+        let data = redeem(&attachment.value)?;
         let encoding = match attachment.encoding {
             answers::Encoding::Text => Encoding::Text,
             answers::Encoding::Base64 => Encoding::Base64,

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use scout_ssh::{Ending, ExecOutcome, ExecRequest, RemoteState};
 
-use super::blobs::Blob;
 use super::wit::exec;
 use super::wit::types::{Error, ErrorKind};
 use super::{in_task, types};
+use crate::budget::COMMANDS;
 use crate::policy::{self, CommandPolicy, Pipeline, Refusal, Stage, StderrTo, Word};
 use crate::state::{CallState, Reach};
 use crate::{CommandRecord, PluginId};
@@ -64,6 +64,10 @@ impl CallState {
         host: &str,
         prepare: impl FnOnce(&Reach) -> (String, Result<Vec<u8>, Refusal>),
     ) -> Result<ExecOutcome, Error> {
+        if !self.budget.command() {
+            let message = format!("a call may ask for {COMMANDS} commands, and this one has");
+            return Err(types::error(ErrorKind::Exhausted, &message, None));
+        }
         let reach = self.reach(host)?;
         let begun = Instant::now();
         let (asked, script) = prepare(&reach);
@@ -100,8 +104,8 @@ impl CallState {
         };
         Ok(exec::Outcome {
             ending,
-            stdout: self.push(Blob::from(outcome.stdout))?,
-            stderr: self.push(Blob::from(outcome.stderr))?,
+            stdout: self.blob(outcome.stdout)?,
+            stderr: self.blob(outcome.stderr)?,
             duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
         })
     }

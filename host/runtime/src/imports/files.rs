@@ -1,12 +1,15 @@
 //! `files`: remote files and directories.
 
+use std::sync::Arc;
+
 use scout_ssh::{Attributes, DirEntry, Opened};
 use wasmtime::component::Resource;
 
 use super::blobs::Blob;
 use super::wit::files;
-use super::wit::types::{self as wit_types, Error, ErrorKind};
+use super::wit::types::{self as wit_types, Error};
 use super::{in_task, types};
+use crate::budget::Hold;
 use crate::state::{CallState, Reach};
 
 /// What was found at a path.
@@ -16,19 +19,34 @@ pub struct Entry {
     content: Option<Blob>,
     entries: Vec<DirEntry>,
     truncated: bool,
+    _hold: Arc<Hold>,
 }
 
-impl From<Opened> for Entry {
-    fn from(opened: Opened) -> Self {
+impl Entry {
+    fn new(opened: Opened, hold: Arc<Hold>) -> Self {
+        let entry = |attributes| Self {
+            attributes,
+            content: None,
+            entries: Vec::new(),
+            truncated: false,
+            _hold: Arc::clone(&hold),
+        };
         match opened {
             Opened::File { attributes, content } => {
-                Self { attributes, content: Some(content.into()), entries: Vec::new(), truncated: false }
+                Self { content: Some(Blob::new(content, Arc::clone(&hold))), ..entry(attributes) }
             }
-            Opened::Directory { attributes, entries, truncated } => {
-                Self { attributes, content: None, entries, truncated }
-            }
-            Opened::Other { attributes } => Self { attributes, content: None, entries: Vec::new(), truncated: false },
+            Opened::Directory { attributes, entries, truncated } => Self { entries, truncated, ..entry(attributes) },
+            Opened::Other { attributes } => entry(attributes),
         }
+    }
+}
+
+/// What it takes in the host, in bytes.
+fn weight(opened: &Opened) -> usize {
+    match opened {
+        Opened::File { content, .. } => content.data.len(),
+        Opened::Directory { entries, .. } => entries.iter().map(|entry| size_of::<DirEntry>() + entry.name.len()).sum(),
+        Opened::Other { .. } => 0,
     }
 }
 
@@ -37,7 +55,10 @@ impl files::Host for CallState {
         self.budget.host_call()?;
         let opened = self.open_path(&host, path).await;
         let entry = match opened {
-            Ok(opened) => self.push(Entry::from(opened)),
+            Ok(opened) => {
+                let hold = self.hold(weight(&opened));
+                hold.and_then(|hold| self.push(Entry::new(opened, hold)))
+            }
             Err(error) => Err(error),
         };
         self.budget.enter_guest();
@@ -58,14 +79,14 @@ impl files::Host for CallState {
                 in_task(async move {
                     let lease = reach.lease().await.map_err(|error| types::from_ssh(&error))?;
                     let read = lease.read(&path, offset, length, reach.call()).await;
-                    read.map(|(_, capture)| Blob::from(capture)).map_err(|error| types::from_ssh(&error))
+                    read.map(|(_, capture)| capture).map_err(|error| types::from_ssh(&error))
                 })
                 .await
             }
             Err(error) => Err(error),
         };
         let blob = match read {
-            Ok(blob) => self.push(blob),
+            Ok(capture) => self.blob(capture),
             Err(error) => Err(error),
         };
         self.budget.enter_guest();
@@ -91,37 +112,29 @@ impl files::Host for CallState {
 
 impl files::HostEntry for CallState {
     async fn attributes(&mut self, entry: Resource<Entry>) -> wasmtime::Result<wit_types::Attributes> {
-        self.budget.host_call()?;
-        let attributes = types::attributes(&self.table.get(&entry)?.attributes);
-        self.budget.enter_guest();
-        Ok(attributes)
+        self.budget.local_call()?;
+        Ok(types::attributes(&self.table.get(&entry)?.attributes))
     }
 
     async fn content(&mut self, entry: Resource<Entry>) -> wasmtime::Result<Option<Resource<Blob>>> {
-        self.budget.host_call()?;
+        self.budget.local_call()?;
         let content = self.table.get(&entry)?.content.clone();
-        let content = content.map(|blob| self.table.push(blob)).transpose()?;
-        self.budget.enter_guest();
-        Ok(content)
+        content.map(|blob| self.own(blob)).transpose()
     }
 
     async fn entries(&mut self, entry: Resource<Entry>) -> wasmtime::Result<Vec<wit_types::DirEntry>> {
-        self.budget.host_call()?;
+        self.budget.local_call()?;
         let entries = self.table.get(&entry)?.entries.iter();
         let entries = entries.map(|entry| wit_types::DirEntry {
             name: entry.name.clone(),
             attributes: types::attributes(&entry.attributes),
         });
-        let entries = entries.collect();
-        self.budget.enter_guest();
-        Ok(entries)
+        Ok(entries.collect())
     }
 
     async fn truncated(&mut self, entry: Resource<Entry>) -> wasmtime::Result<bool> {
-        self.budget.host_call()?;
-        let truncated = self.table.get(&entry)?.truncated;
-        self.budget.enter_guest();
-        Ok(truncated)
+        self.budget.local_call()?;
+        Ok(self.table.get(&entry)?.truncated)
     }
 
     async fn drop(&mut self, entry: Resource<Entry>) -> wasmtime::Result<()> {
@@ -145,12 +158,5 @@ impl CallState {
             return Ok(opened);
         }
         in_task(async move { reach.open(&path).await.map_err(|error| types::from_ssh(&error)) }).await
-    }
-
-    /// A handle of the guest's for this value.
-    pub(super) fn push<T: Send + 'static>(&mut self, value: T) -> Result<Resource<T>, Error> {
-        self.table
-            .push(value)
-            .map_err(|_full| types::error(ErrorKind::Exhausted, "too many handles are open; drop some", None))
     }
 }

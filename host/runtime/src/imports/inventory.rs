@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use super::wit::inventory::{self, Machine, Reachability};
 use super::wit::types::{Error, ErrorKind};
 use super::{in_task, types};
+use crate::budget::PROBES;
 use crate::state::CallState;
 
 /// The longest that a probe may wait.
@@ -16,7 +17,7 @@ const MAX_NAMES: usize = 1000;
 
 impl inventory::Host for CallState {
     async fn hosts(&mut self) -> wasmtime::Result<Vec<Machine>> {
-        self.budget.host_call()?;
+        self.budget.local_call()?;
         let hosts = self.context.iter().flat_map(|context| context.fleet.hosts()).map(|host| match &host.spec {
             Ok(spec) => Machine {
                 name: host.name.clone(),
@@ -33,9 +34,7 @@ impl inventory::Host for CallState {
                 trouble: Some(types::from_ssh(error).message),
             },
         });
-        let hosts = hosts.collect();
-        self.budget.enter_guest();
-        Ok(hosts)
+        Ok(hosts.collect())
     }
 
     async fn probe(
@@ -55,6 +54,10 @@ impl CallState {
         if names.len() > MAX_NAMES {
             let message = format!("{} names at once; {MAX_NAMES} are allowed", names.len());
             return Err(types::error(ErrorKind::Invalid, &message, None));
+        }
+        if !self.budget.probe(names.len()) {
+            let message = format!("a call may probe {PROBES} hosts, and these would be more");
+            return Err(types::error(ErrorKind::Exhausted, &message, None));
         }
         let hosts = names.iter().map(|name| self.reach(name)).collect::<Result<Vec<_>, _>>()?;
         let timeout = Duration::from_millis(u64::from(timeout_ms)).min(MAX_PROBE);

@@ -13,10 +13,14 @@ mod progress;
 mod settings;
 mod types;
 
+use std::sync::Arc;
+
+use scout_ssh::Capture;
 use wasmtime::Engine;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{HasSelf, Linker, Resource, ResourceTableError};
 
 use crate::Grants;
+use crate::budget::{Hold, REMOTE_BYTES};
 use crate::state::{CallState, Reach};
 
 pub(crate) use answers::answer;
@@ -71,6 +75,13 @@ use bindings::handler::scout::plugin as wit;
 /// The version of the plugin interface that this Scout speaks.
 pub(crate) const VERSION: &str = "0.1.0";
 
+/// Whether the contract has this interface.
+pub(crate) fn offered(interface: &str) -> bool {
+    const INTERFACES: [&str; 9] =
+        ["types", "blobs", "answers", "inventory", "files", "exec", "log", "progress", "settings"];
+    INTERFACES.contains(&interface)
+}
+
 /// Whether an interface of `scout:plugin` may be linked. Those that reach no host need no grant.
 pub(crate) fn granted(interface: &str, grants: Grants) -> bool {
     match interface {
@@ -115,8 +126,43 @@ impl CallState {
                 None,
             ));
         };
+        let limit = REMOTE_BYTES.max(4 * context.limits.file_bytes as u64);
+        if context.call.cost.snapshot().remote_bytes > limit {
+            let message = format!("a call may take {} MiB from hosts, and this one has", limit >> 20);
+            return Err(types::error(wit::types::ErrorKind::Exhausted, &message, None));
+        }
         Reach::new(context, host)
             .map_err(|error| types::error(wit::types::ErrorKind::UnknownHost, error.message(), error.hint()))
+    }
+
+    /// Room in the host for remote bytes that a guest will have a handle to.
+    fn hold(&self, bytes: usize) -> Result<Arc<Hold>, wit::types::Error> {
+        self.budget.hold(bytes).ok_or_else(|| {
+            let message = format!("this call holds {} MiB of remote bytes", self.budget.held_limit() >> 20);
+            types::error(wit::types::ErrorKind::Exhausted, &message, Some("drop what is done with"))
+        })
+    }
+
+    /// A handle to what a host sent.
+    fn blob(&mut self, capture: Capture) -> Result<Resource<blobs::Blob>, wit::types::Error> {
+        let hold = self.hold(capture.data.len())?;
+        self.push(blobs::Blob::new(capture, hold))
+    }
+
+    /// A handle of the guest's for this value, where the guest can be told that it has too many.
+    fn push<T: Send + 'static>(&mut self, value: T) -> Result<Resource<T>, wit::types::Error> {
+        self.table.push(value).map_err(|_full| {
+            types::error(wit::types::ErrorKind::Exhausted, "too many handles are open", Some("drop what is done with"))
+        })
+    }
+
+    /// A handle of the guest's for this value, where too many of them are the guest's end.
+    fn own<T: Send + 'static>(&mut self, value: T) -> wasmtime::Result<Resource<T>> {
+        Ok(self.table.push(value).inspect_err(|error| {
+            if matches!(error, ResourceTableError::Full) {
+                self.budget.handles_spent();
+            }
+        })?)
     }
 }
 

@@ -1,0 +1,113 @@
+//! Plugins that misbehave are stopped, said so, and hurt nobody.
+//!
+//! Every guest of `tests/fixtures` has a line in `guests`; one that has none does not compile.
+
+mod fairness;
+mod guests;
+mod mutants;
+mod served;
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use scout_runtime::policy::CommandPolicy;
+use scout_runtime::{
+    Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, LoadError, Plugin, PluginId, Query,
+    Receipt, Runtime, RuntimeConfig, Subject,
+};
+use scout_ssh::{Call, Pool, PoolConfig, Principal, SshConfig};
+use scout_tests::{Guest, Sshd};
+
+/// The CPU of one call.
+const CPU: Duration = Duration::from_millis(200);
+/// When a call must be over; none of the good ones takes that long, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(100);
+/// Everything there is.
+const ALL: Grants = Grants { inventory: true, files: true, exec: true, shell: true };
+
+/// One engine for all tests: what one guest does to it, the others notice.
+fn runtime() -> Runtime {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+        let cache_dir = Some(crate::world::binary().with_file_name("scout-test-cache").join("guests"));
+        Runtime::new(RuntimeConfig { max_instances: 64, cache_dir }).unwrap()
+    });
+    RUNTIME.clone()
+}
+
+/// Loads a guest as a server does: off the threads that answer calls.
+async fn load(name: &str, component: Vec<u8>, grants: Grants) -> Result<Plugin, LoadError> {
+    let (runtime, id) = (runtime(), PluginId::new(name).unwrap());
+    tokio::task::spawn_blocking(move || runtime.load(id, &component, grants, serde_json::Map::new())).await.unwrap()
+}
+
+/// A real server under two names: `box`, whose commands are free, and `kept`, where they are not. One file on it.
+struct World {
+    sshd: Sshd,
+    fleet: Arc<Fleet>,
+    file: PathBuf,
+    limits: Arc<Limits>,
+}
+
+impl World {
+    fn start() -> Self {
+        let sshd = Sshd::start();
+        let file = sshd.dir().join("megabyte");
+        std::fs::write(&file, "0123456789abcdef".repeat(65_536)).unwrap();
+        let known_hosts = sshd.dir().join("known_hosts");
+        std::fs::write(&known_hosts, sshd.known_hosts_line(sshd.address())).unwrap();
+        let config = sshd.dir().join("config");
+        let blocks = ["box", "kept"].map(|name| {
+            format!("{}  UserKnownHostsFile {}\n", sshd.config_block(name, sshd.address()), known_hosts.display())
+        });
+        std::fs::write(&config, blocks.concat()).unwrap();
+        let hosts = SshConfig::load(&config, None, sshd.dir()).unwrap();
+        let record = |name: &str, commands| HostRecord {
+            name: name.to_owned(),
+            spec: hosts.resolve(name).map(Arc::new),
+            commands,
+        };
+        let records = vec![record("box", CommandPolicy::Shell), record("kept", CommandPolicy::ReadOnly)];
+        let fleet = Arc::new(Fleet::new(records, Pool::new(PoolConfig::default())));
+        Self { sshd, fleet, file, limits: Arc::new(Limits { cpu: CPU, ..Limits::default() }) }
+    }
+
+    /// What `principal` asks `plugin` for: the file on `host`.
+    async fn ask(
+        &self,
+        plugin: &Plugin,
+        principal: &str,
+        host: &str,
+        within: Duration,
+    ) -> Result<(Answer, Receipt), CallError> {
+        let call = Call::until(tokio::time::Instant::now() + within);
+        let principal = Principal::new(principal);
+        let context = CallContext::new(principal, Arc::clone(&self.fleet), Arc::clone(&self.limits), call);
+        let query = Query {
+            subject: Subject::File,
+            host: Some(host.to_owned()),
+            path: Some(self.file.as_os_str().as_bytes().to_vec()),
+            command: None,
+        };
+        plugin.handle(context, query).await
+    }
+
+    /// A call of somebody else's, of a plugin that behaves, that reads the file.
+    async fn good_call(&self, good: &Plugin) {
+        let (answer, _) = self.ask(good, "alice", "box", PATIENCE).await.unwrap();
+        assert_eq!(text(&answer).len(), 1 << 20);
+    }
+}
+
+async fn good_plugin() -> Plugin {
+    load("good", Guest::Good.bytes(), ALL).await.unwrap()
+}
+
+fn text(answer: &Answer) -> String {
+    let texts = answer.content.iter().map(|content| match content {
+        Content::Text(text) => text.clone(),
+        Content::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    });
+    texts.collect()
+}
