@@ -50,7 +50,7 @@ fi
 
 step "format"
 cargo fmt --all --check
-for workspace in plugins tests/fixtures; do
+for workspace in plugins tests/fixtures tests/fuzz; do
   [ ! -f "$workspace/Cargo.toml" ] || (cd "$workspace" && cargo fmt --all --check)
 done
 

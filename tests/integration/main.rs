@@ -10,5 +10,6 @@ mod limits;
 mod load;
 mod protocol;
 mod python;
+mod tools;
 mod trips;
 mod world;

@@ -67,6 +67,7 @@ guests! {
         AsksForLongPaths = "asks_for_long_paths",
         AsksForOddRanges = "asks_for_odd_ranges",
         AsksForSecrets = "asks_for_secrets",
+        BringsTools = "brings_tools",
         DescribesAForgedName = "describes_a_forged_name",
         DescribesAtLength = "describes_at_length",
         DescribesHiddenText = "describes_hidden_text",

@@ -5,10 +5,9 @@
 pub mod audit;
 pub mod cli;
 pub mod config;
-mod default_plugins;
 pub mod demo;
-pub mod handlers;
 pub mod mcp;
+pub mod plugins;
 pub mod render;
 pub mod router;
 pub mod serve;

@@ -1,4 +1,4 @@
-//! MCP on top of the router: one tool, the resources, nothing else.
+//! MCP on top of the router: the tool `scout`, the tools of plugins, the resources.
 //!
 //! The only module that translates between rmcp's types and ours; rmcp speaks every revision from 2024-11-05 to
 //! 2026-07-28 for it.
@@ -19,12 +19,14 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use scout_runtime::{Progress, Receipt};
 use scout_ssh::Principal;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::render::{Reply, visible};
+use crate::config::{did_you_mean, near};
+use crate::plugins::{self, Catalog};
+use crate::render::{Reply, make_visible, visible};
 use crate::router::{Caller, Router};
 use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
 
@@ -62,12 +64,21 @@ impl McpServer {
     }
 
     async fn answer(&self, request: Request, context: &RequestContext<RoleServer>) -> Reply {
+        self.run(context, |caller| self.router.answer(request, caller)).await
+    }
+
+    /// Runs one call until its end, its cancellation, or the server's.
+    async fn run<F: Future<Output = Reply>>(
+        &self,
+        context: &RequestContext<RoleServer>,
+        begin: impl FnOnce(Caller) -> F,
+    ) -> Reply {
         if self.calls.is_closed() {
             return Reply::failure("Scout is shutting down and takes no new calls", None, Receipt::default());
         }
         let cancel = context.ct.child_token();
         let caller = Caller { principal: self.principal.clone(), cancel: cancel.clone(), progress: progress(context) };
-        let answer = self.calls.track_future(self.router.answer(request, caller));
+        let answer = self.calls.track_future(begin(caller));
         tokio::pin!(answer);
         tokio::select! {
             reply = &mut answer => return reply,
@@ -93,11 +104,17 @@ impl ServerHandler for McpServer {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(vec![Tool::clone(&self.tool)]))
+        let catalog = self.router.plugins().catalog().await;
+        let tools =
+            std::iter::once(Tool::clone(&self.tool)).chain(catalog.tools().iter().map(|tool| plugin_tool(tool)));
+        Ok(ListToolsResult::with_all_items(tools.collect()))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        (name == self.tool.name).then(|| Tool::clone(&self.tool))
+        if name == self.tool.name {
+            return Some(Tool::clone(&self.tool));
+        }
+        self.router.plugins().catalog_now()?.tool(name).map(|tool| plugin_tool(tool))
     }
 
     async fn call_tool(
@@ -105,14 +122,16 @@ impl ServerHandler for McpServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        if request.name != self.tool.name {
-            let name =
-                visible(request.name.get(..request.name.floor_char_boundary(64)).unwrap_or_default()).into_owned();
-            return Err(ErrorData::invalid_params(format!("no tool is named `{name}`; the one tool is `scout`"), None));
-        }
-        let reply = match arguments(request.arguments.unwrap_or_default()) {
-            Ok(request) => self.answer(request, &context).await,
-            Err(why) => Reply::failure(&why, None, Receipt::default()),
+        let given = request.arguments.unwrap_or_default();
+        let reply = if request.name == self.tool.name {
+            match arguments(given) {
+                Ok(request) => self.answer(request, &context).await,
+                Err(why) => Reply::failure(&why, None, Receipt::default()),
+            }
+        } else {
+            let catalog = self.router.plugins().catalog().await;
+            let tool = catalog.tool(&request.name).ok_or_else(|| no_tool(&request.name, &catalog))?;
+            self.run(&context, |caller| self.router.call_tool(tool, given, caller)).await
         };
         Ok(CallToolResponse::Complete(call_result(reply)))
     }
@@ -214,6 +233,33 @@ fn tool() -> Tool {
     // Not `readOnlyHint`: the operator may allow any command on a host.
     tool.annotations = Some(ToolAnnotations::default().destructive(false).open_world(true));
     tool
+}
+
+/// A plugin's tool as clients see it. Its texts are the plugin's: hidden characters in them are made visible.
+fn plugin_tool(tool: &plugins::Tool) -> Tool {
+    let described = &tool.described;
+    let schema = |schema: &Map<String, Value>| {
+        let mut schema = Value::Object(schema.clone());
+        make_visible(&mut schema);
+        match schema {
+            Value::Object(schema) => Arc::new(schema),
+            _ => Arc::default(),
+        }
+    };
+    let name = tool.name.clone();
+    let mut shown = Tool::new(name, visible(&described.description).into_owned(), schema(&described.input_schema));
+    shown.title = described.title.as_deref().map(|title| visible(title).into_owned());
+    shown.output_schema = described.output_schema.as_ref().map(schema);
+    shown.annotations =
+        Some(ToolAnnotations::default().read_only(tool.reads_only()).destructive(!tool.reads_only()).open_world(true));
+    shown
+}
+
+fn no_tool(name: &str, catalog: &Catalog) -> ErrorData {
+    let shown = visible(name.get(..name.floor_char_boundary(64)).unwrap_or_default()).into_owned();
+    let names = std::iter::once("scout").chain(catalog.tools().iter().map(|tool| tool.name.as_str()));
+    let near = did_you_mean(&near(name, names));
+    ErrorData::invalid_params(format!("no tool is named `{shown}`{near}; `tools/list` has all of them"), None)
 }
 
 /// Reads the tool's arguments strictly: a misspelt one would otherwise silently be left out.

@@ -106,7 +106,8 @@ fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-fn make_visible(value: &mut Value) {
+/// Makes every string of a value visible, but for the names of fields.
+pub(crate) fn make_visible(value: &mut Value) {
     match value {
         Value::String(text) => {
             if let Cow::Owned(shown) = visible(text) {

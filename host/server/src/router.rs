@@ -1,6 +1,6 @@
 //! From a request to the plugin that answers it.
 //!
-//! Owns the handlers and the way each request takes: find the host, look at the path, choose the plugin, call it, render.
+//! Owns the plugins and the way each request takes: find the host, look at the path, choose the plugin, call it, render.
 //! The same way serves MCP, resources and the command line. Knows no protocol.
 
 use std::sync::Arc;
@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use scout_runtime::{CallContext, Fleet, Limits, Progress, Query, Receipt, Subject};
 use scout_ssh::{Call, Cost, FileKind, Principal, SshError};
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::config::{did_you_mean, near};
-use crate::handlers::Handlers;
+use crate::plugins::{Plugins, Tool};
 use crate::render::{Reply, render};
 use crate::target::Request;
 
@@ -27,10 +28,10 @@ pub struct Caller {
     pub progress: Option<Progress>,
 }
 
-/// Routes requests to handlers. Shared by all calls.
+/// Routes requests to plugins. Shared by all calls.
 pub struct Router {
     fleet: Arc<Fleet>,
-    handlers: Handlers,
+    plugins: Plugins,
     limits: Arc<Limits>,
     audit: Arc<Audit>,
     call_timeout: Duration,
@@ -38,8 +39,8 @@ pub struct Router {
 
 impl Router {
     /// A router over this fleet. `call_timeout` bounds every call as a whole.
-    pub fn new(fleet: Arc<Fleet>, handlers: Handlers, limits: Limits, audit: Audit, call_timeout: Duration) -> Self {
-        Self { fleet, handlers, limits: Arc::new(limits), audit: Arc::new(audit), call_timeout }
+    pub fn new(fleet: Arc<Fleet>, plugins: Plugins, limits: Limits, audit: Audit, call_timeout: Duration) -> Self {
+        Self { fleet, plugins, limits: Arc::new(limits), audit: Arc::new(audit), call_timeout }
     }
 
     /// The hosts.
@@ -53,11 +54,6 @@ impl Router {
     /// Dropping the future stops remote work, as the caller's token does; only the token waits for it to be stopped.
     pub async fn answer(&self, request: Request, caller: Caller) -> Reply {
         let begun = Instant::now();
-        let call = Call {
-            deadline: tokio::time::Instant::now() + self.call_timeout,
-            cancel: caller.cancel,
-            cost: Arc::default(),
-        };
         let (subject, host, path, command) = match request {
             Request::Hosts => (Some(Subject::Hosts), None, None, None),
             Request::Path { host, path } => (None, Some(host), path, None),
@@ -68,12 +64,8 @@ impl Router {
         {
             return self.unknown_host(host);
         }
-        let cost = Arc::clone(&call.cost);
-        let mut context =
-            CallContext::new(caller.principal.clone(), Arc::clone(&self.fleet), Arc::clone(&self.limits), call);
-        context.progress = caller.progress;
-        let (audit, principal) = (Arc::clone(&self.audit), caller.principal);
-        context.audit = Some(Arc::new(move |record| audit.record(&principal, &record)));
+        let mut context = self.context(caller);
+        let cost = Arc::clone(&context.call.cost);
         let subject = match (subject, &host) {
             (Some(subject), _) => subject,
             (None, None) => Subject::Hosts,
@@ -84,7 +76,7 @@ impl Router {
                 Err(error) => return failed(&error, &cost, begun),
             },
         };
-        let plugin = match self.handlers.for_subject(subject).await {
+        let plugin = match self.plugins.for_subject(subject).await {
             Ok(plugin) => plugin,
             Err(error) => return Reply::failure(&error.to_string(), None, receipt(&cost, begun)),
         };
@@ -92,6 +84,49 @@ impl Router {
             Ok((answer, receipt)) => render(answer, receipt),
             Err(error) => error.into(),
         }
+    }
+
+    /// Calls a plugin's tool. A failure is an answer too.
+    ///
+    /// # Cancel safety
+    /// As [`Router::answer`].
+    pub async fn call_tool(&self, tool: &Tool, arguments: Map<String, Value>, caller: Caller) -> Reply {
+        let arguments = Value::Object(arguments);
+        if let Err(why) = tool.check_arguments(&arguments) {
+            return Reply::failure(&why, None, Receipt::default());
+        }
+        let context = self.context(caller);
+        match tool.plugin().call_tool(context, &tool.described.name, &arguments.to_string()).await {
+            Ok((answer, receipt)) => {
+                let reply = render(answer, receipt);
+                // An answer that tells of a failure owes nobody the fields of a success.
+                match tool.check_answer(reply.structured.as_ref()) {
+                    Err(why) if !reply.is_error => Reply::failure(&why, None, reply.receipt),
+                    Ok(()) | Err(_) => reply,
+                }
+            }
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The plugins.
+    pub fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+
+    /// What a call for this caller may touch, from now until the deadline of every call.
+    fn context(&self, caller: Caller) -> CallContext {
+        let call = Call {
+            deadline: tokio::time::Instant::now() + self.call_timeout,
+            cancel: caller.cancel,
+            cost: Arc::default(),
+        };
+        let mut context =
+            CallContext::new(caller.principal.clone(), Arc::clone(&self.fleet), Arc::clone(&self.limits), call);
+        context.progress = caller.progress;
+        let (audit, principal) = (Arc::clone(&self.audit), caller.principal);
+        context.audit = Some(Arc::new(move |record| audit.record(&principal, &record)));
+        context
     }
 
     fn unknown_host(&self, host: &str) -> Reply {

@@ -73,7 +73,7 @@ impl World {
         Self { sshd, fleet, file, limits: Arc::new(Limits { cpu: CPU, ..Limits::default() }) }
     }
 
-    /// What `principal` asks `plugin` for: the file on `host`.
+    /// What `principal` asks `plugin` for: the file on `host`, by a query or of its first tool.
     async fn ask(
         &self,
         plugin: &Plugin,
@@ -84,6 +84,10 @@ impl World {
         let call = Call::until(tokio::time::Instant::now() + within);
         let principal = Principal::new(principal);
         let context = CallContext::new(principal, Arc::clone(&self.fleet), Arc::clone(&self.limits), call);
+        if let [tool, ..] = plugin.tools() {
+            let arguments = serde_json::json!({"host": host, "path": self.file}).to_string();
+            return plugin.call_tool(context, &tool.name, &arguments).await;
+        }
         let query = Query {
             subject: Subject::File,
             host: Some(host.to_owned()),

@@ -12,7 +12,7 @@ use scout_ssh::{Call, HostSpec, Principal};
 use super::{LOCAL, print};
 use crate::audit::Audit;
 use crate::config::{Config, ConfigError, with_hint};
-use crate::handlers::Handlers;
+use crate::plugins::Plugins;
 
 /// Hosts that are tried at once.
 const AT_ONCE: usize = 16;
@@ -32,15 +32,22 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
         Ok(_) => report.say(format!("audit log     {}", config.audit_log.display())),
         Err(why) => report.trouble(&why),
     }
-    let handlers = Handlers::start(config)?;
+    let plugins = Plugins::start(config)?;
     for subject in [Subject::Hosts, Subject::File, Subject::Directory, Subject::Command] {
-        match handlers.for_subject(subject).await {
+        match plugins.for_subject(subject).await {
             Ok(plugin) => {
                 let summary = plugin.handler().map(|handler| handler.summary.clone()).unwrap_or_default();
                 report.say(format!("plugin        {:8} {summary}", plugin.id().as_str()));
             }
             Err(error) => report.trouble(&error.to_string()),
         }
+    }
+    let catalog = plugins.catalog().await;
+    for tool in catalog.tools() {
+        report.say(format!("plugin        {:8} tool `{}`", tool.plugin().id().as_str(), tool.name));
+    }
+    for error in catalog.refused() {
+        report.trouble(&error.to_string());
     }
     let fleet = config.fleet()?;
     report.say(format!("hosts         {} in {}", fleet.hosts().len(), config.ssh_config.display()));

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::config::{Config, ConfigError, Flags};
-use crate::handlers::Handlers;
+use crate::plugins::Plugins;
 use crate::render::Reply;
 use crate::router::{Caller, Router};
 use crate::target::Request;
@@ -133,8 +133,8 @@ async fn dispatch(command: Command, config: &Config) -> Result<ExitCode, ConfigE
 
 fn router(config: &Config) -> Result<Arc<Router>, ConfigError> {
     let audit = Audit::open(&config.audit_log).map_err(ConfigError::new)?;
-    let handlers = Handlers::start(config)?;
-    Ok(Arc::new(Router::new(config.fleet()?, handlers, config.limits.clone(), audit, config.call_timeout())))
+    let plugins = Plugins::start(config)?;
+    Ok(Arc::new(Router::new(config.fleet()?, plugins, config.limits.clone(), audit, config.call_timeout())))
 }
 
 /// Asks one thing. Interrupting it stops a running command on its host before the process ends.

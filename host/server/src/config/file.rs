@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use scout_runtime::policy::CommandPolicy;
 use serde::Deserialize;
 
-use super::values::PoolSize;
+use super::values::{PoolSize, Prefix};
 use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
 
 /// Every key at every level, for near names.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 18] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -25,6 +25,9 @@ const KEYS: [&str; 15] = [
     "plugins_dir",
     "hosts",
     "plugins",
+    "source",
+    "grants",
+    "prefix",
     "settings",
 ];
 
@@ -89,10 +92,23 @@ pub(super) struct HostTable {
     pub(super) commands: Option<Commands>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct PluginTable {
+    pub(super) source: Option<String>,
+    pub(super) grants: Option<Vec<Grant>>,
+    pub(super) prefix: Option<Prefix>,
     pub(super) settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// An interface that a plugin may import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Grant {
+    Inventory,
+    Files,
+    Exec,
+    Shell,
 }
 
 impl File {

@@ -3,6 +3,7 @@
 //! The only module that reads the environment. Knows nothing of MCP or plugins: it gives values.
 
 mod file;
+mod plugins;
 mod values;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{Fleet, HostRecord, Limits};
 use scout_ssh::{Pool, PoolConfig, SshConfig};
 
+pub use plugins::{PluginConfig, Source};
 pub use values::{ByteCount, Seconds};
 
 use file::File;
@@ -106,8 +108,8 @@ pub struct Config {
     pub pool: PoolConfig,
     /// Components that replace built-in ones.
     pub plugins_dir: Option<PathBuf>,
-    /// `[plugins.NAME.settings]`.
-    pub plugin_settings: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
+    /// `[plugins.NAME]`.
+    pub plugins: BTreeMap<String, PluginConfig>,
     /// Where compiled plugins are kept.
     pub cache_dir: Option<PathBuf>,
     /// The log filter.
@@ -217,7 +219,11 @@ impl Config {
             limits,
             pool,
             plugins_dir,
-            plugin_settings: file.plugins.into_iter().map(|(name, table)| (name, table.settings)).collect(),
+            plugins: file
+                .plugins
+                .into_iter()
+                .map(|(name, table)| (name, PluginConfig::new(table, relative_to_file)))
+                .collect(),
             cache_dir: Some(xdg("XDG_CACHE_HOME", ".cache")),
             log: flags
                 .log
@@ -225,7 +231,7 @@ impl Config {
                 .or_else(|| environment.get("SCOUT_LOG").cloned())
                 .unwrap_or_else(|| "warn".to_owned()),
             warnings: variables.unknown(),
-            file: path,
+            file: path.clone(),
             home,
         })
     }

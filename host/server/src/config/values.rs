@@ -89,6 +89,24 @@ impl TryFrom<i64> for PoolSize {
     }
 }
 
+/// What is put before the names of a plugin's tools: up to 32 of `A-Z a-z 0-9 _ -`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Prefix(pub(crate) String);
+
+impl TryFrom<String> for Prefix {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        if (1..=32).contains(&text.len()) && text.chars().all(good) {
+            Ok(Self(text))
+        } else {
+            Err("not a prefix: 1 to 32 of A-Z a-z 0-9 _ -".to_owned())
+        }
+    }
+}
+
 /// A number, or text with a unit.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a number, or text with a unit")]

@@ -6,42 +6,48 @@
 use scout_runtime::{Grants, Subject};
 
 /// A plugin that Scout brings along.
-pub(crate) struct DefaultPlugin {
-    /// Its name; a component in `plugins_dir` with this name takes its place.
-    pub(crate) name: &'static str,
-    /// What it answers.
-    pub(crate) subject: Subject,
+pub(super) struct Bundled {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it answers, if it is a handler: those are always there, another component may take their place. A plugin
+    /// with tools runs when `scout.toml` says so.
+    pub(super) subject: Option<Subject>,
     /// Its component.
-    pub(crate) component: &'static [u8],
+    pub(super) component: &'static [u8],
     /// What it may import.
-    pub(crate) grants: Grants,
+    pub(super) grants: Grants,
 }
 
 const NOTHING: Grants = Grants { inventory: false, files: false, exec: false, shell: false };
 
-/// One for each subject.
-pub(crate) const DEFAULT_PLUGINS: &[DefaultPlugin] = &[
-    DefaultPlugin {
+/// The bundled plugin of this name.
+pub(super) fn bundled(name: &str) -> Option<&'static Bundled> {
+    BUNDLED.iter().find(|plugin| plugin.name == name)
+}
+
+/// All of them.
+pub(super) const BUNDLED: &[Bundled] = &[
+    Bundled {
         name: "hosts",
-        subject: Subject::Hosts,
+        subject: Some(Subject::Hosts),
         component: include_bytes!(concat!(env!("OUT_DIR"), "/hosts.wasm")),
         grants: Grants { inventory: true, ..NOTHING },
     },
-    DefaultPlugin {
+    Bundled {
         name: "file",
-        subject: Subject::File,
+        subject: Some(Subject::File),
         component: include_bytes!(concat!(env!("OUT_DIR"), "/file.wasm")),
         grants: Grants { files: true, ..NOTHING },
     },
-    DefaultPlugin {
+    Bundled {
         name: "dir",
-        subject: Subject::Directory,
+        subject: Some(Subject::Directory),
         component: include_bytes!(concat!(env!("OUT_DIR"), "/dir.wasm")),
         grants: Grants { files: true, ..NOTHING },
     },
-    DefaultPlugin {
+    Bundled {
         name: "command",
-        subject: Subject::Command,
+        subject: Some(Subject::Command),
         component: include_bytes!(concat!(env!("OUT_DIR"), "/command.wasm")),
         grants: Grants { exec: true, shell: true, ..NOTHING },
     },

@@ -1,0 +1,51 @@
+//! `[plugins.NAME]`: where a plugin comes from, and what it may do here.
+
+use std::path::{Path, PathBuf};
+
+use scout_runtime::Grants;
+use serde_json::{Map, Value};
+
+use super::file::{Grant, PluginTable};
+
+/// One plugin as `scout.toml` has it.
+#[derive(Clone, Debug, Default)]
+pub struct PluginConfig {
+    /// Where its component comes from. Absent: it is bundled, and only its settings are given.
+    pub source: Option<Source>,
+    /// What it may import; absent: what a bundled plugin of this name may, else nothing.
+    pub grants: Option<Grants>,
+    /// Put before the names of its tools.
+    pub prefix: String,
+    /// What the plugin reads of itself.
+    pub settings: Map<String, Value>,
+}
+
+/// Where a component comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Scout brings it along.
+    Bundled,
+    /// A file.
+    File(PathBuf),
+}
+
+impl PluginConfig {
+    pub(super) fn new(table: PluginTable, relative_to_file: impl Fn(&Path) -> PathBuf) -> Self {
+        let grants = table.grants.map(|given| Grants {
+            inventory: given.contains(&Grant::Inventory),
+            files: given.contains(&Grant::Files),
+            exec: given.contains(&Grant::Exec),
+            shell: given.contains(&Grant::Shell),
+        });
+        let source = table.source.map(|source| match source.as_str() {
+            "bundled" => Source::Bundled,
+            path => Source::File(relative_to_file(Path::new(path))),
+        });
+        Self {
+            source,
+            grants,
+            prefix: table.prefix.map(|prefix| prefix.0).unwrap_or_default(),
+            settings: table.settings,
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! A plugin's tool as clients meet it: under its name here, its arguments and answers checked against its schemas.
+
+use std::sync::Arc;
+
+use jsonschema::{Draft, PatternOptions, Validator};
+use scout_runtime::{Effect, LoadError, Plugin, ToolDescription};
+use serde_json::{Map, Value};
+
+/// Sub-schemas that a schema comes to when its references are followed. Beyond it, checking a value could take for ever.
+const MAX_SCHEMAS: usize = 10_000;
+/// What a regular expression of a schema may take when it is compiled, in bytes.
+const MAX_PATTERN: usize = 1 << 20;
+/// Mistakes that are told at once.
+const MAX_MISTAKES: usize = 5;
+/// Tools of all plugins together.
+const MAX_TOOLS: usize = 500;
+/// The longest name of a tool with its prefix, in bytes: some clients take no more.
+const MAX_NAME: usize = 64;
+/// Names that no plugin's tool may have.
+const RESERVED: [&str; 1] = ["scout"];
+/// The longest text that tells one, in characters.
+const MAX_MISTAKE: usize = 300;
+
+/// A tool that is offered.
+pub struct Tool {
+    /// Its name for clients: the plugin's prefix and its own.
+    pub name: String,
+    /// What the plugin said of it.
+    pub described: ToolDescription,
+    plugin: Plugin,
+    arguments: Validator,
+    answer: Option<Validator>,
+}
+
+impl Tool {
+    /// A tool of this plugin.
+    ///
+    /// # Errors
+    /// A schema that cannot be used, with why.
+    pub(super) fn new(plugin: &Plugin, prefix: &str, described: &ToolDescription) -> Result<Self, String> {
+        let own = &described.name;
+        let compiled = |what: &str, schema: &Map<String, Value>| {
+            compile(schema).map_err(|why| format!("the {what} schema of its tool `{own}` cannot be used: {why}"))
+        };
+        Ok(Self {
+            name: format!("{prefix}{own}"),
+            arguments: compiled("input", &described.input_schema)?,
+            answer: described.output_schema.as_ref().map(|schema| compiled("output", schema)).transpose()?,
+            described: described.clone(),
+            plugin: plugin.clone(),
+        })
+    }
+
+    /// The plugin whose tool this is.
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
+    /// Whether a call changes nothing, whoever the operator lets call it.
+    pub fn reads_only(&self) -> bool {
+        self.described.effect == Effect::Read
+    }
+
+    /// Checks arguments against the input schema.
+    ///
+    /// # Errors
+    /// What does not fit and where, for whoever called.
+    pub fn check_arguments(&self, arguments: &Value) -> Result<(), String> {
+        mistakes(&self.arguments, arguments)
+            .map_or(Ok(()), |what| Err(format!("the arguments do not fit the tool `{}`: {what}", self.name)))
+    }
+
+    /// Checks a structured answer against the output schema, if the tool has one: a client may rely on it.
+    ///
+    /// # Errors
+    /// What does not fit and where.
+    pub fn check_answer(&self, structured: Option<&Map<String, Value>>) -> Result<(), String> {
+        let Some(validator) = &self.answer else { return Ok(()) };
+        let wrong = match structured {
+            None => Some("it is missing".to_owned()),
+            Some(fields) => mistakes(validator, &Value::Object(fields.clone())),
+        };
+        wrong.map_or(Ok(()), |what| {
+            let plugin = self.plugin.id().as_str();
+            Err(format!("plugin `{plugin}` broke its own output schema in `{}`: {what}", self.name))
+        })
+    }
+}
+
+/// A plugin's schema, ready to be used. Fetches nothing and takes bounded time, whatever the schema says.
+fn compile(schema: &Map<String, Value>) -> Result<Validator, String> {
+    if schema.get("type") != Some(&Value::from("object")) {
+        return Err("its `type` is not `object`".to_owned());
+    }
+    let schema = Value::Object(schema.clone());
+    let mut left = MAX_SCHEMAS;
+    follow(&schema, &schema, &mut Vec::new(), &mut left)?;
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN))
+        .build(&schema)
+        .map_err(|error| bounded(&error.to_string()))
+}
+
+/// Counts what a schema comes to when its references are followed, which must lie in the schema itself and never lead back.
+fn follow<'a>(value: &'a Value, whole: &'a Value, within: &mut Vec<&'a str>, left: &mut usize) -> Result<(), String> {
+    *left = left.checked_sub(1).ok_or("it is too large when its references are followed")?;
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match (key.as_str(), value) {
+                    ("$ref", Value::String(reference)) => {
+                        let target = reference
+                            .strip_prefix('#')
+                            .and_then(|pointer| whole.pointer(pointer))
+                            .ok_or_else(|| format!("`$ref` {} is not in it", bounded(&format!("{reference:?}"))))?;
+                        if within.contains(&reference.as_str()) {
+                            return Err(format!("`$ref` {} leads to itself", bounded(&format!("{reference:?}"))));
+                        }
+                        within.push(reference);
+                        follow(target, whole, within, left)?;
+                        within.pop();
+                    }
+                    ("$dynamicRef" | "$recursiveRef" | "$id" | "$anchor" | "$dynamicAnchor", Value::String(_)) => {
+                        return Err(format!("`{key}` is not supported; use `$ref` with `#/$defs/…`"));
+                    }
+                    // Definitions count where they are used.
+                    ("$defs" | "definitions", Value::Object(_)) => {}
+                    _ => follow(value, whole, within, left)?,
+                }
+            }
+            Ok(())
+        }
+        Value::Array(values) => values.iter().try_for_each(|value| follow(value, whole, within, left)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// The first things that are wrong with a value, or nothing.
+fn mistakes(validator: &Validator, value: &Value) -> Option<String> {
+    let mut told: Vec<String> = Vec::new();
+    for error in validator.iter_errors(value).take(MAX_MISTAKES) {
+        let place = error.instance_path().to_string();
+        let place = if place.is_empty() { String::new() } else { format!("`{}`: ", bounded(&place)) };
+        told.push(format!("{place}{}", bounded(&error.to_string())));
+    }
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().take(MAX_MISTAKE).collect()
+}
+
+/// The tools of several plugins, under names that are each one's alone.
+#[derive(Default)]
+pub struct Catalog {
+    tools: Vec<Arc<Tool>>,
+    refused: Vec<LoadError>,
+}
+
+impl Catalog {
+    /// Adds a plugin with all its tools, or none of them and why: half a plugin would be a riddle.
+    pub(super) fn add(&mut self, prefix: &str, loaded: Result<Plugin, LoadError>) {
+        let added = loaded.and_then(|plugin| {
+            self.tools_of(&plugin, prefix)
+                .map_err(|message| LoadError { plugin: plugin.id().as_str().to_owned(), message })
+        });
+        match added {
+            Ok(tools) => self.tools.extend(tools),
+            Err(error) => {
+                tracing::error!(%error, "a plugin cannot be used");
+                self.refused.push(error);
+            }
+        }
+    }
+
+    fn tools_of(&self, plugin: &Plugin, prefix: &str) -> Result<Vec<Arc<Tool>>, String> {
+        let id = plugin.id().as_str();
+        if plugin.tools().is_empty() {
+            return Err("offers no tools; a handler takes the name of the one whose place it takes".to_owned());
+        }
+        if self.tools.len() + plugin.tools().len() > MAX_TOOLS {
+            return Err(format!("its tools are too many: {MAX_TOOLS} can be offered in all"));
+        }
+        let mut tools = Vec::new();
+        for described in plugin.tools() {
+            let tool = Tool::new(plugin, prefix, described)?;
+            let name = &tool.name;
+            if name.len() > MAX_NAME {
+                return Err(format!("the name `{name}` is longer than {MAX_NAME} bytes: shorten the prefix"));
+            }
+            let owner = match self.tool(name) {
+                Some(other) => Some(format!("plugin `{}`", other.plugin.id().as_str())),
+                None => RESERVED.contains(&name.as_str()).then(|| "Scout itself".to_owned()),
+            };
+            if let Some(owner) = owner {
+                return Err(format!(
+                    "it has a tool `{name}`, and so has {owner}; set `prefix` in [plugins.{id}], such as \"{id}_\""
+                ));
+            }
+            tools.push(Arc::new(tool));
+        }
+        Ok(tools)
+    }
+
+    /// The plugins that bring no tools, with why.
+    pub fn refused(&self) -> &[LoadError] {
+        &self.refused
+    }
+
+    /// All tools, in a fixed order.
+    pub fn tools(&self) -> &[Arc<Tool>] {
+        &self.tools
+    }
+
+    /// The tool of this name.
+    pub fn tool(&self, name: &str) -> Option<&Arc<Tool>> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn compiled(schema: Value) -> Result<Validator, String> {
+        compile(schema.as_object().unwrap())
+    }
+
+    fn refusal(schema: Value) -> String {
+        compiled(schema).err().unwrap()
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_told_with_its_place() {
+        let schema = json!({"type": "object", "properties": {"lines": {"$ref": "#/$defs/lines"}},
+            "$defs": {"lines": {"type": "integer", "maximum": 9}}, "additionalProperties": false});
+        let validator = compiled(schema).unwrap();
+        assert_eq!(mistakes(&validator, &json!({"lines": 9})), None);
+        let told = mistakes(&validator, &json!({"lines": 10, "lnes": 1})).unwrap();
+        assert!(told.contains("`/lines`: 10 is greater than the maximum of 9") && told.contains("lnes"), "{told}");
+    }
+
+    #[test]
+    fn a_schema_that_leads_elsewhere_or_to_itself_is_refused() {
+        let with = |reference: &str| json!({"type": "object", "properties": {"a": {"$ref": reference}}});
+        assert!(refusal(with("https://example.org/schema")).contains("is not in it"));
+        assert!(refusal(with("#/$defs/absent")).contains("is not in it"));
+        assert!(refusal(with("#/properties/a")).contains("leads to itself"));
+        assert!(refusal(json!({"type": "object", "$dynamicRef": "#a"})).contains("not supported"));
+    }
+
+    #[test]
+    fn a_schema_whose_references_double_is_refused() {
+        let mut definitions = Map::new();
+        for i in 0..40 {
+            let next = json!({"$ref": format!("#/$defs/d{}", i + 1)});
+            definitions.insert(format!("d{i}"), json!({"allOf": [next, next]}));
+        }
+        definitions.insert("d40".to_owned(), json!({"type": "string"}));
+        let schema = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": definitions});
+        assert!(refusal(schema).contains("too large"));
+    }
+
+    #[test]
+    fn what_is_no_schema_of_an_object_is_refused() {
+        assert!(refusal(json!({})).contains("`type`"));
+        assert!(compiled(json!({"type": "object", "properties": {"a": {"type": "strnig"}}})).is_err());
+        assert!(compiled(json!({"type": "object", "properties": {"a": {"pattern": "(x{1000}){1000}"}}})).is_err());
+    }
+}
