@@ -13,6 +13,7 @@ mod machine;
 mod mixed;
 mod openssh;
 mod samples;
+mod sandbox;
 mod served;
 mod world;
 
@@ -20,7 +21,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-const SECTIONS: [&str; 6] = ["served", "engine", "load", "fleet", "mixed", "bulk"];
+const SECTIONS: [&str; 7] = ["served", "engine", "load", "fleet", "mixed", "bulk", "sandbox"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -42,7 +43,8 @@ async fn main() -> Result<()> {
             "load" => load::measure().await,
             "fleet" => fleet::measure().await,
             "mixed" => mixed::measure().await,
-            _ => bulk::measure().await,
+            "bulk" => bulk::measure().await,
+            _ => sandbox::measure().await,
         };
         report.push(part.with_context(|| format!("section {name}"))?);
     }

@@ -52,6 +52,7 @@ async fn tools_of_a_plugin_are_listed_behind_scout_and_answer() {
         "{}",
         read.message
     );
+    assert_eq!(read.receipt()["copied_bytes"], 6);
     let counted = call(&scout, "count_lines", json!({"host": "box", "path": file})).await;
     assert!(counted.text().starts_with("3 "), "{}", counted.text());
 }

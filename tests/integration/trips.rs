@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use scout_tests::{DelayLink, Scout, Sshd};
+use serde_json::json;
 
-use crate::world::options_at;
+use crate::world::{options, options_at};
 
 #[tokio::test]
 async fn a_warm_read_list_and_command_take_one_round_trip_each() {
@@ -33,4 +34,19 @@ async fn a_warm_read_list_and_command_take_one_round_trip_each() {
         assert_eq!(answer.receipt()["round_trips"], 1, "the receipt and the link agree for {target} {query:?}");
     }
     assert_eq!(link.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_large_file_is_handed_through_and_never_copied_into_the_guest() {
+    let sshd = Sshd::start();
+    let (path, bytes) = (sshd.dir().join("large"), 1 << 20);
+    std::fs::write(&path, "x".repeat(bytes)).unwrap();
+    let scout = Scout::start(&options(&sshd)).await;
+    let answer = scout.call(&format!("box:{}", path.display())).await;
+    assert_eq!(answer.structured()["content"].as_str().unwrap().len(), bytes);
+    let receipt = answer.receipt();
+    assert_eq!((&receipt["copied_bytes"], &receipt["remote_bytes"]), (&json!(0), &json!(bytes)), "{receipt}");
+    // The guest's memory has no room for it.
+    let held = receipt["memory_peak"].as_u64().unwrap();
+    assert!(usize::try_from(held).unwrap() <= bytes + 128 * 1024, "{receipt}");
 }

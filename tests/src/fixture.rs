@@ -202,9 +202,10 @@ fn componentized(name: &str, module: &[u8]) -> Vec<u8> {
 fn built() -> &'static Path {
     static COMPONENTS: OnceLock<PathBuf> = OnceLock::new();
     COMPONENTS.get_or_init(|| {
-        // TARGET/PROFILE/deps/TEST
+        // TARGET/PROFILE/deps/TEST, or TARGET/PROFILE/BENCH; cargo marks the first.
         let executable = std::env::current_exe().expect("the path of the running test");
-        let target_dir = executable.ancestors().nth(3).expect("a test lies in target/PROFILE/deps").join("fixtures");
+        let target_dir = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+        let target_dir = target_dir.expect("a test lies in cargo's target directory").join("fixtures");
         let components = target_dir.join("components");
         fs::create_dir_all(&components).expect("a folder for the fixtures");
         // Held until the end; another process builds after it, and finds everything fresh.

@@ -50,6 +50,8 @@ pub struct Receipt {
     pub round_trips: u64,
     /// Payload bytes that remote hosts sent.
     pub remote_bytes: u64,
+    /// Remote bytes copied into the guest: what it only hands through is not.
+    pub copied_bytes: u64,
     /// Commands started.
     pub execs: u64,
 }

@@ -49,6 +49,7 @@ pub(crate) struct Budget {
     memory_peak: usize,
     host_call_limit: u64,
     host_calls: u64,
+    copied: u64,
     log_left: usize,
     commands: u32,
     probes: usize,
@@ -74,6 +75,7 @@ impl Budget {
             memory_peak: 0,
             host_call_limit: limits.host_calls,
             host_calls: 0,
+            copied: 0,
             log_left: LOG_BYTES,
             commands: 0,
             probes: 0,
@@ -183,6 +185,16 @@ impl Budget {
 
     pub(crate) fn host_calls(&self) -> u64 {
         self.host_calls
+    }
+
+    /// Remote bytes went into the guest.
+    pub(crate) fn copy(&mut self, bytes: usize) {
+        self.copied = self.copied.saturating_add(bytes as u64);
+    }
+
+    /// How many of them.
+    pub(crate) fn copied(&self) -> u64 {
+        self.copied
     }
 
     pub(crate) fn memory_peak(&self) -> u64 {

@@ -498,6 +498,7 @@ fn receipt(state: &CallState, call: &scout_ssh::Call, begun: Instant) -> Receipt
         memory_peak: state.budget.memory_peak(),
         round_trips: cost.round_trips,
         remote_bytes: cost.remote_bytes,
+        copied_bytes: state.budget.copied(),
         execs: cost.execs,
     }
 }

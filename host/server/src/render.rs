@@ -50,6 +50,7 @@ impl Reply {
             "memory_peak": receipt.memory_peak,
             "round_trips": receipt.round_trips,
             "remote_bytes": receipt.remote_bytes,
+            "copied_bytes": receipt.copied_bytes,
             "execs": receipt.execs,
         })
     }

@@ -63,7 +63,9 @@ impl blobs::HostBlob for CallState {
         let data = &self.table.get(&blob)?.data;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(data.len());
         let end = start.saturating_add((length as usize).min(MAX_READ)).min(data.len());
-        Ok(data.get(start..end).unwrap_or_default().to_vec())
+        let copied = data.get(start..end).unwrap_or_default().to_vec();
+        self.budget.copy(copied.len());
+        Ok(copied)
     }
 
     async fn share(&mut self, blob: Resource<Blob>) -> wasmtime::Result<Resource<Blob>> {

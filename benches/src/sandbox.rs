@@ -1,0 +1,296 @@
+//! What the sandbox costs: a handler as a component beside the same one in Rust, calls that do nothing, many plugins.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use scout_runtime::{
+    Answer, CallContext, Content, Encoding, Fleet, Grants, Limits, Plugin, PluginId, Query, Receipt, Runtime,
+    RuntimeConfig, Subject,
+};
+use scout_server::audit::Audit;
+use scout_server::config::{Config, Flags};
+use scout_server::plugins::Plugins;
+use scout_server::render::{Reply, render};
+use scout_server::router::{Caller, Router};
+use scout_server::target::Request;
+use scout_ssh::{Call, Opened, Pool, PoolConfig, Principal};
+use scout_tests::{Guest, Scout, ScoutOptions};
+use serde_json::{Map, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::machine;
+use crate::samples::{Samples, milliseconds};
+use crate::served::binary;
+use crate::world::{KIBIBYTE, MEBIBYTE, World};
+
+const ROUNDS: usize = 2_000;
+const WARM_UP: usize = 50;
+/// Calls that do nothing: one after the other, and on two threads.
+const CALLS: usize = 20_000;
+const THREADS: usize = 2;
+/// Plugins of the server that has many.
+const PLUGINS: usize = 100;
+const STARTS: usize = 10;
+
+pub(crate) async fn measure() -> Result<String> {
+    let world = World::start()?;
+    let tax = tax(&world).await.context("the same handler twice")?;
+    let served = served(&world).await.context("reads through `scout serve`")?;
+    let copied = copied(&world).await.context("1 MiB handed through")?;
+    let nothing = tokio::task::spawn_blocking(nothing).await?.context("calls that do nothing")?;
+    let many = many(&world).await.context("many plugins")?;
+    let difference = tax.component.median().saturating_sub(tax.native.median());
+    Ok(format!(
+        "## The sandbox\n\n\
+         One read of 1 KiB from a real sshd at 0 ms, from the parsed request to the rendered reply, {ROUNDS} of each in turn: by the \
+         handler `file` as a component, and by the same steps in Rust. Both give the same reply.\n\n\
+         | | median |\n|---|---:|\n| the component | {} |\n| the same in Rust | {} |\n| the difference | {} |\n\
+         | a read of 1 KiB through `scout serve` | {} |\n| the difference, of that | {:.1} % |\n\n\
+         | | |\n|---|---:|\n\
+         | remote bytes copied into the guest by a read of 1 MiB | {copied} |\n\
+         | a call in a fresh instance that does nothing, median of {CALLS} | {} |\n\
+         | such calls, {THREADS} threads | {:.0} per second |\n\
+         | {PLUGINS} plugins: start to the first answered `tools/list`, compiled before ({STARTS} starts) | {} |\n\
+         | {PLUGINS} plugins: memory then | {} |\n",
+        microseconds(tax.component.median()),
+        microseconds(tax.native.median()),
+        microseconds(difference),
+        microseconds(served.median()),
+        100.0 * difference.as_secs_f64() / served.median().as_secs_f64(),
+        microseconds(nothing.alone.median()),
+        nothing.per_second,
+        milliseconds(many.starts.median()),
+        many.memory,
+    ))
+}
+
+fn microseconds(time: Duration) -> String {
+    format!("{:.0} µs", time.as_secs_f64() * 1e6)
+}
+
+struct Tax {
+    component: Samples,
+    native: Samples,
+}
+
+/// The same read by the component and in Rust, over one pool and one connection.
+async fn tax(world: &World) -> Result<Tax> {
+    let config = config(world)?;
+    let (fleet, plugins) = (config.fleet()?, Plugins::start(&config)?);
+    let audit = Audit::open(&config.audit_log).map_err(anyhow::Error::msg)?;
+    let router = Router::new(Arc::clone(&fleet), plugins, config.limits.clone(), audit, config.call_timeout());
+    let target = format!("box:{}", world.small.display());
+    let mut tax = Tax { component: Samples::default(), native: Samples::default() };
+    for round in 0..WARM_UP + ROUNDS {
+        let begun = Instant::now();
+        let by_component = router.answer(request(&target)?, caller()).await;
+        let component = begun.elapsed();
+        let begun = Instant::now();
+        let by_rust = read(&fleet, &config.limits, request(&target)?).await?;
+        let native = begun.elapsed();
+        ensure!(!by_component.is_error, "{}", by_component.joined());
+        ensure!(
+            (&by_component.text, &by_component.structured) == (&by_rust.text, &by_rust.structured),
+            "the replies differ: {by_component:?} {by_rust:?}"
+        );
+        if round >= WARM_UP {
+            tax.component.push(component);
+            tax.native.push(native);
+        }
+    }
+    fleet.pool().shutdown().await;
+    Ok(tax)
+}
+
+fn config(world: &World) -> Result<Config> {
+    let dir = world.sshd.dir();
+    world.client(world.sshd.address())?;
+    let (ssh_config, settings) = (dir.join(format!("config.{}", world.sshd.address().port())), dir.join("scout.toml"));
+    std::fs::write(&settings, format!("audit_log = {:?}\n", dir.join("audit.jsonl").display().to_string()))?;
+    Ok(Config::load(&Flags { config: Some(settings), ssh_config: Some(ssh_config), ..Flags::default() })?)
+}
+
+fn request(target: &str) -> Result<Request> {
+    Ok(Request::parse(target, None, None)?)
+}
+
+fn caller() -> Caller {
+    Caller { principal: Principal::new("bench"), cancel: CancellationToken::new(), progress: None }
+}
+
+/// What the router and the handler `file` do for a text that is read in full, without a component.
+async fn read(fleet: &Fleet, limits: &Limits, request: Request) -> Result<Reply> {
+    let begun = Instant::now();
+    let Request::Path { host, path: Some(path) } = request else { return Err(anyhow!("a path is read")) };
+    let record = fleet.get(&host).context("a host of the fleet")?;
+    let spec = record.spec.as_ref().map_err(Clone::clone)?;
+    let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
+    let lease = fleet.pool().lease(&Principal::new("bench"), spec, &call).await?;
+    let Opened::File { attributes, content } = lease.open(&path, limits.file_bytes, limits.dir_entries, &call).await?
+    else {
+        return Err(anyhow!("a file is read"));
+    };
+    let modified = attributes.mtime.map(i64::from);
+    let modified = modified.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let fields = json!({
+        "host": host,
+        "path": String::from_utf8_lossy(&path),
+        "kind": "file",
+        "size": content.data.len(),
+        "mode": attributes.permissions.map(|mode| format!("{:04o}", mode & 0o7777)),
+        "modified": modified.map(|time| time.to_string()),
+        "truncated": content.truncated,
+        "encoding": "utf-8",
+    });
+    let answer = Answer {
+        content: vec![Content::Bytes(content.data.clone())],
+        structured: fields.as_object().cloned(),
+        attachments: vec![("content".to_owned(), content.data, Encoding::Text)],
+        is_error: false,
+    };
+    Ok(render(answer, Receipt { wall: begun.elapsed(), ..Receipt::default() }))
+}
+
+fn options(world: &World) -> Result<ScoutOptions> {
+    let (sshd, address) = (&world.sshd, world.sshd.address());
+    Ok(ScoutOptions::new(binary()?, sshd.config_block("box", address), sshd.known_hosts_line(address)))
+}
+
+/// Reads of 1 KiB as a client meets them.
+async fn served(world: &World) -> Result<Samples> {
+    let scout = Scout::start(&options(world)?).await;
+    let target = format!("box:{}", world.small.display());
+    let mut samples = Samples::default();
+    for round in 0..WARM_UP + ROUNDS {
+        let begun = Instant::now();
+        let answer = scout.call(&target).await;
+        let taken = begun.elapsed();
+        ensure!(answer.structured().pointer("/size") == Some(&json!(KIBIBYTE)), "{}", answer.text());
+        if round >= WARM_UP {
+            samples.push(taken);
+        }
+    }
+    ensure!(scout.close().await.success(), "scout did not end well: {}", scout.stderr());
+    Ok(samples)
+}
+
+/// How many bytes of a file of 1 MiB go through the guest that answers with it.
+async fn copied(world: &World) -> Result<u64> {
+    let scout = Scout::start(&options(world)?).await;
+    let answer = scout.call(&format!("box:{}", world.large.display())).await;
+    ensure!(answer.structured().pointer("/size") == Some(&json!(MEBIBYTE)), "{}", answer.text());
+    ensure!(scout.close().await.success(), "scout did not end well: {}", scout.stderr());
+    answer
+        .receipt()
+        .pointer("/copied_bytes")
+        .and_then(serde_json::Value::as_u64)
+        .context("a receipt that counts copies")
+}
+
+struct Nothing {
+    alone: Samples,
+    per_second: f64,
+}
+
+/// Calls of the smallest guest, on threads of their own: what else this program does is not in them.
+fn nothing() -> Result<Nothing> {
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    let runtime = Runtime::new(RuntimeConfig { max_instances: 256, cache_dir: None })?;
+    let id = PluginId::new("nothing").context("a plugin's name")?;
+    let (component, loader) = (Guest::AnswersNothing.bytes(), runtime.clone());
+    let plugin = threads.block_on(async {
+        tokio::task::spawn_blocking(move || loader.load(id, &component, Grants::default(), Map::new())).await
+    })??;
+    let fleet = Arc::new(Fleet::new(Vec::new(), Pool::new(PoolConfig::default())));
+    let limits = Arc::new(Limits::default());
+    let call = move |plugin: Plugin| {
+        let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
+        let context = CallContext::new(Principal::new("bench"), Arc::clone(&fleet), Arc::clone(&limits), call);
+        async move { plugin.handle(context, Query { subject: Subject::File, host: None, path: None, command: None }).await }
+    };
+    let alone = threads.block_on(threads.spawn({
+        let (plugin, call) = (plugin.clone(), call.clone());
+        async move {
+            let mut samples = Samples::default();
+            for round in 0..WARM_UP + CALLS {
+                let begun = Instant::now();
+                call(plugin.clone()).await?;
+                if round >= WARM_UP {
+                    samples.push(begun.elapsed());
+                }
+            }
+            anyhow::Ok(samples)
+        }
+    }))??;
+    let begun = Instant::now();
+    let workers: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let (plugin, call) = (plugin.clone(), call.clone());
+            threads.spawn(async move {
+                for _ in 0..CALLS {
+                    call(plugin.clone()).await?;
+                }
+                anyhow::Ok(())
+            })
+        })
+        .collect();
+    for worker in workers {
+        threads.block_on(worker)??;
+    }
+    let per_second = (THREADS * CALLS) as f64 / begun.elapsed().as_secs_f64();
+    threads.shutdown_background();
+    Ok(Nothing { alone, per_second })
+}
+
+struct Many {
+    starts: Samples,
+    memory: machine::Memory,
+}
+
+/// Servers with a hundred plugins, each another component, once all of them have been compiled.
+async fn many(world: &World) -> Result<Many> {
+    let dir = tempfile::tempdir()?;
+    let component = Guest::BringsTools.bytes();
+    let mut options = options(world)?;
+    for number in 0..PLUGINS {
+        let path = dir.path().join(format!("p{number}.wasm"));
+        std::fs::write(&path, marked(&component, number)?)?;
+        options = options.setting(&table(number, &path));
+    }
+    let mut many = Many { starts: Samples::default(), memory: machine::memory(std::process::id())? };
+    // The first one fills the cache.
+    for round in 0..=STARTS {
+        let begun = Instant::now();
+        let scout = Scout::start(&options).await;
+        let listed = scout.request("tools/list", json!({})).await;
+        let taken = begun.elapsed();
+        let tools = listed.pointer("/result/tools").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
+        ensure!(tools == 1 + 3 * PLUGINS, "{tools} tools are listed");
+        let last = format!("p{}_read_text", PLUGINS - 1);
+        let arguments = json!({"host": "box", "path": world.small});
+        let answer = scout.request("tools/call", json!({"name": last, "arguments": arguments})).await;
+        ensure!(answer.pointer("/result/isError") != Some(&json!(true)), "{answer}");
+        if round > 0 {
+            many.starts.push(taken);
+            many.memory = machine::memory(scout.pid())?;
+        }
+        ensure!(scout.close().await.success(), "scout did not end well: {}", scout.stderr());
+    }
+    Ok(many)
+}
+
+fn table(number: usize, path: &Path) -> String {
+    let path = path.display().to_string();
+    format!("[plugins.p{number}]\nsource = {path:?}\ngrants = [\"files\", \"exec\"]\nprefix = \"p{number}_\"")
+}
+
+/// The component with a custom section that makes it another one for a cache.
+fn marked(component: &[u8], number: usize) -> Result<Vec<u8>> {
+    let content = format!("\u{4}mark{number}");
+    let mut bytes = component.to_vec();
+    bytes.extend([0, u8::try_from(content.len())?]);
+    bytes.extend(content.as_bytes());
+    Ok(bytes)
+}
