@@ -16,6 +16,7 @@ pub mod sftp;
 mod stalls;
 mod transfer;
 pub mod trust;
+mod within;
 
 pub use call::{Call, Cost, CostSnapshot, Principal};
 pub use capture::Capture;
@@ -28,3 +29,4 @@ pub use pool::{Pool, PoolConfig, PoolSnapshot, Probe};
 pub use sftp::{
     Attributes, Change, DirEntry, FileKind, FileSystem, Opened, Part, Transfer, TruePath, WriteOptions, Written,
 };
+pub use within::Within;
