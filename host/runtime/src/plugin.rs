@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scout_ssh::Principal;
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 use wasmtime::{Store, Trap, UpdateDeadline};
@@ -11,6 +12,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
 use crate::engine::Machine;
+use crate::grants::{Access, CallRights};
 use crate::imports::{self, VERSION};
 use crate::state::{CallState, HANDLES, shown};
 use crate::turns::Turns;
@@ -46,6 +48,11 @@ pub struct Grants {
     pub exec: bool,
     /// `exec`: `shell`, on hosts whose policy is `shell`.
     pub shell: bool,
+}
+
+impl Grants {
+    /// Every interface.
+    pub const ALL: Self = Self { inventory: true, files: true, exec: true, shell: true };
 }
 
 /// What a handler answers.
@@ -138,6 +145,7 @@ pub struct Runtime {
     /// How many of them one plugin may use at once: half, so that a plugin whose calls hang leaves room for the others.
     instances_per_plugin: usize,
     turns: Turns,
+    linkers: imports::Linkers,
 }
 
 /// The largest component, in bytes.
@@ -174,6 +182,7 @@ impl Runtime {
             instances: Arc::new(Semaphore::new(instances)),
             instances_per_plugin: instances.div_ceil(2),
             turns: Turns::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            linkers: imports::Linkers::default(),
         })
     }
 
@@ -205,7 +214,7 @@ impl Runtime {
         }
         let wasi = imports.iter().any(|import| import.starts_with("wasi:"));
         let unfit = |error: wasmtime::Error| refused(format!("does not fit this Scout: {}", first_line(&error)));
-        let linker = imports::linker(engine, grants, wasi).map_err(unfit)?;
+        let linker = self.linkers.get(engine, grants, wasi).map_err(unfit)?;
         let pre = linker.instantiate_pre(&component).map_err(unfit)?;
         let exports: Vec<String> =
             component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
@@ -224,7 +233,8 @@ impl Runtime {
         let settings = Arc::new(settings);
         let instances = Semaphore::new(self.instances_per_plugin);
         let described = Description::Nothing;
-        let mut inner = Inner { id, grants, settings, world, described, instances, runtime: self.clone() };
+        let declared = imports::declared(engine, &component);
+        let mut inner = Inner { id, grants, declared, settings, world, described, instances, runtime: self.clone() };
         let described = tokio::runtime::Handle::current().block_on(inner.describe());
         inner.described = described.map_err(|message| LoadError { plugin: inner.id.as_str().to_owned(), message })?;
         Ok(Plugin { inner: Arc::new(inner) })
@@ -289,6 +299,8 @@ pub struct Plugin {
 struct Inner {
     id: PluginId,
     grants: Grants,
+    /// What its component imports of them.
+    declared: Grants,
     settings: Arc<serde_json::Map<String, serde_json::Value>>,
     world: World,
     described: Description,
@@ -337,6 +349,17 @@ impl Plugin {
         }
     }
 
+    /// Which of the interfaces that take a grant its component imports.
+    pub fn declared(&self) -> Grants {
+        self.inner.declared
+    }
+
+    /// What a call may do, of one of its tools if it has some: what the plugin and the tool declare, what the operator
+    /// grants it, what the principal may.
+    pub fn rights(&self, access: &Access, principal: &Principal, tool: Option<&str>) -> CallRights {
+        self.inner.rights(access, principal, tool)
+    }
+
     /// Answers a query.
     ///
     /// # Cancel safety
@@ -363,10 +386,25 @@ impl Plugin {
 }
 
 impl Inner {
+    fn rights(&self, access: &Access, principal: &Principal, tool: Option<&str>) -> CallRights {
+        let described = match &self.described {
+            Description::Tools(tools) => tools.as_slice(),
+            Description::Handler(_) | Description::Nothing => &[],
+        };
+        let called = described.iter().find(|described| Some(described.name.as_str()) == tool);
+        CallRights {
+            declared: self.declared,
+            effect: called.map(|tool| (tool.name.as_str().into(), tool.effect)),
+            linked: self.grants,
+            operator: access.plugin(self.id.as_str()),
+            tenant: access.principal(principal),
+        }
+    }
+
     /// A fresh store: a call never sees another's memory.
-    fn store(&self, limits: Arc<Limits>, context: Option<CallContext>) -> Store<CallState> {
+    fn store(&self, limits: Arc<Limits>, context: Option<CallContext>, rights: CallRights) -> Store<CallState> {
         let settings = Arc::clone(&self.settings);
-        let state = CallState::new(self.id.clone(), self.grants, settings, limits, context, self.runtime.turns.clone());
+        let state = CallState::new(self.id.clone(), rights, settings, limits, context, self.runtime.turns.clone());
         let mut store = Store::new(&self.runtime.machine.engine, state);
         store.limiter(|state| &mut state.budget);
         store.set_hostcall_fuel(HOSTCALL_BYTES);
@@ -386,7 +424,7 @@ impl Inner {
         let _permit = tokio::time::timeout_at(deadline, self.runtime.instances.acquire()).await.map_err(|_| {
             format!("cannot describe itself: no instance became free within {} s", DESCRIBE_DEADLINE.as_secs())
         })?;
-        let mut store = self.store(Arc::new(DESCRIBE), None);
+        let mut store = self.store(Arc::new(DESCRIBE), None, CallRights::unlimited(self.grants));
         let turn = store.data().budget.turn();
         let asked = async {
             match &self.world {
@@ -430,7 +468,12 @@ impl Inner {
                 return Err(ended(CallErrorKind::Cancelled, "the request was cancelled".to_owned()));
             }
         };
-        let mut store = self.store(limits, Some(context));
+        let tool = match &asked {
+            Asked::Call { name, .. } => Some(name.as_str()),
+            Asked::Handle(_) => None,
+        };
+        let rights = self.rights(context.fleet.access(), &context.principal, tool);
+        let mut store = self.store(limits, Some(context), rights);
         let turn = store.data().budget.turn();
         let over = async {
             tokio::select! {

@@ -17,6 +17,9 @@ use crate::plugins::{Plugins, Tool};
 use crate::render::{Reply, render};
 use crate::target::Request;
 
+/// The plugins of which one looks at a path, by what it is.
+const READERS: &[&str] = &["file", "dir"];
+
 /// Who asks, and how to reach them while they wait.
 #[derive(Clone)]
 pub struct Caller {
@@ -60,9 +63,9 @@ impl Router {
             Request::Command { host, path, command } => (Some(Subject::Command), Some(host), path, Some(command)),
         };
         if let Some(host) = &host
-            && self.fleet.get(host).is_none()
+            && !self.known_to(&caller.principal).any(|known| known == host)
         {
-            return self.unknown_host(host);
+            return self.unknown_host(host, &caller.principal);
         }
         let mut context = self.context(caller);
         let cost = Arc::clone(&context.call.cost);
@@ -70,7 +73,7 @@ impl Router {
             (Some(subject), _) => subject,
             (None, None) => Subject::Hosts,
             // Whether `host:/path` is a file or a directory only the host knows. What is found waits in the context.
-            (None, Some(host)) => match context.preopen(host, path.as_deref().unwrap_or(b"~")).await {
+            (None, Some(host)) => match context.preopen(host, path.as_deref().unwrap_or(b"~"), READERS).await {
                 Ok(FileKind::Directory) => Subject::Directory,
                 Ok(FileKind::File | FileKind::Symlink | FileKind::Other) => Subject::File,
                 Err(error) => return failed(&error, &cost, begun),
@@ -129,10 +132,16 @@ impl Router {
         context
     }
 
-    fn unknown_host(&self, host: &str) -> Reply {
+    /// The hosts that a principal may name.
+    fn known_to(&self, principal: &Principal) -> impl Iterator<Item = &str> {
+        let access = self.fleet.access();
+        self.fleet.hosts().iter().map(|host| host.name.as_str()).filter(move |name| access.shows(principal, name))
+    }
+
+    fn unknown_host(&self, host: &str, principal: &Principal) -> Reply {
         /// More of a name than this tells nobody anything.
         const SHOWN: usize = 64;
-        let near = near(host, self.fleet.hosts().iter().map(|host| host.name.as_str()));
+        let near = near(host, self.known_to(principal));
         let shown = host.get(..host.floor_char_boundary(SHOWN)).unwrap_or_default();
         let message = format!("no host is named `{shown}`{}", did_you_mean(&near));
         Reply::failure(&message, Some("the target `hosts` lists all hosts"), Receipt::default())
