@@ -4,6 +4,7 @@
 
 mod doctor;
 mod explain;
+mod policy;
 mod trust;
 
 use std::io::Write as _;
@@ -74,6 +75,9 @@ enum Command {
         /// A name of ssh_config
         host: String,
     },
+    /// Say what plugins may do, and which line of scout.toml decides
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Check configuration, keys, agent, known_hosts and each host; name the first trouble of each
     Doctor,
     /// See Scout answer over real SSH, from a host that lives inside this process
@@ -123,6 +127,7 @@ async fn dispatch(command: Command, config: &Config) -> Result<ExitCode, ConfigE
         Command::Hosts { json } => ask(config, Request::Hosts, json).await,
         Command::Explain { host, json } => explain::run(config, &host, json).await,
         Command::Trust { host } => trust::run(config, &host).await,
+        Command::Policy(command) => policy::run(config, command).await,
         Command::Doctor => doctor::run(config).await,
         Command::Demo { serve } => {
             let ended = if serve { demo::serve().await } else { demo::run().await.map(|()| ExitCode::SUCCESS) };
