@@ -18,29 +18,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 fn base(alias: &str, address: SocketAddr, known_hosts: PathBuf) -> HostSpec {
     HostSpec {
-        alias: alias.into(),
-        host_name: address.ip().to_string(),
-        port: address.port(),
-        user: login_name(),
-        identity_files: Vec::new(),
-        identity_files_are_default: false,
-        identities_only: false,
-        agent: None,
-        certificate_files: Vec::new(),
-        methods: Methods::default(),
-        proxy: Proxy::default(),
-        address_family: AddressFamily::default(),
-        bind_address: None,
-        algorithms: AlgorithmLists::default(),
-        set_env: Vec::new(),
-        host_key_alias: None,
-        hash_known_hosts: false,
         user_known_hosts_files: vec![known_hosts],
-        global_known_hosts_files: Vec::new(),
-        strict_host_key_checking: StrictHostKeyChecking::Yes,
-        connect_timeout: None,
-        server_alive_interval: None,
-        server_alive_count_max: 3,
+        ..HostSpec::new(alias, address.ip().to_string(), address.port(), login_name())
     }
 }
 

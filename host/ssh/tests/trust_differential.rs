@@ -24,7 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use russh::keys::{Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
-use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, Source, StrictHostKeyChecking};
+use scout_ssh::config::{AddressFamily, Source, StrictHostKeyChecking};
 use scout_ssh::trust::{self, Decision, KnownHosts, Verdict};
 use scout_ssh::{Call, ErrorKind, HostSpec, Pool, PoolConfig, Principal};
 use scout_tests::{Sshd, SshdOptions};
@@ -527,31 +527,7 @@ fn spec(case: &Case, server: &Server, directory: &Path) -> HostSpec {
 
 /// A host that nobody can log in to: there is no key to try.
 fn plain_spec(host: &str, port: u16) -> HostSpec {
-    HostSpec {
-        alias: "box".into(),
-        host_name: host.into(),
-        port,
-        user: "nobody".into(),
-        identity_files: Vec::new(),
-        identity_files_are_default: false,
-        identities_only: true,
-        agent: None,
-        certificate_files: Vec::new(),
-        methods: Methods::default(),
-        proxy: Proxy::default(),
-        address_family: AddressFamily::Inet,
-        bind_address: None,
-        algorithms: AlgorithmLists::default(),
-        set_env: Vec::new(),
-        host_key_alias: None,
-        hash_known_hosts: false,
-        user_known_hosts_files: Vec::new(),
-        global_known_hosts_files: Vec::new(),
-        strict_host_key_checking: StrictHostKeyChecking::Yes,
-        connect_timeout: None,
-        server_alive_interval: None,
-        server_alive_count_max: 3,
-    }
+    HostSpec { address_family: AddressFamily::Inet, ..HostSpec::new("box", host, port, "nobody") }
 }
 
 /// What the engine says when it really connects.

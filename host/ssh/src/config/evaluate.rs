@@ -18,10 +18,12 @@ use super::matching::{self, Facts};
 use super::parse::{Item, Statement};
 use super::refusal::{At, Refusal};
 use super::value::{self, DEFAULT_PORT, one};
-use super::{AddressFamily, AlgorithmLists, HostSpec, Methods, Proxy, StrictHostKeyChecking, address, pattern};
+use super::{
+    AddressFamily, AlgorithmLists, DEFAULT_SERVER_ALIVE_COUNT_MAX, HostSpec, Methods, Proxy, StrictHostKeyChecking,
+    address, pattern,
+};
 use crate::SshError;
 
-const DEFAULT_SERVER_ALIVE_COUNT_MAX: u32 = 3;
 /// In OpenSSH's order; DSA and XMSS are not spoken here.
 const DEFAULT_IDENTITIES: [&str; 5] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"];
 /// OpenSSH's SSH_MAX_IDENTITY_FILES and SSH_MAX_CERTIFICATE_FILES.

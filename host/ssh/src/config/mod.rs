@@ -120,6 +120,8 @@ pub struct Source {
     pub line: u32,
 }
 
+const DEFAULT_SERVER_ALIVE_COUNT_MAX: u32 = 3;
+
 /// One host's resolved settings.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostSpec {
@@ -169,6 +171,38 @@ pub struct HostSpec {
     pub server_alive_interval: Option<Duration>,
     /// `ServerAliveCountMax`.
     pub server_alive_count_max: u32,
+}
+
+impl HostSpec {
+    /// A host that is dialled directly, with OpenSSH's defaults where they take no file: there is no identity, no agent
+    /// and no known_hosts, so that no key of it is trusted.
+    pub fn new(alias: impl Into<String>, host_name: impl Into<String>, port: u16, user: impl Into<String>) -> Self {
+        Self {
+            alias: alias.into(),
+            host_name: host_name.into(),
+            port,
+            user: user.into(),
+            identity_files: Vec::new(),
+            identity_files_are_default: false,
+            identities_only: false,
+            agent: None,
+            certificate_files: Vec::new(),
+            methods: Methods::default(),
+            proxy: Proxy::default(),
+            address_family: AddressFamily::default(),
+            bind_address: None,
+            algorithms: AlgorithmLists::default(),
+            set_env: Vec::new(),
+            host_key_alias: None,
+            hash_known_hosts: false,
+            user_known_hosts_files: Vec::new(),
+            global_known_hosts_files: Vec::new(),
+            strict_host_key_checking: StrictHostKeyChecking::Yes,
+            connect_timeout: None,
+            server_alive_interval: None,
+            server_alive_count_max: DEFAULT_SERVER_ALIVE_COUNT_MAX,
+        }
+    }
 }
 
 /// The user's and the system's `ssh_config`, parsed.

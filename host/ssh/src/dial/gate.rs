@@ -378,36 +378,15 @@ impl Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AddressFamily, AlgorithmLists, Methods, Proxy};
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGKse3gVjY1LqE+OdqtdLyAXsxJKXCxP5X9j/cfn5BzN";
     const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBdBhsjcqEPuZIYxQ8Q2Ars78OMpQfbBFvtQ2CuFAo1b";
 
     fn spec(known: PathBuf, strict: StrictHostKeyChecking) -> HostSpec {
         HostSpec {
-            alias: "box".into(),
-            host_name: "Web".into(),
-            port: 2222,
-            user: "me".into(),
-            identity_files: Vec::new(),
-            identity_files_are_default: false,
-            identities_only: true,
-            agent: None,
-            certificate_files: Vec::new(),
-            methods: Methods::default(),
-            proxy: Proxy::default(),
-            address_family: AddressFamily::default(),
-            bind_address: None,
-            algorithms: AlgorithmLists::default(),
-            set_env: Vec::new(),
-            host_key_alias: None,
-            hash_known_hosts: false,
             user_known_hosts_files: vec![known],
-            global_known_hosts_files: Vec::new(),
             strict_host_key_checking: strict,
-            connect_timeout: None,
-            server_alive_interval: None,
-            server_alive_count_max: 3,
+            ..HostSpec::new("box", "Web", 2222, "me")
         }
     }
 

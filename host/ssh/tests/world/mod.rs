@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, StrictHostKeyChecking};
 use scout_ssh::{Call, ExecOutcome, ExecRequest, HostSpec, Lease, Pool, PoolConfig, Principal, SshError};
 use scout_tests::{Sshd, SshdOptions, login_name};
 
@@ -41,29 +40,10 @@ pub(crate) fn spec(sshd: &Sshd, address: std::net::SocketAddr) -> HostSpec {
     let known = sshd.dir().join("known_hosts");
     std::fs::write(&known, sshd.known_hosts_line(address)).unwrap();
     HostSpec {
-        alias: "box".into(),
-        host_name: address.ip().to_string(),
-        port: address.port(),
-        user: login_name(),
         identity_files: vec![sshd.user_key().private.clone()],
-        identity_files_are_default: false,
         identities_only: true,
-        agent: None,
-        certificate_files: Vec::new(),
-        methods: Methods::default(),
-        proxy: Proxy::default(),
-        address_family: AddressFamily::default(),
-        bind_address: None,
-        algorithms: AlgorithmLists::default(),
-        set_env: Vec::new(),
-        host_key_alias: None,
-        hash_known_hosts: false,
         user_known_hosts_files: vec![known],
-        global_known_hosts_files: Vec::new(),
-        strict_host_key_checking: StrictHostKeyChecking::Yes,
-        connect_timeout: None,
-        server_alive_interval: None,
-        server_alive_count_max: 3,
+        ..HostSpec::new("box", address.ip().to_string(), address.port(), login_name())
     }
 }
 
