@@ -564,6 +564,59 @@ async fn a_kind_of_key_that_is_not_accepted_is_not_offered() {
     works(&HostSpec { identity_files: vec![rsa], ..host }).await;
 }
 
+/// Whether the real `ssh` logs in with this key, asking for RSA of so many bits.
+fn ssh_works(sshd: &Sshd, key: &Path, required_bits: u32) -> bool {
+    let mut command = Command::new("ssh");
+    command.args(["-F", "none", "-n", "-i", path(key), "-p", &sshd.address().port().to_string()]);
+    for option in ["BatchMode=yes", "IdentitiesOnly=yes", "IdentityAgent=none", "StrictHostKeyChecking=yes"] {
+        command.args(["-o", option]);
+    }
+    command.args(["-o", &format!("UserKnownHostsFile={}", path(&sshd.dir().join("known_hosts")))]);
+    command.args(["-o", &format!("RequiredRSASize={required_bits}"), "127.0.0.1", "true"]);
+    command.stderr(Stdio::null()).status().expect("apt-get install openssh-client").success()
+}
+
+#[tokio::test]
+async fn an_rsa_key_shorter_than_required_is_left_out_from_wherever_it_comes() {
+    let sshd = Sshd::start();
+    let key = sshd.dir().join("id_rsa");
+    keygen(&["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", path(&key)]);
+    let authority = generate_key(sshd.dir(), "authority");
+    keygen(&["-q", "-s", path(&authority.private), "-I", "id", "-n", &login_name(), path(&key.with_extension("pub"))]);
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let accepted = format!("{public}cert-authority {}\n", authority.public);
+    std::fs::write(sshd.dir().join("authorized_keys"), accepted).unwrap();
+    let with = |files: &[&Path], agent: Option<&Path>, required_rsa_bits| HostSpec {
+        identity_files: files.iter().map(|file| file.to_path_buf()).collect(),
+        agent: agent.map(Path::to_path_buf),
+        required_rsa_bits,
+        ..spec("box", &sshd)
+    };
+    let socket = sshd.dir().join("agent");
+    let _agent = Agent::start(&socket, &[&key]).await;
+    let locked = sshd.dir().join("id_locked");
+    std::fs::copy(&key, &locked).unwrap();
+    lock_key(&locked);
+
+    let what = "RSA of fewer bits than RequiredRSASize";
+    let (file, held, by_file) =
+        (with(&[&key], None, 3072), with(&[], Some(&socket), 3072), with(&[&locked], None, 3072));
+    for (host, left_out) in [
+        (file, vec!["id_rsa", "id_rsa with its certificate"]),
+        (held, vec!["agent key SHA256:", "agent certificate SHA256:"]),
+        (by_file, vec!["id_locked"]),
+    ] {
+        let error = refused(&host).await;
+        assert!(error.message().contains("there is no identity to try; left out"), "{error}");
+        assert_eq!(error.message().matches(what).count(), left_out.len(), "{error}");
+        assert!(left_out.iter().all(|name| error.message().contains(name)), "{left_out:?} in {error}");
+    }
+    assert_eq!(logged(&sshd, "publickey"), 0, "{:?}", sshd.log());
+    assert!(!ssh_works(&sshd, &key, 3072) && ssh_works(&sshd, &key, 2048));
+    works(&with(&[&key], None, 2048)).await;
+    works(&with(&[], Some(&socket), 2048)).await;
+}
+
 #[tokio::test]
 async fn a_refusal_lists_what_was_tried_and_what_the_server_accepts() {
     let sshd = Sshd::start_with(&SshdOptions { extra: vec!["MaxAuthTries 3".into()], ..SshdOptions::default() });

@@ -84,7 +84,7 @@ impl<'a> Report<'a> {
         let mut sources = explained.settings.iter().filter(|setting| setting.keyword == "IdentityFile");
         let identities = spec.identity_files.iter().map(|file| {
             let source = sources.next().and_then(|setting| setting.source.as_ref());
-            (file.as_path(), source, inspect_key_file(file))
+            (file.as_path(), source, inspect_key_file(file, spec.required_rsa_bits))
         });
         let identities = identities.collect();
         let agent = match &spec.agent {
@@ -175,6 +175,7 @@ impl<'a> Report<'a> {
             KeyFileState { hindrance: Some(why), .. } => why,
             KeyFileState { hindrance: None, .. } => "readable",
         };
+        let own = if state.is_too_short { "not offered: RSA of fewer bits than RequiredRSASize" } else { own };
         let mut text = own.to_owned();
         if in_agent {
             text.push_str(", the agent holds it");
@@ -207,6 +208,7 @@ impl<'a> Report<'a> {
                 "encrypted": state.is_encrypted,
                 "in_agent": self.in_agent(state),
                 "hindrance": state.hindrance,
+                "too_short": state.is_too_short,
                 "fingerprint": state.fingerprint,
             })
         });

@@ -88,6 +88,19 @@ pub struct AlgorithmLists {
     pub host_keys_are_ranked: bool,
     /// `PubkeyAcceptedAlgorithms`.
     pub public_keys: Option<Vec<String>>,
+    /// `CASignatureAlgorithms`: how the authority of a host's certificate may have signed it. Absent: as OpenSSH has it
+    /// without that line.
+    pub ca_signatures: Option<Vec<String>>,
+}
+
+impl AlgorithmLists {
+    /// Whether a certificate that was signed with this algorithm counts.
+    pub(crate) fn may_certify(&self, name: &str) -> bool {
+        match &self.ca_signatures {
+            Some(names) => names.iter().any(|one| one == name),
+            None => algorithms::DEFAULT_CA_SIGNATURES.contains(&name),
+        }
+    }
 }
 
 /// Which methods of authentication may be used. In batch mode those that ask a person are not.
@@ -121,6 +134,8 @@ pub struct Source {
 }
 
 const DEFAULT_SERVER_ALIVE_COUNT_MAX: u32 = 3;
+/// OpenSSH takes no RSA key with fewer bits, wherever it meets one and whatever `RequiredRSASize` says.
+pub(crate) const MIN_RSA_BITS: u32 = 1024;
 
 /// One host's resolved settings.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -165,6 +180,9 @@ pub struct HostSpec {
     pub global_known_hosts_files: Vec<PathBuf>,
     /// What happens to an unknown key.
     pub strict_host_key_checking: StrictHostKeyChecking,
+    /// `RequiredRSASize`: RSA keys with fewer bits are neither accepted from the host nor offered to it. Fewer than 1024
+    /// bits never are.
+    pub required_rsa_bits: u32,
     /// `ConnectTimeout`.
     pub connect_timeout: Option<Duration>,
     /// `ServerAliveInterval`; absent if not configured (zero switches keepalive off).
@@ -198,6 +216,7 @@ impl HostSpec {
             user_known_hosts_files: Vec::new(),
             global_known_hosts_files: Vec::new(),
             strict_host_key_checking: StrictHostKeyChecking::Yes,
+            required_rsa_bits: MIN_RSA_BITS,
             connect_timeout: None,
             server_alive_interval: None,
             server_alive_count_max: DEFAULT_SERVER_ALIVE_COUNT_MAX,

@@ -11,7 +11,7 @@ use russh::Channel;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
-use crate::config::{Source, StrictHostKeyChecking};
+use crate::config::{MIN_RSA_BITS, Source, StrictHostKeyChecking};
 use crate::dial::transport::harmless;
 use crate::trust::{self, Decision, KnownHosts, Verdict};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
@@ -309,13 +309,17 @@ impl Check {
         let flawed = |what: &str| {
             SshError::new(ErrorKind::HostKeyRejected, format!("{alias}: the host's key is no good: {what}"))
         };
-        if trust::is_too_short(key.key_data()) {
-            return Err(flawed("an RSA key of less than 1024 bits"));
+        let required = self.spec.required_rsa_bits.max(MIN_RSA_BITS);
+        if trust::is_too_short(key.key_data(), required) {
+            return Err(flawed(&format!("an RSA key of fewer than {required} bits")).with_hint(
+                "give the host a longer key, or one of another type; less than 1024 bits are never accepted, more if \
+                 RequiredRSASize in ssh_config says so",
+            ));
         }
         if let Some(certificate) = presented.certificate() {
             trust::intact(certificate).map_err(flawed)?;
         }
-        match self.known.decide(&self.name, self.port, presented, self.spec.strict_host_key_checking) {
+        match self.known.decide(&self.spec, presented) {
             Decision::Trusted(_) => Ok(()),
             Decision::Unsafe(verdict) => {
                 tracing::warn!(host = %alias, ?verdict, "StrictHostKeyChecking no: the host is accepted, and passwords are off");
@@ -354,7 +358,7 @@ impl Check {
         let alias = &self.spec.alias;
         let key = presented.public_key();
         let print = key.fingerprint(HashAlg::Sha256);
-        let flaw = presented.certificate().and_then(|c| self.known.flaw(&self.name, self.port, c));
+        let flaw = presented.certificate().and_then(|c| self.known.flaw(&self.spec, c));
         let certificate = flaw.map(|why| format!("; its certificate does not count: {why}")).unwrap_or_default();
         let rejected = |what: &str, at: &Source| {
             let place = format!("{}:{}", at.file.display(), at.line);
