@@ -24,7 +24,7 @@ pub use dial::identities::{KeyFileState, agent_keys, inspect_key_file};
 pub use error::{ErrorKind, SshError};
 pub use exec::{Ending, ExecOutcome, ExecRequest, RemoteState};
 pub use lease::Lease;
-pub use pool::{Pool, PoolConfig, PoolSnapshot, Probe};
+pub use pool::{KnownHostsFiles, Pool, PoolConfig, PoolSnapshot, Probe};
 pub use sftp::{
     Attributes, Change, DirEntry, FileKind, FileSystem, Opened, Part, Transfer, TruePath, WriteOptions, Written,
 };

@@ -91,13 +91,7 @@ impl<'a> Report<'a> {
             Some(socket) => Some(agent_keys(socket, Instant::now() + AGENT).await),
             None => None,
         };
-        let files: Vec<&Path> = match &config.pool.known_hosts {
-            Some(files) => files.iter().map(AsRef::as_ref).collect(),
-            None => {
-                let files = spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files);
-                files.map(AsRef::as_ref).collect()
-            }
-        };
+        let files: Vec<&Path> = config.pool.known_hosts_of(spec).all().collect();
         let known_as = known_as(spec);
         let entries = KnownHosts::load(&files)?.entries(&known_as.0, known_as.1);
         Ok(Self { explained, identities, agent, known_as, entries, is_target })

@@ -6,8 +6,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use scout_ssh::Call;
 use scout_ssh::trust::{KnownHosts, Verdict, known_as, learn};
-use scout_ssh::{Call, HostSpec};
 
 use super::{failed, print};
 use crate::config::{Config, ConfigError, did_you_mean, near, with_hint};
@@ -30,8 +30,8 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
         Ok(key) => key,
         Err(error) => return Ok(failed(&with_hint(error.message(), error.hint()))),
     };
-    let (own, all) = known_hosts_files(config, spec);
-    let known = match KnownHosts::load(&all) {
+    let files = config.pool.known_hosts_of(spec);
+    let known = match KnownHosts::load(&files.all().collect::<Vec<_>>()) {
         Ok(known) => known,
         Err(error) => return Ok(failed(&with_hint(error.message(), error.hint()))),
     };
@@ -55,7 +55,7 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
             return Ok(failed(&format!("{}:{} revokes this key", source.file.display(), source.line)));
         }
     }
-    let Some(file) = own else {
+    let Some(file) = files.learn_into() else {
         return Ok(failed("no known_hosts file is configured to add it to; set `known_hosts`"));
     };
     if !std::io::stdin().is_terminal() {
@@ -79,19 +79,5 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => Ok(failed(&with_hint(error.message(), error.hint()))),
-    }
-}
-
-/// The file that a key is added to, and all that are asked, as the pool does.
-fn known_hosts_files<'a>(
-    config: &'a Config,
-    spec: &'a HostSpec,
-) -> (Option<&'a std::path::PathBuf>, Vec<&'a std::path::PathBuf>) {
-    match &config.pool.known_hosts {
-        Some(files) => (files.first(), files.iter().collect()),
-        None => {
-            let all = spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files).collect();
-            (spec.user_known_hosts_files.first(), all)
-        }
     }
 }

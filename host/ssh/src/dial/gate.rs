@@ -3,7 +3,7 @@
 //! Owns the words for a refused key and what is learned. Which key is trusted is [`crate::trust`]'s; who dials, and how,
 //! is [`crate::dial`]'s.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -110,14 +110,9 @@ impl Gate {
     /// # Errors
     /// [`ErrorKind::Config`] if a file cannot be read.
     pub(crate) async fn check(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Self, SshError> {
-        let files = match &config.known_hosts {
-            Some(files) => files.clone(),
-            None => spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files).cloned().collect(),
-        };
-        let learn_into = match &config.known_hosts {
-            Some(files) => files.first().cloned(),
-            None => spec.user_known_hosts_files.first().cloned(),
-        };
+        let files = config.known_hosts_of(spec);
+        let learn_into = files.learn_into().map(Path::to_path_buf);
+        let files: Vec<PathBuf> = files.all().map(Path::to_path_buf).collect();
         let known = tokio::task::spawn_blocking(move || KnownHosts::load(&files))
             .await
             .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))??;

@@ -4,8 +4,11 @@
 //! how it is dialled. **A dial belongs to its slot, not to the request that began it**: it goes on when that request
 //! goes. Only connections that nobody uses are evicted or idle out. The map's lock is held for map work alone.
 
+mod config;
 pub(crate) mod connection;
 pub(crate) mod slots;
+
+pub use config::{KnownHostsFiles, PoolConfig};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -33,42 +36,6 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// The shortest and longest time between two looks for idle connections.
 const REAP_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
-
-/// Bounds of a pool.
-#[derive(Clone, Debug)]
-pub struct PoolConfig {
-    /// TCP connect, handshake and authentication together, unless the host's `ConnectTimeout` says less.
-    pub connect_timeout: Duration,
-    /// An unused connection is closed after this.
-    pub idle_timeout: Duration,
-    /// Connections at once, over all hosts.
-    pub max_connections: usize,
-    /// known_hosts files that replace those of `ssh_config`, if set (`SCOUT_KNOWN_HOSTS`).
-    pub known_hosts: Option<Vec<std::path::PathBuf>>,
-    /// Requests that may wait for one host.
-    pub max_waiters_per_host: usize,
-    /// A program that tells secrets: passphrases of key files, passwords, answers to a server's prompts. Without it none
-    /// is ever used.
-    ///
-    /// It is run with one argument, the prompt (`Enter passphrase for key '/path'`, `user@host's password:` or, in the
-    /// server's words, `(user@host) …`), and in its environment `SCOUT_SECRET_KIND` (`passphrase`, `password` or
-    /// `prompt`), `SCOUT_SECRET_HOST` (the host's alias) and `SCOUT_SECRET_USER`. Its standard output, without the end of
-    /// the line, is the secret: at most 1024 bytes of UTF-8, within the dial's limit. Any exit status but 0: no secret.
-    pub secret_command: Option<std::path::PathBuf>,
-}
-
-impl Default for PoolConfig {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
-            max_connections: 100,
-            known_hosts: None,
-            max_waiters_per_host: 4096,
-            secret_command: None,
-        }
-    }
-}
 
 /// A pool's counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
