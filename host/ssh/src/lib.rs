@@ -20,6 +20,7 @@ pub mod trust;
 pub use call::{Call, Cost, CostSnapshot, Principal};
 pub use capture::Capture;
 pub use config::{HostSpec, SshConfig};
+pub use dial::gate::HostKey;
 pub use dial::identities::{KeyFileState, agent_keys, inspect_key_file};
 pub use error::{ErrorKind, SshError};
 pub use exec::{Ending, ExecOutcome, ExecRequest, RemoteState};

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 
 use fake::{FakeSshd, FakeTcp, Then, Wants, public_blob, secret_command};
 use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, StrictHostKeyChecking};
-use scout_ssh::{Call, Ending, ErrorKind, ExecRequest, HostSpec, Lease, Pool, PoolConfig, Principal, SshError};
+use scout_ssh::trust::Decision;
+use scout_ssh::{
+    Call, Ending, ErrorKind, ExecRequest, HostKey, HostSpec, Lease, Pool, PoolConfig, Principal, SshError,
+};
 use scout_tests::{Key, Sshd, SshdOptions, generate_key, login_name};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -176,7 +179,8 @@ async fn no_host_hears_of_authentication_before_its_own_key_was_accepted() {
         eventually("that is logged", || (0..3).all(|index| called(index) == 1)).await;
         let error = refused(&through(specs[2].clone(), &[&specs[0], &specs[1]])).await;
         assert_eq!(error.kind(), ErrorKind::UnknownHostKey, "{error}");
-        assert!(error.hint().unwrap().contains(&specs[distrusted].alias), "{error:?}");
+        assert!(error.message().contains(&format!("{}: the host's key", specs[distrusted].alias)), "{error:?}");
+        assert!(error.hint().unwrap().contains("`scout trust box`"), "{error:?}");
         for (index, sshd) in servers.iter().enumerate() {
             eventually("the connection is gone", || !has_connections(sshd)).await;
             assert_eq!(heard_authentication(sshd), index < distrusted, "{index} of {distrusted}: {:?}", sshd.log());
@@ -265,10 +269,11 @@ async fn a_dial_that_fails_behind_a_jump_host_leaves_nothing_there() {
 #[tokio::test]
 async fn a_key_is_shown_through_a_jump_host_without_logging_in_to_the_target() {
     let (one, two) = (Sshd::start(), Sshd::start());
-    let key = Pool::new(PoolConfig::default())
+    let HostKey { key, decision } = Pool::new(PoolConfig::default())
         .host_key(&through(spec("box", &two), &[&spec("edge", &one)]), &call())
         .await
         .unwrap();
+    assert!(matches!(decision, Decision::Trusted(_)), "{decision:?}");
     assert!(two.host_key().public.ends_with(key.to_openssh().unwrap().split(' ').nth(1).unwrap()));
     eventually("nothing is left", || !has_connections(&one) && !has_connections(&two)).await;
     assert!(heard_authentication(&one) && !heard_authentication(&two));

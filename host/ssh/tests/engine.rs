@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scout_ssh::config::StrictHostKeyChecking;
-use scout_ssh::{Call, Ending, ErrorKind, ExecRequest, Opened, Pool, PoolConfig, Principal, RemoteState};
+use scout_ssh::trust::{Decision, Verdict};
+use scout_ssh::{Call, Ending, ErrorKind, ExecRequest, HostKey, Opened, Pool, PoolConfig, Principal, RemoteState};
 use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, generate_key};
 
 use world::{World, call, eventually, marker, me, request, runs, spec};
@@ -207,7 +208,8 @@ async fn an_unknown_host_key_is_refused_with_its_fingerprint() {
     world.spec = Arc::new(spec);
     let error = world.lease().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownHostKey);
-    let key = world.pool.host_key(&world.spec, &call()).await.unwrap();
+    let HostKey { key, decision } = world.pool.host_key(&world.spec, &call()).await.unwrap();
+    assert_eq!(decision, Decision::Refused(Verdict::Unknown));
     let print = key.fingerprint(russh::keys::HashAlg::Sha256).to_string();
     assert!(error.message().contains(&print), "{error}");
     assert!(error.hint().unwrap().contains("run `scout trust box`"));

@@ -819,8 +819,19 @@ async fn nothing_is_sent_to_a_host_that_is_not_accepted() {
             identity_files: vec![at.join("other")],
             ..plain_spec("127.0.0.1", recorder.address.port())
         };
-        assert_eq!(dial(spec).await, said, "{lines}");
+        assert_eq!(dial(spec.clone()).await, said, "{lines}");
         let sent = recorder.take();
+        // Asked for the key alone, the engine decides the same.
+        let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
+        let decision = Pool::new(PoolConfig::default()).host_key(&spec, &call).await.unwrap().decision;
+        let told = match decision {
+            Decision::Trusted(_) => Said::Accepted,
+            Decision::Refused(Verdict::Unknown) => Said::Unknown,
+            Decision::Refused(Verdict::Changed(_)) => Said::Changed,
+            Decision::Refused(Verdict::Revoked(_)) => Said::Revoked,
+            other => panic!("{other:?}: {lines}"),
+        };
+        assert_eq!(told, said, "{lines}");
         assert_eq!(sent.len(), connections, "{lines}");
         for sent in sent {
             let rest = after_new_keys(&sent);

@@ -222,6 +222,24 @@ impl HostSpec {
             server_alive_count_max: DEFAULT_SERVER_ALIVE_COUNT_MAX,
         }
     }
+
+    /// The hosts that a dial meets, in order: the jump hosts, each with its user and port and reached through those
+    /// before it, then the host itself.
+    pub fn way(&self) -> Vec<Self> {
+        let hops: &[Arc<Self>] = match &self.proxy {
+            Proxy::Jump(hops) => hops,
+            Proxy::Direct | Proxy::Command(_) => &[],
+        };
+        let mut way: Vec<Self> = Vec::with_capacity(hops.len() + 1);
+        for (hop, before) in hops.iter().zip(0..) {
+            // The first host's own configuration says how it is reached.
+            let proxy =
+                if before == 0 { hop.proxy.clone() } else { Proxy::Jump(hops.iter().take(before).cloned().collect()) };
+            way.push(Self { proxy, ..Self::clone(hop) });
+        }
+        way.push(self.clone());
+        way
+    }
 }
 
 /// The user's and the system's `ssh_config`, parsed.

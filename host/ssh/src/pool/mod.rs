@@ -18,14 +18,13 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use lru::LruCache;
-use russh::keys::PublicKey;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::lease::within;
 use crate::pool::connection::{Connection, lock};
-use crate::{Call, ErrorKind, HostSpec, Lease, Principal, SshError, dial};
+use crate::{Call, ErrorKind, HostKey, HostSpec, Lease, Principal, SshError, dial};
 
 /// Handshakes at once with one address: OpenSSH's `MaxStartups` begins to refuse at 10.
 const HANDSHAKES_PER_ADDRESS: usize = 10;
@@ -144,11 +143,12 @@ impl Pool {
         Probe { connected, latency }
     }
 
-    /// The host's key, without trusting it: a handshake that ends before authentication. For `scout trust`.
+    /// The host's key and what a dial would make of it, without trusting it: a handshake that ends before
+    /// authentication. Jump hosts on the way are logged in to. For `scout trust`.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Unreachable`].
-    pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<PublicKey, SshError> {
+    /// Those of a dial; [`ErrorKind::HostKeyRejected`] for a key that nobody could trust.
+    pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<HostKey, SshError> {
         within(&spec.alias, call, dial::host_key(spec, &self.inner.config)).await
     }
 

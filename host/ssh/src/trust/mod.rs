@@ -81,6 +81,17 @@ pub enum Decision {
     Refused(Verdict),
 }
 
+impl Decision {
+    /// What the files say, whatever is made of it.
+    pub fn into_verdict(self) -> Verdict {
+        match self {
+            Self::Trusted(source) => Verdict::Known(source),
+            Self::Learn => Verdict::Unknown,
+            Self::Unsafe(verdict) | Self::Refused(verdict) => verdict,
+        }
+    }
+}
+
 /// Far above the known_hosts of a fleet of 100000 machines; a file without an end is refused.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 /// More say nothing new.
@@ -178,11 +189,7 @@ impl KnownHosts {
     /// `host` makes the key known, and never changed or revoked.
     pub fn check(&self, host: &str, port: u16, key: &PublicKey) -> Verdict {
         let asked = Asked { host, port, algorithms: &AlgorithmLists::default() };
-        match self.decide_for(asked, None, key.key_data(), StrictHostKeyChecking::Yes) {
-            Decision::Trusted(source) => Verdict::Known(source),
-            Decision::Refused(verdict) | Decision::Unsafe(verdict) => verdict,
-            Decision::Learn => Verdict::Unknown,
-        }
+        self.decide_for(asked, None, key.key_data(), StrictHostKeyChecking::Yes).into_verdict()
     }
 
     /// Whether this host is accepted with what it presents.
