@@ -865,12 +865,16 @@ fn learned_lines_are_read_alike_by_ssh_keygen_and_by_us() {
         ("10.0.0.1", 2222, Some("Alias"), "alias"),
         ("b\u{fc}cher.example", 22, None, "b\u{fc}cher.example"),
     ];
+    let spec = |host, port, alias: Option<&str>| HostSpec {
+        host_key_alias: alias.map(str::to_owned),
+        address_family: AddressFamily::Any,
+        ..plain_spec(host, port)
+    };
     for hashed in [false, true] {
         let file = dir.path().join(format!("known_hosts_{hashed}"));
         fs::write(&file, format!("# kept\nsomebody {other}")).unwrap();
         for (host, port, alias, name) in hosts {
-            let spec = HostSpec { host_key_alias: alias.map(str::to_owned), ..plain_spec(host, port) };
-            let (known_as, port) = trust::known_as(&spec);
+            let (known_as, port) = trust::known_as(&spec(host, port, alias));
             assert!(!keygen_finds(&file, name, &key), "{name}");
             trust::learn(&file, &known_as, port, &public, hashed).unwrap();
             assert!(keygen_finds(&file, name, &key), "{name}:\n{}", fs::read_to_string(&file).unwrap());
@@ -878,8 +882,7 @@ fn learned_lines_are_read_alike_by_ssh_keygen_and_by_us() {
         let known = KnownHosts::load(&[&file]).unwrap();
         assert!(known.warnings().is_empty(), "{:?}", known.warnings());
         for ((host, port, alias, _), line) in hosts.into_iter().zip(3..) {
-            let spec = HostSpec { host_key_alias: alias.map(str::to_owned), ..plain_spec(host, port) };
-            let (known_as, port) = trust::known_as(&spec);
+            let (known_as, port) = trust::known_as(&spec(host, port, alias));
             let source = Source { file: file.clone(), line };
             assert_eq!(known.check(&known_as, port, &public), Verdict::Known(source), "{host}");
         }

@@ -3,7 +3,7 @@
 //! Owns the parser and what the values mean. Knows no connection. What OpenSSH knows and this engine does not
 //! evaluate is never guessed: the hosts that such a line touches do not resolve, all others do.
 
-mod address;
+pub(crate) mod address;
 mod algorithms;
 mod command;
 mod evaluate;
