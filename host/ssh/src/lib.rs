@@ -9,6 +9,7 @@ pub mod config;
 mod dial;
 mod error;
 mod exec;
+mod jitter;
 mod lease;
 mod pool;
 mod script;

@@ -29,6 +29,7 @@ use crate::config::Proxy;
 use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Secrets};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport, harmless};
+use crate::jitter::jittered;
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
 /// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round
@@ -236,7 +237,7 @@ async fn meet(spec: &Arc<HostSpec>, way: Option<Way<'_>>, trip: &Trip<'_>, purpo
             outcome => return outcome.map(|met| Met { handshakes, ..met }),
         };
         silent += u32::from(!is_too_busy);
-        let jittered = pause.mul_f32(0.5 + 0.5 * random_share());
+        let jittered = jittered(pause);
         if silent > SILENT_RETRIES || Instant::now() + jittered >= trip.until {
             return Err(Break::TurnedAway { error, is_too_busy });
         }
@@ -244,15 +245,6 @@ async fn meet(spec: &Arc<HostSpec>, way: Option<Way<'_>>, trip: &Trip<'_>, purpo
         sleep(jittered).await;
         pause = (pause * 2).min(longest);
     }
-}
-
-/// At least 0 and less than 1.
-fn random_share() -> f32 {
-    let mut byte = [0];
-    // Without randomness all wait the same time.
-    let _ = getrandom::fill(&mut byte);
-    let [byte] = byte;
-    f32::from(byte) / 256.0
 }
 
 async fn shake_hands(spec: &HostSpec, way: &Way<'_>, trip: &Trip<'_>, gate: Gate) -> Result<Met, Break> {

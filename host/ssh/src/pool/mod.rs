@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::jitter::jittered;
 use crate::lease::within;
 use crate::pool::connection::{Connection, lock};
 use crate::{Call, ErrorKind, HostKey, HostSpec, Lease, Principal, SshError, dial};
@@ -625,10 +626,7 @@ fn is_lasting(error: &SshError) -> bool {
 /// How long a host is left alone after so many failures.
 fn backoff(failures: u32) -> Duration {
     let (first, longest) = BACKOFF;
-    let whole = first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest);
-    // Without random numbers the whole time is as good.
-    let share = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
-    whole.mul_f64(0.5 + share / 2.0)
+    jittered(first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest))
 }
 
 impl Drop for Inner {
