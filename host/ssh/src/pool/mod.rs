@@ -120,14 +120,14 @@ impl Pool {
     /// # Cancel safety
     /// The dial goes on for others who wait for it.
     pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, SshError> {
-        let key = Key { principal: principal.clone(), spec: Arc::clone(spec), role: Role::First };
+        let key = Key::first(principal, spec);
         let connection = self.inner.connect(&key, call).await?;
         Ok(Lease::new(Arc::clone(&self.inner), key, connection))
     }
 
     /// Whether the host answers on its port, and how fast.
     pub async fn probe(&self, principal: &Principal, spec: &Arc<HostSpec>, limit: Duration) -> Probe {
-        let key = Key { principal: principal.clone(), spec: Arc::clone(spec), role: Role::First };
+        let key = Key::first(principal, spec);
         let connected = match lock(&self.inner.state).slots.get(&key) {
             Some(Entry { slot: Slot::Ready(connection), .. }) => connection.is_usable(),
             _ => false,
@@ -280,6 +280,11 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// For the connection that serves everything.
+    fn first(principal: &Principal, spec: &Arc<HostSpec>) -> Self {
+        Self { principal: principal.clone(), spec: Arc::clone(spec), role: Role::First }
+    }
+
     /// The host's settings.
     pub(crate) fn spec(&self) -> &Arc<HostSpec> {
         &self.spec
