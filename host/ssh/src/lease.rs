@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::exec::command::{self, RunError};
 use crate::exec::shell::Prepared;
-use crate::pool::connection::lock;
+use crate::lock::lock;
 use crate::pool::slots::Slot;
 use crate::pool::{InUse, Inner, Key, Role};
 use crate::script::Question;

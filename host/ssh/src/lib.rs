@@ -11,6 +11,7 @@ mod error;
 mod exec;
 mod jitter;
 mod lease;
+mod lock;
 mod pool;
 mod script;
 pub mod sftp;

@@ -16,7 +16,7 @@ pub(crate) mod transport;
 
 use std::borrow::Cow;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russh::ChannelOpenFailure;
@@ -30,6 +30,7 @@ use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Secrets};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport, harmless};
 use crate::jitter::jittered;
+use crate::lock::lock;
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
 /// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round
@@ -143,18 +144,18 @@ impl<'a> Trip<'a> {
         let stage = stage.into();
         let is_target = spec.alias == self.target;
         let text = if is_target { stage } else { format!("at the jump host {}: {stage}", spec.alias).into() };
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner).text = text;
+        lock(&self.stage).text = text;
     }
 
     fn heed(&self, complaint: &Complaint) {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner).complaint = Some(complaint.clone());
+        lock(&self.stage).complaint = Some(complaint.clone());
     }
 
     async fn limited<T>(&self, work: impl Future<Output = Result<T, SshError>>) -> Result<T, SshError> {
         if let Ok(outcome) = timeout_at(self.until, work).await {
             return outcome;
         }
-        let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = lock(&self.stage);
         let said = stage.complaint.as_ref().map(Complaint::so_far).filter(|said| !said.is_empty());
         let said = said.map_or_else(String::new, |said| format!("; the proxy command said: {said}"));
         let (target, seconds, text) = (self.target, self.limit.as_secs_f32(), &stage.text);

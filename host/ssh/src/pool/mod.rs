@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::jitter::jittered;
 use crate::lease::within;
-use crate::pool::connection::{Connection, lock};
+use crate::lock::lock;
+use crate::pool::connection::Connection;
 use crate::{Call, ErrorKind, HostKey, HostSpec, Lease, Principal, SshError, dial};
 
 /// Handshakes at once with one address: OpenSSH's `MaxStartups` begins to refuse at 10.
