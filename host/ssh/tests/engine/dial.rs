@@ -1,23 +1,19 @@
 //! Dialling and authentication: against real sshds alone and in chains, and against servers that misbehave.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
-
-mod fake;
-
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fake::{FakeSshd, FakeTcp, Then, Wants, public_blob, secret_command};
 use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, StrictHostKeyChecking};
 use scout_ssh::trust::Decision;
-use scout_ssh::{
-    Call, Ending, ErrorKind, ExecRequest, HostKey, HostSpec, Lease, Pool, PoolConfig, Principal, SshError,
-};
+use scout_ssh::{Ending, ErrorKind, ExecRequest, HostKey, HostSpec, Lease, Pool, PoolConfig, Principal, SshError};
 use scout_tests::{Key, Sshd, SshdOptions, generate_key, login_name};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::fake::{FakeSshd, FakeTcp, Then, Wants, public_blob, secret_command};
+use crate::world::{call, eventually, marker, me, runs};
 
 fn base(alias: &str, address: SocketAddr, known_hosts: PathBuf) -> HostSpec {
     HostSpec {
@@ -49,12 +45,8 @@ fn through(spec: HostSpec, hops: &[&HostSpec]) -> HostSpec {
     HostSpec { proxy: Proxy::Jump(hops.iter().map(|hop| Arc::new((*hop).clone())).collect()), ..spec }
 }
 
-fn call() -> Call {
-    Call::until(tokio::time::Instant::now() + Duration::from_secs(60))
-}
-
 async fn lease_from(pool: &Pool, spec: &HostSpec) -> Result<Lease, SshError> {
-    pool.lease(&Principal::new("me"), &Arc::new(spec.clone()), &call()).await
+    pool.lease(&me(), &Arc::new(spec.clone()), &call()).await
 }
 
 /// Dials with a pool of its own, which is gone afterwards.
@@ -92,14 +84,6 @@ fn asked(dir: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within 30 s: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 fn logged(sshd: &Sshd, what: &str) -> usize {
     sshd.log().iter().filter(|line| line.contains(what)).count()
 }
@@ -115,19 +99,6 @@ fn heard_authentication(sshd: &Sshd) -> bool {
 fn has_connections(sshd: &Sshd) -> bool {
     let children = format!("/proc/{0}/task/{0}/children", sshd.pid());
     !std::fs::read_to_string(children).unwrap_or_default().trim().is_empty()
-}
-
-fn marker() -> String {
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-    format!("97{nanos}")
-}
-
-/// Whether a process, be it a zombie, has this word on its command line.
-fn runs(word: &str) -> bool {
-    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())
-    })
 }
 
 /// Children of this process that have ended and were not waited for.
@@ -999,7 +970,7 @@ async fn a_dial_tells_the_round_trips_that_the_link_counts() {
     for files in [vec![sshd.user_key().private.clone()], vec![unwanted.private, sshd.user_key().private.clone()]] {
         let spec = HostSpec { identity_files: files, ..base("box", link.address(), known.clone()) };
         let (pool, call, mark) = (Pool::new(PoolConfig::default()), call(), link.mark());
-        let _lease = pool.lease(&Principal::new("me"), &Arc::new(spec), &call).await.unwrap();
+        let _lease = pool.lease(&me(), &Arc::new(spec), &call).await.unwrap();
         let told = call.cost.snapshot().round_trips;
         // The link does not see TCP's own, and it sees the channel that is opened ahead.
         eventually("the link counts as many", || link.round_trips_since(&mark) == told).await;

@@ -13,22 +13,31 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(options: &SshdOptions) -> Self {
-        Self::with(options, PoolConfig::default())
+    /// A stock server.
+    pub(crate) fn new() -> Self {
+        Self::with(&SshdOptions::default())
     }
 
-    pub(crate) fn with(options: &SshdOptions, config: PoolConfig) -> Self {
+    pub(crate) fn with(options: &SshdOptions) -> Self {
+        Self::pooled(options, PoolConfig::default())
+    }
+
+    pub(crate) fn pooled(options: &SshdOptions, config: PoolConfig) -> Self {
         let sshd = Sshd::start_with(options);
         let spec = spec(&sshd, sshd.address());
         Self { pool: Pool::new(config), spec: Arc::new(spec), sshd }
     }
 
-    pub(crate) async fn lease(&self) -> Result<Lease, SshError> {
+    pub(crate) async fn lease(&self) -> Lease {
+        self.try_lease().await.unwrap()
+    }
+
+    pub(crate) async fn try_lease(&self) -> Result<Lease, SshError> {
         self.pool.lease(&me(), &self.spec, &call()).await
     }
 
     pub(crate) async fn exec(&self, script: &str) -> ExecOutcome {
-        self.lease().await.unwrap().exec(&request(script), &call()).await.unwrap()
+        self.lease().await.exec(&request(script), &call()).await.unwrap()
     }
 
     pub(crate) fn path(&self, name: &str) -> Vec<u8> {
@@ -74,9 +83,9 @@ pub(crate) fn runs(word: &str) -> bool {
 }
 
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
-        assert!(Instant::now() < deadline, "not within 20 s: {what}");
+        assert!(Instant::now() < deadline, "not within 30 s: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
