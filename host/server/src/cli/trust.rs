@@ -33,8 +33,8 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
 async fn all(config: &Config, pool: &Pool, spec: &HostSpec) -> Result<(), String> {
     let told = |error: scout_ssh::SshError| with_hint(error.message(), error.hint());
     let way = spec.way();
-    let hops = way.len().saturating_sub(1);
-    for (stop, is_hop) in way.iter().zip((0..).map(|place| place < hops)) {
+    for (place, stop) in way.iter().enumerate() {
+        let is_hop = place + 1 < way.len();
         let call = Call::until(tokio::time::Instant::now() + HANDSHAKE);
         let shown = pool.host_key(stop, &call).await.map_err(told)?;
         // One that is learned or let pass as ssh_config wants it stands in nobody's way.

@@ -73,7 +73,8 @@ async fn a_timed_out_command_leaves_nothing_running() {
     let world = World::new();
     let word = marker();
     let script = format!("trap '' TERM; echo first; sh -c 'trap \"\" TERM; sleep {word}; :'; sleep {word}");
-    let request = ExecRequest { timeout: Duration::from_millis(500), ..request(&script) };
+    // Long enough for the first line on a busy machine.
+    let request = ExecRequest { timeout: Duration::from_secs(3), ..request(&script) };
     let outcome = world.lease().await.exec(&request, &call()).await.unwrap();
     assert_eq!(outcome.ending, Ending::TimedOut(RemoteState::Stopped));
     assert_eq!(&*outcome.stdout.data, b"first\n");
