@@ -30,8 +30,8 @@ pub(crate) fn intact(certificate: &Certificate) -> Result<(), &'static str> {
 
 /// Why the certificate does not prove to be `host`, its authority being trusted; `None` if it does.
 ///
-/// `algorithms` say how it may be signed. As OpenSSH before 10.3: a principal is a name, never a pattern, and a certificate without principals is good for
-/// every host of its authority.
+/// `algorithms` say how it may be signed. As OpenSSH before 10.3: a principal is a name, never a pattern, and a
+/// certificate without principals is good for every host of its authority.
 pub(super) fn flaw(
     certificate: &Certificate,
     host: &str,

@@ -195,6 +195,7 @@ impl KnownHosts {
     /// Whether this host is accepted with what it presents.
     ///
     /// A certificate that no trusted authority signed, or that is not valid for the host, counts as the plain key in it.
+    /// Whether a key is long enough is not asked here: no line says so.
     pub fn decide(&self, spec: &HostSpec, presented: &PublicKeyOrCertificate) -> Decision {
         let ((host, port), key) = (known_as(spec), presented.public_key());
         let asked = Asked { host: &host, port, algorithms: &spec.algorithms };
