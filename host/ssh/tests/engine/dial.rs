@@ -146,8 +146,6 @@ async fn no_host_hears_of_authentication_before_its_own_key_was_accepted() {
         let specs: Vec<_> = ["one", "two", "box"].iter().zip(&servers).map(|(name, sshd)| spec(name, sshd)).collect();
         std::fs::write(servers[distrusted].dir().join("known_hosts"), "").unwrap();
         let called = |index: usize| logged(&servers[index], "Connection from");
-        // Each has been called once already, to see that it listens.
-        eventually("that is logged", || (0..3).all(|index| called(index) == 1)).await;
         let error = refused(&through(specs[2].clone(), &[&specs[0], &specs[1]])).await;
         assert_eq!(error.kind(), ErrorKind::UnknownHostKey, "{error}");
         assert!(error.message().contains(&format!("{}: the host's key", specs[distrusted].alias)), "{error:?}");
@@ -155,7 +153,7 @@ async fn no_host_hears_of_authentication_before_its_own_key_was_accepted() {
         for (index, sshd) in servers.iter().enumerate() {
             eventually("the connection is gone", || !has_connections(sshd)).await;
             assert_eq!(heard_authentication(sshd), index < distrusted, "{index} of {distrusted}: {:?}", sshd.log());
-            assert_eq!(called(index) > 1, index <= distrusted, "{index} of {distrusted}");
+            assert_eq!(called(index) > 0, index <= distrusted, "{index} of {distrusted}");
         }
     }
 }
