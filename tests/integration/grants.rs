@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_tests::{DelayLink, Scout, ScoutOptions, Sshd};
+use scout_tests::{DelayLink, Scout, ScoutOptions, Sftp, Sshd, SshdOptions};
 
 use crate::world::{options, options_at};
 
@@ -94,6 +94,17 @@ async fn a_confined_read_and_list_take_one_round_trip_each() {
         assert!(!answer.is_error(), "{}", answer.text());
         assert_eq!((link.round_trips_since(&mark), answer.receipt()["round_trips"].as_u64()), (1, Some(1)), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_tell_where_a_file_lies_is_refused_it() {
+    let sshd = Sshd::start_with(&SshdOptions { sftp: Sftp::Absent, ..SshdOptions::default() });
+    std::fs::write(sshd.dir().join("file"), "text").unwrap();
+    let free = Scout::start(&options(&sshd)).await;
+    assert_eq!(look(&free, &sshd.dir().join("file")).await, ("text".to_owned(), false));
+    let confined = Scout::start(&options(&sshd).setting(&readers(sshd.dir(), ""))).await;
+    let (text, is_error) = look(&confined, &sshd.dir().join("file")).await;
+    assert!(is_error && text.contains("SFTP"), "{text}");
 }
 
 #[tokio::test]

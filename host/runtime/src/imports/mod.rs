@@ -113,7 +113,10 @@ pub(crate) fn declared(engine: &Engine, component: &Component) -> Grants {
 
 /// The linkers that were needed so far, by grants and whether WASI is in it: building one takes longer than an instance.
 #[derive(Clone, Default)]
-pub(crate) struct Linkers(Arc<Mutex<HashMap<(Grants, bool), Arc<Linker<CallState>>>>>);
+pub(crate) struct Linkers(Arc<Mutex<HashMap<Linked, Arc<Linker<CallState>>>>>);
+
+/// What is granted, and whether WASI is there.
+type Linked = (Grants, bool);
 
 impl Linkers {
     /// A linker with what is granted; WASI only for components that import it.

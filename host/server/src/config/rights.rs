@@ -215,3 +215,40 @@ impl Grant {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use super::super::file::File;
+    use super::*;
+
+    /// A new limit does not compile here until its key is read.
+    #[test]
+    fn each_key_becomes_the_limit_of_its_name_in_either_table() {
+        let keys = "grants = [\"exec\"]\nhosts = [\"web*\"]\npaths = [\n\"/a\",\n\"~/b\"]\ncommands = [[\"df\", \"-h\"]]\nfollow_links_out = true\n";
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scout.toml");
+        std::fs::write(&path, format!("[plugins.mine]\n{keys}[access.local]\n{keys}")).unwrap();
+        let file = File::read(&path).unwrap();
+        let plugin = file.plugins.get("mine").unwrap().limits().rights(&file.lines).unwrap();
+        let principal = file.access.get("local").unwrap().limits().rights(&file.lines).unwrap();
+        for (rights, first) in [(plugin, 2), (principal, 10)] {
+            let Rights { grants, hosts, paths, commands, follow_links_out } = rights;
+            let at = |place: &Place, line: u32| assert_eq!(place.to_string(), format!("scout.toml:{}", first + line));
+            let (grants, place) = grants.unwrap();
+            assert_eq!(grants, Grants { exec: true, ..Grants::default() });
+            at(&place, 0);
+            let (hosts, paths, commands) = (hosts.unwrap(), paths.unwrap(), commands.unwrap());
+            at(&hosts.place, 1);
+            at(&paths.place, 2);
+            let lines: Vec<_> = paths.rules.iter().map(|rule| (&*rule.text, rule.place.to_string())).collect();
+            assert_eq!(
+                lines,
+                [("/a", format!("scout.toml:{}", first + 3)), ("~/b", format!("scout.toml:{}", first + 4))]
+            );
+            at(&commands.place, 5);
+            assert_eq!(commands.rules.iter().map(|rule| &*rule.text).collect::<Vec<_>>(), ["df -h"]);
+            assert!(follow_links_out);
+        }
+    }
+}
