@@ -242,7 +242,7 @@ async fn explain_names_the_line_that_decides_and_what_is_allowed_instead() {
         ),
         (
             &["explain", "file", "box", "read:/etc/passwd"],
-            &["scout.toml:11", "paths below /var/log, ~/app", "truly lies"],
+            &["denied", "scout.toml:11", "allowed: paths below /var/log, ~/app"],
         ),
         (
             &["explain", "file", "kept", "read:/var/log/x"],

@@ -108,38 +108,39 @@ impl CallContext {
     pub async fn preopen(&mut self, host: &str, path: &[u8], readers: &[&str]) -> Result<FileKind, SshError> {
         let access = self.fleet.access();
         let tenant = access.principal(&self.principal);
-        let mut result = Ok(FileKind::Other);
-        for (index, reader) in readers.iter().enumerate() {
+        let mut refused = None;
+        for reader in readers {
             let (operator, tenant) = (access.plugin(reader), Arc::clone(&tenant));
             let rights = CallRights { operator, tenant, ..CallRights::unlimited(Grants::ALL) };
             let mut reach = match Reach::new(self, host, &rights) {
                 Ok(reach) => reach,
-                Err(error) if index == 0 => {
-                    result = Err(error);
+                Err(error) => {
+                    refused.get_or_insert(Err(error));
                     continue;
                 }
-                Err(_) => continue,
             };
             if reach.confine(&rights, path).is_err() {
-                result = Ok(FileKind::Other);
+                refused.get_or_insert(Ok(FileKind::Other));
                 continue;
             }
-            match reach.open(path).await {
-                Err(error) if error.kind() == SshErrorKind::Outside => result = Err(error),
-                Err(error) => return Err(error),
-                Ok(opened) => {
-                    let kind = match &opened {
-                        Opened::File { .. } => FileKind::File,
-                        Opened::Directory { .. } => FileKind::Directory,
-                        Opened::Other { .. } => FileKind::Other,
-                    };
-                    let within = reach.permit().within.clone();
-                    *self.waiting() = Some(Waiting { host: host.to_owned(), path: path.to_vec(), within, opened });
-                    return Ok(kind);
+            let opened = match reach.open(path).await {
+                Ok(opened) => opened,
+                Err(error) if error.kind() == SshErrorKind::Outside => {
+                    refused = Some(Err(error));
+                    continue;
                 }
-            }
+                Err(error) => return Err(error),
+            };
+            let kind = match &opened {
+                Opened::File { .. } => FileKind::File,
+                Opened::Directory { .. } => FileKind::Directory,
+                Opened::Other { .. } => FileKind::Other,
+            };
+            let within = reach.permit().within.clone();
+            *self.waiting() = Some(Waiting { host: host.to_owned(), path: path.to_vec(), within, opened });
+            return Ok(kind);
         }
-        result
+        refused.unwrap_or(Ok(FileKind::Other))
     }
 
     /// Takes what waits for this path and was opened within these directories. Once; another path leaves it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use scout_ssh::Within;
 
-use super::path::{Lexical, Lies};
+use super::path::Lexical;
 use super::{HostRules, Limit, Place, Rights, Root, Rule};
 use crate::policy::{self, CommandPolicy, PathOperand, Pipeline, Refusal, Word};
 use crate::{Effect, Grants};
@@ -180,7 +180,7 @@ impl CallRights {
             Err(Denial { reason, refusal })
         };
         if !operation.is_in(self.declared) {
-            return refuse(Source::Plugin, None, "the plugin does not import it".to_owned(), "what it imports");
+            return refuse(Source::Plugin, None, "the plugin does not import it".to_owned(), &imported(self.declared));
         }
         if let Some((tool, effect)) = &self.effect
             && !operation.is_within(*effect)
@@ -250,25 +250,14 @@ pub fn decide(rights: &CallRights, target: Target<'_>, operation: Operation<'_>)
 
 fn read(source: Source, rights: &Rights, path: &[u8], permit: &mut Permit) -> Result<(), Denial> {
     let Some(limit) = &rights.paths else { return Ok(()) };
-    let lies = Lexical::file(path).among(roots(limit));
-    let shown = || quoted(&String::from_utf8_lossy(path));
-    match (lies, rights.follow_links_out) {
-        (Lies::Elsewhere, _) => {
-            return Err(deny(source, limit, &shown(), "does not lie in the directories", "paths below "));
-        }
-        (Lies::Unknown, true) => {
-            let why = "is not written as the directories are, and links are followed, so that only the text decides: it is not known to lie in those";
-            return Err(deny(source, limit, &shown(), why, "paths below "));
-        }
-        (Lies::In(_) | Lies::Unknown, false) => {
-            permit.within.roots.push(limit.rules.iter().map(|rule| rule.value.path().to_vec()).collect());
-        }
-        (Lies::In(_), true) => {}
+    let Some(rule) = Lexical::file(path).among(roots(limit)).and_then(|index| limit.rules.get(index)) else {
+        let shown = quoted(&String::from_utf8_lossy(path));
+        return Err(deny(source, limit, &shown, "does not lie, as it is written, in the directories", "paths below "));
+    };
+    permit.reasons.push(by(source, rule));
+    if !rights.follow_links_out {
+        permit.within.roots.push(limit.rules.iter().map(|rule| rule.value.path().to_vec()).collect());
     }
-    permit.reasons.push(match lies {
-        Lies::In(index) => limit.rules.get(index).map_or_else(|| of(source, limit), |rule| by(source, rule)),
-        Lies::Elsewhere | Lies::Unknown => of(source, limit),
-    });
     Ok(())
 }
 
@@ -285,20 +274,14 @@ fn run(source: Source, rights: &Rights, pipeline: &Pipeline, permit: &mut Permit
     let Some(limit) = &rights.paths else { return Ok(()) };
     let held = |operand: PathOperand<'_>| {
         let lexical = Lexical::operand(operand.directory, operand.path, operand.is_glob);
-        if matches!(lexical.among(roots(limit)), Lies::In(_)) {
+        if lexical.among(roots(limit)).is_some() {
             return Ok(());
         }
-        let shown = quoted(&String::from_utf8_lossy(operand.path));
-        let why =
-            "is not known to lie in the directories (of a command's paths only the text is seen, not where links lead)";
-        Err(deny(
-            source,
-            limit,
-            &shown,
-            why,
-            "a command whose paths, and whose directory if it looks there, lie below ",
-        )
-        .refusal)
+        let path = if operand.path == b"." { operand.directory.unwrap_or(b"~") } else { operand.path };
+        let shown = quoted(&String::from_utf8_lossy(path));
+        let why = "does not lie, as it is written (of a command's paths only the text is seen), in the directories";
+        let instead = "a command whose paths, and whose directory if it looks there, lie below ";
+        Err(deny(source, limit, &shown, why, instead).refusal)
     };
     if let Err(mut refusal) = policy::check_paths(pipeline, &held) {
         if !refusal.why.contains(&*limit.place.0) {
@@ -321,6 +304,14 @@ fn shell(source: Source, rights: &Rights) -> Result<(), Denial> {
         (None, Some(limit)) => Err(deny(source, limit, "a free shell command", WHY, INSTEAD)),
         (None, None) => Ok(()),
     }
+}
+
+/// What a plugin can do at most.
+fn imported(grants: Grants) -> String {
+    let Grants { inventory, files, exec, shell } = grants;
+    let all = [(inventory, "inventory"), (files, "files"), (exec, "exec"), (shell, "shell")];
+    let names: Vec<&str> = all.into_iter().filter_map(|(has, name)| has.then_some(name)).collect();
+    if names.is_empty() { "it reaches no host".to_owned() } else { format!("what it imports: {}", names.join(", ")) }
 }
 
 /// What the host refuses anybody.

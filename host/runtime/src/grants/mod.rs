@@ -123,5 +123,5 @@ impl Access {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 mod tests;

@@ -23,20 +23,9 @@ enum Start {
 /// A path as far as its text tells: `.` and `..` resolved, as if there were no links.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lexical<'a> {
-    /// `None`: another account's home, or somewhere above the own one.
+    /// `None`: another account's home, somewhere above the own one, or what a glob may climb to.
     start: Option<Start>,
     names: Vec<&'a [u8]>,
-}
-
-/// Where a path lies, as far as its text tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lies {
-    /// In the directory with this index.
-    In(usize),
-    /// In none of them.
-    Elsewhere,
-    /// Only its host knows: `~` and an absolute path cannot be compared.
-    Unknown,
 }
 
 impl Root {
@@ -113,20 +102,13 @@ impl<'a> Lexical<'a> {
         }
     }
 
-    /// Where it lies among these directories.
-    pub(crate) fn among<'r>(&self, roots: impl Iterator<Item = &'r Root>) -> Lies {
-        let mut lies = Lies::Elsewhere;
-        for (index, root) in roots.enumerate() {
-            if root.is_everything() {
-                return Lies::In(index);
-            }
-            if self.start != Some(root.start) {
-                lies = Lies::Unknown;
-            } else if self.names.get(..root.names.len()).is_some_and(|names| names == root.names) {
-                return Lies::In(index);
-            }
-        }
-        lies
+    /// The first of these directories in which it lies. `~` and an absolute path have nothing in common here: whether the
+    /// one is below the other only the host knows.
+    pub(crate) fn among<'r>(&self, mut roots: impl Iterator<Item = &'r Root>) -> Option<usize> {
+        roots.position(|root| {
+            let below = || self.names.get(..root.names.len()).is_some_and(|names| names == root.names);
+            root.is_everything() || self.start == Some(root.start) && below()
+        })
     }
 }
 
@@ -147,21 +129,21 @@ mod tests {
     fn a_path_lies_where_its_text_leads() {
         let roots = roots(&["/var/log", "/srv/app/"]);
         for (path, lies) in [
-            ("/var/log", Lies::In(0)),
-            ("/var/log/a", Lies::In(0)),
-            ("//var/./log//a", Lies::In(0)),
-            ("/srv/app/x/..", Lies::In(1)),
-            ("/nowhere/../var/log", Lies::In(0)),
-            ("/../var/log", Lies::In(0)),
-            ("/var/logs", Lies::Elsewhere),
-            ("/var", Lies::Elsewhere),
-            ("/var/log/../x", Lies::Elsewhere),
-            ("/var/log/../../etc/passwd", Lies::Elsewhere),
-            ("/srv/log", Lies::Elsewhere),
-            ("x", Lies::Unknown),
-            ("~/x", Lies::Unknown),
-            ("~root/x", Lies::Unknown),
-            ("", Lies::Unknown),
+            ("/var/log", Some(0)),
+            ("/var/log/a", Some(0)),
+            ("//var/./log//a", Some(0)),
+            ("/srv/app/x/..", Some(1)),
+            ("/nowhere/../var/log", Some(0)),
+            ("/../var/log", Some(0)),
+            ("/var/logs", None),
+            ("/var", None),
+            ("/var/log/../x", None),
+            ("/var/log/../../etc/passwd", None),
+            ("/srv/log", None),
+            ("x", None),
+            ("~/x", None),
+            ("~root/x", None),
+            ("", None),
         ] {
             assert_eq!(Lexical::file(path.as_bytes()).among(roots.iter()), lies, "{path}");
         }
@@ -171,21 +153,21 @@ mod tests {
     fn the_home_directory_is_a_start_of_its_own() {
         let roots = roots(&["~/app"]);
         for (path, lies) in [
-            ("~/app/x", Lies::In(0)),
-            ("app/x", Lies::In(0)),
-            ("./app", Lies::In(0)),
-            ("~/x/../app", Lies::In(0)),
-            ("~", Lies::Elsewhere),
-            ("~/appendix", Lies::Elsewhere),
-            ("~/app/..", Lies::Elsewhere),
-            ("../me/app", Lies::Unknown),
-            ("~/../me/app", Lies::Unknown),
-            ("~me/app", Lies::Unknown),
-            ("/home/me/app", Lies::Unknown),
+            ("~/app/x", Some(0)),
+            ("app/x", Some(0)),
+            ("./app", Some(0)),
+            ("~/x/../app", Some(0)),
+            ("~", None),
+            ("~/appendix", None),
+            ("~/app/..", None),
+            ("../me/app", None),
+            ("~/../me/app", None),
+            ("~me/app", None),
+            ("/home/me/app", None),
         ] {
             assert_eq!(Lexical::file(path.as_bytes()).among(roots.iter()), lies, "{path}");
         }
-        assert_eq!(Lexical::file(b"~/x").among(self::roots(&["/"]).iter()), Lies::In(0), "everything is below /");
+        assert_eq!(Lexical::file(b"~/x").among(self::roots(&["/"]).iter()), Some(0), "everything is below /");
     }
 
     #[test]
@@ -194,17 +176,17 @@ mod tests {
         let lies = |directory: Option<&str>, path: &str, glob| {
             Lexical::operand(directory.map(str::as_bytes), path.as_bytes(), glob).among(roots.iter())
         };
-        assert_eq!(lies(Some("/var/log"), "a", false), Lies::In(0));
-        assert_eq!(lies(Some("/var/log"), "../a", false), Lies::Unknown);
-        assert_eq!(lies(Some("/var"), "log/a", false), Lies::In(0));
-        assert_eq!(lies(Some("~/app"), "a", false), Lies::In(1));
-        assert_eq!(lies(None, "app", false), Lies::In(1));
+        assert_eq!(lies(Some("/var/log"), "a", false), Some(0));
+        assert_eq!(lies(Some("/var/log"), "../a", false), None);
+        assert_eq!(lies(Some("/var"), "log/a", false), Some(0));
+        assert_eq!(lies(Some("~/app"), "a", false), Some(1));
+        assert_eq!(lies(None, "app", false), Some(1));
         // No shell expands it: it is a directory of this name.
-        assert_eq!(lies(None, "~/app", false), Lies::Unknown);
-        assert_eq!(lies(Some("/var/log"), "~/app", false), Lies::In(0));
-        assert_eq!(lies(Some("/"), "/var/log/*", true), Lies::In(0));
-        assert_eq!(lies(Some("/"), "/var/log/.*", true), Lies::Unknown);
-        assert_eq!(lies(Some("/"), "/var/*/a", true), Lies::Unknown);
+        assert_eq!(lies(None, "~/app", false), None);
+        assert_eq!(lies(Some("/var/log"), "~/app", false), Some(0));
+        assert_eq!(lies(Some("/"), "/var/log/*", true), Some(0));
+        assert_eq!(lies(Some("/"), "/var/log/.*", true), None);
+        assert_eq!(lies(Some("/"), "/var/*/a", true), None);
     }
 
     #[test]

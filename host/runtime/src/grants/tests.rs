@@ -172,18 +172,23 @@ fn rights_intersect() {
     assert_eq!(places, ["scout.toml:3", "scout.toml:5", "scout.toml:2", "scout.toml:4"]);
     assert_eq!(permit.within.roots, [vec![b"/var".to_vec(), b"~/app".to_vec()], vec![b"/var/log".to_vec()]]);
     assert_eq!(judge(&both, Do::Read("/var/x"), CommandPolicy::Shell).unwrap_err().reason.source, Source::Principal);
-    assert_eq!(judge(&both, Do::Read("/etc"), CommandPolicy::Shell).unwrap_err().reason.source, Source::Principal);
+    assert_eq!(judge(&both, Do::Read("/etc"), CommandPolicy::Shell).unwrap_err().reason.source, Source::Operator);
 }
 
 #[test]
-fn a_path_that_only_the_host_can_place_is_left_to_the_host_unless_links_are_followed() {
-    let confined = Rights { paths: Some(paths(2, &["/home/me/app"])), ..Rights::default() };
-    let permit = judge(&with(Source::Operator, confined.clone()), Do::Read("app/x"), CommandPolicy::Shell).unwrap();
-    assert_eq!(permit.within.roots.len(), 1);
-    let followed = Rights { follow_links_out: true, ..confined };
-    let rights = with(Source::Operator, followed);
-    assert!(judge(&rights, Do::Read("app/x"), CommandPolicy::Shell).is_err());
-    assert!(judge(&rights, Do::Read("/home/me/app/x"), CommandPolicy::Shell).unwrap().within.is_everything());
+fn a_path_is_written_as_its_root_is_and_the_host_holds_it_unless_links_are_followed() {
+    let confined = Rights { paths: Some(paths(2, &["/home/me/app", "~/log"])), ..Rights::default() };
+    let rights = with(Source::Operator, confined.clone());
+    for (path, allowed) in
+        [("/home/me/app/x", true), ("~/log/x", true), ("log/x", true), ("app/x", false), ("/home/me/log/x", false)]
+    {
+        let judged = judge(&rights, Do::Read(path), CommandPolicy::Shell);
+        assert_eq!(judged.as_ref().is_ok(), allowed, "{path}");
+        assert!(judged.is_ok_and(|permit| permit.within.roots[0].len() == 2) == allowed, "{path}");
+    }
+    let followed = with(Source::Operator, Rights { follow_links_out: true, ..confined });
+    assert!(judge(&followed, Do::Read("/home/me/app/x"), CommandPolicy::Shell).unwrap().within.is_everything());
+    assert!(judge(&followed, Do::Read("app/x"), CommandPolicy::Shell).is_err());
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use scout_runtime::grants::{CallRights, Denial, Operation, Permit, Reason, decide};
+use scout_runtime::grants::{CallRights, Denial, Limit, Operation, Permit, Place, Reason, decide};
 use scout_runtime::policy::{Pipeline, Stage, StderrTo, Word};
-use scout_runtime::{Effect, Fleet, Plugin, Subject};
+use scout_runtime::{Effect, Fleet, HostRecord, LoadError, Plugin, Subject};
 use scout_ssh::Principal;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -57,15 +57,15 @@ pub(super) enum PolicyCommand {
 }
 
 pub(super) async fn run(config: &Config, command: PolicyCommand) -> Result<ExitCode, ConfigError> {
-    let desk = Desk { config, fleet: config.fleet()?, plugins: Plugins::start(config)? };
+    let desk = Desk { config, fleet: config.fleet()?, plugins: loaded(&Plugins::start(config)?).await };
     match command {
         PolicyCommand::Explain { plugin, host, operation, tool, json } => {
-            let plugin = desk.plugin(&plugin).await?;
-            let tools = desk.tools(&plugin, tool.as_deref())?;
+            let plugin = desk.plugin(&plugin)?;
+            let tools = desk.tools(plugin, tool.as_deref())?;
             let host = host.as_deref().map(|host| desk.host(host)).transpose()?;
             let operation = operation.as_deref().map(Asked::parse).transpose().map_err(ConfigError::new)?;
             let explained: Vec<Explained> =
-                tools.iter().map(|tool| desk.explain(&plugin, tool.as_deref(), host, operation.as_ref())).collect();
+                tools.iter().map(|tool| desk.explain(plugin, tool.as_deref(), host, operation.as_ref())).collect();
             if json {
                 print(&format!("{:#}", Value::Array(explained.iter().map(Explained::json).collect())));
             } else {
@@ -73,7 +73,7 @@ pub(super) async fn run(config: &Config, command: PolicyCommand) -> Result<ExitC
             }
             Ok(ExitCode::SUCCESS)
         }
-        PolicyCommand::Test { cases } => desk.test(&cases).await,
+        PolicyCommand::Test { cases } => desk.test(&cases),
     }
 }
 
@@ -176,31 +176,37 @@ fn stages(text: &str) -> Result<Vec<Stage>, String> {
 struct Desk<'a> {
     config: &'a Config,
     fleet: Arc<Fleet>,
-    plugins: Plugins,
+    plugins: Vec<Result<Plugin, LoadError>>,
+}
+
+/// All plugins, once every one of them serves or cannot.
+async fn loaded(plugins: &Plugins) -> Vec<Result<Plugin, LoadError>> {
+    let mut loaded = Vec::new();
+    for subject in [Subject::Hosts, Subject::File, Subject::Directory, Subject::Command] {
+        loaded.push(plugins.for_subject(subject).await);
+    }
+    let catalog = plugins.catalog().await;
+    loaded.extend(catalog.tools().iter().map(|tool| Ok(tool.plugin().clone())));
+    loaded.extend(catalog.refused().iter().cloned().map(Err));
+    loaded
 }
 
 impl Desk<'_> {
-    async fn plugin(&self, name: &str) -> Result<Plugin, ConfigError> {
-        let unusable = |error: scout_runtime::LoadError| ConfigError::new(error.to_string());
-        let mut known = Vec::new();
-        for subject in [Subject::Hosts, Subject::File, Subject::Directory, Subject::Command] {
-            match self.plugins.for_subject(subject).await {
-                Ok(plugin) if plugin.id().as_str() == name => return Ok(plugin.clone()),
-                Ok(plugin) => known.push(plugin.id().as_str().to_owned()),
-                Err(error) if error.plugin == name => return Err(unusable(error)),
-                Err(error) => known.push(error.plugin),
+    fn plugin(&self, name: &str) -> Result<&Plugin, ConfigError> {
+        let named = |plugin: &Result<Plugin, LoadError>| match plugin {
+            Ok(plugin) => plugin.id().as_str().to_owned(),
+            Err(error) => error.plugin.clone(),
+        };
+        match self.plugins.iter().find(|plugin| named(plugin) == name) {
+            Some(Ok(plugin)) => Ok(plugin),
+            Some(Err(error)) => Err(ConfigError::new(error.to_string())),
+            None => {
+                let mut names: Vec<String> = self.plugins.iter().map(named).collect();
+                names.dedup();
+                let near = did_you_mean(&near(name, names.iter().map(String::as_str)));
+                Err(ConfigError::new(format!("no plugin is named `{name}`{near}")))
             }
         }
-        let catalog = self.plugins.catalog().await;
-        if let Some(tool) = catalog.tools().iter().find(|tool| tool.plugin().id().as_str() == name) {
-            return Ok(tool.plugin().clone());
-        }
-        if let Some(error) = catalog.refused().iter().find(|error| error.plugin == name) {
-            return Err(unusable(error.clone()));
-        }
-        known.extend(self.config.plugins.keys().cloned());
-        let near = did_you_mean(&near(name, known.iter().map(String::as_str)));
-        Err(ConfigError::new(format!("no plugin is named `{name}`{near}")))
     }
 
     /// The tools that are asked about; `None` for a handler.
@@ -217,7 +223,7 @@ impl Desk<'_> {
         }
     }
 
-    fn host(&self, name: &str) -> Result<&scout_runtime::HostRecord, ConfigError> {
+    fn host(&self, name: &str) -> Result<&HostRecord, ConfigError> {
         self.fleet.get(name).ok_or_else(|| {
             let near = did_you_mean(&near(name, self.fleet.hosts().iter().map(|host| host.name.as_str())));
             ConfigError::new(format!("{} has no host `{name}`{near}", self.config.ssh_config.display()))
@@ -228,7 +234,7 @@ impl Desk<'_> {
         &self,
         plugin: &Plugin,
         tool: Option<&str>,
-        host: Option<&scout_runtime::HostRecord>,
+        host: Option<&HostRecord>,
         operation: Option<&Asked>,
     ) -> Explained {
         let access = self.fleet.access();
@@ -261,7 +267,7 @@ impl Desk<'_> {
         Explained { subject, verdicts, limits }
     }
 
-    async fn test(&self, path: &Path) -> Result<ExitCode, ConfigError> {
+    fn test(&self, path: &Path) -> Result<ExitCode, ConfigError> {
         let refuse = |why: String| ConfigError::new(format!("{}{why}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| refuse(format!(" cannot be read: {error}")))?;
         let line = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
@@ -274,8 +280,8 @@ impl Desk<'_> {
             let place = line(case.span().start);
             let case = case.get_ref();
             let at = |error: ConfigError| refuse(format!(":{place}: {error}"));
-            let plugin = self.plugin(&case.plugin).await.map_err(at)?;
-            let tools = self.tools(&plugin, case.tool.as_deref()).map_err(at)?;
+            let plugin = self.plugin(&case.plugin).map_err(at)?;
+            let tools = self.tools(plugin, case.tool.as_deref()).map_err(at)?;
             let [tool] = tools.as_slice() else {
                 return Err(refuse(format!(
                     ":{place}: plugin `{}` has several tools: name one with `tool`",
@@ -284,7 +290,7 @@ impl Desk<'_> {
             };
             let host = self.host(&case.host).map_err(at)?;
             let asked = Asked::parse(&case.operation).map_err(|why| refuse(format!(":{place}: {why}")))?;
-            let explained = self.explain(&plugin, tool.as_deref(), Some(host), Some(&asked));
+            let explained = self.explain(plugin, tool.as_deref(), Some(host), Some(&asked));
             let is_allowed = explained.verdicts.iter().all(|verdict| verdict.judged.is_ok());
             let text = explained.text();
             let is_expected = is_allowed == (case.expect == Expect::Allow)
@@ -360,13 +366,13 @@ fn interfaces(rights: &CallRights) -> Vec<Verdict> {
 
 /// The keys that are set, with their place.
 fn limits(rights: &CallRights) -> Vec<(String, String)> {
-    fn texts<T>(limit: &scout_runtime::grants::Limit<T>) -> String {
+    fn texts<T>(limit: &Limit<T>) -> String {
         let rules: Vec<&str> = limit.rules.iter().map(|rule| &*rule.text).collect();
         if rules.is_empty() { "none".to_owned() } else { rules.join(", ") }
     }
     let mut said = Vec::new();
     for (whose, rights) in [("plugin", &rights.operator), ("principal", &rights.tenant)] {
-        let mut say = |place: &scout_runtime::grants::Place, key: &str, rules: String| {
+        let mut say = |place: &Place, key: &str, rules: String| {
             said.push((place.to_string(), format!("{key} of the {whose}: {rules}")));
         };
         if let Some(limit) = &rights.hosts {
