@@ -7,6 +7,7 @@ mod bad_plugin;
 mod cli;
 mod lifecycle;
 mod limits;
+mod live;
 mod load;
 mod protocol;
 mod python;

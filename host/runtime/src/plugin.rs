@@ -48,6 +48,17 @@ pub struct Grants {
     pub shell: bool,
 }
 
+impl Grants {
+    /// Whether nothing is granted here that is not granted there.
+    pub fn within(self, other: Self) -> bool {
+        let implied = |here: bool, there: bool| !here || there;
+        implied(self.inventory, other.inventory)
+            && implied(self.files, other.files)
+            && implied(self.exec, other.exec)
+            && implied(self.shell, other.shell)
+    }
+}
+
 /// What a handler answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -82,7 +93,7 @@ pub enum Effect {
 }
 
 /// What a plugin said of a tool at load; bounded and checked, still untrusted text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ToolDescription {
     /// Its name.
     pub name: String,
