@@ -9,16 +9,11 @@ use std::time::{Duration, Instant};
 use wasmtime::ResourceLimiter;
 
 use crate::Limits;
+use crate::engine::{CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLE_ELEMENTS, TABLES_PER_COMPONENT};
 use crate::turns::{Turn, Turns};
 
 /// How often guests are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
-/// Entries that a table may have: function pointers of a 32 MiB component fit ten times.
-const TABLE_ELEMENTS: usize = 100_000;
-/// Core instances, tables and memories of a component. Components of the usual tools have three or four of each.
-const INSTANCES: usize = 64;
-const TABLES: usize = 32;
-const MEMORIES: usize = 8;
 /// Commands that one call may ask for, refused ones included: each is a channel on a host and a line of the audit trail.
 pub(crate) const COMMANDS: u32 = 200;
 /// Hosts that one call may probe, all its probes together: each is a TCP connect.
@@ -247,15 +242,15 @@ impl ResourceLimiter for Budget {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES
+        CORE_INSTANCES_PER_COMPONENT as usize
     }
 
     fn tables(&self) -> usize {
-        TABLES
+        TABLES_PER_COMPONENT as usize
     }
 
     fn memories(&self) -> usize {
-        MEMORIES
+        MEMORIES_PER_COMPONENT as usize
     }
 }
 

@@ -15,12 +15,14 @@ use crate::{LoadError, RuntimeConfig};
 /// A guest's stack, in bytes. Imports run on what is left of the fiber's: they do their SSH work in tasks.
 const WASM_STACK: usize = 1 << 20;
 const FIBER_STACK: usize = 2 << 20;
-/// Memories and tables of one component in the pool; a foreign one with its adapter has two memories.
-const MEMORIES_PER_COMPONENT: u32 = 4;
-const TABLES_PER_COMPONENT: u32 = 8;
-const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
-/// A table's room in the pool, in elements: each takes 8 bytes of every slot.
-const TABLE_ELEMENTS: usize = 20_000;
+/// Memories, tables and core instances of one component, wherever they are allocated. Components of the usual tools have
+/// three or four of each.
+pub(crate) const MEMORIES_PER_COMPONENT: u32 = 8;
+pub(crate) const TABLES_PER_COMPONENT: u32 = 32;
+pub(crate) const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
+/// Elements of a table: function pointers of a 32 MiB component fit ten times. Each takes 8 bytes of address space in every
+/// slot of the pool.
+pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 /// Bytes of a component's own bookkeeping.
 const COMPONENT_SIZE: usize = 4 << 20;
 
