@@ -197,7 +197,7 @@ struct Nothing {
 /// Calls of the smallest guest, on threads of their own: what else this program does is not in them.
 fn nothing() -> Result<Nothing> {
     let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-    let runtime = Runtime::new(RuntimeConfig { max_instances: 256, cache_dir: None })?;
+    let runtime = Runtime::new(RuntimeConfig { max_instances: 256, memory: 1 << 30, cache_dir: None })?;
     let id = PluginId::new("nothing").context("a plugin's name")?;
     let (component, loader) = (Guest::AnswersNothing.bytes(), runtime.clone());
     let plugin = threads.block_on(async {

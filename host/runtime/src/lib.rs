@@ -13,6 +13,7 @@ mod imports;
 mod plugin;
 pub mod policy;
 mod shape;
+mod shares;
 mod state;
 mod turns;
 

@@ -107,6 +107,7 @@ impl Revision {
         let errors = plugins.settled().await;
         // What needs a restart stays as it was, also for the next comparison.
         config.pool = self.config.pool.clone();
+        config.plugin_memory = self.config.plugin_memory;
         config.audit_log.clone_from(&self.config.audit_log);
         let next = Self {
             number: self.number + 1,

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use scout_runtime::policy::CommandPolicy;
 use serde::Deserialize;
 
-use super::values::{PoolSize, Prefix};
+use super::values::{MemorySize, PoolSize, Prefix};
 use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
 
 /// Every key at every level, for near names.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -22,6 +22,7 @@ const KEYS: [&str; 18] = [
     "connection_timeout",
     "idle_timeout",
     "max_pool_size",
+    "max_plugin_memory",
     "plugins_dir",
     "hosts",
     "plugins",
@@ -45,6 +46,7 @@ pub(super) struct File {
     pub(super) connection_timeout: Option<Seconds>,
     pub(super) idle_timeout: Option<Seconds>,
     pub(super) max_pool_size: Option<PoolSize>,
+    pub(super) max_plugin_memory: Option<MemorySize>,
     pub(super) plugins_dir: Option<PathBuf>,
     pub(super) hosts: BTreeMap<String, HostTable>,
     pub(super) plugins: BTreeMap<String, PluginTable>,

@@ -108,6 +108,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds of the pool.
     pub pool: PoolConfig,
+    /// Memory of all calls of plugins together, in bytes.
+    pub plugin_memory: usize,
     /// Components that replace built-in ones.
     pub plugins_dir: Option<PathBuf>,
     /// `[plugins.NAME]`.
@@ -221,6 +223,7 @@ impl Config {
                 .collect(),
             limits,
             pool,
+            plugin_memory: file.max_plugin_memory.unwrap_or_default().as_usize(),
             plugins_dir,
             plugins: file
                 .plugins
@@ -307,6 +310,7 @@ impl Config {
             ("known_hosts", pool.known_hosts != new_pool.known_hosts),
             ("connection_timeout", pool.connect_timeout != new_pool.connect_timeout),
             ("idle_timeout", pool.idle_timeout != new_pool.idle_timeout),
+            ("max_plugin_memory", self.plugin_memory != new.plugin_memory),
             ("max_pool_size", pool.max_connections != new_pool.max_connections),
         ];
         keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

@@ -85,7 +85,11 @@ impl Plugins {
     /// Begins to load all plugins on threads for blocking work. Must be called inside a tokio runtime.
     pub(crate) fn start(config: &Config, reading: Reading) -> Self {
         let (sender, engine) = watch::channel(None);
-        let runtime = RuntimeConfig { max_instances: MAX_INSTANCES, cache_dir: config.cache_dir.clone() };
+        let runtime = RuntimeConfig {
+            max_instances: MAX_INSTANCES,
+            memory: config.plugin_memory,
+            cache_dir: config.cache_dir.clone(),
+        };
         tokio::task::spawn_blocking(move || sender.send_replace(Some(Runtime::new(runtime))));
         Self::begin(engine, Arc::default(), reading, &[])
     }
