@@ -23,6 +23,8 @@ need sshd openssh-server
 need sftp-server openssh-sftp-server
 need ssh openssh-client
 need python3 python3
+# A terminal for `scout trust`.
+need script bsdutils
 # Login shells that the exec literal is tested with.
 for shell in bash dash zsh fish tcsh busybox; do need "$shell" "$shell"; done
 # Programs that the command policy is tried against.

@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::path::Path;
 use std::process::{Output, Stdio};
 
-use scout_tests::{ScoutOptions, Sshd};
+use scout_tests::{ScoutOptions, Sshd, login_name};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::world::{binary, options};
 
@@ -46,6 +48,65 @@ async fn trust_without_a_terminal_shows_the_fingerprint_and_adds_nothing() {
     assert_eq!(std::fs::read_to_string(dir.path().join("known_hosts")).unwrap(), "");
 }
 
+/// Runs `scout trust` at a terminal where somebody says yes so many times.
+async fn trust_at_a_terminal(options: &ScoutOptions, dir: &Path, host: &str, yes: usize) -> (bool, String) {
+    let scout = options.command(dir);
+    let words = scout.as_std().get_args().map(|word| format!(" '{}'", word.display()));
+    let line = format!("'{}'{} trust {host}", options.binary.display(), words.collect::<String>());
+    // It gives the command a terminal; what is piped to it is typed there, and then the end of the file.
+    let mut command = tokio::process::Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).env_clear();
+    command.envs(scout.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = command.spawn().expect("`script` is missing: sudo apt-get install bsdutils");
+    let typed = "yes\n".repeat(yes);
+    child.stdin.as_mut().unwrap().write_all(typed.as_bytes()).await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[tokio::test]
+async fn trust_settles_the_jump_hosts_as_they_are_dialled_and_then_the_host() {
+    let (one, two, target) = (Sshd::start(), Sshd::start(), Sshd::start());
+    // `hop` is somebody else on port 22; only the jump says how it is dialled.
+    let user = login_name();
+    let (first, second) = (one.address().port(), two.address().port());
+    let jump = format!("  ProxyJump {user}@hop:{first},{user}@127.0.0.1:{second}\n");
+    let block = format!("{}{jump}", target.config_block("box", target.address()));
+    let keys = [&one, &two].map(|sshd| format!("  IdentityFile {}\n", sshd.user_key().private.display())).concat();
+    let hop =
+        format!("Host hop\n  HostName 127.0.0.1\n  User nobody-here\nHost hop 127.0.0.1\n  IdentitiesOnly yes\n{keys}");
+    let mut options = ScoutOptions::new(binary(), format!("{block}{hop}"), "");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("known_hosts");
+
+    // What the error says is what helps.
+    let output = options.command(dir.path()).args(["call", "box:/etc/hostname"]).output().await.unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        error.contains("jump host hop: the host's key is not known yet") && error.contains("`scout trust box`"),
+        "{error}"
+    );
+    let (agreed, text) = trust_at_a_terminal(&options, dir.path(), "box", 0).await;
+    assert!(!agreed && std::fs::read_to_string(&file).unwrap().is_empty(), "{text}");
+    let (agreed, text) = trust_at_a_terminal(&options, dir.path(), "box", 3).await;
+    assert!(agreed, "{text}");
+    let asked =
+        [format!("The jump host hop (127.0.0.1:{first})"), format!("The jump host 127.0.0.1 (127.0.0.1:{second})")];
+    assert!(asked.iter().all(|host| text.contains(host)), "{text}");
+    let wanted = [&one, &two, &target].map(|sshd| sshd.known_hosts_line(sshd.address())).concat();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), wanted, "{text}");
+    options.known_hosts = wanted.clone();
+    let output = options.command(dir.path()).args(["call", "box:/etc/hostname"]).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    // Those that are trusted are not asked for again.
+    options.known_hosts = [&one, &two].map(|sshd| sshd.known_hosts_line(sshd.address())).concat();
+    let (agreed, text) = trust_at_a_terminal(&options, dir.path(), "box", 1).await;
+    assert!(agreed && !text.contains("jump host"), "{text}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), wanted, "{text}");
+}
+
 #[tokio::test]
 async fn doctor_names_each_hosts_first_trouble() {
     let sshd = Sshd::start();
@@ -64,7 +125,15 @@ async fn explain_names_the_line_of_each_setting_and_what_is_known_of_the_host() 
     let (output, stdout, stderr) = run(&options(&sshd), &["explain", "box"]).await;
     assert!(output.status.success(), "{stdout}{stderr}");
     let key = sshd.user_key().private.display().to_string();
-    for part in ["/ssh_config:2)", "(default)", &key, "readable", "key ssh-ed25519 SHA256:", "/known_hosts:1)"] {
+    for part in [
+        "/ssh_config:2)",
+        "(default)",
+        &key,
+        "readable",
+        "key ssh-ed25519 SHA256:",
+        "/known_hosts:1)",
+        "RequiredRSASize",
+    ] {
         assert!(stdout.contains(part), "{part} in {stdout}{stderr}");
     }
 }
@@ -86,6 +155,7 @@ async fn explain_follows_jumps_and_is_json_if_asked() {
     assert_eq!((&jump["value"], &jump["source"]["line"]), (&"box".into(), &line.into()), "{stdout}");
     let (output, stdout, _) = run(&options, &["explain", "inner"]).await;
     assert!(output.status.success() && stdout.contains("Hop 1: box is "), "{stdout}");
+    assert!(stdout.contains("unknown; after checking its fingerprint, `scout trust inner`"), "{stdout}");
 }
 
 #[tokio::test]

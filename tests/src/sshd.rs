@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+/// How long an sshd may take to listen.
+const STARTING: Duration = Duration::from_secs(20);
 
 /// How the server offers SFTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,13 +135,19 @@ impl Sshd {
             let log = Arc::new(Mutex::new(Vec::new()));
             let stderr = child.stderr.take().expect("stderr is piped");
             let lines = Arc::clone(&log);
+            let (listening, listens) = channel();
             std::thread::spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    if line.starts_with("Server listening on ") {
+                        // Nobody waits for it twice.
+                        let _ = listening.send(());
+                    }
                     lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
                 }
             });
             let address = SocketAddr::from(([127, 0, 0, 1], port));
-            if wait_until_listening(&mut child, address) {
+            // Its own word: who answers on the port may be another. An sshd that has ended says no more.
+            if listens.recv_timeout(STARTING).is_ok() {
                 return Self { child, address, host_key, user_key, log, dir };
             }
             let _ = child.kill();
@@ -241,20 +251,6 @@ fn config_text(options: &SshdOptions, dir: &Path, port: u16, host_key: &Path) ->
         text.push('\n');
     }
     text
-}
-
-fn wait_until_listening(child: &mut Child, address: SocketAddr) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < deadline {
-        if child.try_wait().ok().flatten().is_some() {
-            return false;
-        }
-        if TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok() {
-            return true;
-        }
-        std::thread::yield_now();
-    }
-    false
 }
 
 /// Kills a process and all its descendants, children first listed while the parent still holds them.

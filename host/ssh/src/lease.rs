@@ -11,18 +11,16 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::exec::command::{self, RunError};
 use crate::exec::shell::Prepared;
-use crate::pool::connection::lock;
+use crate::lock::lock;
 use crate::pool::slots::Slot;
 use crate::pool::{InUse, Inner, Key, Role};
 use crate::script::Question;
-use crate::sftp::{SftpChannel, SftpError, not_a_file};
+use crate::sftp::{SftpChannel, SftpError, not_a_file, shown};
 use crate::stalls::{Generation, Lane, LaneUse};
 use crate::{Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, SshError};
 
 /// How often an operation is begun: a stale channel or connection, or a neighbour's stall, costs one.
 pub(crate) const TRIES: usize = 3;
-/// How much of a path an error shows.
-const SHOWN: usize = 200;
 
 /// The right to use one host's connections. Dropping it ends the use.
 pub struct Lease {
@@ -237,8 +235,7 @@ impl Lease {
     }
 
     fn hangs(&self, path: &[u8], killed: bool) -> SshError {
-        let shown: String = String::from_utf8_lossy(path).chars().take(SHOWN).collect();
-        let mut message = format!("`{shown}`: not a regular file, or its file system hangs");
+        let mut message = format!("`{}`: not a regular file, or its file system hangs", shown(path));
         if !killed {
             message.push_str("; the server's process could not be ended and may remain on the host");
         }

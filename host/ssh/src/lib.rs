@@ -9,7 +9,9 @@ pub mod config;
 mod dial;
 mod error;
 mod exec;
+mod jitter;
 mod lease;
+mod lock;
 mod pool;
 mod script;
 pub mod sftp;
@@ -20,11 +22,12 @@ pub mod trust;
 pub use call::{Call, Cost, CostSnapshot, Principal};
 pub use capture::Capture;
 pub use config::{HostSpec, SshConfig};
+pub use dial::gate::HostKey;
 pub use dial::identities::{KeyFileState, agent_keys, inspect_key_file};
 pub use error::{ErrorKind, SshError};
 pub use exec::{Ending, ExecOutcome, ExecRequest, RemoteState};
 pub use lease::Lease;
-pub use pool::{Pool, PoolConfig, PoolSnapshot, Probe};
+pub use pool::{KnownHostsFiles, Pool, PoolConfig, PoolSnapshot, Probe};
 pub use sftp::{
     Attributes, Change, DirEntry, FileKind, FileSystem, Opened, Part, Transfer, TruePath, WriteOptions, Written,
 };

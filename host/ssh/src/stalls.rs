@@ -17,7 +17,8 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::exec::command::kill_sftp_servers;
-use crate::pool::connection::{Connection, lock};
+use crate::lock::lock;
+use crate::pool::connection::Connection;
 use crate::pool::slots::Slot;
 use crate::sftp::{SftpChannel, SftpError};
 use crate::{Call, ErrorKind, SshError};

@@ -32,8 +32,6 @@ const NOT_EVALUATED: &[&str] = &[
     "knownhostscommand",
     "nohostauthenticationforlocalhost",
     "revokedhostkeys",
-    "requiredrsasize",
-    "casignaturealgorithms",
     "bindinterface",
     "proxyusefdpass",
     // Names of services.
@@ -130,12 +128,13 @@ struct Oracle {
     home: String,
 }
 
-const LISTS: [(&str, &str); 5] = [
+const LISTS: [(&str, &str); 6] = [
     ("kexalgorithms", "kex"),
     ("ciphers", "cipher"),
     ("macs", "mac"),
     ("hostkeyalgorithms", "key-sig"),
     ("pubkeyacceptedalgorithms", "key-sig"),
+    ("casignaturealgorithms", "key-sig"),
 ];
 
 fn list<'a>(spec: &'a HostSpec, keyword: &str) -> Option<&'a Vec<String>> {
@@ -146,6 +145,7 @@ fn list<'a>(spec: &'a HostSpec, keyword: &str) -> Option<&'a Vec<String>> {
         "macs" => algorithms.macs.as_ref(),
         "hostkeyalgorithms" => algorithms.host_keys.as_ref(),
         "pubkeyacceptedalgorithms" => algorithms.public_keys.as_ref(),
+        "casignaturealgorithms" => algorithms.ca_signatures.as_ref(),
         other => panic!("{other} is no list"),
     }
 }
@@ -236,6 +236,7 @@ fn ours(explained: &Explained) -> Vec<(String, String)> {
         ("setenv", spec.set_env.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")),
         ("connecttimeout", seconds(spec.connect_timeout)),
         ("serveraliveinterval", seconds(spec.server_alive_interval)),
+        ("requiredrsasize", spec.required_rsa_bits.to_string()),
         ("serveralivecountmax", spec.server_alive_count_max.to_string()),
         (
             "proxycommand",
@@ -1021,7 +1022,11 @@ mod generator {
         ),
         ("PubkeyAcceptedAlgorithms", &["+ssh-rsa", "ssh-ed25519*", "-*cert*"], &["nonsense"]),
         ("PubkeyAcceptedKeyTypes", &["+ssh-rsa-cert-v01@openssh.com", "ecdsa-*"], &["nonsense"]),
-        ("CASignatureAlgorithms", &["+ssh-rsa", "-rsa*", "ssh-ed25519"], &["nonsense"]),
+        (
+            "CASignatureAlgorithms",
+            &["+ssh-rsa", "-rsa*", "ssh-ed25519", "^rsa-sha2-256", "ecdsa-*,rsa-sha2-512", "-*nistp*"],
+            &["nonsense", "+!ssh-rsa", "-*", "ssh-ed25519-cert-v01@openssh.com"],
+        ),
         ("PubkeyAuthentication", &["yes", "no", "unbound", "Host-Bound"], &["maybe"]),
         ("PasswordAuthentication", &["yes", "no"], &["maybe"]),
         ("KbdInteractiveAuthentication", &["yes", "no"], &["maybe"]),
@@ -1067,7 +1072,7 @@ mod generator {
         ("CanonicalizeHostname", &["no"], &["perhaps"]),
         ("CheckHostIP", &["no"], &["yes"]),
         ("KnownHostsCommand", &["none"], &["/bin/x %H"]),
-        ("RequiredRSASize", &["1024"], &["3072", "x"]),
+        ("RequiredRSASize", &["1024", "2048", "3072", "0", "16384"], &["x", "-1", "2147483648", "2048 3072"]),
         ("RevokedHostKeys", &["none"], &["/keys"]),
     ];
 

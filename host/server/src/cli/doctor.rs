@@ -142,15 +142,11 @@ impl Report {
     }
 
     fn known_hosts(&mut self, config: &Config, fleet: &Fleet) {
-        let mut files: Vec<&std::path::PathBuf> = Vec::new();
+        let mut files: Vec<&std::path::Path> = Vec::new();
         let specs = fleet.hosts().iter().filter_map(|host| host.spec.as_ref().ok());
-        let named = match &config.pool.known_hosts {
-            Some(named) => named.iter().collect::<Vec<_>>(),
-            None => specs
-                .flat_map(|spec| spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files))
-                .collect(),
-        };
-        for file in named {
+        // Those that the configuration names count for all hosts, also if there is none.
+        let named = config.pool.known_hosts.iter().flatten().map(AsRef::as_ref);
+        for file in named.chain(specs.flat_map(|spec| config.pool.known_hosts_of(spec).all())) {
             if file.exists() && !files.contains(&file) {
                 files.push(file);
             }

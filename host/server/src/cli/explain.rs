@@ -45,7 +45,8 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
         print(&format!("{value:#}"));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut text = target.text(hops.len());
+    let name = target.explained.spec.alias.as_str();
+    let mut text = target.text(name, hops.len());
     if !names.iter().any(|name| name == host) {
         let near = near(host, names.iter().map(String::as_str));
         let file = config.ssh_config.display();
@@ -55,7 +56,7 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
         ));
     }
     for (hop, number) in hops.iter().zip(1..) {
-        text.push_str(&format!("\nHop {number}: {}", hop.text(0)));
+        text.push_str(&format!("\nHop {number}: {}", hop.text(name, 0)));
     }
     print(&visible(&text));
     Ok(ExitCode::SUCCESS)
@@ -84,20 +85,14 @@ impl<'a> Report<'a> {
         let mut sources = explained.settings.iter().filter(|setting| setting.keyword == "IdentityFile");
         let identities = spec.identity_files.iter().map(|file| {
             let source = sources.next().and_then(|setting| setting.source.as_ref());
-            (file.as_path(), source, inspect_key_file(file))
+            (file.as_path(), source, inspect_key_file(file, spec.required_rsa_bits))
         });
         let identities = identities.collect();
         let agent = match &spec.agent {
             Some(socket) => Some(agent_keys(socket, Instant::now() + AGENT).await),
             None => None,
         };
-        let files: Vec<&Path> = match &config.pool.known_hosts {
-            Some(files) => files.iter().map(AsRef::as_ref).collect(),
-            None => {
-                let files = spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files);
-                files.map(AsRef::as_ref).collect()
-            }
-        };
+        let files: Vec<&Path> = config.pool.known_hosts_of(spec).all().collect();
         let known_as = known_as(spec);
         let entries = KnownHosts::load(&files)?.entries(&known_as.0, known_as.1);
         Ok(Self { explained, identities, agent, known_as, entries, is_target })
@@ -117,15 +112,16 @@ impl<'a> Report<'a> {
         keys.iter().filter(|key| !is_named(key)).map(String::as_str).collect()
     }
 
-    fn text(&self, hops: usize) -> String {
+    /// `target`: the host that is reached over `hops` hosts, this one or one behind it.
+    fn text(&self, target: &str, hops: usize) -> String {
         let mut text = String::new();
-        match self.write(&mut text, hops) {
+        match self.write(&mut text, target, hops) {
             // Writing to a String does not fail.
             Ok(()) | Err(std::fmt::Error) => text,
         }
     }
 
-    fn write(&self, text: &mut String, hops: usize) -> std::fmt::Result {
+    fn write(&self, text: &mut String, target: &str, hops: usize) -> std::fmt::Result {
         let HostSpec { alias, user, host_name, port, proxy, .. } = &self.explained.spec;
         writeln!(text, "{alias} is {user}@{host_name}:{port}, reached {}", reached(proxy, hops, self.is_target))?;
         let settings = &self.explained.settings;
@@ -156,9 +152,11 @@ impl<'a> Report<'a> {
             writeln!(text, "  {} {key_type} {fingerprint}  ({})", words(*meaning), place(Some(source)))?;
         }
         if !self.is_known() {
-            // A hop may have another user or port than the host of that name.
-            let advice = format!("; after checking its fingerprint, `scout trust {alias}`");
-            writeln!(text, "  no line vouches for it: unknown{}", if self.is_target { &advice } else { "" })?;
+            // A hop may have another user or port than the host of its name: it is asked for on the way to the target.
+            writeln!(
+                text,
+                "  no line vouches for it: unknown; after checking its fingerprint, `scout trust {target}`"
+            )?;
         }
         Ok(())
     }
@@ -175,6 +173,7 @@ impl<'a> Report<'a> {
             KeyFileState { hindrance: Some(why), .. } => why,
             KeyFileState { hindrance: None, .. } => "readable",
         };
+        let own = if state.is_too_short { "not offered: RSA of fewer bits than RequiredRSASize" } else { own };
         let mut text = own.to_owned();
         if in_agent {
             text.push_str(", the agent holds it");
@@ -207,6 +206,7 @@ impl<'a> Report<'a> {
                 "encrypted": state.is_encrypted,
                 "in_agent": self.in_agent(state),
                 "hindrance": state.hindrance,
+                "too_short": state.is_too_short,
                 "fingerprint": state.fingerprint,
             })
         });

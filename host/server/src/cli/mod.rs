@@ -71,7 +71,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show a host's key and, after a yes on the terminal, trust it
+    /// Show the keys of a host's jump hosts and of the host, and trust each that is new after a yes on the terminal
     Trust {
         /// A name of ssh_config
         host: String,

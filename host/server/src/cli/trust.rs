@@ -1,4 +1,5 @@
-//! `scout trust HOST`: shows the host's key and adds it to known_hosts after a yes on the terminal.
+//! `scout trust HOST`: shows the host's key and adds it to known_hosts after a yes on the terminal; before that, the same
+//! for each jump host on the way that a dial would not accept.
 //!
 //! Invariant: nothing but a person at a terminal adds a key.
 
@@ -6,8 +7,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use scout_ssh::trust::{KnownHosts, Verdict, known_as, learn};
-use scout_ssh::{Call, HostSpec};
+use scout_ssh::trust::{Decision, Verdict, known_as, learn};
+use scout_ssh::{Call, HostKey, HostSpec, Pool};
 
 use super::{failed, print};
 use crate::config::{Config, ConfigError, did_you_mean, near, with_hint};
@@ -21,47 +22,59 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
         let near = near(host, fleet.hosts().iter().map(|host| host.name.as_str()));
         return Ok(failed(&format!("{} has no host `{host}`{}", config.ssh_config.display(), did_you_mean(&near))));
     };
-    let spec = match &record.spec {
-        Ok(spec) => spec,
-        Err(error) => return Ok(failed(&with_hint(error.message(), error.hint()))),
+    let settled = match &record.spec {
+        Ok(spec) => all(config, fleet.pool(), spec).await,
+        Err(error) => Err(with_hint(error.message(), error.hint())),
     };
-    let call = Call::until(tokio::time::Instant::now() + HANDSHAKE);
-    let key = match fleet.pool().host_key(spec, &call).await {
-        Ok(key) => key,
-        Err(error) => return Ok(failed(&with_hint(error.message(), error.hint()))),
-    };
-    let (own, all) = known_hosts_files(config, spec);
-    let known = match KnownHosts::load(&all) {
-        Ok(known) => known,
-        Err(error) => return Ok(failed(&with_hint(error.message(), error.hint()))),
-    };
-    let fingerprint = key.fingerprint(russh::keys::HashAlg::Sha256);
-    print(&format!("{host} ({}:{}) shows this {} key:\n  {fingerprint}", spec.host_name, spec.port, key.algorithm()));
-    let (name, port) = known_as(spec);
-    match known.check(&name, port, &key) {
+    Ok(settled.map_or_else(|why| failed(&why), |()| ExitCode::SUCCESS))
+}
+
+/// A jump host's key first: the next host is only reached through it.
+async fn all(config: &Config, pool: &Pool, spec: &HostSpec) -> Result<(), String> {
+    let told = |error: scout_ssh::SshError| with_hint(error.message(), error.hint());
+    let way = spec.way();
+    for (place, stop) in way.iter().enumerate() {
+        let is_hop = place + 1 < way.len();
+        let call = Call::until(tokio::time::Instant::now() + HANDSHAKE);
+        let shown = pool.host_key(stop, &call).await.map_err(told)?;
+        // One that is learned or let pass as ssh_config wants it stands in nobody's way.
+        if !is_hop || matches!(shown.decision, Decision::Refused(_)) {
+            one(config, stop, shown, is_hop)?;
+        }
+    }
+    Ok(())
+}
+
+/// Settles one host's key.
+fn one(config: &Config, spec: &HostSpec, shown: HostKey, is_hop: bool) -> Result<(), String> {
+    let HostSpec { alias, host_name, port, .. } = spec;
+    let fingerprint = shown.key.fingerprint(russh::keys::HashAlg::Sha256);
+    let what = if is_hop { "The jump host " } else { "" };
+    print(&format!("{what}{alias} ({host_name}:{port}) shows this {} key:\n  {fingerprint}", shown.key.algorithm()));
+    match shown.decision.into_verdict() {
         Verdict::Unknown => {}
         Verdict::Known(source) => {
             print(&format!("It is trusted already: {}:{}", source.file.display(), source.line));
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
         Verdict::Changed(source) => {
-            return Ok(failed(&format!(
+            return Err(format!(
                 "{}:{} holds another key for this host: somebody may stand in between. If the host was set up anew, remove that line and ask again",
                 source.file.display(),
                 source.line
-            )));
+            ));
         }
         Verdict::Revoked(source) => {
-            return Ok(failed(&format!("{}:{} revokes this key", source.file.display(), source.line)));
+            return Err(format!("{}:{} revokes this key", source.file.display(), source.line));
         }
     }
-    let Some(file) = own else {
-        return Ok(failed("no known_hosts file is configured to add it to; set `known_hosts`"));
+    let Some(file) = config.pool.known_hosts_of(spec).learn_into() else {
+        return Err("no known_hosts file is configured to add it to; set `known_hosts`".to_owned());
     };
     if !std::io::stdin().is_terminal() {
-        return Ok(failed(
-            "nothing was added: compare the fingerprint and say yes at a terminal, where this command asks",
-        ));
+        return Err(
+            "nothing was added: compare the fingerprint and say yes at a terminal, where this command asks".to_owned()
+        );
     }
     print(&format!(
         "Compare it with what the host's administrator says (on the host: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub).\nTrust it and add it to {}? [yes/no]",
@@ -71,27 +84,11 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
     // Reading a terminal blocks; nothing else is to be done meanwhile.
     let mut line = String::new();
     if std::io::stdin().read_line(&mut line).is_err() || !line.trim().eq_ignore_ascii_case("yes") {
-        return Ok(failed("nothing was added"));
+        return Err("nothing was added".to_owned());
     }
-    match learn(file, &name, port, &key, spec.hash_known_hosts) {
-        Ok(()) => {
-            print("Added.");
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => Ok(failed(&with_hint(error.message(), error.hint()))),
-    }
-}
-
-/// The file that a key is added to, and all that are asked, as the pool does.
-fn known_hosts_files<'a>(
-    config: &'a Config,
-    spec: &'a HostSpec,
-) -> (Option<&'a std::path::PathBuf>, Vec<&'a std::path::PathBuf>) {
-    match &config.pool.known_hosts {
-        Some(files) => (files.first(), files.iter().collect()),
-        None => {
-            let all = spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files).collect();
-            (spec.user_known_hosts_files.first(), all)
-        }
-    }
+    let (name, port) = known_as(spec);
+    learn(file, &name, port, &shown.key, spec.hash_known_hosts)
+        .map_err(|error| with_hint(error.message(), error.hint()))?;
+    print("Added.");
+    Ok(())
 }

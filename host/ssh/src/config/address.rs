@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::AddressFamily;
 
 /// The host's name as it is dialled and looked up in known_hosts.
-pub(super) fn canonical(name: &str, family: AddressFamily) -> String {
+pub(crate) fn canonical(name: &str, family: AddressFamily) -> String {
     match parse(name, family) {
         // A spelling that differs in nothing but case is kept.
         Some(address) if address.eq_ignore_ascii_case(name) => name.to_owned(),
@@ -106,6 +106,17 @@ mod tests {
             ("Ab%c", "Ab%c"),
             ("[::1]", "[::1]"),
             ("+1.2.3.4", "+1.2.3.4"),
+            ("Web.Example.ORG", "web.example.org"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("2130706433", "127.0.0.1"),
+            ("0x7f.0.0.01", "127.0.0.1"),
+            ("10.0.258", "10.0.1.2"),
+            ("256.1.1.1", "256.1.1.1"),
+            ("1..2", "1..2"),
+            ("FE80::0001", "fe80::1"),
+            ("fe80::01%eth0", "fe80::1%eth0"),
+            ("a%b", "a%b"),
+            ("", ""),
         ] {
             assert_eq!(canonical(name, AddressFamily::Any), wanted, "{name}");
         }

@@ -18,16 +18,16 @@ use super::matching::{self, Facts};
 use super::parse::{Item, Statement};
 use super::refusal::{At, Refusal};
 use super::value::{self, DEFAULT_PORT, one};
-use super::{AddressFamily, AlgorithmLists, HostSpec, Methods, Proxy, StrictHostKeyChecking, address, pattern};
+use super::{
+    AddressFamily, AlgorithmLists, DEFAULT_SERVER_ALIVE_COUNT_MAX, HostSpec, MIN_RSA_BITS, Methods, Proxy,
+    StrictHostKeyChecking, address, pattern,
+};
 use crate::SshError;
 
-const DEFAULT_SERVER_ALIVE_COUNT_MAX: u32 = 3;
 /// In OpenSSH's order; DSA and XMSS are not spoken here.
 const DEFAULT_IDENTITIES: [&str; 5] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"];
 /// OpenSSH's SSH_MAX_IDENTITY_FILES and SSH_MAX_CERTIFICATE_FILES.
 const MAX_FILES: usize = 100;
-/// What OpenSSH demands of RSA keys without `RequiredRSASize`, and what the engine's RSA does.
-const MIN_RSA_BITS: u32 = 1024;
 
 /// A value and the line that set it.
 type Set<T> = Option<(T, At)>;
@@ -309,13 +309,7 @@ impl Settings {
             Keyword::StrictHostKeyChecking => settle(&mut self.strict, value::strict(one(arguments)?)?, at),
             Keyword::HostKeyAlias => settle(&mut self.host_key_alias, one(arguments)?.to_owned(), at),
             Keyword::HashKnownHosts => settle(&mut self.hash_known_hosts, value::flag(one(arguments)?)?, at),
-            Keyword::RequiredRsaSize => {
-                let bits = value::number(one(arguments)?)?;
-                if self.required_rsa_bits.is_none() && bits > MIN_RSA_BITS {
-                    return Err(Refusal::unsupported(format!("{bits} is not evaluated")));
-                }
-                settle(&mut self.required_rsa_bits, bits, at)
-            }
+            Keyword::RequiredRsaSize => settle(&mut self.required_rsa_bits, value::number(one(arguments)?)?, at),
             Keyword::Algorithms(kind) => {
                 let slot = match kind {
                     Kind::Kex => &mut self.kex,
@@ -328,13 +322,7 @@ impl Settings {
                 if slot.is_some() {
                     return algorithms::check(kind, text);
                 }
-                let names = algorithms::assemble(kind, text)?;
-                if kind == Kind::CaSignature && !algorithms::has_defaults(kind, &names) {
-                    return Err(Refusal::unsupported(format!(
-                        "{text} is not evaluated where it takes algorithms away"
-                    )));
-                }
-                settle(slot, names, at)
+                settle(slot, algorithms::assemble(kind, text)?, at)
             }
             Keyword::HostKeyAlgorithms => {
                 let text = one(arguments)?;
@@ -500,12 +488,15 @@ impl Settings {
         }
         let hash_known_hosts = value_of(&self.hash_known_hosts).unwrap_or(false);
         report.flag("HashKnownHosts", hash_known_hosts, at_of(&self.hash_known_hosts));
+        let required_rsa_bits = value_of(&self.required_rsa_bits).unwrap_or(MIN_RSA_BITS);
+        report.add("RequiredRSASize", required_rsa_bits, at_of(&self.required_rsa_bits));
 
         for (keyword, list) in [
             ("KexAlgorithms", &self.kex),
             ("Ciphers", &self.ciphers),
             ("MACs", &self.macs),
             ("PubkeyAcceptedAlgorithms", &self.public_keys),
+            ("CASignatureAlgorithms", &self.ca_signatures),
         ] {
             report.add_set(keyword, list.as_ref(), |names| names.join(","));
         }
@@ -538,6 +529,7 @@ impl Settings {
                 host_keys,
                 host_keys_are_ranked: host_keys_are_ranked.unwrap_or(false),
                 public_keys: value_of(&self.public_keys),
+                ca_signatures: value_of(&self.ca_signatures),
             },
             set_env: value_of(&self.set_env).unwrap_or_default(),
             host_key_alias,
@@ -545,6 +537,7 @@ impl Settings {
             user_known_hosts_files,
             global_known_hosts_files,
             strict_host_key_checking,
+            required_rsa_bits,
             // Zero is no limit to OpenSSH too.
             connect_timeout: value_of(&self.connect_timeout).filter(|limit| !limit.is_zero()),
             server_alive_interval: value_of(&self.server_alive_interval),

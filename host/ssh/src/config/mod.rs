@@ -3,7 +3,7 @@
 //! Owns the parser and what the values mean. Knows no connection. What OpenSSH knows and this engine does not
 //! evaluate is never guessed: the hosts that such a line touches do not resolve, all others do.
 
-mod address;
+pub(crate) mod address;
 mod algorithms;
 mod command;
 mod evaluate;
@@ -88,6 +88,19 @@ pub struct AlgorithmLists {
     pub host_keys_are_ranked: bool,
     /// `PubkeyAcceptedAlgorithms`.
     pub public_keys: Option<Vec<String>>,
+    /// `CASignatureAlgorithms`: how the authority of a host's certificate may have signed it. Absent: as OpenSSH has it
+    /// without that line.
+    pub ca_signatures: Option<Vec<String>>,
+}
+
+impl AlgorithmLists {
+    /// Whether a certificate that was signed with this algorithm counts.
+    pub(crate) fn may_certify(&self, name: &str) -> bool {
+        match &self.ca_signatures {
+            Some(names) => names.iter().any(|one| one == name),
+            None => algorithms::DEFAULT_CA_SIGNATURES.contains(&name),
+        }
+    }
 }
 
 /// Which methods of authentication may be used. In batch mode those that ask a person are not.
@@ -119,6 +132,10 @@ pub struct Source {
     /// Counted from 1.
     pub line: u32,
 }
+
+const DEFAULT_SERVER_ALIVE_COUNT_MAX: u32 = 3;
+/// OpenSSH takes no RSA key with fewer bits, wherever it meets one and whatever `RequiredRSASize` says.
+pub(crate) const MIN_RSA_BITS: u32 = 1024;
 
 /// One host's resolved settings.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -163,12 +180,66 @@ pub struct HostSpec {
     pub global_known_hosts_files: Vec<PathBuf>,
     /// What happens to an unknown key.
     pub strict_host_key_checking: StrictHostKeyChecking,
+    /// `RequiredRSASize`: RSA keys with fewer bits are neither accepted from the host nor offered to it. Fewer than 1024
+    /// bits never are.
+    pub required_rsa_bits: u32,
     /// `ConnectTimeout`.
     pub connect_timeout: Option<Duration>,
     /// `ServerAliveInterval`; absent if not configured (zero switches keepalive off).
     pub server_alive_interval: Option<Duration>,
     /// `ServerAliveCountMax`.
     pub server_alive_count_max: u32,
+}
+
+impl HostSpec {
+    /// A host that is dialled directly, with OpenSSH's defaults where they take no file: there is no identity, no agent
+    /// and no known_hosts, so that no key of it is trusted.
+    pub fn new(alias: impl Into<String>, host_name: impl Into<String>, port: u16, user: impl Into<String>) -> Self {
+        Self {
+            alias: alias.into(),
+            host_name: host_name.into(),
+            port,
+            user: user.into(),
+            identity_files: Vec::new(),
+            identity_files_are_default: false,
+            identities_only: false,
+            agent: None,
+            certificate_files: Vec::new(),
+            methods: Methods::default(),
+            proxy: Proxy::default(),
+            address_family: AddressFamily::default(),
+            bind_address: None,
+            algorithms: AlgorithmLists::default(),
+            set_env: Vec::new(),
+            host_key_alias: None,
+            hash_known_hosts: false,
+            user_known_hosts_files: Vec::new(),
+            global_known_hosts_files: Vec::new(),
+            strict_host_key_checking: StrictHostKeyChecking::Yes,
+            required_rsa_bits: MIN_RSA_BITS,
+            connect_timeout: None,
+            server_alive_interval: None,
+            server_alive_count_max: DEFAULT_SERVER_ALIVE_COUNT_MAX,
+        }
+    }
+
+    /// The hosts that a dial meets, in order: the jump hosts, each with its user and port and reached through those
+    /// before it, then the host itself.
+    pub fn way(&self) -> Vec<Self> {
+        let hops: &[Arc<Self>] = match &self.proxy {
+            Proxy::Jump(hops) => hops,
+            Proxy::Direct | Proxy::Command(_) => &[],
+        };
+        let mut way: Vec<Self> = Vec::with_capacity(hops.len() + 1);
+        for (hop, before) in hops.iter().zip(0..) {
+            // The first host's own configuration says how it is reached.
+            let proxy =
+                if before == 0 { hop.proxy.clone() } else { Proxy::Jump(hops.iter().take(before).cloned().collect()) };
+            way.push(Self { proxy, ..Self::clone(hop) });
+        }
+        way.push(self.clone());
+        way
+    }
 }
 
 /// The user's and the system's `ssh_config`, parsed.

@@ -259,8 +259,6 @@ fn a_line_that_is_not_evaluated_fails_only_the_hosts_it_touches() {
         "RevokedHostKeys /keys",
         "NoHostAuthenticationForLocalhost yes",
         "BindInterface eth0",
-        "RequiredRSASize 2048",
-        "CASignatureAlgorithms -rsa*",
         "Include %h",
         "Include ${HOME}/x",
         "Whatever x",

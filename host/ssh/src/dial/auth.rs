@@ -234,6 +234,9 @@ impl Attempt<'_> {
     /// Offers one identity; `Err`: why it was not.
     async fn offer(&mut self, name: &str, shown: Shown, signatory: Signatory) -> Result<Step, &'static str> {
         let identities = self.identities.as_mut().ok_or("there is none")?;
+        let required = self.login.spec.required_rsa_bits;
+        // Said first: no agent and no passphrase makes it any longer.
+        shown.long_enough(required)?;
         if let Some(why) = identities.hindrance(&signatory, &self.secrets) {
             return Err(why);
         }
@@ -243,6 +246,7 @@ impl Attempt<'_> {
             }
             (shown, _) => shown,
         };
+        shown.long_enough(required)?;
         let (algorithm, is_certificate) = match &shown {
             Shown::Key(key) => (key.algorithm(), false),
             Shown::Certificate(certificate) => (certificate.algorithm(), true),

@@ -3,16 +3,17 @@
 //! Owns the words for a refused key and what is learned. Which key is trusted is [`crate::trust`]'s; who dials, and how,
 //! is [`crate::dial`]'s.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use russh::Channel;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
-use crate::config::{Source, StrictHostKeyChecking};
+use crate::config::{MIN_RSA_BITS, Source, StrictHostKeyChecking};
 use crate::dial::transport::harmless;
+use crate::lock::lock;
 use crate::trust::{self, Decision, KnownHosts, Verdict};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
@@ -27,9 +28,9 @@ pub(crate) enum Halt {
     /// The host's key was not accepted.
     Refused(SshError),
     /// The host's key is all that was wanted.
-    Captured(Box<PublicKey>),
+    Captured(Box<HostKey>),
     /// The host may have a certificate that OpenSSH would ask for before this key, and that was not asked for: to be
-    /// dialled once more, with [`Gate::insist`].
+    /// dialled once more, insisting.
     MayBeCertified,
 }
 
@@ -49,36 +50,49 @@ pub(crate) struct Farewell(Arc<Mutex<Option<String>>>);
 impl Farewell {
     /// The words, made harmless, if there were any.
     pub(crate) fn heard(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
+}
+
+/// What a host showed, and what a dial makes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostKey {
+    /// The key; of a certificate, the one in it.
+    pub key: PublicKey,
+    /// Whether a dial accepts the host with it.
+    pub decision: Decision,
+}
+
+/// What is done with the host's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Accept it if the files say so.
+    LogIn,
+    /// Hand it out, with the decision about it, and stop.
+    Capture,
 }
 
 /// Decides about the host's key, once in a connection: later exchanges of keys are inside what this one protects. Refuses
 /// what a server opens by itself: nothing is forwarded to here.
 pub(crate) struct Gate {
+    check: Arc<Check>,
     purpose: Purpose,
+    /// All certificates are asked for, before any key.
+    insists: bool,
+    secrets: Secrets,
     farewell: Farewell,
     /// The type of the presented key, until it is compared with what was negotiated.
     presented: Option<Algorithm>,
 }
 
-enum Purpose {
-    /// Hand the key out and stop.
-    Capture,
-    /// Accept the key if the files say so.
-    Check(Box<Check>),
-}
-
-struct Check {
+/// What the decision about a host's key rests on: read once for all handshakes of a dial.
+pub(crate) struct Check {
     spec: Arc<HostSpec>,
     /// As known_hosts knows the host.
     name: String,
     port: u16,
     known: KnownHosts,
     learn_into: Option<PathBuf>,
-    secrets: Secrets,
-    /// All certificates are asked for, before any key.
-    insists: bool,
 }
 
 /// Whether the host may be sent a secret that somebody in between could use. Taken before the handshake, asked after it.
@@ -100,61 +114,24 @@ impl Secrets {
 }
 
 impl Gate {
-    /// Hands the host's key out and stops.
-    pub(crate) fn capture() -> Self {
-        Self { purpose: Purpose::Capture, farewell: Farewell::default(), presented: None }
-    }
-
-    /// Accepts the host's key if the files say so.
+    /// A gate for one handshake. `insists`: certificates of all types are asked for before any key, after
+    /// [`Halt::MayBeCertified`].
     ///
-    /// # Errors
-    /// [`ErrorKind::Config`] if a file cannot be read.
-    pub(crate) async fn check(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Self, SshError> {
-        let files = match &config.known_hosts {
-            Some(files) => files.clone(),
-            None => spec.user_known_hosts_files.iter().chain(&spec.global_known_hosts_files).cloned().collect(),
-        };
-        let learn_into = match &config.known_hosts {
-            Some(files) => files.first().cloned(),
-            None => spec.user_known_hosts_files.first().cloned(),
-        };
-        let known = tokio::task::spawn_blocking(move || KnownHosts::load(&files))
-            .await
-            .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))??;
-        for warning in known.warnings() {
-            tracing::warn!(host = %spec.alias, "{warning}");
-        }
-        let (name, port) = trust::known_as(spec);
-        let secrets = Secrets::default();
-        let check = Check { spec: Arc::clone(spec), name, port, known, learn_into, secrets, insists: false };
-        Ok(Self { purpose: Purpose::Check(Box::new(check)), farewell: Farewell::default(), presented: None })
+    /// OpenSSH asks for keys of the known types before certificates of other types. russh's lists cannot say so: the
+    /// first handshake leaves those certificates out, and a host that has no key of a known type is asked again.
+    pub(crate) fn new(check: &Arc<Check>, purpose: Purpose, insists: bool) -> Self {
+        let (check, secrets, farewell) = (Arc::clone(check), Secrets::default(), Farewell::default());
+        Self { check, purpose, insists, secrets, farewell, presented: None }
     }
 
     /// The algorithms to ask for before all others, because such keys are known for the host.
     pub(crate) fn known_algorithms(&self) -> Vec<Algorithm> {
-        match &self.purpose {
-            Purpose::Capture => Vec::new(),
-            Purpose::Check(check) => check.known.algorithms(&check.name, check.port),
-        }
+        self.check.known.algorithms(&self.check.name, self.check.port)
     }
 
     /// The host certificates to ask for, each by the algorithm of the key in it; they go before all plain keys.
     pub(crate) fn certificate_algorithms(&self) -> Vec<Algorithm> {
-        match &self.purpose {
-            Purpose::Capture => Vec::new(),
-            Purpose::Check(check) => check.certificate_algorithms(check.insists),
-        }
-    }
-
-    /// Asks for certificates of all types before any key, after [`Halt::MayBeCertified`].
-    ///
-    /// OpenSSH asks for keys of the known types before certificates of other types. russh's lists cannot say so: the
-    /// first handshake leaves those certificates out, and a host that has no key of a known type is asked again.
-    pub(crate) fn insist(mut self) -> Self {
-        if let Purpose::Check(check) = &mut self.purpose {
-            check.insists = true;
-        }
-        self
+        self.check.certificate_algorithms(self.insists)
     }
 
     /// What the server will say when it ends the connection.
@@ -164,10 +141,40 @@ impl Gate {
 
     /// What authentication asks before it sends a password.
     pub(crate) fn secrets(&self) -> Secrets {
-        match &self.purpose {
-            Purpose::Capture => Secrets::default(),
-            Purpose::Check(check) => check.secrets.clone(),
+        self.secrets.clone()
+    }
+
+    /// Acts on the decision about what the host presents.
+    async fn verdict(&self, presented: &PublicKeyOrCertificate) -> Result<(), SshError> {
+        let (check, alias) = (&self.check, &self.check.spec.alias);
+        match check.decide(presented)? {
+            Decision::Trusted(_) => Ok(()),
+            Decision::Unsafe(verdict) => {
+                tracing::warn!(host = %alias, ?verdict, "StrictHostKeyChecking no: the host is accepted, and passwords are off");
+                self.secrets.forbid();
+                Ok(())
+            }
+            Decision::Learn => self.learn(&presented.public_key()).await,
+            Decision::Refused(verdict) => Err(check.refused(&verdict, presented)),
         }
+    }
+
+    /// As OpenSSH, a file that cannot be written is a warning. A host that somebody else has just learned with another
+    /// key is a changed one.
+    async fn learn(&self, key: &PublicKey) -> Result<(), SshError> {
+        let Check { spec, name, port, learn_into, .. } = &*self.check;
+        let Some(file) = learn_into.clone() else { return Ok(()) };
+        let (name, port, key, hashed) = (name.clone(), *port, key.clone(), spec.hash_known_hosts);
+        let learned = tokio::task::spawn_blocking(move || trust::learn(&file, &name, port, &key, hashed)).await;
+        let Ok(Err(error)) = learned else { return Ok(()) };
+        if error.kind() == ErrorKind::HostKeyRejected {
+            if spec.strict_host_key_checking != StrictHostKeyChecking::No {
+                return Err(error);
+            }
+            self.secrets.forbid();
+        }
+        tracing::warn!(host = %spec.alias, %error, "the host's key was accepted and could not be remembered");
+        Ok(())
     }
 }
 
@@ -175,12 +182,16 @@ impl Handler for Gate {
     type Error = Halt;
 
     async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Halt> {
-        let key = presented.public_key();
-        self.presented = Some(key.algorithm());
-        match &mut self.purpose {
-            Purpose::Capture => Err(Halt::Captured(Box::new(key))),
-            Purpose::Check(check) if check.may_be_certified(presented) => Err(Halt::MayBeCertified),
-            Purpose::Check(check) => check.verdict(presented).await.map(|()| true).map_err(Halt::Refused),
+        self.presented = Some(presented.public_key().algorithm());
+        if !self.insists && self.check.may_be_certified(presented) {
+            return Err(Halt::MayBeCertified);
+        }
+        match self.purpose {
+            Purpose::LogIn => self.verdict(presented).await.map(|()| true).map_err(Halt::Refused),
+            Purpose::Capture => {
+                let decision = self.check.decide(presented).map_err(Halt::Refused)?;
+                Err(Halt::Captured(Box::new(HostKey { key: presented.public_key(), decision })))
+            }
         }
     }
 
@@ -199,7 +210,7 @@ impl Handler for Gate {
                 let message = info.message.as_bytes();
                 let message = harmless(message.get(..message.len().min(FAREWELL_BYTES)).unwrap_or_default());
                 let farewell = (!message.is_empty()).then_some(message);
-                *self.farewell.0.lock().unwrap_or_else(PoisonError::into_inner) = farewell;
+                *lock(&self.farewell.0) = farewell;
                 Ok(())
             }
             DisconnectReason::Error(error) => Err(error),
@@ -285,6 +296,24 @@ impl Handler for Gate {
 }
 
 impl Check {
+    /// Reads the files. A dial that learns a key reads them again, under their lock.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if a file cannot be read.
+    pub(crate) async fn load(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Self, SshError> {
+        let files = config.known_hosts_of(spec);
+        let learn_into = files.learn_into().map(Path::to_path_buf);
+        let files: Vec<PathBuf> = files.all().map(Path::to_path_buf).collect();
+        let known = tokio::task::spawn_blocking(move || KnownHosts::load(&files))
+            .await
+            .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))??;
+        for warning in known.warnings() {
+            tracing::warn!(host = %spec.alias, "{warning}");
+        }
+        let (name, port) = trust::known_as(spec);
+        Ok(Self { spec: Arc::clone(spec), name, port, known, learn_into })
+    }
+
     fn certificate_algorithms(&self, all: bool) -> Vec<Algorithm> {
         let mut algorithms = match all {
             true => trust::HOST_KEY_ALGORITHMS.to_vec(),
@@ -296,36 +325,36 @@ impl Check {
         algorithms
     }
 
-    /// Whether a plain key came whose certificate was not asked for.
+    /// Whether a plain key came whose certificate is not asked for at first.
     fn may_be_certified(&self, presented: &PublicKeyOrCertificate) -> bool {
         let own = presented.public_key().algorithm();
         let has = |all| self.certificate_algorithms(all).iter().any(|other| trust::is_same_type(other, &own));
-        presented.certificate().is_none() && !self.insists && has(true) && !has(false)
+        presented.certificate().is_none() && has(true) && !has(false)
     }
 
-    async fn verdict(&mut self, presented: &PublicKeyOrCertificate) -> Result<(), SshError> {
-        let alias = &self.spec.alias;
-        let key = presented.public_key();
+    /// What is to be done with a host that presents this.
+    ///
+    /// # Errors
+    /// [`ErrorKind::HostKeyRejected`] for what no line of any file could make good.
+    fn decide(&self, presented: &PublicKeyOrCertificate) -> Result<Decision, SshError> {
         let flawed = |what: &str| {
-            SshError::new(ErrorKind::HostKeyRejected, format!("{alias}: the host's key is no good: {what}"))
+            let message = format!("{}: the host's key is no good: {what}", self.spec.alias);
+            SshError::new(ErrorKind::HostKeyRejected, message)
         };
-        if trust::is_too_short(key.key_data()) {
-            return Err(flawed("an RSA key of less than 1024 bits"));
+        let required = self.spec.required_rsa_bits.max(MIN_RSA_BITS);
+        if trust::is_too_short(presented.public_key().key_data(), required) {
+            return Err(flawed(&format!("an RSA key of fewer than {required} bits")).with_hint(
+                "give the host a longer key, or one of another type; less than 1024 bits are never accepted, more if \
+                 RequiredRSASize in ssh_config says so",
+            ));
         }
         if let Some(certificate) = presented.certificate() {
             trust::intact(certificate).map_err(flawed)?;
         }
-        match self.known.decide(&self.name, self.port, presented, self.spec.strict_host_key_checking) {
-            Decision::Trusted(_) => Ok(()),
-            Decision::Unsafe(verdict) => {
-                tracing::warn!(host = %alias, ?verdict, "StrictHostKeyChecking no: the host is accepted, and passwords are off");
-                self.secrets.forbid();
-                Ok(())
-            }
-            Decision::Learn if self.is_learnable() => self.learn(&key).await,
-            Decision::Learn => Err(self.refused(&Verdict::Unknown, presented)),
-            Decision::Refused(verdict) => Err(self.refused(&verdict, presented)),
-        }
+        Ok(match self.known.decide(&self.spec, presented) {
+            Decision::Learn if !self.is_learnable() => Decision::Refused(Verdict::Unknown),
+            decision => decision,
+        })
     }
 
     /// As OpenSSH: a new key that cannot even be offered to a file is not accepted.
@@ -333,28 +362,11 @@ impl Check {
         self.learn_into.is_some() && !self.spec.host_name.contains(|c| NEVER_LEARNED.contains(c))
     }
 
-    /// As OpenSSH, a file that cannot be written is a warning. A host that somebody else has just learned with another
-    /// key is a changed one.
-    async fn learn(&self, key: &PublicKey) -> Result<(), SshError> {
-        let Some(file) = self.learn_into.clone() else { return Ok(()) };
-        let (name, port, key, hashed) = (self.name.clone(), self.port, key.clone(), self.spec.hash_known_hosts);
-        let learned = tokio::task::spawn_blocking(move || trust::learn(&file, &name, port, &key, hashed)).await;
-        let Ok(Err(error)) = learned else { return Ok(()) };
-        if error.kind() == ErrorKind::HostKeyRejected {
-            if self.spec.strict_host_key_checking != StrictHostKeyChecking::No {
-                return Err(error);
-            }
-            self.secrets.forbid();
-        }
-        tracing::warn!(host = %self.spec.alias, %error, "the host's key was accepted and could not be remembered");
-        Ok(())
-    }
-
     fn refused(&self, verdict: &Verdict, presented: &PublicKeyOrCertificate) -> SshError {
         let alias = &self.spec.alias;
         let key = presented.public_key();
         let print = key.fingerprint(HashAlg::Sha256);
-        let flaw = presented.certificate().and_then(|c| self.known.flaw(&self.name, self.port, c));
+        let flaw = presented.certificate().and_then(|c| self.known.flaw(&self.spec, c));
         let certificate = flaw.map(|why| format!("; its certificate does not count: {why}")).unwrap_or_default();
         let rejected = |what: &str, at: &Source| {
             let place = format!("{}:{}", at.file.display(), at.line);
@@ -368,52 +380,36 @@ impl Check {
             Verdict::Unknown | Verdict::Known(_) => {
                 let kind = key.algorithm();
                 let message = format!("{alias}: the host's key is not known yet: {kind} {print}{certificate}");
-                SshError::new(ErrorKind::UnknownHostKey, message)
-                    .with_hint(format!("run `scout trust {alias}` after checking the fingerprint out of band"))
+                SshError::new(ErrorKind::UnknownHostKey, message).with_hint(trust_hint(alias))
             }
         }
     }
 }
 
+/// What to do about an unknown key: `scout trust` asks for the keys of the jump hosts of `alias` and for its own.
+pub(crate) fn trust_hint(alias: &str) -> String {
+    format!("run `scout trust {alias}` after checking the fingerprint out of band")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AddressFamily, AlgorithmLists, Methods, Proxy};
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGKse3gVjY1LqE+OdqtdLyAXsxJKXCxP5X9j/cfn5BzN";
     const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBdBhsjcqEPuZIYxQ8Q2Ars78OMpQfbBFvtQ2CuFAo1b";
 
     fn spec(known: PathBuf, strict: StrictHostKeyChecking) -> HostSpec {
         HostSpec {
-            alias: "box".into(),
-            host_name: "Web".into(),
-            port: 2222,
-            user: "me".into(),
-            identity_files: Vec::new(),
-            identity_files_are_default: false,
-            identities_only: true,
-            agent: None,
-            certificate_files: Vec::new(),
-            methods: Methods::default(),
-            proxy: Proxy::default(),
-            address_family: AddressFamily::default(),
-            bind_address: None,
-            algorithms: AlgorithmLists::default(),
-            set_env: Vec::new(),
-            host_key_alias: None,
-            hash_known_hosts: false,
             user_known_hosts_files: vec![known],
-            global_known_hosts_files: Vec::new(),
             strict_host_key_checking: strict,
-            connect_timeout: None,
-            server_alive_interval: None,
-            server_alive_count_max: 3,
+            ..HostSpec::new("box", "Web", 2222, "me")
         }
     }
 
     /// Whether the key is accepted, and whether secrets may follow.
     async fn shown(spec: HostSpec) -> (bool, bool) {
-        let mut gate = Gate::check(&Arc::new(spec), &PoolConfig::default()).await.expect("known_hosts");
+        let check = Check::load(&Arc::new(spec), &PoolConfig::default()).await.expect("known_hosts");
+        let mut gate = Gate::new(&Arc::new(check), Purpose::LogIn, false);
         let secrets = gate.secrets();
         let key = PublicKey::from_openssh(KEY).expect("a key");
         (gate.check_server_key(&key.into()).await.is_ok(), secrets.allowed())

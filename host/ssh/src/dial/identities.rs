@@ -20,13 +20,16 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
-use crate::HostSpec;
 use crate::dial::secrets::{Kind, Secrets};
+use crate::{HostSpec, trust};
 
 /// Identity and certificate files that are read at most: OpenSSH's bound.
 const MAX_FILES: usize = 100;
 /// The largest file that is read; an RSA key of 16384 bits takes 13 KB.
 const MAX_FILE_BYTES: u64 = 256 << 10;
+
+/// Why an RSA key is left out.
+const TOO_SHORT: &str = "RSA of fewer bits than RequiredRSASize";
 
 /// A configured key file.
 pub(crate) struct KeyFile {
@@ -60,6 +63,17 @@ impl Shown {
             Self::Later => None,
         }
     }
+
+    /// Refuses RSA of fewer bits than the host's configuration wants; of a certificate, the key in it.
+    ///
+    /// # Errors
+    /// That it is so.
+    pub(crate) fn long_enough(&self, required_bits: u32) -> Result<(), &'static str> {
+        match self.key_data() {
+            Some(key) if trust::is_too_short(key, required_bits) => Err(TOO_SHORT),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Who signs for an identity.
@@ -90,17 +104,22 @@ pub struct KeyFileState {
     pub is_encrypted: bool,
     /// Why it cannot sign, if so. The agent may hold its key all the same.
     pub hindrance: Option<&'static str>,
+    /// Whether its key has fewer bits than are required: then it is not offered, whoever holds it.
+    pub is_too_short: bool,
     /// SHA-256 of the public key, if that can be read.
     pub fingerprint: Option<String>,
 }
 
-/// Reads a key file as a dial would, asking for no passphrase. Blocks on the disk.
-pub fn inspect_key_file(path: &Path) -> KeyFileState {
+/// Reads a key file as a dial would, asking for no passphrase; `required_rsa_bits` is [`HostSpec::required_rsa_bits`].
+/// Blocks on the disk.
+pub fn inspect_key_file(path: &Path, required_rsa_bits: u32) -> KeyFileState {
     let Some(file) = read_key(path.to_path_buf()) else {
-        return KeyFileState { exists: false, is_encrypted: false, hindrance: Some("no such file"), fingerprint: None };
+        let hindrance = Some("no such file");
+        return KeyFileState { exists: false, is_encrypted: false, hindrance, is_too_short: false, fingerprint: None };
     };
     KeyFileState {
         exists: true,
+        is_too_short: file.public.as_ref().is_some_and(|key| trust::is_too_short(key.key_data(), required_rsa_bits)),
         is_encrypted: matches!(file.private, Private::Locked),
         hindrance: match file.private {
             Private::Ready(_) | Private::Locked => None,

@@ -16,19 +16,21 @@ pub(crate) mod transport;
 
 use std::borrow::Cow;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russh::ChannelOpenFailure;
 use russh::client::{self, Handle};
-use russh::keys::{Algorithm, PublicKey};
+use russh::keys::Algorithm;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Proxy;
-use crate::dial::gate::{Farewell, Gate, Halt, Secrets};
+use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Secrets};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport, harmless};
+use crate::jitter::jittered;
+use crate::lock::lock;
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
 /// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round
@@ -69,11 +71,12 @@ pub(crate) async fn dial(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Di
     trip.limited(log_in(spec, None, &trip)).await
 }
 
-/// The host's key, from a handshake that ends before authentication. Jump hosts on the way are logged in to.
+/// The host's key and what a dial would make of it, from a handshake that ends before authentication. Jump hosts on the
+/// way are logged in to.
 ///
 /// # Errors
 /// As [`dial`].
-pub(crate) async fn host_key(spec: &HostSpec, config: &PoolConfig) -> Result<PublicKey, SshError> {
+pub(crate) async fn host_key(spec: &HostSpec, config: &PoolConfig) -> Result<HostKey, SshError> {
     let spec = Arc::new(spec.clone());
     let trip = Trip::new(&spec, config);
     trip.limited(async {
@@ -141,18 +144,18 @@ impl<'a> Trip<'a> {
         let stage = stage.into();
         let is_target = spec.alias == self.target;
         let text = if is_target { stage } else { format!("at the jump host {}: {stage}", spec.alias).into() };
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner).text = text;
+        lock(&self.stage).text = text;
     }
 
     fn heed(&self, complaint: &Complaint) {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner).complaint = Some(complaint.clone());
+        lock(&self.stage).complaint = Some(complaint.clone());
     }
 
     async fn limited<T>(&self, work: impl Future<Output = Result<T, SshError>>) -> Result<T, SshError> {
         if let Ok(outcome) = timeout_at(self.until, work).await {
             return outcome;
         }
-        let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = lock(&self.stage);
         let said = stage.complaint.as_ref().map(Complaint::so_far).filter(|said| !said.is_empty());
         let said = said.map_or_else(String::new, |said| format!("; the proxy command said: {said}"));
         let (target, seconds, text) = (self.target, self.limit.as_secs_f32(), &stage.text);
@@ -209,17 +212,9 @@ enum Break {
         error: SshError,
         is_too_busy: bool,
     },
-    Captured(Box<PublicKey>),
+    Captured(Box<HostKey>),
     /// To be asked once more, for certificates.
     MayBeCertified,
-}
-
-#[derive(Clone, Copy)]
-enum Purpose {
-    LogIn,
-    /// The same, and certificates of all types are asked for before any key.
-    LogInCertified,
-    Capture,
 }
 
 /// Reaches a host and shakes hands; a host that turns us away unheard is asked again after a pause.
@@ -228,20 +223,22 @@ async fn meet(spec: &Arc<HostSpec>, way: Option<Way<'_>>, trip: &Trip<'_>, purpo
         Some(way) => way,
         None => Way::find(spec, trip).await.map_err(Break::Failed)?,
     };
+    trip.enter(spec, "reading known_hosts");
+    let check = Arc::new(Check::load(spec, trip.config).await.map_err(Break::Failed)?);
     let (mut pause, longest) = PAUSE;
-    let (mut silent, mut purpose, mut handshakes) = (0, purpose, 1);
+    let (mut silent, mut handshakes) = (0, 1);
     loop {
-        let (error, is_too_busy) = match shake_hands(spec, &way, trip, purpose).await {
+        let gate = Gate::new(&check, purpose, handshakes > 1);
+        let (error, is_too_busy) = match shake_hands(spec, &way, trip, gate).await {
             Err(Break::TurnedAway { error, is_too_busy }) => (error, is_too_busy),
             Err(Break::MayBeCertified) if handshakes == 1 => {
-                purpose = Purpose::LogInCertified;
                 handshakes = 2;
                 continue;
             }
             outcome => return outcome.map(|met| Met { handshakes, ..met }),
         };
         silent += u32::from(!is_too_busy);
-        let jittered = pause.mul_f32(0.5 + 0.5 * random_share());
+        let jittered = jittered(pause);
         if silent > SILENT_RETRIES || Instant::now() + jittered >= trip.until {
             return Err(Break::TurnedAway { error, is_too_busy });
         }
@@ -251,22 +248,7 @@ async fn meet(spec: &Arc<HostSpec>, way: Option<Way<'_>>, trip: &Trip<'_>, purpo
     }
 }
 
-/// At least 0 and less than 1.
-fn random_share() -> f32 {
-    let mut byte = [0];
-    // Without randomness all wait the same time.
-    let _ = getrandom::fill(&mut byte);
-    let [byte] = byte;
-    f32::from(byte) / 256.0
-}
-
-async fn shake_hands(spec: &Arc<HostSpec>, way: &Way<'_>, trip: &Trip<'_>, purpose: Purpose) -> Result<Met, Break> {
-    trip.enter(spec, "reading known_hosts");
-    let gate = match purpose {
-        Purpose::LogIn => Gate::check(spec, trip.config).await.map_err(Break::Failed)?,
-        Purpose::LogInCertified => Gate::check(spec, trip.config).await.map_err(Break::Failed)?.insist(),
-        Purpose::Capture => Gate::capture(),
-    };
+async fn shake_hands(spec: &HostSpec, way: &Way<'_>, trip: &Trip<'_>, gate: Gate) -> Result<Met, Break> {
     let (known, certificates) = (gate.known_algorithms(), gate.certificate_algorithms());
     let config = client_config(spec, &known, certificates).map_err(Break::Failed)?;
     let (secrets, farewell) = (gate.secrets(), gate.farewell());
@@ -373,10 +355,11 @@ impl<'a> Way<'a> {
     }
 }
 
-/// A jump host's failure, told to whoever asked for the target.
+/// A jump host's failure, told to whoever asked for the target: that is the name to act on.
 fn on_the_way(spec: &HostSpec, error: &SshError) -> SshError {
     let told = SshError::new(error.kind(), format!("{}: jump host {}", spec.alias, error.message()));
     match error.hint() {
+        Some(_) if error.kind() == ErrorKind::UnknownHostKey => told.with_hint(gate::trust_hint(&spec.alias)),
         Some(hint) => told.with_hint(hint.to_owned()),
         None => told,
     }

@@ -10,13 +10,15 @@ use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::lock::lock;
 
 /// How long a session that was in use may take for its last words.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -37,24 +39,24 @@ pub(crate) struct FirstWords(Arc<Mutex<Vec<u8>>>);
 
 impl FirstWords {
     fn hear(&self, bytes: &[u8]) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = lock(&self.0);
         let room = FIRST_WORDS_BYTES.saturating_sub(heard.len());
         heard.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
     }
 
     fn is_full(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() >= FIRST_WORDS_BYTES
+        lock(&self.0).len() >= FIRST_WORDS_BYTES
     }
 
     /// Whether an SSH server has named itself.
     pub(crate) fn has_identification(&self) -> bool {
-        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = lock(&self.0);
         heard.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"SSH-"))
     }
 
     /// The first line, made harmless; empty if nothing was said.
     pub(crate) fn line(&self) -> String {
-        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = lock(&self.0);
         harmless(heard.split(|byte| *byte == b'\n').next().unwrap_or_default())
     }
 }

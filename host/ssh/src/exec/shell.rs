@@ -105,16 +105,23 @@ fn random_marker() -> Result<String, SshError> {
 
 /// One line: the marker on both streams, then the script with its newlines as `'…'"$n"'…'`.
 fn line(script: &[u8], marker: &str) -> Vec<u8> {
-    let mut line = format!("echo {marker} $k $$; echo {marker} >&2; eval '").into_bytes();
-    for byte in script {
+    let mut line = format!("echo {marker} $k $$; echo {marker} >&2; eval ").into_bytes();
+    line.extend(quoted(script, br#"'"$n"'"#));
+    line
+}
+
+/// A word in single quotes, with `newline` for each newline in it.
+fn quoted(text: &[u8], newline: &[u8]) -> Vec<u8> {
+    let mut word = b"'".to_vec();
+    for byte in text {
         match byte {
-            b'\n' => line.extend_from_slice(br#"'"$n"'"#),
-            b'\'' => line.extend_from_slice(br"'\''"),
-            other => line.push(*other),
+            b'\n' => word.extend_from_slice(newline),
+            b'\'' => word.extend_from_slice(br"'\''"),
+            other => word.push(*other),
         }
     }
-    line.push(b'\'');
-    line
+    word.push(b'\'');
+    word
 }
 
 /// Whether a script may `wait` for its children. The lifeline's watcher is a child too, and does not end before it.
@@ -124,15 +131,7 @@ fn waits(script: &[u8]) -> bool {
 
 /// The same process, as a shell that does not know the children it has.
 fn in_a_shell_of_its_own(script: &[u8]) -> Vec<u8> {
-    let mut wrapped = b"exec /bin/sh -c '".to_vec();
-    for byte in script {
-        match byte {
-            b'\'' => wrapped.extend_from_slice(br"'\''"),
-            other => wrapped.push(*other),
-        }
-    }
-    wrapped.push(b'\'');
-    wrapped
+    [b"exec /bin/sh -c ".as_slice(), &quoted(script, b"\n")].concat()
 }
 
 /// Whether every login shell takes this byte for itself inside single quotes: not so a quote, a newline (tcsh), a

@@ -5,7 +5,7 @@
 //! lose a place on the server. A channel closes when its [`Session`] is dropped.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russh::client::{Handle, Msg};
@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::dial::Dialled;
 use crate::dial::gate::Gate;
 use crate::dial::transport::Leash;
+use crate::lock::lock;
 use crate::pool::slots::{Slot, Slots};
 use crate::pool::{Counter, Gauge, Stats};
 use crate::stalls::SftpLanes;
@@ -340,9 +341,4 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-/// A lock for map work alone; a panic elsewhere does not take it along.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

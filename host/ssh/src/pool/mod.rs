@@ -4,8 +4,11 @@
 //! how it is dialled. **A dial belongs to its slot, not to the request that began it**: it goes on when that request
 //! goes. Only connections that nobody uses are evicted or idle out. The map's lock is held for map work alone.
 
+mod config;
 pub(crate) mod connection;
 pub(crate) mod slots;
+
+pub use config::{KnownHostsFiles, PoolConfig};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,14 +18,15 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use lru::LruCache;
-use russh::keys::PublicKey;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::jitter::jittered;
 use crate::lease::within;
-use crate::pool::connection::{Connection, lock};
-use crate::{Call, ErrorKind, HostSpec, Lease, Principal, SshError, dial};
+use crate::lock::lock;
+use crate::pool::connection::Connection;
+use crate::{Call, ErrorKind, HostKey, HostSpec, Lease, Principal, SshError, dial};
 
 /// Handshakes at once with one address: OpenSSH's `MaxStartups` begins to refuse at 10.
 const HANDSHAKES_PER_ADDRESS: usize = 10;
@@ -33,42 +37,6 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// The shortest and longest time between two looks for idle connections.
 const REAP_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
-
-/// Bounds of a pool.
-#[derive(Clone, Debug)]
-pub struct PoolConfig {
-    /// TCP connect, handshake and authentication together, unless the host's `ConnectTimeout` says less.
-    pub connect_timeout: Duration,
-    /// An unused connection is closed after this.
-    pub idle_timeout: Duration,
-    /// Connections at once, over all hosts.
-    pub max_connections: usize,
-    /// known_hosts files that replace those of `ssh_config`, if set (`SCOUT_KNOWN_HOSTS`).
-    pub known_hosts: Option<Vec<std::path::PathBuf>>,
-    /// Requests that may wait for one host.
-    pub max_waiters_per_host: usize,
-    /// A program that tells secrets: passphrases of key files, passwords, answers to a server's prompts. Without it none
-    /// is ever used.
-    ///
-    /// It is run with one argument, the prompt (`Enter passphrase for key '/path'`, `user@host's password:` or, in the
-    /// server's words, `(user@host) …`), and in its environment `SCOUT_SECRET_KIND` (`passphrase`, `password` or
-    /// `prompt`), `SCOUT_SECRET_HOST` (the host's alias) and `SCOUT_SECRET_USER`. Its standard output, without the end of
-    /// the line, is the secret: at most 1024 bytes of UTF-8, within the dial's limit. Any exit status but 0: no secret.
-    pub secret_command: Option<std::path::PathBuf>,
-}
-
-impl Default for PoolConfig {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
-            max_connections: 100,
-            known_hosts: None,
-            max_waiters_per_host: 4096,
-            secret_command: None,
-        }
-    }
-}
 
 /// A pool's counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -153,14 +121,14 @@ impl Pool {
     /// # Cancel safety
     /// The dial goes on for others who wait for it.
     pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, SshError> {
-        let key = Key { principal: principal.clone(), spec: Arc::clone(spec), role: Role::First };
+        let key = Key::first(principal, spec);
         let connection = self.inner.connect(&key, call).await?;
         Ok(Lease::new(Arc::clone(&self.inner), key, connection))
     }
 
     /// Whether the host answers on its port, and how fast.
     pub async fn probe(&self, principal: &Principal, spec: &Arc<HostSpec>, limit: Duration) -> Probe {
-        let key = Key { principal: principal.clone(), spec: Arc::clone(spec), role: Role::First };
+        let key = Key::first(principal, spec);
         let connected = match lock(&self.inner.state).slots.get(&key) {
             Some(Entry { slot: Slot::Ready(connection), .. }) => connection.is_usable(),
             _ => false,
@@ -177,11 +145,12 @@ impl Pool {
         Probe { connected, latency }
     }
 
-    /// The host's key, without trusting it: a handshake that ends before authentication. For `scout trust`.
+    /// The host's key and what a dial would make of it, without trusting it: a handshake that ends before
+    /// authentication. Jump hosts on the way are logged in to. For `scout trust`.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Unreachable`].
-    pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<PublicKey, SshError> {
+    /// Those of a dial; [`ErrorKind::HostKeyRejected`] for a key that nobody could trust.
+    pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<HostKey, SshError> {
         within(&spec.alias, call, dial::host_key(spec, &self.inner.config)).await
     }
 
@@ -312,6 +281,11 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// For the connection that serves everything.
+    fn first(principal: &Principal, spec: &Arc<HostSpec>) -> Self {
+        Self { principal: principal.clone(), spec: Arc::clone(spec), role: Role::First }
+    }
+
     /// The host's settings.
     pub(crate) fn spec(&self) -> &Arc<HostSpec> {
         &self.spec
@@ -658,10 +632,7 @@ fn is_lasting(error: &SshError) -> bool {
 /// How long a host is left alone after so many failures.
 fn backoff(failures: u32) -> Duration {
     let (first, longest) = BACKOFF;
-    let whole = first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest);
-    // Without random numbers the whole time is as good.
-    let share = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
-    whole.mul_f64(0.5 + share / 2.0)
+    jittered(first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest))
 }
 
 impl Drop for Inner {

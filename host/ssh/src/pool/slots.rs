@@ -1,9 +1,11 @@
 //! Places for channels: a FIFO semaphore whose limit can be lowered while permits are out.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::lock::lock;
 
 /// A number of places. Whoever waits longest is served first.
 pub(crate) struct Slots {
@@ -43,7 +45,7 @@ impl Slots {
 
     /// How many places there are.
     pub(crate) fn places(&self) -> usize {
-        self.lock().places
+        lock(&self.limit).places
     }
 
     /// How many places hold an open channel.
@@ -65,17 +67,13 @@ impl Slots {
 
     /// Lowers the number of places to `places`; those above it vanish as they become free.
     pub(crate) fn lower_to(&self, places: usize) {
-        let mut limit = self.lock();
+        let mut limit = lock(&self.limit);
         if places >= limit.places {
             return;
         }
         limit.debt += limit.places - places;
         limit.places = places;
         limit.debt -= self.semaphore.forget_permits(limit.debt);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Limit> {
-        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,7 +83,7 @@ impl Drop for Slot {
             self.slots.open.fetch_sub(1, Ordering::AcqRel);
         }
         let Some(permit) = self.permit.take() else { return };
-        let mut limit = self.slots.lock();
+        let mut limit = lock(&self.slots.limit);
         if limit.debt > 0 {
             limit.debt -= 1;
             permit.forget();

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -19,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::wire::{self, Answer, Expected, Extension, MAX_NOISE, Request, Status, Violation};
 use super::{Attributes, DirEntry, FileSystem, SftpError};
+use crate::lock::lock;
 use crate::{Call, ErrorKind, SshError};
 
 /// OpenSSH's sftp-server hands out the lowest free index, four bytes big-endian.
@@ -190,10 +191,6 @@ enum Queued {
     Probing(OwnedSemaphorePermit),
     GuessingIsOff,
     Closed,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SftpChannel {

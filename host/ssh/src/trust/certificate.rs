@@ -4,10 +4,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use russh::keys::Certificate;
 use russh::keys::ssh_key::certificate::CertType;
-use russh::keys::{Algorithm, Certificate};
 
 use super::line::is_too_short;
+use crate::config::{AlgorithmLists, MIN_RSA_BITS};
 
 /// OpenSSH reads no certificate with more.
 const MAX_PRINCIPALS: usize = 256;
@@ -17,7 +18,7 @@ const MAX_PRINCIPALS: usize = 256;
 /// # Errors
 /// What is wrong: such a certificate is no certificate, and the key in it is not to be looked at.
 pub(crate) fn intact(certificate: &Certificate) -> Result<(), &'static str> {
-    if is_too_short(certificate.public_key()) || is_too_short(certificate.signature_key()) {
+    if [certificate.public_key(), certificate.signature_key()].iter().any(|key| is_too_short(key, MIN_RSA_BITS)) {
         return Err("the certificate has an RSA key that is too short");
     }
     if certificate.valid_principals().len() > MAX_PRINCIPALS {
@@ -29,9 +30,14 @@ pub(crate) fn intact(certificate: &Certificate) -> Result<(), &'static str> {
 
 /// Why the certificate does not prove to be `host`, its authority being trusted; `None` if it does.
 ///
-/// As OpenSSH before 10.3: a principal is a name, never a pattern, and a certificate without principals is good for
-/// every host of its authority.
-pub(super) fn flaw(certificate: &Certificate, host: &str, now: SystemTime) -> Option<&'static str> {
+/// `algorithms` say how it may be signed. As OpenSSH before 10.3: a principal is a name, never a pattern, and a
+/// certificate without principals is good for every host of its authority.
+pub(super) fn flaw(
+    certificate: &Certificate,
+    host: &str,
+    algorithms: &AlgorithmLists,
+    now: SystemTime,
+) -> Option<&'static str> {
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let principals = certificate.valid_principals();
     if certificate.cert_type() != CertType::Host {
@@ -44,8 +50,8 @@ pub(super) fn flaw(certificate: &Certificate, host: &str, now: SystemTime) -> Op
         Some("it is for another host")
     } else if !certificate.critical_options().is_empty() {
         Some("it has critical options")
-    } else if matches!(certificate.signature().algorithm(), Algorithm::Rsa { hash: None } | Algorithm::Dsa) {
-        Some("it is signed with SHA-1")
+    } else if !algorithms.may_certify(certificate.signature().algorithm().as_str()) {
+        Some("CASignatureAlgorithms does not name how it is signed")
     } else {
         None
     }

@@ -12,7 +12,7 @@ use sha1::Sha1;
 
 use super::name::Name;
 use super::{certificate, is_same_type};
-use crate::config::pattern;
+use crate::config::{MIN_RSA_BITS, pattern};
 
 /// What an `@` word in front of the names says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +54,6 @@ const MAX_PATTERN_BYTES: usize = 1022;
 /// A certificate has one; each that is nested in another has one more. Decoding recurses, so their number is bounded.
 const CERTIFICATE_NAME: &[u8] = b"-cert-v01@";
 const MAX_CERTIFICATE_NAMES: usize = 8;
-/// OpenSSH refuses RSA keys with fewer bits wherever it meets them.
-const MIN_RSA_BITS: usize = 1024;
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
@@ -169,19 +167,20 @@ fn key(key_type: &str, blob: &str) -> Result<(KeyData, bool), &'static str> {
         }
         plain => plain,
     };
-    if is_too_short(&key) {
+    if is_too_short(&key, MIN_RSA_BITS) {
         return Err("the RSA key is too short");
     }
     Ok((key, is_certificate))
 }
 
-/// Whether it is an RSA key that OpenSSH takes for none.
-pub(crate) fn is_too_short(key: &KeyData) -> bool {
+/// Whether it is an RSA key of fewer bits than are required, or than OpenSSH takes at all.
+pub(crate) fn is_too_short(key: &KeyData, required_bits: u32) -> bool {
+    let required = usize::try_from(required_bits.max(MIN_RSA_BITS)).unwrap_or(usize::MAX);
     let bits = |bytes: &[u8]| match bytes.first() {
         Some(first) => bytes.len() * 8 - usize::try_from(first.leading_zeros()).unwrap_or(0),
         None => 0,
     };
-    key.rsa().is_some_and(|rsa| rsa.n().as_positive_bytes().map_or(0, bits) < MIN_RSA_BITS)
+    key.rsa().is_some_and(|rsa| rsa.n().as_positive_bytes().map_or(0, bits) < required)
 }
 
 /// A name hashed with a fresh salt.

@@ -27,8 +27,8 @@ use line::{Line, Marker};
 use name::Name;
 pub use name::known_as;
 
-use crate::config::{Source, StrictHostKeyChecking};
-use crate::{ErrorKind, SshError};
+use crate::config::{AlgorithmLists, Source, StrictHostKeyChecking};
+use crate::{ErrorKind, HostSpec, SshError};
 
 /// What the known_hosts files say of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,17 @@ pub enum Decision {
     Refused(Verdict),
 }
 
+impl Decision {
+    /// What the files say, whatever is made of it.
+    pub fn into_verdict(self) -> Verdict {
+        match self {
+            Self::Trusted(source) => Verdict::Known(source),
+            Self::Learn => Verdict::Unknown,
+            Self::Unsafe(verdict) | Self::Refused(verdict) => verdict,
+        }
+    }
+}
+
 /// Far above the known_hosts of a fleet of 100000 machines; a file without an end is refused.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 /// More say nothing new.
@@ -103,6 +114,16 @@ pub struct KnownHosts {
     warnings: Vec<String>,
 }
 
+/// The host that is asked about.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// Name and port as [`known_as`] gives them.
+    host: &'a str,
+    port: u16,
+    /// How its certificates may be signed.
+    algorithms: &'a AlgorithmLists,
+}
+
 /// What a host shows.
 #[derive(Clone, Copy)]
 enum Presented<'a> {
@@ -115,6 +136,13 @@ enum Finding {
     Is(Verdict),
     /// The authority is trusted, and its certificate does not prove this host.
     Flawed,
+}
+
+impl Asked<'_> {
+    /// Why the certificate does not count, its authority being trusted.
+    fn flaw(&self, certificate: &Certificate) -> Option<&'static str> {
+        certificate::flaw(certificate, self.host, self.algorithms, SystemTime::now())
+    }
 }
 
 impl KnownHosts {
@@ -160,43 +188,35 @@ impl KnownHosts {
     /// With a port other than 22 that is what lines for `[host]:port` say. If there are none, a line for the bare
     /// `host` makes the key known, and never changed or revoked.
     pub fn check(&self, host: &str, port: u16, key: &PublicKey) -> Verdict {
-        match self.decide_for(host, port, None, key.key_data(), StrictHostKeyChecking::Yes) {
-            Decision::Trusted(source) => Verdict::Known(source),
-            Decision::Refused(verdict) | Decision::Unsafe(verdict) => verdict,
-            Decision::Learn => Verdict::Unknown,
-        }
+        let asked = Asked { host, port, algorithms: &AlgorithmLists::default() };
+        self.decide_for(asked, None, key.key_data(), StrictHostKeyChecking::Yes).into_verdict()
     }
 
-    /// Whether this host at this port, as [`known_as`] gives them, is accepted with what it presents.
+    /// Whether this host is accepted with what it presents.
     ///
     /// A certificate that no trusted authority signed, or that is not valid for the host, counts as the plain key in it.
-    pub fn decide(
-        &self,
-        host: &str,
-        port: u16,
-        presented: &PublicKeyOrCertificate,
-        strict: StrictHostKeyChecking,
-    ) -> Decision {
-        let key = presented.public_key();
-        self.decide_for(host, port, presented.certificate(), key.key_data(), strict)
+    /// Whether a key is long enough is not asked here: no line says so.
+    pub fn decide(&self, spec: &HostSpec, presented: &PublicKeyOrCertificate) -> Decision {
+        let ((host, port), key) = (known_as(spec), presented.public_key());
+        let asked = Asked { host: &host, port, algorithms: &spec.algorithms };
+        self.decide_for(asked, presented.certificate(), key.key_data(), spec.strict_host_key_checking)
     }
 
     fn decide_for(
         &self,
-        host: &str,
-        port: u16,
+        asked: Asked<'_>,
         certificate: Option<&Certificate>,
         key: &KeyData,
         strict: StrictHostKeyChecking,
     ) -> Decision {
         let lax = strict == StrictHostKeyChecking::No;
-        let name = Name::new(host, port);
+        let name = Name::new(asked.host, asked.port);
         let certificate = certificate.map(Presented::Certificate);
         for presented in certificate.into_iter().chain([Presented::Key(key)]) {
-            match self.find(&name, host, presented) {
+            match self.find(&name, asked, presented) {
                 Finding::Is(Verdict::Known(source)) => return Decision::Trusted(source),
                 Finding::Is(Verdict::Unknown) => {
-                    if let Some(decision) = self.decide_without_port(host, port, presented, key, lax) {
+                    if let Some(decision) = self.decide_without_port(asked, presented, key, lax) {
                         return decision;
                     }
                 }
@@ -215,16 +235,15 @@ impl KnownHosts {
     /// not known, and so is a revoked one unless nothing is checked.
     fn decide_without_port(
         &self,
-        host: &str,
-        port: u16,
+        asked: Asked<'_>,
         presented: Presented<'_>,
         key: &KeyData,
         lax: bool,
     ) -> Option<Decision> {
-        let name = Name::without_port(host, port)?;
+        let name = Name::without_port(asked.host, asked.port)?;
         let plain = matches!(presented, Presented::Certificate(_)).then_some(Presented::Key(key));
         for presented in [presented].into_iter().chain(plain) {
-            match self.find(&name, host, presented) {
+            match self.find(&name, asked, presented) {
                 Finding::Is(Verdict::Known(source)) => return Some(Decision::Trusted(source)),
                 Finding::Is(revoked @ Verdict::Revoked(_)) => return lax.then_some(Decision::Unsafe(revoked)),
                 Finding::Is(Verdict::Changed(_)) => return None,
@@ -234,7 +253,7 @@ impl KnownHosts {
         None
     }
 
-    fn find(&self, name: &Name, host: &str, presented: Presented<'_>) -> Finding {
+    fn find(&self, name: &Name, asked: Asked<'_>, presented: Presented<'_>) -> Finding {
         if let Some(source) = self.revoked(name, presented) {
             return Finding::Is(Verdict::Revoked(source.clone()));
         }
@@ -244,7 +263,7 @@ impl KnownHosts {
         };
         match self.authority(name, certificate) {
             None => Finding::Is(Verdict::Unknown),
-            Some(_) if certificate::flaw(certificate, host, SystemTime::now()).is_some() => Finding::Flawed,
+            Some(_) if asked.flaw(certificate).is_some() => Finding::Flawed,
             Some(source) => Finding::Is(Verdict::Known(source.clone())),
         }
     }
@@ -276,10 +295,11 @@ impl KnownHosts {
     }
 
     /// Why this certificate of a trusted authority does not count for the host, for messages.
-    pub(crate) fn flaw(&self, host: &str, port: u16, certificate: &Certificate) -> Option<&'static str> {
-        let names = [Some(Name::new(host, port)), Name::without_port(host, port)];
+    pub(crate) fn flaw(&self, spec: &HostSpec, certificate: &Certificate) -> Option<&'static str> {
+        let (host, port) = known_as(spec);
+        let names = [Some(Name::new(&host, port)), Name::without_port(&host, port)];
         let is_trusted = names.iter().flatten().any(|name| self.authority(name, certificate).is_some());
-        certificate::flaw(certificate, host, SystemTime::now()).filter(|_| is_trusted)
+        Asked { host: &host, port, algorithms: &spec.algorithms }.flaw(certificate).filter(|_| is_trusted)
     }
 
     /// The lines about this host and port, as [`known_as`] gives them, in the files' order; if none names the port, those

@@ -11,7 +11,7 @@ use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 
 use super::{KnownHosts, Verdict, certificate, learn};
 use crate::ErrorKind;
-use crate::config::Source;
+use crate::config::{AlgorithmLists, Source};
 
 // Made for these tests; nobody has their private halves.
 const KEY_A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGKse3gVjY1LqE+OdqtdLyAXsxJKXCxP5X9j/cfn5BzN";
@@ -347,13 +347,22 @@ fn host_certificate() -> Certificate {
 #[test]
 fn a_certificate_is_valid_from_its_first_second_and_before_its_last() {
     let certificate = host_certificate();
-    let at = |second| certificate::flaw(&certificate, "h", UNIX_EPOCH + Duration::from_secs(second));
+    let at = |second| {
+        certificate::flaw(&certificate, "h", &AlgorithmLists::default(), UNIX_EPOCH + Duration::from_secs(second))
+    };
     assert_eq!(at(certificate.valid_after() - 1), Some("it is not valid yet"));
     assert_eq!(at(certificate.valid_after()), None);
     assert_eq!(at(certificate.valid_before() - 1), None);
     assert_eq!(at(certificate.valid_before()), Some("it has expired"));
-    let elsewhere = certificate::flaw(&certificate, "H", UNIX_EPOCH + Duration::from_secs(certificate.valid_after()));
+    let now = UNIX_EPOCH + Duration::from_secs(certificate.valid_after());
+    let elsewhere = certificate::flaw(&certificate, "H", &AlgorithmLists::default(), now);
     assert_eq!(elsewhere, Some("it is for another host"));
+    for (name, wanted) in
+        [("ssh-ed25519", None), ("rsa-sha2-512", Some("CASignatureAlgorithms does not name how it is signed"))]
+    {
+        let lists = AlgorithmLists { ca_signatures: Some(vec![name.to_owned()]), ..AlgorithmLists::default() };
+        assert_eq!(certificate::flaw(&certificate, "h", &lists, now), wanted, "{name}");
+    }
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Servers that sshd cannot be: an SSH server that takes passwords and asks questions, and TCP servers that misbehave.
 
-#![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
-
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::Path;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, StrictHostKeyChecking};
 use scout_ssh::{Call, ExecOutcome, ExecRequest, HostSpec, Lease, Pool, PoolConfig, Principal, SshError};
 use scout_tests::{Sshd, SshdOptions, login_name};
 
@@ -14,22 +13,31 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(options: &SshdOptions) -> Self {
-        Self::with(options, PoolConfig::default())
+    /// A stock server.
+    pub(crate) fn new() -> Self {
+        Self::with(&SshdOptions::default())
     }
 
-    pub(crate) fn with(options: &SshdOptions, config: PoolConfig) -> Self {
+    pub(crate) fn with(options: &SshdOptions) -> Self {
+        Self::pooled(options, PoolConfig::default())
+    }
+
+    pub(crate) fn pooled(options: &SshdOptions, config: PoolConfig) -> Self {
         let sshd = Sshd::start_with(options);
         let spec = spec(&sshd, sshd.address());
         Self { pool: Pool::new(config), spec: Arc::new(spec), sshd }
     }
 
-    pub(crate) async fn lease(&self) -> Result<Lease, SshError> {
+    pub(crate) async fn lease(&self) -> Lease {
+        self.try_lease().await.unwrap()
+    }
+
+    pub(crate) async fn try_lease(&self) -> Result<Lease, SshError> {
         self.pool.lease(&me(), &self.spec, &call()).await
     }
 
     pub(crate) async fn exec(&self, script: &str) -> ExecOutcome {
-        self.lease().await.unwrap().exec(&request(script), &call()).await.unwrap()
+        self.lease().await.exec(&request(script), &call()).await.unwrap()
     }
 
     pub(crate) fn path(&self, name: &str) -> Vec<u8> {
@@ -41,29 +49,10 @@ pub(crate) fn spec(sshd: &Sshd, address: std::net::SocketAddr) -> HostSpec {
     let known = sshd.dir().join("known_hosts");
     std::fs::write(&known, sshd.known_hosts_line(address)).unwrap();
     HostSpec {
-        alias: "box".into(),
-        host_name: address.ip().to_string(),
-        port: address.port(),
-        user: login_name(),
         identity_files: vec![sshd.user_key().private.clone()],
-        identity_files_are_default: false,
         identities_only: true,
-        agent: None,
-        certificate_files: Vec::new(),
-        methods: Methods::default(),
-        proxy: Proxy::default(),
-        address_family: AddressFamily::default(),
-        bind_address: None,
-        algorithms: AlgorithmLists::default(),
-        set_env: Vec::new(),
-        host_key_alias: None,
-        hash_known_hosts: false,
         user_known_hosts_files: vec![known],
-        global_known_hosts_files: Vec::new(),
-        strict_host_key_checking: StrictHostKeyChecking::Yes,
-        connect_timeout: None,
-        server_alive_interval: None,
-        server_alive_count_max: 3,
+        ..HostSpec::new("box", address.ip().to_string(), address.port(), login_name())
     }
 }
 
@@ -94,9 +83,9 @@ pub(crate) fn runs(word: &str) -> bool {
 }
 
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
-        assert!(Instant::now() < deadline, "not within 20 s: {what}");
+        assert!(Instant::now() < deadline, "not within 30 s: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,7 +1,5 @@
 //! Files of a real sshd: streams, writing, cancelling, true paths, and hosts without SFTP.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -10,37 +8,18 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, StrictHostKeyChecking};
 use scout_ssh::{
-    Call, Change, ErrorKind, HostSpec, Lease, Opened, Part, Pool, PoolConfig, Principal, SshError, Transfer,
-    WriteOptions, Written,
+    Call, Change, ErrorKind, Lease, Opened, Part, Pool, PoolConfig, SshError, Transfer, WriteOptions, Written,
 };
 use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, login_name};
 use tokio::io::{AsyncWrite, ReadBuf};
 
-struct World {
-    sshd: Sshd,
-    pool: Pool,
-    spec: Arc<HostSpec>,
-}
+use crate::world::{World, call, eventually, me, spec};
 
+/// Its files.
 impl World {
-    fn new() -> Self {
-        Self::with(&SshdOptions::default())
-    }
-
-    fn with(options: &SshdOptions) -> Self {
-        let sshd = Sshd::start_with(options);
-        let spec = Arc::new(spec(&sshd, sshd.address()));
-        Self { pool: Pool::new(PoolConfig::default()), spec, sshd }
-    }
-
-    async fn lease(&self) -> Lease {
-        self.pool.lease(&Principal::new("me"), &self.spec, &call()).await.unwrap()
-    }
-
     fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.sshd.dir().join(name);
         fs::write(&path, content).unwrap();
@@ -54,50 +33,8 @@ impl World {
     }
 }
 
-fn spec(sshd: &Sshd, address: std::net::SocketAddr) -> HostSpec {
-    let known = sshd.dir().join("known_hosts");
-    fs::write(&known, sshd.known_hosts_line(address)).unwrap();
-    HostSpec {
-        alias: "box".into(),
-        host_name: address.ip().to_string(),
-        port: address.port(),
-        user: login_name(),
-        identity_files: vec![sshd.user_key().private.clone()],
-        identity_files_are_default: false,
-        identities_only: true,
-        agent: None,
-        certificate_files: Vec::new(),
-        methods: Methods::default(),
-        proxy: Proxy::default(),
-        address_family: AddressFamily::default(),
-        bind_address: None,
-        algorithms: AlgorithmLists::default(),
-        set_env: Vec::new(),
-        host_key_alias: None,
-        hash_known_hosts: false,
-        user_known_hosts_files: vec![known],
-        global_known_hosts_files: Vec::new(),
-        strict_host_key_checking: StrictHostKeyChecking::Yes,
-        connect_timeout: None,
-        server_alive_interval: None,
-        server_alive_count_max: 3,
-    }
-}
-
-fn call() -> Call {
-    Call::until(tokio::time::Instant::now() + Duration::from_secs(60))
-}
-
 fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
-}
-
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within 20 s: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// Bytes without a period that a READ's length could hide.
@@ -529,7 +466,7 @@ async fn what_was_opened_is_told_by_its_true_path_in_one_round_trip() {
     let sshd = Sshd::start();
     let link = DelayLink::start(sshd.address(), Duration::from_millis(10)).await;
     let spec = Arc::new(spec(&sshd, link.address()));
-    let lease = Pool::new(PoolConfig::default()).lease(&Principal::new("me"), &spec, &call()).await.unwrap();
+    let lease = Pool::new(PoolConfig::default()).lease(&me(), &spec, &call()).await.unwrap();
     let dir = fs::canonicalize(sshd.dir()).unwrap();
     fs::create_dir(dir.join("inside")).unwrap();
     fs::write(dir.join("secret"), "secret").unwrap();
@@ -695,7 +632,7 @@ async fn a_host_without_sftp_is_read_in_one_round_trip_and_asked_for_sftp_once()
     let link = DelayLink::start(sshd.address(), Duration::from_millis(25)).await;
     let spec = Arc::new(spec(&sshd, link.address()));
     let pool = Pool::new(PoolConfig::default());
-    let lease = pool.lease(&Principal::new("me"), &spec, &call()).await.unwrap();
+    let lease = pool.lease(&me(), &spec, &call()).await.unwrap();
     lease.stat(bytes(&path), &call()).await.unwrap();
     for _ in 0..3 {
         link.settle().await;

@@ -1,0 +1,71 @@
+//! What a pool may do, and which known_hosts files it asks.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::HostSpec;
+
+/// Bounds of a pool.
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    /// TCP connect, handshake and authentication together, unless the host's `ConnectTimeout` says less.
+    pub connect_timeout: Duration,
+    /// An unused connection is closed after this.
+    pub idle_timeout: Duration,
+    /// Connections at once, over all hosts.
+    pub max_connections: usize,
+    /// known_hosts files that replace those of `ssh_config`, if set (`SCOUT_KNOWN_HOSTS`).
+    pub known_hosts: Option<Vec<PathBuf>>,
+    /// Requests that may wait for one host.
+    pub max_waiters_per_host: usize,
+    /// A program that tells secrets: passphrases of key files, passwords, answers to a server's prompts. Without it none
+    /// is ever used.
+    ///
+    /// It is run with one argument, the prompt (`Enter passphrase for key '/path'`, `user@host's password:` or, in the
+    /// server's words, `(user@host) …`), and in its environment `SCOUT_SECRET_KIND` (`passphrase`, `password` or
+    /// `prompt`), `SCOUT_SECRET_HOST` (the host's alias) and `SCOUT_SECRET_USER`. Its standard output, without the end of
+    /// the line, is the secret: at most 1024 bytes of UTF-8, within the dial's limit. Any exit status but 0: no secret.
+    pub secret_command: Option<PathBuf>,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            max_connections: 100,
+            known_hosts: None,
+            max_waiters_per_host: 4096,
+            secret_command: None,
+        }
+    }
+}
+
+impl PoolConfig {
+    /// The known_hosts files that count for a host: its own, unless [`Self::known_hosts`] replaces them.
+    pub fn known_hosts_of<'a>(&'a self, spec: &'a HostSpec) -> KnownHostsFiles<'a> {
+        match &self.known_hosts {
+            Some(files) => KnownHostsFiles { user: files, global: &[] },
+            None => KnownHostsFiles { user: &spec.user_known_hosts_files, global: &spec.global_known_hosts_files },
+        }
+    }
+}
+
+/// The known_hosts files that count for one host.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownHostsFiles<'a> {
+    user: &'a [PathBuf],
+    global: &'a [PathBuf],
+}
+
+impl<'a> KnownHostsFiles<'a> {
+    /// All that are read, in order.
+    pub fn all(self) -> impl Iterator<Item = &'a Path> {
+        self.user.iter().chain(self.global).map(PathBuf::as_path)
+    }
+
+    /// The one that new keys are added to; absent: none is learned.
+    pub fn learn_into(self) -> Option<&'a Path> {
+        self.user.first().map(PathBuf::as_path)
+    }
+}

@@ -1,0 +1,10 @@
+//! The engine against real servers, and against servers that misbehave.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
+
+mod commands;
+mod dial;
+mod fake;
+mod faults;
+mod sftp;
+mod world;
