@@ -1,6 +1,7 @@
 //! `scout plugin`: what there is to do with plugins.
 
 mod list;
+mod serving;
 
 use std::process::ExitCode;
 
