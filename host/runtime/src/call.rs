@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use scout_ssh::{Call, FileKind, Opened, Principal, SshError};
+use scout_ssh::{Call, ErrorKind as SshErrorKind, FileKind, Opened, Principal, SshError, Within};
 
+use crate::grants::CallRights;
 use crate::state::Reach;
-use crate::{Fleet, Receipt};
+use crate::{Fleet, Grants, Receipt};
 
 /// Bounds of one call.
 #[derive(Clone, Debug)]
@@ -69,6 +70,8 @@ pub struct CallContext {
 struct Waiting {
     host: String,
     path: Vec<u8>,
+    /// Where it was made sure to lie.
+    within: Within,
     opened: Opened,
 }
 
@@ -93,25 +96,56 @@ impl CallContext {
         Self { principal, fleet, limits, call, progress: None, audit: None, waiting: Arc::default() }
     }
 
-    /// Opens a path before a plugin is chosen. What is found waits in this context until a plugin of the same call opens
-    /// the byte-equal path: that plugin then pays no second round trip.
+    /// Opens a path before a plugin is chosen: one of `readers` will look at it. What is found waits in this context until
+    /// a plugin of the same call opens the byte-equal path with the same rights: that plugin then pays no second round
+    /// trip.
+    ///
+    /// Opened with the rights of the first of `readers` that may look at it. What none of them may is not touched and
+    /// counts as [`FileKind::Other`]: the plugin that is chosen then is refused, and learns nothing from this.
     ///
     /// # Errors
-    /// Those of [`scout_ssh::Lease::open`], and an unknown host.
-    pub async fn preopen(&mut self, host: &str, path: &[u8]) -> Result<FileKind, SshError> {
-        let opened = Reach::new(self, host)?.open(path).await?;
-        let kind = match &opened {
-            Opened::File { .. } => FileKind::File,
-            Opened::Directory { .. } => FileKind::Directory,
-            Opened::Other { .. } => FileKind::Other,
-        };
-        *self.waiting() = Some(Waiting { host: host.to_owned(), path: path.to_vec(), opened });
-        Ok(kind)
+    /// Those of [`scout_ssh::Lease::open`], and a host that is unknown to all of `readers`.
+    pub async fn preopen(&mut self, host: &str, path: &[u8], readers: &[&str]) -> Result<FileKind, SshError> {
+        let access = self.fleet.access();
+        let tenant = access.principal(&self.principal);
+        let mut result = Ok(FileKind::Other);
+        for (index, reader) in readers.iter().enumerate() {
+            let (operator, tenant) = (access.plugin(reader), Arc::clone(&tenant));
+            let rights = CallRights { operator, tenant, ..CallRights::unlimited(Grants::ALL) };
+            let mut reach = match Reach::new(self, host, &rights) {
+                Ok(reach) => reach,
+                Err(error) if index == 0 => {
+                    result = Err(error);
+                    continue;
+                }
+                Err(_) => continue,
+            };
+            if reach.confine(&rights, path).is_err() {
+                result = Ok(FileKind::Other);
+                continue;
+            }
+            match reach.open(path).await {
+                Err(error) if error.kind() == SshErrorKind::Outside => result = Err(error),
+                Err(error) => return Err(error),
+                Ok(opened) => {
+                    let kind = match &opened {
+                        Opened::File { .. } => FileKind::File,
+                        Opened::Directory { .. } => FileKind::Directory,
+                        Opened::Other { .. } => FileKind::Other,
+                    };
+                    let within = reach.permit().within.clone();
+                    *self.waiting() = Some(Waiting { host: host.to_owned(), path: path.to_vec(), within, opened });
+                    return Ok(kind);
+                }
+            }
+        }
+        result
     }
 
-    /// Takes what waits for this path. Once; another path leaves it.
-    pub(crate) fn take_waiting(&self, host: &str, path: &[u8]) -> Option<Opened> {
-        let taken = self.waiting().take_if(|waiting| waiting.host == host && waiting.path == path);
+    /// Takes what waits for this path and was opened within these directories. Once; another path leaves it.
+    pub(crate) fn take_waiting(&self, host: &str, path: &[u8], within: &Within) -> Option<Opened> {
+        let taken =
+            self.waiting().take_if(|waiting| waiting.host == host && waiting.path == path && waiting.within == *within);
         taken.map(|waiting| waiting.opened)
     }
 

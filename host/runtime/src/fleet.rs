@@ -1,9 +1,11 @@
-//! The hosts a server looks at: their resolved settings, the pool that reaches them, the policy that binds them.
+//! The hosts a server looks at: their resolved settings, the pool that reaches them, who may do what with
+//! them.
 
 use std::sync::Arc;
 
 use scout_ssh::{HostSpec, Pool, SshError};
 
+use crate::grants::{Access, Target};
 use crate::policy::CommandPolicy;
 
 /// One host of the inventory.
@@ -17,17 +19,37 @@ pub struct HostRecord {
     pub commands: CommandPolicy,
 }
 
+impl HostRecord {
+    /// The host as [`crate::grants::decide`] sees it.
+    pub fn target<'a>(&'a self, access: &'a Access) -> Target<'a> {
+        Target { name: &self.name, commands: self.commands, rules: access.host(&self.name) }
+    }
+}
+
 /// All hosts. Immutable; a changed configuration makes a new one.
 #[derive(Debug)]
 pub struct Fleet {
     hosts: Vec<HostRecord>,
     pool: Pool,
+    access: Access,
 }
 
 impl Fleet {
-    /// A fleet with these hosts, in this order. A name that comes twice: the first wins.
+    /// A fleet with these hosts, in this order, whose access nothing limits. A name that comes twice: the first wins.
     pub fn new(hosts: Vec<HostRecord>, pool: Pool) -> Self {
-        Self { hosts, pool }
+        Self { hosts, pool, access: Access::default() }
+    }
+
+    /// With what the operator has said of who may do what.
+    #[must_use]
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// All hosts, in order.

@@ -9,6 +9,7 @@ mod call;
 mod describe;
 mod engine;
 mod fleet;
+pub mod grants;
 mod imports;
 mod plugin;
 pub mod policy;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scout_ssh::Principal;
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 use wasmtime::{Store, Trap, UpdateDeadline};
@@ -11,6 +12,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
 use crate::engine::Machine;
+use crate::grants::{Access, CallRights};
 use crate::imports::{self, VERSION};
 use crate::shares::{PluginShare, Room, Shares};
 use crate::state::{CallState, HANDLES, shown};
@@ -50,6 +52,9 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// Every interface.
+    pub const ALL: Self = Self { inventory: true, files: true, exec: true, shell: true };
+
     /// Whether nothing is granted here that is not granted there.
     pub fn within(self, other: Self) -> bool {
         let implied = |here: bool, there: bool| !here || there;
@@ -154,6 +159,7 @@ pub struct Runtime {
     /// How many components are compiled at once: more would not be faster, and leave the processors to nothing else.
     compilers: Arc<Semaphore>,
     turns: Turns,
+    linkers: imports::Linkers,
 }
 
 /// The largest component, in bytes.
@@ -192,6 +198,7 @@ impl Runtime {
             shares: Arc::new(Shares::new(config.max_instances as usize, config.memory.max(MIN_MEMORY))),
             compilers: Arc::new(Semaphore::new(processors)),
             turns: Turns::new(processors),
+            linkers: imports::Linkers::default(),
         })
     }
 
@@ -227,7 +234,7 @@ impl Runtime {
         }
         let wasi = imports.iter().any(|import| import.starts_with("wasi:"));
         let unfit = |error: wasmtime::Error| refused(format!("does not fit this Scout: {}", first_line(&error)));
-        let linker = imports::linker(engine, grants, wasi).map_err(unfit)?;
+        let linker = self.linkers.get(engine, grants, wasi).map_err(unfit)?;
         let pre = linker.instantiate_pre(&component).map_err(unfit)?;
         let exports: Vec<String> =
             component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
@@ -244,8 +251,9 @@ impl Runtime {
             )));
         };
         let settings = Arc::new(settings);
-        let (described, share) = (Description::Nothing, self.shares.plugin());
-        let mut inner = Inner { id, grants, settings, world, described, footprint: 0, share, runtime: self.clone() };
+        let declared = imports::declared(engine, &component);
+        let (described, share, runtime) = (Description::Nothing, self.shares.plugin(), self.clone());
+        let mut inner = Inner { id, grants, declared, settings, world, described, footprint: 0, share, runtime };
         let described = tokio.block_on(inner.describe());
         let refused = |message| LoadError { plugin: inner.id.as_str().to_owned(), message };
         let (described, footprint) = described.map_err(refused)?;
@@ -312,6 +320,8 @@ pub struct Plugin {
 struct Inner {
     id: PluginId,
     grants: Grants,
+    /// What its component imports of them.
+    declared: Grants,
     settings: Arc<serde_json::Map<String, serde_json::Value>>,
     world: World,
     described: Description,
@@ -361,6 +371,17 @@ impl Plugin {
         }
     }
 
+    /// Which of the interfaces that take a grant its component imports.
+    pub fn declared(&self) -> Grants {
+        self.inner.declared
+    }
+
+    /// What a call may do, of one of its tools if it has some: what the plugin and the tool declare, what the operator
+    /// grants it, what the principal may.
+    pub fn rights(&self, access: &Access, principal: &Principal, tool: Option<&str>) -> CallRights {
+        self.inner.rights(access, principal, tool)
+    }
+
     /// Answers a query.
     ///
     /// # Cancel safety
@@ -387,10 +408,31 @@ impl Plugin {
 }
 
 impl Inner {
+    fn rights(&self, access: &Access, principal: &Principal, tool: Option<&str>) -> CallRights {
+        let described = match &self.described {
+            Description::Tools(tools) => tools.as_slice(),
+            Description::Handler(_) | Description::Nothing => &[],
+        };
+        let called = described.iter().find(|described| Some(described.name.as_str()) == tool);
+        CallRights {
+            declared: self.declared,
+            effect: called.map(|tool| (tool.name.as_str().into(), tool.effect)),
+            linked: self.grants,
+            operator: access.plugin(self.id.as_str()),
+            tenant: access.principal(principal),
+        }
+    }
+
     /// A fresh store: a call never sees another's memory.
-    fn store(&self, limits: Arc<Limits>, context: Option<CallContext>, room: Room) -> Store<CallState> {
+    fn store(
+        &self,
+        limits: Arc<Limits>,
+        context: Option<CallContext>,
+        room: Room,
+        rights: CallRights,
+    ) -> Store<CallState> {
         let (settings, turns) = (Arc::clone(&self.settings), self.runtime.turns.clone());
-        let state = CallState::new(self.id.clone(), self.grants, settings, limits, context, turns, room);
+        let state = CallState::new(self.id.clone(), rights, settings, limits, context, turns, room);
         let mut store = Store::new(&self.runtime.machine.engine, state);
         store.limiter(|state| &mut state.budget);
         store.set_hostcall_fuel(HOSTCALL_BYTES);
@@ -411,7 +453,7 @@ impl Inner {
         let (_permit, room) = taken.map_err(|_| {
             format!("cannot describe itself: no instance became free within {} s", DESCRIBE_DEADLINE.as_secs())
         })?;
-        let mut store = self.store(Arc::new(DESCRIBE), None, room);
+        let mut store = self.store(Arc::new(DESCRIBE), None, room, CallRights::unlimited(self.grants));
         let turn = store.data().budget.turn();
         let asked = async {
             match &self.world {
@@ -453,7 +495,12 @@ impl Inner {
                 return Err(ended(CallErrorKind::Cancelled, "the request was cancelled".to_owned()));
             }
         };
-        let mut store = self.store(limits, Some(context), room);
+        let tool = match &asked {
+            Asked::Call { name, .. } => Some(name.as_str()),
+            Asked::Handle(_) => None,
+        };
+        let rights = self.rights(context.fleet.access(), &context.principal, tool);
+        let mut store = self.store(limits, Some(context), room, rights);
         let turn = store.data().budget.turn();
         let over = async {
             tokio::select! {

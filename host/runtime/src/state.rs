@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use scout_ssh::{Call, ErrorKind as SshErrorKind, Lease, Opened, SshError};
+use scout_ssh::{Attributes, Call, Capture, ErrorKind as SshErrorKind, Lease, Opened, SshError};
 use serde_json::{Map, Value};
 use tokio::io::AsyncWrite;
 use wasmtime::component::ResourceTable;
@@ -13,10 +13,10 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::budget::Budget;
-use crate::policy::{CommandPolicy, check_path};
+use crate::grants::{CallRights, Denial, Operation, Permit, decide};
 use crate::shares::Room;
 use crate::turns::Turns;
-use crate::{CallContext, Grants, HostRecord, Limits, PluginId};
+use crate::{CallContext, HostRecord, Limits, PluginId};
 
 /// Handles that a guest may hold at once.
 pub(crate) const HANDLES: usize = 4096;
@@ -28,7 +28,7 @@ const RANDOM_BYTES: u64 = 1 << 20;
 /// One call's state.
 pub(crate) struct CallState {
     pub(crate) plugin: PluginId,
-    pub(crate) grants: Grants,
+    pub(crate) rights: Arc<CallRights>,
     pub(crate) settings: Arc<Map<String, Value>>,
     pub(crate) limits: Arc<Limits>,
     /// Absent while a plugin describes itself: there is no host then.
@@ -49,7 +49,7 @@ struct Wasi {
 impl CallState {
     pub(crate) fn new(
         plugin: PluginId,
-        grants: Grants,
+        rights: CallRights,
         settings: Arc<Map<String, Value>>,
         limits: Arc<Limits>,
         context: Option<CallContext>,
@@ -59,7 +59,8 @@ impl CallState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         let budget = Budget::new(&limits, turns, room);
-        Self { plugin, grants, settings, limits, context, budget, table, progressed: None, wasi: None }
+        let rights = Arc::new(rights);
+        Self { plugin, rights, settings, limits, context, budget, table, progressed: None, wasi: None }
     }
 
     /// Writes what a foreign guest has printed to the log.
@@ -138,16 +139,43 @@ impl WasiView for CallState {
 pub(crate) struct Reach {
     context: CallContext,
     pub(crate) host: HostRecord,
+    /// What the operation that is under way was allowed by.
+    permit: Permit,
 }
 
 impl Reach {
-    /// The host with this name.
-    pub(crate) fn new(context: &CallContext, host: &str) -> Result<Self, SshError> {
-        let record = context.fleet.get(host).ok_or_else(|| {
-            SshError::new(SshErrorKind::Invalid, format!("no host is named `{}`", shown(host)))
-                .with_hint("the target `hosts` lists all hosts")
+    /// The host with this name, if a call with these rights may name it. One that it may not is answered as one that
+    /// there is not.
+    pub(crate) fn new(context: &CallContext, host: &str, rights: &CallRights) -> Result<Self, SshError> {
+        let access = context.fleet.access();
+        let granted = context.fleet.get(host).filter(|record| match rights.names(record.target(access)) {
+            Ok(_) => true,
+            Err(denial) => {
+                tracing::info!(host = record.name, why = %denial.refusal, "a call named a host that it may not use");
+                false
+            }
+        });
+        let record = granted.ok_or_else(|| {
+            SshError::new(SshErrorKind::Invalid, format!("no host that may be used here is named `{}`", shown(host)))
+                .with_hint("the target `hosts` lists all hosts; `scout policy explain` tells what a plugin may use")
         })?;
-        Ok(Self { host: record.clone(), context: context.clone() })
+        Ok(Self { host: record.clone(), context: context.clone(), permit: Permit::default() })
+    }
+
+    /// Judges an operation on this host.
+    pub(crate) fn decide(&self, rights: &CallRights, operation: Operation<'_>) -> Result<Permit, Denial> {
+        decide(rights, self.host.target(self.context.fleet.access()), operation)
+    }
+
+    /// Judges a look at a path, and holds the host to it.
+    pub(crate) fn confine(&mut self, rights: &CallRights, path: &[u8]) -> Result<(), Denial> {
+        self.permit = self.decide(rights, Operation::Read(path))?;
+        Ok(())
+    }
+
+    /// What the operation that is under way was allowed by.
+    pub(crate) fn permit(&self) -> &Permit {
+        &self.permit
     }
 
     pub(crate) fn call(&self) -> &Call {
@@ -169,14 +197,43 @@ impl Reach {
 
     /// Looks at a path.
     pub(crate) async fn open(&self, path: &[u8]) -> Result<Opened, SshError> {
-        let limits = self.limits();
-        self.lease().await?.open(path, limits.file_bytes, limits.dir_entries, self.call()).await
+        let (limits, within) = (self.limits(), &self.permit.within);
+        let lease = self.lease().await?;
+        if within.is_everything() {
+            return lease.open(path, limits.file_bytes, limits.dir_entries, self.call()).await;
+        }
+        let opened = lease.open_within(within, path, 0, limits.file_bytes, limits.dir_entries, self.call()).await;
+        opened.map_err(|error| self.told(error))
     }
 
-    /// Whether this path may be read at all.
-    pub(crate) fn check_path(&self, path: &[u8]) -> Result<(), crate::policy::Refusal> {
-        // Who may run anything may read anything.
-        if self.host.commands == CommandPolicy::Shell { Ok(()) } else { check_path(path) }
+    /// Bytes of a regular file.
+    pub(crate) async fn read(&self, path: &[u8], offset: u64, length: usize) -> Result<Capture, SshError> {
+        let (lease, within) = (self.lease().await?, &self.permit.within);
+        if within.is_everything() {
+            return lease.read(path, offset, length, self.call()).await.map(|(_, capture)| capture);
+        }
+        match lease.open_within(within, path, offset, length, 0, self.call()).await {
+            Ok(Opened::File { content, .. }) => Ok(content),
+            Ok(Opened::Directory { .. } | Opened::Other { .. }) => {
+                let message = format!("not a regular file: `{}`", shown(&String::from_utf8_lossy(path)));
+                Err(SshError::new(SshErrorKind::NotReadable, message))
+            }
+            Err(error) => Err(self.told(error)),
+        }
+    }
+
+    /// A path's attributes.
+    pub(crate) async fn stat(&self, path: &[u8]) -> Result<Attributes, SshError> {
+        let (lease, within) = (self.lease().await?, &self.permit.within);
+        if within.is_everything() {
+            return lease.stat(path, self.call()).await;
+        }
+        lease.stat_within(within, path, self.call()).await.map_err(|error| self.told(error))
+    }
+
+    /// An error with what is granted instead, if it was the confinement that refused.
+    fn told(&self, error: SshError) -> SshError {
+        if error.kind() == SshErrorKind::Outside { error.with_hint(self.permit.granted_paths()) } else { error }
     }
 }
 

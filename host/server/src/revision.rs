@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scout_runtime::grants::Access;
 use scout_runtime::{Fleet, HostRecord, Limits, LoadError};
 use sha2::{Digest as _, Sha256};
 
@@ -35,6 +36,7 @@ pub struct Revision {
 pub(crate) struct Draft {
     config: Config,
     hosts: Vec<HostRecord>,
+    access: Access,
     reading: Reading,
     fingerprint: [u8; 32],
 }
@@ -45,9 +47,9 @@ impl Draft {
     /// # Errors
     /// What cannot be read or makes no sense.
     pub(crate) fn read(config: Config) -> Result<Self, ConfigError> {
-        let (hosts, reading) = (config.hosts()?, Reading::new(&config)?);
+        let ((hosts, access), reading) = (config.hosts()?, Reading::new(&config)?);
         let fingerprint = fingerprint(&config, &hosts, &reading);
-        Ok(Self { config, hosts, reading, fingerprint })
+        Ok(Self { config, hosts, access, reading, fingerprint })
     }
 }
 
@@ -98,7 +100,7 @@ impl Revision {
 
     /// The revision after this one, once all its plugins are loaded, and the plugins that cannot be used.
     pub(crate) async fn next(&self, draft: Draft) -> (Self, Vec<LoadError>) {
-        let Draft { mut config, hosts, reading, fingerprint } = draft;
+        let Draft { mut config, hosts, access, reading, fingerprint } = draft;
         let left_alone = self.config.needs_restart(&config);
         if !left_alone.is_empty() {
             tracing::warn!(keys = left_alone.join(", "), "changed, but these need a restart");
@@ -111,7 +113,7 @@ impl Revision {
         config.audit_log.clone_from(&self.config.audit_log);
         let next = Self {
             number: self.number + 1,
-            fleet: Arc::new(Fleet::new(hosts, self.fleet.pool().clone())),
+            fleet: Arc::new(Fleet::new(hosts, self.fleet.pool().clone()).with_access(access)),
             limits: Arc::new(config.limits.clone()),
             call_timeout: config.call_timeout(),
             plugins,

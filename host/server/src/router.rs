@@ -20,6 +20,9 @@ use crate::render::{Reply, render};
 use crate::revision::Revision;
 use crate::target::Request;
 
+/// The plugins of which one looks at a path, by what it is.
+const READERS: &[&str] = &["file", "dir"];
+
 /// Who asks, and how to reach them while they wait.
 #[derive(Clone)]
 pub struct Caller {
@@ -70,9 +73,9 @@ impl Router {
             Request::Command { host, path, command } => (Some(Subject::Command), Some(host), path, Some(command)),
         };
         if let Some(host) = &host
-            && revision.fleet.get(host).is_none()
+            && !known_to(&revision.fleet, &caller.principal).any(|known| known == host)
         {
-            return unknown_host(&revision.fleet, host);
+            return unknown_host(&revision.fleet, host, &caller.principal);
         }
         let mut context = self.context(&revision, caller);
         let cost = Arc::clone(&context.call.cost);
@@ -80,7 +83,7 @@ impl Router {
             (Some(subject), _) => subject,
             (None, None) => Subject::Hosts,
             // Whether `host:/path` is a file or a directory only the host knows. What is found waits in the context.
-            (None, Some(host)) => match context.preopen(host, path.as_deref().unwrap_or(b"~")).await {
+            (None, Some(host)) => match context.preopen(host, path.as_deref().unwrap_or(b"~"), READERS).await {
                 Ok(FileKind::Directory) => Subject::Directory,
                 Ok(FileKind::File | FileKind::Symlink | FileKind::Other) => Subject::File,
                 Err(error) => return failed(&error, &cost, begun),
@@ -141,10 +144,16 @@ impl Router {
     }
 }
 
-fn unknown_host(fleet: &Fleet, host: &str) -> Reply {
+/// The hosts that a principal may name.
+fn known_to<'a>(fleet: &'a Fleet, principal: &'a Principal) -> impl Iterator<Item = &'a str> {
+    let names = fleet.hosts().iter().map(|host| host.name.as_str());
+    names.filter(move |name| fleet.access().shows(principal, name))
+}
+
+fn unknown_host(fleet: &Fleet, host: &str, principal: &Principal) -> Reply {
     /// More of a name than this tells nobody anything.
     const SHOWN: usize = 64;
-    let near = near(host, fleet.hosts().iter().map(|host| host.name.as_str()));
+    let near = near(host, known_to(fleet, principal));
     let shown = host.get(..host.floor_char_boundary(SHOWN)).unwrap_or_default();
     let message = format!("no host is named `{shown}`{}", did_you_mean(&near));
     Reply::failure(&message, Some("the target `hosts` lists all hosts"), Receipt::default())

@@ -18,6 +18,7 @@ pub mod sftp;
 mod stalls;
 mod transfer;
 pub mod trust;
+mod within;
 
 pub use call::{Call, Cost, CostSnapshot, Principal};
 pub use capture::Capture;
@@ -31,3 +32,4 @@ pub use pool::{KnownHostsFiles, Pool, PoolConfig, PoolSnapshot, Probe};
 pub use sftp::{
     Attributes, Change, DirEntry, FileKind, FileSystem, Opened, Part, Transfer, TruePath, WriteOptions, Written,
 };
+pub use within::Within;

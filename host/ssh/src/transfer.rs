@@ -182,7 +182,7 @@ impl Lease {
         call: &Call,
     ) -> Result<(Opened, TruePath), SshError> {
         self.sftp(Lane::Short, path, call, move |channel, path, call| async move {
-            channel.open_truly(&path, cap, max_entries, &call).await
+            channel.open_truly(&path, 0, cap, max_entries, &call).await
         })
         .await
     }

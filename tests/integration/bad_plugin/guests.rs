@@ -115,6 +115,9 @@ guests! {
         Answers("[1048576, 0, 0, 1, 1048575, 0, 0, 0, 0, 0, 0, 0, 0, 0]");
     forged_hosts_are_unknown: ForgesHosts => Answers("[ErrorKind::UnknownHost]");
     secrets_are_refused_however_they_are_spelled: AsksForSecrets => Answers("[Some(ErrorKind::Refused)]");
+    nothing_outside_of_its_roots_is_read: LeavesItsRoots => Answers("21 paths refused");
+    a_tool_that_only_reads_runs_nothing: RunsBehindItsEffect =>
+        Fails("the tool \"look\" says of itself that it only reads");
     shell_in_words_stays_words: WritesShellIntoWords => Answers("144 asked");
     an_import_that_is_not_granted_is_refused: RunsCommands => Refused("needs `exec`, which is not granted");
     a_description_at_length_is_refused: DescribesAtLength => Refused("longer than 8192 bytes");
@@ -163,7 +166,8 @@ guests! {
 /// Loads a guest and calls it for one principal, while another goes on calling a plugin that behaves.
 async fn contain(guest: Guest) {
     let (fate, setting) = (fate(guest), setting(guest));
-    let (world, good) = (Arc::new(World::start()), good_plugin().await);
+    let world = if guest == Guest::LeavesItsRoots { World::confining() } else { World::start() };
+    let (world, good) = (Arc::new(world), good_plugin().await);
     let hostile = tokio::spawn({
         let world = Arc::clone(&world);
         async move { meet(guest, &fate, &setting, &world).await }

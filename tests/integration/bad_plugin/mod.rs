@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use scout_runtime::grants::{Access, Limit, Place, Rights, Root, Rule};
 use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{
     Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, LoadError, Plugin, PluginId, Query,
@@ -25,7 +26,7 @@ const CPU: Duration = Duration::from_millis(200);
 /// When a call must be over; none of the good ones takes that long, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(100);
 /// Everything there is.
-const ALL: Grants = Grants { inventory: true, files: true, exec: true, shell: true };
+const ALL: Grants = Grants::ALL;
 
 /// One engine for all tests: what one guest does to it, the others notice.
 fn runtime() -> Runtime {
@@ -52,7 +53,25 @@ struct World {
 
 impl World {
     fn start() -> Self {
+        Self::start_on(Sshd::start(), Rights::default())
+    }
+
+    /// Where `mallory` must stay in the directory `inside`, from which links lead out.
+    fn confining() -> Self {
         let sshd = Sshd::start();
+        let inside = sshd.dir().join("inside");
+        std::fs::create_dir(&inside).unwrap();
+        std::fs::write(inside.join("file"), "x").unwrap();
+        for (target, link) in [("../megabyte", "out"), ("..", "up"), ("/", "root")] {
+            std::os::unix::fs::symlink(target, inside.join(link)).unwrap();
+        }
+        let place = Place::new("scout.toml:1");
+        let value = Root::parse(inside.as_os_str().as_bytes()).unwrap();
+        let rules = vec![Rule { value, text: "inside".into(), place: place.clone() }];
+        Self::start_on(sshd, Rights { paths: Some(Limit { rules, place }), ..Rights::default() })
+    }
+
+    fn start_on(sshd: Sshd, rights: Rights) -> Self {
         let file = sshd.dir().join("megabyte");
         std::fs::write(&file, "0123456789abcdef".repeat(65_536)).unwrap();
         let known_hosts = sshd.dir().join("known_hosts");
@@ -69,7 +88,8 @@ impl World {
             commands,
         };
         let records = vec![record("box", CommandPolicy::Shell), record("kept", CommandPolicy::ReadOnly)];
-        let fleet = Arc::new(Fleet::new(records, Pool::new(PoolConfig::default())));
+        let access = Access { plugins: [("mallory".to_owned(), Arc::new(rights))].into(), ..Access::default() };
+        let fleet = Arc::new(Fleet::new(records, Pool::new(PoolConfig::default())).with_access(access));
         Self { sshd, fleet, file, limits: Arc::new(Limits { cpu: CPU, ..Limits::default() }) }
     }
 

@@ -1,5 +1,6 @@
 //! `exec`: commands, checked by the host's policy and rendered here, so that what was checked is what is sent.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use scout_ssh::{Ending, ExecOutcome, ExecRequest, RemoteState};
@@ -8,7 +9,8 @@ use super::wit::exec;
 use super::wit::types::{Error, ErrorKind};
 use super::{in_task, types};
 use crate::budget::COMMANDS;
-use crate::policy::{self, CommandPolicy, Pipeline, Refusal, Stage, StderrTo, Word};
+use crate::grants::Operation;
+use crate::policy::{self, Pipeline, Refusal, Stage, StderrTo, Word};
 use crate::state::{CallState, Reach};
 use crate::{CommandRecord, PluginId};
 
@@ -16,16 +18,12 @@ impl exec::Host for CallState {
     async fn run(&mut self, host: String, pipeline: exec::Pipeline) -> wasmtime::Result<Result<exec::Outcome, Error>> {
         self.budget.host_call()?;
         let pipeline = from_guest(pipeline);
-        let granted = self.grants.exec;
+        let rights = Arc::clone(&self.rights);
         let ran = self
             .command(&host, move |reach| {
                 let asked = asked(&pipeline);
-                let script = if granted {
-                    policy::check(reach.host.commands, &pipeline).and_then(|()| policy::render(&pipeline))
-                } else {
-                    Err(not_granted("exec.run"))
-                };
-                (asked, script)
+                let judged = reach.decide(&rights, Operation::Run(&pipeline)).map_err(|denial| denial.refusal);
+                (asked, judged.and_then(|_| policy::render(&pipeline)))
             })
             .await;
         let outcome = self.outcome(ran);
@@ -40,14 +38,11 @@ impl exec::Host for CallState {
         script: String,
     ) -> wasmtime::Result<Result<exec::Outcome, Error>> {
         self.budget.host_call()?;
-        let granted = self.grants.shell;
+        let rights = Arc::clone(&self.rights);
         let ran = self
             .command(&host, move |reach| {
-                let rendered = match (granted, reach.host.commands) {
-                    (false, _) => Err(not_granted("exec.shell")),
-                    (true, CommandPolicy::Shell) => policy::render_script(directory.as_deref(), &script),
-                    (true, CommandPolicy::ReadOnly | CommandPolicy::None) => Err(needs_shell(&reach.host.name)),
-                };
+                let judged = reach.decide(&rights, Operation::Shell).map_err(|denial| denial.refusal);
+                let rendered = judged.and_then(|_| policy::render_script(directory.as_deref(), &script));
                 (script, rendered)
             })
             .await;
@@ -162,25 +157,6 @@ fn told(state: RemoteState) -> &'static str {
         RemoteState::Stopped => "stopped",
         RemoteState::Running => "still running",
         RemoteState::Unknown => "may still run",
-    }
-}
-
-fn not_granted(import: &str) -> Refusal {
-    Refusal {
-        what: format!("`{import}`"),
-        why: "is not granted to this plugin".to_owned(),
-        instead: Some("the operator grants it".to_owned()),
-    }
-}
-
-fn needs_shell(host: &str) -> Refusal {
-    Refusal {
-        what: "a free shell command".to_owned(),
-        why: format!("is not allowed on `{host}`, whose command policy is not `shell`"),
-        instead: Some(
-            "write single read-only commands or pipes of them; the operator allows more with `commands = \"shell\"` in scout.toml"
-                .to_owned(),
-        ),
     }
 }
 

@@ -76,12 +76,8 @@ impl files::Host for CallState {
         let read = match self.path(&host, &path) {
             Ok(reach) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX).min(reach.limits().file_bytes);
-                in_task(async move {
-                    let lease = reach.lease().await.map_err(|error| types::from_ssh(&error))?;
-                    let read = lease.read(&path, offset, length, reach.call()).await;
-                    read.map(|(_, capture)| capture).map_err(|error| types::from_ssh(&error))
-                })
-                .await
+                in_task(async move { reach.read(&path, offset, length).await.map_err(|error| types::from_ssh(&error)) })
+                    .await
             }
             Err(error) => Err(error),
         };
@@ -96,13 +92,7 @@ impl files::Host for CallState {
     async fn stat(&mut self, host: String, path: Vec<u8>) -> wasmtime::Result<Result<wit_types::Attributes, Error>> {
         self.budget.host_call()?;
         let found = match self.path(&host, &path) {
-            Ok(reach) => {
-                in_task(async move {
-                    let lease = reach.lease().await.map_err(|error| types::from_ssh(&error))?;
-                    lease.stat(&path, reach.call()).await.map_err(|error| types::from_ssh(&error))
-                })
-                .await
-            }
+            Ok(reach) => in_task(async move { reach.stat(&path).await.map_err(|error| types::from_ssh(&error)) }).await,
             Err(error) => Err(error),
         };
         self.budget.enter_guest();
@@ -146,15 +136,15 @@ impl files::HostEntry for CallState {
 impl CallState {
     /// The host of a path that may be read.
     fn path(&self, host: &str, path: &[u8]) -> Result<Reach, Error> {
-        let reach = self.reach(host)?;
-        reach.check_path(path).map_err(|refusal| types::from_refusal(&refusal))?;
+        let mut reach = self.reach(host)?;
+        reach.confine(&self.rights, path).map_err(|denial| types::from_refusal(&denial.refusal))?;
         Ok(reach)
     }
 
     /// What the router found at this path, or else what is there now.
     async fn open_path(&mut self, host: &str, path: Vec<u8>) -> Result<Opened, Error> {
         let reach = self.path(host, &path)?;
-        if let Some(opened) = reach.context().take_waiting(host, &path) {
+        if let Some(opened) = reach.context().take_waiting(host, &path, &reach.permit().within) {
             return Ok(opened);
         }
         in_task(async move { reach.open(&path).await.map_err(|error| types::from_ssh(&error)) }).await

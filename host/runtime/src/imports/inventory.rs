@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use super::wit::inventory::{self, Machine, Reachability};
 use super::wit::types::{Error, ErrorKind};
 use super::{in_task, types};
+use crate::HostRecord;
 use crate::budget::PROBES;
+use crate::grants::{Operation, decide};
 use crate::state::CallState;
 
 /// The longest that a probe may wait.
@@ -18,7 +20,12 @@ const MAX_NAMES: usize = 1000;
 impl inventory::Host for CallState {
     async fn hosts(&mut self) -> wasmtime::Result<Vec<Machine>> {
         self.budget.local_call()?;
-        let hosts = self.context.iter().flat_map(|context| context.fleet.hosts()).map(|host| match &host.spec {
+        let granted = self.context.iter().flat_map(|context| {
+            let access = context.fleet.access();
+            let sees = |host: &&HostRecord| decide(&self.rights, host.target(access), Operation::See).is_ok();
+            context.fleet.hosts().iter().filter(sees)
+        });
+        let hosts = granted.map(|host| match &host.spec {
             Ok(spec) => Machine {
                 name: host.name.clone(),
                 address: spec.host_name.clone(),
@@ -59,7 +66,12 @@ impl CallState {
             let message = format!("a call may probe {PROBES} hosts, and these would be more");
             return Err(types::error(ErrorKind::Exhausted, &message, None));
         }
-        let hosts = names.iter().map(|name| self.reach(name)).collect::<Result<Vec<_>, _>>()?;
+        let hosts = names.iter().map(|name| {
+            let reach = self.reach(name)?;
+            reach.decide(&self.rights, Operation::See).map_err(|denial| types::from_refusal(&denial.refusal))?;
+            Ok(reach)
+        });
+        let hosts = hosts.collect::<Result<Vec<_>, Error>>()?;
         let timeout = Duration::from_millis(u64::from(timeout_ms)).min(MAX_PROBE);
         in_task(async move {
             let probes = hosts.iter().map(|reach| async move {

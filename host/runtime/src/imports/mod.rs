@@ -13,11 +13,13 @@ mod progress;
 mod settings;
 mod types;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use scout_ssh::Capture;
 use wasmtime::Engine;
-use wasmtime::component::{HasSelf, Linker, Resource, ResourceTableError};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTableError};
 
 use crate::Grants;
 use crate::budget::{Hold, REMOTE_BYTES, Spent};
@@ -92,8 +94,48 @@ pub(crate) fn granted(interface: &str, grants: Grants) -> bool {
     }
 }
 
+/// Which of the interfaces that take a grant a component imports. Of `exec` its functions count one by one.
+pub(crate) fn declared(engine: &Engine, component: &Component) -> Grants {
+    let mut declared = Grants::default();
+    for (name, item) in component.component_type().imports(engine) {
+        let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
+        let interface = name.strip_prefix("scout:plugin/").and_then(|rest| rest.split('@').next());
+        let has = |function| instance.get_export(engine, function).is_some();
+        match interface {
+            Some("inventory") => declared.inventory = true,
+            Some("files") => declared.files = true,
+            Some("exec") => (declared.exec, declared.shell) = (has("run"), has("shell")),
+            _ => {}
+        }
+    }
+    declared
+}
+
+/// The linkers that were needed so far, by grants and whether WASI is in it: building one takes longer than an instance.
+#[derive(Clone, Default)]
+pub(crate) struct Linkers(Arc<Mutex<HashMap<Linked, Arc<Linker<CallState>>>>>);
+
+/// What is granted, and whether WASI is there.
+type Linked = (Grants, bool);
+
+impl Linkers {
+    /// A linker with what is granted; WASI only for components that import it.
+    pub(crate) fn get(&self, engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Arc<Linker<CallState>>> {
+        // All that is linked of the two.
+        let exec = grants.exec || grants.shell;
+        let key = (Grants { exec, shell: exec, ..grants }, wasi);
+        let mut linkers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(linker) = linkers.get(&key) {
+            return Ok(Arc::clone(linker));
+        }
+        let linker = Arc::new(linker(engine, grants, wasi)?);
+        linkers.insert(key, Arc::clone(&linker));
+        Ok(linker)
+    }
+}
+
 /// A linker with what is granted; WASI only for components that import it.
-pub(crate) fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Linker<CallState>> {
+fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     wit::types::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::blobs::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
@@ -131,7 +173,7 @@ impl CallState {
             let message = format!("a call may take {} MiB from hosts, and this one has", limit >> 20);
             return Err(types::error(wit::types::ErrorKind::Exhausted, &message, None));
         }
-        Reach::new(context, host)
+        Reach::new(context, host, &self.rights)
             .map_err(|error| types::error(wit::types::ErrorKind::UnknownHost, error.message(), error.hint()))
     }
 

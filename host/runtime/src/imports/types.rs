@@ -24,6 +24,7 @@ pub(super) fn from_ssh(error: &SshError) -> types::Error {
         ErrorKind::Auth => types::ErrorKind::Unauthenticated,
         ErrorKind::NotFound => types::ErrorKind::NotFound,
         ErrorKind::Permission => types::ErrorKind::Permission,
+        ErrorKind::Outside => types::ErrorKind::Refused,
         ErrorKind::Timeout => types::ErrorKind::Timeout,
         ErrorKind::Cancelled => types::ErrorKind::Cancelled,
         ErrorKind::Exhausted => types::ErrorKind::Exhausted,

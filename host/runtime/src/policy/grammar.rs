@@ -1,14 +1,13 @@
 //! Holds one stage against its row of the table.
 //!
 //! Owns the scanning of flags and operands: bundles are expanded, `--` ends the flags, a flag may follow an operand as GNU allows. It does
-//! not know how words are quoted. Invariant: a word that is not positively recognised is refused.
+//! not know how words are quoted, nor which paths may be read: it finds them. Invariant: a word that is not positively recognised is refused.
 
-use super::secret;
-use super::table::{ABSENT, EVERYWHERE, FIND, Kind, MANY, Operands, Row, row, rows};
-use super::{Refusal, Word, quoted};
+use super::table::{ABSENT, EVERYWHERE, FIND, Kind, LOOKS_NOWHERE, MANY, Operands, RECURSES, Row, row, rows};
+use super::{Held, PathOperand, Refusal, Word, quoted};
 
-/// Whether a stage is one that the table allows, seen from this directory.
-pub(super) fn check(words: &[Word], directory: Option<&[u8]>) -> Result<(), Refusal> {
+/// Whether a stage is one that the table allows, seen from this directory, and every path of it is held to be good.
+pub(super) fn check(words: &[Word], directory: Option<&[u8]>, held: &Held<'_>) -> Result<(), Refusal> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(Refusal { what: quoted(""), why: "a stage without a program".into(), instead: Some(programs()) });
     };
@@ -25,7 +24,7 @@ pub(super) fn check(words: &[Word], directory: Option<&[u8]>) -> Result<(), Refu
     let Some(row) = row(name) else {
         return Err(absent(name));
     };
-    let stage = Stage { row, directory };
+    let stage = Stage { row, directory, held };
     match row.operands {
         Operands::Words(first) => stage.words(arguments, first),
         Operands::Find => stage.find(arguments),
@@ -55,6 +54,7 @@ fn programs() -> String {
 struct Stage<'a> {
     row: &'static Row,
     directory: Option<&'a [u8]>,
+    held: &'a Held<'a>,
 }
 
 /// What the flags were, and what remains.
@@ -78,6 +78,16 @@ impl Stage<'_> {
             }
             None => self.refuse(word, format!("{} is not among what {name} may be given here", quoted(flag))),
         }
+    }
+
+    fn path(&self, path: &[u8], is_glob: bool) -> Result<(), Refusal> {
+        (self.held)(PathOperand { directory: self.directory, path, is_glob })
+    }
+
+    /// The directory that a program looks at when it is given no path.
+    fn own_directory(&self, flags: &[String]) -> Result<(), Refusal> {
+        let recurses = flags.iter().any(|flag| lists(RECURSES, flag));
+        if lists(LOOKS_NOWHERE, self.row.name) && !recurses { Ok(()) } else { self.path(b".", false) }
     }
 
     fn words(&self, arguments: &[Word], first: Option<Kind>) -> Result<(), Refusal> {
@@ -218,7 +228,7 @@ impl Stage<'_> {
     /// `operands_seen`: a system whose getopt stops at the first operand takes free text for a path from there on.
     fn value(&self, word: &str, value: &str, kind: Kind, operands_seen: bool) -> Result<(), Refusal> {
         if operands_seen && matches!(kind, Kind::Text | Kind::Pattern) {
-            secret::check(self.directory, value.as_bytes(), false)?;
+            self.path(value.as_bytes(), false)?;
         }
         self.kind(word, value, kind)
     }
@@ -226,7 +236,7 @@ impl Stage<'_> {
     fn kind(&self, word: &str, value: &str, kind: Kind) -> Result<(), Refusal> {
         let fits = match kind {
             Kind::Text | Kind::Pattern => Ok(()),
-            Kind::Path => return secret::check(self.directory, value.as_bytes(), false),
+            Kind::Path => return self.path(value.as_bytes(), false),
             Kind::Number => is_number(value, "").then_some(()).ok_or("a number"),
             Kind::Size => is_number(value, "bcwkKmMgGtTpPiB").then_some(()).ok_or("a number, perhaps with a unit"),
             Kind::Numbers => {
@@ -315,6 +325,9 @@ impl Stage<'_> {
                 if scanned.operands.len() < min && !asks {
                     return Err(self.refuse(self.row.name, format!("expected at least {min} operands")));
                 }
+                if scanned.operands.is_empty() && matches!(kind, Kind::Path) {
+                    self.own_directory(&scanned.flags)?;
+                }
                 operands.try_for_each(|word| self.operand(word, kind, max == MANY))
             }
             Operands::FirstThenPaths(kind, given_by) => {
@@ -325,6 +338,9 @@ impl Stage<'_> {
                         }
                         Some(word) => self.operand(word, kind, false)?,
                     }
+                }
+                if operands.len() == 0 {
+                    self.own_directory(&scanned.flags)?;
                 }
                 operands.try_for_each(|word| self.operand(word, Kind::Path, true))
             }
@@ -350,7 +366,7 @@ impl Stage<'_> {
     fn operand(&self, word: &Word, kind: Kind, globs: bool) -> Result<(), Refusal> {
         match (word, kind) {
             (Word::Literal(text), _) => self.kind(text, text, kind),
-            (Word::Glob(glob), Kind::Path) if globs => secret::check(self.directory, glob.as_bytes(), true),
+            (Word::Glob(glob), Kind::Path) if globs => self.path(glob.as_bytes(), true),
             (Word::Glob(glob), Kind::Path) => {
                 Err(self
                     .refuse(glob, format!("a glob may expand to more operands than {} may be given", self.row.name)))
@@ -365,8 +381,13 @@ impl Stage<'_> {
             .next_if(|word| matches!(word, Word::Literal(text) if ["-H", "-L", "-P"].contains(&text.as_str())))
             .is_some()
         {}
+        let mut starts = 0_usize;
         while let Some(word) = rest.next_if(|word| !word.text().starts_with(['-', '!', '(', ')', ','])) {
             self.operand(word, Kind::Path, true)?;
+            starts += 1;
+        }
+        if starts == 0 {
+            self.own_directory(&[])?;
         }
         let mut open = 0_usize;
         while let Some(word) = rest.next() {

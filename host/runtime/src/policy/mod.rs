@@ -87,8 +87,23 @@ const MAX_TEXT: usize = 96 * 1024;
 /// Characters of a refused word that its refusal repeats.
 const MAX_QUOTED: usize = 80;
 
+/// A path that a command names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PathOperand<'a> {
+    /// The pipeline's directory.
+    pub(crate) directory: Option<&'a [u8]>,
+    /// As it is written; `.` for the directory itself.
+    pub(crate) path: &'a [u8],
+    /// Whether wildcards in it are active.
+    pub(crate) is_glob: bool,
+}
+
+/// Judges a path that a command names.
+pub(crate) type Held<'a> = dyn Fn(PathOperand<'_>) -> Result<(), Refusal> + 'a;
+
 impl Word {
-    fn text(&self) -> &str {
+    /// As it is written.
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Literal(text) | Self::Glob(text) => text,
         }
@@ -103,7 +118,7 @@ fn home_relative(path: &[u8]) -> Option<&[u8]> {
     }
 }
 
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let mut shown: String = word.chars().take(MAX_QUOTED).collect();
     if shown.len() < word.len() {
         shown.push('…');
@@ -132,7 +147,19 @@ pub fn check(policy: CommandPolicy, pipeline: &Pipeline) -> Result<(), Refusal> 
     if let Some(directory) = directory {
         check_path(directory)?;
     }
-    pipeline.stages.iter().try_for_each(|stage| grammar::check(&stage.words, directory))
+    let held = |operand: PathOperand<'_>| secret::check(operand.directory, operand.path, operand.is_glob);
+    pipeline.stages.iter().try_for_each(|stage| grammar::check(&stage.words, directory, &held))
+}
+
+/// Holds every path that the pipeline names, or looks at without naming it, against a judgement. Only the closed table
+/// knows which words are paths: what is not in it is refused, whatever the host's policy.
+///
+/// # Errors
+/// The first path that is judged badly, or what is not in the table.
+pub(crate) fn check_paths(pipeline: &Pipeline, held: &Held<'_>) -> Result<(), Refusal> {
+    check_bounds(pipeline)?;
+    let directory = pipeline.directory.as_deref();
+    pipeline.stages.iter().try_for_each(|stage| grammar::check(&stage.words, directory, held))
 }
 
 fn check_bounds(pipeline: &Pipeline) -> Result<(), Refusal> {

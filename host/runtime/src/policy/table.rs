@@ -1259,6 +1259,14 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
     [FILES, FILTERS, NAMES, MACHINE, SERVICES, WORDS].into_iter().flatten()
 }
 
+/// Programs that, given no path, read standard input or tell of the whole machine. Every other one that takes paths looks at the
+/// directory in which it runs.
+pub(super) const LOOKS_NOWHERE: &str = "cat tac nl head tail wc md5sum sha1sum sha512sum sha256sum od hexdump grep sort uniq cut paste \
+                                        fold column sed df lsblk findmnt";
+
+/// Flags with which they look there all the same.
+pub(super) const RECURSES: &str = "-r -R --recursive --dereference-recursive --directories";
+
 /// The row of a program.
 pub(super) fn row(name: &str) -> Option<&'static Row> {
     rows().find(|row| row.name == name)

@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
+use super::table::{Kind, Operands};
 use super::*;
 
 /// A small notation for tests: words separated by spaces, `|` between stages, `'…'` around a literal with spaces or wildcards. A word
@@ -75,6 +76,56 @@ fn every_row_is_tried_by_an_allowed_line() {
     for row in table::rows() {
         let tried = lines.split(['\n', '|']).any(|stage| stage.split_whitespace().next() == Some(row.name));
         assert!(tried, "no line of allowed.txt runs {}", row.name);
+    }
+}
+
+/// The paths that a command names or looks at, as they are written.
+fn paths(text: &str) -> Vec<String> {
+    let found = std::cell::RefCell::new(Vec::new());
+    let held = |operand: PathOperand<'_>| {
+        found.borrow_mut().push(String::from_utf8_lossy(operand.path).into_owned());
+        Ok(())
+    };
+    check_paths(&pipeline(text), &held).unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
+    found.into_inner()
+}
+
+#[test]
+fn every_path_of_a_command_is_found() {
+    for (text, named) in [
+        ("cat a /b/* | head -n 5 | sort", &["a", "/b/*"][..]),
+        ("ls", &["."]),
+        ("ls -l | grep x | wc -l", &["."]),
+        ("grep x", &[]),
+        ("grep -r x", &["."]),
+        ("grep -r x a", &["a"]),
+        ("grep -e x --directories=recurse", &["."]),
+        ("rg x", &["."]),
+        ("find -name x", &["."]),
+        ("find a b -newer c", &["a", "b", "c"]),
+        ("du -sh", &["."]),
+        ("df -h", &[]),
+        ("df -h a", &["a"]),
+        ("date -r a", &["a"]),
+        ("ps aux | sort", &[]),
+        ("journalctl -u x", &[]),
+        ("realpath --relative-to=a b", &["a", "b"]),
+    ] {
+        assert_eq!(paths(text), named, "{text}");
+    }
+}
+
+#[test]
+fn a_program_that_takes_paths_and_needs_none_is_known_to_look_nowhere_or_looks_at_its_directory() {
+    let looks_here = ["ls", "tree", "find", "du", "rg"];
+    for row in table::rows() {
+        let may_be_without = match row.operands {
+            Operands::Each(Kind::Path, least, _) => least == 0,
+            Operands::FirstThenPaths(..) | Operands::Find => true,
+            _ => false,
+        };
+        let nowhere = table::LOOKS_NOWHERE.split_whitespace().any(|name| name == row.name);
+        assert_eq!(nowhere ^ looks_here.contains(&row.name), may_be_without, "{}", row.name);
     }
 }
 

@@ -5,6 +5,7 @@
 mod doctor;
 mod explain;
 mod plugin;
+mod policy;
 mod trust;
 
 use std::io::Write as _;
@@ -76,6 +77,9 @@ enum Command {
         /// A name of ssh_config
         host: String,
     },
+    /// Say what plugins may do, and which line of scout.toml decides
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Check configuration, keys, agent, known_hosts and each host; name the first trouble of each
     Doctor,
     /// See to plugins
@@ -133,6 +137,7 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
         Command::Hosts { json } => ask(config, Request::Hosts, json).await,
         Command::Explain { host, json } => explain::run(config, &host, json).await,
         Command::Trust { host } => trust::run(config, &host).await,
+        Command::Policy(command) => policy::run(config, command).await,
         Command::Doctor => doctor::run(config).await,
         Command::Plugin(command) => plugin::run(command, config).await,
         Command::Demo { serve } => {

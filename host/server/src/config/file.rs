@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use scout_runtime::policy::CommandPolicy;
 use serde::Deserialize;
+use toml::Spanned;
 
+use super::rights::{Keys, Lines};
 use super::values::{MemorySize, PoolSize, Prefix};
 use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
 
 /// Every key at every level, for near names.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 23] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -30,6 +32,10 @@ const KEYS: [&str; 19] = [
     "grants",
     "prefix",
     "settings",
+    "paths",
+    "follow_links_out",
+    "tags",
+    "access",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -39,7 +45,7 @@ pub(super) struct File {
     pub(super) known_hosts: Option<OneOrMore>,
     pub(super) audit_log: Option<PathBuf>,
     pub(super) secret_command: Option<PathBuf>,
-    pub(super) commands: Option<Commands>,
+    pub(super) commands: Option<Spanned<Commands>>,
     pub(super) max_file_size: Option<ByteCount>,
     pub(super) max_output_size: Option<ByteCount>,
     pub(super) command_timeout: Option<Seconds>,
@@ -50,6 +56,9 @@ pub(super) struct File {
     pub(super) plugins_dir: Option<PathBuf>,
     pub(super) hosts: BTreeMap<String, HostTable>,
     pub(super) plugins: BTreeMap<String, PluginTable>,
+    pub(super) access: BTreeMap<String, AccessTable>,
+    #[serde(skip)]
+    pub(super) lines: Lines,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,16 +100,58 @@ impl From<Commands> for CommandPolicy {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HostTable {
-    pub(super) commands: Option<Commands>,
+    pub(super) commands: Option<Spanned<Commands>>,
+    #[serde(default)]
+    pub(super) tags: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PluginTable {
     pub(super) source: Option<String>,
-    pub(super) grants: Option<Vec<Grant>>,
+    pub(super) grants: Option<Spanned<Vec<Grant>>>,
     pub(super) prefix: Option<Prefix>,
     pub(super) settings: serde_json::Map<String, serde_json::Value>,
+    pub(super) hosts: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) paths: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) commands: Option<Spanned<Vec<Spanned<Vec<String>>>>>,
+    pub(super) follow_links_out: Option<Spanned<bool>>,
+}
+
+/// What a principal may do, whatever the plugin that does it. The keys are those of a plugin: flattened into both, they
+/// would lose their lines.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AccessTable {
+    pub(super) grants: Option<Spanned<Vec<Grant>>>,
+    pub(super) hosts: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) paths: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) commands: Option<Spanned<Vec<Spanned<Vec<String>>>>>,
+    pub(super) follow_links_out: Option<Spanned<bool>>,
+}
+
+impl PluginTable {
+    pub(super) fn limits(&self) -> Keys<'_> {
+        Keys {
+            grants: self.grants.as_ref(),
+            hosts: self.hosts.as_ref(),
+            paths: self.paths.as_ref(),
+            commands: self.commands.as_ref(),
+            follow_links_out: self.follow_links_out.as_ref(),
+        }
+    }
+}
+
+impl AccessTable {
+    pub(super) fn limits(&self) -> Keys<'_> {
+        Keys {
+            grants: self.grants.as_ref(),
+            hosts: self.hosts.as_ref(),
+            paths: self.paths.as_ref(),
+            commands: self.commands.as_ref(),
+            follow_links_out: self.follow_links_out.as_ref(),
+        }
+    }
 }
 
 /// An interface that a plugin may import.
@@ -117,7 +168,8 @@ impl File {
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError(format!("{} cannot be read: {error}", path.display())))?;
-        toml::from_str(&text).map_err(|error| {
+        let parsed: Result<Self, toml::de::Error> = toml::from_str(&text);
+        let mut file = parsed.map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             let message = error.message();
@@ -130,6 +182,8 @@ impl File {
                 )),
                 None => ConfigError(format!("{}:{line}: {message}", path.display())),
             }
-        })
+        })?;
+        file.lines = Lines::new(path.to_owned(), text);
+        Ok(file)
     }
 }

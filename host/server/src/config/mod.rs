@@ -4,6 +4,7 @@
 
 mod file;
 mod plugins;
+mod rights;
 mod values;
 
 use std::collections::BTreeMap;
@@ -11,11 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use scout_runtime::grants::{Access, Place, Rights};
 use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{Fleet, HostRecord, Limits};
 use scout_ssh::{HostSpec, Pool, PoolConfig, SshConfig, SshError};
 
 pub use plugins::{PluginConfig, Source};
+pub use rights::HostConfig;
 pub use values::{ByteCount, Seconds};
 
 use file::File;
@@ -102,8 +105,12 @@ pub struct Config {
     pub audit_log: PathBuf,
     /// What commands run where nothing else is said.
     pub commands: CommandPolicy,
-    /// What commands run on a host.
-    pub host_commands: BTreeMap<String, CommandPolicy>,
+    /// Where that is written, if it is.
+    commands_place: Option<Place>,
+    /// `[hosts.NAME]`.
+    pub hosts: BTreeMap<String, HostConfig>,
+    /// `[access.NAME]`: what principals may do.
+    pub principals: BTreeMap<String, Arc<Rights>>,
     /// Bounds of a call.
     pub limits: Limits,
     /// Bounds of the pool.
@@ -152,6 +159,7 @@ impl Config {
             None if default_file.exists() => (Some(default_file.clone()), File::read(&default_file)?),
             None => (None, File::default()),
         };
+        let lines = &file.lines;
         let variables = Variables(environment);
         let relative_to_file = |given: &Path| match (given.strip_prefix("~"), &path) {
             (Ok(below), _) => home.join(below),
@@ -215,12 +223,20 @@ impl Config {
             ssh_config: named.unwrap_or_else(|| home.join(".ssh/config")),
             audit_log: file.audit_log.as_deref().map_or_else(|| state_dir.join("audit.jsonl"), relative_to_file),
             state_dir,
-            commands: file.commands.map(Into::into).unwrap_or_default(),
-            host_commands: file
+            commands: file.commands.as_ref().map(|commands| (*commands.get_ref()).into()).unwrap_or_default(),
+            commands_place: file.commands.as_ref().map(|commands| lines.place(commands)),
+            hosts: file
                 .hosts
                 .iter()
-                .filter_map(|(host, table)| Some((host.clone(), table.commands?.into())))
-                .collect(),
+                .map(|(name, table)| Ok((name.clone(), HostConfig::new(name, table, lines)?)))
+                .collect::<Result<_, ConfigError>>()?,
+            principals: rights::principals(
+                file.access
+                    .iter()
+                    .map(|(name, table)| Ok((name.clone(), table.limits().rights(lines)?)))
+                    .collect::<Result<_, ConfigError>>()?,
+                lines,
+            )?,
             limits,
             pool,
             plugin_memory: file.max_plugin_memory.unwrap_or_default().as_usize(),
@@ -228,8 +244,11 @@ impl Config {
             plugins: file
                 .plugins
                 .into_iter()
-                .map(|(name, table)| (name, PluginConfig::new(table, relative_to_file)))
-                .collect(),
+                .map(|(name, table)| {
+                    let rights = table.limits().rights(lines)?;
+                    Ok((name, PluginConfig::new(table, rights, relative_to_file)))
+                })
+                .collect::<Result<_, ConfigError>>()?,
             cache_dir: Some(xdg("XDG_CACHE_HOME", ".cache")),
             log: flags
                 .log
@@ -257,33 +276,25 @@ impl Config {
     /// # Errors
     /// As [`Config::hosts`].
     pub fn fleet(&self) -> Result<Arc<Fleet>, ConfigError> {
-        Ok(Arc::new(Fleet::new(self.hosts()?, Pool::new(self.pool.clone()))))
+        let (hosts, access) = self.hosts()?;
+        Ok(Arc::new(Fleet::new(hosts, Pool::new(self.pool.clone())).with_access(access)))
     }
 
-    /// The hosts, as ssh_config and this configuration have them. Blocks: commands of `Match exec` run.
+    /// The hosts, as ssh_config and this configuration have them, and who may do what there. Blocks: commands of
+    /// `Match exec` run.
     ///
     /// # Errors
     /// An ssh_config that cannot be read at all, and a `[hosts.NAME]` that is no host.
-    pub fn hosts(&self) -> Result<Vec<HostRecord>, ConfigError> {
+    pub fn hosts(&self) -> Result<(Vec<HostRecord>, Access), ConfigError> {
         let ssh = self.ssh()?;
         let names = ssh.hosts();
-        for host in self.host_commands.keys() {
-            if !names.contains(host) {
-                let near = near(host, names.iter().map(String::as_str));
-                return Err(ConfigError(format!(
-                    "{}: [hosts.{host}] names no host of {}{}",
-                    self.file.as_deref().unwrap_or(Path::new("scout.toml")).display(),
-                    self.ssh_config.display(),
-                    did_you_mean(&near),
-                )));
-            }
-        }
+        let (policies, access) = self.access(&names)?;
         let record = |(name, spec): (String, Result<HostSpec, SshError>)| HostRecord {
             spec: spec.map(Arc::new),
-            commands: self.host_commands.get(&name).copied().unwrap_or(self.commands),
+            commands: policies.get(&name).copied().unwrap_or(self.commands),
             name,
         };
-        Ok(ssh.resolve_all().into_iter().map(record).collect())
+        Ok((ssh.resolve_all().into_iter().map(record).collect(), access))
     }
 
     /// The files and directories that make a difference when they change.

@@ -1,8 +1,10 @@
 //! `[plugins.NAME]`: where a plugin comes from, and what it may do here.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use scout_runtime::Grants;
+use scout_runtime::grants::Rights;
 use serde_json::{Map, Value};
 
 use super::file::{Grant, PluginTable};
@@ -16,6 +18,8 @@ pub struct PluginConfig {
     pub grants: Option<Grants>,
     /// Put before the names of its tools.
     pub prefix: String,
+    /// What it may do with what it imports.
+    pub rights: Arc<Rights>,
     /// What the plugin reads of itself.
     pub settings: Map<String, Value>,
 }
@@ -30,13 +34,8 @@ pub enum Source {
 }
 
 impl PluginConfig {
-    pub(super) fn new(table: PluginTable, relative_to_file: impl Fn(&Path) -> PathBuf) -> Self {
-        let grants = table.grants.map(|given| Grants {
-            inventory: given.contains(&Grant::Inventory),
-            files: given.contains(&Grant::Files),
-            exec: given.contains(&Grant::Exec),
-            shell: given.contains(&Grant::Shell),
-        });
+    pub(super) fn new(table: PluginTable, rights: Rights, relative_to_file: impl Fn(&Path) -> PathBuf) -> Self {
+        let grants = table.grants.map(|given| Grant::all(given.get_ref()));
         let source = table.source.map(|source| match source.as_str() {
             "bundled" => Source::Bundled,
             path => Source::File(relative_to_file(Path::new(path))),
@@ -45,6 +44,7 @@ impl PluginConfig {
             source,
             grants,
             prefix: table.prefix.map(|prefix| prefix.0).unwrap_or_default(),
+            rights: Arc::new(rights),
             settings: table.settings,
         }
     }

@@ -51,12 +51,14 @@ struct Answers {
 }
 
 impl SftpChannel {
-    /// As [`open`](Self::open), and where that truly lies. At most 2 MiB of a file are read, so that all is one flight.
+    /// As [`open`](Self::open), a file from `offset` on, and where that truly lies. At most 2 MiB of a file are read, so
+    /// that all is one flight.
     ///
     /// Dropping the future leaves the channel usable.
     pub(crate) async fn open_truly(
         &self,
         path: &[u8],
+        offset: u64,
         cap: usize,
         max_entries: usize,
         call: &Call,
@@ -70,7 +72,7 @@ impl SftpChannel {
             }
         }
         // One byte more than asked for tells whether there is more.
-        let mut reading = Reading::new(0, cap.saturating_add(1).min(FLIGHT_BYTES), self.read_length());
+        let mut reading = Reading::new(offset, cap.saturating_add(1).min(FLIGHT_BYTES), self.read_length());
         let plan = reading.plan();
         let readdirs = (max_entries / NAMES_PER_READDIR + 2).min(MAX_READDIRS);
         let answers = match self.find_truly(&path, &plan, readdirs, max_entries, call).await? {

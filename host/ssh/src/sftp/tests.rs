@@ -684,7 +684,7 @@ async fn whatever_a_server_answers_every_operation_ends() {
             if let Ok(transfer) = result {
                 assert_eq!(transfer.bytes, content.len() as u64);
             }
-            channel.open_truly(b"/d", 5000, 10, &limit).await.ok();
+            channel.open_truly(b"/d", 0, 5000, 10, &limit).await.ok();
             upload(&channel, b"/f", &pattern(5000)).await.ok();
         };
         tokio::time::timeout(Duration::from_secs(600), work).await.unwrap_or_else(|_| panic!("seed {seed} hangs"));

@@ -1,0 +1,388 @@
+//! The one function that judges an operation.
+
+use std::fmt;
+use std::sync::Arc;
+
+use scout_ssh::Within;
+
+use super::path::{Lexical, Lies};
+use super::{HostRules, Limit, Place, Rights, Root, Rule};
+use crate::policy::{self, CommandPolicy, PathOperand, Pipeline, Refusal, Word};
+use crate::{Effect, Grants};
+
+/// Rules that one refusal names.
+const MAX_NAMED: usize = 8;
+
+/// What four sources allow one call. Three are here, the fourth is the host ([`Target`]).
+#[derive(Clone, Debug)]
+pub struct CallRights {
+    /// What the plugin's component imports.
+    pub declared: Grants,
+    /// The tool that is called and its effect. A handler declares none.
+    pub effect: Option<(Arc<str>, Effect)>,
+    /// What the plugin was loaded with.
+    pub linked: Grants,
+    /// What the operator grants the plugin.
+    pub operator: Arc<Rights>,
+    /// What the operator lets the principal do.
+    pub tenant: Arc<Rights>,
+}
+
+/// A host that an operation is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What commands it runs for anybody.
+    pub commands: CommandPolicy,
+    /// What the operator says of it.
+    pub rules: &'a HostRules,
+}
+
+/// What a call asks to do.
+#[derive(Clone, Copy, Debug)]
+pub enum Operation<'a> {
+    /// See the host in the inventory, and whether it answers.
+    See,
+    /// Look at a path.
+    Read(&'a [u8]),
+    /// Run a pipeline.
+    Run(&'a Pipeline),
+    /// Run a free script.
+    Shell,
+}
+
+/// Who has a say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// What the plugin's component imports.
+    Plugin,
+    /// What the tool says it does.
+    Effect,
+    /// What the operator grants the plugin.
+    Operator,
+    /// What the operator lets the principal do.
+    Principal,
+    /// What the host runs for anybody.
+    Host,
+    /// The paths that nobody reads.
+    Secrets,
+}
+
+/// One source's word.
+#[derive(Clone, Debug)]
+pub struct Reason {
+    /// Whose.
+    pub source: Source,
+    /// The rule, as it is written; absent: the source sets no limit here.
+    pub rule: Option<Arc<str>>,
+    /// Where it is written.
+    pub place: Option<Place>,
+}
+
+/// That an operation is allowed.
+#[derive(Clone, Debug, Default)]
+pub struct Permit {
+    /// What let it through: each source that sets a limit, in the order in which they are asked.
+    pub reasons: Vec<Reason>,
+    /// Where the path must truly lie on its host.
+    pub within: Within,
+    /// Whether only the text of paths was held against directories, as it is with commands: links, and programs that
+    /// descend, may lead out of them.
+    pub is_lexical: bool,
+}
+
+/// That it is not.
+#[derive(Clone, Debug)]
+pub struct Denial {
+    /// Who decided.
+    pub reason: Reason,
+    /// What is refused, why, and the narrower thing that is allowed.
+    pub refusal: Refusal,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plugin => "the plugin's imports",
+            Self::Effect => "the tool's effect",
+            Self::Operator => "the grants of the plugin",
+            Self::Principal => "the rights of the principal",
+            Self::Host => "the command policy of the host",
+            Self::Secrets => "the list of secret paths",
+        })
+    }
+}
+
+impl Operation<'_> {
+    /// The grant that it needs, as scout.toml names it.
+    pub fn grant(&self) -> &'static str {
+        match self {
+            Self::See => "inventory",
+            Self::Read(_) => "files",
+            Self::Run(_) => "exec",
+            Self::Shell => "shell",
+        }
+    }
+
+    fn is_in(&self, grants: Grants) -> bool {
+        match self {
+            Self::See => grants.inventory,
+            Self::Read(_) => grants.files,
+            Self::Run(_) => grants.exec,
+            Self::Shell => grants.shell,
+        }
+    }
+
+    /// Whether a tool with this effect may do it. A tool that runs commands may read, one that writes may do both.
+    fn is_within(&self, effect: Effect) -> bool {
+        match (self, effect) {
+            (Self::See | Self::Read(_), Effect::Read) | (_, Effect::Exec | Effect::Write) => true,
+            (Self::Run(_) | Self::Shell, Effect::Read) => false,
+        }
+    }
+}
+
+impl Permit {
+    /// The directories in which the path must lie, with where they are written, for people.
+    pub fn granted_paths(&self) -> String {
+        let lists = self.within.roots.iter().map(|list| {
+            let mut named: Vec<_> = list.iter().take(MAX_NAMED).map(|root| String::from_utf8_lossy(root)).collect();
+            if list.len() > MAX_NAMED {
+                named.push(format!("{} more", list.len() - MAX_NAMED).into());
+            }
+            format!("paths below {}", named.join(", "))
+        });
+        lists.collect::<Vec<_>>().join(" that are also ")
+    }
+}
+
+impl CallRights {
+    /// Everything that a plugin was loaded with, by whoever asks.
+    pub fn unlimited(linked: Grants) -> Self {
+        Self { declared: linked, effect: None, linked, operator: Arc::default(), tenant: Arc::default() }
+    }
+
+    /// The two sources whose limits are rules.
+    fn ruled(&self) -> [(Source, &Rights); 2] {
+        [(Source::Operator, &self.operator), (Source::Principal, &self.tenant)]
+    }
+
+    /// Whether the interface that the operation takes is there for this call, whatever the host.
+    ///
+    /// # Errors
+    /// The source that has or grants it not.
+    pub fn reaches(&self, operation: Operation<'_>) -> Result<(), Denial> {
+        let what = || format!("`{}`", operation.grant());
+        let refuse = |source, place: Option<&Place>, why: String, instead: &str| {
+            let reason = Reason { source, rule: None, place: place.cloned() };
+            let refusal = Refusal { what: what(), why: placed(why, place), instead: Some(instead.to_owned()) };
+            Err(Denial { reason, refusal })
+        };
+        if !operation.is_in(self.declared) {
+            return refuse(Source::Plugin, None, "the plugin does not import it".to_owned(), "what it imports");
+        }
+        if let Some((tool, effect)) = &self.effect
+            && !operation.is_within(*effect)
+        {
+            let why = format!("the tool {} says of itself that it only reads", quoted(tool));
+            return refuse(
+                Source::Effect,
+                None,
+                why,
+                "hosts, files and directories; a tool that runs commands says `exec`",
+            );
+        }
+        for (source, ruled) in self.ruled() {
+            let granted = ruled.grants.as_ref();
+            let linked = source != Source::Operator || operation.is_in(self.linked);
+            if !linked || granted.is_some_and(|(grants, _)| !operation.is_in(*grants)) {
+                let why = match source {
+                    Source::Principal => "is not granted to whoever asks",
+                    _ => "is not granted to this plugin",
+                };
+                return refuse(source, granted.map(|(_, place)| place), why.to_owned(), "the operator grants it");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the call may name this host: what may not be named must not be told from what is not there.
+    ///
+    /// # Errors
+    /// The limit that leaves it out.
+    pub fn names(&self, target: Target<'_>) -> Result<Vec<Reason>, Denial> {
+        let mut reasons = Vec::new();
+        for (source, rights) in self.ruled() {
+            let Some(limit) = &rights.hosts else { continue };
+            match limit.rules.iter().find(|rule| rule.value.matches(target.name, &target.rules.tags)) {
+                Some(rule) => reasons.push(by(source, rule)),
+                None => return Err(deny(source, limit, &quoted(target.name), "is not among the hosts", "")),
+            }
+        }
+        Ok(reasons)
+    }
+}
+
+/// Judges an operation: all four sources must let it through.
+///
+/// # Errors
+/// The first source that does not, why, and what it lets through instead.
+pub fn decide(rights: &CallRights, target: Target<'_>, operation: Operation<'_>) -> Result<Permit, Denial> {
+    rights.reaches(operation)?;
+    let mut permit = Permit { reasons: rights.names(target)?, ..Permit::default() };
+    for (source, rights) in rights.ruled() {
+        match operation {
+            Operation::See => {}
+            Operation::Read(path) => read(source, rights, path, &mut permit)?,
+            Operation::Run(pipeline) => run(source, rights, pipeline, &mut permit)?,
+            Operation::Shell => shell(source, rights)?,
+        }
+    }
+    if let Some(refusal) = by_host(target, operation) {
+        let place = target.rules.commands.clone();
+        let source = if matches!(operation, Operation::Read(_)) { Source::Secrets } else { Source::Host };
+        let reason = Reason { source, rule: None, place: place.filter(|_| source == Source::Host) };
+        return Err(Denial { reason, refusal });
+    }
+    Ok(permit)
+}
+
+fn read(source: Source, rights: &Rights, path: &[u8], permit: &mut Permit) -> Result<(), Denial> {
+    let Some(limit) = &rights.paths else { return Ok(()) };
+    let lies = Lexical::file(path).among(roots(limit));
+    let shown = || quoted(&String::from_utf8_lossy(path));
+    match (lies, rights.follow_links_out) {
+        (Lies::Elsewhere, _) => {
+            return Err(deny(source, limit, &shown(), "does not lie in the directories", "paths below "));
+        }
+        (Lies::Unknown, true) => {
+            let why = "is not written as the directories are, and links are followed, so that only the text decides: it is not known to lie in those";
+            return Err(deny(source, limit, &shown(), why, "paths below "));
+        }
+        (Lies::In(_) | Lies::Unknown, false) => {
+            permit.within.roots.push(limit.rules.iter().map(|rule| rule.value.path().to_vec()).collect());
+        }
+        (Lies::In(_), true) => {}
+    }
+    permit.reasons.push(match lies {
+        Lies::In(index) => limit.rules.get(index).map_or_else(|| of(source, limit), |rule| by(source, rule)),
+        Lies::Elsewhere | Lies::Unknown => of(source, limit),
+    });
+    Ok(())
+}
+
+fn run(source: Source, rights: &Rights, pipeline: &Pipeline, permit: &mut Permit) -> Result<(), Denial> {
+    if let Some(limit) = &rights.commands {
+        for stage in &pipeline.stages {
+            let Some(rule) = limit.rules.iter().find(|rule| rule.value.matches(stage)) else {
+                let words: Vec<&str> = stage.words.iter().map(Word::text).collect();
+                return Err(deny(source, limit, &quoted(&words.join(" ")), "is not among the commands", ""));
+            };
+            permit.reasons.push(by(source, rule));
+        }
+    }
+    let Some(limit) = &rights.paths else { return Ok(()) };
+    let held = |operand: PathOperand<'_>| {
+        let lexical = Lexical::operand(operand.directory, operand.path, operand.is_glob);
+        if matches!(lexical.among(roots(limit)), Lies::In(_)) {
+            return Ok(());
+        }
+        let shown = quoted(&String::from_utf8_lossy(operand.path));
+        let why =
+            "is not known to lie in the directories (of a command's paths only the text is seen, not where links lead)";
+        Err(deny(
+            source,
+            limit,
+            &shown,
+            why,
+            "a command whose paths, and whose directory if it looks there, lie below ",
+        )
+        .refusal)
+    };
+    if let Err(mut refusal) = policy::check_paths(pipeline, &held) {
+        if !refusal.why.contains(&*limit.place.0) {
+            let why = "; where paths are limited, only commands of the table run, whose paths are known";
+            refusal.why = placed(refusal.why + why, Some(&limit.place));
+        }
+        return Err(Denial { reason: of(source, limit), refusal });
+    }
+    permit.reasons.push(of(source, limit));
+    permit.is_lexical = true;
+    Ok(())
+}
+
+/// A script is not held against rules: whoever has them runs none.
+fn shell(source: Source, rights: &Rights) -> Result<(), Denial> {
+    const WHY: &str = "cannot be held against the rules";
+    const INSTEAD: &str = "commands word by word (`exec.run`), within ";
+    match (&rights.commands, &rights.paths) {
+        (Some(limit), _) => Err(deny(source, limit, "a free shell command", WHY, INSTEAD)),
+        (None, Some(limit)) => Err(deny(source, limit, "a free shell command", WHY, INSTEAD)),
+        (None, None) => Ok(()),
+    }
+}
+
+/// What the host refuses anybody.
+fn by_host(target: Target<'_>, operation: Operation<'_>) -> Option<Refusal> {
+    match (operation, target.commands) {
+        // Who may run anything may read anything.
+        (Operation::See, _) | (Operation::Read(_) | Operation::Shell, CommandPolicy::Shell) => None,
+        (Operation::Read(path), CommandPolicy::ReadOnly | CommandPolicy::None) => policy::check_path(path).err(),
+        (Operation::Run(pipeline), commands) => policy::check(commands, pipeline).err(),
+        (Operation::Shell, CommandPolicy::ReadOnly | CommandPolicy::None) => Some(Refusal {
+            what: "a free shell command".to_owned(),
+            why: format!("is not allowed on `{}`, whose command policy is not `shell`", target.name),
+            instead: Some(
+                "write single read-only commands or pipes of them; the operator allows more with `commands = \"shell\"` in scout.toml"
+                    .to_owned(),
+            ),
+        }),
+    }
+}
+
+fn roots(limit: &Limit<Root>) -> impl Iterator<Item = &Root> {
+    limit.rules.iter().map(|rule| &rule.value)
+}
+
+/// A refusal by a limit. `instead` is what is said before the rules that there are.
+fn deny<T>(source: Source, limit: &Limit<T>, what: &str, why: &str, instead: &str) -> Denial {
+    let mut named: Vec<&str> = limit.rules.iter().take(MAX_NAMED).map(|rule| &*rule.text).collect();
+    let more = format!("{} more", limit.rules.len().saturating_sub(MAX_NAMED));
+    if limit.rules.len() > MAX_NAMED {
+        named.push(&more);
+    }
+    let whose = match source {
+        Source::Principal => "granted to whoever asks",
+        _ => "granted to this plugin",
+    };
+    let instead =
+        if named.is_empty() { "nothing is granted".to_owned() } else { format!("{instead}{}", named.join(", ")) };
+    Denial {
+        reason: of(source, limit),
+        refusal: Refusal {
+            what: what.to_owned(),
+            why: placed(format!("{why} {whose}"), Some(&limit.place)),
+            instead: Some(instead),
+        },
+    }
+}
+
+fn placed(why: String, place: Option<&Place>) -> String {
+    match place {
+        Some(place) => format!("{why} ({place})"),
+        None => why,
+    }
+}
+
+fn of<T>(source: Source, limit: &Limit<T>) -> Reason {
+    Reason { source, rule: None, place: Some(limit.place.clone()) }
+}
+
+fn by<T>(source: Source, rule: &Rule<T>) -> Reason {
+    Reason { source, rule: Some(Arc::clone(&rule.text)), place: Some(rule.place.clone()) }
+}
+
+fn quoted(text: &str) -> String {
+    policy::quoted(text)
+}

@@ -1,0 +1,228 @@
+//! Every limit is enforced for both who can set it, and every source has its say.
+
+use super::*;
+use crate::Effect;
+use crate::policy::{CommandPolicy, Pipeline, Stage, StderrTo, Word};
+
+fn place(line: u32) -> Place {
+    Place::new(format!("scout.toml:{line}"))
+}
+
+fn limit<T>(line: u32, rules: Vec<(&str, T)>) -> Limit<T> {
+    let rule = |(text, value): (&str, T)| Rule { value, text: text.into(), place: place(line) };
+    Limit { rules: rules.into_iter().map(rule).collect(), place: place(line) }
+}
+
+fn hosts(line: u32, patterns: &[&str]) -> Limit<HostPattern> {
+    limit(line, patterns.iter().map(|text| (*text, HostPattern::parse(text).unwrap())).collect())
+}
+
+fn paths(line: u32, roots: &[&str]) -> Limit<Root> {
+    limit(line, roots.iter().map(|text| (*text, Root::parse(text.as_bytes()).unwrap())).collect())
+}
+
+fn commands(line: u32, rules: &[&str]) -> Limit<Argv> {
+    let argv = |text: &str| Argv::parse(&text.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+    limit(line, rules.iter().map(|text| (*text, argv(text))).collect())
+}
+
+fn pipeline(text: &str) -> Pipeline {
+    let stage = |text: &str| Stage {
+        words: text.split_whitespace().map(|word| Word::Literal(word.to_owned())).collect(),
+        stderr: StderrTo::Capture,
+    };
+    Pipeline { stages: text.split('|').map(stage).collect(), directory: None }
+}
+
+/// Everything, on a host that runs anything.
+fn everything() -> CallRights {
+    CallRights::unlimited(Grants::ALL)
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Do {
+    See,
+    Read(&'static str),
+    Run(&'static str),
+    Shell,
+}
+
+/// What becomes of an operation on `web1`, a host with the tag `prod`.
+fn judge(rights: &CallRights, what: Do, policy: CommandPolicy) -> Result<Permit, Denial> {
+    let rules = HostRules { tags: vec!["prod".into()], commands: Some(place(1)) };
+    let target = Target { name: "web1", commands: policy, rules: &rules };
+    match what {
+        Do::See => decide(rights, target, Operation::See),
+        Do::Read(path) => decide(rights, target, Operation::Read(path.as_bytes())),
+        Do::Run(text) => decide(rights, target, Operation::Run(&pipeline(text))),
+        Do::Shell => decide(rights, target, Operation::Shell),
+    }
+}
+
+/// The sources that can set each limit.
+fn with(source: Source, rights: Rights) -> CallRights {
+    let rights = Arc::new(rights);
+    match source {
+        Source::Operator => CallRights { operator: rights, ..everything() },
+        _ => CallRights { tenant: rights, ..everything() },
+    }
+}
+
+/// For each limit: what it lets through, and what it does not. A new field of [`Rights`] does not compile here until it
+/// has its line.
+#[test]
+fn every_limit_is_enforced_whoever_sets_it() {
+    let Rights { grants: _, hosts: _, paths: _, commands: _, follow_links_out: _ } = Rights::default();
+    let files = Some((Grants { files: true, ..Grants::default() }, place(2)));
+    let exec = Some((Grants { exec: true, ..Grants::default() }, place(2)));
+    let cases: Vec<(Rights, Do, Vec<Do>)> = vec![
+        (
+            Rights { grants: files, ..Rights::default() },
+            Do::Read("/etc/hostname"),
+            vec![Do::See, Do::Run("df"), Do::Shell],
+        ),
+        (Rights { grants: exec, ..Rights::default() }, Do::Run("df"), vec![Do::Read("/etc/hostname"), Do::Shell]),
+        (Rights { hosts: Some(hosts(2, &["web*"])), ..Rights::default() }, Do::See, vec![]),
+        (Rights { hosts: Some(hosts(2, &["tag:prod"])), ..Rights::default() }, Do::Shell, vec![]),
+        (
+            Rights { paths: Some(paths(2, &["/var/log"])), ..Rights::default() },
+            Do::Read("/var/log/x"),
+            vec![Do::Read("/etc/hostname"), Do::Run("cat /etc/hostname"), Do::Run("ls"), Do::Run("reboot"), Do::Shell],
+        ),
+        (
+            Rights { paths: Some(paths(2, &["/var/log"])), follow_links_out: true, ..Rights::default() },
+            Do::Read("/var/log/x"),
+            vec![Do::Read("/etc/hostname"), Do::Read("~/x"), Do::Shell],
+        ),
+        (
+            Rights { commands: Some(commands(2, &["df -h", "sort ..."])), ..Rights::default() },
+            Do::Run("df -h | sort -r"),
+            vec![Do::Run("df"), Do::Run("df -h | head"), Do::Shell],
+        ),
+    ];
+    for source in [Source::Operator, Source::Principal] {
+        for (rights, allowed, denied) in &cases {
+            let rights = with(source, rights.clone());
+            judge(&rights, *allowed, CommandPolicy::Shell)
+                .unwrap_or_else(|denial| panic!("{allowed:?}: {}", denial.refusal));
+            for what in denied {
+                let denial = judge(&rights, *what, CommandPolicy::Shell).expect_err(&format!("{what:?}"));
+                assert_eq!((denial.reason.source, &denial.reason.place), (source, &Some(place(2))), "{what:?}");
+                assert!(denial.refusal.instead.is_some() && denial.refusal.why.contains("scout.toml:2"), "{denial:?}");
+            }
+        }
+        for elsewhere in [&["db*"][..], &["tag:test"], &[]] {
+            let rights = with(source, Rights { hosts: Some(hosts(2, elsewhere)), ..Rights::default() });
+            for what in [Do::See, Do::Read("/x"), Do::Run("df"), Do::Shell] {
+                assert_eq!(judge(&rights, what, CommandPolicy::Shell).unwrap_err().reason.source, source, "{what:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_limit_the_host_alone_decides() {
+    for what in [Do::See, Do::Read("/etc/shadow"), Do::Run("reboot"), Do::Shell] {
+        assert!(judge(&everything(), what, CommandPolicy::Shell).unwrap().reasons.is_empty(), "{what:?}");
+    }
+    for (what, policy, source) in [
+        (Do::Shell, CommandPolicy::ReadOnly, Source::Host),
+        (Do::Run("reboot"), CommandPolicy::ReadOnly, Source::Host),
+        (Do::Run("df"), CommandPolicy::None, Source::Host),
+        (Do::Read("/etc/shadow"), CommandPolicy::ReadOnly, Source::Secrets),
+    ] {
+        let denial = judge(&everything(), what, policy).unwrap_err();
+        let place = (source == Source::Host).then(|| place(1));
+        assert_eq!((denial.reason.source, denial.reason.place), (source, place), "{what:?}");
+    }
+}
+
+#[test]
+fn what_is_not_imported_or_not_the_tools_effect_is_refused() {
+    let imports = CallRights { declared: Grants { files: true, ..Grants::default() }, ..everything() };
+    assert!(judge(&imports, Do::Read("/x"), CommandPolicy::Shell).is_ok());
+    assert_eq!(judge(&imports, Do::Run("df"), CommandPolicy::Shell).unwrap_err().reason.source, Source::Plugin);
+    for (effect, runs) in [(Effect::Read, false), (Effect::Exec, true), (Effect::Write, true)] {
+        let rights = CallRights { effect: Some(("look".into(), effect)), ..everything() };
+        assert!(judge(&rights, Do::Read("/x"), CommandPolicy::Shell).is_ok());
+        assert!(judge(&rights, Do::See, CommandPolicy::Shell).is_ok());
+        for what in [Do::Run("df"), Do::Shell] {
+            let judged = judge(&rights, what, CommandPolicy::Shell).map_err(|denial| denial.reason.source);
+            assert_eq!(judged.err(), (!runs).then_some(Source::Effect), "{effect:?} {what:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_not_linked_is_refused_without_a_key() {
+    let rights = CallRights { linked: Grants { exec: true, ..Grants::default() }, ..everything() };
+    let denial = judge(&rights, Do::Shell, CommandPolicy::Shell).unwrap_err();
+    assert_eq!((denial.reason.source, denial.reason.place), (Source::Operator, None));
+    assert_eq!(denial.refusal.to_string(), "`shell`: is not granted to this plugin");
+}
+
+#[test]
+fn rights_intersect() {
+    let operator =
+        Rights { paths: Some(paths(2, &["/var", "~/app"])), hosts: Some(hosts(3, &["web*"])), ..Rights::default() };
+    let tenant = Rights { paths: Some(paths(4, &["/var/log"])), hosts: Some(hosts(5, &["*1"])), ..Rights::default() };
+    let both = CallRights { operator: Arc::new(operator), tenant: Arc::new(tenant), ..everything() };
+    let permit = judge(&both, Do::Read("/var/log/x"), CommandPolicy::Shell).unwrap();
+    let places: Vec<_> = permit.reasons.iter().map(|reason| reason.place.clone().unwrap().to_string()).collect();
+    assert_eq!(places, ["scout.toml:3", "scout.toml:5", "scout.toml:2", "scout.toml:4"]);
+    assert_eq!(permit.within.roots, [vec![b"/var".to_vec(), b"~/app".to_vec()], vec![b"/var/log".to_vec()]]);
+    assert_eq!(judge(&both, Do::Read("/var/x"), CommandPolicy::Shell).unwrap_err().reason.source, Source::Principal);
+    assert_eq!(judge(&both, Do::Read("/etc"), CommandPolicy::Shell).unwrap_err().reason.source, Source::Principal);
+}
+
+#[test]
+fn a_path_that_only_the_host_can_place_is_left_to_the_host_unless_links_are_followed() {
+    let confined = Rights { paths: Some(paths(2, &["/home/me/app"])), ..Rights::default() };
+    let permit = judge(&with(Source::Operator, confined.clone()), Do::Read("app/x"), CommandPolicy::Shell).unwrap();
+    assert_eq!(permit.within.roots.len(), 1);
+    let followed = Rights { follow_links_out: true, ..confined };
+    let rights = with(Source::Operator, followed);
+    assert!(judge(&rights, Do::Read("app/x"), CommandPolicy::Shell).is_err());
+    assert!(judge(&rights, Do::Read("/home/me/app/x"), CommandPolicy::Shell).unwrap().within.is_everything());
+}
+
+#[test]
+fn of_a_command_every_path_and_the_directory_it_looks_at_are_held() {
+    let rights = with(Source::Operator, Rights { paths: Some(paths(2, &["/var/log", "~/app"])), ..Rights::default() });
+    for policy in [CommandPolicy::ReadOnly, CommandPolicy::Shell] {
+        for (text, directory, allowed) in [
+            ("cat /var/log/a | head -n 3", None, true),
+            ("cat a", Some("/var/log"), true),
+            ("cat a", None, false),
+            ("cat app/a", None, true),
+            ("cat ../a", Some("/var/log"), false),
+            ("ls", Some("/var/log"), true),
+            ("ls", None, false),
+            ("ls", Some("~/app"), true),
+            ("cat /var/log/a /etc/passwd", None, false),
+            ("find /var/log -newer /etc/passwd", None, false),
+            ("df -h", None, true),
+            ("ps aux", None, true),
+            ("sh", None, false),
+        ] {
+            let asked = Pipeline { directory: directory.map(|path| path.as_bytes().to_vec()), ..pipeline(text) };
+            let rules = HostRules::default();
+            let target = Target { name: "web1", commands: policy, rules: &rules };
+            let judged = decide(&rights, target, Operation::Run(&asked));
+            assert_eq!(judged.is_ok(), allowed, "{text} in {directory:?}: {judged:?}");
+        }
+    }
+}
+
+#[test]
+fn a_principal_sees_only_its_hosts() {
+    let limited = Rights { hosts: Some(hosts(2, &["tag:prod"])), ..Rights::default() };
+    let access = Access {
+        principals: [("ann".to_owned(), Arc::new(limited))].into(),
+        hosts: [("web1".to_owned(), HostRules { tags: vec!["prod".into()], commands: None })].into(),
+        ..Access::default()
+    };
+    let (ann, bob) = (Principal::new("ann"), Principal::new("bob"));
+    assert!(access.shows(&ann, "web1") && !access.shows(&ann, "web2"));
+    assert!(access.shows(&bob, "web1") && access.shows(&bob, "web2"));
+}

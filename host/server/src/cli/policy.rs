@@ -1,0 +1,509 @@
+//! `scout policy`: what a plugin may do on a host, which line decides, and a team's own table of that.
+//!
+//! Asks the same function as every call does, with the same rights. Connects to no host.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use scout_runtime::grants::{CallRights, Denial, Operation, Permit, Reason, decide};
+use scout_runtime::policy::{Pipeline, Stage, StderrTo, Word};
+use scout_runtime::{Effect, Fleet, Plugin, Subject};
+use scout_ssh::Principal;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use toml::Spanned;
+
+use super::{LOCAL, print};
+use crate::config::{Config, ConfigError, did_you_mean, near};
+use crate::plugins::{Plugins, Reading};
+use crate::render::visible;
+
+const OPERATIONS: &str = "An OPERATION is one of
+  list                    see the host, and whether it answers
+  read:/etc/fstab         look at a file or directory
+  run:df -h | sort        run a pipeline in the home directory
+  run@/var/log:ls -l      run it in another directory
+  shell                   run a free script";
+
+/// What can be asked of policy.
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Say whether a plugin may do something, which line decides, and what narrower thing is allowed
+    #[command(after_help = OPERATIONS)]
+    Explain {
+        /// A plugin: hosts, file, dir, command, or a [plugins.NAME]
+        plugin: String,
+        /// A name of ssh_config
+        host: Option<String>,
+        /// What it would do there
+        operation: Option<String>,
+        /// One of the plugin's tools; without, each of them
+        #[arg(long)]
+        tool: Option<String>,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a table of cases; exits with 1 if one is decided otherwise than it expects
+    #[command(
+        after_help = "The table:\n  [[case]]\n  plugin = \"logs\"\n  tool = \"tail\"                   # if it has tools\n  host = \"web1\"\n  operation = \"read:/etc/shadow\"  # as for explain\n  expect = \"deny\"                 # or \"allow\"\n  because = \"secret paths\"        # a part of what explain says; may be left out"
+    )]
+    Test {
+        /// The table
+        cases: PathBuf,
+    },
+}
+
+pub(super) async fn run(config: &Config, command: PolicyCommand) -> Result<ExitCode, ConfigError> {
+    let desk = Desk { config, fleet: config.fleet()?, plugins: Plugins::start(config, Reading::strict(config)?) };
+    match command {
+        PolicyCommand::Explain { plugin, host, operation, tool, json } => {
+            let plugin = desk.plugin(&plugin).await?;
+            let tools = desk.tools(&plugin, tool.as_deref())?;
+            let host = host.as_deref().map(|host| desk.host(host)).transpose()?;
+            let operation = operation.as_deref().map(Asked::parse).transpose().map_err(ConfigError::new)?;
+            let explained: Vec<Explained> =
+                tools.iter().map(|tool| desk.explain(&plugin, tool.as_deref(), host, operation.as_ref())).collect();
+            if json {
+                print(&format!("{:#}", Value::Array(explained.iter().map(Explained::json).collect())));
+            } else {
+                print(&visible(&explained.iter().map(Explained::text).collect::<Vec<_>>().join("\n")));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        PolicyCommand::Test { cases } => desk.test(&cases).await,
+    }
+}
+
+/// An operation as people write it.
+enum Asked {
+    See,
+    Read(Vec<u8>),
+    Run(Pipeline),
+    Shell,
+}
+
+impl Asked {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "list" => Ok(Self::See),
+            None if text == "shell" => Ok(Self::Shell),
+            Some(("read", path)) if !path.is_empty() => Ok(Self::Read(path.as_bytes().to_vec())),
+            Some(("run", command)) => Ok(Self::Run(Pipeline { stages: stages(command)?, directory: None })),
+            Some((run, command)) if run.starts_with("run@/") || run.starts_with("run@~") => {
+                let directory = run.strip_prefix("run@").map(|directory| directory.as_bytes().to_vec());
+                Ok(Self::Run(Pipeline { stages: stages(command)?, directory }))
+            }
+            _ => Err(format!("`{text}` is no operation. {OPERATIONS}")),
+        }
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        match self {
+            Self::See => Operation::See,
+            Self::Read(path) => Operation::Read(path),
+            Self::Run(pipeline) => Operation::Run(pipeline),
+            Self::Shell => Operation::Shell,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::See => "see it".to_owned(),
+            Self::Read(path) => format!("read {}", String::from_utf8_lossy(path)),
+            Self::Run(pipeline) => {
+                let words = |stage: &Stage| {
+                    let texts = stage.words.iter().map(|word| match word {
+                        Word::Literal(text) | Word::Glob(text) => text.as_str(),
+                    });
+                    texts.collect::<Vec<_>>().join(" ")
+                };
+                format!("run {}", pipeline.stages.iter().map(words).collect::<Vec<_>>().join(" | "))
+            }
+            Self::Shell => "run a free script".to_owned(),
+        }
+    }
+}
+
+/// A command line as words: quotes keep a word together, `|` separates stages, a wildcard outside quotes is active.
+fn stages(text: &str) -> Result<Vec<Stage>, String> {
+    let fresh = || Stage { words: Vec::new(), stderr: StderrTo::Capture };
+    let mut stages = vec![fresh()];
+    let mut characters = text.chars().peekable();
+    while let Some(first) = characters.next() {
+        if first.is_whitespace() {
+            continue;
+        }
+        if first == '|' {
+            stages.push(fresh());
+            continue;
+        }
+        let (mut word, mut wild, mut quote) = (String::new(), false, None);
+        let mut next = Some(first);
+        while let Some(character) = next {
+            match quote {
+                Some(open) if character == open => quote = None,
+                Some(_) => word.push(character),
+                None if matches!(character, '\'' | '"') => quote = Some(character),
+                None if ";&<>$`\\".contains(character) => {
+                    return Err(format!(
+                        "`{character}` in a command: a pipeline has words and `|`; quote what is meant literally"
+                    ));
+                }
+                None => {
+                    wild |= "*?[".contains(character);
+                    word.push(character);
+                }
+            }
+            next = characters.next_if(|next| quote.is_some() || !next.is_whitespace() && *next != '|');
+        }
+        if quote.is_some() {
+            return Err("a quote in the command is not closed".to_owned());
+        }
+        if let Some(stage) = stages.last_mut() {
+            stage.words.push(if wild { Word::Glob(word) } else { Word::Literal(word) });
+        }
+    }
+    if stages.iter().any(|stage| stage.words.is_empty()) {
+        return Err("a stage of the command has no words".to_owned());
+    }
+    Ok(stages)
+}
+
+/// What is needed to judge.
+struct Desk<'a> {
+    config: &'a Config,
+    fleet: Arc<Fleet>,
+    plugins: Plugins,
+}
+
+impl Desk<'_> {
+    async fn plugin(&self, name: &str) -> Result<Plugin, ConfigError> {
+        let unusable = |error: scout_runtime::LoadError| ConfigError::new(error.to_string());
+        let mut known = Vec::new();
+        for subject in [Subject::Hosts, Subject::File, Subject::Directory, Subject::Command] {
+            match self.plugins.for_subject(subject).await {
+                Ok(loaded) if loaded.plugin().id().as_str() == name => return Ok(loaded.plugin().clone()),
+                Ok(loaded) => known.push(loaded.plugin().id().as_str().to_owned()),
+                Err(error) if error.plugin == name => return Err(unusable(error)),
+                Err(error) => known.push(error.plugin),
+            }
+        }
+        let catalog = self.plugins.catalog().await;
+        if let Some(tool) = catalog.tools().iter().find(|tool| tool.plugin().id().as_str() == name) {
+            return Ok(tool.plugin().clone());
+        }
+        if let Some(error) = catalog.refused().iter().find(|error| error.plugin == name) {
+            return Err(unusable(error.clone()));
+        }
+        known.extend(self.config.plugins.keys().cloned());
+        let near = did_you_mean(&near(name, known.iter().map(String::as_str)));
+        Err(ConfigError::new(format!("no plugin is named `{name}`{near}")))
+    }
+
+    /// The tools that are asked about; `None` for a handler.
+    fn tools(&self, plugin: &Plugin, tool: Option<&str>) -> Result<Vec<Option<String>>, ConfigError> {
+        let names = || plugin.tools().iter().map(|tool| tool.name.as_str());
+        match tool {
+            Some(tool) if !names().any(|name| name == tool) => {
+                let near = did_you_mean(&near(tool, names()));
+                Err(ConfigError::new(format!("plugin `{}` has no tool `{tool}`{near}", plugin.id().as_str())))
+            }
+            Some(tool) => Ok(vec![Some(tool.to_owned())]),
+            None if plugin.tools().is_empty() => Ok(vec![None]),
+            None => Ok(names().map(|name| Some(name.to_owned())).collect()),
+        }
+    }
+
+    fn host(&self, name: &str) -> Result<&scout_runtime::HostRecord, ConfigError> {
+        self.fleet.get(name).ok_or_else(|| {
+            let near = did_you_mean(&near(name, self.fleet.hosts().iter().map(|host| host.name.as_str())));
+            ConfigError::new(format!("{} has no host `{name}`{near}", self.config.ssh_config.display()))
+        })
+    }
+
+    fn explain(
+        &self,
+        plugin: &Plugin,
+        tool: Option<&str>,
+        host: Option<&scout_runtime::HostRecord>,
+        operation: Option<&Asked>,
+    ) -> Explained {
+        let access = self.fleet.access();
+        let rights = plugin.rights(access, &Principal::new(LOCAL), tool);
+        let described = plugin.tools().iter().find(|described| Some(described.name.as_str()) == tool);
+        let effect = described.map(|described| match described.effect {
+            Effect::Read => "read",
+            Effect::Exec => "exec",
+            Effect::Write => "write",
+        });
+        let subject = match (tool, effect) {
+            (Some(tool), Some(effect)) => format!("{}, tool `{tool}` ({effect})", plugin.id().as_str()),
+            _ => plugin.id().as_str().to_owned(),
+        };
+        let verdicts = match (host, operation) {
+            (Some(host), Some(asked)) => {
+                let judged = decide(&rights, host.target(access), asked.operation());
+                vec![Verdict { what: format!("{} on {}", asked.words(), host.name), judged, is_asked: true }]
+            }
+            (Some(host), None) => {
+                let named = rights.names(host.target(access)).map(permitted);
+                let mut verdicts =
+                    vec![Verdict { what: format!("name {}", host.name), judged: named, is_asked: false }];
+                verdicts.extend(interfaces(&rights));
+                verdicts
+            }
+            (None, _) => interfaces(&rights),
+        };
+        let limits = if operation.is_none() { limits(&rights) } else { Vec::new() };
+        Explained { subject, verdicts, limits }
+    }
+
+    async fn test(&self, path: &Path) -> Result<ExitCode, ConfigError> {
+        let refuse = |why: String| ConfigError::new(format!("{}{why}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| refuse(format!(" cannot be read: {error}")))?;
+        let line = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+        let table: Table = toml::from_str(&text).map_err(|error| {
+            refuse(format!(":{}: {}", line(error.span().map_or(0, |span| span.start)), error.message()))
+        })?;
+        let mut report = String::new();
+        let mut differ = 0_usize;
+        for case in &table.case {
+            let place = line(case.span().start);
+            let case = case.get_ref();
+            let at = |error: ConfigError| refuse(format!(":{place}: {error}"));
+            let plugin = self.plugin(&case.plugin).await.map_err(at)?;
+            let tools = self.tools(&plugin, case.tool.as_deref()).map_err(at)?;
+            let [tool] = tools.as_slice() else {
+                return Err(refuse(format!(
+                    ":{place}: plugin `{}` has several tools: name one with `tool`",
+                    case.plugin
+                )));
+            };
+            let host = self.host(&case.host).map_err(at)?;
+            let asked = Asked::parse(&case.operation).map_err(|why| refuse(format!(":{place}: {why}")))?;
+            let explained = self.explain(&plugin, tool.as_deref(), Some(host), Some(&asked));
+            let is_allowed = explained.verdicts.iter().all(|verdict| verdict.judged.is_ok());
+            let text = explained.text();
+            let is_expected = is_allowed == (case.expect == Expect::Allow)
+                && case.because.as_ref().is_none_or(|because| text.contains(because.as_str()));
+            if !is_expected {
+                differ += 1;
+                let because = case.because.as_ref().map(|part| format!(", because {part:?}")).unwrap_or_default();
+                let expect = if case.expect == Expect::Allow { "allow" } else { "deny" };
+                report.push_str(&format!("{}:{place}: expected {expect}{because}; it is\n{text}\n", path.display()));
+            }
+        }
+        report.push_str(&format!("{} cases, {differ} decided otherwise than expected", table.case.len()));
+        print(&visible(&report));
+        Ok(if differ == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// A team's table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    case: Vec<Spanned<Case>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    plugin: String,
+    tool: Option<String>,
+    host: String,
+    operation: String,
+    expect: Expect,
+    because: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Expect {
+    Allow,
+    Deny,
+}
+
+/// What there is to say of a plugin, or of one of its tools.
+struct Explained {
+    subject: String,
+    verdicts: Vec<Verdict>,
+    /// The keys that limit it, where no operation is asked about.
+    limits: Vec<(String, String)>,
+}
+
+struct Verdict {
+    what: String,
+    judged: Result<Permit, Denial>,
+    /// Whether an operation was asked about, not only a name or an interface.
+    is_asked: bool,
+}
+
+fn permitted(reasons: Vec<Reason>) -> Permit {
+    Permit { reasons, ..Permit::default() }
+}
+
+/// Each interface that takes a grant.
+fn interfaces(rights: &CallRights) -> Vec<Verdict> {
+    let nothing = Pipeline { stages: Vec::new(), directory: None };
+    let operations = [Operation::See, Operation::Read(b""), Operation::Run(&nothing), Operation::Shell];
+    let verdict = |operation: &Operation<'_>| Verdict {
+        what: format!("use `{}`", operation.grant()),
+        judged: rights.reaches(*operation).map(|()| Permit::default()),
+        is_asked: false,
+    };
+    operations.iter().map(verdict).collect()
+}
+
+/// The keys that are set, with their place.
+fn limits(rights: &CallRights) -> Vec<(String, String)> {
+    fn texts<T>(limit: &scout_runtime::grants::Limit<T>) -> String {
+        let rules: Vec<&str> = limit.rules.iter().map(|rule| &*rule.text).collect();
+        if rules.is_empty() { "none".to_owned() } else { rules.join(", ") }
+    }
+    let mut said = Vec::new();
+    for (whose, rights) in [("plugin", &rights.operator), ("principal", &rights.tenant)] {
+        let mut say = |place: &scout_runtime::grants::Place, key: &str, rules: String| {
+            said.push((place.to_string(), format!("{key} of the {whose}: {rules}")));
+        };
+        if let Some(limit) = &rights.hosts {
+            say(&limit.place, "hosts", texts(limit));
+        }
+        if let Some(limit) = &rights.paths {
+            let links =
+                if rights.follow_links_out { "; links may lead out" } else { "; links that lead out are refused" };
+            say(&limit.place, "paths", texts(limit) + links);
+        }
+        if let Some(limit) = &rights.commands {
+            say(&limit.place, "commands", texts(limit));
+        }
+    }
+    said
+}
+
+impl Explained {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for verdict in &self.verdicts {
+            let word = if verdict.judged.is_ok() { "allowed" } else { "denied" };
+            text.push_str(&format!("{}: {}: {word}\n", self.subject, verdict.what));
+            for line in verdict.lines() {
+                text.push_str(&format!("  {line}\n"));
+            }
+        }
+        for (place, rule) in &self.limits {
+            text.push_str(&format!("  {place}: {rule}\n"));
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let verdicts = self.verdicts.iter().map(|verdict| match &verdict.judged {
+            Ok(permit) => json!({
+                "operation": verdict.what,
+                "allowed": true,
+                "by": permit.reasons.iter().map(reason_json).collect::<Value>(),
+                "notes": verdict.notes(permit),
+            }),
+            Err(denial) => json!({
+                "operation": verdict.what,
+                "allowed": false,
+                "by": [reason_json(&denial.reason)],
+                "because": denial.refusal.to_string(),
+                "instead": denial.refusal.instead,
+            }),
+        });
+        let limits = self.limits.iter().map(|(place, rule)| json!({"place": place, "rule": rule}));
+        json!({"plugin": self.subject, "verdicts": verdicts.collect::<Value>(), "limits": limits.collect::<Value>()})
+    }
+}
+
+impl Verdict {
+    fn lines(&self) -> Vec<String> {
+        match &self.judged {
+            Ok(permit) => {
+                let mut lines: Vec<String> =
+                    permit.reasons.iter().map(|reason| format!("by {}", told(reason))).collect();
+                lines.extend(self.notes(permit));
+                lines
+            }
+            Err(denial) => {
+                let mut lines = vec![format!("decided by {}", told(&denial.reason)), denial.refusal.to_string()];
+                lines.extend(denial.refusal.instead.as_ref().map(|instead| format!("allowed: {instead}")));
+                lines
+            }
+        }
+    }
+
+    /// What else must be true, or is not seen to.
+    fn notes(&self, permit: &Permit) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !permit.within.is_everything() {
+            notes.push(format!(
+                "if on the host it truly lies in {}: a link that leads out is refused",
+                permit.granted_paths()
+            ));
+        }
+        if permit.is_lexical {
+            notes.push(
+                "of a command's paths only the text is seen: links, and programs that descend, may lead out".to_owned(),
+            );
+        }
+        if self.is_asked && permit.reasons.is_empty() {
+            notes.push(
+                "no key of scout.toml limits it; the host's command policy and the secret paths allow it".to_owned(),
+            );
+        }
+        notes
+    }
+}
+
+fn told(reason: &Reason) -> String {
+    let place = reason.place.as_ref().map(|place| format!(", {place}")).unwrap_or_default();
+    let rule = reason.rule.as_ref().map(|rule| format!(": {rule}")).unwrap_or_default();
+    format!("{}{place}{rule}", reason.source)
+}
+
+fn reason_json(reason: &Reason) -> Value {
+    json!({
+        "source": reason.source.to_string(),
+        "place": reason.place.as_ref().map(ToString::to_string),
+        "rule": reason.rule.as_deref(),
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_read_as_words_with_quotes_pipes_and_globs() {
+        let read = stages("grep 'a | b' /var/log/*.log|head -n 5 \"x*\"").unwrap();
+        let words: Vec<Vec<Word>> = read.into_iter().map(|stage| stage.words).collect();
+        let literal = |text: &str| Word::Literal(text.to_owned());
+        assert_eq!(
+            words,
+            [
+                vec![literal("grep"), literal("a | b"), Word::Glob("/var/log/*.log".to_owned())],
+                vec![literal("head"), literal("-n"), literal("5"), literal("x*")],
+            ]
+        );
+        for text in ["", "a |", "| a", "a 'b", "a; b", "a > b", "a $(b)"] {
+            assert!(stages(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_operation_is_read_strictly() {
+        assert!(matches!(Asked::parse("read:/a:b"), Ok(Asked::Read(path)) if path == b"/a:b"));
+        let run = Asked::parse("run@/var/log:ls -l").unwrap();
+        assert!(matches!(&run, Asked::Run(Pipeline { directory: Some(directory), .. }) if directory == b"/var/log"));
+        for text in ["", "read", "read:", "write:/x", "run:", "shell:x", "run@x:ls"] {
+            assert!(Asked::parse(text).is_err(), "{text}");
+        }
+    }
+}

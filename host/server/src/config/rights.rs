@@ -1,0 +1,254 @@
+//! The keys that limit who may do what: `[plugins.NAME]`, `[access.NAME]`, `[hosts.NAME]`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use scout_runtime::Grants;
+use scout_runtime::grants::{Access, Argv, HostPattern, HostRules, Limit, Place, Rights, Root, Rule};
+use scout_runtime::policy::CommandPolicy;
+use toml::Spanned;
+
+use super::file::{Commands, Grant, HostTable};
+use super::{Config, ConfigError, did_you_mean, near};
+
+/// Rules of one key.
+const MAX_RULES: usize = 256;
+/// Directories of one key: the host is asked about each of them with every path.
+const MAX_ROOTS: usize = 32;
+
+/// Principals that can have rights: over stdio and on the command line there is only whoever has started the process.
+const PRINCIPALS: [&str; 1] = ["local"];
+
+/// Where in scout.toml something is.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    path: PathBuf,
+    text: String,
+}
+
+impl Lines {
+    pub(super) fn new(path: PathBuf, text: String) -> Self {
+        Self { path, text }
+    }
+
+    fn line<T>(&self, at: &Spanned<T>) -> usize {
+        self.text.get(..at.span().start).unwrap_or_default().matches('\n').count() + 1
+    }
+
+    /// The file's own name and the line: messages with it reach models, which need not know where the file is.
+    pub(super) fn place<T>(&self, at: &Spanned<T>) -> Place {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        Place::new(format!("{name}:{}", self.line(at)))
+    }
+
+    fn refuse<T>(&self, at: &Spanned<T>, why: &str) -> ConfigError {
+        ConfigError(format!("{}:{}: {why}", self.path.display(), self.line(at)))
+    }
+}
+
+/// The keys that limit, as a table has them.
+pub(super) struct Keys<'a> {
+    pub(super) grants: Option<&'a Spanned<Vec<Grant>>>,
+    pub(super) hosts: Option<&'a Spanned<Vec<Spanned<String>>>>,
+    pub(super) paths: Option<&'a Spanned<Vec<Spanned<String>>>>,
+    pub(super) commands: Option<&'a Spanned<Vec<Spanned<Vec<String>>>>>,
+    pub(super) follow_links_out: Option<&'a Spanned<bool>>,
+}
+
+impl Keys<'_> {
+    /// The rights that they come to.
+    pub(super) fn rights(&self, lines: &Lines) -> Result<Rights, ConfigError> {
+        if let (Some(key), None) = (self.follow_links_out, self.paths) {
+            return Err(lines.refuse(key, "`follow_links_out` limits nothing without `paths` beside it"));
+        }
+        Ok(Rights {
+            grants: self.grants.map(|key| (Grant::all(key.get_ref()), lines.place(key))),
+            hosts: limit(lines, self.hosts, MAX_RULES, |text| Ok((HostPattern::parse(text)?, text.clone())))?,
+            paths: limit(lines, self.paths, MAX_ROOTS, |text| Ok((Root::parse(text.as_bytes())?, text.clone())))?,
+            commands: limit(lines, self.commands, MAX_RULES, |words| Ok((Argv::parse(words)?, words.join(" "))))?,
+            follow_links_out: self.follow_links_out.is_some_and(|key| *key.get_ref()),
+        })
+    }
+}
+
+fn limit<W, T>(
+    lines: &Lines,
+    key: Option<&Spanned<Vec<Spanned<W>>>>,
+    most: usize,
+    parse: impl Fn(&W) -> Result<(T, String), String>,
+) -> Result<Option<Limit<T>>, ConfigError> {
+    let Some(key) = key else { return Ok(None) };
+    let written = key.get_ref();
+    if written.len() > most {
+        return Err(lines.refuse(key, &format!("{} rules; {most} are allowed", written.len())));
+    }
+    let mut rules = Vec::with_capacity(written.len());
+    for rule in written {
+        let (value, text) = parse(rule.get_ref()).map_err(|why| lines.refuse(rule, &why))?;
+        rules.push(Rule { value, text: text.into(), place: lines.place(rule) });
+    }
+    Ok(Some(Limit { rules, place: lines.place(key) }))
+}
+
+/// `[hosts.NAME]`.
+#[derive(Clone, Debug)]
+pub struct HostConfig {
+    /// Which hosts it is about.
+    pattern: HostPattern,
+    commands: Option<(CommandPolicy, Place)>,
+    tags: Vec<Arc<str>>,
+}
+
+impl HostConfig {
+    pub(super) fn new(name: &str, table: &HostTable, lines: &Lines) -> Result<Self, ConfigError> {
+        let refuse = |why: &str| ConfigError(format!("{}: [hosts.{name}]: {why}", lines.path.display()));
+        let pattern = HostPattern::parse(name).map_err(|why| refuse(&why))?;
+        if pattern.tag().is_some() {
+            return Err(refuse("a table is about hosts, by name or glob; tags stand in it"));
+        }
+        let mut tags = Vec::new();
+        for tag in &table.tags {
+            // What no rule can name is no tag.
+            HostPattern::parse(&format!("tag:{}", tag.get_ref())).map_err(|why| lines.refuse(tag, &why))?;
+            tags.push(tag.get_ref().as_str().into());
+        }
+        let place = |commands: &Spanned<Commands>| ((*commands.get_ref()).into(), lines.place(commands));
+        Ok(Self { pattern, commands: table.commands.as_ref().map(place), tags })
+    }
+}
+
+/// The rights of the principals that there are.
+pub(super) fn principals(
+    given: BTreeMap<String, Rights>,
+    lines: &Lines,
+) -> Result<BTreeMap<String, Arc<Rights>>, ConfigError> {
+    match given.keys().find(|name| !PRINCIPALS.contains(&name.as_str())) {
+        Some(stranger) => Err(ConfigError(format!(
+            "{}: [access.{stranger}] names nobody; over stdio and on the command line `local` asks{}",
+            lines.path.display(),
+            did_you_mean(&near(stranger, PRINCIPALS.into_iter()))
+        ))),
+        None => Ok(given.into_iter().map(|(name, rights)| (name, Arc::new(rights))).collect()),
+    }
+}
+
+impl Config {
+    /// What a host's tables say of its commands, and all that is said of who may do what with these hosts.
+    ///
+    /// Of several tables the one with the host's own name decides on `commands`, else the strictest; tags add up.
+    ///
+    /// # Errors
+    /// A table or a rule that names no host, and a tag that no host has.
+    pub(super) fn access(&self, names: &[String]) -> Result<(BTreeMap<String, CommandPolicy>, Access), ConfigError> {
+        let file = self.file.as_deref().unwrap_or(std::path::Path::new("scout.toml")).display();
+        for (name, table) in &self.hosts {
+            if !names.iter().any(|host| table.pattern.matches(host, &[])) {
+                let near = did_you_mean(&near(name, names.iter().map(String::as_str)));
+                let ssh_config = self.ssh_config.display();
+                return Err(ConfigError(format!("{file}: [hosts.{name}] names no host of {ssh_config}{near}")));
+            }
+        }
+        let (mut policies, mut hosts) = (BTreeMap::new(), BTreeMap::new());
+        for host in names {
+            let tables: Vec<_> = self.hosts.values().filter(|table| table.pattern.matches(host, &[])).collect();
+            let own = tables.iter().find(|table| table.pattern.host().is_some() && table.commands.is_some());
+            let strictest =
+                || tables.iter().filter_map(|table| table.commands.as_ref()).min_by_key(|it| strictness(it.0));
+            let commands = own.and_then(|table| table.commands.as_ref()).or_else(strictest);
+            policies.insert(host.clone(), commands.map_or(self.commands, |(policy, _)| *policy));
+            let place = commands.map(|(_, place)| place.clone()).or_else(|| self.commands_place.clone());
+            let tags = tables.iter().flat_map(|table| table.tags.iter().cloned()).collect();
+            hosts.insert(host.clone(), HostRules { tags, commands: place });
+        }
+        let access = Access {
+            plugins: self.plugins.iter().map(|(name, plugin)| (name.clone(), Arc::clone(&plugin.rights))).collect(),
+            principals: self.principals.clone(),
+            hosts,
+        };
+        for rights in access.plugins.values().chain(access.principals.values()) {
+            for rule in rights.hosts.iter().flat_map(|limit| &limit.rules) {
+                self.names_something(rule, names, &access.hosts)?;
+            }
+        }
+        Ok((policies, access))
+    }
+
+    /// A rule for a host or a tag that there is not grants nothing, and nobody would see why.
+    fn names_something(
+        &self,
+        rule: &Rule<HostPattern>,
+        names: &[String],
+        hosts: &BTreeMap<String, HostRules>,
+    ) -> Result<(), ConfigError> {
+        let (Rule { text, place, .. }, ssh_config) = (rule, self.ssh_config.display());
+        if let Some(host) = rule.value.host().filter(|host| !names.iter().any(|name| name == host)) {
+            let near = did_you_mean(&near(host, names.iter().map(String::as_str)));
+            return Err(ConfigError(format!("{place}: \"{text}\" names no host of {ssh_config}{near}")));
+        }
+        let tags = || hosts.values().flat_map(|rules| rules.tags.iter()).map(|tag| &**tag);
+        if let Some(tag) = rule.value.tag().filter(|tag| !tags().any(|known| known == *tag)) {
+            let near = did_you_mean(&near(tag, tags()));
+            return Err(ConfigError(format!("{place}: no host has the tag \"{tag}\"; a [hosts.NAME] gives it{near}")));
+        }
+        Ok(())
+    }
+}
+
+/// What allows less comes first.
+fn strictness(policy: CommandPolicy) -> u8 {
+    match policy {
+        CommandPolicy::None => 0,
+        CommandPolicy::ReadOnly => 1,
+        CommandPolicy::Shell => 2,
+    }
+}
+
+impl Grant {
+    /// All of these.
+    pub(super) fn all(given: &[Self]) -> Grants {
+        Grants {
+            inventory: given.contains(&Self::Inventory),
+            files: given.contains(&Self::Files),
+            exec: given.contains(&Self::Exec),
+            shell: given.contains(&Self::Shell),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use super::super::file::File;
+    use super::*;
+
+    /// A new limit does not compile here until its key is read.
+    #[test]
+    fn each_key_becomes_the_limit_of_its_name_in_either_table() {
+        let keys = "grants = [\"exec\"]\nhosts = [\"web*\"]\npaths = [\n\"/a\",\n\"~/b\"]\ncommands = [[\"df\", \"-h\"]]\nfollow_links_out = true\n";
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scout.toml");
+        std::fs::write(&path, format!("[plugins.mine]\n{keys}[access.local]\n{keys}")).unwrap();
+        let file = File::read(&path).unwrap();
+        let plugin = file.plugins.get("mine").unwrap().limits().rights(&file.lines).unwrap();
+        let principal = file.access.get("local").unwrap().limits().rights(&file.lines).unwrap();
+        for (rights, first) in [(plugin, 2), (principal, 10)] {
+            let Rights { grants, hosts, paths, commands, follow_links_out } = rights;
+            let at = |place: &Place, line: u32| assert_eq!(place.to_string(), format!("scout.toml:{}", first + line));
+            let (grants, place) = grants.unwrap();
+            assert_eq!(grants, Grants { exec: true, ..Grants::default() });
+            at(&place, 0);
+            let (hosts, paths, commands) = (hosts.unwrap(), paths.unwrap(), commands.unwrap());
+            at(&hosts.place, 1);
+            at(&paths.place, 2);
+            let lines: Vec<_> = paths.rules.iter().map(|rule| (&*rule.text, rule.place.to_string())).collect();
+            assert_eq!(
+                lines,
+                [("/a", format!("scout.toml:{}", first + 3)), ("~/b", format!("scout.toml:{}", first + 4))]
+            );
+            at(&commands.place, 5);
+            assert_eq!(commands.rules.iter().map(|rule| &*rule.text).collect::<Vec<_>>(), ["df -h"]);
+            assert!(follow_links_out);
+        }
+    }
+}
