@@ -11,8 +11,9 @@ use scout_runtime::{
 };
 use scout_server::audit::Audit;
 use scout_server::config::{Config, Flags};
-use scout_server::plugins::Plugins;
+use scout_server::live::Live;
 use scout_server::render::{Reply, render};
+use scout_server::revision::Revision;
 use scout_server::router::{Caller, Router};
 use scout_server::target::Request;
 use scout_ssh::{Call, Opened, Pool, PoolConfig, Principal};
@@ -78,9 +79,9 @@ struct Tax {
 /// The same read by the component and in Rust, over one pool and one connection.
 async fn tax(world: &World) -> Result<Tax> {
     let config = config(world)?;
-    let (fleet, plugins) = (config.fleet()?, Plugins::start(&config)?);
     let audit = Audit::open(&config.audit_log).map_err(anyhow::Error::msg)?;
-    let router = Router::new(Arc::clone(&fleet), plugins, config.limits.clone(), audit, config.call_timeout());
+    let router = Router::new(Arc::new(Live::new(Revision::first(&config)?)), audit);
+    let fleet = router.fleet();
     let target = format!("box:{}", world.small.display());
     let mut tax = Tax { component: Samples::default(), native: Samples::default() };
     for round in 0..WARM_UP + ROUNDS {
@@ -197,7 +198,7 @@ struct Nothing {
 /// Calls of the smallest guest, on threads of their own: what else this program does is not in them.
 fn nothing() -> Result<Nothing> {
     let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-    let runtime = Runtime::new(RuntimeConfig { max_instances: 256, cache_dir: None })?;
+    let runtime = Runtime::new(RuntimeConfig { max_instances: 256, memory: 1 << 30, cache_dir: None })?;
     let id = PluginId::new("nothing").context("a plugin's name")?;
     let (component, loader) = (Guest::AnswersNothing.bytes(), runtime.clone());
     let plugin = threads.block_on(async {

@@ -8,6 +8,7 @@ mod cli;
 mod grants;
 mod lifecycle;
 mod limits;
+mod live;
 mod load;
 mod protocol;
 mod python;

@@ -73,6 +73,7 @@ guests! {
         DescribesHiddenText = "describes_hidden_text",
         DescribesManyTools = "describes_many_tools",
         DescribesNoSchema = "describes_no_schema",
+        DoesAsSet = "does_as_set",
         EatsMemory = "eats_memory",
         FailsAtLength = "fails_at_length",
         FloodsCommands = "floods_commands",

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, Notify, oneshot};
 use tokio::task::JoinHandle;
 
 /// The longest that a test waits for any answer. A bound against hanging, far above what is measured.
@@ -72,6 +72,13 @@ impl ScoutOptions {
                 self.settings
             ),
         );
+        let mut command = self.bare_command(dir);
+        command.args(["--config", &toml]);
+        command
+    }
+
+    /// The program in its environment, without arguments.
+    fn bare_command(&self, dir: &Path) -> Command {
         let mut command = Command::new(&self.binary);
         command.env_clear();
         for name in ["PATH", "HOME", "USER", "TMPDIR"] {
@@ -81,8 +88,8 @@ impl ScoutOptions {
         }
         // Compiled plugins are kept for all tests of one run, as a user's second start finds them.
         command.env("XDG_CACHE_HOME", self.binary.with_file_name("scout-test-cache"));
+        command.env("XDG_STATE_HOME", dir.join("state"));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.args(["--config", &toml]);
         command
     }
 }
@@ -97,6 +104,8 @@ pub struct Scout {
     pending: Pending,
     unasked: Arc<Mutex<Vec<Value>>>,
     stderr: Arc<Mutex<String>>,
+    /// Told of each line on both streams.
+    heard: Arc<Notify>,
     next_id: AtomicU64,
     pid: u32,
     reader: JoinHandle<()>,
@@ -144,9 +153,24 @@ impl Scout {
     /// # Panics
     /// When the binary cannot be started.
     pub fn spawn(options: &ScoutOptions) -> Arc<Self> {
+        Self::spawn_with(|dir| options.command(dir))
+    }
+
+    /// The same with a configuration that is there already.
+    ///
+    /// # Panics
+    /// When the binary cannot be started.
+    pub fn spawn_at(options: &ScoutOptions, config: &Path) -> Arc<Self> {
+        Self::spawn_with(|dir| {
+            let mut command = options.bare_command(dir);
+            command.arg("--config").arg(config);
+            command
+        })
+    }
+
+    fn spawn_with(command: impl FnOnce(&Path) -> Command) -> Arc<Self> {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let mut child = options
-            .command(dir.path())
+        let mut child = command(dir.path())
             .arg("serve")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -159,15 +183,17 @@ impl Scout {
         let pending = Pending::default();
         let unasked = Arc::new(Mutex::new(Vec::new()));
         let stderr = Arc::new(Mutex::new(String::new()));
-        let kept = Arc::clone(&stderr);
+        let heard = Arc::new(Notify::new());
+        let (kept, told) = (Arc::clone(&stderr), Arc::clone(&heard));
         tokio::spawn(async move {
             while let Ok(Some(line)) = errors.next_line().await {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.push_str(&line);
                 kept.push('\n');
+                told.notify_waiters();
             }
         });
-        let (answers, others) = (Arc::clone(&pending), Arc::clone(&unasked));
+        let (answers, others, told) = (Arc::clone(&pending), Arc::clone(&unasked), Arc::clone(&heard));
         let reader = tokio::spawn(async move {
             let mut lines = BufReader::new(stdout).lines();
             while let Ok(Some(line)) = lines.next_line().await {
@@ -180,7 +206,10 @@ impl Scout {
                     .and_then(|id| answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id));
                 match waiting {
                     Some(waiting) => drop(waiting.send(message)),
-                    None => others.lock().unwrap_or_else(PoisonError::into_inner).push(message),
+                    None => {
+                        others.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+                        told.notify_waiters();
+                    }
                 }
             }
             // The end of stdout ends every wait: a test then fails at once instead of after its patience.
@@ -193,6 +222,7 @@ impl Scout {
             pending,
             unasked,
             stderr,
+            heard,
             next_id: AtomicU64::new(1),
             reader,
             dir,
@@ -275,6 +305,44 @@ impl Scout {
     /// What it logged so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it has logged `text` as often as this.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn logs(&self, text: &str, times: usize) {
+        self.until(&format!("log {text:?} {times} times"), || self.stderr().matches(text).count() >= times).await;
+    }
+
+    /// Waits until so many notifications of this method have come.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub async fn notifies(&self, method: &str, times: usize) {
+        self.until(&format!("send {method} {times} times"), || self.notified(method) >= times).await;
+    }
+
+    /// How many notifications of this method have come.
+    pub fn notified(&self, method: &str) -> usize {
+        self.unasked().iter().filter(|message| message.get("method").is_some_and(|name| name == method)).count()
+    }
+
+    /// Waits until something holds that a line of one of its streams can change.
+    async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let heard = self.heard.notified();
+                tokio::pin!(heard);
+                // From here on, so that no line is missed between the look and the wait.
+                heard.as_mut().enable();
+                if holds() {
+                    return;
+                }
+                heard.await;
+            }
+        });
+        assert!(waited.await.is_ok(), "scout did not {what} in {PATIENCE:?}\n{}", self.stderr());
     }
 
     /// Its process id.

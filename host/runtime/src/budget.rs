@@ -10,6 +10,7 @@ use wasmtime::ResourceLimiter;
 
 use crate::Limits;
 use crate::engine::{CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLE_ELEMENTS, TABLES_PER_COMPONENT};
+use crate::shares::Room;
 use crate::turns::{Turn, Turns};
 
 /// How often guests are looked at.
@@ -30,6 +31,8 @@ pub(crate) enum Spent {
     Memory,
     HostCalls,
     Handles,
+    /// Not its own: that of all calls together.
+    Room,
 }
 
 /// The account of one call.
@@ -52,6 +55,7 @@ pub(crate) struct Budget {
     held: Arc<AtomicUsize>,
     spent: Option<Spent>,
     turn: Turn,
+    room: Room,
 }
 
 /// Ends a guest; the account says why.
@@ -60,7 +64,7 @@ pub(crate) struct Budget {
 pub(crate) struct BudgetSpent;
 
 impl Budget {
-    pub(crate) fn new(limits: &Limits, turns: Turns) -> Self {
+    pub(crate) fn new(limits: &Limits, turns: Turns, room: Room) -> Self {
         Self {
             cpu_limit: limits.cpu,
             cpu: Duration::ZERO,
@@ -79,6 +83,7 @@ impl Budget {
             held: Arc::default(),
             spent: None,
             turn: Turn::new(turns),
+            room,
         }
     }
 
@@ -151,14 +156,18 @@ impl Budget {
         granted
     }
 
-    /// Takes room for remote bytes that a guest's handle keeps in the host. Absent if there is none left.
-    pub(crate) fn hold(&self, bytes: usize) -> Option<Arc<Hold>> {
+    /// Takes room for remote bytes that a guest's handle keeps in the host.
+    ///
+    /// # Errors
+    /// Which budget has none left.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Arc<Hold>, Spent> {
         // Only this store's thread adds; others may subtract meanwhile.
         if self.held.load(Ordering::Relaxed).saturating_add(bytes) > self.held_limit {
-            return None;
+            return Err(Spent::Memory);
         }
+        let room = self.room.beside(bytes).ok_or(Spent::Room)?;
         self.held.fetch_add(bytes, Ordering::Relaxed);
-        Some(Arc::new(Hold { bytes, held: Arc::clone(&self.held) }))
+        Ok(Arc::new(Hold { bytes, held: Arc::clone(&self.held), _room: room }))
     }
 
     pub(crate) fn held_limit(&self) -> usize {
@@ -208,6 +217,7 @@ fn charged(entered: Instant) -> Duration {
 pub(crate) struct Hold {
     bytes: usize,
     held: Arc<AtomicUsize>,
+    _room: Room,
 }
 
 impl Drop for Hold {
@@ -221,6 +231,10 @@ impl ResourceLimiter for Budget {
         let wanted = self.memory.saturating_add(desired.saturating_sub(current));
         if wanted > self.memory_limit {
             self.spent = Some(Spent::Memory);
+            return Ok(false);
+        }
+        if !self.room.grow_to(wanted) {
+            self.spent = Some(Spent::Room);
             return Ok(false);
         }
         self.memory = wanted;
@@ -256,10 +270,13 @@ impl ResourceLimiter for Budget {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+    use crate::shares::Shares;
 
     fn budget(limits: &Limits) -> Budget {
-        Budget::new(limits, Turns::new(2))
+        Budget::new(limits, Turns::new(2), Room::endless())
     }
 
     #[test]
@@ -271,6 +288,22 @@ mod tests {
         assert!(matches!(budget.memory_growing(60, 61, None), Ok(false)));
         assert_eq!(budget.spent(), Some(Spent::Memory));
         assert_eq!(budget.memory_peak(), 100);
+    }
+
+    #[test]
+    fn memory_that_all_calls_share_can_be_used_up_by_others() {
+        let limits = Limits { memory: 64 << 20, ..Limits::default() };
+        let shares = Shares::new(1, 1 << 20);
+        let room = || shares.take_for_nobody().now_or_never().map(|(_, room)| room);
+        let (Some(mine), Some(others)) = (room(), room()) else { panic!("nothing is taken") };
+        let mut others = Budget::new(&limits, Turns::new(2), others);
+        let mut mine = Budget::new(&limits, Turns::new(2), mine);
+        assert!(matches!(others.memory_growing(0, 512 << 10, None), Ok(true)));
+        assert!(matches!(mine.memory_growing(0, 512 << 10, None), Ok(true)));
+        assert!(matches!(mine.memory_growing(512 << 10, 513 << 10, None), Ok(false)));
+        assert_eq!((mine.spent(), mine.hold(1).err()), (Some(Spent::Room), Some(Spent::Room)));
+        drop(others);
+        assert!(mine.hold(1).is_ok() && matches!(mine.memory_growing(512 << 10, 513 << 10, None), Ok(true)));
     }
 
     #[test]
@@ -316,11 +349,11 @@ mod tests {
         let budget = budget(&Limits { memory: 100, file_bytes: 10, output_bytes: 10, ..Limits::default() });
         let first = budget.hold(60);
         let shared = first.clone();
-        assert!(first.is_some() && budget.hold(41).is_none());
+        assert!(first.is_ok() && budget.hold(41).is_err());
         drop(first);
-        assert!(budget.hold(41).is_none());
+        assert!(budget.hold(41).is_err());
         drop(shared);
-        assert!(budget.hold(100).is_some());
+        assert!(budget.hold(100).is_ok());
     }
 
     #[test]

@@ -166,6 +166,8 @@ pub enum CallErrorKind {
     Timeout,
     /// The client cancelled.
     Cancelled,
+    /// There is no room for it now, or the plugin is in quarantine: later there may be.
+    Busy,
     /// A fault of the runtime.
     Internal,
 }

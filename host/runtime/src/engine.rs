@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn machine(cache_dir: &Path) -> Result<Arc<Machine>, LoadError> {
-        Machine::new(&RuntimeConfig { max_instances: 2, cache_dir: Some(cache_dir.to_owned()) })
+        Machine::new(&RuntimeConfig { max_instances: 2, memory: 1 << 30, cache_dir: Some(cache_dir.to_owned()) })
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod imports;
 mod plugin;
 pub mod policy;
 mod shape;
+mod shares;
 mod state;
 mod turns;
 

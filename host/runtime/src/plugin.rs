@@ -14,6 +14,7 @@ use crate::budget::Spent;
 use crate::engine::Machine;
 use crate::grants::{Access, CallRights};
 use crate::imports::{self, VERSION};
+use crate::shares::{PluginShare, Room, Shares};
 use crate::state::{CallState, HANDLES, shown};
 use crate::turns::Turns;
 use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe, shape};
@@ -53,6 +54,15 @@ pub struct Grants {
 impl Grants {
     /// Every interface.
     pub const ALL: Self = Self { inventory: true, files: true, exec: true, shell: true };
+
+    /// Whether nothing is granted here that is not granted there.
+    pub fn within(self, other: Self) -> bool {
+        let implied = |here: bool, there: bool| !here || there;
+        implied(self.inventory, other.inventory)
+            && implied(self.files, other.files)
+            && implied(self.exec, other.exec)
+            && implied(self.shell, other.shell)
+    }
 }
 
 /// What a handler answers.
@@ -89,7 +99,7 @@ pub enum Effect {
 }
 
 /// What a plugin said of a tool at load; bounded and checked, still untrusted text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ToolDescription {
     /// Its name.
     pub name: String,
@@ -131,8 +141,12 @@ pub struct LoadError {
 /// How the runtime is set up.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
-    /// Instances at once (the pooling allocator's slots).
+    /// Instances at once (the pooling allocator's slots). A plugin may use three quarters of them, a principal too, and a
+    /// principal half of them for one plugin.
     pub max_instances: u32,
+    /// Memory of all calls together, in bytes: what guests have, and what Scout holds for them. A principal may use half of
+    /// it. At least 128 MiB, so that any plugin can be called.
+    pub memory: usize,
     /// Where compiled code is kept; absent: nowhere. Created 0700; refused if another could write it.
     pub cache_dir: Option<PathBuf>,
 }
@@ -141,15 +155,17 @@ pub struct RuntimeConfig {
 #[derive(Clone)]
 pub struct Runtime {
     machine: Arc<Machine>,
-    instances: Arc<Semaphore>,
-    /// How many of them one plugin may use at once: half, so that a plugin whose calls hang leaves room for the others.
-    instances_per_plugin: usize,
+    shares: Arc<Shares>,
+    /// How many components are compiled at once: more would not be faster, and leave the processors to nothing else.
+    compilers: Arc<Semaphore>,
     turns: Turns,
     linkers: imports::Linkers,
 }
 
 /// The largest component, in bytes.
 const MAX_COMPONENT: usize = 32 << 20;
+/// The least memory of all calls: twice what one may have, for a principal may use half.
+const MIN_MEMORY: usize = 128 << 20;
 /// How long describing itself may take a plugin.
 const DESCRIBE: Limits = Limits {
     cpu: Duration::from_millis(500),
@@ -176,12 +192,12 @@ impl Runtime {
     /// # Errors
     /// When the machine cannot run WebAssembly at all, and a cache directory that others could write.
     pub fn new(config: RuntimeConfig) -> Result<Self, LoadError> {
-        let instances = config.max_instances as usize;
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             machine: Machine::new(&config)?,
-            instances: Arc::new(Semaphore::new(instances)),
-            instances_per_plugin: instances.div_ceil(2),
-            turns: Turns::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            shares: Arc::new(Shares::new(config.max_instances as usize, config.memory.max(MIN_MEMORY))),
+            compilers: Arc::new(Semaphore::new(processors)),
+            turns: Turns::new(processors),
             linkers: imports::Linkers::default(),
         })
     }
@@ -205,8 +221,12 @@ impl Runtime {
         }
         shape::check(component).map_err(refused)?;
         let engine = &self.machine.engine;
-        let component = Component::from_binary(engine, component)
-            .map_err(|error| refused(format!("is no component that can be used: {}", first_line(&error))))?;
+        let tokio = tokio::runtime::Handle::current();
+        let component = {
+            let _compiler = tokio.block_on(self.compilers.acquire());
+            Component::from_binary(engine, component)
+                .map_err(|error| refused(format!("is no component that can be used: {}", first_line(&error))))?
+        };
         let imports: Vec<String> =
             component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
         for import in &imports {
@@ -231,12 +251,13 @@ impl Runtime {
             )));
         };
         let settings = Arc::new(settings);
-        let instances = Semaphore::new(self.instances_per_plugin);
-        let described = Description::Nothing;
         let declared = imports::declared(engine, &component);
-        let mut inner = Inner { id, grants, declared, settings, world, described, instances, runtime: self.clone() };
-        let described = tokio::runtime::Handle::current().block_on(inner.describe());
-        inner.described = described.map_err(|message| LoadError { plugin: inner.id.as_str().to_owned(), message })?;
+        let (described, share, runtime) = (Description::Nothing, self.shares.plugin(), self.clone());
+        let mut inner = Inner { id, grants, declared, settings, world, described, footprint: 0, share, runtime };
+        let described = tokio.block_on(inner.describe());
+        let refused = |message| LoadError { plugin: inner.id.as_str().to_owned(), message };
+        let (described, footprint) = described.map_err(refused)?;
+        (inner.described, inner.footprint) = (described, footprint);
         Ok(Plugin { inner: Arc::new(inner) })
     }
 }
@@ -304,8 +325,9 @@ struct Inner {
     settings: Arc<serde_json::Map<String, serde_json::Value>>,
     world: World,
     described: Description,
-    /// Its share of the runtime's instances.
-    instances: Semaphore,
+    /// The memory that it needed to describe itself, in bytes: no call needs less.
+    footprint: usize,
+    share: PluginShare,
     runtime: Runtime,
 }
 
@@ -402,9 +424,15 @@ impl Inner {
     }
 
     /// A fresh store: a call never sees another's memory.
-    fn store(&self, limits: Arc<Limits>, context: Option<CallContext>, rights: CallRights) -> Store<CallState> {
-        let settings = Arc::clone(&self.settings);
-        let state = CallState::new(self.id.clone(), rights, settings, limits, context, self.runtime.turns.clone());
+    fn store(
+        &self,
+        limits: Arc<Limits>,
+        context: Option<CallContext>,
+        room: Room,
+        rights: CallRights,
+    ) -> Store<CallState> {
+        let (settings, turns) = (Arc::clone(&self.settings), self.runtime.turns.clone());
+        let state = CallState::new(self.id.clone(), rights, settings, limits, context, turns, room);
         let mut store = Store::new(&self.runtime.machine.engine, state);
         store.limiter(|state| &mut state.budget);
         store.set_hostcall_fuel(HOSTCALL_BYTES);
@@ -417,14 +445,15 @@ impl Inner {
         store
     }
 
-    /// Asks the plugin who it is, without any host in reach, and checks what it says.
-    async fn describe(&self) -> Result<Description, String> {
+    /// Asks the plugin who it is, without any host in reach, and checks what it says. Gives the memory it needed, too.
+    async fn describe(&self) -> Result<(Description, usize), String> {
         let late = |_| format!("cannot describe itself: it did not within {} s", DESCRIBE_DEADLINE.as_secs());
         let deadline = tokio::time::Instant::now() + DESCRIBE_DEADLINE;
-        let _permit = tokio::time::timeout_at(deadline, self.runtime.instances.acquire()).await.map_err(|_| {
+        let taken = tokio::time::timeout_at(deadline, self.runtime.shares.take_for_nobody()).await;
+        let (_permit, room) = taken.map_err(|_| {
             format!("cannot describe itself: no instance became free within {} s", DESCRIBE_DEADLINE.as_secs())
         })?;
-        let mut store = self.store(Arc::new(DESCRIBE), None, CallRights::unlimited(self.grants));
+        let mut store = self.store(Arc::new(DESCRIBE), None, room, CallRights::unlimited(self.grants));
         let turn = store.data().budget.turn();
         let asked = async {
             match &self.world {
@@ -443,7 +472,7 @@ impl Inner {
         let described = tokio::time::timeout_at(deadline, turn.around(asked)).await;
         store.data().log_stdio();
         match described.map_err(late)? {
-            Ok(Ok(description)) => Ok(description),
+            Ok(Ok(description)) => Ok((description, store.data().budget.memory_peak() as usize)),
             Ok(Err(why)) => Err(format!("describes itself wrongly: {why}")),
             Err(error) => Err(format!("cannot describe itself: it {}", why_ended(&store, &error))),
         }
@@ -457,10 +486,8 @@ impl Inner {
         let call = context.call.clone();
         let limits = Arc::clone(&context.limits);
         let ended = |kind, message: String| CallError { kind, message, hint: None, receipt: Receipt::default() };
-        // The plugin's own share first: who waits for it keeps nothing from others.
-        let permits = async { (self.instances.acquire().await, self.runtime.instances.acquire().await) };
-        let permits = tokio::select! {
-            permits = permits => permits,
+        let (instance, room) = tokio::select! {
+            taken = self.runtime.shares.take(&self.share, &context.principal, self.footprint) => taken,
             () = tokio::time::sleep_until(call.deadline) => {
                 return Err(ended(CallErrorKind::Timeout, "no instance became free before the deadline".to_owned()));
             }
@@ -473,7 +500,7 @@ impl Inner {
             Asked::Handle(_) => None,
         };
         let rights = self.rights(context.fleet.access(), &context.principal, tool);
-        let mut store = self.store(limits, Some(context), rights);
+        let mut store = self.store(limits, Some(context), room, rights);
         let turn = store.data().budget.turn();
         let over = async {
             tokio::select! {
@@ -495,7 +522,11 @@ impl Inner {
             Some(Ok(Err(error))) => Err(imports::failed(error)),
             Some(Err(error)) => {
                 tracing::warn!(plugin = name, error = ?trace(&error), "a plugin was ended");
-                Err(ended(CallErrorKind::Plugin, format!("plugin `{name}` {}", why_ended(&store, &error))))
+                let kind = match store.data().budget.spent() {
+                    Some(Spent::Room) => CallErrorKind::Busy,
+                    _ => CallErrorKind::Plugin,
+                };
+                Err(ended(kind, format!("plugin `{name}` {}", why_ended(&store, &error))))
             }
             None if call.cancel.is_cancelled() => {
                 Err(ended(CallErrorKind::Cancelled, "the request was cancelled".to_owned()))
@@ -505,7 +536,7 @@ impl Inner {
         let receipt = receipt(store.data(), &call, begun);
         // The dead instance goes before its permit: the pool's slots are as many as the permits.
         drop(store);
-        drop(permits);
+        drop(instance);
         match answer {
             Ok(answer) => Ok((answer, receipt)),
             Err(error) => Err(CallError { receipt, ..error }),
@@ -553,6 +584,7 @@ fn why_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
         Some(Spent::Cpu) => return format!("used up its {} ms of CPU", limits.cpu.as_millis()),
         Some(Spent::Memory) => return format!("needs more than its {} MiB of memory", limits.memory >> 20),
         Some(Spent::HostCalls) => return format!("called Scout more than {} times", limits.host_calls),
+        Some(Spent::Room) => return "found no memory: what all calls share is used up; try again later".to_owned(),
         Some(Spent::Handles) => return format!("holds more than {HANDLES} handles"),
         None => {}
     }

@@ -14,6 +14,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::budget::Budget;
 use crate::grants::{CallRights, Denial, Operation, Permit, decide};
+use crate::shares::Room;
 use crate::turns::Turns;
 use crate::{CallContext, HostRecord, Limits, PluginId};
 
@@ -53,10 +54,11 @@ impl CallState {
         limits: Arc<Limits>,
         context: Option<CallContext>,
         turns: Turns,
+        room: Room,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        let budget = Budget::new(&limits, turns);
+        let budget = Budget::new(&limits, turns, room);
         let rights = Arc::new(rights);
         Self { plugin, rights, settings, limits, context, budget, table, progressed: None, wasi: None }
     }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,14 +14,14 @@ use rmcp::model::{
     CompleteResult, ContentBlock, Implementation, JsonObject, ListPromptsRequestMethod, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
     ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource,
-    ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool, ToolAnnotations,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use scout_runtime::{Progress, Receipt};
 use scout_ssh::Principal;
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +35,10 @@ use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
 const RECEIPT: &str = "dev.scout/receipt";
 /// Progress notifications that may wait for a slow client; later ones are dropped.
 const PROGRESS_QUEUE: usize = 16;
+/// Subscriptions that one client may hold at once.
+const SUBSCRIPTIONS: usize = 16;
+/// No list of tools.
+const NEVER: u64 = u64::MAX;
 
 const TARGET: &str = "What to look at: `hosts` lists all hosts; `host:/path` reads a file or lists a directory; `host:~/path` \
 is below the home directory; with `query`, `host:/dir` is where the command runs and `host` alone is the home directory.";
@@ -54,13 +59,50 @@ pub struct McpServer {
     calls: TaskTracker,
     /// Fires when running calls are to be stopped.
     stop: CancellationToken,
+    /// Fires when a client that shakes hands has done so; a client of 2026-07-28 never does.
+    greeted: CancellationToken,
+    subscriptions: Arc<Semaphore>,
+    /// The list of tools that the client has seen last, as [`crate::live::Live::tools`] counts them.
+    listed: Arc<AtomicU64>,
     tool: Arc<Tool>,
 }
 
 impl McpServer {
     /// A server for one principal.
     pub fn new(router: Arc<Router>, principal: Principal, calls: TaskTracker, stop: CancellationToken) -> Self {
-        Self { router, principal, calls, stop, tool: Arc::new(tool()) }
+        let subscriptions = Arc::new(Semaphore::new(SUBSCRIPTIONS));
+        Self {
+            router,
+            principal,
+            calls,
+            stop,
+            greeted: CancellationToken::new(),
+            subscriptions,
+            listed: Arc::new(AtomicU64::new(NEVER)),
+            tool: Arc::new(tool()),
+        }
+    }
+
+    /// Tells a client that has shaken hands of each change of the list of tools, until the client is gone. One of
+    /// 2026-07-28 is told what it subscribes to, in [`ServerHandler::listen`].
+    pub async fn tell_changes(self, client: Peer<RoleServer>) {
+        self.greeted.cancelled().await;
+        let mut tools = self.tools();
+        while tools.changed().await.is_ok() {
+            if client.notify_tool_list_changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Changes when the list of tools does; at once if the client's is an old one.
+    fn tools(&self) -> watch::Receiver<u64> {
+        let mut tools = self.router.live().tools();
+        let listed = self.listed.load(Ordering::Relaxed);
+        if listed != NEVER && listed != *tools.borrow() {
+            tools.mark_changed();
+        }
+        tools
     }
 
     async fn answer(&self, request: Request, context: &RequestContext<RoleServer>) -> Reply {
@@ -91,7 +133,8 @@ impl McpServer {
 
 impl ServerHandler for McpServer {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
+        let capabilities =
+            ServerCapabilities::builder().enable_tools().enable_tool_list_changed().enable_resources().build();
         let mut implementation = Implementation::default();
         implementation.name = "scout".to_owned();
         implementation.title = Some("Scout".to_owned());
@@ -99,12 +142,41 @@ impl ServerHandler for McpServer {
         ServerConfig::new(capabilities).with_server_info(implementation).with_instructions(INSTRUCTIONS)
     }
 
+    async fn on_initialized(&self, _context: NotificationContext<RoleServer>) {
+        self.greeted.cancel();
+    }
+
+    fn accepted_subscription_filter(&self, _requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(SubscriptionFilter::builder().tools_list_changed().build())
+    }
+
+    async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
+        let Ok(_permit) = self.subscriptions.try_acquire() else {
+            let message = format!("a client has at most {SUBSCRIPTIONS} subscriptions: cancel one that is not needed");
+            return Err(ErrorData::invalid_request(message, None));
+        };
+        let mut tools = self.tools();
+        loop {
+            tokio::select! {
+                () = subscription.cancelled() => return Ok(()),
+                () = self.stop.cancelled() => return Ok(()),
+                changed = tools.changed() => {
+                    if changed.is_err() || subscription.sink().notify_tool_list_changed().await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let catalog = self.router.plugins().catalog().await;
+        // Before the list itself: one that changes meanwhile is told of once too often, not once too rarely.
+        self.listed.store(*self.router.live().tools().borrow(), Ordering::Relaxed);
+        let catalog = self.router.revision().plugins.catalog().await;
         let tools =
             std::iter::once(Tool::clone(&self.tool)).chain(catalog.tools().iter().map(|tool| plugin_tool(tool)));
         Ok(ListToolsResult::with_all_items(tools.collect()))
@@ -114,7 +186,7 @@ impl ServerHandler for McpServer {
         if name == self.tool.name {
             return Some(Tool::clone(&self.tool));
         }
-        self.router.plugins().catalog_now()?.tool(name).map(|tool| plugin_tool(tool))
+        self.router.revision().plugins.catalog_now()?.tool(name).map(|tool| plugin_tool(tool))
     }
 
     async fn call_tool(
@@ -129,9 +201,10 @@ impl ServerHandler for McpServer {
                 Err(why) => Reply::failure(&why, None, Receipt::default()),
             }
         } else {
-            let catalog = self.router.plugins().catalog().await;
+            let revision = self.router.revision();
+            let catalog = revision.plugins.catalog().await;
             let tool = catalog.tool(&request.name).ok_or_else(|| no_tool(&request.name, &catalog))?;
-            self.run(&context, |caller| self.router.call_tool(tool, given, caller)).await
+            self.run(&context, |caller| self.router.call_tool(&revision, tool, given, caller)).await
         };
         Ok(CallToolResponse::Complete(call_result(reply)))
     }

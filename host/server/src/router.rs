@@ -1,20 +1,23 @@
 //! From a request to the plugin that answers it.
 //!
-//! Owns the plugins and the way each request takes: find the host, look at the path, choose the plugin, call it, render.
-//! The same way serves MCP, resources and the command line. Knows no protocol.
+//! Owns the way each request takes: find the host, look at the path, choose the plugin, call it, render. A request takes the
+//! revision that serves when it begins, and keeps it. The same way serves MCP, resources and the command line. Knows no
+//! protocol.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use scout_runtime::{CallContext, Fleet, Limits, Progress, Query, Receipt, Subject};
+use scout_runtime::{CallContext, Fleet, Progress, Query, Receipt, Subject};
 use scout_ssh::{Call, Cost, FileKind, Principal, SshError};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::config::{did_you_mean, near};
-use crate::plugins::{Plugins, Tool};
+use crate::live::Live;
+use crate::plugins::Tool;
 use crate::render::{Reply, render};
+use crate::revision::Revision;
 use crate::target::Request;
 
 /// The plugins of which one looks at a path, by what it is.
@@ -33,22 +36,29 @@ pub struct Caller {
 
 /// Routes requests to plugins. Shared by all calls.
 pub struct Router {
-    fleet: Arc<Fleet>,
-    plugins: Plugins,
-    limits: Arc<Limits>,
+    live: Arc<Live>,
     audit: Arc<Audit>,
-    call_timeout: Duration,
 }
 
 impl Router {
-    /// A router over this fleet. `call_timeout` bounds every call as a whole.
-    pub fn new(fleet: Arc<Fleet>, plugins: Plugins, limits: Limits, audit: Audit, call_timeout: Duration) -> Self {
-        Self { fleet, plugins, limits: Arc::new(limits), audit: Arc::new(audit), call_timeout }
+    /// A router to whatever serves.
+    pub fn new(live: Arc<Live>, audit: Audit) -> Self {
+        Self { live, audit: Arc::new(audit) }
     }
 
-    /// The hosts.
-    pub fn fleet(&self) -> &Arc<Fleet> {
-        &self.fleet
+    /// What serves.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// What serves a call that begins now.
+    pub fn revision(&self) -> Arc<Revision> {
+        self.live.revision()
+    }
+
+    /// The hosts, as they are now.
+    pub fn fleet(&self) -> Arc<Fleet> {
+        Arc::clone(&self.live.revision().fleet)
     }
 
     /// Answers a request. A failure is an answer too.
@@ -56,18 +66,18 @@ impl Router {
     /// # Cancel safety
     /// Dropping the future stops remote work, as the caller's token does; only the token waits for it to be stopped.
     pub async fn answer(&self, request: Request, caller: Caller) -> Reply {
-        let begun = Instant::now();
+        let (begun, revision) = (Instant::now(), self.revision());
         let (subject, host, path, command) = match request {
             Request::Hosts => (Some(Subject::Hosts), None, None, None),
             Request::Path { host, path } => (None, Some(host), path, None),
             Request::Command { host, path, command } => (Some(Subject::Command), Some(host), path, Some(command)),
         };
         if let Some(host) = &host
-            && !self.known_to(&caller.principal).any(|known| known == host)
+            && !known_to(&revision.fleet, &caller.principal).any(|known| known == host)
         {
-            return self.unknown_host(host, &caller.principal);
+            return unknown_host(&revision.fleet, host, &caller.principal);
         }
-        let mut context = self.context(caller);
+        let mut context = self.context(&revision, caller);
         let cost = Arc::clone(&context.call.cost);
         let subject = match (subject, &host) {
             (Some(subject), _) => subject,
@@ -79,7 +89,7 @@ impl Router {
                 Err(error) => return failed(&error, &cost, begun),
             },
         };
-        let plugin = match self.plugins.for_subject(subject).await {
+        let plugin = match revision.plugins.for_subject(subject).await {
             Ok(plugin) => plugin,
             Err(error) => return Reply::failure(&error.to_string(), None, receipt(&cost, begun)),
         };
@@ -89,17 +99,23 @@ impl Router {
         }
     }
 
-    /// Calls a plugin's tool. A failure is an answer too.
+    /// Calls a plugin's tool of this revision. A failure is an answer too.
     ///
     /// # Cancel safety
     /// As [`Router::answer`].
-    pub async fn call_tool(&self, tool: &Tool, arguments: Map<String, Value>, caller: Caller) -> Reply {
+    pub async fn call_tool(
+        &self,
+        revision: &Revision,
+        tool: &Tool,
+        arguments: Map<String, Value>,
+        caller: Caller,
+    ) -> Reply {
         let arguments = Value::Object(arguments);
         if let Err(why) = tool.check_arguments(&arguments) {
             return Reply::failure(&why, None, Receipt::default());
         }
-        let context = self.context(caller);
-        match tool.plugin().call_tool(context, &tool.described.name, &arguments.to_string()).await {
+        let context = self.context(revision, caller);
+        match tool.loaded().call_tool(context, &tool.described.name, &arguments.to_string()).await {
             Ok((answer, receipt)) => {
                 let reply = render(answer, receipt);
                 // An answer that tells of a failure owes nobody the fields of a success.
@@ -112,40 +128,35 @@ impl Router {
         }
     }
 
-    /// The plugins.
-    pub fn plugins(&self) -> &Plugins {
-        &self.plugins
-    }
-
     /// What a call for this caller may touch, from now until the deadline of every call.
-    fn context(&self, caller: Caller) -> CallContext {
+    fn context(&self, revision: &Revision, caller: Caller) -> CallContext {
         let call = Call {
-            deadline: tokio::time::Instant::now() + self.call_timeout,
+            deadline: tokio::time::Instant::now() + revision.call_timeout,
             cancel: caller.cancel,
             cost: Arc::default(),
         };
-        let mut context =
-            CallContext::new(caller.principal.clone(), Arc::clone(&self.fleet), Arc::clone(&self.limits), call);
+        let (fleet, limits) = (Arc::clone(&revision.fleet), Arc::clone(&revision.limits));
+        let mut context = CallContext::new(caller.principal.clone(), fleet, limits, call);
         context.progress = caller.progress;
         let (audit, principal) = (Arc::clone(&self.audit), caller.principal);
         context.audit = Some(Arc::new(move |record| audit.record(&principal, &record)));
         context
     }
+}
 
-    /// The hosts that a principal may name.
-    fn known_to(&self, principal: &Principal) -> impl Iterator<Item = &str> {
-        let access = self.fleet.access();
-        self.fleet.hosts().iter().map(|host| host.name.as_str()).filter(move |name| access.shows(principal, name))
-    }
+/// The hosts that a principal may name.
+fn known_to<'a>(fleet: &'a Fleet, principal: &'a Principal) -> impl Iterator<Item = &'a str> {
+    let names = fleet.hosts().iter().map(|host| host.name.as_str());
+    names.filter(move |name| fleet.access().shows(principal, name))
+}
 
-    fn unknown_host(&self, host: &str, principal: &Principal) -> Reply {
-        /// More of a name than this tells nobody anything.
-        const SHOWN: usize = 64;
-        let near = near(host, self.known_to(principal));
-        let shown = host.get(..host.floor_char_boundary(SHOWN)).unwrap_or_default();
-        let message = format!("no host is named `{shown}`{}", did_you_mean(&near));
-        Reply::failure(&message, Some("the target `hosts` lists all hosts"), Receipt::default())
-    }
+fn unknown_host(fleet: &Fleet, host: &str, principal: &Principal) -> Reply {
+    /// More of a name than this tells nobody anything.
+    const SHOWN: usize = 64;
+    let near = near(host, known_to(fleet, principal));
+    let shown = host.get(..host.floor_char_boundary(SHOWN)).unwrap_or_default();
+    let message = format!("no host is named `{shown}`{}", did_you_mean(&near));
+    Reply::failure(&message, Some("the target `hosts` lists all hosts"), Receipt::default())
 }
 
 fn failed(error: &SshError, cost: &Cost, begun: Instant) -> Reply {

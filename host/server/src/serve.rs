@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,10 +13,12 @@ use scout_ssh::Principal;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use crate::live::Renewal;
 use crate::mcp::McpServer;
 use crate::router::Router;
+use crate::serving::Notice;
 
 /// How long running calls may go on after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -27,7 +30,11 @@ const STOPPING: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// A handshake that fails, and signals that cannot be caught.
-pub async fn stdio(router: Arc<Router>, principal: Principal) -> io::Result<()> {
+pub async fn stdio(router: Arc<Router>, renewal: Renewal, principal: Principal) -> io::Result<()> {
+    let _renewing = AbortOnDropHandle::new(tokio::spawn(renewal.run()));
+    let notice = notice(&router.revision().config().serving_dir());
+    let _noticing =
+        notice.clone().map(|notice| AbortOnDropHandle::new(tokio::spawn(notice.keep(Arc::clone(router.live())))));
     let calls = TaskTracker::new();
     let (stop, hang_up) = (CancellationToken::new(), CancellationToken::new());
     let mut terminate = signal(SignalKind::terminate())?;
@@ -52,8 +59,11 @@ pub async fn stdio(router: Arc<Router>, principal: Principal) -> io::Result<()> 
     let (stdin, stdout) = rmcp::transport::stdio_pipes();
     let intake = Intake { inner: stdin, ended: Box::pin(hang_up.cancelled_owned()) };
     let server = McpServer::new(Arc::clone(&router), principal, calls.clone(), stop.clone());
-    let served = match server.serve((intake, stdout)).await {
-        Ok(running) => running.waiting().await.map(drop).map_err(io::Error::other),
+    let served = match server.clone().serve((intake, stdout)).await {
+        Ok(running) => {
+            let _telling = AbortOnDropHandle::new(tokio::spawn(server.tell_changes(running.peer().clone())));
+            running.waiting().await.map(drop).map_err(io::Error::other)
+        }
         // A client that leaves before it has said anything is no failure.
         Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
         Err(error) => Err(io::Error::other(error)),
@@ -65,6 +75,16 @@ pub async fn stdio(router: Arc<Router>, principal: Principal) -> io::Result<()> 
     drop(tokio::time::timeout(STOPPING, calls.wait()).await);
     router.fleet().pool().shutdown().await;
     served
+}
+
+/// Where other processes find how this one is. Without it Scout serves all the same.
+fn notice(dir: &Path) -> Option<Arc<Notice>> {
+    Notice::new(dir)
+        .inspect_err(
+            |error| tracing::warn!(dir = %dir.display(), %error, "`scout plugin list` does not see this process"),
+        )
+        .ok()
+        .map(Arc::new)
 }
 
 /// Standard input, which ends early when it is told to.

@@ -58,6 +58,7 @@ macro_rules! guests {
 guests! {
     a_good_one_answers: Good => Answers("0123456789abcdef");
     good_tools_answer: BringsTools => Answers("0123456789abcdef");
+    without_settings_nothing_is_done: DoesAsSet => Answers("");
     a_loop_ends_with_its_cpu: Loops => Ended("used up its 200 ms of CPU");
     a_loop_in_describe_is_refused: LoopsInDescribe => Refused("used up its 500 ms of CPU");
     a_loop_in_the_start_function_is_refused: LoopsInStart => Refused("used up its 500 ms of CPU");

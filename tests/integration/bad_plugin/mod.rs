@@ -32,7 +32,7 @@ const ALL: Grants = Grants::ALL;
 fn runtime() -> Runtime {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         let cache_dir = Some(crate::world::binary().with_file_name("scout-test-cache").join("guests"));
-        Runtime::new(RuntimeConfig { max_instances: 64, cache_dir }).unwrap()
+        Runtime::new(RuntimeConfig { max_instances: 64, memory: 4 << 30, cache_dir }).unwrap()
     });
     RUNTIME.clone()
 }

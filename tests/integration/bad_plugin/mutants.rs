@@ -49,7 +49,7 @@ fn mutant(component: &[u8], seed: u64) -> Vec<u8> {
 /// Loads and calls `count` mutants of a guest. The one at work lies in a file: a crash of the whole process leaves it there.
 async fn survive(guest: Guest, count: u64) {
     let (world, good) = (World::start(), good_plugin().await);
-    let runtime = Runtime::new(RuntimeConfig { max_instances: 4, cache_dir: None }).unwrap();
+    let runtime = Runtime::new(RuntimeConfig { max_instances: 4, memory: 1 << 30, cache_dir: None }).unwrap();
     let component = guest.bytes();
     let at_work = crate::world::binary().with_file_name(format!("mutant-of-{guest:?}.wasm"));
     let (mut loaded, mut refused) = (0, 0);

@@ -22,7 +22,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTableError};
 
 use crate::Grants;
-use crate::budget::{Hold, REMOTE_BYTES};
+use crate::budget::{Hold, REMOTE_BYTES, Spent};
 use crate::state::{CallState, Reach};
 
 pub(crate) use answers::answer;
@@ -179,9 +179,15 @@ impl CallState {
 
     /// Room in the host for remote bytes that a guest will have a handle to.
     fn hold(&self, bytes: usize) -> Result<Arc<Hold>, wit::types::Error> {
-        self.budget.hold(bytes).ok_or_else(|| {
-            let message = format!("this call holds {} MiB of remote bytes", self.budget.held_limit() >> 20);
-            types::error(wit::types::ErrorKind::Exhausted, &message, Some("drop what is done with"))
+        self.budget.hold(bytes).map_err(|spent| {
+            let (message, hint) = match spent {
+                Spent::Room => ("the memory that all calls share is used up".to_owned(), "try again later"),
+                _ => {
+                    let held = self.budget.held_limit() >> 20;
+                    (format!("this call holds {held} MiB of remote bytes"), "drop what is done with")
+                }
+            };
+            types::error(wit::types::ErrorKind::Exhausted, &message, Some(hint))
         })
     }
 

@@ -12,7 +12,7 @@ use scout_ssh::{Call, HostSpec, Principal};
 use super::{LOCAL, print};
 use crate::audit::Audit;
 use crate::config::{Config, ConfigError, with_hint};
-use crate::plugins::Plugins;
+use crate::plugins::{Plugins, Reading};
 
 /// Hosts that are tried at once.
 const AT_ONCE: usize = 16;
@@ -32,10 +32,11 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
         Ok(_) => report.say(format!("audit log     {}", config.audit_log.display())),
         Err(why) => report.trouble(&why),
     }
-    let plugins = Plugins::start(config)?;
+    let plugins = Plugins::start(config, Reading::strict(config)?);
     for subject in [Subject::Hosts, Subject::File, Subject::Directory, Subject::Command] {
         match plugins.for_subject(subject).await {
-            Ok(plugin) => {
+            Ok(loaded) => {
+                let plugin = loaded.plugin();
                 let summary = plugin.handler().map(|handler| handler.summary.clone()).unwrap_or_default();
                 report.say(format!("plugin        {:8} {summary}", plugin.id().as_str()));
             }

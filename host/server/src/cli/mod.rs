@@ -4,6 +4,7 @@
 
 mod doctor;
 mod explain;
+mod plugin;
 mod policy;
 mod trust;
 
@@ -17,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::config::{Config, ConfigError, Flags};
-use crate::plugins::Plugins;
+use crate::live::{Live, Renewal};
 use crate::render::Reply;
+use crate::revision::Revision;
 use crate::router::{Caller, Router};
 use crate::target::Request;
 use crate::{demo, serve};
@@ -80,6 +82,9 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Check configuration, keys, agent, known_hosts and each host; name the first trouble of each
     Doctor,
+    /// See to plugins
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// See Scout answer over real SSH, from a host that lives inside this process
     Demo {
         /// Be an MCP server over that host instead, to try from a real client
@@ -108,18 +113,23 @@ pub async fn run() -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    match dispatch(arguments.command, &config).await {
+    match dispatch(arguments.command, &arguments.flags, &config).await {
         Ok(code) => code,
         Err(error) => usage(&error.to_string()),
     }
 }
 
-async fn dispatch(command: Command, config: &Config) -> Result<ExitCode, ConfigError> {
+async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<ExitCode, ConfigError> {
     match command {
-        Command::Serve => Ok(match serve::stdio(router(config)?, Principal::new(LOCAL)).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&format!("serving ended: {error}")),
-        }),
+        Command::Serve => {
+            let router = router(config)?;
+            let renewal = Renewal::new(Arc::clone(router.live()), flags.clone(), config);
+            let served = match renewal {
+                Ok(renewal) => serve::stdio(router, renewal, Principal::new(LOCAL)).await,
+                Err(error) => Err(error),
+            };
+            Ok(served.map_or_else(|error| failed(&format!("serving ended: {error}")), |()| ExitCode::SUCCESS))
+        }
         Command::Call { target, query, json } => match Request::parse(&target, query.as_deref(), None) {
             Ok(request) => ask(config, request, json).await,
             Err(error) => Ok(usage(&error.to_string())),
@@ -129,6 +139,7 @@ async fn dispatch(command: Command, config: &Config) -> Result<ExitCode, ConfigE
         Command::Trust { host } => trust::run(config, &host).await,
         Command::Policy(command) => policy::run(config, command).await,
         Command::Doctor => doctor::run(config).await,
+        Command::Plugin(command) => plugin::run(command, config).await,
         Command::Demo { serve } => {
             let ended = if serve { demo::serve().await } else { demo::run().await.map(|()| ExitCode::SUCCESS) };
             Ok(ended.unwrap_or_else(|error| failed(&error.to_string())))
@@ -138,8 +149,7 @@ async fn dispatch(command: Command, config: &Config) -> Result<ExitCode, ConfigE
 
 fn router(config: &Config) -> Result<Arc<Router>, ConfigError> {
     let audit = Audit::open(&config.audit_log).map_err(ConfigError::new)?;
-    let plugins = Plugins::start(config)?;
-    Ok(Arc::new(Router::new(config.fleet()?, plugins, config.limits.clone(), audit, config.call_timeout())))
+    Ok(Arc::new(Router::new(Arc::new(Live::new(Revision::first(config)?)), audit)))
 }
 
 /// Asks one thing. Interrupting it stops a running command on its host before the process ends.

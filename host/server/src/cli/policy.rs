@@ -17,7 +17,7 @@ use toml::Spanned;
 
 use super::{LOCAL, print};
 use crate::config::{Config, ConfigError, did_you_mean, near};
-use crate::plugins::Plugins;
+use crate::plugins::{Plugins, Reading};
 use crate::render::visible;
 
 const OPERATIONS: &str = "An OPERATION is one of
@@ -57,7 +57,8 @@ pub(super) enum PolicyCommand {
 }
 
 pub(super) async fn run(config: &Config, command: PolicyCommand) -> Result<ExitCode, ConfigError> {
-    let desk = Desk { config, fleet: config.fleet()?, plugins: loaded(&Plugins::start(config)?).await };
+    let (fleet, plugins) = (config.fleet()?, Plugins::start(config, Reading::strict(config)?));
+    let desk = Desk { config, fleet, plugins: loaded(&plugins).await };
     match command {
         PolicyCommand::Explain { plugin, host, operation, tool, json } => {
             let plugin = desk.plugin(&plugin)?;
@@ -183,7 +184,7 @@ struct Desk<'a> {
 async fn loaded(plugins: &Plugins) -> Vec<Result<Plugin, LoadError>> {
     let mut loaded = Vec::new();
     for subject in [Subject::Hosts, Subject::File, Subject::Directory, Subject::Command] {
-        loaded.push(plugins.for_subject(subject).await);
+        loaded.push(plugins.for_subject(subject).await.map(|loaded| loaded.plugin().clone()));
     }
     let catalog = plugins.catalog().await;
     loaded.extend(catalog.tools().iter().map(|tool| Ok(tool.plugin().clone())));

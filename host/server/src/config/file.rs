@@ -8,11 +8,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::rights::{Keys, Lines};
-use super::values::{PoolSize, Prefix};
+use super::values::{MemorySize, PoolSize, Prefix};
 use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
 
 /// Every key at every level, for near names.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -24,6 +24,7 @@ const KEYS: [&str; 22] = [
     "connection_timeout",
     "idle_timeout",
     "max_pool_size",
+    "max_plugin_memory",
     "plugins_dir",
     "hosts",
     "plugins",
@@ -51,6 +52,7 @@ pub(super) struct File {
     pub(super) connection_timeout: Option<Seconds>,
     pub(super) idle_timeout: Option<Seconds>,
     pub(super) max_pool_size: Option<PoolSize>,
+    pub(super) max_plugin_memory: Option<MemorySize>,
     pub(super) plugins_dir: Option<PathBuf>,
     pub(super) hosts: BTreeMap<String, HostTable>,
     pub(super) plugins: BTreeMap<String, PluginTable>,

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_runtime::grants::{Place, Rights};
+use scout_runtime::grants::{Access, Place, Rights};
 use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{Fleet, HostRecord, Limits};
-use scout_ssh::{Pool, PoolConfig, SshConfig};
+use scout_ssh::{HostSpec, Pool, PoolConfig, SshConfig, SshError};
 
 pub use plugins::{PluginConfig, Source};
 pub use rights::HostConfig;
@@ -95,6 +95,8 @@ pub struct Flags {
 pub struct Config {
     /// The `scout.toml` that was read, if any.
     pub file: Option<PathBuf>,
+    /// Where it is, or would be.
+    pub file_place: PathBuf,
     /// The user's ssh_config.
     pub ssh_config: PathBuf,
     /// The system's; absent if the user's was named explicitly, as with `ssh -F`.
@@ -113,12 +115,16 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds of the pool.
     pub pool: PoolConfig,
+    /// Memory of all calls of plugins together, in bytes.
+    pub plugin_memory: usize,
     /// Components that replace built-in ones.
     pub plugins_dir: Option<PathBuf>,
     /// `[plugins.NAME]`.
     pub plugins: BTreeMap<String, PluginConfig>,
     /// Where compiled plugins are kept.
     pub cache_dir: Option<PathBuf>,
+    /// Where Scout keeps what it knows from one start to the next.
+    pub state_dir: PathBuf,
     /// The log filter.
     pub log: String,
     /// Things that are odd but no errors.
@@ -146,6 +152,7 @@ impl Config {
             let set = environment.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
             set.unwrap_or_else(|| home.join(default)).join("scout")
         };
+        let state_dir = xdg("XDG_STATE_HOME", ".local/state");
         let default_file = xdg("XDG_CONFIG_HOME", ".config").join("scout.toml");
         let (path, file) = match &flags.config {
             Some(path) => (Some(path.clone()), File::read(path)?),
@@ -214,10 +221,8 @@ impl Config {
         Ok(Self {
             system_ssh_config: named.is_none().then(|| PathBuf::from("/etc/ssh/ssh_config")),
             ssh_config: named.unwrap_or_else(|| home.join(".ssh/config")),
-            audit_log: file
-                .audit_log
-                .as_deref()
-                .map_or_else(|| xdg("XDG_STATE_HOME", ".local/state").join("audit.jsonl"), relative_to_file),
+            audit_log: file.audit_log.as_deref().map_or_else(|| state_dir.join("audit.jsonl"), relative_to_file),
+            state_dir,
             commands: file.commands.as_ref().map(|commands| (*commands.get_ref()).into()).unwrap_or_default(),
             commands_place: file.commands.as_ref().map(|commands| lines.place(commands)),
             hosts: file
@@ -234,6 +239,7 @@ impl Config {
             )?,
             limits,
             pool,
+            plugin_memory: file.max_plugin_memory.unwrap_or_default().as_usize(),
             plugins_dir,
             plugins: file
                 .plugins
@@ -250,6 +256,7 @@ impl Config {
                 .or_else(|| environment.get("SCOUT_LOG").cloned())
                 .unwrap_or_else(|| "warn".to_owned()),
             warnings: variables.unknown(),
+            file_place: path.clone().unwrap_or(default_file),
             file: path.clone(),
             home,
         })
@@ -264,24 +271,60 @@ impl Config {
             .map_err(|error| ConfigError(with_hint(error.message(), error.hint())))
     }
 
-    /// The hosts, as ssh_config and this configuration have them, over a pool. Must be called inside a tokio runtime.
+    /// The hosts, as ssh_config and this configuration have them, over a new pool. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// As [`Config::hosts`].
+    pub fn fleet(&self) -> Result<Arc<Fleet>, ConfigError> {
+        let (hosts, access) = self.hosts()?;
+        Ok(Arc::new(Fleet::new(hosts, Pool::new(self.pool.clone())).with_access(access)))
+    }
+
+    /// The hosts, as ssh_config and this configuration have them, and who may do what there. Blocks: commands of
+    /// `Match exec` run.
     ///
     /// # Errors
     /// An ssh_config that cannot be read at all, and a `[hosts.NAME]` that is no host.
-    pub fn fleet(&self) -> Result<Arc<Fleet>, ConfigError> {
+    pub fn hosts(&self) -> Result<(Vec<HostRecord>, Access), ConfigError> {
         let ssh = self.ssh()?;
         let names = ssh.hosts();
         let (policies, access) = self.access(&names)?;
-        let hosts = ssh
-            .resolve_all()
-            .into_iter()
-            .map(|(name, spec)| HostRecord {
-                spec: spec.map(Arc::new),
-                commands: policies.get(&name).copied().unwrap_or(self.commands),
-                name,
-            })
-            .collect();
-        Ok(Arc::new(Fleet::new(hosts, Pool::new(self.pool.clone())).with_access(access)))
+        let record = |(name, spec): (String, Result<HostSpec, SshError>)| HostRecord {
+            spec: spec.map(Arc::new),
+            commands: policies.get(&name).copied().unwrap_or(self.commands),
+            name,
+        };
+        Ok((ssh.resolve_all().into_iter().map(record).collect(), access))
+    }
+
+    /// The files and directories that make a difference when they change.
+    pub fn watched(&self) -> Vec<PathBuf> {
+        let sources = self.plugins.values().filter_map(|plugin| match &plugin.source {
+            Some(Source::File(path)) => Some(path),
+            Some(Source::Bundled) | None => None,
+        });
+        let files = [&self.file_place, &self.ssh_config].into_iter().chain(&self.system_ssh_config).chain(sources);
+        files.cloned().collect()
+    }
+
+    /// Where processes that serve tell of themselves.
+    pub fn serving_dir(&self) -> PathBuf {
+        self.state_dir.join("serving")
+    }
+
+    /// The keys whose change a running Scout cannot follow, of those that differ in `new`.
+    pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let (pool, new_pool) = (&self.pool, &new.pool);
+        let keys = [
+            ("audit_log", self.audit_log != new.audit_log),
+            ("secret_command", pool.secret_command != new_pool.secret_command),
+            ("known_hosts", pool.known_hosts != new_pool.known_hosts),
+            ("connection_timeout", pool.connect_timeout != new_pool.connect_timeout),
+            ("idle_timeout", pool.idle_timeout != new_pool.idle_timeout),
+            ("max_plugin_memory", self.plugin_memory != new.plugin_memory),
+            ("max_pool_size", pool.max_connections != new_pool.max_connections),
+        ];
+        keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
 
     /// The longest that one call may take. A layer below may end it sooner, none may stretch it.

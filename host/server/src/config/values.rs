@@ -26,18 +26,39 @@ impl FromStr for ByteCount {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (number, unit) = split(text);
-        let factor = match unit.to_ascii_lowercase().as_str() {
-            "" | "b" => Some(1),
-            "k" | "kib" | "kb" => Some(1 << 10),
-            "m" | "mib" | "mb" => Some(1 << 20),
-            _ => None,
-        };
-        let bytes = factor.and_then(|factor| number.parse::<u64>().ok()?.checked_mul(factor));
-        bytes
+        bytes(text)
             .filter(|bytes| (1..=MAX_BYTES).contains(bytes))
             .map(Self)
             .ok_or_else(|| "not a size from 1 to 64 MiB, such as 65536, 64KiB or 1MiB".to_owned())
+    }
+}
+
+/// Memory from 128 MiB to 1 TiB: `"1 GiB"`. 1 GiB unless said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Raw")]
+pub(crate) struct MemorySize(u64);
+
+impl MemorySize {
+    /// The number of bytes.
+    pub(crate) fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl Default for MemorySize {
+    fn default() -> Self {
+        Self(1 << 30)
+    }
+}
+
+impl TryFrom<Raw> for MemorySize {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        bytes(&raw.text())
+            .filter(|bytes| (128 << 20..=1 << 40).contains(bytes))
+            .map(Self)
+            .ok_or_else(|| "not a size from 128 MiB to 1 TiB, such as 512MiB or 2GiB".to_owned())
     }
 }
 
@@ -142,6 +163,19 @@ impl TryFrom<Raw> for Seconds {
     }
 }
 
+/// A number of bytes with its unit.
+fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = split(text);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" | "kb" => 1 << 10,
+        "m" | "mib" | "mb" => 1 << 20,
+        "g" | "gib" | "gb" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
 /// The number and the unit behind it.
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
@@ -161,6 +195,16 @@ mod tests {
         }
         for text in ["", "0", "-1", "1.5", "65MiB", "1 GiB", "MiB", "99999999999999999999"] {
             assert!(text.parse::<ByteCount>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_is_read_within_its_bounds() {
+        for (text, bytes) in [("128MiB", 128 << 20), ("2 GiB", 2 << 30), ("1024g", 1 << 40)] {
+            assert_eq!(MemorySize::try_from(Raw::Text(text.to_owned())), Ok(MemorySize(bytes)), "{text}");
+        }
+        for text in ["127MiB", "1025GiB", "1 TiB", "much", ""] {
+            assert!(MemorySize::try_from(Raw::Text(text.to_owned())).is_err(), "{text}");
         }
     }
 

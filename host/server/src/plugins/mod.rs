@@ -1,92 +1,151 @@
 //! The plugins of a server: the handlers that answer queries, and the tools that others bring. Loaded beside everything
 //! else, so that a client that connects does not wait for a compiler.
 //!
-//! Knows no protocol: `Router` calls what is found here.
+//! Immutable once they are loaded: a changed configuration makes new [`Plugins`] out of the old ones, of which those that
+//! did not change are taken over. Knows no protocol: `Router` calls what is found here.
 
+mod breaker;
 mod bundled;
+mod loaded;
 mod source;
+mod status;
 mod tool;
+mod wanted;
 
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use scout_runtime::{Grants, LoadError, Plugin, PluginId, Runtime, RuntimeConfig, Subject};
-use serde_json::{Map, Value};
-use tokio::sync::watch;
+use scout_runtime::{LoadError, Plugin, PluginId, Runtime, RuntimeConfig, Subject};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 
-use crate::config::{Config, ConfigError, Source, did_you_mean, near};
-use bundled::{BUNDLED, bundled};
+use crate::config::Config;
+use wanted::{Component, Wanted};
 
+pub use loaded::Loaded;
+pub use status::{PluginStatus, QuarantineStatus};
 pub use tool::{Catalog, Tool};
+pub(crate) use wanted::Reading;
 
 /// Calls of plugins at once, over all of them.
 const MAX_INSTANCES: u32 = 256;
 
-/// All plugins of a server.
+/// All plugins of a server, as one configuration has them.
 pub struct Plugins {
-    handlers: Vec<(Subject, Slot)>,
+    engine: Engine,
+    /// Told when something changes that [`Plugins::status`] shows.
+    changed: Arc<Notify>,
+    entries: Vec<Entry>,
     catalog: watch::Receiver<Option<Arc<Catalog>>>,
 }
 
-/// A plugin, once it is loaded.
-type Slot = watch::Receiver<Option<Result<Plugin, LoadError>>>;
+/// The engine that all plugins of a process run on, once it is there.
+type Engine = watch::Receiver<Option<Result<Runtime, LoadError>>>;
 
-/// A plugin to be loaded.
-struct Wanted {
+/// One plugin that the configuration asks for.
+struct Entry {
     name: String,
-    /// What it must answer as a handler. Absent: it brings tools.
+    /// What it answers, if it is a handler.
     subject: Option<Subject>,
-    /// Put before the names of its tools.
     prefix: String,
-    component: Component,
-    grants: Grants,
-    settings: Map<String, Value>,
+    source: String,
+    outcome: watch::Receiver<Option<Outcome>>,
 }
 
-enum Component {
-    Bundled(&'static [u8]),
-    Read(Vec<u8>),
+/// What became of a plugin.
+#[derive(Clone, Default)]
+struct Outcome {
+    /// What serves. Absent: nothing does.
+    serving: Option<Arc<Loaded>>,
+    /// Why what was asked for does not serve; what serves then is what served before.
+    error: Option<LoadError>,
+}
+
+/// What served before under a name, if it may go on in case its successor cannot be used.
+struct Before {
+    loaded: Arc<Loaded>,
+    prefix: String,
+}
+
+/// A plugin with tools whose loading is under way.
+struct Pending {
+    prefix: String,
+    loading: Loading,
+    before: Option<Before>,
+    outcome: watch::Sender<Option<Outcome>>,
+}
+
+enum Loading {
+    /// It serves already.
+    There(Arc<Loaded>),
+    Under(JoinHandle<Result<Arc<Loaded>, LoadError>>),
 }
 
 impl Plugins {
     /// Begins to load all plugins on threads for blocking work. Must be called inside a tokio runtime.
-    ///
-    /// # Errors
-    /// A plugin that is named but cannot be read.
-    pub fn start(config: &Config) -> Result<Self, ConfigError> {
-        let wanted = wanted(config)?;
-        let runtime = watch::channel(None);
-        let runtime_config = RuntimeConfig { max_instances: MAX_INSTANCES, cache_dir: config.cache_dir.clone() };
-        tokio::task::spawn_blocking(move || runtime.0.send_replace(Some(Runtime::new(runtime_config))));
-        let (mut handlers, mut tools) = (Vec::new(), Vec::new());
-        for plugin in wanted {
-            let (subject, prefix) = (plugin.subject, plugin.prefix.clone());
-            let slot = load(plugin, &runtime.1);
+    pub(crate) fn start(config: &Config, reading: Reading) -> Self {
+        let (sender, engine) = watch::channel(None);
+        let runtime = RuntimeConfig {
+            max_instances: MAX_INSTANCES,
+            memory: config.plugin_memory,
+            cache_dir: config.cache_dir.clone(),
+        };
+        tokio::task::spawn_blocking(move || sender.send_replace(Some(Runtime::new(runtime))));
+        Self::begin(engine, Arc::default(), reading, &[])
+    }
+
+    /// Begins to load what another configuration asks for. What did not change is taken over, breakers included; of what
+    /// cannot be used, what is here goes on. Must be called inside a tokio runtime.
+    pub(crate) fn follow(&self, reading: Reading) -> Self {
+        Self::begin(self.engine.clone(), Arc::clone(&self.changed), reading, &self.entries)
+    }
+
+    fn begin(engine: Engine, changed: Arc<Notify>, reading: Reading, previous: &[Entry]) -> Self {
+        let (mut entries, mut tools) = (Vec::new(), Vec::new());
+        for wanted in reading.into_wanted() {
+            let (sender, outcome) = watch::channel(None);
+            let before = before(previous, &wanted);
+            entries.push(Entry {
+                name: wanted.name.clone(),
+                subject: wanted.subject,
+                prefix: wanted.prefix.clone(),
+                source: wanted.source.clone(),
+                outcome,
+            });
+            let (subject, prefix, grants) = (wanted.subject, wanted.prefix.clone(), wanted.grants());
+            let loading = match &before {
+                Some(before) if wanted.identity() == Some(&before.loaded.identity) => {
+                    Loading::There(Arc::clone(&before.loaded))
+                }
+                Some(_) | None => Loading::Under(load(wanted, &engine, &changed)),
+            };
+            // A right that is taken away is taken away at once, whatever becomes of the successor.
+            let before = before.filter(|before| before.loaded.identity.grants.within(grants));
             match subject {
-                Some(subject) => handlers.push((subject, slot)),
-                None => tools.push((prefix, slot)),
+                Some(_) => drop(tokio::spawn(async move {
+                    sender.send_replace(Some(settle_handler(loading, before).await));
+                })),
+                None => tools.push(Pending { prefix, loading, before, outcome: sender }),
             }
         }
         let (sender, catalog) = watch::channel(None);
         tokio::spawn(async move {
-            let mut catalog = Catalog::default();
-            for (prefix, slot) in tools {
-                catalog.add(&prefix, ready(slot).await);
-            }
-            sender.send_replace(Some(Arc::new(catalog)));
+            sender.send_replace(Some(Arc::new(settle_tools(tools).await)));
         });
-        Ok(Self { handlers, catalog })
+        Self { engine, changed, entries, catalog }
     }
 
     /// The handler of a subject, once it is loaded.
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub async fn for_subject(&self, subject: Subject) -> Result<Plugin, LoadError> {
-        let Some((_, slot)) = self.handlers.iter().find(|(handled, _)| *handled == subject) else {
-            return Err(lost("handler"));
+    pub async fn for_subject(&self, subject: Subject) -> Result<Arc<Loaded>, LoadError> {
+        let entry = self.entries.iter().find(|entry| entry.subject == Some(subject));
+        let outcome = match entry {
+            Some(entry) => settled(entry.outcome.clone()).await,
+            None => Outcome::default(),
         };
-        ready(slot.clone()).await
+        outcome.serving.ok_or_else(|| outcome.error.unwrap_or_else(|| lost("handler")))
     }
 
     /// All tools, once all their plugins are loaded.
@@ -100,130 +159,120 @@ impl Plugins {
     pub fn catalog_now(&self) -> Option<Arc<Catalog>> {
         self.catalog.borrow().clone()
     }
-}
 
-/// What the configuration asks for: a handler for each subject, then the plugins with tools by name.
-fn wanted(config: &Config) -> Result<Vec<Wanted>, ConfigError> {
-    let mut replaced = replacements(config)?;
-    let mut wanted = Vec::new();
-    for plugin in BUNDLED {
-        let Some(subject) = plugin.subject else { continue };
-        let configured = config.plugins.get(plugin.name).cloned().unwrap_or_default();
-        let component = match (configured.source, replaced.remove(plugin.name)) {
-            (Some(Source::File(path)), _) => read(plugin.name, &path)?,
-            (None, Some(bytes)) => Component::Read(bytes),
-            (Some(Source::Bundled), _) | (None, None) => Component::Bundled(plugin.component),
-        };
-        let grants = configured.grants.unwrap_or(plugin.grants);
-        wanted.push(Wanted {
-            name: plugin.name.to_owned(),
-            subject: Some(subject),
-            prefix: String::new(),
-            component,
-            grants,
-            settings: configured.settings,
-        });
-    }
-    for (name, configured) in &config.plugins {
-        let known = bundled(name);
-        if known.is_some_and(|plugin| plugin.subject.is_some()) {
-            continue;
+    /// Waits until every plugin serves or cannot. Gives why those cannot that cannot.
+    pub(crate) async fn settled(&self) -> Vec<LoadError> {
+        self.catalog().await;
+        let mut errors = Vec::new();
+        for entry in &self.entries {
+            errors.extend(settled(entry.outcome.clone()).await.error);
         }
-        let component = match (&configured.source, known) {
-            (Some(Source::File(path)), _) => read(name, path)?,
-            (Some(Source::Bundled), Some(plugin)) => Component::Bundled(plugin.component),
-            (Some(Source::Bundled), None) | (None, _) => {
-                let near = did_you_mean(&near(name, BUNDLED.iter().map(|plugin| plugin.name)));
-                return Err(ConfigError::new(format!(
-                    "[plugins.{name}] names no bundled plugin{near}; one of your own has a `source`"
-                )));
-            }
-        };
-        if PluginId::new(name).is_none() {
-            return Err(ConfigError::new(format!("[plugins.{name}]: a plugin's name is 1 to 64 of a-z 0-9 -")));
-        }
-        let grants = configured.grants.or_else(|| known.map(|plugin| plugin.grants)).unwrap_or_default();
-        wanted.push(Wanted {
-            name: name.clone(),
-            subject: None,
-            prefix: configured.prefix.clone(),
-            component,
-            grants,
-            settings: configured.settings.clone(),
-        });
+        errors
     }
-    Ok(wanted)
-}
 
-/// The handlers of `plugins_dir`, by name.
-fn replacements(config: &Config) -> Result<BTreeMap<String, Vec<u8>>, ConfigError> {
-    let Some(dir) = &config.plugins_dir else { return Ok(BTreeMap::new()) };
-    let found =
-        source::read_dir(dir).map_err(|why| ConfigError::new(format!("plugins_dir {}: {why}", dir.display())))?;
-    let handlers: Vec<&str> =
-        BUNDLED.iter().filter(|plugin| plugin.subject.is_some()).map(|plugin| plugin.name).collect();
-    match found.iter().find(|(name, _)| !handlers.contains(&name.as_str())) {
-        None => Ok(found.into_iter().collect()),
-        Some((stranger, _)) => Err(ConfigError::new(format!(
-            "plugins_dir: `{stranger}.wasm` is no handler; handlers are {}; a plugin with tools has a [plugins.NAME] of its own",
-            handlers.iter().map(|name| format!("{name}.wasm")).collect::<Vec<_>>().join(", ")
-        ))),
+    /// Told, once for any number of times, when something changes that [`Plugins::status`] shows.
+    pub(crate) fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
     }
 }
 
-fn read(name: &str, path: &std::path::Path) -> Result<Component, ConfigError> {
-    source::read_file(path)
-        .map(Component::Read)
-        .map_err(|why| ConfigError::new(format!("[plugins.{name}] source {}: {why}", path.display())))
+/// The files of handlers that a configuration would read.
+pub(crate) fn replacement_files(config: &Config) -> Vec<PathBuf> {
+    let dir = config.plugins_dir.as_ref();
+    dir.map(|dir| wanted::handlers().map(|name| dir.join(format!("{name}.wasm"))).collect()).unwrap_or_default()
+}
+
+fn before(previous: &[Entry], wanted: &Wanted) -> Option<Before> {
+    let entry = previous.iter().find(|entry| entry.name == wanted.name && entry.subject == wanted.subject)?;
+    let loaded = entry.outcome.borrow().as_ref()?.serving.clone()?;
+    Some(Before { loaded, prefix: entry.prefix.clone() })
 }
 
 /// Loads one plugin as soon as the engine is there; as the handler of a subject, it must be that.
-fn load(plugin: Wanted, engine: &watch::Receiver<Option<Result<Runtime, LoadError>>>) -> Slot {
-    let (sender, slot) = watch::channel(None);
-    let mut engine = engine.clone();
+fn load(wanted: Wanted, engine: &Engine, changed: &Arc<Notify>) -> JoinHandle<Result<Arc<Loaded>, LoadError>> {
+    let (mut engine, changed) = (engine.clone(), Arc::clone(changed));
     tokio::spawn(async move {
-        let (name, subject) = (plugin.name.clone(), plugin.subject);
+        let name = wanted.name.clone();
         let there = engine.wait_for(Option::is_some).await.ok().and_then(|there| (*there).clone());
-        let loaded = match there {
-            Some(Ok(runtime)) => tokio::task::spawn_blocking(move || compile(&runtime, plugin))
+        match there {
+            Some(Ok(runtime)) => tokio::task::spawn_blocking(move || compile(&runtime, wanted, changed))
                 .await
                 .unwrap_or_else(|_panicked| Err(lost(&name))),
             Some(Err(error)) => Err(error),
             None => Err(lost(&name)),
-        };
-        let loaded = match subject {
-            Some(subject) => loaded
-                .and_then(|plugin| check_handler(plugin, subject))
-                .inspect_err(|error| tracing::error!(%error, "a handler cannot be used")),
-            // Of a plugin with tools the catalogue has the last word.
-            None => loaded,
-        };
-        sender.send_replace(Some(loaded));
-    });
-    slot
+        }
+    })
 }
 
-fn compile(runtime: &Runtime, plugin: Wanted) -> Result<Plugin, LoadError> {
-    let id = PluginId::new(&plugin.name).ok_or_else(|| refused(&plugin.name, "its name is no plugin name"))?;
-    let bytes = match &plugin.component {
-        Component::Bundled(bytes) => bytes,
-        Component::Read(bytes) => bytes.as_slice(),
-    };
-    runtime.load(id, bytes, plugin.grants, plugin.settings)
+fn compile(runtime: &Runtime, wanted: Wanted, changed: Arc<Notify>) -> Result<Arc<Loaded>, LoadError> {
+    let id = PluginId::new(&wanted.name).ok_or_else(|| refused(&wanted.name, "its name is no plugin name"))?;
+    let Component { bytes, identity } = wanted.component.map_err(|error| refused(&wanted.name, &error.to_string()))?;
+    let plugin = runtime.load(id, &bytes, identity.grants, identity.settings.clone())?;
+    if let Some(subject) = wanted.subject {
+        check_handler(&plugin, subject)?;
+    }
+    Ok(Arc::new(Loaded::new(plugin, identity, changed)))
 }
 
-fn check_handler(plugin: Plugin, subject: Subject) -> Result<Plugin, LoadError> {
+fn check_handler(plugin: &Plugin, subject: Subject) -> Result<(), LoadError> {
     let why = match plugin.handler() {
-        Some(handler) if handler.subjects.contains(&subject) => return Ok(plugin),
+        Some(handler) if handler.subjects.contains(&subject) => return Ok(()),
         Some(_) => "it does not answer the subject that its name stands for",
         None => "it exports no `scout:plugin/handler`",
     };
     Err(refused(plugin.id().as_str(), why))
 }
 
-async fn ready(mut slot: Slot) -> Result<Plugin, LoadError> {
-    let loaded = slot.wait_for(Option::is_some).await;
-    loaded.ok().and_then(|loaded| (*loaded).clone()).unwrap_or_else(|| Err(lost("plugin")))
+async fn settle_handler(loading: Loading, before: Option<Before>) -> Outcome {
+    match loading.ended().await {
+        Ok(loaded) => Outcome { serving: Some(loaded), error: None },
+        Err(error) => fall_back(error, before),
+    }
+}
+
+/// Decides which plugins bring their tools: all of a plugin's, or none.
+async fn settle_tools(mut pending: Vec<Pending>) -> Catalog {
+    let mut catalog = Catalog::default();
+    // Those that serve keep the names they have, whoever else wants them.
+    pending.sort_by_key(|plugin| matches!(plugin.loading, Loading::Under(_)));
+    for plugin in pending {
+        let loaded = plugin.loading.ended().await;
+        let added = loaded.and_then(|loaded| catalog.add(&plugin.prefix, &loaded).map(|()| loaded));
+        let outcome = match added {
+            Ok(loaded) => Outcome { serving: Some(loaded), error: None },
+            Err(error) => {
+                catalog.refuse(error.clone());
+                let before = plugin.before.filter(|before| catalog.add(&before.prefix, &before.loaded).is_ok());
+                fall_back(error, before)
+            }
+        };
+        plugin.outcome.send_replace(Some(outcome));
+    }
+    catalog.sort();
+    catalog
+}
+
+/// A plugin cannot be used: what served before goes on.
+fn fall_back(error: LoadError, before: Option<Before>) -> Outcome {
+    match &before {
+        Some(_) => tracing::error!(%error, "a changed plugin cannot be used, the one before goes on"),
+        None => tracing::error!(%error, "a plugin cannot be used"),
+    }
+    Outcome { serving: before.map(|before| before.loaded), error: Some(error) }
+}
+
+impl Loading {
+    async fn ended(self) -> Result<Arc<Loaded>, LoadError> {
+        match self {
+            Self::There(loaded) => Ok(loaded),
+            Self::Under(task) => task.await.unwrap_or_else(|_panicked| Err(lost("plugin"))),
+        }
+    }
+}
+
+async fn settled(mut outcome: watch::Receiver<Option<Outcome>>) -> Outcome {
+    let settled = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| (*outcome).clone());
+    settled.unwrap_or_else(|| Outcome { serving: None, error: Some(lost("plugin")) })
 }
 
 /// The error of a loading task that ended without a word; its panic is in the log.

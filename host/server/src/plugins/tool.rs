@@ -6,6 +6,8 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use scout_runtime::{Effect, LoadError, Plugin, ToolDescription};
 use serde_json::{Map, Value};
 
+use super::Loaded;
+
 /// Sub-schemas that a schema comes to when its references are followed. Beyond it, checking a value could take for ever.
 const MAX_SCHEMAS: usize = 10_000;
 /// What a regular expression of a schema may take when it is compiled, in bytes.
@@ -27,7 +29,7 @@ pub struct Tool {
     pub name: String,
     /// What the plugin said of it.
     pub described: ToolDescription,
-    plugin: Plugin,
+    plugin: Arc<Loaded>,
     arguments: Validator,
     answer: Option<Validator>,
 }
@@ -37,7 +39,7 @@ impl Tool {
     ///
     /// # Errors
     /// A schema that cannot be used, with why.
-    pub(super) fn new(plugin: &Plugin, prefix: &str, described: &ToolDescription) -> Result<Self, String> {
+    pub(super) fn new(plugin: &Arc<Loaded>, prefix: &str, described: &ToolDescription) -> Result<Self, String> {
         let own = &described.name;
         let compiled = |what: &str, schema: &Map<String, Value>| {
             compile(schema).map_err(|why| format!("the {what} schema of its tool `{own}` cannot be used: {why}"))
@@ -47,12 +49,17 @@ impl Tool {
             arguments: compiled("input", &described.input_schema)?,
             answer: described.output_schema.as_ref().map(|schema| compiled("output", schema)).transpose()?,
             described: described.clone(),
-            plugin: plugin.clone(),
+            plugin: Arc::clone(plugin),
         })
     }
 
     /// The plugin whose tool this is.
     pub fn plugin(&self) -> &Plugin {
+        self.plugin.plugin()
+    }
+
+    /// The same, as it is called.
+    pub(crate) fn loaded(&self) -> &Loaded {
         &self.plugin
     }
 
@@ -81,7 +88,7 @@ impl Tool {
             Some(fields) => mistakes(validator, &Value::Object(fields.clone())),
         };
         wrong.map_or(Ok(()), |what| {
-            let plugin = self.plugin.id().as_str();
+            let plugin = self.plugin().id().as_str();
             Err(format!("plugin `{plugin}` broke its own output schema in `{}`: {what}", self.name))
         })
     }
@@ -159,22 +166,37 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Adds a plugin with all its tools, or none of them and why: half a plugin would be a riddle.
-    pub(super) fn add(&mut self, prefix: &str, loaded: Result<Plugin, LoadError>) {
-        let added = loaded.and_then(|plugin| {
-            self.tools_of(&plugin, prefix)
-                .map_err(|message| LoadError { plugin: plugin.id().as_str().to_owned(), message })
-        });
-        match added {
-            Ok(tools) => self.tools.extend(tools),
-            Err(error) => {
-                tracing::error!(%error, "a plugin cannot be used");
-                self.refused.push(error);
-            }
-        }
+    /// Adds a plugin with all its tools, or none of them: half a plugin would be a riddle.
+    ///
+    /// # Errors
+    /// Why its tools cannot be offered.
+    pub(super) fn add(&mut self, prefix: &str, plugin: &Arc<Loaded>) -> Result<(), LoadError> {
+        let tools = self.tools_of(plugin, prefix).map_err(|message| {
+            let plugin = plugin.plugin().id().as_str().to_owned();
+            LoadError { plugin, message }
+        })?;
+        self.tools.extend(tools);
+        Ok(())
     }
 
-    fn tools_of(&self, plugin: &Plugin, prefix: &str) -> Result<Vec<Arc<Tool>>, String> {
+    /// Notes a plugin that cannot be added.
+    pub(super) fn refuse(&mut self, error: LoadError) {
+        self.refused.push(error);
+    }
+
+    /// Brings the tools into their order: that of their plugins' names, then that of the plugin.
+    pub(super) fn sort(&mut self) {
+        self.tools.sort_by(|a, b| a.plugin().id().as_str().cmp(b.plugin().id().as_str()));
+    }
+
+    /// Whether clients see the same tools in both.
+    pub(crate) fn shows_the_same(&self, other: &Self) -> bool {
+        self.tools.len() == other.tools.len()
+            && self.tools.iter().zip(&other.tools).all(|(a, b)| a.name == b.name && a.described == b.described)
+    }
+
+    fn tools_of(&self, loaded: &Arc<Loaded>, prefix: &str) -> Result<Vec<Arc<Tool>>, String> {
+        let plugin = loaded.plugin();
         let id = plugin.id().as_str();
         if plugin.tools().is_empty() {
             return Err("offers no tools; a handler takes the name of the one whose place it takes".to_owned());
@@ -184,13 +206,13 @@ impl Catalog {
         }
         let mut tools = Vec::new();
         for described in plugin.tools() {
-            let tool = Tool::new(plugin, prefix, described)?;
+            let tool = Tool::new(loaded, prefix, described)?;
             let name = &tool.name;
             if name.len() > MAX_NAME {
                 return Err(format!("the name `{name}` is longer than {MAX_NAME} bytes: shorten the prefix"));
             }
             let owner = match self.tool(name) {
-                Some(other) => Some(format!("plugin `{}`", other.plugin.id().as_str())),
+                Some(other) => Some(format!("plugin `{}`", other.plugin().id().as_str())),
                 None => RESERVED.contains(&name.as_str()).then(|| "Scout itself".to_owned()),
             };
             if let Some(owner) = owner {
@@ -203,7 +225,7 @@ impl Catalog {
         Ok(tools)
     }
 
-    /// The plugins that bring no tools, with why.
+    /// The plugins that do not bring the tools they should, with why.
     pub fn refused(&self) -> &[LoadError] {
         &self.refused
     }

@@ -1,0 +1,239 @@
+//! Who may take how much of what all calls share, instances and memory: neither one plugin nor one principal can leave
+//! nothing to the others.
+//!
+//! A call waits for its instance and for the memory that its plugin needs at least, in one fixed order: first for what
+//! nobody else can use, last for what all can. While it runs it never waits, it grows or it does not.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use scout_ssh::Principal;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+
+/// What memory is counted in, in bytes: a page of WebAssembly.
+const PAGE: usize = 64 << 10;
+
+/// What all calls of a runtime share.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    instances: Arc<Semaphore>,
+    all_instances: usize,
+    /// Three quarters of the instances each.
+    instances_of: PerPrincipal,
+    pages: Arc<Semaphore>,
+    /// Half of the pages each.
+    pages_of: PerPrincipal,
+}
+
+/// What all calls of a plugin share.
+#[derive(Debug)]
+pub(crate) struct PluginShare {
+    /// Three quarters of the instances: a plugin whose calls hang leaves room for the others.
+    instances: Arc<Semaphore>,
+    /// Half of the instances each: neither does it leave a principal without any, nor one principal the plugin.
+    instances_of: PerPrincipal,
+}
+
+/// A semaphore for each principal that has something, or waits for it.
+#[derive(Debug)]
+struct PerPrincipal {
+    permits: usize,
+    of: Mutex<HashMap<Principal, Weak<Semaphore>>>,
+}
+
+/// A call's instance. Given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    _permits: [Result<OwnedSemaphorePermit, AcquireError>; 4],
+}
+
+/// Memory that a call has. Given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// What it is taken from: the principal's share, if there is a principal, and the whole.
+    from: Vec<Arc<Semaphore>>,
+    pages: usize,
+}
+
+impl Shares {
+    /// Shares of so many instances and bytes.
+    pub(crate) fn new(instances: usize, memory: usize) -> Self {
+        let pages = (memory / PAGE).min(Semaphore::MAX_PERMITS);
+        Self {
+            instances: Arc::new(Semaphore::new(instances)),
+            all_instances: instances,
+            instances_of: PerPrincipal::new((instances * 3).div_ceil(4)),
+            pages: Arc::new(Semaphore::new(pages)),
+            pages_of: PerPrincipal::new(pages.div_ceil(2)),
+        }
+    }
+
+    /// Shares of another plugin.
+    pub(crate) fn plugin(&self) -> PluginShare {
+        PluginShare {
+            instances: Arc::new(Semaphore::new((self.all_instances * 3).div_ceil(4))),
+            instances_of: PerPrincipal::new(self.all_instances.div_ceil(2)),
+        }
+    }
+
+    /// Waits for an instance of this plugin for this principal, and for so many bytes of memory.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives everything back.
+    pub(crate) async fn take(&self, plugin: &PluginShare, principal: &Principal, memory: usize) -> (Instance, Room) {
+        let one_of = plugin.instances_of.of(principal).acquire_owned().await;
+        let of_principal = self.instances_of.of(principal).acquire_owned().await;
+        let mut room = Room { from: Vec::with_capacity(2), pages: memory.div_ceil(PAGE) };
+        room.wait(self.pages_of.of(principal)).await;
+        let of_plugin = Arc::clone(&plugin.instances).acquire_owned().await;
+        let of_all = Arc::clone(&self.instances).acquire_owned().await;
+        room.wait(Arc::clone(&self.pages)).await;
+        (Instance { _permits: [one_of, of_principal, of_plugin, of_all] }, room)
+    }
+
+    /// Waits for an instance that is used on nobody's behalf. It begins without memory.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives everything back.
+    pub(crate) async fn take_for_nobody(&self) -> (Result<OwnedSemaphorePermit, AcquireError>, Room) {
+        let room = Room { from: vec![Arc::clone(&self.pages)], pages: 0 };
+        (Arc::clone(&self.instances).acquire_owned().await, room)
+    }
+}
+
+impl PerPrincipal {
+    fn new(permits: usize) -> Self {
+        Self { permits, of: Mutex::default() }
+    }
+
+    fn of(&self, principal: &Principal) -> Arc<Semaphore> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(semaphore) = of.get(principal).and_then(Weak::upgrade) {
+            return semaphore;
+        }
+        of.retain(|_, semaphore| semaphore.strong_count() > 0);
+        let semaphore = Arc::new(Semaphore::new(self.permits));
+        of.insert(principal.clone(), Arc::downgrade(&semaphore));
+        semaphore
+    }
+}
+
+impl Room {
+    /// Waits for all its pages from one more semaphore.
+    async fn wait(&mut self, from: Arc<Semaphore>) {
+        // What does not fit into 32 bits is more than there is.
+        let pages = u32::try_from(self.pages).unwrap_or(u32::MAX);
+        // It is never closed.
+        if from.acquire_many(pages).await.map(|permits| permits.forget()).is_ok() {
+            self.from.push(from);
+        }
+    }
+
+    /// Makes room for so many bytes in all, without waiting. False: there is none.
+    pub(crate) fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.div_ceil(PAGE).saturating_sub(self.pages);
+        let Ok(permits) = u32::try_from(more) else { return false };
+        let taken: Result<Vec<_>, _> = self.from.iter().map(|from| from.try_acquire_many(permits)).collect();
+        let Ok(taken) = taken else { return false };
+        taken.into_iter().for_each(|permits| permits.forget());
+        self.pages += more;
+        true
+    }
+
+    /// Room for so many bytes more, to be given back apart.
+    pub(crate) fn beside(&self, bytes: usize) -> Option<Self> {
+        let mut room = Self { from: self.from.clone(), pages: 0 };
+        room.grow_to(bytes).then_some(room)
+    }
+
+    /// Room without an end.
+    #[cfg(test)]
+    pub(crate) fn endless() -> Self {
+        Self { from: Vec::new(), pages: 0 }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        for from in &self.from {
+            from.add_permits(self.pages);
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    const ALL: usize = 64;
+    const MEMORY: usize = 100 * PAGE;
+
+    /// Takes until it would have to wait.
+    fn take_all(shares: &Shares, plugin: &PluginShare, principal: &str, memory: usize) -> Vec<(Instance, Room)> {
+        let principal = Principal::new(principal);
+        std::iter::from_fn(|| shares.take(plugin, &principal, memory).now_or_never()).collect()
+    }
+
+    #[test]
+    fn one_principals_calls_of_one_plugin_leave_both_to_others() {
+        let shares = Shares::new(ALL, MEMORY);
+        let (hangs, other) = (shares.plugin(), shares.plugin());
+        let mallorys = take_all(&shares, &hangs, "mallory", 0);
+        assert_eq!(mallorys.len(), 32);
+        assert_eq!(take_all(&shares, &other, "mallory", 0).len(), 16, "the same principal, another plugin");
+        assert_eq!(take_all(&shares, &hangs, "alice", 0).len(), 16, "another principal, the same plugin");
+        drop(mallorys);
+        assert_eq!(take_all(&shares, &hangs, "mallory", 0).len(), 32);
+    }
+
+    #[test]
+    fn one_principal_never_has_all_instances_whatever_plugins_it_calls() {
+        let shares = Shares::new(ALL, MEMORY);
+        let plugins: Vec<_> = (0..ALL).map(|_| shares.plugin()).collect();
+        let taken: Vec<_> = plugins.iter().flat_map(|plugin| take_all(&shares, plugin, "mallory", 0)).collect();
+        assert_eq!(taken.len(), 48);
+        assert_eq!(take_all(&shares, &shares.plugin(), "alice", 0).len(), 16);
+    }
+
+    #[test]
+    fn memory_is_waited_for_and_half_of_it_is_never_one_principals() {
+        let shares = Shares::new(ALL, MEMORY);
+        let plugin = shares.plugin();
+        let mallorys = take_all(&shares, &plugin, "mallory", 20 * PAGE);
+        assert_eq!(mallorys.len(), 2);
+        let mut alices = take_all(&shares, &plugin, "alice", 20 * PAGE);
+        assert_eq!(alices.len(), 2);
+        let (_, room) = alices.first_mut().unwrap();
+        assert!(room.grow_to(30 * PAGE) && !room.grow_to(30 * PAGE + 1), "her share");
+        assert!(room.beside(1).is_none());
+        let (_, mut described) = shares.take_for_nobody().now_or_never().unwrap();
+        assert!(described.grow_to(10 * PAGE) && !described.grow_to(11 * PAGE), "what is left of all");
+        drop((mallorys, alices, described));
+        assert_eq!(shares.pages.available_permits(), 100);
+    }
+
+    #[test]
+    fn room_beside_is_given_back_apart() {
+        let shares = Shares::new(ALL, MEMORY);
+        let (_, room) = shares.take_for_nobody().now_or_never().unwrap();
+        let beside = room.beside(99 * PAGE + 1).unwrap();
+        assert!(room.beside(1).is_none());
+        drop(beside);
+        assert!(room.beside(1).is_some());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_principals_that_have_nothing() {
+        let shares = Shares::new(ALL, MEMORY);
+        let plugin = shares.plugin();
+        for n in 0..1000 {
+            drop(shares.take(&plugin, &Principal::new(format!("tenant-{n}")), PAGE).now_or_never().unwrap());
+        }
+        for per_principal in [&plugin.instances_of, &shares.instances_of, &shares.pages_of] {
+            assert!(per_principal.of.lock().unwrap().len() <= 1);
+        }
+    }
+}

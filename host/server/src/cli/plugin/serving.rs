@@ -1,0 +1,80 @@
+//! How the plugins are in the processes that serve, in lines for people.
+
+use crate::serving::Serving;
+
+/// Whether a process has the plugins that its configuration asks for, and calls them for everybody.
+pub(super) fn is_well(process: &Serving) -> bool {
+    let well = process.plugins.iter().all(|plugin| plugin.error.is_none() && plugin.quarantines.is_empty());
+    process.refused.is_none() && well
+}
+
+/// A line for each process, and one for each thing that is not well in it. They hold text of plugins as it is.
+pub(super) fn lines(processes: &[Serving]) -> Vec<String> {
+    if processes.is_empty() {
+        return vec!["no `scout serve` runs".to_owned()];
+    }
+    let mut lines = Vec::new();
+    for process in processes {
+        let config = process.config.as_ref().map_or("defaults".to_owned(), |config| config.display().to_string());
+        let (pid, revision, since) = (process.pid, process.revision, &process.since);
+        lines.push(format!("serving since {since}: process {pid}, revision {revision} of {config}"));
+        lines.extend(process.refused.iter().map(|why| format!("  the configuration on disk does not serve: {why}")));
+        for plugin in &process.plugins {
+            let name = &plugin.name;
+            if let Some(why) = &plugin.error {
+                let meanwhile = plugin.digest.as_ref().map_or("nothing serves", |_| "the one before goes on");
+                lines.push(format!("  {name}: cannot be used, {meanwhile}: {why}"));
+            }
+            for quarantine in &plugin.quarantines {
+                let (principal, until, why) = (&quarantine.principal, &quarantine.until, &quarantine.why);
+                lines.push(format!("  {name}: in quarantine for `{principal}` until {until}: {why}"));
+            }
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::{PluginStatus, QuarantineStatus};
+
+    #[test]
+    fn a_quarantine_a_broken_plugin_and_a_refused_configuration_are_told_with_why() {
+        let good = PluginStatus {
+            name: "mine".to_owned(),
+            source: "/x/mine.wasm".to_owned(),
+            digest: Some("0123456789abcdef".to_owned()),
+            grants: vec!["files".to_owned(), "exec".to_owned()],
+            tools: vec!["read".to_owned()],
+            loading: false,
+            error: None,
+            quarantines: Vec::new(),
+        };
+        let quarantine = QuarantineStatus {
+            principal: "local".to_owned(),
+            until: "2026-11-21T12:00:00Z".to_owned(),
+            why: "it crashed".to_owned(),
+        };
+        let running =
+            PluginStatus { error: Some("is no component".to_owned()), quarantines: vec![quarantine], ..good.clone() };
+        let process = Serving {
+            pid: 7,
+            since: "2026-11-21T11:00:00Z".to_owned(),
+            config: None,
+            revision: 3,
+            refused: Some("scout.toml:2: unknown key".to_owned()),
+            plugins: vec![running],
+        };
+        assert!(!is_well(&process) && is_well(&Serving { refused: None, plugins: vec![good], ..process.clone() }));
+        let text = lines(&[process]).join("\n");
+        for says in [
+            "process 7, revision 3 of defaults\n",
+            "does not serve: scout.toml:2: unknown key\n",
+            "mine: cannot be used, the one before goes on: is no component\n",
+            "mine: in quarantine for `local` until 2026-11-21T12:00:00Z: it crashed",
+        ] {
+            assert!(text.contains(says), "{says}: {text}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The revision that serves now, and how another takes its place: at SIGHUP, or when a file that it was made of changes.
+//!
+//! Invariant: there is always one that serves. A configuration that cannot be used changes nothing and is told once.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::{Config, ConfigError, Flags};
+use crate::plugins::replacement_files;
+use crate::revision::{Draft, Revision};
+use crate::watch::Files;
+
+/// The revision that serves.
+pub struct Live {
+    current: watch::Sender<Arc<Revision>>,
+    /// Counts how often the list of tools has changed.
+    tools: watch::Sender<u64>,
+    /// Why the configuration on disk does not serve.
+    refused: Mutex<Option<String>>,
+}
+
+impl Live {
+    /// With this revision, for as long as nobody runs [`Renewal::run`].
+    pub fn new(first: Revision) -> Self {
+        Self { current: watch::Sender::new(Arc::new(first)), tools: watch::Sender::new(0), refused: Mutex::default() }
+    }
+
+    /// The revision for a call that begins now.
+    pub fn revision(&self) -> Arc<Revision> {
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Changes when the list of tools does.
+    pub fn tools(&self) -> watch::Receiver<u64> {
+        self.tools.subscribe()
+    }
+
+    /// Changes with each revision.
+    pub(crate) fn revisions(&self) -> watch::Receiver<Arc<Revision>> {
+        self.current.subscribe()
+    }
+
+    /// Why the configuration on disk does not serve, if so.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn serve(&self, next: Revision) {
+        let (next, before) = (Arc::new(next), self.revision());
+        let catalogs = (before.plugins.catalog_now(), next.plugins.catalog_now());
+        let same = matches!(&catalogs, (Some(old), Some(new)) if old.shows_the_same(new));
+        let revision = next.number;
+        self.current.send_replace(next);
+        if !same {
+            self.tools.send_modify(|changes| *changes += 1);
+        }
+        tracing::info!(revision, tools_changed = !same, "a changed configuration serves");
+    }
+}
+
+/// What makes a [`Live`] follow its configuration.
+pub struct Renewal {
+    live: Arc<Live>,
+    flags: Flags,
+    files: Arc<Files>,
+    hangup: Signal,
+}
+
+/// What asks for a look at the configuration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    File,
+    Signal,
+}
+
+impl Renewal {
+    /// Begins to catch SIGHUP and to watch the files of `config`, which `flags` came to. Must be called inside a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// A signal that cannot be caught. Files that cannot be watched are no error: SIGHUP does the same.
+    pub fn new(live: Arc<Live>, flags: Flags, config: &Config) -> io::Result<Self> {
+        let files = Arc::new(Files::new());
+        files.track(&files_of(config));
+        Ok(Self { live, flags, files, hangup: signal(SignalKind::hangup())? })
+    }
+
+    /// Follows the configuration until it is dropped.
+    pub async fn run(mut self) {
+        // What changed between the first look and the watch.
+        let mut cause = Cause::File;
+        loop {
+            self.renew(cause).await;
+            cause = tokio::select! {
+                _ = self.hangup.recv() => Cause::Signal,
+                () = self.files.changed() => Cause::File,
+            };
+        }
+    }
+
+    /// Looks at the configuration; a changed one serves when it is loaded.
+    async fn renew(&self, cause: Cause) {
+        let current = self.live.revision();
+        // The first one may still be loading: only what serves can be compared and taken over.
+        current.plugins.settled().await;
+        let read = {
+            let (flags, files, current) = (self.flags.clone(), Arc::clone(&self.files), Arc::clone(&current));
+            tokio::task::spawn_blocking(move || {
+                let config = Config::load(&flags)?;
+                // Before they are read: a change from now on is another look.
+                files.track(&files_of(&config));
+                current.check(&config)?;
+                Draft::read(config)
+            })
+        };
+        let draft = match read.await {
+            Ok(Ok(draft)) => draft,
+            Ok(Err(error)) => return self.refuse(&error, cause),
+            Err(_panicked) => {
+                return self.refuse(&ConfigError::new("reading it failed; the log says why".to_owned()), cause);
+            }
+        };
+        self.accept();
+        let (again, same) = (cause == Cause::Signal, current.is_of(&draft));
+        if same && !again {
+            return;
+        }
+        let (next, errors) = current.next(draft).await;
+        if !errors.is_empty() {
+            tracing::warn!(plugins = errors.len(), "some plugins are not as the configuration has them");
+        }
+        self.live.serve(next);
+    }
+
+    fn accept(&self) {
+        *self.live.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Tells why a configuration does not serve; the same again only to who asks.
+    fn refuse(&self, error: &ConfigError, cause: Cause) {
+        let mut refused = self.live.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = error.to_string();
+        if cause == Cause::Signal || refused.as_ref() != Some(&why) {
+            tracing::error!(%error, "the changed configuration cannot be used, the one before goes on");
+        }
+        *refused = Some(why);
+        drop(refused);
+        self.live.revision().plugins.changed().notify_one();
+    }
+}
+
+fn files_of(config: &Config) -> Vec<std::path::PathBuf> {
+    let mut files = config.watched();
+    files.extend(replacement_files(config));
+    files
+}

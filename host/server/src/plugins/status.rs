@@ -1,0 +1,90 @@
+//! How the plugins are, for people and other processes: plain data, without anything that serves.
+
+use std::sync::Arc;
+
+use scout_runtime::Grants;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{Entry, Outcome, Plugins, Tool};
+
+/// Quarantines of one plugin that are told; of more, the longest.
+const MAX_QUARANTINES: usize = 20;
+/// The longest text that tells why, in characters.
+const MAX_WHY: usize = 300;
+
+/// How one plugin is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PluginStatus {
+    /// Its name.
+    pub name: String,
+    /// Where its component comes from: `bundled`, or a file.
+    pub source: String,
+    /// SHA-256 of the component that serves, in hexadecimal. Absent: none does, or it is still being loaded.
+    pub digest: Option<String>,
+    /// What it may import.
+    pub grants: Vec<String>,
+    /// Its tools under the names that clients see.
+    pub tools: Vec<String>,
+    /// Whether it is still being loaded.
+    pub loading: bool,
+    /// Why what the configuration asks for does not serve. With a digest, the one before goes on.
+    pub error: Option<String>,
+    /// For whom it is not called now.
+    pub quarantines: Vec<QuarantineStatus>,
+}
+
+/// One principal for whom a plugin is not called now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuarantineStatus {
+    /// Who.
+    pub principal: String,
+    /// When it is tried again, RFC 3339.
+    pub until: String,
+    /// Its last crash, as a sentence.
+    pub why: String,
+}
+
+impl Plugins {
+    /// How all plugins are now.
+    pub fn status(&self) -> Vec<PluginStatus> {
+        self.entries.iter().map(|entry| self.status_of(entry)).collect()
+    }
+
+    fn status_of(&self, entry: &Entry) -> PluginStatus {
+        let outcome = entry.outcome.borrow().clone();
+        let loading = outcome.is_none();
+        let Outcome { serving, error } = outcome.unwrap_or_default();
+        let catalog = self.catalog_now().unwrap_or_default();
+        let own = |tool: &&Arc<Tool>| serving.as_deref().is_some_and(|serving| std::ptr::eq(tool.loaded(), serving));
+        let now = (Instant::now(), jiff::Timestamp::now());
+        let mut quarantines = serving.as_ref().map(|loaded| loaded.breaker.quarantines(now.0)).unwrap_or_default();
+        quarantines.sort_by_key(|(_, quarantine)| std::cmp::Reverse(quarantine.left));
+        let told = quarantines.into_iter().take(MAX_QUARANTINES).map(|(principal, quarantine)| QuarantineStatus {
+            principal: bounded(principal.as_str()),
+            until: now.1.saturating_add(quarantine.left).map_or_else(|_| String::new(), |until| format!("{until:.0}")),
+            why: bounded(&quarantine.why),
+        });
+        PluginStatus {
+            name: entry.name.clone(),
+            source: entry.source.clone(),
+            digest: serving.as_ref().map(|loaded| loaded.identity.digest_text()),
+            grants: serving.as_ref().map(|loaded| grants(loaded.identity.grants)).unwrap_or_default(),
+            tools: catalog.tools().iter().filter(own).map(|tool| tool.name.clone()).collect(),
+            loading,
+            error: error.map(|error| bounded(&error.message)),
+            quarantines: told.collect(),
+        }
+    }
+}
+
+/// Grants as `scout.toml` spells them.
+fn grants(grants: Grants) -> Vec<String> {
+    let Grants { inventory, files, exec, shell } = grants;
+    let all = [("inventory", inventory), ("files", files), ("exec", exec), ("shell", shell)];
+    all.into_iter().filter(|(_, granted)| *granted).map(|(name, _)| name.to_owned()).collect()
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().take(MAX_WHY).collect()
+}

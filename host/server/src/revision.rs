@@ -1,0 +1,146 @@
+//! A revision: everything of the configuration that can change while Scout serves. A call takes one at its start and keeps
+//! it until its end, whatever changes meanwhile; a revision goes with the last call that has it.
+//!
+//! What a revision does not hold needs a restart: the pool of connections, the audit log, the engine.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use scout_runtime::grants::Access;
+use scout_runtime::{Fleet, HostRecord, Limits, LoadError};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{Config, ConfigError};
+use crate::plugins::{Plugins, Reading};
+
+/// One configuration at work. Immutable.
+pub struct Revision {
+    /// Counted from 1.
+    pub number: u64,
+    /// The hosts and what may be done there.
+    pub fleet: Arc<Fleet>,
+    /// Bounds of a call.
+    pub limits: Arc<Limits>,
+    /// The longest that a call may take.
+    pub call_timeout: Duration,
+    /// The plugins.
+    pub plugins: Plugins,
+    config: Config,
+    /// Of what the configuration asked for.
+    fingerprint: [u8; 32],
+    had_ssh_config: bool,
+}
+
+/// A changed configuration, read but not at work.
+pub(crate) struct Draft {
+    config: Config,
+    hosts: Vec<HostRecord>,
+    access: Access,
+    reading: Reading,
+    fingerprint: [u8; 32],
+}
+
+impl Draft {
+    /// Reads everything that this configuration refers to. Blocks.
+    ///
+    /// # Errors
+    /// What cannot be read or makes no sense.
+    pub(crate) fn read(config: Config) -> Result<Self, ConfigError> {
+        let ((hosts, access), reading) = (config.hosts()?, Reading::new(&config)?);
+        let fingerprint = fingerprint(&config, &hosts, &reading);
+        Ok(Self { config, hosts, access, reading, fingerprint })
+    }
+}
+
+impl Revision {
+    /// The first one. Its plugins begin to load. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// What cannot be read or makes no sense.
+    pub fn first(config: &Config) -> Result<Self, ConfigError> {
+        let (reading, fleet) = (Reading::strict(config)?, config.fleet()?);
+        let fingerprint = fingerprint(config, fleet.hosts(), &reading);
+        Ok(Self {
+            number: 1,
+            fleet,
+            limits: Arc::new(config.limits.clone()),
+            call_timeout: config.call_timeout(),
+            plugins: Plugins::start(config, reading),
+            had_ssh_config: config.ssh_config.exists(),
+            config: config.clone(),
+            fingerprint,
+        })
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether a draft asks for what this revision was made of.
+    pub(crate) fn is_of(&self, draft: &Draft) -> bool {
+        self.fingerprint == draft.fingerprint
+    }
+
+    /// What of a changed configuration cannot be meant: a file that is gone could say anything, or nothing.
+    ///
+    /// # Errors
+    /// Which file is gone.
+    pub(crate) fn check(&self, config: &Config) -> Result<(), ConfigError> {
+        let gone = match &self.config.file {
+            Some(file) if config.file.is_none() => Some(file),
+            Some(_) | None => (self.had_ssh_config && !config.ssh_config.exists()).then_some(&config.ssh_config),
+        };
+        gone.map_or(Ok(()), |file| {
+            let message = format!("{} is gone; to serve without it, restart Scout", file.display());
+            Err(ConfigError::new(message))
+        })
+    }
+
+    /// The revision after this one, once all its plugins are loaded, and the plugins that cannot be used.
+    pub(crate) async fn next(&self, draft: Draft) -> (Self, Vec<LoadError>) {
+        let Draft { mut config, hosts, access, reading, fingerprint } = draft;
+        let left_alone = self.config.needs_restart(&config);
+        if !left_alone.is_empty() {
+            tracing::warn!(keys = left_alone.join(", "), "changed, but these need a restart");
+        }
+        let plugins = self.plugins.follow(reading);
+        let errors = plugins.settled().await;
+        // What needs a restart stays as it was, also for the next comparison.
+        config.pool = self.config.pool.clone();
+        config.plugin_memory = self.config.plugin_memory;
+        config.audit_log.clone_from(&self.config.audit_log);
+        let next = Self {
+            number: self.number + 1,
+            fleet: Arc::new(Fleet::new(hosts, self.fleet.pool().clone()).with_access(access)),
+            limits: Arc::new(config.limits.clone()),
+            call_timeout: config.call_timeout(),
+            plugins,
+            had_ssh_config: config.ssh_config.exists(),
+            config,
+            fingerprint,
+        };
+        (next, errors)
+    }
+}
+
+/// A digest of all that a configuration asks for, the content of files included.
+fn fingerprint(config: &Config, hosts: &[HostRecord], reading: &Reading) -> [u8; 32] {
+    let mut hasher = Hashing(Sha256::new());
+    // Hashing cannot fail.
+    write!(hasher, "{config:?}{hosts:?}").ok();
+    for digest in reading.digests() {
+        write!(hasher, "{digest:?}").ok();
+    }
+    hasher.0.finalize().into()
+}
+
+struct Hashing(Sha256);
+
+impl std::fmt::Write for Hashing {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.update(text);
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! What a running `scout serve` tells other processes of itself: a small file in the state directory, made anew at each
+//! change. `scout plugin list` reads those of all.
+//!
+//! Invariant: a file counts only as long as its process holds the lock beside it, so what a killed process left behind, or
+//! one in another container with the same number, misleads nobody. Nothing is ever read back by the process that serves.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use crate::live::Live;
+use crate::plugins::PluginStatus;
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+/// Processes that are told of.
+const MAX_PROCESSES: usize = 100;
+
+/// A running `scout serve`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Serving {
+    /// Its process id.
+    pub pid: u32,
+    /// When it started, RFC 3339.
+    pub since: String,
+    /// Its `scout.toml`, if it has one.
+    pub config: Option<PathBuf>,
+    /// How many configurations have served, this one included.
+    pub revision: u64,
+    /// Why the configuration on disk does not serve, if so.
+    pub refused: Option<String>,
+    /// Its plugins.
+    pub plugins: Vec<PluginStatus>,
+}
+
+/// The place of this process's file. Dropping it removes the file.
+pub(crate) struct Notice {
+    file: PathBuf,
+    since: String,
+    /// Held as long as the process lives.
+    _lock: NamedTempFile,
+}
+
+impl Notice {
+    /// Makes a place in `dir`, and removes what processes that have ended left there.
+    ///
+    /// # Errors
+    /// A directory that cannot be written.
+    pub(crate) fn new(dir: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        for (file, lock) in left_behind(dir)? {
+            drop((std::fs::remove_file(file), std::fs::remove_file(lock)));
+        }
+        let prefix = format!("{}-", std::process::id());
+        let lock = tempfile::Builder::new().prefix(&prefix).suffix(".lock").tempfile_in(dir)?;
+        lock.as_file().try_lock()?;
+        let since = format!("{:.0}", jiff::Timestamp::now());
+        Ok(Self { file: lock.path().with_extension("json"), since, _lock: lock })
+    }
+
+    fn write(&self, live: &Live) -> io::Result<()> {
+        let revision = live.revision();
+        let serving = Serving {
+            pid: std::process::id(),
+            since: self.since.clone(),
+            config: revision.config().file.clone(),
+            revision: revision.number,
+            refused: live.refused(),
+            plugins: revision.plugins.status(),
+        };
+        let dir = self.file.parent().unwrap_or(Path::new("."));
+        let mut new = NamedTempFile::new_in(dir)?;
+        new.write_all(&serde_json::to_vec(&serving)?)?;
+        new.persist(&self.file)?;
+        Ok(())
+    }
+
+    /// Keeps the file true until it is dropped.
+    pub(crate) async fn keep(self: Arc<Self>, live: Arc<Live>) {
+        let mut revisions = live.revisions();
+        let mut settled = false;
+        loop {
+            let revision = Arc::clone(&revisions.borrow_and_update());
+            let written = {
+                let (notice, live) = (Arc::clone(&self), Arc::clone(&live));
+                tokio::task::spawn_blocking(move || notice.write(&live)).await
+            };
+            match written {
+                Ok(Ok(())) => tracing::debug!(file = %self.file.display(), "the state of the plugins is written"),
+                Ok(Err(error)) => {
+                    tracing::warn!(file = %self.file.display(), %error, "`scout plugin list` does not see this process");
+                }
+                Err(_panicked_or_ending) => return,
+            }
+            let changed = revision.plugins.changed();
+            tokio::select! {
+                _ = revision.plugins.settled(), if !settled => settled = true,
+                () = changed.notified() => {}
+                changed = revisions.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}
+
+impl Drop for Notice {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.file));
+    }
+}
+
+/// All processes that serve now, by their start.
+///
+/// # Errors
+/// A directory that cannot be read. One that is not there is empty; a file that cannot be understood is passed over.
+pub fn serving(dir: &Path) -> io::Result<Vec<Serving>> {
+    let mut found: Vec<Serving> = files(dir)?
+        .into_iter()
+        .filter(|(_, lock)| is_held(lock))
+        .filter_map(|(file, _)| {
+            let mut text = String::new();
+            File::open(file).ok()?.take(MAX_FILE).read_to_string(&mut text).ok()?;
+            serde_json::from_str(&text).ok()
+        })
+        .take(MAX_PROCESSES)
+        .collect();
+    found.sort_by(|a, b| (&a.since, a.pid).cmp(&(&b.since, b.pid)));
+    Ok(found)
+}
+
+fn left_behind(dir: &Path) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+    Ok(files(dir)?.into_iter().filter(|(_, lock)| !is_held(lock)).collect())
+}
+
+/// The files in the directory, each with its lock.
+fn files(dir: &Path) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    Ok(files.map(|file| (file.clone(), file.with_extension("lock"))).collect())
+}
+
+fn is_held(lock: &Path) -> bool {
+    File::open(lock).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use super::*;
+
+    fn some() -> Serving {
+        Serving { pid: 7, since: String::new(), config: None, revision: 1, refused: None, plugins: Vec::new() }
+    }
+
+    #[test]
+    fn what_a_process_that_has_ended_left_behind_does_not_count_and_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("serving");
+        assert_eq!(serving(&at).unwrap(), []);
+        let notice = Notice::new(&at).unwrap();
+        std::fs::write(&notice.file, serde_json::to_vec(&some()).unwrap()).unwrap();
+        let stale = at.join("8-x.json");
+        std::fs::write(&stale, serde_json::to_vec(&some()).unwrap()).unwrap();
+        std::fs::write(stale.with_extension("lock"), "").unwrap();
+        assert_eq!(serving(&at).unwrap(), [some()]);
+        let other = Notice::new(&at).unwrap();
+        assert!(!stale.exists() && notice.file.exists());
+        drop((notice, other));
+        assert_eq!(std::fs::read_dir(&at).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_understood_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let notice = Notice::new(dir.path()).unwrap();
+        std::fs::write(&notice.file, "{").unwrap();
+        assert_eq!(serving(dir.path()).unwrap(), []);
+    }
+}
