@@ -1,4 +1,4 @@
-//! Builds the default plugins and leaves them as components in `OUT_DIR`, where `default_plugins.rs` embeds them.
+//! Builds the bundled plugins and leaves them as components in `OUT_DIR`, where `plugins/bundled.rs` embeds them.
 //!
 //! The plugins are a workspace of their own, built by a cargo of its own for WebAssembly: nothing that is set for the
 //! native build reaches it, and all native profiles (build, test, clippy, doc) share one target directory for it.
@@ -13,12 +13,12 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use wit_component::ComponentEncoder;
 
-/// The default plugins: folders of `plugins/`.
-const PLUGINS: [&str; 4] = ["hosts", "file", "dir", "command"];
+/// The bundled plugins: folders of `plugins/`.
+const PLUGINS: [&str; 7] = ["hosts", "file", "dir", "command", "disk", "services", "logs"];
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// A default plugin is smaller than this, in bytes: it is compiled at the first start, while a client waits.
+/// A bundled plugin is smaller than this, in bytes: it is compiled at the first start, while a client waits.
 const MAX_COMPONENT: usize = 100_000;
 
 /// How a component begins: magic, then version 13 of layer 1. A core module is of layer 0.

@@ -4,6 +4,7 @@
 mod answers;
 mod bad_input;
 mod bad_plugin;
+mod bundled_tools;
 mod cli;
 mod grants;
 mod lifecycle;

@@ -33,6 +33,8 @@ pub struct SshdOptions {
     pub max_sessions: Option<u32>,
     /// Whether permission bits bind the login even if it is root's (root otherwise reads everything).
     pub permissions_bind_root: bool,
+    /// A directory whose programs come before all others of the login.
+    pub programs: Option<PathBuf>,
     /// Further lines of sshd_config.
     pub extra: Vec<String>,
 }
@@ -228,10 +230,15 @@ fn config_text(options: &SshdOptions, dir: &Path, port: u16, host_key: &Path) ->
     let mut text = format!(
         "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel VERBOSE\nUseDNS no\n\
-         SetEnv SHLVL=1\n",
+         SetEnv SHLVL=1",
         host_key.display(),
         dir.join("authorized_keys").display()
     );
+    // sshd heeds one line of SetEnv only.
+    if let Some(programs) = &options.programs {
+        text.push_str(&format!(" PATH={}:/usr/local/bin:/usr/bin:/bin", programs.display()));
+    }
+    text.push('\n');
     match options.sftp {
         Sftp::Internal => text.push_str("Subsystem sftp internal-sftp\n"),
         Sftp::Absent => {}

@@ -10,6 +10,7 @@ pub mod exec {
     pub use crate::bindings::imports::scout::plugin::exec::{
         Ending, Outcome, Pipeline, RemoteState, Stage, StderrTo, Word, run, shell,
     };
+    pub use crate::output::{Output, output};
 }
 
 /// The hosts that this call may name. Needs the grant `inventory`.

@@ -15,6 +15,7 @@ pub mod text;
 mod answer;
 mod bindings;
 mod host;
+mod output;
 
 pub use answer::Encoding;
 pub use bindings::imports::scout::plugin::answers::Answer;
@@ -72,6 +73,27 @@ impl Tool {
             output_schema: None,
             effect: Effect::Read,
         }
+    }
+
+    /// With a name for people.
+    #[must_use]
+    pub fn title(mut self, title: &str) -> Self {
+        self.title = Some(title.to_owned());
+        self
+    }
+
+    /// With the JSON Schema of its structured answer.
+    #[must_use]
+    pub fn output_schema(mut self, schema: &str) -> Self {
+        self.output_schema = Some(schema.to_owned());
+        self
+    }
+
+    /// With the most that it does to a host.
+    #[must_use]
+    pub fn effect(mut self, effect: Effect) -> Self {
+        self.effect = effect;
+        self
     }
 }
 

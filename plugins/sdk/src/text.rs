@@ -126,6 +126,38 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
+/// A size for people, in powers of 1024, as `512 B` or `1.5 GiB`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut tenths_of = u128::from(bytes) * 10;
+    let mut unit = "B";
+    for next in UNITS {
+        if tenths_of < 10_240 {
+            break;
+        }
+        tenths_of = (tenths_of + 512) / 1024;
+        unit = next;
+    }
+    let tenths_of = u64::try_from(tenths_of).unwrap_or(u64::MAX);
+    if unit == "B" { format!("{bytes} B") } else { format!("{} {unit}", tenths(tenths_of)) }
+}
+
+/// A text as one line: line ends are written as `\n` and `\r`.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n").replace('\r', "\\r")
+}
+
+/// The beginning of a text, of at most so many characters, and `…` if there was more.
+#[must_use]
+pub fn clipped(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// Lines of a table: columns are padded to their widest cell, numbers of `right` to the right, the last not at all.
 #[must_use]
 pub fn table<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
@@ -155,7 +187,7 @@ pub fn table<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{base64, ls_mode, name, octal_mode, rfc3339, shell_quoted, table};
+    use super::{base64, clipped, ls_mode, name, octal_mode, one_line, rfc3339, shell_quoted, size, table};
     use crate::{Attributes, FileKind};
 
     #[test]
@@ -207,6 +239,28 @@ mod tests {
     #[test]
     fn a_quote_in_a_shell_word_is_escaped() {
         assert_eq!(shell_quoted("it's $x"), "'it'\\''s $x'");
+    }
+
+    #[test]
+    fn sizes_are_in_powers_of_1024() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (270_553_174_016, "252.0 GiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn a_text_is_made_one_line_and_clipped_between_characters() {
+        assert_eq!(one_line("a\nb\r"), "a\\nb\\r");
+        assert_eq!(clipped("üäö", 3), "üäö");
+        assert_eq!(clipped("üäö", 2), "üä…");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The plugins that Scout brings along, with what each may import.
 //!
-//! The build script leaves the components in `OUT_DIR`. What a plugin is not granted here it cannot import: only
-//! `command` reaches `exec`, and whether a host runs pipelines or a shell for it is that host's policy.
+//! The build script leaves the components in `OUT_DIR`. What a plugin is not granted here it cannot import: of the
+//! handlers only `command` reaches `exec`; the tools reach nothing else, and a shell never. Whether a host runs pipelines or
+//! a shell is that host's policy.
 
 use scout_runtime::{Grants, Subject};
 
@@ -50,5 +51,23 @@ pub(super) const BUNDLED: &[Bundled] = &[
         subject: Some(Subject::Command),
         component: include_bytes!(concat!(env!("OUT_DIR"), "/command.wasm")),
         grants: Grants { exec: true, shell: true, ..NOTHING },
+    },
+    Bundled {
+        name: "disk",
+        subject: None,
+        component: include_bytes!(concat!(env!("OUT_DIR"), "/disk.wasm")),
+        grants: Grants { exec: true, ..NOTHING },
+    },
+    Bundled {
+        name: "services",
+        subject: None,
+        component: include_bytes!(concat!(env!("OUT_DIR"), "/services.wasm")),
+        grants: Grants { exec: true, ..NOTHING },
+    },
+    Bundled {
+        name: "logs",
+        subject: None,
+        component: include_bytes!(concat!(env!("OUT_DIR"), "/logs.wasm")),
+        grants: Grants { exec: true, ..NOTHING },
     },
 ];

@@ -1,0 +1,130 @@
+//! Filters, both answers, and errors that say what to do.
+
+use scout_plugin::ErrorKind;
+use scout_plugin::exec::Output;
+use scout_plugin::json::Value;
+
+use super::{Arguments, Chosen, as_json, as_text, choose, schema, table};
+
+const TYPED: &[u8] = include_bytes!("../tests/fixtures/debian13-typed.txt");
+const INODES: &[u8] = include_bytes!("../tests/fixtures/debian13-inodes.txt");
+
+fn asked(json: &str) -> Arguments {
+    Arguments::read(json).expect("are arguments")
+}
+
+fn chosen(asked: &Arguments) -> Chosen {
+    choose(asked, table::parse(TYPED, true), &table::parse(INODES, false).rows, false)
+}
+
+fn points(chosen: &Chosen) -> Vec<String> {
+    chosen.entries.iter().map(|entry| entry.row.mount_point.escape_ascii().to_string()).collect()
+}
+
+#[test]
+fn the_schemas_are_json() {
+    assert!(Value::parse(schema::INPUT).is_some() && Value::parse(schema::OUTPUT).is_some());
+}
+
+#[test]
+fn arguments_have_defaults_and_a_host() {
+    let plain = asked(r#"{"host":"box"}"#);
+    assert_eq!((plain.all, plain.threshold, plain.inodes, plain.operand()), (false, 0, false, None));
+    assert_eq!(asked(r#"{"host":"box","path":"/srv"}"#).operand().as_deref(), Some("/srv"));
+    assert_eq!(asked(r#"{"host":"box","path":"~"}"#).operand().as_deref(), Some("."));
+    assert_eq!(asked(r#"{"host":"box","path":"~/-a"}"#).operand().as_deref(), Some("./-a"));
+    for bad in ["", "[]", "{}", r#"{"host":1}"#] {
+        assert_eq!(Arguments::read(bad).map(|_| ()).map_err(|error| error.kind), Err(ErrorKind::Invalid), "{bad}");
+    }
+}
+
+#[test]
+fn memory_of_the_system_is_left_out_unless_all_or_a_path_is_asked_for() {
+    let plain = chosen(&asked(r#"{"host":"box"}"#));
+    assert_eq!((plain.entries.len(), plain.pseudo), (8, 2));
+    assert!(!points(&plain).iter().any(|point| point == "/run" || point == "/dev/shm"));
+    for json in [r#"{"host":"box","all":true}"#, r#"{"host":"box","path":"/run"}"#] {
+        assert_eq!((chosen(&asked(json)).entries.len(), chosen(&asked(json)).pseudo), (10, 0));
+    }
+}
+
+#[test]
+fn a_threshold_counts_bytes_and_inodes_if_asked() {
+    let bytes = chosen(&asked(r#"{"host":"box","threshold":90}"#));
+    assert_eq!((points(&bytes), bytes.below), (vec!["/srv/data".to_owned()], 7));
+    let either = chosen(&asked(r#"{"host":"box","threshold":90,"inodes":true}"#));
+    assert_eq!(points(&either), ["/srv/with blank", "/srv/data"]);
+}
+
+#[test]
+fn both_answers_say_the_same() {
+    let asked = asked(r#"{"host":"box","threshold":60,"inodes":true}"#);
+    let chosen = chosen(&asked);
+    assert_eq!(
+        as_text(&asked, &chosen, &["df: x: odd".to_owned()]),
+        "FILESYSTEM           TYPE       SIZE      USED  AVAILABLE               USE  MOUNTED ON\n\
+         //server/share name  tmpfs   3.0 MiB   1.9 MiB    1.1 MiB  64%, inodes 100%  /srv/with blank\n\
+         /dev/loop0           ext4   13.7 MiB  12.4 MiB        0 B   100%, inodes 1%  /srv/data\n\
+         6 file systems are less than 60 % full\n\
+         2 pseudo file systems are left out; `all` shows them\n\
+         warning: df: x: odd"
+    );
+    assert_eq!(
+        as_json(&asked, &chosen, &[]).finish(),
+        concat!(
+            r#"{"host":"box","filesystems":[{"filesystem":"//server/share name","type":"tmpfs","size_bytes":3145728,"#,
+            r#""used_bytes":2002944,"available_bytes":1142784,"used_percent":64,"inodes":20,"inodes_used":20,"inodes_free":0,"#,
+            r#""inodes_used_percent":100,"mount_point":"/srv/with blank"},{"filesystem":"/dev/loop0","type":"ext4","#,
+            r#""size_bytes":14410752,"used_bytes":13016064,"available_bytes":0,"used_percent":100,"inodes":4096,"inodes_used":12,"#,
+            r#""inodes_free":4084,"inodes_used_percent":1,"mount_point":"/srv/data"}],"pseudo_left_out":2,"below_threshold":6,"#,
+            r#""truncated":false,"warnings":[]}"#
+        )
+    );
+}
+
+#[test]
+fn a_name_that_is_not_utf8_keeps_its_bytes() {
+    let asked = asked(r#"{"host":"box"}"#);
+    let json = as_json(&asked, &chosen(&asked), &[]).finish();
+    assert!(
+        json.contains("\"mount_point\":\"/srv/latin\u{fffd}\",\"mount_point_base64\":\"L3Nydi9sYXRpbuk=\""),
+        "{json}"
+    );
+}
+
+#[test]
+fn many_rows_are_cut_and_it_is_told() {
+    let mut output = b"head\n".to_vec();
+    for number in 0..=super::MAX_ROWS {
+        output.extend_from_slice(format!("/dev/{number} ext4 10 5 5 50% /{number}\n").as_bytes());
+    }
+    let asked = asked(r#"{"host":"box"}"#);
+    let chosen = choose(&asked, table::parse(&output, true), &[], false);
+    assert_eq!((chosen.entries.len(), chosen.truncated), (super::MAX_ROWS, true));
+    assert!(as_text(&asked, &chosen, &[]).ends_with("there are more file systems: name a `path` or a `threshold`"));
+}
+
+#[test]
+fn an_error_says_what_df_said_and_what_to_do() {
+    let asked = asked(r#"{"host":"box","path":"/nope"}"#);
+    let error = |stderr: &str| {
+        asked.silent(&Output { exit: Some(1), stdout: Vec::new(), stderr: stderr.to_owned(), truncated: false })
+    };
+    for (stderr, kind) in [
+        ("df: /nope: No such file or directory\n", ErrorKind::NotFound),
+        ("df: /nope: can't find mount point\n", ErrorKind::NotFound),
+        ("df: '/nope': Permission denied\n", ErrorKind::Permission),
+        ("sh: 1: df: not found\n", ErrorKind::Remote),
+        ("", ErrorKind::Remote),
+    ] {
+        let error = error(stderr);
+        assert_eq!(error.kind, kind, "{stderr}");
+        assert!(
+            error.message.starts_with("`df` for `/nope` on box said: ") && error.hint.is_some(),
+            "{}",
+            error.message
+        );
+        assert!(error.message.ends_with(stderr.trim()));
+    }
+    assert!(error(&"x".repeat(1 << 20)).message.len() < 1000);
+}

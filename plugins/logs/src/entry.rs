@@ -1,0 +1,126 @@
+//! One entry of a log. Pure.
+
+use scout_plugin::json::Object;
+use scout_plugin::text;
+
+use crate::time;
+
+/// The most bytes of a message that an answer repeats.
+const MAX_MESSAGE: usize = 2000;
+
+/// The most characters of a name.
+const MAX_NAME: usize = 200;
+
+/// Priorities of syslog and the journal, from 0 on.
+pub(crate) const PRIORITIES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+
+/// One entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Microseconds since 1970.
+    pub(crate) time: Option<i64>,
+    pub(crate) host: Option<String>,
+    pub(crate) unit: Option<String>,
+    pub(crate) program: Option<String>,
+    pub(crate) pid: Option<u64>,
+    /// An index of [`PRIORITIES`].
+    pub(crate) priority: Option<u8>,
+    pub(crate) message: Vec<u8>,
+}
+
+impl Entry {
+    pub(crate) fn priority_name(&self) -> Option<&'static str> {
+        PRIORITIES.get(usize::from(self.priority?)).copied()
+    }
+
+    /// How many bytes of an answer its message takes.
+    pub(crate) fn weight(&self) -> usize {
+        self.message.len().min(MAX_MESSAGE)
+    }
+
+    /// The message as far as it is repeated, with its bytes if it is not text.
+    fn shown(&self) -> (String, Option<String>) {
+        let cut = self.message.get(..MAX_MESSAGE.min(self.message.len())).unwrap_or_default();
+        // The cut may have split a character.
+        let whole = match std::str::from_utf8(cut) {
+            Err(error) if error.error_len().is_none() && cut.len() < self.message.len() => error.valid_up_to(),
+            _ => cut.len(),
+        };
+        let (mut message, base64) = text::name(cut.get(..whole).unwrap_or_default());
+        if whole < self.message.len() {
+            message.push('…');
+        }
+        (message, base64)
+    }
+
+    pub(crate) fn json(&self) -> Object {
+        let name = |name: &Option<String>| name.as_deref().map(|name| text::clipped(name, MAX_NAME));
+        let (message, base64) = self.shown();
+        let object = Object::new()
+            .text("time", self.time.and_then(time::rfc3339).as_deref())
+            .text("host", name(&self.host).as_deref())
+            .text("unit", name(&self.unit).as_deref())
+            .text("program", name(&self.program).as_deref())
+            .integer("pid", self.pid)
+            .text("priority", self.priority_name())
+            .text("message", message.as_str());
+        match base64 {
+            Some(base64) => object.text("message_base64", base64.as_str()),
+            None => object,
+        }
+    }
+
+    /// One line for people; further lines of the message are indented.
+    pub(crate) fn text(&self, with_host: bool) -> String {
+        let name = |name: &Option<String>| name.as_deref().map(|name| text::one_line(&text::clipped(name, MAX_NAME)));
+        let mut words = vec![self.time.and_then(time::rfc3339).unwrap_or_else(|| "-".to_owned())];
+        words.extend(name(&self.host).filter(|_| with_host));
+        if let Some(program) = name(&self.program).or_else(|| name(&self.unit)) {
+            words.push(match self.pid {
+                Some(pid) => format!("{program}[{pid}]"),
+                None => program,
+            });
+        }
+        words.extend(self.priority_name().map(str::to_owned));
+        format!("{}: {}", words.join(" "), self.shown().0.trim_end().replace('\n', "\n    "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Entry;
+
+    fn entry(message: &[u8]) -> Entry {
+        Entry {
+            time: Some(1_795_260_015_613_062),
+            host: Some("web1".to_owned()),
+            program: Some("app".to_owned()),
+            pid: Some(7),
+            priority: Some(3),
+            message: message.to_vec(),
+            ..Entry::default()
+        }
+    }
+
+    #[test]
+    fn an_entry_is_one_line_and_an_object() {
+        let entry = entry(b"one\ntwo\n");
+        assert_eq!(entry.text(true), "2026-11-21T11:20:15.613062Z web1 app[7] err: one\n    two");
+        assert_eq!(Entry { message: b"x".to_vec(), ..Entry::default() }.text(false), "-: x");
+        assert_eq!(
+            entry.json().finish(),
+            concat!(
+                r#"{"time":"2026-11-21T11:20:15.613062Z","host":"web1","unit":null,"program":"app","pid":7,"priority":"err","#,
+                r#""message":"one\ntwo\n"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters_and_one_that_is_not_text_keeps_its_bytes() {
+        let long = entry(format!("x{}", "ü".repeat(4000)).as_bytes());
+        assert!(long.text(false).ends_with("üü…") && !long.json().finish().contains("base64"));
+        let binary = entry(b"caf\xe9").json().finish();
+        assert!(binary.ends_with("\"message\":\"caf\u{fffd}\",\"message_base64\":\"Y2Fm6Q==\"}"), "{binary}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Journals as several versions of journalctl print them.
+
+use super::{LEFT_OUT, parse};
+use crate::entry::Entry;
+
+const DEBIAN_13: &[u8] = include_bytes!("../tests/fixtures/debian13-journal.txt");
+const DEBIAN_11: &[u8] = include_bytes!("../tests/fixtures/debian11-journal.txt");
+
+fn by_program(output: &[u8], program: &str) -> Entry {
+    let journal = parse(output);
+    let found = journal.entries.into_iter().find(|entry| entry.program.as_deref() == Some(program));
+    found.unwrap_or_else(|| panic!("no {program}"))
+}
+
+#[test]
+fn every_line_is_an_entry() {
+    for (output, count) in [(DEBIAN_13, 22), (DEBIAN_11, 20)] {
+        let journal = parse(output);
+        assert_eq!((journal.entries.len(), journal.unread), (count, 0));
+        assert!(journal.entries.iter().all(|entry| entry.time.is_some() && entry.host.as_deref() == Some("vm")));
+    }
+}
+
+#[test]
+fn fields_become_those_of_the_entry() {
+    let expected = Entry {
+        time: Some(1_795_260_015_136_629),
+        host: Some("vm".to_owned()),
+        unit: Some("ssh.service".to_owned()),
+        program: Some("sshd".to_owned()),
+        pid: Some(107),
+        priority: Some(6),
+        message: b"Server listening on :: port 22.".to_vec(),
+    };
+    assert!(parse(DEBIAN_13).entries.contains(&expected));
+    // Who speaks counts, not who hands it on.
+    assert_eq!(by_program(DEBIAN_13, "cron").pid, Some(815));
+}
+
+#[test]
+fn messages_of_any_kind_are_read() {
+    for output in [DEBIAN_13, DEBIAN_11] {
+        let message = |program: &str| by_program(output, program).message;
+        assert_eq!(
+            message("app"),
+            "Traceback (most recent call last):\n  File \"app.py\", line 1, in <module>\nValueError: käse".as_bytes()
+        );
+        assert_eq!(message("bin"), b"caf\xe9 \x01\x02 binary");
+        assert_eq!(message("huge"), LEFT_OUT.as_bytes());
+        assert_eq!(message("twice"), b"first\nsecond");
+        assert_eq!(message("colour"), b"\x1b[31mred\x1b[0m \ttab");
+        assert_eq!((message("empty"), message("nomessage")), (vec![], vec![]));
+        assert_eq!(message("escapes"), "a \"quoted\" \\ back/slash 😀".as_bytes());
+        assert_eq!(by_program(output, "nomessage").priority, None);
+    }
+}
+
+#[test]
+fn a_journalctl_that_cannot_leave_out_fields_gives_the_same_entries() {
+    let entries = parse(DEBIAN_13).entries;
+    let all = parse(include_bytes!("../tests/fixtures/debian13-journal-all-fields.txt")).entries;
+    assert_eq!(Some(all.as_slice()), entries.get(..3));
+}
+
+#[test]
+fn a_journal_of_one_user_is_noticed() {
+    let user = |uids: &[&str]| {
+        let lines: Vec<_> = uids.iter().map(|uid| format!("{{\"MESSAGE\":\"x\",\"_UID\":\"{uid}\"}}\n")).collect();
+        parse(lines.concat().as_bytes()).only_user
+    };
+    assert_eq!(
+        (user(&["1000", "1000"]), user(&["1000", "0"]), user(&["0"]), user(&[])),
+        (Some(1000), None, None, None)
+    );
+    assert_eq!(parse(DEBIAN_13).only_user, None);
+}
+
+#[test]
+fn what_is_no_entry_is_counted_and_odd_values_are_none() {
+    let journal = parse(b"\n[]\n{\"MESSAGE\":\n\xff\n\x1b[2J\nnull\n");
+    assert_eq!((journal.entries.len(), journal.unread), (0, 5));
+    let odd = br#"{"__REALTIME_TIMESTAMP":"99999999999999999999","PRIORITY":"9","_PID":"-1","MESSAGE":{"a":1},"SYSLOG_IDENTIFIER":["a","b"],"_HOSTNAME":true}"#;
+    let expected = Entry { program: Some("a\nb".to_owned()), ..Entry::default() };
+    assert_eq!(parse(odd).entries, [expected]);
+    assert_eq!(
+        parse(br#"{"MESSAGE":[1,256]}"#).entries.first().map(|entry| entry.message.clone()),
+        Some(b"1\n256".to_vec())
+    );
+    assert_eq!(parse(br#"{"MESSAGE":[]}"#).entries.first().map(|entry| entry.message.clone()), Some(vec![]));
+}
+
+#[test]
+fn a_journal_that_was_cut_gives_its_whole_entries() {
+    for end in (0..DEBIAN_13.len()).step_by(7) {
+        let journal = parse(DEBIAN_13.get(..end).unwrap_or_default());
+        assert!(journal.unread <= 1 && journal.entries.len() <= 22);
+    }
+}

@@ -1,0 +1,139 @@
+//! What silence means, both answers, and errors that say what to do.
+#![expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
+
+use scout_plugin::ErrorKind;
+use scout_plugin::exec::Output;
+use scout_plugin::json::Value;
+
+use super::{
+    Found, Journalctl, Query, Silence, as_json, as_text, from_journal, keep_newest, no_journal, schema, silence,
+    tail_error,
+};
+use crate::entry::Entry;
+
+fn query(more: &str) -> Query {
+    Query::read(&format!(r#"{{"host":"box"{more}}}"#)).expect("is a query")
+}
+
+fn output(stdout: &[u8], truncated: bool) -> Output {
+    Output { exit: Some(0), stdout: stdout.to_vec(), stderr: String::new(), truncated }
+}
+
+#[test]
+fn the_schemas_are_json() {
+    assert!(Value::parse(schema::INPUT).is_some() && Value::parse(schema::OUTPUT).is_some());
+}
+
+#[test]
+fn silence_is_told_apart_by_what_is_complained_about() {
+    let red = "\u{1b}[0;1;31mNo journal files were opened due to insufficient permissions.\u{1b}[0m\n";
+    assert_eq!(
+        silence(red),
+        Silence::NoJournal("No journal files were opened due to insufficient permissions.".to_owned())
+    );
+    assert_eq!(silence("journalctl: unrecognized option '--output-fields=X'\n"), Silence::Old);
+    assert_eq!(silence("Compiled without pattern matching support\n"), Silence::Old);
+    assert_eq!(
+        silence("sh: 1: journalctl: not found\n"),
+        Silence::NoJournal("sh: 1: journalctl: not found".to_owned())
+    );
+    assert_eq!(
+        silence("Bad pattern \"(\": missing closing parenthesis\n"),
+        Silence::Failed("Bad pattern \"(\": missing closing parenthesis".to_owned())
+    );
+    assert_eq!(
+        (silence(""), silence("bash: warning: setlocale: LC_ALL: cannot change locale (xx)\n")),
+        (Silence::Empty, Silence::Empty)
+    );
+}
+
+#[test]
+fn a_journal_is_answered_with_its_oldest_entry_first() {
+    let stdout = include_bytes!("../tests/fixtures/debian13-journal.txt");
+    let found = from_journal(&query(""), Journalctl::Current, &output(stdout, false));
+    assert_eq!((found.entries.len(), found.truncated, found.notes.len()), (22, false, 0));
+    assert!(found.entries.is_sorted_by_key(|entry| entry.time));
+    let full = from_journal(&query(r#","lines":22"#), Journalctl::Current, &output(stdout, false));
+    assert!(full.truncated);
+    let cut = from_journal(&query(""), Journalctl::Current, &output(&stdout[..1500], true));
+    assert_eq!((cut.entries.len(), cut.truncated, cut.notes.len()), (3, true, 0));
+    let odd = from_journal(&query(""), Journalctl::Current, &output(b"x\ny\n", false));
+    assert_eq!(odd.notes, ["2 lines of journalctl could not be read"]);
+}
+
+#[test]
+fn an_old_journal_that_was_searched_says_what_is_missing() {
+    let stdout = include_bytes!("../tests/fixtures/rhel7-short-iso.txt");
+    let found = from_journal(&query(r#","grep":"x""#), Journalctl::Old, &output(stdout, false));
+    assert_eq!(found.entries.first().and_then(|entry| entry.program.as_deref()), Some("sshd"));
+    assert!(found.notes.iter().any(|note| note.contains("priorities are not known")));
+}
+
+fn entry(program: &str, message: &str) -> Entry {
+    let text = |text: &str| Some(text.to_owned());
+    Entry {
+        time: Some(1_795_260_015_000_000),
+        host: text("web1"),
+        program: text(program),
+        message: message.into(),
+        ..Entry::default()
+    }
+}
+
+#[test]
+fn both_answers_hold_the_entries_and_notes() {
+    let found = Found {
+        path: Some("/var/log/syslog".to_owned()),
+        of_files: true,
+        entries: vec![entry("a", "one"), entry("b", "two\nlines")],
+        truncated: true,
+        notes: vec!["a note".to_owned()],
+    };
+    assert_eq!(
+        as_text(&found),
+        "2026-11-21T11:20:15Z a: one\n2026-11-21T11:20:15Z b: two\n    lines\n\
+         (the newest 2 entries; older ones may fit too: name a time, or more `lines`)\n(a note)"
+    );
+    let json = as_json(&query(""), &found).finish();
+    assert!(json.starts_with(r#"{"host":"box","source":"file","path":"/var/log/syslog","entries":[{"time":"2026-11-21T11:20:15Z","host":"web1","#), "{json}");
+    assert!(json.ends_with(r#""message":"two\nlines"}],"truncated":true,"notes":["a note"]}"#), "{json}");
+    assert_eq!(as_text(&Found::default()), "no entry of the journal fits");
+    let mut other = found;
+    other.entries[0].host = Some("web2".to_owned());
+    assert!(as_text(&other).starts_with("2026-11-21T11:20:15Z web2 a: one\n"));
+}
+
+#[test]
+fn the_newest_entries_are_kept_as_many_as_can_be_read() {
+    let long = "x".repeat(100_000);
+    let mut found =
+        Found { entries: (0..200).map(|number| entry(&number.to_string(), &long)).collect(), ..Found::default() };
+    keep_newest(&query(""), &mut found);
+    assert_eq!((found.entries.len(), found.truncated), (65, true));
+    assert_eq!(found.entries.last().and_then(|entry| entry.program.as_deref()), Some("199"));
+    assert_eq!(found.notes, ["the messages are long: only the newest 65 entries are shown"]);
+    let mut few = Found { entries: (0..5).map(|_| entry("a", "x")).collect(), ..Found::default() };
+    keep_newest(&query(r#","lines":2"#), &mut few);
+    assert_eq!((few.entries.len(), few.truncated, few.notes.len()), (2, true, 0));
+}
+
+#[test]
+fn errors_say_what_where_and_what_instead() {
+    for (stderr, kind) in [
+        ("tail: cannot open '/x' for reading: No such file or directory\n", ErrorKind::NotFound),
+        ("tail: can't open '/x': No such file or directory\n", ErrorKind::NotFound),
+        ("grep: /x: Permission denied\n", ErrorKind::Permission),
+        ("tail: error reading '/x': Is a directory\n", ErrorKind::Invalid),
+        ("grep: Unmatched ( or \\(\n", ErrorKind::Invalid),
+        ("grep: bad regex '('\n", ErrorKind::Invalid),
+        ("", ErrorKind::Remote),
+    ] {
+        let error = tail_error(&query(r#","path":"/x""#), stderr);
+        assert_eq!(error.kind, kind, "{stderr}");
+        assert!(error.message.starts_with("reading /x on box: ") && error.hint.is_some(), "{}", error.message);
+    }
+    let error = no_journal(&query(""), "No journal files were opened due to insufficient permissions.");
+    assert_eq!(error.kind, ErrorKind::Permission);
+    assert!(error.hint.is_some_and(|hint| hint.contains("systemd-journal")));
+    assert_eq!(no_journal(&query(""), "sh: 1: journalctl: not found").kind, ErrorKind::NotFound);
+}

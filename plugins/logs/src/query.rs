@@ -1,0 +1,218 @@
+//! What is asked, and the commands that ask a host for it. Pure.
+//!
+//! Every argument is a word of its own, which Scout quotes: no text of a client is a flag or a part of a script.
+
+use scout_plugin::json::Value;
+use scout_plugin::{Error, ErrorKind, text};
+
+use crate::entry::PRIORITIES;
+use crate::journal::FIELDS;
+use crate::time::{self, SECOND, Written};
+
+/// Entries of an answer, unless asked for fewer or more.
+const DEFAULT_LINES: u64 = 100;
+
+/// Lines of a file that are looked at where a filter is left to the plugin.
+const SCANNED: usize = 5000;
+
+/// The most bytes of a file that are looked at, from its end: less than the smallest output limit that makes sense.
+pub(crate) const SCANNED_BYTES: usize = 768 * 1024;
+
+/// What begins the line with the host's clock.
+pub(crate) const CLOCK: &str = "scout-clock ";
+
+/// Where logs are without a journal: of Red Hat and Alpine, and of Debian, which prefers the last.
+const FILES: [&str; 2] = ["/var/log/messages", "/var/log/syslog"];
+
+/// Words of the programs of a pipeline.
+pub(crate) type Stages = Vec<Vec<String>>;
+
+/// Where entries come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The journal, and where there is none, files.
+    Auto,
+    Journal,
+    Files,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Query {
+    pub(crate) host: String,
+    pub(crate) source: Source,
+    pub(crate) path: Option<String>,
+    pub(crate) unit: Option<String>,
+    pub(crate) since: Option<Written>,
+    pub(crate) until: Option<Written>,
+    pub(crate) grep: Option<String>,
+    ignore_case: bool,
+    /// The least urgent that is wanted.
+    pub(crate) priority: Option<u8>,
+    pub(crate) lines: usize,
+}
+
+/// What a journalctl can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Journalctl {
+    /// Leaves out fields and searches: systemd 237 and newer.
+    Current,
+    /// Neither, as systemd 219 of RHEL 7.
+    Old,
+}
+
+impl Query {
+    /// # Errors
+    /// Arguments that make no sense together.
+    pub(crate) fn read(json: &str) -> Result<Self, Error> {
+        let arguments = Value::parse(json).ok_or_else(|| invalid("are no JSON", "give an object"))?;
+        let text = |name: &str| arguments.get(name).and_then(Value::as_text).map(str::to_owned);
+        let time = |name: &str| match text(name) {
+            None => Ok(None),
+            Some(written) => time::asked(&written).map(Some).ok_or_else(|| {
+                let shown = text::clipped(&written, 50);
+                invalid(
+                    &format!("have no time in `{name}`: {shown}"),
+                    "write an age as 15m, 2h or 7d, a date, or RFC 3339",
+                )
+            }),
+        };
+        let lines = arguments.get("lines").and_then(Value::as_integer).unwrap_or(DEFAULT_LINES);
+        let query = Self {
+            host: text("host")
+                .ok_or_else(|| invalid("name no `host`", "the tool `scout` with the target `hosts` lists them"))?,
+            source: match text("source").as_deref() {
+                Some("journal") => Source::Journal,
+                Some("files") => Source::Files,
+                _ => Source::Auto,
+            },
+            path: text("path"),
+            unit: text("unit"),
+            since: time("since")?,
+            until: time("until")?,
+            grep: text("grep"),
+            ignore_case: arguments.get("ignore_case").and_then(Value::as_boolean).unwrap_or(false),
+            priority: text("priority")
+                .and_then(|name| PRIORITIES.iter().position(|known| *known == name))
+                .and_then(|at| at.try_into().ok()),
+            lines: usize::try_from(lines).unwrap_or(usize::MAX),
+        };
+        match &query.path {
+            Some(_) if query.source == Source::Journal => Err(invalid(
+                "name a `path` and the source `journal`",
+                "leave one of the two away: a path is always a file",
+            )),
+            Some(path) if [".gz", ".xz", ".bz2", ".zst"].iter().any(|packed| path.ends_with(packed)) => Err(invalid(
+                "name a compressed file",
+                "read it with the tool `scout`, as `zcat FILE | grep PATTERN | tail -n 100`",
+            )),
+            _ => Ok(query),
+        }
+    }
+
+    /// Whether files are asked, and the journal is not.
+    pub(crate) fn wants_files(&self) -> bool {
+        self.path.is_some() || self.source == Source::Files
+    }
+
+    /// The newest entries of the journal, the newest first.
+    ///
+    /// `head` and not `-n`: beside `--since` and `--reverse`, `-n` means another thing in each of several versions.
+    pub(crate) fn journal(&self, journalctl: Journalctl) -> Stages {
+        let old_grep = self.grep.is_some() && journalctl == Journalctl::Old;
+        let mut words = match (journalctl, old_grep) {
+            (Journalctl::Current, _) => split(&format!("journalctl --no-pager --reverse -o json {FIELDS}")),
+            (Journalctl::Old, false) => split("journalctl --no-pager --reverse -o json"),
+            // A search outside sees one line for an entry, as its reader does, and not JSON's escapes.
+            (Journalctl::Old, true) => split("journalctl --no-pager --reverse -q -o short-iso"),
+        };
+        words.extend(self.unit.as_ref().map(|unit| format!("--unit={unit}")));
+        words.extend(self.since.map(|time| format!("--since={}", journal_time(time))));
+        words.extend(self.until.map(|time| format!("--until={}", journal_time(time))));
+        let priority = self.priority.and_then(|at| PRIORITIES.get(usize::from(at)));
+        words.extend(priority.map(|name| format!("--priority={name}")));
+        let mut stages = vec![words];
+        if let Some(pattern) = &self.grep {
+            if old_grep {
+                let mut grep = self.grep("-a");
+                grep.extend(["-e".to_owned(), pattern.clone()]);
+                stages.push(grep);
+            } else if let Some(words) = stages.first_mut() {
+                words.extend([format!("--case-sensitive={}", !self.ignore_case), format!("--grep={pattern}")]);
+            }
+        }
+        stages.push(split(&format!("head -n {}", self.lines)));
+        stages
+    }
+
+    /// Words of a `grep` with these flags, before its patterns.
+    fn grep(&self, flags: &str) -> Vec<String> {
+        split(&format!("grep -E {flags}{}", if self.ignore_case { " -i" } else { "" }))
+    }
+
+    /// The files that are asked, the preferred one last.
+    pub(crate) fn files(&self) -> Vec<String> {
+        match self.path.as_deref() {
+            // Words are quoted, so that nobody else resolves `~`; commands run in the home directory.
+            Some(path) => vec![path.strip_prefix("~/").map_or_else(|| path.to_owned(), |path| format!("./{path}"))],
+            None => FILES.map(str::to_owned).to_vec(),
+        }
+    }
+
+    /// How many lines of a file are looked at.
+    pub(crate) fn scanned(&self) -> usize {
+        let filters = self.since.is_some() || self.until.is_some() || self.unit.is_some() || self.priority.is_some();
+        if filters { SCANNED.max(self.lines) } else { self.lines }
+    }
+
+    /// The last lines of the files, and behind them the host's clock: a command's only way to tell both in one go is that `date`
+    /// is the standard input of what reads the files.
+    pub(crate) fn tail(&self) -> Stages {
+        let scanned = self.scanned();
+        let mut stages = vec![clock()];
+        let mut reader = match &self.grep {
+            None => split(&format!("tail -n {scanned}")),
+            Some(pattern) => {
+                let mut grep = self.grep("-a -H");
+                grep.extend(["-e".to_owned(), format!("^{CLOCK}"), "-e".to_owned(), pattern.clone()]);
+                grep
+            }
+        };
+        reader.push("--".to_owned());
+        reader.extend(self.files());
+        reader.push("-".to_owned());
+        stages.push(reader);
+        if self.grep.is_some() {
+            stages.push(split(&format!("tail -n {}", scanned + 1)));
+        }
+        stages.push(split(&format!("tail -c {SCANNED_BYTES}")));
+        stages
+    }
+}
+
+/// Words that hold no blanks.
+fn split(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
+}
+
+/// The words of the command that tells the host's clock.
+pub(crate) fn clock() -> Vec<String> {
+    vec!["date".to_owned(), format!("+{CLOCK}%s %z")]
+}
+
+/// A time as journalctl reads it. Every version knows these three forms.
+fn journal_time(written: Written) -> String {
+    match written {
+        Written::Instant(instant) => format!("@{}", instant.div_euclid(SECOND)),
+        Written::Local(local) => time::local_text(local),
+        Written::Ago(ago) => format!("-{}s", ago / SECOND),
+    }
+}
+
+fn invalid(what: &str, hint: &str) -> Error {
+    Error::new(ErrorKind::Invalid, format!("the arguments of `logs` {what}")).hint(hint)
+}
+
+#[cfg(test)]
+#[path = "query_tests.rs"]
+mod tests;

@@ -1,0 +1,104 @@
+//! What is sent: every argument a word of its own.
+
+use scout_plugin::ErrorKind;
+
+use super::{Journalctl, Query, Source, Stages};
+
+fn query(json: &str) -> Query {
+    Query::read(json).unwrap_or_else(|error| panic!("{}", error.message))
+}
+
+/// Words joined by `_`, stages by ` | `.
+fn shown(stages: &Stages) -> String {
+    stages.iter().map(|words| words.join("_")).collect::<Vec<_>>().join(" | ")
+}
+
+#[test]
+fn a_current_journal_filters_by_itself() {
+    let plain = query(r#"{"host":"box"}"#);
+    let fields = super::FIELDS;
+    assert_eq!(
+        shown(&plain.journal(Journalctl::Current)),
+        format!("journalctl_--no-pager_--reverse_-o_json_{fields} | head_-n_100")
+    );
+    let all = query(
+        r#"{"host":"box","unit":"nginx","since":"90m","until":"2026-11-21T12:00:00+01:00","grep":"-x $(id)'","priority":"err","lines":5}"#,
+    );
+    assert_eq!(
+        shown(&all.journal(Journalctl::Current)),
+        format!(
+            "journalctl_--no-pager_--reverse_-o_json_{fields}_--unit=nginx_--since=-5400s_--until=@1795258800_--priority=err_\
+             --case-sensitive=true_--grep=-x $(id)' | head_-n_5"
+        )
+    );
+    let local = query(r#"{"host":"box","since":"2026-11-21 07:05","grep":"x","ignore_case":true}"#);
+    assert!(
+        shown(&local.journal(Journalctl::Current))
+            .contains("_--since=2026-11-21 07:05:00_--case-sensitive=false_--grep=x ")
+    );
+}
+
+#[test]
+fn an_old_journal_is_searched_outside() {
+    let plain = query(r#"{"host":"box","unit":"sshd"}"#);
+    assert_eq!(
+        shown(&plain.journal(Journalctl::Old)),
+        "journalctl_--no-pager_--reverse_-o_json_--unit=sshd | head_-n_100"
+    );
+    let grep = query(r#"{"host":"box","grep":"-e /etc/shadow","ignore_case":true}"#);
+    assert_eq!(
+        shown(&grep.journal(Journalctl::Old)),
+        "journalctl_--no-pager_--reverse_-q_-o_short-iso | grep_-E_-a_-i_-e_-e /etc/shadow | head_-n_100"
+    );
+}
+
+#[test]
+fn files_are_read_with_the_clock_behind_them() {
+    assert_eq!(
+        shown(&query(r#"{"host":"box","source":"files","lines":3}"#).tail()),
+        "date_+scout-clock %s %z | tail_-n_3_--_/var/log/messages_/var/log/syslog_- | tail_-c_786432"
+    );
+    assert_eq!(
+        shown(&query(r#"{"host":"box","path":"~/-","grep":"a|b","since":"1h"}"#).tail()),
+        "date_+scout-clock %s %z | grep_-E_-a_-H_-e_^scout-clock _-e_a|b_--_./-_- | tail_-n_5001 | tail_-c_786432"
+    );
+}
+
+#[test]
+fn a_filter_of_the_plugin_looks_at_more_lines() {
+    for (more, scanned) in [
+        ("", 100),
+        (r#","grep":"x""#, 100),
+        (r#","unit":"a""#, 5000),
+        (r#","until":"1h""#, 5000),
+        (r#","priority":"err""#, 5000),
+    ] {
+        assert_eq!(query(&format!(r#"{{"host":"box","path":"/x"{more}}}"#)).scanned(), scanned, "{more}");
+    }
+}
+
+#[test]
+fn a_path_is_a_file() {
+    assert!(query(r#"{"host":"box","path":"/x"}"#).wants_files());
+    assert!(query(r#"{"host":"box","source":"files"}"#).wants_files());
+    assert_eq!((query(r#"{"host":"box"}"#).source, query(r#"{"host":"box"}"#).wants_files()), (Source::Auto, false));
+}
+
+#[test]
+fn arguments_that_make_no_sense_say_what_to_write() {
+    for (json, says) in [
+        ("[", "no JSON"),
+        ("{}", "`host`"),
+        (r#"{"host":"box","since":"yesterday"}"#, "no time in `since`: yesterday"),
+        (r#"{"host":"box","until":"2026-02-30"}"#, "`until`"),
+        (r#"{"host":"box","path":"/x","source":"journal"}"#, "a `path` and the source `journal`"),
+        (r#"{"host":"box","path":"/var/log/syslog.2.gz"}"#, "compressed"),
+    ] {
+        let error = Query::read(json).expect_err(json);
+        assert!(
+            error.kind == ErrorKind::Invalid && error.message.contains(says) && error.hint.is_some(),
+            "{}",
+            error.message
+        );
+    }
+}

@@ -1,0 +1,403 @@
+//! The tools `services` and `service`: systemd's units as `systemctl show` says, or OpenRC's services.
+
+mod openrc;
+mod schema;
+mod show;
+
+use scout_plugin::exec::{self, Output};
+use scout_plugin::json::{Object, Value};
+use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
+
+use crate::show::{Properties, Unit};
+
+struct Services;
+register!(Services: tools);
+
+/// Rows of an answer, unless asked for fewer or more.
+const DEFAULT_LIMIT: u64 = 300;
+
+/// The most characters of a description in the text.
+const MAX_DESCRIPTION: usize = 60;
+
+/// The most characters of what a program complained about.
+const MAX_COMPLAINT: usize = 500;
+
+/// What a row is made of.
+const ROW: &str = "--property=Id,LoadState,ActiveState,SubState,Description,UnitFileState,MainPID,MemoryCurrent,\
+ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,InactiveEnterTimestampMonotonic,InactiveExitTimestampMonotonic";
+
+/// What is told of one unit besides. Never its environment or its command line: they hold secrets.
+const DETAILS: &str = "--property=Names,Result,LoadError,FragmentPath,SourcePath,DropInPaths,Restart,NRestarts,ExecMainCode,\
+ExecMainStatus,TasksCurrent,CPUUsageNSec,ControlGroup,Documentation,TriggeredBy,Triggers,NeedDaemonReload";
+
+/// What systemctl and shells say where there is no systemd to ask.
+const NO_SYSTEMD: [&str; 6] = [
+    "not found",
+    "not been booted with systemd",
+    "Failed to connect to bus",
+    "Failed to connect to system scope bus",
+    "Failed to get D-Bus connection",
+    "No such file or directory",
+];
+
+impl Tools for Services {
+    fn describe() -> Vec<Tool> {
+        let services = Tool::new("services", schema::SERVICES, schema::SERVICES_INPUT)
+            .title("Services")
+            .output_schema(schema::SERVICES_OUTPUT);
+        let service = Tool::new("service", schema::SERVICE, schema::SERVICE_INPUT)
+            .title("Service")
+            .output_schema(schema::SERVICE_OUTPUT);
+        vec![services.effect(Effect::Exec), service.effect(Effect::Exec)]
+    }
+
+    fn call(name: &str, arguments: &str) -> Result<Answer, Error> {
+        let invalid = |what: &str| Error::new(ErrorKind::Invalid, format!("the arguments of `{name}` {what}"));
+        let arguments = Value::parse(arguments).ok_or_else(|| invalid("are no JSON"))?;
+        let text = |name: &str| arguments.get(name).and_then(Value::as_text);
+        let host = text("host").ok_or_else(|| invalid("name no `host`"))?;
+        if name == "service" {
+            return one(host, text("unit").ok_or_else(|| invalid("name no `unit`"))?);
+        }
+        many(host, &Filter::read(&arguments))
+    }
+}
+
+/// Which units are asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Filter {
+    pattern: Option<String>,
+    /// `all` for every type.
+    kind: String,
+    states: Vec<String>,
+    enabled: Vec<String>,
+    all: bool,
+    limit: usize,
+}
+
+impl Filter {
+    fn read(arguments: &Value) -> Self {
+        let texts = |name: &str| match arguments.get(name) {
+            Some(Value::Array(items)) => items.iter().filter_map(|item| item.as_text().map(str::to_owned)).collect(),
+            _ => Vec::new(),
+        };
+        let text = |name: &str| arguments.get(name).and_then(Value::as_text).map(str::to_owned);
+        let limit = arguments.get("limit").and_then(Value::as_integer).unwrap_or(DEFAULT_LIMIT);
+        Self {
+            pattern: text("pattern"),
+            kind: text("type").unwrap_or_else(|| "service".to_owned()),
+            states: texts("state"),
+            enabled: texts("enabled"),
+            all: arguments.get("all").and_then(Value::as_boolean).unwrap_or(false),
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Whether units that are not running are asked for.
+    fn wants_idle(&self) -> bool {
+        self.all || self.pattern.is_some() || !self.states.is_empty() || !self.enabled.is_empty()
+    }
+
+    /// The words of `systemctl`. What it filters need not be sent.
+    fn words(&self) -> Vec<String> {
+        let mut words: Vec<String> = ["systemctl", "show", "--no-pager", ROW].map(str::to_owned).to_vec();
+        if self.wants_idle() {
+            words.push("--all".to_owned());
+        }
+        if self.kind != "all" {
+            words.push(format!("--type={}", self.kind));
+        }
+        if !self.states.is_empty() {
+            words.push(format!("--state={}", self.states.join(",")));
+        }
+        words.extend(["--".to_owned(), self.pattern.clone().unwrap_or_else(|| "*".to_owned())]);
+        words
+    }
+
+    /// Whether a unit is asked for: of what systemctl was told too, because not every version heeds it.
+    fn takes(&self, unit: &Unit) -> bool {
+        let is = |value: &Option<String>, known: &str| value.as_deref() == Some(known);
+        let has_state =
+            |state: &String| [&unit.load, &unit.active, &unit.sub].into_iter().any(|value| is(value, state));
+        let of_kind = self.kind == "all" || unit.name.rsplit_once('.').is_none_or(|(_, kind)| kind == self.kind);
+        let idle = is(&unit.active, "inactive");
+        let missing = is(&unit.load, "not-found");
+        of_kind
+            && (self.states.is_empty() || self.states.iter().any(has_state))
+            && (self.enabled.is_empty() || self.enabled.iter().any(|state| is(&unit.enabled, state)))
+            && (self.wants_idle() || !idle)
+            && (self.all || !self.states.is_empty() || !missing)
+    }
+}
+
+/// Runs `systemctl show` and adds the time of the boot: `btime` of /proc/stat.
+fn show(host: &str, words: &[String]) -> Result<Output, Error> {
+    let filter = ["grep", "-h", "-e", "=", "-e", "^$", "-e", "^btime ", "--", "-", "/proc/stat"];
+    exec::output(host, &[words, &filter.map(str::to_owned)])
+}
+
+fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
+    let output = show(host, &filter.words())?;
+    let shown = show::parse(&String::from_utf8_lossy(&output.stdout));
+    let mut truncated = output.truncated;
+    let mut units: Vec<Unit> = shown.units.iter().filter_map(|unit| unit.unit(shown.booted)).collect();
+    let mut manager = "systemd";
+    if units.is_empty() && complains(&output.stderr) {
+        units = without_systemd(host, &output.stderr)?;
+        manager = "openrc";
+        if let Some(pattern) = &filter.pattern {
+            units.retain(|unit| matches(pattern, &unit.name) || matches(pattern, &format!("{}.service", unit.name)));
+        }
+    } else if !filter.enabled.is_empty() {
+        // Units that nothing has loaded are known by their files only.
+        truncated |= add_unloaded(host, filter, &mut units)?;
+    }
+    units.retain(|unit| filter.takes(unit));
+    units.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    let found = units.len();
+    units.truncate(filter.limit);
+    let listing = Listing { host, manager, units: &units, found, truncated: truncated || units.len() < found };
+    Ok(Answer::new().text(listing.text()).structured(listing.json()))
+}
+
+/// Adds the units of which there are files but which are not loaded; whether there are more than were told.
+fn add_unloaded(host: &str, filter: &Filter, units: &mut Vec<Unit>) -> Result<bool, Error> {
+    let mut words: Vec<String> =
+        ["systemctl", "list-unit-files", "--no-pager", "--no-legend", "--full"].map(str::to_owned).to_vec();
+    if filter.kind != "all" {
+        words.push(format!("--type={}", filter.kind));
+    }
+    let output = exec::output(host, &[&words])?;
+    for (name, state) in show::unit_files(&String::from_utf8_lossy(&output.stdout)) {
+        let wanted = filter.pattern.as_deref().is_none_or(|pattern| matches(pattern, name));
+        if wanted && !units.iter().any(|unit| unit.name == name) {
+            units.push(Unit { name: name.to_owned(), enabled: Some(state.to_owned()), ..Unit::default() });
+        }
+    }
+    Ok(output.truncated)
+}
+
+/// Whether standard error tells of a `systemctl` that could not answer. A shell may warn of other things there.
+fn complains(stderr: &str) -> bool {
+    ["systemctl", "Failed"].iter().chain(&NO_SYSTEMD).any(|known| stderr.contains(known))
+}
+
+/// Services of a host whose `systemctl` complained.
+fn without_systemd(host: &str, complaint: &str) -> Result<Vec<Unit>, Error> {
+    let said = text::clipped(&text::one_line(complaint.trim()), MAX_COMPLAINT);
+    if !NO_SYSTEMD.iter().any(|known| complaint.contains(known)) {
+        return Err(Error::new(ErrorKind::Remote, format!("`systemctl` on {host} said: {said}")));
+    }
+    let output = exec::output(host, &[&openrc::LIST])?;
+    openrc::parse(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| no_manager(host, &said))
+}
+
+fn no_manager(host: &str, said: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{host} runs neither systemd nor OpenRC; `systemctl` said: {said}"))
+        .hint("see what runs with the command `ps aux`, and init scripts with `ls /etc/init.d`, by the tool `scout`")
+}
+
+fn one(host: &str, name: &str) -> Result<Answer, Error> {
+    let words = ["systemctl", "show", "--no-pager", ROW, DETAILS, "--", name].map(str::to_owned);
+    let output = show(host, &words)?;
+    let shown = show::parse(&String::from_utf8_lossy(&output.stdout));
+    let found = shown.units.first().and_then(|unit| Some((unit, unit.unit(shown.booted)?)));
+    if let Some((properties, unit)) = found {
+        if unit.load.as_deref() == Some("not-found") {
+            return Err(no_unit(host, name));
+        }
+        return Ok(details(host, "systemd", &unit, properties));
+    }
+    let services = without_systemd(host, &output.stderr)?;
+    let bare = name.strip_suffix(".service").unwrap_or(name);
+    let unit = services.iter().find(|unit| unit.name == bare).ok_or_else(|| no_unit(host, name))?;
+    Ok(details(host, "openrc", unit, &Properties::default()))
+}
+
+fn no_unit(host: &str, name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no unit `{name}` on {host}"))
+        .hint("list units with the tool `services`; its `pattern` finds parts of names, as `*ssh*`")
+}
+
+/// Whether a name fits a pattern of `*` and `?`. Linear in its memory, and quick for any pattern: only the last star is tried again.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut at, mut seen) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(byte) = name.get(seen) {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, seen));
+                at += 1;
+            }
+            Some(wanted) if *wanted == b'?' || wanted == byte => {
+                at += 1;
+                seen += 1;
+            }
+            _ => match star {
+                Some((after, tried)) => {
+                    star = Some((after, tried + 1));
+                    at = after + 1;
+                    seen = tried + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.get(at..).unwrap_or_default().iter().all(|byte| *byte == b'*')
+}
+
+/// What is answered of many units.
+struct Listing<'a> {
+    host: &'a str,
+    manager: &'static str,
+    units: &'a [Unit],
+    found: usize,
+    truncated: bool,
+}
+
+impl Listing<'_> {
+    fn json(&self) -> Object {
+        Object::new()
+            .text("host", self.host)
+            .text("manager", self.manager)
+            .objects("units", self.units.iter().map(|unit| row(Object::new(), unit)))
+            .integer("found", self.found as u64)
+            .boolean("truncated", self.truncated)
+    }
+
+    fn text(&self) -> String {
+        if self.units.is_empty() {
+            return format!("no unit of {} fits; `all` shows those that are not running too", self.host);
+        }
+        let head = ["UNIT", "STATE", "ENABLED", "PID", "MEMORY", "SINCE", "DESCRIPTION"].map(str::to_owned);
+        let body = self.units.iter().map(|unit| {
+            [
+                text::one_line(&unit.name),
+                state(unit),
+                unit.enabled.clone().unwrap_or_else(dash),
+                unit.main_pid.map_or_else(dash, |pid| pid.to_string()),
+                unit.memory.map_or_else(dash, text::size),
+                unit.since.and_then(text::rfc3339).unwrap_or_else(dash),
+                text::clipped(&text::one_line(unit.description.as_deref().unwrap_or_default()), MAX_DESCRIPTION),
+            ]
+        });
+        let table: Vec<_> = std::iter::once(head).chain(body).collect();
+        let mut out = text::table(&table, [false, false, false, true, true, false, false]);
+        if self.truncated {
+            let count = text::count(self.units.len() as u64, "unit", "units");
+            out.push_str(&format!(
+                "only the first {count} of {}: name a `pattern`, a `state` or a `limit`\n",
+                self.found
+            ));
+        }
+        out
+    }
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+/// As `active (running)`; a load state that is not the usual one stands behind it.
+fn state(unit: &Unit) -> String {
+    let Some(active) = &unit.active else { return "not loaded".to_owned() };
+    let mut state = format!("{active} ({})", unit.sub.as_deref().unwrap_or("-"));
+    if let Some(load) = unit.load.as_deref().filter(|load| *load != "loaded") {
+        state.push_str(&format!(", {load}"));
+    }
+    state
+}
+
+fn row(object: Object, unit: &Unit) -> Object {
+    object
+        .text("name", unit.name.as_str())
+        .text("load", unit.load.as_deref())
+        .text("active", unit.active.as_deref())
+        .text("sub", unit.sub.as_deref())
+        .text("enabled", unit.enabled.as_deref())
+        .integer("main_pid", unit.main_pid)
+        .integer("memory_bytes", unit.memory)
+        .text("since", unit.since.and_then(text::rfc3339).as_deref())
+        .text("description", unit.description.as_deref())
+}
+
+fn details(host: &str, manager: &str, unit: &Unit, properties: &Properties) -> Answer {
+    let bounded = |name: &str| properties.bounded(name);
+    let code = properties.number("ExecMainCode").unwrap_or(0);
+    // Codes of waitid(2): how the last main process ended, if one has.
+    let ended = match code {
+        1 => Some("exited"),
+        2 => Some("killed"),
+        3 => Some("dumped"),
+        _ => None,
+    };
+    let status = properties.number("ExecMainStatus").filter(|_| ended.is_some());
+    let object = row(Object::new().text("host", host).text("manager", manager), unit)
+        .texts("names", properties.words("Names"))
+        .text("result", bounded("Result").as_deref())
+        .text("load_error", bounded("LoadError").as_deref())
+        .text("last_exit", ended)
+        .integer("last_exit_status", status)
+        .text("restart", bounded("Restart").as_deref())
+        .integer("restarts", properties.number("NRestarts"))
+        .integer("tasks", properties.number("TasksCurrent"))
+        .integer("cpu_ns", properties.number("CPUUsageNSec"))
+        .text("control_group", bounded("ControlGroup").as_deref())
+        .text("file", bounded("FragmentPath").or_else(|| bounded("SourcePath")).as_deref())
+        .texts("drop_ins", properties.words("DropInPaths"))
+        .texts("documentation", properties.words("Documentation"))
+        .texts("triggers", properties.words("Triggers"))
+        .texts("triggered_by", properties.words("TriggeredBy"))
+        .boolean("needs_reload", properties.text("NeedDaemonReload") == Some("yes"));
+    Answer::new().text(details_text(unit, properties, ended.zip(status))).structured(object)
+}
+
+/// A line for each thing that is known.
+fn details_text(unit: &Unit, properties: &Properties, ended: Option<(&str, u64)>) -> String {
+    let cpu =
+        properties.number("CPUUsageNSec").map(|nanoseconds| format!("{} s", text::tenths(nanoseconds / 100_000_000)));
+    let state = match unit.since.and_then(text::rfc3339) {
+        Some(since) => format!("{} since {since}", state(unit)),
+        None => state(unit),
+    };
+    let lines = [
+        ("state", Some(state)),
+        ("result", properties.bounded("Result").filter(|result| result != "success")),
+        ("load error", properties.bounded("LoadError")),
+        ("last exit", ended.map(|(how, status)| format!("{how}, status {status}"))),
+        ("enabled", unit.enabled.clone()),
+        ("main pid", unit.main_pid.map(|pid| pid.to_string())),
+        ("memory", unit.memory.map(text::size)),
+        ("tasks", properties.number("TasksCurrent").map(|tasks| tasks.to_string())),
+        ("cpu", cpu),
+        ("restart", properties.bounded("Restart")),
+        ("restarts", properties.number("NRestarts").map(|restarts| restarts.to_string())),
+        ("file", properties.bounded("FragmentPath").or_else(|| properties.bounded("SourcePath"))),
+        ("drop-ins", joined(properties.words("DropInPaths"))),
+        ("triggers", joined(properties.words("Triggers"))),
+        ("triggered by", joined(properties.words("TriggeredBy"))),
+        ("documentation", joined(properties.words("Documentation"))),
+        (
+            "warning",
+            (properties.text("NeedDaemonReload") == Some("yes")).then(|| "its files changed on disk".to_owned()),
+        ),
+    ];
+    let title = match &unit.description {
+        Some(description) => format!("{}: {description}", unit.name),
+        None => unit.name.clone(),
+    };
+    let rows: Vec<_> = lines
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| [format!("{name}:"), text::one_line(&value)]))
+        .collect();
+    format!("{}\n{}", text::one_line(&title), text::table(&rows, [false, false]))
+}
+
+fn joined(words: Vec<String>) -> Option<String> {
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+#[cfg(test)]
+#[path = "lib_tests.rs"]
+mod tests;

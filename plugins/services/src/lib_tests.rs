@@ -1,0 +1,162 @@
+//! What is asked of systemctl, what is left of its answer, and both answers.
+#![expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
+
+use scout_plugin::ErrorKind;
+use scout_plugin::json::Value;
+
+use super::{Filter, Listing, complains, details, matches, no_manager, no_unit, schema, show};
+use crate::show::Unit;
+
+const DEBIAN_11: &str = include_str!("../tests/fixtures/debian11-show.txt");
+
+fn filter(json: &str) -> Filter {
+    Filter::read(&Value::parse(json).expect("is JSON"))
+}
+
+fn taken(json: &str) -> Vec<String> {
+    let shown = show::parse(DEBIAN_11);
+    let units = shown.units.iter().filter_map(|unit| unit.unit(shown.booted));
+    let filter = filter(json);
+    units.filter(|unit| filter.takes(unit)).map(|unit| unit.name).collect()
+}
+
+#[test]
+fn the_schemas_are_json() {
+    for schema in [schema::SERVICES_INPUT, schema::SERVICES_OUTPUT, schema::SERVICE_INPUT, schema::SERVICE_OUTPUT] {
+        assert!(Value::parse(schema).is_some());
+    }
+}
+
+#[test]
+fn systemctl_is_asked_for_no_more_than_is_wanted() {
+    let words = |json: &str| filter(json).words().split_off(4);
+    assert_eq!(words("{}"), ["--type=service", "--", "*"]);
+    assert_eq!(words(r#"{"type":"all","all":true}"#), ["--all", "--", "*"]);
+    assert_eq!(
+        words(r#"{"type":"timer","state":["failed","dead"],"pattern":"-a*"}"#),
+        ["--all", "--type=timer", "--state=failed,dead", "--", "-a*"]
+    );
+}
+
+#[test]
+fn idle_units_are_left_out_unless_asked_for() {
+    assert!(taken("{}").contains(&"ssh.service".to_owned()));
+    assert!(!taken("{}").contains(&"emergency.service".to_owned()));
+    assert!(taken(r#"{"all":true}"#).contains(&"auditd.service".to_owned()));
+    let by_pattern = taken(r#"{"pattern":"*"}"#);
+    assert!(by_pattern.contains(&"emergency.service".to_owned()) && !by_pattern.contains(&"auditd.service".to_owned()));
+}
+
+#[test]
+fn states_are_load_active_or_sub_and_any_of_them_is_enough() {
+    assert_eq!(taken(r#"{"state":["failed"]}"#), ["broken.service"]);
+    assert!(taken(r#"{"state":["running","masked"]}"#).len() > 3);
+    assert!(taken(r#"{"state":["not-found"]}"#).contains(&"auditd.service".to_owned()));
+    assert_eq!(taken(r#"{"state":["nosuch"]}"#), [""; 0]);
+    assert_eq!(taken(r#"{"type":"timer","all":true}"#), [""; 0]);
+    assert!(taken(r#"{"enabled":["enabled"]}"#).contains(&"cron.service".to_owned()));
+}
+
+#[test]
+fn patterns_have_stars_and_question_marks() {
+    for (pattern, name, fits) in [
+        ("*", "", true),
+        ("", "", true),
+        ("", "a", false),
+        ("a*c", "abbc", true),
+        ("a*c", "abbd", false),
+        ("*ssh*", "openssh.service", true),
+        ("?sh", "ssh", true),
+        ("?sh", "sh", false),
+        ("a**b*", "ab", true),
+        ("worker@*.service", "worker@a.service", true),
+    ] {
+        assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+    }
+    assert!(!matches(&"*a".repeat(100), &"a".repeat(10_000).replace("aaaaa", "aaaab")));
+}
+
+fn rows() -> Vec<Unit> {
+    let shown = show::parse(include_str!("../tests/fixtures/debian13-units.txt"));
+    shown.units.iter().filter_map(|unit| unit.unit(Some(1_795_225_136))).collect()
+}
+
+#[test]
+fn both_answers_have_a_row_for_each_unit() {
+    let mut units = rows();
+    units[1].memory = Some(1_572_864);
+    let listing = Listing { host: "box", manager: "systemd", units: &units, found: 4, truncated: true };
+    assert_eq!(
+        listing.text(),
+        "UNIT              STATE                       ENABLED  PID   MEMORY  SINCE                 DESCRIPTION\n\
+         broken.service    failed (failed)             static     -        -  2026-11-21T11:29:56Z  A \"broken\" service = with signs, käse and tab\\there\n\
+         worker@b.service  active (running)            enabled  157  1.5 MiB  2026-11-21T11:29:56Z  Worker b\n\
+         nope.service      inactive (dead), not-found  -          -        -  -\n\
+         only the first 3 units of 4: name a `pattern`, a `state` or a `limit`\n"
+    );
+    let json = listing.json().finish();
+    assert!(
+        json.contains(concat!(
+            r#"{"name":"worker@b.service","load":"loaded","active":"active","sub":"running","enabled":"enabled","main_pid":157,"#,
+            r#""memory_bytes":1572864,"since":"2026-11-21T11:29:56Z","description":"Worker b"}"#
+        )),
+        "{json}"
+    );
+    assert!(json.ends_with(r#"],"found":4,"truncated":true}"#), "{json}");
+}
+
+#[test]
+fn nothing_that_fits_is_told() {
+    let listing = Listing { host: "box", manager: "systemd", units: &[], found: 0, truncated: false };
+    assert_eq!(listing.text(), "no unit of box fits; `all` shows those that are not running too");
+}
+
+#[test]
+fn details_tell_how_a_unit_ended() {
+    let shown = show::parse(include_str!("../tests/fixtures/debian13-units.txt"));
+    let properties = &shown.units[0];
+    let answer = details("box", "systemd", &rows()[0], properties);
+    let json = answer.structured.expect("is structured");
+    assert!(
+        json.contains(
+            r#""result":"exit-code","load_error":null,"last_exit":"exited","last_exit_status":1,"restart":"no","#
+        ),
+        "{json}"
+    );
+    assert!(json.ends_with(r#""triggers":[],"triggered_by":[],"needs_reload":false}"#), "{json}");
+    assert_eq!(
+        super::details_text(&rows()[0], properties, Some(("exited", 1))),
+        "broken.service: A \"broken\" service = with signs, käse and tab\\there\n\
+         state:      failed (failed) since 2026-11-21T11:29:56Z\n\
+         result:     exit-code\n\
+         last exit:  exited, status 1\n\
+         enabled:    static\n\
+         cpu:        0.0 s\n\
+         restart:    no\n\
+         restarts:   0\n\
+         file:       /etc/systemd/system/broken.service\n"
+    );
+}
+
+#[test]
+fn a_host_without_systemd_is_known_by_what_it_says() {
+    for stderr in [
+        "sh: 1: systemctl: not found\n",
+        "sh: systemctl: command not found\n",
+        "System has not been booted with systemd as init system (PID 1). Can't operate.\nFailed to connect to bus: Host is down\n",
+        "Failed to get D-Bus connection: Operation not permitted\n",
+        "Failed to list units: Access denied\n",
+    ] {
+        assert!(complains(stderr), "{stderr}");
+    }
+    assert!(!complains("") && !complains("bash: warning: setlocale: LC_ALL: cannot change locale (xx)\n"));
+}
+
+#[test]
+fn errors_say_what_where_and_what_instead() {
+    let error = no_manager("box", "sh: 1: systemctl: not found");
+    assert_eq!((error.kind, error.hint.is_some()), (ErrorKind::Unsupported, true));
+    assert_eq!(error.message, "box runs neither systemd nor OpenRC; `systemctl` said: sh: 1: systemctl: not found");
+    let error = no_unit("box", "ngnix");
+    assert_eq!((error.kind, error.message.as_str()), (ErrorKind::NotFound, "there is no unit `ngnix` on box"));
+}

@@ -1,0 +1,289 @@
+//! The tools that Scout brings along, against a real sshd under the policy `read-only`. Programs that this machine may not
+//! have, or of which another version is meant, are scripts in front of the login's `PATH`: they print what the real ones printed.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use scout_tests::{Answer, Scout, Sshd, SshdOptions};
+use serde_json::{Value, json};
+
+use crate::world::options;
+
+/// A host with programs of ours, and a Scout with the three plugins.
+struct World {
+    _sshd: Sshd,
+    scout: Arc<Scout>,
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    /// Programs by name, each the rest of a script of `sh`.
+    async fn with(programs: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, script) in programs {
+            let path = dir.path().join(name);
+            let arguments = dir.path().join("arguments");
+            let log =
+                format!("for word in {name} \"$@\"; do printf '%s\\n' \"$word\"; done >> {}", arguments.display());
+            std::fs::write(&path, format!("#!/bin/sh\n{log}\n{script}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let programs = Some(dir.path().to_owned());
+        let sshd = Sshd::start_with(&SshdOptions { programs, ..SshdOptions::default() });
+        let bundled = ["disk", "services", "logs"].map(|name| format!("[plugins.{name}]\nsource = \"bundled\""));
+        let scout = Scout::start(&options(&sshd).setting(&bundled.join("\n"))).await;
+        Self { _sshd: sshd, scout, dir }
+    }
+
+    async fn call(&self, tool: &str, arguments: Value) -> Answer {
+        Answer { message: self.scout.request("tools/call", json!({"name": tool, "arguments": arguments})).await }
+    }
+
+    /// An answer that is none of an error, after so many commands, none of them refused.
+    async fn answer(&self, tool: &str, arguments: Value, commands: u64) -> Value {
+        let answer = self.call(tool, arguments).await;
+        assert!(!answer.is_error(), "{}", answer.text());
+        assert_eq!(answer.receipt()["execs"], commands, "{}", answer.text());
+        answer.structured()
+    }
+
+    async fn failure(&self, tool: &str, arguments: Value) -> String {
+        let answer = self.call(tool, arguments).await;
+        assert!(answer.is_error(), "{}", answer.text());
+        answer.text()
+    }
+
+    /// The words that programs of ours were given, since this was last asked.
+    fn arguments(&self) -> Vec<String> {
+        let path = self.dir.path().join("arguments");
+        let words = std::fs::read_to_string(&path).unwrap_or_default();
+        let _ = std::fs::remove_file(&path);
+        words.lines().map(str::to_owned).collect()
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> String {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    }
+}
+
+/// A file of real output beside a plugin.
+fn fixture(plugin: &str, name: &str) -> String {
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../plugins").join(plugin).join("tests/fixtures").join(name);
+    path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display())).display().to_string()
+}
+
+fn cat(plugin: &str, name: &str) -> String {
+    format!("exec cat {}", fixture(plugin, name))
+}
+
+#[tokio::test]
+async fn bundled_tools_are_there_where_scout_toml_says_so() {
+    let world = World::with(&[]).await;
+    let listed = world.scout.request("tools/list", json!({})).await;
+    let tools = listed["result"]["tools"].as_array().unwrap_or_else(|| panic!("{listed}"));
+    let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["scout", "disk", "logs", "services", "service"]);
+    for tool in &tools[1..] {
+        assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{tool}");
+        assert!(tool["outputSchema"].is_object() && tool["title"].is_string(), "{tool}");
+    }
+    for (tool, arguments) in [
+        ("disk", json!({"host": "box", "threshold": 101})),
+        ("disk", json!({"host": "box", "path": "relative"})),
+        ("services", json!({"host": "box", "pattern": "a b"})),
+        ("service", json!({"host": "box", "unit": "a*"})),
+        ("logs", json!({"host": "box", "lines": 1001})),
+        ("logs", json!({"host": "box", "since": "yesterday"})),
+        ("logs", json!({"host": "box", "grep": "a\nb"})),
+        ("logs", json!({"host": "box", "odd": 1})),
+    ] {
+        world.failure(tool, arguments).await;
+    }
+    let plain = Scout::start(&options(&Sshd::start())).await;
+    let listed = plain.request("tools/list", json!({})).await;
+    assert_eq!(listed["result"]["tools"].as_array().map(Vec::len), Some(1), "{listed}");
+}
+
+#[tokio::test]
+async fn disk_reads_this_machines_own_df() {
+    let world = World::with(&[]).await;
+    let here = world.dir.path().display().to_string();
+    let one = world.answer("disk", json!({"host": "box", "path": here}), 1).await;
+    let row = &one["filesystems"][0];
+    assert_eq!(one["filesystems"].as_array().map(Vec::len), Some(1), "{one}");
+    assert!(row["size_bytes"].as_u64() > Some(0) && row["type"].is_string(), "{one}");
+    let all = world.answer("disk", json!({"host": "box", "all": true, "inodes": true}), 2).await;
+    let root = all["filesystems"].as_array().unwrap().iter().find(|row| row["mount_point"] == "/");
+    assert!(root.is_some_and(|row| row["inodes"].is_u64()), "{all}");
+    let failure = world.failure("disk", json!({"host": "box", "path": "/no/such"})).await;
+    assert!(
+        failure.contains("`df` for `/no/such` on box said") && failure.contains("name a path that exists"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn disk_asks_mount_where_df_knows_no_types() {
+    // As on macOS: -T takes a value there.
+    let df = format!(
+        "case \" $* \" in *' -T '*) echo 'df: option requires an argument -- T' >&2; exit 64;; esac\n{}",
+        cat("disk", "macos-inodes.txt")
+    );
+    let world = World::with(&[("df", &df), ("mount", &cat("disk", "macos-mount.txt"))]).await;
+    let answer = world.answer("disk", json!({"host": "box", "inodes": true}), 3).await;
+    let rows = answer["filesystems"].as_array().unwrap();
+    let kinds: Vec<_> =
+        rows.iter().map(|row| (row["mount_point"].as_str().unwrap(), row["type"].as_str().unwrap())).collect();
+    assert_eq!(kinds[..2], [("/", "apfs"), ("/Volumes/ann home", "afpfs")]);
+    assert_eq!((&rows[0]["inodes_used"], &answer["pseudo_left_out"]), (&json!(1_507_695), &json!(2)));
+    assert_eq!(world.arguments(), ["df", "-P", "-k", "-T", "df", "-P", "-k", "-i", "mount"]);
+}
+
+#[tokio::test]
+async fn services_are_one_command() {
+    let world = World::with(&[("systemctl", &cat("services", "debian13-show.txt"))]).await;
+    let answer = world.answer("services", json!({"host": "box"}), 1).await;
+    let units = answer["units"].as_array().unwrap();
+    let named =
+        |name: &str| units.iter().find(|unit| unit["name"] == name).unwrap_or_else(|| panic!("no {name}: {answer}"));
+    assert_eq!((&named("ssh.service")["main_pid"], &named("ssh.service")["enabled"]), (&json!(107), &json!("enabled")));
+    assert_eq!(named("broken.service")["description"], "A \"broken\" service = with signs, käse and tab\\there");
+    assert!(named("ssh.service")["since"].is_string(), "the time of this machine's boot is added: {answer}");
+    assert_eq!(world.arguments()[..3], ["systemctl", "show", "--no-pager"]);
+    world.answer("services", json!({"host": "box", "pattern": "-M*", "state": ["failed"]}), 1).await;
+    assert_eq!(world.arguments()[4..], ["--all", "--type=service", "--state=failed", "--", "-M*"]);
+}
+
+#[tokio::test]
+async fn services_that_are_not_loaded_are_known_by_their_files() {
+    let script = format!(
+        "case $1 in list-unit-files) {};; esac\n{}",
+        cat("services", "rhel7-unit-files.txt"),
+        cat("services", "rhel7-show.txt")
+    );
+    let world = World::with(&[("systemctl", &script)]).await;
+    let answer = world.answer("services", json!({"host": "box", "enabled": ["disabled", "bad"]}), 2).await;
+    let rows: Vec<_> =
+        answer["units"].as_array().unwrap().iter().map(|unit| (&unit["name"], &unit["active"])).collect();
+    let expected = ["blk-availability.service", "broken-link.service"].map(Value::from);
+    assert_eq!(rows, expected.iter().map(|name| (name, &Value::Null)).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_service_is_told_in_detail() {
+    let world = World::with(&[("systemctl", &cat("services", "debian11-ssh.txt"))]).await;
+    let answer = world.answer("service", json!({"host": "box", "unit": "ssh"}), 1).await;
+    assert_eq!((&answer["name"], &answer["file"]), (&json!("ssh.service"), &json!("/lib/systemd/system/ssh.service")));
+    assert_eq!(answer["names"], json!(["ssh.service", "sshd.service"]));
+    assert_eq!(world.arguments().last().map(String::as_str), Some("ssh"));
+    let missing =
+        World::with(&[("systemctl", "printf 'Id=x.service\\nLoadState=not-found\\nActiveState=inactive\\n'")]).await;
+    let failure = missing.failure("service", json!({"host": "box", "unit": "x"})).await;
+    assert!(failure.contains("there is no unit `x` on box") && failure.contains("`services`"), "{failure}");
+}
+
+/// What systemctl says in a container without systemd.
+const NOT_BOOTED: &str = "echo 'System has not been booted with systemd as init system (PID 1). Can'\\''t operate.' >&2\n\
+                          echo 'Failed to connect to bus: Host is down' >&2\nexit 1";
+
+#[tokio::test]
+async fn services_of_openrc_are_told_where_there_is_no_systemd() {
+    let world = World::with(&[("systemctl", NOT_BOOTED), ("ls", &cat("services", "openrc-busybox-ls.txt"))]).await;
+    let answer = world.answer("services", json!({"host": "box"}), 2).await;
+    assert_eq!(answer["manager"], "openrc");
+    let names: Vec<_> = answer["units"].as_array().unwrap().iter().map(|unit| unit["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["fragile", "plain", "steady"]);
+    let one = world.answer("service", json!({"host": "box", "unit": "bad.service"}), 2).await;
+    assert_eq!((&one["active"], &one["enabled"]), (&json!("inactive"), &json!("enabled")));
+    let neither = World::with(&[("systemctl", NOT_BOOTED), ("ls", "exit 2")]).await;
+    let failure = neither.failure("services", json!({"host": "box"})).await;
+    assert!(failure.contains("box runs neither systemd nor OpenRC") && failure.contains("ps aux"), "{failure}");
+}
+
+#[tokio::test]
+async fn logs_are_the_newest_of_the_journal_in_one_command() {
+    let world = World::with(&[("journalctl", &cat("logs", "debian13-journal.txt"))]).await;
+    let marker = world.dir.path().join("injected");
+    let grep = format!("-e x'; touch {} $(touch {0}) `touch {0}`", marker.display());
+    let arguments = json!({"host": "box", "lines": 8, "unit": "-x", "since": "2h", "grep": grep, "priority": "debug"});
+    let answer = world.answer("logs", arguments, 1).await;
+    let entries = answer["entries"].as_array().unwrap();
+    assert_eq!((entries.len(), &answer["source"], &answer["truncated"]), (8, &json!("journal"), &json!(true)));
+    assert_eq!(
+        entries[0]["message"],
+        "Traceback (most recent call last):\n  File \"app.py\", line 1, in <module>\nValueError: käse"
+    );
+    assert_eq!(
+        (&entries[1]["program"], &entries[1]["message_base64"]),
+        (&json!("bin"), &json!("Y2Fm6SABAiBiaW5hcnk="))
+    );
+    assert_eq!(entries[7]["time"], "2026-11-21T11:39:17.613062Z");
+    let words = world.arguments();
+    assert_eq!(
+        words[6..],
+        ["--unit=-x", "--since=-7200s", "--priority=debug", "--case-sensitive=true", &format!("--grep={grep}")]
+    );
+    assert!(!marker.exists());
+}
+
+#[tokio::test]
+async fn an_old_journalctl_is_asked_again_for_what_it_knows() {
+    let script = format!(
+        "for word; do case $word in --output-fields=*|--grep=*) echo \"journalctl: unrecognized option '$word'\" >&2; exit 1;; short-iso) {};; esac; done\n{}",
+        cat("logs", "rhel7-short-iso.txt"),
+        cat("logs", "debian13-journal-all-fields.txt")
+    );
+    let world = World::with(&[("journalctl", &script)]).await;
+    let plain = world.answer("logs", json!({"host": "box"}), 2).await;
+    assert_eq!(plain["entries"].as_array().map(Vec::len), Some(3));
+    let searched =
+        world.answer("logs", json!({"host": "box", "grep": "accepted|promiscuous", "ignore_case": true}), 2).await;
+    let messages: Vec<_> =
+        searched["entries"].as_array().unwrap().iter().map(|entry| entry["program"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["sshd", "kernel"]);
+    assert_eq!(searched["entries"][0]["time"], "2015-02-16T09:00:12Z");
+}
+
+#[tokio::test]
+async fn logs_of_a_file_are_searched_and_their_year_is_the_hosts() {
+    let world = World::with(&[]).await;
+    let path = world.file("app log", &std::fs::read(Path::new(&fixture("logs", "rsyslog-traditional.txt"))).unwrap());
+    let all = world.answer("logs", json!({"host": "box", "path": path, "lines": 2}), 1).await;
+    let entries = all["entries"].as_array().unwrap();
+    assert_eq!((entries.len(), &entries[0]["program"], &all["truncated"]), (2, &json!("CRON"), &json!(true)));
+    assert_eq!(entries[1]["message_base64"], "Y2Fm6SAjMDAxICMwMzNbMzFtcmVk");
+    let found = world
+        .answer("logs", json!({"host": "box", "path": path, "grep": "failed (password|x)", "ignore_case": true}), 1)
+        .await;
+    assert_eq!(found["entries"].as_array().map(Vec::len), Some(1));
+    assert_eq!((&found["entries"][0]["pid"], &found["path"]), (&json!(4242), &json!(path)));
+    let recent = world.answer("logs", json!({"host": "box", "path": path, "unit": "sshd", "since": "400d"}), 1).await;
+    assert_eq!(recent["entries"].as_array().map(Vec::len), Some(1), "{recent}");
+    for (arguments, says) in [
+        (json!({"host": "box", "path": "/no/such"}), "No such file"),
+        (json!({"host": "box", "path": path, "grep": "("}), "extended regular expression"),
+        (json!({"host": "box", "path": world.dir.path().display().to_string()}), "name a file in it"),
+        (json!({"host": "box", "path": "/var/log/syslog.2.gz"}), "zcat"),
+        (json!({"host": "box", "path": "/etc/shadow"}), "secret"),
+    ] {
+        let failure = world.failure("logs", arguments).await;
+        assert!(failure.contains(says), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn logs_come_from_files_where_there_is_no_journal() {
+    let tail = format!("cat >/dev/null; {}", cat("logs", "tail-busybox.txt"));
+    let programs = [("journalctl", "echo 'No journal files were found.' >&2; exit 1"), ("tail", &*tail)];
+    let world = World::with(&programs).await;
+    let answer = world.answer("logs", json!({"host": "box"}), 2).await;
+    assert_eq!((&answer["source"], &answer["path"]), (&json!("file"), &json!("/var/log/syslog")));
+    assert!(answer["notes"][0].as_str().is_some_and(|note| note.contains("No journal files were found")), "{answer}");
+    assert_eq!(answer["entries"][1]["program"], "CRON");
+    let failure = world.failure("logs", json!({"host": "box", "source": "journal"})).await;
+    assert!(failure.contains("no journal on box"), "{failure}");
+}
