@@ -104,6 +104,8 @@ pub struct Scout {
     pending: Pending,
     unasked: Arc<Mutex<Vec<Value>>>,
     stderr: Arc<Mutex<String>>,
+    /// Ends with the last line of standard error.
+    logging: AsyncMutex<JoinHandle<()>>,
     /// Told of each line on both streams.
     heard: Arc<Notify>,
     next_id: AtomicU64,
@@ -185,7 +187,7 @@ impl Scout {
         let stderr = Arc::new(Mutex::new(String::new()));
         let heard = Arc::new(Notify::new());
         let (kept, told) = (Arc::clone(&stderr), Arc::clone(&heard));
-        tokio::spawn(async move {
+        let logging = tokio::spawn(async move {
             while let Ok(Some(line)) = errors.next_line().await {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.push_str(&line);
@@ -222,6 +224,7 @@ impl Scout {
             pending,
             unasked,
             stderr,
+            logging: AsyncMutex::new(logging),
             heard,
             next_id: AtomicU64::new(1),
             reader,
@@ -361,13 +364,20 @@ impl Scout {
         self.wait().await
     }
 
-    /// Waits until it ends.
+    /// Waits until it has ended and all that it logged is here.
     ///
     /// # Panics
     /// When it does not.
     pub async fn wait(&self) -> ExitStatus {
-        let mut child = self.child.lock().await;
-        match tokio::time::timeout(PATIENCE, child.wait()).await {
+        let (mut child, mut logging) = (self.child.lock().await, self.logging.lock().await);
+        let ended = async {
+            let status = child.wait().await;
+            if !logging.is_finished() {
+                drop((&mut *logging).await);
+            }
+            status
+        };
+        match tokio::time::timeout(PATIENCE, ended).await {
             Ok(status) => status.expect("scout can be waited for"),
             Err(_) => panic!("scout did not end in {PATIENCE:?}\n{}", self.stderr()),
         }
