@@ -21,7 +21,8 @@ done
 missing_packages=()
 need sshd openssh-server
 need sftp-server openssh-sftp-server
-need ssh openssh-client
+need ssh openssh-client; need ssh-keygen openssh-client; need ssh-agent openssh-client
+need openssl openssl
 need python3 python3
 # A terminal for `scout trust`.
 need script bsdutils

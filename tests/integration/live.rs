@@ -78,12 +78,18 @@ impl World {
 
     /// `scout plugin list`, as another process.
     fn list(&self) -> String {
+        self.plugin(&["list"])
+    }
+
+    /// A subcommand of `scout plugin`.
+    fn plugin(&self, arguments: &[&str]) -> String {
         let output = std::process::Command::new(binary())
             .env("XDG_STATE_HOME", self.scout.dir().join("state"))
             .env("XDG_CACHE_HOME", binary().with_file_name("scout-test-cache"))
             .arg("--config")
             .arg(self.config())
-            .args(["plugin", "list"])
+            .arg("plugin")
+            .args(arguments)
             .output()
             .unwrap();
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
@@ -111,6 +117,41 @@ fn other_bytes(guest: Guest) -> Vec<u8> {
     let mut bytes = guest.bytes();
     bytes.extend_from_slice(&[0, 2, 1, b'x']);
     bytes
+}
+
+#[tokio::test]
+async fn a_vetted_plugin_that_changes_goes_on_as_it_was_until_the_new_one_is_vetted() {
+    let world = World::start(json!({"answer": "one"})).await;
+    let vetted = world.plugin(&["vet", "mine"]);
+    assert!(vetted.contains("locked in"), "{vetted}");
+    world.scout.logs(SERVES, 1).await;
+    rename_into_place(&world.plugin, &other_bytes(Guest::DoesAsSet));
+    world.scout.logs(SERVES, 2).await;
+    assert_eq!(world.call("do").await.text(), "one");
+    assert!(world.scout.stderr().contains("has changed since it was vetted"), "{}", world.scout.stderr());
+    let listed = world.list();
+    assert!(listed.contains("`scout plugin vet mine` shows what is new"), "{listed}");
+    let vetted = world.plugin(&["vet", "mine"]);
+    assert!(vetted.contains("~  has other bytes") && vetted.contains("locked in"), "{vetted}");
+    world.scout.logs(SERVES, 3).await;
+    assert_eq!(world.call("do").await.text(), "one");
+    let listed = world.list();
+    assert!(listed.contains("good, vetted") && !listed.contains("has changed"), "{listed}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_may_not_be_used_any_more_does_not_go_on() {
+    let world = World::start(json!({"answer": "one"})).await;
+    world.plugin(&["vet", "mine"]);
+    world.scout.logs(SERVES, 1).await;
+    let lock = world.config().with_extension("lock");
+    let text = std::fs::read_to_string(&lock).unwrap();
+    let digest = text.lines().find(|line| line.starts_with("sha256 = ")).unwrap();
+    rename_into_place(&lock, text.replace(digest, &format!("sha256 = \"{}\"", "0".repeat(64))).as_bytes());
+    world.scout.logs(SERVES, 2).await;
+    let answer = world.call("do").await;
+    assert!(answer.is_error(), "{}", answer.message);
+    assert_eq!(world.tools().await, ["scout"]);
 }
 
 #[tokio::test]

@@ -15,4 +15,5 @@ mod protocol;
 mod python;
 mod tools;
 mod trips;
+mod vetting;
 mod world;

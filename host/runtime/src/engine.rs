@@ -26,6 +26,10 @@ pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 /// Bytes of a component's own bookkeeping.
 const COMPONENT_SIZE: usize = 4 << 20;
 
+/// Of a memory in a process with a bounded address space: bytes behind it, and bytes that it may grow without a move.
+const SMALL_GUARD: u64 = 64 << 10;
+const SMALL_GROWTH: u64 = 16 << 20;
+
 /// The engine and the thread that ticks it.
 pub(crate) struct Machine {
     pub(crate) engine: Engine,
@@ -52,6 +56,21 @@ impl Machine {
                     .map_err(|error| refused(format!("WebAssembly cannot run on this machine: {error}")))?
             }
         };
+        Self::ticking(engine)
+    }
+
+    /// An engine for a process whose address space is bounded: no pool, no room reserved ahead, no cache.
+    pub(crate) fn small() -> Result<Arc<Self>, LoadError> {
+        let mut settings = settings(None, None);
+        settings.memory_reservation(0).memory_guard_size(SMALL_GUARD).memory_reservation_for_growth(SMALL_GROWTH);
+        // Copies of memories would lie in files, of which such a process may write none.
+        settings.memory_init_cow(false);
+        let engine = Engine::new(&settings)
+            .map_err(|error| refused(format!("WebAssembly cannot run on this machine: {error}")))?;
+        Self::ticking(engine)
+    }
+
+    fn ticking(engine: Engine) -> Result<Arc<Self>, LoadError> {
         let (ticking, ended) = channel::<()>();
         let ticked = engine.clone();
         let ticker = std::thread::Builder::new().name("scout-epoch".to_owned()).spawn(move || {

@@ -11,6 +11,7 @@ mod engine;
 mod fleet;
 pub mod grants;
 mod imports;
+mod interface;
 mod plugin;
 pub mod policy;
 mod shape;
@@ -21,7 +22,8 @@ mod turns;
 pub use answer::{Answer, Content, Encoding, Receipt};
 pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Progress};
 pub use fleet::{Fleet, HostRecord};
+pub use interface::Interface;
 pub use plugin::{
-    Effect, Grants, HandlerDescription, LoadError, Plugin, PluginId, Query, Runtime, RuntimeConfig, Subject,
-    ToolDescription,
+    Effect, Grants, HandlerDescription, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime, RuntimeConfig,
+    Subject, ToolDescription,
 };

@@ -163,7 +163,7 @@ pub struct Runtime {
 }
 
 /// The largest component, in bytes.
-const MAX_COMPONENT: usize = 32 << 20;
+pub const MAX_COMPONENT: usize = 32 << 20;
 /// The least memory of all calls: twice what one may have, for a principal may use half.
 const MIN_MEMORY: usize = 128 << 20;
 /// How long describing itself may take a plugin.
@@ -192,14 +192,27 @@ impl Runtime {
     /// # Errors
     /// When the machine cannot run WebAssembly at all, and a cache directory that others could write.
     pub fn new(config: RuntimeConfig) -> Result<Self, LoadError> {
+        Ok(Self::with(Machine::new(&config)?, config.max_instances as usize, config.memory))
+    }
+
+    /// An engine that looks at one plugin in a process whose address space is bounded: slower than [`Runtime::new`], and
+    /// nothing is kept.
+    ///
+    /// # Errors
+    /// When the machine cannot run WebAssembly at all.
+    pub fn small() -> Result<Self, LoadError> {
+        Ok(Self::with(Machine::small()?, 2, MIN_MEMORY))
+    }
+
+    fn with(machine: Arc<Machine>, instances: usize, memory: usize) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self {
-            machine: Machine::new(&config)?,
-            shares: Arc::new(Shares::new(config.max_instances as usize, config.memory.max(MIN_MEMORY))),
+        Self {
+            machine,
+            shares: Arc::new(Shares::new(instances, memory.max(MIN_MEMORY))),
             compilers: Arc::new(Semaphore::new(processors)),
             turns: Turns::new(processors),
             linkers: imports::Linkers::default(),
-        })
+        }
     }
 
     /// Compiles a component, checks its imports against the grants and asks it to describe itself. Blocks for the

@@ -15,4 +15,5 @@ pub mod router;
 pub mod serve;
 pub mod serving;
 pub mod target;
+pub mod vetting;
 mod watch;

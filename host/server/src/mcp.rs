@@ -18,7 +18,7 @@ use rmcp::model::{
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use scout_runtime::{Progress, Receipt};
+use scout_runtime::{Effect, Progress, Receipt, ToolDescription};
 use scout_ssh::Principal;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{did_you_mean, near};
-use crate::plugins::{self, Catalog};
+use crate::plugins::Catalog;
 use crate::render::{Reply, make_visible, visible};
 use crate::router::{Caller, Router};
 use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
@@ -176,9 +176,9 @@ impl ServerHandler for McpServer {
     ) -> Result<ListToolsResult, ErrorData> {
         // Before the list itself: one that changes meanwhile is told of once too often, not once too rarely.
         self.listed.store(*self.router.live().tools().borrow(), Ordering::Relaxed);
-        let catalog = self.router.revision().plugins.catalog().await;
-        let tools =
-            std::iter::once(Tool::clone(&self.tool)).chain(catalog.tools().iter().map(|tool| plugin_tool(tool)));
+        let listed = self.router.revision().plugins.listed().await;
+        let plugins = listed.iter().map(|tool| plugin_tool(&tool.name, &tool.described));
+        let tools = std::iter::once(Tool::clone(&self.tool)).chain(plugins);
         Ok(ListToolsResult::with_all_items(tools.collect()))
     }
 
@@ -186,7 +186,7 @@ impl ServerHandler for McpServer {
         if name == self.tool.name {
             return Some(Tool::clone(&self.tool));
         }
-        self.router.revision().plugins.catalog_now()?.tool(name).map(|tool| plugin_tool(tool))
+        self.router.revision().plugins.catalog_now()?.tool(name).map(|tool| plugin_tool(&tool.name, &tool.described))
     }
 
     async fn call_tool(
@@ -309,8 +309,7 @@ fn tool() -> Tool {
 }
 
 /// A plugin's tool as clients see it. Its texts are the plugin's: hidden characters in them are made visible.
-fn plugin_tool(tool: &plugins::Tool) -> Tool {
-    let described = &tool.described;
+fn plugin_tool(name: &str, described: &ToolDescription) -> Tool {
     let schema = |schema: &Map<String, Value>| {
         let mut schema = Value::Object(schema.clone());
         make_visible(&mut schema);
@@ -319,12 +318,13 @@ fn plugin_tool(tool: &plugins::Tool) -> Tool {
             _ => Arc::default(),
         }
     };
-    let name = tool.name.clone();
-    let mut shown = Tool::new(name, visible(&described.description).into_owned(), schema(&described.input_schema));
+    let mut shown =
+        Tool::new(name.to_owned(), visible(&described.description).into_owned(), schema(&described.input_schema));
     shown.title = described.title.as_deref().map(|title| visible(title).into_owned());
     shown.output_schema = described.output_schema.as_ref().map(schema);
+    let reads_only = described.effect == Effect::Read;
     shown.annotations =
-        Some(ToolAnnotations::default().read_only(tool.reads_only()).destructive(!tool.reads_only()).open_world(true));
+        Some(ToolAnnotations::default().read_only(reads_only).destructive(!reads_only).open_world(true));
     shown
 }
 

@@ -15,6 +15,7 @@ mod lock;
 mod pool;
 mod script;
 pub mod sftp;
+pub mod sshsig;
 mod stalls;
 mod transfer;
 pub mod trust;

@@ -82,7 +82,7 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Check configuration, keys, agent, known_hosts and each host; name the first trouble of each
     Doctor,
-    /// See to plugins
+    /// Write, try and test plugins; look at them before they are used
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// See Scout answer over real SSH, from a host that lives inside this process
@@ -103,6 +103,9 @@ pub async fn run() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
+    if let Command::Plugin(plugin::PluginCommand::Examine) = arguments.command {
+        return plugin::examine().await;
+    }
     let config = match Config::load(&arguments.flags) {
         Ok(config) => config,
         Err(error) => return usage(&error.to_string()),

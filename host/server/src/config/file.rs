@@ -8,11 +8,12 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::rights::{Keys, Lines};
+use super::source::{Digest, Source};
 use super::values::{MemorySize, PoolSize, Prefix};
 use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
 
 /// Every key at every level, for near names.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 27] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -26,9 +27,13 @@ const KEYS: [&str; 23] = [
     "max_pool_size",
     "max_plugin_memory",
     "plugins_dir",
+    "allowed_signers",
+    "require_signature",
     "hosts",
     "plugins",
     "source",
+    "sha256",
+    "signed_by",
     "grants",
     "prefix",
     "settings",
@@ -54,6 +59,8 @@ pub(super) struct File {
     pub(super) max_pool_size: Option<PoolSize>,
     pub(super) max_plugin_memory: Option<MemorySize>,
     pub(super) plugins_dir: Option<PathBuf>,
+    pub(super) allowed_signers: Option<PathBuf>,
+    pub(super) require_signature: bool,
     pub(super) hosts: BTreeMap<String, HostTable>,
     pub(super) plugins: BTreeMap<String, PluginTable>,
     pub(super) access: BTreeMap<String, AccessTable>,
@@ -108,7 +115,9 @@ pub(super) struct HostTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PluginTable {
-    pub(super) source: Option<String>,
+    pub(super) source: Option<SourceText>,
+    pub(super) sha256: Option<Digest>,
+    pub(super) signed_by: Vec<String>,
     pub(super) grants: Option<Spanned<Vec<Grant>>>,
     pub(super) prefix: Option<Prefix>,
     pub(super) settings: serde_json::Map<String, serde_json::Value>,
@@ -151,6 +160,19 @@ impl AccessTable {
             commands: self.commands.as_ref(),
             follow_links_out: self.follow_links_out.as_ref(),
         }
+    }
+}
+
+/// A source as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct SourceText(pub(super) Source);
+
+impl TryFrom<String> for SourceText {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self)
     }
 }
 

@@ -5,6 +5,7 @@
 mod file;
 mod plugins;
 mod rights;
+mod source;
 mod values;
 
 use std::collections::BTreeMap;
@@ -17,8 +18,10 @@ use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{Fleet, HostRecord, Limits};
 use scout_ssh::{HostSpec, Pool, PoolConfig, SshConfig, SshError};
 
-pub use plugins::{PluginConfig, Source};
+pub use plugins::{PluginConfig, Vetting, signature_file};
 pub use rights::HostConfig;
+pub use source::{Digest, OciReference, Source};
+pub(crate) use source::{check_url, is_loopback};
 pub use values::{ByteCount, Seconds};
 
 use file::File;
@@ -121,7 +124,9 @@ pub struct Config {
     pub plugins_dir: Option<PathBuf>,
     /// `[plugins.NAME]`.
     pub plugins: BTreeMap<String, PluginConfig>,
-    /// Where compiled plugins are kept.
+    /// What plugins are checked against before they are compiled.
+    pub vetting: Vetting,
+    /// Where compiled plugins are kept, and those that were fetched.
     pub cache_dir: Option<PathBuf>,
     /// Where Scout keeps what it knows from one start to the next.
     pub state_dir: PathBuf,
@@ -218,6 +223,17 @@ impl Config {
             .clone()
             .or_else(|| environment.get("SCOUT_PLUGINS_DIR").map(PathBuf::from))
             .or_else(|| file.plugins_dir.as_deref().map(relative_to_file));
+        let named_signers = file.plugins.iter().find(|(_, plugin)| !plugin.signed_by.is_empty());
+        let asked_by = match named_signers {
+            Some((name, _)) => Some(format!("`signed_by` of [plugins.{name}]")),
+            None => file.require_signature.then(|| "`require_signature`".to_owned()),
+        };
+        if let (Some(key), None, Some(path)) = (asked_by, &file.allowed_signers, &path) {
+            return Err(ConfigError(format!(
+                "{}: {key} needs `allowed_signers`, a file as ssh-keygen has it: `NAME KEYTYPE KEY` a line",
+                path.display()
+            )));
+        }
         Ok(Self {
             system_ssh_config: named.is_none().then(|| PathBuf::from("/etc/ssh/ssh_config")),
             ssh_config: named.unwrap_or_else(|| home.join(".ssh/config")),
@@ -249,6 +265,16 @@ impl Config {
                     Ok((name, PluginConfig::new(table, rights, relative_to_file)))
                 })
                 .collect::<Result<_, ConfigError>>()?,
+            vetting: Vetting {
+                lock_file: path.as_ref().unwrap_or(&default_file).with_extension("lock"),
+                allowed_signers: file.allowed_signers.as_deref().map(relative_to_file),
+                require_signature: file.require_signature,
+                docker_config: environment
+                    .get("DOCKER_CONFIG")
+                    .map_or_else(|| home.join(".docker"), PathBuf::from)
+                    .join("config.json"),
+                agent: environment.get("SSH_AUTH_SOCK").map(PathBuf::from),
+            },
             cache_dir: Some(xdg("XDG_CACHE_HOME", ".cache")),
             log: flags
                 .log
@@ -301,10 +327,13 @@ impl Config {
     pub fn watched(&self) -> Vec<PathBuf> {
         let sources = self.plugins.values().filter_map(|plugin| match &plugin.source {
             Some(Source::File(path)) => Some(path),
-            Some(Source::Bundled) | None => None,
+            Some(Source::Bundled | Source::Https(_) | Source::Oci(_)) | None => None,
         });
-        let files = [&self.file_place, &self.ssh_config].into_iter().chain(&self.system_ssh_config).chain(sources);
-        files.cloned().collect()
+        let signatures: Vec<PathBuf> = sources.clone().map(|path| signature_file(path)).collect();
+        let vetting = [&self.vetting.lock_file].into_iter().chain(&self.vetting.allowed_signers);
+        let own = [&self.file_place, &self.ssh_config].into_iter().chain(&self.system_ssh_config);
+        let files = own.chain(vetting).chain(sources);
+        files.cloned().chain(signatures).collect()
     }
 
     /// Where processes that serve tell of themselves.

@@ -7,7 +7,8 @@
 mod breaker;
 mod bundled;
 mod loaded;
-mod source;
+mod preview;
+pub(crate) mod source;
 mod status;
 mod tool;
 mod wanted;
@@ -15,15 +16,18 @@ mod wanted;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use scout_runtime::{LoadError, Plugin, PluginId, Runtime, RuntimeConfig, Subject};
+use scout_runtime::{Grants, LoadError, Plugin, PluginId, Runtime, RuntimeConfig, Subject, ToolDescription};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use wanted::{Component, Wanted};
+use loaded::Identity;
+use wanted::Wanted;
 
 pub use loaded::Loaded;
+pub use preview::Listed;
 pub use status::{PluginStatus, QuarantineStatus};
+pub(crate) use tool::Schemas;
 pub use tool::{Catalog, Tool};
 pub(crate) use wanted::Reading;
 
@@ -49,6 +53,10 @@ struct Entry {
     subject: Option<Subject>,
     prefix: String,
     source: String,
+    /// How far it is vetted.
+    standing: &'static str,
+    /// What `scout.lock` says of its tools, for those who do not want to wait until it is loaded.
+    locked_tools: Option<Vec<ToolDescription>>,
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
@@ -110,17 +118,21 @@ impl Plugins {
                 subject: wanted.subject,
                 prefix: wanted.prefix.clone(),
                 source: wanted.source.clone(),
+                standing: wanted.standing(),
+                locked_tools: wanted.locked_tools(),
                 outcome,
             });
             let (subject, prefix, grants) = (wanted.subject, wanted.prefix.clone(), wanted.grants());
+            let is_same = |before: &Before| wanted.identity() == Some(&before.loaded.identity);
+            // A right that is taken away is taken away at once, whatever becomes of the successor; and what may not be used
+            // any more is no successor of itself.
+            let before = before.filter(|before| {
+                before.loaded.identity.grants.within(grants) && !(wanted.is_refused() && is_same(before))
+            });
             let loading = match &before {
-                Some(before) if wanted.identity() == Some(&before.loaded.identity) => {
-                    Loading::There(Arc::clone(&before.loaded))
-                }
+                Some(before) if is_same(before) => Loading::There(Arc::clone(&before.loaded)),
                 Some(_) | None => Loading::Under(load(wanted, &engine, &changed)),
             };
-            // A right that is taken away is taken away at once, whatever becomes of the successor.
-            let before = before.filter(|before| before.loaded.identity.grants.within(grants));
             match subject {
                 Some(_) => drop(tokio::spawn(async move {
                     sender.send_replace(Some(settle_handler(loading, before).await));
@@ -206,12 +218,15 @@ fn load(wanted: Wanted, engine: &Engine, changed: &Arc<Notify>) -> JoinHandle<Re
 
 fn compile(runtime: &Runtime, wanted: Wanted, changed: Arc<Notify>) -> Result<Arc<Loaded>, LoadError> {
     let id = PluginId::new(&wanted.name).ok_or_else(|| refused(&wanted.name, "its name is no plugin name"))?;
-    let Component { bytes, identity } = wanted.component.map_err(|error| refused(&wanted.name, &error.to_string()))?;
-    let plugin = runtime.load(id, &bytes, identity.grants, identity.settings.clone())?;
+    let mut component = wanted.component.map_err(|error| refused(&wanted.name, &error.to_string()))?;
+    let bytes = component.take_bytes().map_err(|why| refused(&wanted.name, &why))?;
+    let Identity { grants, settings, .. } = &component.identity;
+    let plugin = runtime.load(id, &bytes, *grants, settings.clone())?;
+    component.check_described(&plugin).map_err(|why| refused(&wanted.name, &why))?;
     if let Some(subject) = wanted.subject {
         check_handler(&plugin, subject)?;
     }
-    Ok(Arc::new(Loaded::new(plugin, identity, changed)))
+    Ok(Arc::new(Loaded::new(plugin, component.identity, changed)))
 }
 
 fn check_handler(plugin: &Plugin, subject: Subject) -> Result<(), LoadError> {
@@ -282,4 +297,9 @@ fn lost(plugin: &str) -> LoadError {
 
 fn refused(plugin: &str, message: &str) -> LoadError {
     LoadError { plugin: plugin.to_owned(), message: message.to_owned() }
+}
+
+/// The component of a plugin that Scout brings along, and what it may import.
+pub(crate) fn bundled_plugin(name: &str) -> Option<(&'static [u8], Grants)> {
+    bundled::bundled(name).map(|plugin| (plugin.component, plugin.grants))
 }

@@ -20,6 +20,9 @@ pub struct PluginStatus {
     pub name: String,
     /// Where its component comes from: `bundled`, or a file.
     pub source: String,
+    /// How far what the configuration asks for is vetted: `bundled`, `vetted`, `pinned` or `unvetted`.
+    #[serde(default)]
+    pub standing: String,
     /// SHA-256 of the component that serves, in hexadecimal. Absent: none does, or it is still being loaded.
     pub digest: Option<String>,
     /// What it may import.
@@ -68,6 +71,7 @@ impl Plugins {
         PluginStatus {
             name: entry.name.clone(),
             source: entry.source.clone(),
+            standing: entry.standing.to_owned(),
             digest: serving.as_ref().map(|loaded| loaded.identity.digest_text()),
             grants: serving.as_ref().map(|loaded| grants(loaded.identity.grants)).unwrap_or_default(),
             tools: catalog.tools().iter().filter(own).map(|tool| tool.name.clone()).collect(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jsonschema::{Draft, PatternOptions, Validator};
-use scout_runtime::{Effect, LoadError, Plugin, ToolDescription};
+use scout_runtime::{LoadError, Plugin, ToolDescription};
 use serde_json::{Map, Value};
 
 use super::Loaded;
@@ -15,11 +15,11 @@ const MAX_PATTERN: usize = 1 << 20;
 /// Mistakes that are told at once.
 const MAX_MISTAKES: usize = 5;
 /// Tools of all plugins together.
-const MAX_TOOLS: usize = 500;
+pub(super) const MAX_TOOLS: usize = 500;
 /// The longest name of a tool with its prefix, in bytes: some clients take no more.
-const MAX_NAME: usize = 64;
+pub(super) const MAX_NAME: usize = 64;
 /// Names that no plugin's tool may have.
-const RESERVED: [&str; 1] = ["scout"];
+pub(super) const RESERVED: [&str; 1] = ["scout"];
 /// The longest text that tells one, in characters.
 const MAX_MISTAKE: usize = 300;
 
@@ -63,11 +63,6 @@ impl Tool {
         &self.plugin
     }
 
-    /// Whether a call changes nothing, whoever the operator lets call it.
-    pub fn reads_only(&self) -> bool {
-        self.described.effect == Effect::Read
-    }
-
     /// Checks arguments against the input schema.
     ///
     /// # Errors
@@ -91,6 +86,47 @@ impl Tool {
             let plugin = self.plugin().id().as_str();
             Err(format!("plugin `{plugin}` broke its own output schema in `{}`: {what}", self.name))
         })
+    }
+}
+
+/// A tool's schemas by themselves, for a plugin that is tried and not offered.
+pub(crate) struct Schemas {
+    arguments: Validator,
+    answer: Option<Validator>,
+}
+
+impl Schemas {
+    /// Those of this tool.
+    ///
+    /// # Errors
+    /// A schema that cannot be used, with why.
+    pub(crate) fn of(described: &ToolDescription) -> Result<Self, String> {
+        let compiled = |what: &str, schema: &Map<String, Value>| {
+            compile(schema).map_err(|why| format!("its {what} schema cannot be used: {why}"))
+        };
+        let answer = described.output_schema.as_ref().map(|schema| compiled("output", schema)).transpose()?;
+        Ok(Self { arguments: compiled("input", &described.input_schema)?, answer })
+    }
+
+    /// Whether arguments fit.
+    ///
+    /// # Errors
+    /// What does not.
+    pub(crate) fn check_arguments(&self, arguments: &Value) -> Result<(), String> {
+        mistakes(&self.arguments, arguments).map_or(Ok(()), Err)
+    }
+
+    /// Whether a structured answer fits.
+    ///
+    /// # Errors
+    /// What does not.
+    pub(crate) fn check_answer(&self, structured: Option<&Map<String, Value>>) -> Result<(), String> {
+        let wrong = match (&self.answer, structured) {
+            (None, _) => None,
+            (Some(_), None) => Some("it is missing".to_owned()),
+            (Some(validator), Some(fields)) => mistakes(validator, &Value::Object(fields.clone())),
+        };
+        wrong.map_or(Ok(()), |what| Err(format!("broke its own output schema: {what}")))
     }
 }
 

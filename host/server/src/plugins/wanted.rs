@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use scout_runtime::{Grants, PluginId, Subject};
+use scout_runtime::{Grants, Plugin, PluginId, Subject, ToolDescription};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::bundled::{BUNDLED, Bundled, bundled};
 use super::loaded::Identity;
 use super::source;
-use crate::config::{Config, ConfigError, Source, did_you_mean, near};
+use crate::config::{Config, ConfigError, PluginConfig, Source, did_you_mean, near};
+use crate::vetting::{Admission, Lock};
 
 /// A plugin to be loaded.
 pub(super) struct Wanted {
@@ -26,10 +28,84 @@ pub(super) struct Wanted {
     pub(super) component: Result<Component, ConfigError>,
 }
 
-/// A component that was read.
+/// A component that was read, or whose place is known.
 pub(super) struct Component {
-    pub(super) bytes: Cow<'static, [u8]>,
+    bytes: Bytes,
     pub(super) identity: Identity,
+    /// What it must be; absent for what Scout brings along.
+    admission: Option<Box<Admission>>,
+}
+
+enum Bytes {
+    There(Cow<'static, [u8]>),
+    /// To be fetched when it is loaded: whoever reads a configuration does not wait for a network.
+    Elsewhere,
+    /// May not be used, and why.
+    Refused(String),
+}
+
+impl Component {
+    fn bundled(plugin: &Bundled, grants: Grants, settings: Map<String, Value>) -> Self {
+        let bytes = Cow::Borrowed(plugin.component);
+        Self { identity: Identity::new(&bytes, grants, settings), bytes: Bytes::There(bytes), admission: None }
+    }
+
+    /// One that was read from a file.
+    fn read(admission: Admission, bytes: Vec<u8>, grants: Grants, settings: Map<String, Value>) -> Self {
+        let identity = Identity::new(&bytes, grants, settings);
+        let bytes = match admission.admit_read(bytes) {
+            Ok(admitted) => Bytes::There(admitted.bytes.into()),
+            Err(why) => Bytes::Refused(why),
+        };
+        Self { bytes, identity, admission: Some(Box::new(admission)) }
+    }
+
+    /// One that comes over a network, unless it was kept.
+    fn remote(admission: Admission, grants: Grants, settings: Map<String, Value>) -> Self {
+        let digest = admission.pinned().map(crate::config::Digest::bytes).unwrap_or_default();
+        let bytes = match admission.admit_kept() {
+            Ok(Some(admitted)) => Bytes::There(admitted.bytes.into()),
+            Ok(None) => Bytes::Elsewhere,
+            Err(why) => Bytes::Refused(why),
+        };
+        Self { bytes, identity: Identity { digest, grants, settings }, admission: Some(Box::new(admission)) }
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self.bytes, Bytes::Refused(_))
+    }
+
+    /// The bytes that may be compiled. Blocks for a network if there is no other way.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(super) fn take_bytes(&mut self) -> Result<Cow<'static, [u8]>, String> {
+        match (std::mem::replace(&mut self.bytes, Bytes::Elsewhere), &self.admission) {
+            (Bytes::There(bytes), _) => Ok(bytes),
+            (Bytes::Refused(why), _) => Err(why),
+            (Bytes::Elsewhere, Some(admission)) => admission.admit().map(|admitted| admitted.bytes.into()),
+            (Bytes::Elsewhere, None) => Err("it is nowhere".to_owned()),
+        }
+    }
+
+    /// Whether the loaded plugin describes itself as it did when it was vetted.
+    ///
+    /// # Errors
+    /// That it does not.
+    pub(super) fn check_described(&self, plugin: &Plugin) -> Result<(), String> {
+        self.admission.as_ref().map_or(Ok(()), |admission| admission.check_described(plugin))
+    }
+
+    /// Changes with everything that decides whether and how this is loaded.
+    fn stamp(&self) -> [u8; 32] {
+        let refusal = match &self.bytes {
+            Bytes::Refused(why) => why.as_str(),
+            Bytes::There(_) | Bytes::Elsewhere => "",
+        };
+        let locked = self.admission.as_ref().and_then(|admission| admission.locked());
+        let locked = locked.map(|entry| entry.fingerprint.as_str()).unwrap_or_default();
+        Sha256::new().chain_update(self.identity.digest).chain_update(locked).chain_update(refusal).finalize().into()
+    }
 }
 
 impl Wanted {
@@ -37,16 +113,39 @@ impl Wanted {
         name: &str,
         subject: Option<Subject>,
         prefix: String,
-        (source, bytes): (String, Result<Cow<'static, [u8]>, ConfigError>),
+        source: String,
         grants: Grants,
-        settings: Map<String, Value>,
+        component: Result<Component, ConfigError>,
     ) -> Self {
-        let component = bytes.map(|bytes| Component { identity: Identity::new(&bytes, grants, settings), bytes });
         Self { name: name.to_owned(), subject, prefix, source, grants, component }
     }
 
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.component.as_ref().ok().map(|component| &component.identity)
+    }
+
+    /// Whether it was read and may not be used, as it is or as it is configured.
+    pub(super) fn is_refused(&self) -> bool {
+        self.component.as_ref().is_ok_and(Component::is_refused)
+    }
+
+    /// How far it is vetted: `bundled`, `vetted`, `pinned` or `unvetted`.
+    pub(super) fn standing(&self) -> &'static str {
+        let admission = self.component.as_ref().ok().and_then(|component| component.admission.as_ref());
+        match admission {
+            Some(admission) => admission.standing(),
+            None if self.component.is_ok() => "bundled",
+            None => "unread",
+        }
+    }
+
+    /// The tools that `scout.lock` says it has: none, if it may not be used.
+    pub(super) fn locked_tools(&self) -> Option<Vec<ToolDescription>> {
+        let component = self.component.as_ref().ok()?;
+        match component.is_refused() {
+            true => Some(Vec::new()),
+            false => component.admission.as_ref()?.locked()?.surface.described_tools().ok(),
+        }
     }
 
     pub(super) fn grants(&self) -> Grants {
@@ -75,21 +174,24 @@ impl Reading {
     /// # Errors
     /// A configuration that makes no sense. A component that cannot be read is none: what served before can go on.
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
+        let lock = Lock::read(&config.vetting.lock_file).map_err(ConfigError::new)?;
         let mut replaced = replacements(config)?;
         let mut wanted = Vec::new();
         for plugin in BUNDLED {
             let Some(subject) = plugin.subject else { continue };
             let configured = config.plugins.get(plugin.name).cloned().unwrap_or_default();
-            let component = match (configured.source, replaced.remove(plugin.name)) {
-                (Some(Source::File(path)), _) => read(plugin.name, &path),
+            let grants = configured.grants.unwrap_or(plugin.grants);
+            let seek = Seek { config, lock: &lock, name: plugin.name, grants, settings: configured.settings.clone() };
+            let (source, component) = match (configured.source.clone(), replaced.remove(plugin.name)) {
                 (None, Some(bytes)) => {
                     let dir = config.plugins_dir.as_deref().unwrap_or(Path::new(""));
-                    (dir.join(format!("{}.wasm", plugin.name)).display().to_string(), Ok(bytes.into()))
+                    let source = Source::File(dir.join(format!("{}.wasm", plugin.name)));
+                    (source.to_string(), Ok(Component::read(seek.admission(source), bytes, grants, seek.settings)))
                 }
-                (Some(Source::Bundled), _) | (None, None) => brought_along(plugin),
+                (Some(Source::Bundled), _) | (None, None) => brought_along(plugin, &configured, seek)?,
+                (Some(source), _) => seek.component(source),
             };
-            let grants = configured.grants.unwrap_or(plugin.grants);
-            wanted.push(Wanted::new(plugin.name, Some(subject), String::new(), component, grants, configured.settings));
+            wanted.push(Wanted::new(plugin.name, Some(subject), String::new(), source, grants, component));
         }
         for (name, configured) in &config.plugins {
             let known = bundled(name);
@@ -99,9 +201,13 @@ impl Reading {
             if PluginId::new(name).is_none() {
                 return Err(ConfigError::new(format!("[plugins.{name}]: a plugin's name is 1 to 64 of a-z 0-9 -")));
             }
-            let component = match (&configured.source, known) {
-                (Some(Source::File(path)), _) => read(name, path),
-                (Some(Source::Bundled), Some(plugin)) => brought_along(plugin),
+            let grants = configured.grants.or_else(|| known.map(|plugin| plugin.grants)).unwrap_or_default();
+            let seek = Seek { config, lock: &lock, name, grants, settings: configured.settings.clone() };
+            let (source, component) = match (&configured.source, known) {
+                (Some(Source::Bundled), Some(plugin)) => brought_along(plugin, configured, seek)?,
+                (Some(source @ (Source::File(_) | Source::Https(_) | Source::Oci(_))), _) => {
+                    seek.component(source.clone())
+                }
                 (Some(Source::Bundled), None) | (None, _) => {
                     let near = did_you_mean(&near(name, BUNDLED.iter().map(|plugin| plugin.name)));
                     return Err(ConfigError::new(format!(
@@ -109,9 +215,7 @@ impl Reading {
                     )));
                 }
             };
-            let grants = configured.grants.or_else(|| known.map(|plugin| plugin.grants)).unwrap_or_default();
-            let (prefix, settings) = (configured.prefix.clone(), configured.settings.clone());
-            wanted.push(Wanted::new(name, None, prefix, component, grants, settings));
+            wanted.push(Wanted::new(name, None, configured.prefix.clone(), source, grants, component));
         }
         Ok(Self(wanted))
     }
@@ -120,9 +224,9 @@ impl Reading {
         self.0
     }
 
-    /// The digests of all components; of one that cannot be read, why.
+    /// A digest of each component and of what is known of it; of one that cannot be read, why.
     pub(crate) fn digests(&self) -> impl Iterator<Item = Result<[u8; 32], &ConfigError>> {
-        self.0.iter().map(|wanted| wanted.component.as_ref().map(|component| component.identity.digest))
+        self.0.iter().map(|wanted| wanted.component.as_ref().map(Component::stamp))
     }
 }
 
@@ -145,13 +249,45 @@ fn replacements(config: &Config) -> Result<BTreeMap<String, Vec<u8>>, ConfigErro
     }
 }
 
-fn brought_along(plugin: &Bundled) -> (String, Result<Cow<'static, [u8]>, ConfigError>) {
-    ("bundled".to_owned(), Ok(Cow::Borrowed(plugin.component)))
+/// What a component is sought for.
+struct Seek<'a> {
+    config: &'a Config,
+    lock: &'a Lock,
+    name: &'a str,
+    grants: Grants,
+    settings: Map<String, Value>,
 }
 
-fn read(name: &str, path: &Path) -> (String, Result<Cow<'static, [u8]>, ConfigError>) {
-    let read = source::read_file(path)
-        .map(Cow::Owned)
-        .map_err(|why| ConfigError::new(format!("[plugins.{name}] source {}: {why}", path.display())));
-    (path.display().to_string(), read)
+impl Seek<'_> {
+    fn admission(&self, source: Source) -> Admission {
+        Admission::new(self.config, self.lock, self.name, source, self.grants)
+    }
+
+    /// The component of a source, and the source for people: a file is read now, what comes over a network when it is loaded.
+    fn component(self, source: Source) -> (String, Result<Component, ConfigError>) {
+        let (shown, admission) = (source.to_string(), self.admission(source.clone()));
+        let component = match source {
+            Source::File(path) => source::read_file(&path)
+                .map(|bytes| Component::read(admission, bytes, self.grants, self.settings))
+                .map_err(|why| ConfigError::new(format!("[plugins.{}] source {}: {why}", self.name, path.display()))),
+            Source::Bundled | Source::Https(_) | Source::Oci(_) => {
+                Ok(Component::remote(admission, self.grants, self.settings))
+            }
+        };
+        (shown, component)
+    }
+}
+
+fn brought_along(
+    plugin: &Bundled,
+    configured: &PluginConfig,
+    seek: Seek<'_>,
+) -> Result<(String, Result<Component, ConfigError>), ConfigError> {
+    if configured.sha256.is_some() || !configured.signed_by.is_empty() {
+        let name = plugin.name;
+        return Err(ConfigError::new(format!(
+            "[plugins.{name}]: `sha256` and `signed_by` are for plugins with a `source`; Scout brings `{name}` along"
+        )));
+    }
+    Ok(("bundled".to_owned(), Ok(Component::bundled(plugin, seek.grants, seek.settings))))
 }

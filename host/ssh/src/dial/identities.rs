@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::dial::secrets::{Kind, Secrets};
+use crate::sshsig::{Signing, private_of};
 use crate::{HostSpec, trust};
 
 /// Identity and certificate files that are read at most: OpenSSH's bound.
@@ -126,6 +127,36 @@ pub fn inspect_key_file(path: &Path, required_rsa_bits: u32) -> KeyFileState {
             Private::Unusable(why) => Some(why),
         },
         fingerprint: file.public.map(|key| key.fingerprint(HashAlg::Sha256).to_string()),
+    }
+}
+
+/// A key, public key or certificate to sign files with, and its private key if that is at hand and not locked.
+///
+/// # Errors
+/// What is no key at all.
+pub(crate) fn read_signing_key(path: &Path) -> Result<Signing, String> {
+    let told = |why: &str| format!("{}: {why}", path.display());
+    let text = read_text(path).map_err(told)?;
+    let shown = match Certificate::from_openssh(text.trim()) {
+        Ok(certificate) => Some(KeyData::Certificate(Box::new(certificate))),
+        Err(_) => PublicKey::from_openssh(text.trim()).ok().map(|key| key.key_data().clone()),
+    };
+    let (private, shown) = match (shown, private_of(path)) {
+        (Some(shown), Some(private)) if private.exists() => (read_private(&private), Some(shown)),
+        (Some(shown), _) => return Ok(Signing { shown, own: None }),
+        (None, _) => (read_private(path), None),
+    };
+    let (private, public) = private.map_err(told)?;
+    let shown = shown.or_else(|| public.map(|key| key.key_data().clone()));
+    let shown = shown.ok_or_else(|| told("is locked and does not say its public half; name the .pub file"))?;
+    let own = match private {
+        Private::Ready(key) => Some(Arc::unwrap_or_clone(key)),
+        Private::Locked | Private::Unusable(_) => None,
+    };
+    let plain = shown.certificate().map_or(&shown, Certificate::public_key);
+    match own {
+        Some(own) if own.public_key().key_data() != plain => Err(told("is the public half of another key")),
+        own => Ok(Signing { shown, own }),
     }
 }
 

@@ -32,7 +32,9 @@ fn text(plugins: &[PluginStatus], processes: &[Serving]) -> String {
         let joined = |words: &[String]| if words.is_empty() { "-".to_owned() } else { words.join(",") };
         let state = match (&plugin.error, &plugin.digest) {
             (Some(error), _) => error.clone(),
-            (None, Some(digest)) => format!("good, sha256:{}", digest.get(..12).unwrap_or(digest)),
+            (None, Some(digest)) => {
+                format!("good, {}, sha256:{}", plugin.standing, digest.get(..12).unwrap_or(digest))
+            }
             (None, None) => "not loaded".to_owned(),
         };
         [plugin.name.clone(), plugin.source.clone(), joined(&plugin.grants), joined(&plugin.tools), state]

@@ -42,6 +42,7 @@ mod tests {
     #[test]
     fn a_quarantine_a_broken_plugin_and_a_refused_configuration_are_told_with_why() {
         let good = PluginStatus {
+            standing: "bundled".to_owned(),
             name: "mine".to_owned(),
             source: "/x/mine.wasm".to_owned(),
             digest: Some("0123456789abcdef".to_owned()),
