@@ -5,6 +5,7 @@ mod answers;
 mod bad_input;
 mod bad_plugin;
 mod bundled_tools;
+mod cassettes;
 mod cli;
 mod grants;
 mod lifecycle;

@@ -7,6 +7,7 @@
 mod breaker;
 mod bundled;
 mod loaded;
+pub(crate) mod one;
 mod source;
 mod status;
 mod tool;
