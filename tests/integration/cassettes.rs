@@ -228,6 +228,8 @@ async fn what_cannot_be_run_or_tested_is_told_as_wrong_usage() {
         (&["test", "mine", "empty"], "there are no cassettes"),
         (&["test", "mine"], "cassettes: No such file"),
         (&["test", "absent.wasm", "empty"], "absent.wasm: No such file"),
+        (&["new", "Mine"], "can be no plugin's name"),
+        (&["new", "scout-plugin"], "can be no plugin's name"),
     ] {
         let (code, said) = bench.plugin(line).await;
         assert!(code == 2 && said.contains(says), "{line:?}: {said}");

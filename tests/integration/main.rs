@@ -12,6 +12,7 @@ mod lifecycle;
 mod limits;
 mod live;
 mod load;
+mod plugin_projects;
 mod protocol;
 mod python;
 mod tools;

@@ -1,8 +1,10 @@
 //! `scout plugin`: what there is to do with plugins, one file for each subcommand.
 
 mod list;
+mod new;
 mod run;
 mod serving;
+mod template;
 mod test;
 
 use std::io;
@@ -15,6 +17,8 @@ use crate::config::{Config, ConfigError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
+    /// Make a project: a tool that works, with a test and a cassette
+    New(new::Arguments),
     /// Call one tool of a plugin against real hosts, with the grants that scout.toml gives it
     #[command(
         after_help = "Example:\n  scout plugin run disk disk_usage '{\"host\": \"web1\"}' --record cassettes/web1.json"
@@ -33,6 +37,7 @@ pub(super) enum PluginCommand {
 
 pub(super) async fn run(command: PluginCommand, config: &Config) -> Result<ExitCode, ConfigError> {
     match command {
+        PluginCommand::New(arguments) => Ok(new::run(&arguments)),
         PluginCommand::Run(arguments) => run::run(config, arguments).await,
         PluginCommand::Test(arguments) => test::run(config, arguments).await,
         PluginCommand::List { json } => list::run(config, json).await,
