@@ -41,7 +41,7 @@ if [ "${#missing_packages[@]}" -gt 0 ]; then
   fi
 fi
 
-# The official MCP client, in an environment of its own: made when it is missing or when what it holds has changed.
+# The official MCP client and what builds Python plugins, in an environment of its own: made when it is missing or when what it holds has changed.
 venv=tests/.venv
 requirements=tests/python/requirements.txt
 if ! cmp -s "$requirements" "$venv/requirements.txt"; then

@@ -103,6 +103,7 @@ guests! {
         WritesShellIntoWords = "writes_shell_into_words",
     }
     wasi {
+        AsksTheClock = "asks_the_clock",
         Exits = "exits",
         FloodsStdout = "floods_stdout",
         LooksRound = "looks_round",

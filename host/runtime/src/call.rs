@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use scout_ssh::{Call, ErrorKind as SshErrorKind, FileKind, Opened, Principal, SshError, Within};
 
+use crate::cassette::Tape;
 use crate::grants::CallRights;
 use crate::state::Reach;
 use crate::{Fleet, Grants, Receipt};
@@ -63,6 +64,8 @@ pub struct CallContext {
     pub progress: Option<Progress>,
     /// Takes one record per command, before its outcome reaches the plugin (runtime fills it; server writes it).
     pub audit: Option<Arc<dyn Fn(CommandRecord) + Send + Sync>>,
+    /// Where the call is recorded, or played from.
+    pub(crate) tape: Option<Tape>,
     waiting: Arc<Mutex<Option<Waiting>>>,
 }
 
@@ -93,7 +96,7 @@ pub struct CommandRecord {
 impl CallContext {
     /// A context without progress and audit.
     pub fn new(principal: Principal, fleet: Arc<Fleet>, limits: Arc<Limits>, call: Call) -> Self {
-        Self { principal, fleet, limits, call, progress: None, audit: None, waiting: Arc::default() }
+        Self { principal, fleet, limits, call, progress: None, audit: None, tape: None, waiting: Arc::default() }
     }
 
     /// Opens a path before a plugin is chosen: one of `readers` will look at it. What is found waits in this context until

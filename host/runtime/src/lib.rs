@@ -6,6 +6,7 @@
 mod answer;
 mod budget;
 mod call;
+pub mod cassette;
 mod describe;
 mod engine;
 mod fleet;

@@ -345,11 +345,13 @@ struct Inner {
 }
 
 /// What a component exports, ready to be instantiated.
+#[derive(Clone)]
 enum World {
     Handler(imports::QueryHandlerPre<CallState>),
     Tools(imports::ToolPluginPre<CallState>),
 }
 
+#[derive(Clone)]
 enum Description {
     Nothing,
     Handler(HandlerDescription),
@@ -382,6 +384,34 @@ impl Plugin {
             Description::Tools(tools) => tools,
             Description::Handler(_) | Description::Nothing => &[],
         }
+    }
+
+    /// What it may import.
+    pub fn grants(&self) -> Grants {
+        self.inner.grants
+    }
+
+    /// What it reads of itself.
+    pub fn settings(&self) -> &serde_json::Map<String, serde_json::Value> {
+        &self.inner.settings
+    }
+
+    /// The same plugin with other settings; nothing is compiled again.
+    #[must_use]
+    pub(crate) fn with_settings(&self, settings: serde_json::Map<String, serde_json::Value>) -> Self {
+        let Inner { id, grants, declared, world, described, footprint, runtime, .. } = &*self.inner;
+        let inner = Inner {
+            id: id.clone(),
+            grants: *grants,
+            declared: *declared,
+            settings: Arc::new(settings),
+            world: world.clone(),
+            described: described.clone(),
+            footprint: *footprint,
+            share: runtime.shares.plugin(),
+            runtime: runtime.clone(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Which of the interfaces that take a grant its component imports.

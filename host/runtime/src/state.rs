@@ -4,8 +4,11 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use scout_ssh::{Attributes, Call, Capture, ErrorKind as SshErrorKind, Lease, Opened, SshError};
+use scout_ssh::{
+    Attributes, Call, Capture, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, Lease, Opened, Probe, SshError,
+};
 use serde_json::{Map, Value};
 use tokio::io::AsyncWrite;
 use wasmtime::component::ResourceTable;
@@ -13,6 +16,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::budget::Budget;
+use crate::cassette::{self, OnTape, Request};
 use crate::grants::{CallRights, Denial, Operation, Permit, decide};
 use crate::shares::Room;
 use crate::turns::Turns;
@@ -117,19 +121,22 @@ impl StdoutStream for Printed {
 }
 
 impl WasiView for CallState {
-    /// An empty world: no arguments, variables, files, sockets; clocks and randomness of the host.
+    /// An empty world: no arguments, variables, files, sockets; clocks and randomness of the host, or of the cassette.
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let wasi = self.wasi.get_or_insert_with(|| {
             let (stdout, stderr) = (Printed::default(), Printed::default());
-            let context = WasiCtx::builder()
+            let mut builder = WasiCtx::builder();
+            builder
                 .stdout(stdout.clone())
                 .stderr(stderr.clone())
                 .allow_tcp(false)
                 .allow_udp(false)
                 .allow_ip_name_lookup(false)
-                .max_random_size(RANDOM_BYTES)
-                .build();
-            Wasi { context, stdout, stderr }
+                .max_random_size(RANDOM_BYTES);
+            if let Some(tape) = self.context.as_ref().and_then(|context| context.tape.as_ref()) {
+                tape.surroundings().furnish(&mut builder);
+            }
+            Wasi { context: builder.build(), stdout, stderr }
         });
         WasiCtxView { ctx: &mut wasi.context, table: &mut self.table }
     }
@@ -159,6 +166,9 @@ impl Reach {
             SshError::new(SshErrorKind::Invalid, format!("no host that may be used here is named `{}`", shown(host)))
                 .with_hint("the target `hosts` lists all hosts; `scout policy explain` tells what a plugin may use")
         })?;
+        if let Some(tape) = &context.tape {
+            tape.named(host);
+        }
         Ok(Self { host: record.clone(), context: context.clone(), permit: Permit::default() })
     }
 
@@ -190,45 +200,77 @@ impl Reach {
         &self.context
     }
 
-    pub(crate) async fn lease(&self) -> Result<Lease, SshError> {
+    async fn lease(&self) -> Result<Lease, SshError> {
         let spec = self.host.spec.as_ref().map_err(Clone::clone)?;
         self.context.fleet.pool().lease(&self.context.principal, spec, &self.context.call).await
     }
 
     /// Looks at a path.
     pub(crate) async fn open(&self, path: &[u8]) -> Result<Opened, SshError> {
-        let (limits, within) = (self.limits(), &self.permit.within);
-        let lease = self.lease().await?;
-        if within.is_everything() {
-            return lease.open(path, limits.file_bytes, limits.dir_entries, self.call()).await;
-        }
-        let opened = lease.open_within(within, path, 0, limits.file_bytes, limits.dir_entries, self.call()).await;
-        opened.map_err(|error| self.told(error))
+        let live = async {
+            let (limits, within) = (self.limits(), &self.permit.within);
+            let lease = self.lease().await?;
+            if within.is_everything() {
+                return lease.open(path, limits.file_bytes, limits.dir_entries, self.call()).await;
+            }
+            let opened = lease.open_within(within, path, 0, limits.file_bytes, limits.dir_entries, self.call()).await;
+            opened.map_err(|error| self.told(error))
+        };
+        self.taped(|| Request::Open(path.into()), live).await
     }
 
     /// Bytes of a regular file.
     pub(crate) async fn read(&self, path: &[u8], offset: u64, length: usize) -> Result<Capture, SshError> {
-        let (lease, within) = (self.lease().await?, &self.permit.within);
-        if within.is_everything() {
-            return lease.read(path, offset, length, self.call()).await.map(|(_, capture)| capture);
-        }
-        match lease.open_within(within, path, offset, length, 0, self.call()).await {
-            Ok(Opened::File { content, .. }) => Ok(content),
-            Ok(Opened::Directory { .. } | Opened::Other { .. }) => {
-                let message = format!("not a regular file: `{}`", shown(&String::from_utf8_lossy(path)));
-                Err(SshError::new(SshErrorKind::NotReadable, message))
+        let live = async {
+            let (lease, within) = (self.lease().await?, &self.permit.within);
+            if within.is_everything() {
+                return lease.read(path, offset, length, self.call()).await.map(|(_, capture)| capture);
             }
-            Err(error) => Err(self.told(error)),
-        }
+            match lease.open_within(within, path, offset, length, 0, self.call()).await {
+                Ok(Opened::File { content, .. }) => Ok(content),
+                Ok(Opened::Directory { .. } | Opened::Other { .. }) => {
+                    let message = format!("not a regular file: `{}`", shown(&String::from_utf8_lossy(path)));
+                    Err(SshError::new(SshErrorKind::NotReadable, message))
+                }
+                Err(error) => Err(self.told(error)),
+            }
+        };
+        self.taped(|| Request::Read { path: path.into(), offset, length: length as u64 }, live).await
     }
 
     /// A path's attributes.
     pub(crate) async fn stat(&self, path: &[u8]) -> Result<Attributes, SshError> {
-        let (lease, within) = (self.lease().await?, &self.permit.within);
-        if within.is_everything() {
-            return lease.stat(path, self.call()).await;
-        }
-        lease.stat_within(within, path, self.call()).await.map_err(|error| self.told(error))
+        let live = async {
+            let (lease, within) = (self.lease().await?, &self.permit.within);
+            if within.is_everything() {
+                return lease.stat(path, self.call()).await;
+            }
+            lease.stat_within(within, path, self.call()).await.map_err(|error| self.told(error))
+        };
+        self.taped(|| Request::Stat(path.into()), live).await
+    }
+
+    /// Runs a command.
+    pub(crate) async fn exec(&self, request: &ExecRequest) -> Result<ExecOutcome, SshError> {
+        let live = async { self.lease().await?.exec(request, self.call()).await };
+        self.taped(|| Request::Exec(request.script.as_slice().into()), live).await
+    }
+
+    /// Whether it can be reached.
+    pub(crate) async fn probe(&self, timeout: Duration) -> Probe {
+        let live = async {
+            match &self.host.spec {
+                Ok(spec) => self.context.fleet.pool().probe(&self.context.principal, spec, timeout).await,
+                Err(error) => Probe { connected: false, latency: Err(error.clone()) },
+            }
+        };
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self.taped(|| Request::Probe { timeout_ms }, live).await
+    }
+
+    /// Every operation on a host passes here: what does not cannot be recorded.
+    async fn taped<T: OnTape>(&self, request: impl FnOnce() -> Request, live: impl Future<Output = T>) -> T {
+        cassette::pass(self.context.tape.as_ref(), &self.host.name, self.call(), request, live).await
     }
 
     /// An error with what is granted instead, if it was the confinement that refused.

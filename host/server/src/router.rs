@@ -110,11 +110,15 @@ impl Router {
         arguments: Map<String, Value>,
         caller: Caller,
     ) -> Reply {
+        self.call_tool_in(self.context(revision, caller), tool, arguments).await
+    }
+
+    /// As [`Router::call_tool`], in a context of this router's that was made before.
+    pub(crate) async fn call_tool_in(&self, context: CallContext, tool: &Tool, arguments: Map<String, Value>) -> Reply {
         let arguments = Value::Object(arguments);
         if let Err(why) = tool.check_arguments(&arguments) {
             return Reply::failure(&why, None, Receipt::default());
         }
-        let context = self.context(revision, caller);
         match tool.loaded().call_tool(context, &tool.described.name, &arguments.to_string()).await {
             Ok((answer, receipt)) => {
                 let reply = render(answer, receipt);
@@ -129,7 +133,7 @@ impl Router {
     }
 
     /// What a call for this caller may touch, from now until the deadline of every call.
-    fn context(&self, revision: &Revision, caller: Caller) -> CallContext {
+    pub(crate) fn context(&self, revision: &Revision, caller: Caller) -> CallContext {
         let call = Call {
             deadline: tokio::time::Instant::now() + revision.call_timeout,
             cancel: caller.cancel,

@@ -125,6 +125,7 @@ guests! {
     ten_thousand_tools_are_refused: DescribesManyTools => Refused("10000 tools; 100 are allowed");
     a_schema_that_is_no_json_is_refused: DescribesNoSchema => Refused("is no JSON object");
     a_forged_tool_name_is_refused: DescribesAForgedName => Refused("a tool's name is 1 to 64 of");
+    the_clock_and_randomness_are_the_hosts: AsksTheClock => Answers(" ");
     wasi_is_empty: LooksRound => Answers(
         "args 0, env 0, stdin 0, files closed, sockets closed, names closed, clocks open, random open"
     );

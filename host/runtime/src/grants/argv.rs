@@ -53,6 +53,11 @@ impl Argv {
         Ok(Self { words: words.to_vec(), open })
     }
 
+    /// Its words, as it is written.
+    pub fn words(&self) -> Vec<String> {
+        self.words.iter().map(String::as_str).chain(self.open.then_some(REST)).map(str::to_owned).collect()
+    }
+
     /// Whether it lets this stage through.
     pub fn matches(&self, stage: &Stage) -> bool {
         let fits = self.words.len() == stage.words.len() || self.open && self.words.len() < stage.words.len();

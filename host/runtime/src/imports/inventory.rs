@@ -20,6 +20,9 @@ const MAX_NAMES: usize = 1000;
 impl inventory::Host for CallState {
     async fn hosts(&mut self) -> wasmtime::Result<Vec<Machine>> {
         self.budget.local_call()?;
+        if let Some(tape) = self.context.as_ref().and_then(|context| context.tape.as_ref()) {
+            tape.listed();
+        }
         let granted = self.context.iter().flat_map(|context| {
             let access = context.fleet.access();
             let sees = |host: &&HostRecord| decide(&self.rights, host.target(access), Operation::See).is_ok();
@@ -82,15 +85,12 @@ impl CallState {
                     latency_ms: None,
                     failure: Some(why.to_owned()),
                 };
-                let spec = match &reach.host.spec {
-                    Ok(spec) => spec,
-                    Err(error) => return failed(&types::from_ssh(error).message),
-                };
-                let context = reach.context();
-                let probe = context.fleet.pool().probe(&context.principal, spec, timeout);
+                if let Err(error) = &reach.host.spec {
+                    return failed(&types::from_ssh(error).message);
+                }
                 let probe = tokio::select! {
-                    probe = probe => probe,
-                    () = context.call.cancel.cancelled() => return failed("the request was cancelled"),
+                    probe = reach.probe(timeout) => probe,
+                    () = reach.call().cancel.cancelled() => return failed("the request was cancelled"),
                 };
                 match probe.latency {
                     Ok(latency) => Reachability {

@@ -82,7 +82,7 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Check configuration, keys, agent, known_hosts and each host; name the first trouble of each
     Doctor,
-    /// Write, try and test plugins; look at them before they are used
+    /// Make, try, test, vet, sign and list plugins
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// See Scout answer over real SSH, from a host that lives inside this process

@@ -7,6 +7,7 @@
 mod breaker;
 mod bundled;
 mod loaded;
+pub(crate) mod one;
 mod preview;
 pub(crate) mod source;
 mod status;

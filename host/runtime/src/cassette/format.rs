@@ -1,0 +1,483 @@
+//! A cassette as JSON: what a person reads and compares, and what may come from anybody.
+//!
+//! Bytes are text where they are UTF-8, a list of lines if there are several, else base64. An unknown key, another
+//! version and an operation whose answer does not fit are errors.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use scout_ssh::{ErrorKind, RemoteState};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::CassetteError;
+use crate::policy::CommandPolicy;
+use crate::{CallErrorKind, Encoding, Grants};
+
+/// The version that is written and read.
+pub(super) const VERSION: u64 = 1;
+/// The largest cassette, in bytes.
+pub(super) const MAX_BYTES: usize = 16 << 20;
+/// Hosts and operations of one cassette, each.
+const MAX_ITEMS: usize = 10_000;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) cassette: u64,
+    pub(super) plugin: String,
+    pub(super) tool: String,
+    pub(super) arguments: Map<String, Value>,
+    pub(super) settings: Map<String, Value>,
+    #[serde(with = "grants")]
+    pub(super) grants: Grants,
+    /// What the operator grants the plugin beyond interfaces.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) plugin_rights: Rights,
+    /// What the operator lets whoever asked do.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) caller_rights: Rights,
+    pub(super) limits: Limits,
+    /// What the clock of a WASI guest begins with, in seconds since 1970.
+    pub(super) clock: u64,
+    /// What its random numbers are made of.
+    pub(super) seed: u64,
+    /// Those that the guest saw or named.
+    pub(super) hosts: Vec<Host>,
+    pub(super) operations: Vec<Operation>,
+    pub(super) expect: Expect,
+}
+
+/// Bounds that shape what a guest sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) file_bytes: usize,
+    pub(super) output_bytes: usize,
+    pub(super) dir_entries: usize,
+    pub(super) answer_bytes: usize,
+}
+
+/// What one source of rights allows ([`crate::grants::Rights`]), as `scout.toml` has it. What is absent limits nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rights {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) grants: Option<Interfaces>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hosts: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) paths: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) commands: Option<Vec<Vec<String>>>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) follow_links_out: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Interfaces(#[serde(with = "grants")] pub(super) Grants);
+
+/// A host as the guest saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) user: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) trouble: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tags: Vec<String>,
+    #[serde(with = "Commands")]
+    pub(super) commands: CommandPolicy,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "CommandPolicy", rename_all = "kebab-case")]
+enum Commands {
+    None,
+    ReadOnly,
+    Shell,
+}
+
+/// What was asked of a host, and what it gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Operation {
+    pub(super) host: String,
+    pub(super) asked: Request,
+    pub(super) given: Given,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// A path.
+    Open(Text),
+    Read {
+        path: Text,
+        offset: u64,
+        length: u64,
+    },
+    /// A path.
+    Stat(Text),
+    /// What `/bin/sh` evaluates.
+    Exec(Text),
+    Probe {
+        timeout_ms: u64,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Given {
+    File {
+        attributes: Attributes,
+        content: Capture,
+    },
+    Directory {
+        attributes: Attributes,
+        entries: Vec<Entry>,
+        #[serde(default, skip_serializing_if = "is_false")]
+        truncated: bool,
+    },
+    Other {
+        attributes: Attributes,
+    },
+    Content(Capture),
+    Attributes(Attributes),
+    Outcome {
+        ending: Ending,
+        stdout: Capture,
+        stderr: Capture,
+        duration_ms: u64,
+    },
+    Probe {
+        connected: bool,
+        latency_us: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Failure>,
+    },
+    Error(Failure),
+}
+
+impl Given {
+    /// Whether a host can give this when it is asked that.
+    fn fits(&self, asked: &Request) -> bool {
+        match asked {
+            Request::Open(_) => {
+                matches!(self, Self::File { .. } | Self::Directory { .. } | Self::Other { .. } | Self::Error(_))
+            }
+            Request::Read { .. } => matches!(self, Self::Content(_) | Self::Error(_)),
+            Request::Stat(_) => matches!(self, Self::Attributes(_) | Self::Error(_)),
+            Request::Exec(_) => matches!(self, Self::Outcome { .. } | Self::Error(_)),
+            Request::Probe { .. } => {
+                matches!(self, Self::Probe { latency_us, error, .. } if latency_us.is_some() != error.is_some())
+            }
+        }
+    }
+
+    /// Payload bytes.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::File { content, .. } | Self::Content(content) => content.bytes.0.len(),
+            Self::Directory { entries, .. } => entries.iter().map(|entry| entry.name.0.len()).sum(),
+            Self::Outcome { stdout, stderr, .. } => stdout.bytes.0.len() + stderr.bytes.0.len(),
+            Self::Other { .. } | Self::Attributes(_) | Self::Probe { .. } | Self::Error(_) => 0,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Capture {
+    pub(super) bytes: Text,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) truncated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) total: Option<u64>,
+}
+
+/// Of the attributes, those that a guest sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Attributes {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) size: Option<u64>,
+    /// `st_mode` as octal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "octal")]
+    pub(super) mode: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) uid: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) gid: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) modified: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Entry {
+    pub(super) name: Text,
+    pub(super) attributes: Attributes,
+}
+
+/// How a command ended; [`scout_ssh::Ending`] as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ending {
+    Exited(u32),
+    Signaled(String),
+    TimedOut(#[serde(with = "State")] RemoteState),
+    Cancelled(#[serde(with = "State")] RemoteState),
+    OutputLimit(#[serde(with = "State")] RemoteState),
+    NoStatus,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "RemoteState", rename_all = "snake_case")]
+enum State {
+    Stopped,
+    Running,
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Failure {
+    #[serde(with = "FailureKind")]
+    pub(super) kind: ErrorKind,
+    pub(super) message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hint: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ErrorKind", rename_all = "kebab-case")]
+enum FailureKind {
+    Config,
+    Unreachable,
+    UnknownHostKey,
+    HostKeyRejected,
+    Auth,
+    NotFound,
+    Permission,
+    Outside,
+    NotReadable,
+    Timeout,
+    Cancelled,
+    Exhausted,
+    Invalid,
+    Unsupported,
+    Remote,
+    ConnectionLost,
+}
+
+/// What the call must come to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Expect {
+    Answer {
+        content: Vec<Content>,
+        structured: Option<Map<String, Value>>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<Attachment>,
+        #[serde(default, skip_serializing_if = "is_false")]
+        is_error: bool,
+    },
+    Error {
+        #[serde(with = "EndKind")]
+        kind: CallErrorKind,
+        message: Text,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<Text>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Content {
+    /// Written by the plugin.
+    Text(Text),
+    /// Sent by a host.
+    Blob(Text),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Attachment {
+    pub(super) field: String,
+    pub(super) value: Text,
+    #[serde(with = "AttachmentEncoding")]
+    pub(super) encoding: Encoding,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Encoding", rename_all = "snake_case")]
+enum AttachmentEncoding {
+    Text,
+    Base64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "CallErrorKind", rename_all = "snake_case")]
+enum EndKind {
+    Failed,
+    Plugin,
+    Timeout,
+    Cancelled,
+    Busy,
+    Internal,
+}
+
+/// Bytes, readable where they can be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text(pub(super) Vec<u8>);
+
+impl From<&[u8]> for Text {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "text, a list of lines, or base64 under the key `base64`")]
+enum Written {
+    Line(String),
+    /// Put together as they are: each holds its own line feed.
+    Lines(Vec<String>),
+    Base64 {
+        base64: String,
+    },
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let written = match std::str::from_utf8(&self.0) {
+            Ok(text) => {
+                let lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+                if lines.len() > 1 { Written::Lines(lines) } else { Written::Line(text.to_owned()) }
+            }
+            Err(_) => Written::Base64 { base64: BASE64_STANDARD.encode(&self.0) },
+        };
+        written.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match Written::deserialize(deserializer)? {
+            Written::Line(text) => text.into_bytes(),
+            Written::Lines(lines) => lines.concat().into_bytes(),
+            Written::Base64 { base64 } => BASE64_STANDARD.decode(base64).map_err(serde::de::Error::custom)?,
+        }))
+    }
+}
+
+mod octal {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+        match mode {
+            Some(mode) => serializer.collect_str(&format_args!("{mode:o}")),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| u32::from_str_radix(&text, 8).map_err(de::Error::custom)).transpose()
+    }
+}
+
+mod grants {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::Grants;
+
+    /// Names of what is granted, as in `scout.toml`.
+    #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Grant {
+        Inventory,
+        Files,
+        Exec,
+        Shell,
+    }
+
+    pub(super) fn serialize<S: Serializer>(grants: &Grants, serializer: S) -> Result<S::Ok, S::Error> {
+        let Grants { inventory, files, exec, shell } = *grants;
+        let all = [(inventory, Grant::Inventory), (files, Grant::Files), (exec, Grant::Exec), (shell, Grant::Shell)];
+        serializer.collect_seq(all.iter().filter(|(granted, _)| *granted).map(|(_, grant)| grant))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Grants, D::Error> {
+        let given = Vec::<Grant>::deserialize(deserializer)?;
+        Ok(Grants {
+            inventory: given.contains(&Grant::Inventory),
+            files: given.contains(&Grant::Files),
+            exec: given.contains(&Grant::Exec),
+            shell: given.contains(&Grant::Shell),
+        })
+    }
+}
+
+fn is_default(rights: &Rights) -> bool {
+    *rights == Rights::default()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Reads a cassette.
+pub(super) fn parse(bytes: &[u8]) -> Result<File, CassetteError> {
+    let broken = |why: String| CassetteError::new(format!("is no cassette that can be used: {why}"));
+    if bytes.len() > MAX_BYTES {
+        return Err(broken(format!("it has more than {} MiB", MAX_BYTES >> 20)));
+    }
+    // The version first: another one may differ in everything else.
+    #[derive(Deserialize)]
+    struct Version {
+        cassette: u64,
+    }
+    let version: Version = serde_json::from_slice(bytes).map_err(|error| broken(error.to_string()))?;
+    if version.cassette != VERSION {
+        return Err(broken(format!(
+            "it has version {}, and this Scout reads version {VERSION}: record it anew",
+            version.cassette
+        )));
+    }
+    let file: File = serde_json::from_slice(bytes).map_err(|error| broken(error.to_string()))?;
+    if file.hosts.len().max(file.operations.len()) > MAX_ITEMS {
+        return Err(broken(format!("it has more than {MAX_ITEMS} hosts or operations")));
+    }
+    for (at, operation) in file.operations.iter().enumerate() {
+        if !operation.given.fits(&operation.asked) {
+            return Err(broken(format!("operation {} is answered with what cannot answer it", at + 1)));
+        }
+    }
+    Ok(file)
+}
+
+/// Writes a cassette.
+pub(super) fn print(file: &File) -> Result<String, CassetteError> {
+    let too_large = || {
+        let message = format!("would have more than {} MiB: ask for less, or lower max_file_size", MAX_BYTES >> 20);
+        CassetteError::new(message)
+    };
+    let mut text = serde_json::to_string_pretty(file)
+        .map_err(|error| CassetteError::new(format!("cannot be written: {error}")))?;
+    text.push('\n');
+    if text.len() > MAX_BYTES || file.hosts.len().max(file.operations.len()) > MAX_ITEMS {
+        return Err(too_large());
+    }
+    Ok(text)
+}

@@ -1,0 +1,335 @@
+//! Cassettes: one call of a tool as it was recorded against real hosts, to be played again without any.
+//!
+//! Owns what is recorded (the operations on hosts, beneath grants, budgets and the command policy), its file, what is taken
+//! out of it, and the comparison of a replay with what was expected. Knows no command line and no paths: whoever records or
+//! plays reads and writes the files. A cassette may come from anybody: it is bounded and checked, and playing one reaches no host.
+
+mod format;
+mod rights;
+mod scrub;
+mod tape;
+#[cfg(test)]
+mod tests;
+mod wasi;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scout_ssh::{Call, ErrorKind, Pool, PoolConfig, Principal, SshConfig, SshError};
+use serde_json::{Map, Value};
+use similar::TextDiffConfig;
+use tokio::time::Instant;
+
+use crate::grants::Operation::See;
+use crate::grants::{Access, HostRules, decide};
+use crate::{Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, Plugin, Receipt};
+use format::{Attachment, Expect, File, Host, Text};
+use tape::{Playing, Recording};
+use wasi::Surroundings;
+
+pub(crate) use format::Request;
+pub(crate) use tape::{OnTape, Tape, pass};
+
+/// How long a replay may take: it waits for nobody.
+const REPLAY: Duration = Duration::from_secs(60);
+/// Who asks in a replay.
+const CALLER: &str = "replay";
+/// The port that every host of a cassette has.
+const PORT: u16 = 22;
+/// Unchanged lines round a difference.
+const CONTEXT: usize = 3;
+/// How long the smallest difference is looked for; a larger one is told after that.
+const DIFFERENCE: Duration = Duration::from_secs(2);
+/// Lines of a difference that are told.
+const MAX_DIFFERENCE: usize = 200;
+
+/// Why a cassette cannot be read, recorded or played.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CassetteError(String);
+
+impl CassetteError {
+    fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// One recorded call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cassette {
+    file: File,
+}
+
+/// Records one call.
+pub struct Recorder {
+    recording: Arc<Recording>,
+}
+
+/// The call that was recorded.
+pub struct RecordedCall<'a> {
+    /// The plugin that was called.
+    pub plugin: &'a Plugin,
+    /// Its tool.
+    pub tool: &'a str,
+    /// With these arguments.
+    pub arguments: &'a Map<String, Value>,
+    /// On whose behalf.
+    pub principal: &'a Principal,
+    /// The hosts that it could reach, and who may do what there.
+    pub fleet: &'a Fleet,
+    /// Its bounds.
+    pub limits: &'a Limits,
+    /// Texts that are taken out wherever they stand, beside what is known to be secret.
+    pub redact: &'a [String],
+}
+
+impl Recorder {
+    /// A recorder for one call. `clock` (seconds since 1970) and `seed` are what a WASI guest takes for the time and for
+    /// randomness, in this call and whenever it is played.
+    pub fn new(clock: u64, seed: u64) -> Self {
+        Self { recording: Arc::new(Recording::new(Surroundings { clock, seed })) }
+    }
+
+    /// Has what a call asks of hosts recorded.
+    pub fn attach(&self, context: &mut CallContext) {
+        context.tape = Some(Tape::Recording(Arc::clone(&self.recording)));
+    }
+
+    /// The cassette of the call, once it has ended: scrubbed, and played once to see that it can be. What that replay
+    /// answers is what is expected from then on: the live answer may hold what was taken out.
+    ///
+    /// # Errors
+    /// An operation that had not ended, too much for a cassette, a replay that asks for something else than was recorded.
+    pub async fn finish(self, call: RecordedCall<'_>) -> Result<Cassette, CassetteError> {
+        let (operations, access) = (self.recording.operations()?, call.fleet.access());
+        let hosts = {
+            let kept = self.recording.kept();
+            let rights = call.plugin.rights(access, call.principal, Some(call.tool));
+            let listed = |host: &HostRecord| kept.listed && decide(&rights, host.target(access), See).is_ok();
+            let seen = |host: &&HostRecord| kept.named.contains(&host.name) || listed(host);
+            let tags = |host: &HostRecord| access.host(&host.name).tags.iter().map(|tag| tag.to_string()).collect();
+            let seen = call.fleet.hosts().iter().filter(seen);
+            seen.map(|host| Host { tags: tags(host), ..Host::from(host) }).collect()
+        };
+        let mut file = File {
+            cassette: format::VERSION,
+            plugin: call.plugin.id().as_str().to_owned(),
+            tool: call.tool.to_owned(),
+            arguments: call.arguments.clone(),
+            settings: call.plugin.settings().clone(),
+            grants: call.plugin.grants(),
+            // Interfaces are what it was linked with.
+            plugin_rights: format::Rights { grants: None, ..(&*access.plugin(call.plugin.id().as_str())).into() },
+            caller_rights: (&*access.principal(call.principal)).into(),
+            limits: call.limits.into(),
+            clock: self.recording.surroundings.clock,
+            seed: self.recording.surroundings.seed,
+            hosts,
+            operations,
+            expect: Expect::default(),
+        };
+        scrub::scrub(&mut file, call.fleet, call.redact)?;
+        let mut cassette = Cassette { file };
+        let replay = cassette.replay(&call.plugin.with_settings(cassette.settings().clone()), call.limits).await?;
+        if !replay.faults.is_empty() {
+            return Err(CassetteError::new(format!(
+                "the call was recorded, but played again it asks for something else: it depends on what was taken out, or on what is in no cassette\n{}",
+                replay.faults.join("\n")
+            )));
+        }
+        cassette.expect(&replay);
+        cassette.print()?;
+        Ok(cassette)
+    }
+}
+
+/// What came of playing a cassette.
+pub struct Replay {
+    /// As a caller would have got it.
+    pub answer: Result<(Answer, Receipt), CallError>,
+    /// What was asked for and is not in the cassette, and what is there and was not asked for. For people, escaped.
+    pub faults: Vec<String>,
+}
+
+impl Cassette {
+    /// Reads a cassette.
+    ///
+    /// # Errors
+    /// What is none, is too large, or is of another version, with the line.
+    pub fn parse(bytes: &[u8]) -> Result<Self, CassetteError> {
+        format::parse(bytes).map(|file| Self { file })
+    }
+
+    /// The cassette as it is kept: JSON, the same for the same cassette.
+    ///
+    /// # Errors
+    /// One that is too large.
+    pub fn print(&self) -> Result<String, CassetteError> {
+        format::print(&self.file)
+    }
+
+    /// The plugin that was recorded.
+    pub fn plugin(&self) -> &str {
+        &self.file.plugin
+    }
+
+    /// Its tool.
+    pub fn tool(&self) -> &str {
+        &self.file.tool
+    }
+
+    /// With these arguments.
+    pub fn arguments(&self) -> &Map<String, Value> {
+        &self.file.arguments
+    }
+
+    /// With these settings.
+    pub fn settings(&self) -> &Map<String, Value> {
+        &self.file.settings
+    }
+
+    /// With these grants.
+    pub fn grants(&self) -> Grants {
+        self.file.grants
+    }
+
+    /// Plays it to a plugin that was loaded with its grants and settings. Reaches no host. `limits` bounds what the
+    /// cassette does not say: CPU, memory, calls. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Hosts that there cannot be. That something is missing or differs is no error: the replay says it.
+    pub async fn replay(&self, plugin: &Plugin, limits: &Limits) -> Result<Replay, CassetteError> {
+        let surroundings = Surroundings { clock: self.file.clock, seed: self.file.seed };
+        let playing = Arc::new(Playing::new(surroundings, self.file.operations.clone()));
+        let hosts = self.file.hosts.iter().map(record).collect::<Result<_, _>>()?;
+        let fleet = Arc::new(Fleet::new(hosts, Pool::new(PoolConfig::default())).with_access(self.access(plugin)?));
+        let limits = Arc::new(self.file.limits.within(limits));
+        let call = Call::until(Instant::now() + REPLAY);
+        let mut context = CallContext::new(Principal::new(CALLER), fleet, limits, call);
+        context.tape = Some(Tape::Playing(Arc::clone(&playing)));
+        let arguments = Value::Object(self.file.arguments.clone()).to_string();
+        let answer = plugin.call_tool(context, &self.file.tool, &arguments).await;
+        let mut faults: Vec<String> =
+            playing.played().missing.iter().map(|missing| format!("asked for: {missing}")).collect();
+        faults.extend(playing.unused().iter().map(|unused| format!("recorded, but not asked for: {unused}")));
+        Ok(Replay { answer, faults })
+    }
+
+    /// Who may do what, for this plugin, whatever name it goes by now.
+    fn access(&self, plugin: &Plugin) -> Result<Access, CassetteError> {
+        let rules =
+            |host: &Host| HostRules { tags: host.tags.iter().map(|tag| tag.as_str().into()).collect(), commands: None };
+        Ok(Access {
+            plugins: [(plugin.id().as_str().to_owned(), self.file.plugin_rights.read()?)].into(),
+            principals: [(CALLER.to_owned(), self.file.caller_rights.read()?)].into(),
+            hosts: self.file.hosts.iter().map(|host| (host.name.clone(), rules(host))).collect(),
+        })
+    }
+
+    /// How an answer differs from the expected one, as lines that begin with `-` (expected), `+` (now) or a space.
+    pub fn difference(&self, replay: &Replay) -> Option<String> {
+        let now = Expect::from(&replay.answer);
+        if now == self.file.expect {
+            return None;
+        }
+        let lines = |expect| serde_json::to_string_pretty(expect).unwrap_or_default();
+        let (expected, now) = (lines(&self.file.expect), lines(&now));
+        let difference = TextDiffConfig::default().timeout(DIFFERENCE).diff_lines(&expected, &now);
+        let mut unified = difference.unified_diff();
+        let told = unified.context_radius(CONTEXT).missing_newline_hint(false).to_string();
+        let mut lines: Vec<&str> = told.lines().take(MAX_DIFFERENCE).collect();
+        if told.lines().nth(MAX_DIFFERENCE).is_some() {
+            lines.push("…");
+        }
+        Some(lines.join("\n"))
+    }
+
+    /// Expects what this replay answered.
+    pub fn expect(&mut self, replay: &Replay) {
+        self.file.expect = Expect::from(&replay.answer);
+    }
+}
+
+/// A host that cannot be dialled: only its name, user and address are read.
+fn record(host: &Host) -> Result<HostRecord, CassetteError> {
+    let spec = match &host.trouble {
+        Some(trouble) => Err(SshError::new(ErrorKind::Config, trouble.clone())),
+        None => {
+            let unfit = |error: SshError| CassetteError::new(format!("has a host that there cannot be: {error}"));
+            let mut spec = SshConfig::default().resolve(&host.name).map_err(unfit)?;
+            (spec.host_name, spec.port, spec.user) = (host.address.clone(), PORT, host.user.clone());
+            Ok(Arc::new(spec))
+        }
+    };
+    Ok(HostRecord { name: host.name.clone(), spec, commands: host.commands })
+}
+
+impl From<&HostRecord> for Host {
+    fn from(host: &HostRecord) -> Self {
+        let (address, user, trouble) = match &host.spec {
+            Ok(spec) => (spec.host_name.clone(), spec.user.clone(), None),
+            Err(error) => (String::new(), String::new(), Some(error.message().to_owned())),
+        };
+        Self { name: host.name.clone(), address, user, trouble, tags: Vec::new(), commands: host.commands }
+    }
+}
+
+impl From<&Limits> for format::Limits {
+    fn from(limits: &Limits) -> Self {
+        let Limits { file_bytes, output_bytes, dir_entries, answer_bytes, .. } = *limits;
+        Self { file_bytes, output_bytes, dir_entries, answer_bytes }
+    }
+}
+
+impl format::Limits {
+    /// These, with the rest from others. No cassette holds more than its own size.
+    fn within(self, rest: &Limits) -> Limits {
+        let Self { file_bytes, output_bytes, dir_entries, answer_bytes } = self;
+        Limits {
+            file_bytes: file_bytes.min(format::MAX_BYTES),
+            output_bytes: output_bytes.min(format::MAX_BYTES),
+            dir_entries: dir_entries.min(format::MAX_BYTES),
+            answer_bytes: answer_bytes.min(format::MAX_BYTES),
+            ..rest.clone()
+        }
+    }
+}
+
+impl Default for Expect {
+    fn default() -> Self {
+        Self::Answer { content: Vec::new(), structured: None, attachments: Vec::new(), is_error: false }
+    }
+}
+
+impl From<&Result<(Answer, Receipt), CallError>> for Expect {
+    fn from(answer: &Result<(Answer, Receipt), CallError>) -> Self {
+        match answer {
+            Ok((answer, _)) => Self::Answer {
+                content: answer
+                    .content
+                    .iter()
+                    .map(|content| match content {
+                        Content::Text(text) => format::Content::Text(text.as_str().into()),
+                        Content::Bytes(bytes) => format::Content::Blob(bytes.as_ref().into()),
+                    })
+                    .collect(),
+                structured: answer.structured.clone(),
+                attachments: answer
+                    .attachments
+                    .iter()
+                    .map(|(field, value, encoding)| Attachment {
+                        field: field.clone(),
+                        value: value.as_ref().into(),
+                        encoding: *encoding,
+                    })
+                    .collect(),
+                is_error: answer.is_error,
+            },
+            Err(error) => Self::Error {
+                kind: error.kind,
+                message: error.message.as_str().into(),
+                hint: error.hint.as_deref().map(Text::from),
+            },
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! The seam between imports and hosts: where a call is recorded, or answered from what was recorded.
+//!
+//! Beneath grants, budgets and the command policy, so that a replay passes through all of them. A call that is neither
+//! recorded nor replayed pays nothing.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use scout_ssh::{self as ssh, ErrorKind, SshError};
+
+use super::CassetteError;
+use super::format::{Attributes, Capture, Ending, Entry, Failure, Given, Operation, Request, Text};
+use super::wasi::Surroundings;
+
+/// What a call is recorded on, or played from.
+#[derive(Clone)]
+pub(crate) enum Tape {
+    Recording(Arc<Recording>),
+    Playing(Arc<Playing>),
+}
+
+impl Tape {
+    /// Clock and randomness of a guest. The same when it is recorded and when it is played: what it asks depends on them.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        match self {
+            Self::Recording(recording) => recording.surroundings,
+            Self::Playing(playing) => playing.surroundings,
+        }
+    }
+
+    /// The guest has named a host.
+    pub(crate) fn named(&self, host: &str) {
+        if let Self::Recording(recording) = self {
+            recording.kept().named.insert(host.to_owned());
+        }
+    }
+
+    /// The guest was told all hosts.
+    pub(crate) fn listed(&self) {
+        if let Self::Recording(recording) = self {
+            recording.kept().listed = true;
+        }
+    }
+}
+
+/// Passes an operation by the tape: asks the host, or the cassette in its place.
+pub(crate) async fn pass<T: OnTape>(
+    tape: Option<&Tape>,
+    host: &str,
+    call: &ssh::Call,
+    request: impl FnOnce() -> Request,
+    live: impl Future<Output = T>,
+) -> T {
+    match tape {
+        None => live.await,
+        Some(Tape::Recording(recording)) => {
+            // Its place is taken now: several may be under way at once.
+            let place = recording.begin(host, request());
+            let given = live.await;
+            recording.end(place, given.given());
+            given
+        }
+        Some(Tape::Playing(playing)) => {
+            let request = request();
+            let given = playing.answer(host, &request);
+            if let Ok(given) = &given {
+                call.cost.add_round_trips(u64::from(!matches!(request, Request::Probe { .. })));
+                call.cost.add_remote_bytes(given.weight() as u64);
+                if matches!(request, Request::Exec(_)) {
+                    call.cost.add_exec();
+                }
+            }
+            T::from_given(given)
+        }
+    }
+}
+
+/// A call that is being recorded.
+pub(crate) struct Recording {
+    pub(super) surroundings: Surroundings,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+pub(super) struct Kept {
+    /// In the order in which they were begun. Without an answer: it was still under way when the call ended.
+    pub(super) operations: Vec<(String, Request, Option<Given>)>,
+    /// Hosts that the guest named.
+    pub(super) named: BTreeSet<String>,
+    /// Whether it was told all of them.
+    pub(super) listed: bool,
+}
+
+impl Recording {
+    pub(super) fn new(surroundings: Surroundings) -> Self {
+        Self { surroundings, kept: Mutex::default() }
+    }
+
+    fn begin(&self, host: &str, request: Request) -> usize {
+        let mut kept = self.kept();
+        kept.operations.push((host.to_owned(), request, None));
+        kept.operations.len() - 1
+    }
+
+    fn end(&self, place: usize, given: Given) {
+        if let Some((.., answer)) = self.kept().operations.get_mut(place) {
+            *answer = Some(given);
+        }
+    }
+
+    /// What was recorded, once the call has ended.
+    ///
+    /// # Errors
+    /// An operation without an answer.
+    pub(super) fn operations(&self) -> Result<Vec<Operation>, CassetteError> {
+        let kept = self.kept();
+        let operations = kept.operations.iter().map(|(host, asked, given)| {
+            let given = given.clone().ok_or_else(|| {
+                let under_way = describe(host, asked);
+                CassetteError::new(format!(
+                    "the call ended while a host was still asked, which cannot be played: {under_way}"
+                ))
+            })?;
+            Ok(Operation { host: host.clone(), asked: asked.clone(), given })
+        });
+        operations.collect()
+    }
+
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A cassette that is being played.
+pub(crate) struct Playing {
+    surroundings: Surroundings,
+    operations: Vec<Operation>,
+    played: Mutex<Played>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Played {
+    /// Of each operation.
+    used: Vec<bool>,
+    /// What was asked for and is not there, told for people.
+    pub(super) missing: Vec<String>,
+}
+
+/// Misses that are told.
+const MAX_MISSING: usize = 5;
+/// Operations among which the nearest is looked for.
+const MAX_COMPARED: usize = 1000;
+
+impl Playing {
+    pub(super) fn new(surroundings: Surroundings, operations: Vec<Operation>) -> Self {
+        let played = Played { used: vec![false; operations.len()], ..Played::default() };
+        Self { surroundings, operations, played: Mutex::new(played) }
+    }
+
+    /// The answer of the first equal operation that was not played yet.
+    fn answer(&self, host: &str, request: &Request) -> Result<Given, SshError> {
+        let mut played = self.played();
+        let equal = |operation: &Operation| operation.host == host && operation.asked == *request;
+        let found =
+            self.operations.iter().zip(played.used.iter_mut()).find(|(operation, used)| equal(operation) && !**used);
+        if let Some((operation, used)) = found {
+            *used = true;
+            return Ok(operation.given.clone());
+        }
+        let asked = describe(host, request);
+        let unfit = SshError::new(ErrorKind::Unsupported, format!("not in the cassette: {asked}"));
+        if played.missing.len() >= MAX_MISSING {
+            return Err(unfit);
+        }
+        let recorded = self.operations.iter().filter(|operation| equal(operation)).count();
+        let why = match (recorded, self.nearest(host, request)) {
+            (0, Some(nearest)) => format!("{asked}\n  was not recorded; the nearest that was:\n  {nearest}"),
+            (0, None) => format!("{asked}\n  was not recorded; nothing was"),
+            (times, _) => format!("{asked}\n  was recorded {times} times, and is asked for once more"),
+        };
+        played.missing.push(why);
+        Err(unfit)
+    }
+
+    fn nearest(&self, host: &str, request: &Request) -> Option<String> {
+        let asked = describe(host, request);
+        let likeness = |operation: &Operation| {
+            let same_kind = std::mem::discriminant(&operation.asked) == std::mem::discriminant(request);
+            let said = describe(&operation.host, &operation.asked);
+            (f64::from(u8::from(same_kind)) + strsim::jaro_winkler(&asked, &said), said)
+        };
+        let likest = self.operations.iter().take(MAX_COMPARED).map(likeness).max_by(|a, b| a.0.total_cmp(&b.0));
+        likest.map(|(_, said)| said)
+    }
+
+    /// What happened.
+    pub(super) fn played(&self) -> MutexGuard<'_, Played> {
+        self.played.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The operations that nothing asked for.
+    pub(super) fn unused(&self) -> Vec<String> {
+        let played = self.played();
+        let unused = self.operations.iter().zip(&played.used).filter(|(_, used)| !**used);
+        unused.map(|(operation, _)| describe(&operation.host, &operation.asked)).collect()
+    }
+}
+
+/// An operation for people, on one line, bounded.
+fn describe(host: &str, request: &Request) -> String {
+    const SHOWN: usize = 300;
+    let shown = |text: &Text| {
+        let text = String::from_utf8_lossy(&text.0);
+        let cut = if text.chars().nth(SHOWN).is_some() { "…" } else { "" };
+        format!("{}{cut}", text.chars().take(SHOWN).flat_map(char::escape_debug).collect::<String>())
+    };
+    let host = shown(&Text::from(host));
+    match request {
+        Request::Open(path) => format!("open {host}:{}", shown(path)),
+        Request::Read { path, offset, length } => {
+            format!("read {host}:{} ({length} bytes from {offset} on)", shown(path))
+        }
+        Request::Stat(path) => format!("stat {host}:{}", shown(path)),
+        Request::Exec(script) => format!("exec on {host}: {}", shown(script)),
+        Request::Probe { timeout_ms } => format!("probe {host} (within {timeout_ms} ms)"),
+    }
+}
+
+/// What operations give, as it is recorded.
+pub(crate) trait OnTape {
+    /// As it is written.
+    fn given(&self) -> Given;
+    /// As it was; a fault of the cassette is a host's.
+    fn from_given(given: Result<Given, SshError>) -> Self;
+}
+
+/// A result on tape: all but the failures.
+trait Value: Sized {
+    fn given(&self) -> Given;
+    fn from_given(given: Given) -> Option<Self>;
+}
+
+impl<T: Value> OnTape for Result<T, SshError> {
+    fn given(&self) -> Given {
+        match self {
+            Ok(value) => value.given(),
+            Err(error) => Given::Error(error.into()),
+        }
+    }
+
+    fn from_given(given: Result<Given, SshError>) -> Self {
+        match given? {
+            Given::Error(failure) => Err(failure.into()),
+            given => T::from_given(given).ok_or_else(unfit),
+        }
+    }
+}
+
+/// Never seen: a cassette is checked when it is read.
+fn unfit() -> SshError {
+    SshError::new(ErrorKind::Remote, "the cassette's answer does not fit what was asked")
+}
+
+impl Value for ssh::Opened {
+    fn given(&self) -> Given {
+        match self {
+            Self::File { attributes, content } => {
+                Given::File { attributes: attributes.into(), content: content.into() }
+            }
+            Self::Directory { attributes, entries, truncated } => Given::Directory {
+                attributes: attributes.into(),
+                entries: entries
+                    .iter()
+                    .map(|entry| Entry { name: entry.name.as_slice().into(), attributes: (&entry.attributes).into() })
+                    .collect(),
+                truncated: *truncated,
+            },
+            Self::Other { attributes } => Given::Other { attributes: attributes.into() },
+        }
+    }
+
+    fn from_given(given: Given) -> Option<Self> {
+        Some(match given {
+            Given::File { attributes, content } => {
+                Self::File { attributes: attributes.into(), content: content.into() }
+            }
+            Given::Directory { attributes, entries, truncated } => Self::Directory {
+                attributes: attributes.into(),
+                entries: entries
+                    .into_iter()
+                    .map(|entry| ssh::DirEntry { name: entry.name.0, attributes: entry.attributes.into() })
+                    .collect(),
+                truncated,
+            },
+            Given::Other { attributes } => Self::Other { attributes: attributes.into() },
+            _ => return None,
+        })
+    }
+}
+
+impl Value for ssh::Capture {
+    fn given(&self) -> Given {
+        Given::Content(self.into())
+    }
+
+    fn from_given(given: Given) -> Option<Self> {
+        if let Given::Content(content) = given { Some(content.into()) } else { None }
+    }
+}
+
+impl Value for ssh::Attributes {
+    fn given(&self) -> Given {
+        Given::Attributes(self.into())
+    }
+
+    fn from_given(given: Given) -> Option<Self> {
+        if let Given::Attributes(attributes) = given { Some(attributes.into()) } else { None }
+    }
+}
+
+impl Value for ssh::ExecOutcome {
+    fn given(&self) -> Given {
+        Given::Outcome {
+            ending: match &self.ending {
+                ssh::Ending::Exited(status) => Ending::Exited(*status),
+                ssh::Ending::Signaled(signal) => Ending::Signaled(signal.clone()),
+                ssh::Ending::TimedOut(state) => Ending::TimedOut(*state),
+                ssh::Ending::Cancelled(state) => Ending::Cancelled(*state),
+                ssh::Ending::OutputLimit(state) => Ending::OutputLimit(*state),
+                ssh::Ending::NoStatus => Ending::NoStatus,
+            },
+            stdout: (&self.stdout).into(),
+            stderr: (&self.stderr).into(),
+            duration_ms: u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn from_given(given: Given) -> Option<Self> {
+        let Given::Outcome { ending, stdout, stderr, duration_ms } = given else { return None };
+        Some(Self {
+            ending: match ending {
+                Ending::Exited(status) => ssh::Ending::Exited(status),
+                Ending::Signaled(signal) => ssh::Ending::Signaled(signal),
+                Ending::TimedOut(state) => ssh::Ending::TimedOut(state),
+                Ending::Cancelled(state) => ssh::Ending::Cancelled(state),
+                Ending::OutputLimit(state) => ssh::Ending::OutputLimit(state),
+                Ending::NoStatus => ssh::Ending::NoStatus,
+            },
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            duration: Duration::from_millis(duration_ms),
+        })
+    }
+}
+
+impl OnTape for ssh::Probe {
+    fn given(&self) -> Given {
+        let micros = |latency: &Duration| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        Given::Probe {
+            connected: self.connected,
+            latency_us: self.latency.as_ref().ok().map(micros),
+            error: self.latency.as_ref().err().map(Failure::from),
+        }
+    }
+
+    fn from_given(given: Result<Given, SshError>) -> Self {
+        match given {
+            Ok(Given::Probe { connected, latency_us, error }) => Self {
+                connected,
+                latency: latency_us.map(Duration::from_micros).ok_or_else(|| error.map_or_else(unfit, SshError::from)),
+            },
+            Ok(_) => Self { connected: false, latency: Err(unfit()) },
+            Err(error) => Self { connected: false, latency: Err(error) },
+        }
+    }
+}
+
+impl From<&ssh::Capture> for Capture {
+    fn from(capture: &ssh::Capture) -> Self {
+        Self { bytes: capture.data.as_ref().into(), truncated: capture.truncated, total: capture.total }
+    }
+}
+
+impl From<Capture> for ssh::Capture {
+    fn from(capture: Capture) -> Self {
+        Self { data: Bytes::from(capture.bytes.0), truncated: capture.truncated, total: capture.total }
+    }
+}
+
+impl From<&ssh::Attributes> for Attributes {
+    fn from(attributes: &ssh::Attributes) -> Self {
+        let ssh::Attributes { size, uid, gid, permissions, atime: _, mtime } = *attributes;
+        Self { size, mode: permissions, uid, gid, modified: mtime }
+    }
+}
+
+impl From<Attributes> for ssh::Attributes {
+    fn from(attributes: Attributes) -> Self {
+        let Attributes { size, mode, uid, gid, modified } = attributes;
+        Self { size, uid, gid, permissions: mode, atime: None, mtime: modified }
+    }
+}
+
+impl From<&SshError> for Failure {
+    fn from(error: &SshError) -> Self {
+        Self { kind: error.kind(), message: error.message().to_owned(), hint: error.hint().map(str::to_owned) }
+    }
+}
+
+impl From<Failure> for SshError {
+    fn from(failure: Failure) -> Self {
+        let error = Self::new(failure.kind, failure.message);
+        match failure.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `scout plugin run`: one call of a tool against real hosts, and its cassette.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use scout_runtime::cassette::{RecordedCall, Recorder};
+use scout_ssh::Principal;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::super::{LOCAL, failed, router, show, usage};
+use crate::config::{Config, ConfigError, did_you_mean, near};
+use crate::plugins::one;
+use crate::router::Caller;
+
+/// The shortest text that `--redact` takes out, in characters: a shorter one is everywhere.
+const MIN_REDACTED: usize = 3;
+
+/// What `scout plugin run` is told.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// A plugin of scout.toml
+    plugin: String,
+    /// One of its tools, without the prefix
+    tool: String,
+    /// The tool's arguments, a JSON object
+    #[arg(default_value = "{}")]
+    arguments: String,
+    /// Print the structured answer as JSON
+    #[arg(long)]
+    json: bool,
+    /// Keep the call as a cassette: what hosts were asked and what they gave, without secrets
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Take this out of the cassette too, wherever it stands; may come several times
+    #[arg(long, value_name = "TEXT", requires = "record", value_parser = redacted)]
+    redact: Vec<String>,
+}
+
+fn redacted(text: &str) -> Result<String, String> {
+    if text.chars().count() < MIN_REDACTED {
+        return Err(format!("shorter than {MIN_REDACTED} characters: it would be found everywhere"));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, ConfigError> {
+    let fields: Map<String, Value> = match serde_json::from_str(&given.arguments) {
+        Ok(fields) => fields,
+        Err(error) => return Ok(usage(&format!("the arguments are no JSON object: {error}"))),
+    };
+    if let Some(path) = given.record.as_deref().filter(|path| path.exists()) {
+        return Ok(usage(&format!("{} is there already: remove it, or record under another name", path.display())));
+    }
+    let router = router(&one::only(config, &given.plugin)?)?;
+    let revision = router.revision();
+    let catalog = revision.plugins.catalog().await;
+    if let Some(error) = catalog.refused().first() {
+        return Ok(failed(&error.to_string()));
+    }
+    let Some(tool) = catalog.tools().iter().find(|tool| tool.described.name == given.tool) else {
+        let names = catalog.tools().iter().map(|tool| tool.described.name.as_str());
+        let near = did_you_mean(&near(&given.tool, names));
+        return Ok(usage(&format!("plugin `{}` has no tool `{}`{near}", given.plugin, given.tool)));
+    };
+    if let Err(why) = tool.check_arguments(&Value::Object(fields.clone())) {
+        return Ok(usage(&why));
+    }
+    let cancel = CancellationToken::new();
+    let principal = Principal::new(LOCAL);
+    let caller = Caller { principal: principal.clone(), cancel: cancel.clone(), progress: None };
+    let mut context = router.context(&revision, caller);
+    let recorder = match &given.record {
+        Some(_) => {
+            let recorder = recorder()?;
+            recorder.attach(&mut context);
+            Some(recorder)
+        }
+        None => None,
+    };
+    let answer = router.call_tool_in(context, tool, fields.clone());
+    tokio::pin!(answer);
+    let reply = tokio::select! {
+        reply = &mut answer => reply,
+        _ = tokio::signal::ctrl_c() => {
+            cancel.cancel();
+            answer.await
+        }
+    };
+    let code = show(&reply, given.json);
+    let mut kept = Ok(());
+    if let (Some(recorder), Some(path)) = (recorder, &given.record) {
+        let call = RecordedCall {
+            plugin: tool.plugin(),
+            tool: &given.tool,
+            arguments: &fields,
+            principal: &principal,
+            fleet: &revision.fleet,
+            limits: &revision.limits,
+            redact: &given.redact,
+        };
+        kept = match recorder.finish(call).await.and_then(|cassette| cassette.print()) {
+            Ok(text) => write_new(path, &text),
+            Err(error) => Err(error.to_string()),
+        };
+    }
+    revision.fleet.pool().shutdown().await;
+    Ok(match kept {
+        Ok(()) => code,
+        Err(why) => failed(&format!("nothing was recorded: {why}")),
+    })
+}
+
+/// The time of this call and a seed of its own.
+fn recorder() -> Result<Recorder, ConfigError> {
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seed =
+        getrandom::u64().map_err(|error| ConfigError::new(format!("no random numbers are to be had: {error}")))?;
+    Ok(Recorder::new(clock, seed))
+}
+
+/// Writes a file that was not there. All of it or nothing.
+fn write_new(path: &Path, text: &str) -> Result<(), String> {
+    let written = super::beside(path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.persist_noclobber(path).map_err(|error| error.error)?;
+        Ok(())
+    });
+    written.map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,124 @@
+//! The files of a new plugin: templates, and the parts of Scout that a project of its own needs beside them.
+
+/// A file of a project: its path, and its text. A name that ends in `.template` loses that, and its text has places to fill.
+type TemplateFile = (&'static str, &'static str);
+
+macro_rules! files {
+    ($from:literal => $to:literal: $($path:literal)*) => {
+        &[$((concat!($to, $path), include_str!(concat!("../../../../../", $from, $path))),)*]
+    };
+}
+
+/// What a project is made of.
+pub(super) struct Template {
+    /// In groups.
+    files: &'static [&'static [TemplateFile]],
+    /// Where its component is built.
+    pub(super) component: &'static str,
+    /// What builds it, in its directory.
+    pub(super) build: &'static str,
+}
+
+pub(super) const RUST: Template = Template {
+    files: &[
+        files!("plugins/templates/rust/" => "":
+            "Cargo.toml.template" "Cargo.lock.template" "README.md.template" "gitignore" "src/lib.rs"
+            "vendor/scout-plugin/Cargo.toml.template"),
+        files!("plugins/sdk/src/" => "vendor/scout-plugin/src/":
+            "answer.rs" "bindings.rs" "host.rs" "json.rs" "lib.rs" "text.rs"),
+        files!("wit/" => "wit/":
+            "answers.wit" "blobs.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit" "log.wit" "package.wit"
+            "progress.wit" "settings.wit" "tools.wit" "types.wit" "worlds.wit"),
+        files!("plugins/templates/" => "": "scout.toml.template"),
+        files!("plugins/templates/" => "cassettes/": "os_release.json.template"),
+    ],
+    component: "target/wasm32-wasip2/release/plugin.wasm",
+    build: "cargo build --release --target wasm32-wasip2",
+};
+
+pub(super) const PYTHON: Template = Template {
+    files: &[
+        files!("plugins/templates/python/" => "":
+            "README.md.template" "gitignore" "app.py" "build.sh" "os_release.py" "requirements.txt"
+            "test_os_release.py" "wit/plugin.wit.template"),
+        files!("wit/" => "wit/deps/scout-plugin/":
+            "answers.wit" "blobs.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit" "log.wit" "package.wit"
+            "progress.wit" "settings.wit" "tools.wit" "types.wit" "worlds.wit"),
+        files!("plugins/templates/" => "": "scout.toml.template"),
+        files!("plugins/templates/" => "cassettes/": "os_release.json.template"),
+    ],
+    component: "plugin.wasm",
+    build: "sh build.sh",
+};
+
+/// What the SDK in a project depends on; as in `plugins/Cargo.toml`.
+const WIT_BINDGEN: &str = "0.61.1";
+
+impl Template {
+    /// The files of a project of this name.
+    pub(super) fn project(&self, name: &str) -> impl Iterator<Item = (String, String)> {
+        let places = [
+            ("{{name}}", name.to_owned()),
+            ("{{component}}", self.component.to_owned()),
+            ("{{version}}", env!("CARGO_PKG_VERSION").to_owned()),
+            ("{{wit_bindgen}}", WIT_BINDGEN.to_owned()),
+        ];
+        self.files.iter().copied().flatten().map(move |(path, text)| match (path.strip_suffix(".template"), *path) {
+            (Some(path), _) => {
+                let filled = |text: String, (place, value): &(&str, String)| text.replace(place, value);
+                (path.to_owned(), places.iter().fold((*text).to_owned(), filled))
+            }
+            // A real one would hide files of the template itself.
+            (None, "gitignore") => (".gitignore".to_owned(), (*text).to_owned()),
+            (None, path) => (path.to_owned(), (*text).to_owned()),
+        })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    fn root() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    }
+
+    /// The files of a folder of the repository, and of a project in another, by their names.
+    fn listed(template: &Template, folder: &str, prefix: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+        let there = std::fs::read_dir(root().join(folder)).unwrap();
+        let there = there.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let paths = template.project("mine").filter_map(|(path, _)| path.strip_prefix(prefix).map(str::to_owned));
+        (there, paths.filter(|path| !path.contains('/')).collect())
+    }
+
+    #[test]
+    fn a_project_has_the_whole_contract_and_the_whole_sdk() {
+        for (template, folder, prefix) in [
+            (&RUST, "wit", "wit/"),
+            (&RUST, "plugins/sdk/src", "vendor/scout-plugin/src/"),
+            (&PYTHON, "wit", "wit/deps/scout-plugin/"),
+        ] {
+            let (there, listed) = listed(template, folder, prefix);
+            assert_eq!(there, listed, "{folder}");
+        }
+    }
+
+    #[test]
+    fn every_place_is_filled() {
+        for (path, text) in RUST.project("mine").chain(PYTHON.project("mine")) {
+            assert!(!text.contains("{{name") && !text.contains("{{version") && !path.contains("template"), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_sdk_of_a_project_depends_on_what_ours_does() {
+        let ours = std::fs::read_to_string(root().join("plugins/Cargo.toml")).unwrap();
+        assert!(ours.contains(&format!("wit-bindgen = {{ version = \"{WIT_BINDGEN}\"")), "{ours}");
+        let lock = RUST.project("mine").find(|(path, _)| path == "Cargo.lock").unwrap().1;
+        assert!(lock.contains(&format!("name = \"wit-bindgen\"\nversion = \"{WIT_BINDGEN}\"")), "{lock}");
+    }
+}

@@ -1,0 +1,149 @@
+//! `scout plugin test`: recorded calls, played to a plugin without any host.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use scout_runtime::cassette::Cassette;
+use scout_runtime::{Limits, PluginId, Runtime, RuntimeConfig};
+use serde_json::Value;
+
+use super::super::{print, usage};
+use crate::config::{Config, ConfigError, with_hint};
+use crate::plugins::one;
+use crate::render::{render, visible};
+
+/// Where cassettes are when nothing else is said.
+const CASSETTES: &str = "cassettes";
+/// More of a file than any cassette has, in bytes.
+const MAX_READ: u64 = (16 << 20) + 1;
+
+/// Room for calls; one is made after the other, and none has all of it.
+const INSTANCES: u32 = 8;
+
+/// What `scout plugin test` is told.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// A component's file, or a plugin of scout.toml
+    plugin: String,
+    /// Cassettes, or directories of them [default: cassettes]
+    cassettes: Vec<PathBuf>,
+    /// Expect from now on what the plugin answers now
+    #[arg(long)]
+    update: bool,
+}
+
+pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, ConfigError> {
+    let component: Arc<[u8]> = one::component(config, &given.plugin)?.into();
+    let named = if given.cassettes.is_empty() { vec![PathBuf::from(CASSETTES)] } else { given.cassettes };
+    let mut cassettes = Vec::new();
+    for path in named {
+        match cassettes_at(&path) {
+            Ok(found) => cassettes.extend(found),
+            Err(error) => return Ok(usage(&format!("{}: {error}", path.display()))),
+        }
+    }
+    if cassettes.is_empty() {
+        return Ok(usage("there are no cassettes: `scout plugin run … --record FILE.json` makes them"));
+    }
+    let engine =
+        RuntimeConfig { max_instances: INSTANCES, memory: config.plugin_memory, cache_dir: config.cache_dir.clone() };
+    let runtime = Runtime::new(engine).map_err(|error| ConfigError::new(error.to_string()))?;
+    let bench = Bench { runtime, component, limits: config.limits.clone(), update: given.update };
+    let mut failures = 0;
+    for path in &cassettes {
+        let shown = path.display().to_string();
+        match bench.play(path).await {
+            Ok(note) => print(&format!("ok      {}{note}", visible(&shown))),
+            Err(why) => {
+                failures += 1;
+                print(&format!("FAILED  {}\n{}", visible(&shown), visible(&indented(&why))));
+            }
+        }
+    }
+    print(&format!("{} passed, {failures} failed", cassettes.len() - failures));
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The cassettes of a directory in the order of their names, or the one of this name.
+fn cassettes_at(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return path.metadata().map(|_| vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for entry in path.read_dir()? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What cassettes are played to.
+struct Bench {
+    runtime: Runtime,
+    component: Arc<[u8]>,
+    limits: Limits,
+    update: bool,
+}
+
+impl Bench {
+    /// Plays one cassette: what is to be said of it, or why it failed.
+    async fn play(&self, path: &Path) -> Result<&'static str, String> {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+        file.take(MAX_READ).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        let mut cassette = Cassette::parse(&bytes).map_err(|error| error.to_string())?;
+        let id = PluginId::new(cassette.plugin()).ok_or("names a plugin that there cannot be")?;
+        let (runtime, component) = (self.runtime.clone(), Arc::clone(&self.component));
+        let (grants, settings) = (cassette.grants(), cassette.settings().clone());
+        let loaded = tokio::task::spawn_blocking(move || runtime.load(id, &component, grants, settings)).await;
+        let plugin = loaded.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        let catalog = one::tools(plugin.clone(), &self.component).map_err(|error| error.to_string())?;
+        let tool =
+            catalog.tool(cassette.tool()).ok_or_else(|| format!("the plugin has no tool `{}`", cassette.tool()))?;
+        tool.check_arguments(&Value::Object(cassette.arguments().clone()))?;
+        let replay = cassette.replay(&plugin, &self.limits).await.map_err(|error| error.to_string())?;
+        if !replay.faults.is_empty() {
+            let faults = replay.faults.join("\n");
+            // What the plugin gave up with often tells more.
+            let ended = replay.answer.as_ref().err();
+            let ended = ended
+                .map(|error| format!("\nthe call ended with: {}", with_hint(&error.message, error.hint.as_deref())));
+            return Err(format!("{faults}{}\nif the plugin is right, record the call anew", ended.unwrap_or_default()));
+        }
+        if let Ok((answer, receipt)) = &replay.answer {
+            let reply = render(answer.clone(), *receipt);
+            if !reply.is_error {
+                tool.check_answer(reply.structured.as_ref())?;
+            }
+        }
+        match cassette.difference(&replay) {
+            None => Ok(""),
+            Some(_) if self.update => {
+                cassette.expect(&replay);
+                let text = cassette.print().map_err(|error| error.to_string())?;
+                replace(path, &text).map_err(|error| error.to_string())?;
+                Ok(" (updated)")
+            }
+            Some(difference) => {
+                Err(format!("the answer differs (- expected, + now); if the new one is right: --update\n{difference}"))
+            }
+        }
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = super::beside(path)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().set_permissions(path.metadata()?.permissions())?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! One plugin by itself, for the commands that try and test plugins.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use scout_runtime::{LoadError, Plugin};
+
+use super::loaded::{Identity, Loaded};
+use super::wanted::Reading;
+use super::{Catalog, source};
+use crate::config::{Config, ConfigError, did_you_mean, near};
+
+/// A component's bytes: of a file, if `plugin` has a `/` or ends in `.wasm`, else of the plugin that `scout.toml` names so
+/// or Scout brings along, vetted as `scout serve` does it. Blocks, for a network too.
+///
+/// # Errors
+/// A file that cannot be read, and a name that there is not.
+pub(crate) fn component(config: &Config, plugin: &str) -> Result<Vec<u8>, ConfigError> {
+    let path = Path::new(plugin);
+    if plugin.contains('/') || path.extension().is_some_and(|extension| extension == "wasm") {
+        return source::read_file(path).map_err(|why| ConfigError::new(format!("{}: {why}", path.display())));
+    }
+    let all = Reading::new(config)?.into_wanted();
+    let names: Vec<String> = all.iter().map(|known| known.name.clone()).collect();
+    match all.into_iter().find(|known| known.name == plugin) {
+        Some(known) => {
+            let bytes = known.component?.take_bytes().map_err(ConfigError::new)?;
+            Ok(bytes.into_owned())
+        }
+        None => Err(unknown(plugin, names.iter().map(String::as_str))),
+    }
+}
+
+/// The configuration with this plugin and no other of its own.
+///
+/// # Errors
+/// A name that it does not have.
+pub(crate) fn only(config: &Config, plugin: &str) -> Result<Config, ConfigError> {
+    if !config.plugins.contains_key(plugin) {
+        return Err(unknown(plugin, config.plugins.keys().map(String::as_str)));
+    }
+    let mut config = config.clone();
+    config.plugins.retain(|name, _| name == plugin);
+    Ok(config)
+}
+
+fn unknown<'a>(plugin: &str, names: impl Iterator<Item = &'a str>) -> ConfigError {
+    let near = did_you_mean(&near(plugin, names));
+    ConfigError::new(format!("no plugin is named `{plugin}`{near}; scout.toml names one with [plugins.NAME]"))
+}
+
+/// A plugin's tools under their own names.
+///
+/// # Errors
+/// Why it cannot be offered.
+pub(crate) fn tools(plugin: Plugin, component: &[u8]) -> Result<Catalog, LoadError> {
+    let identity = Identity::new(component, plugin.grants(), plugin.settings().clone());
+    let mut catalog = Catalog::default();
+    catalog.add("", &Arc::new(Loaded::new(plugin, identity, Arc::default())))?;
+    Ok(catalog)
+}

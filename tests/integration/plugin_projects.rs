@@ -1,0 +1,119 @@
+//! What `scout plugin new` makes, and the guide for authors: built, called and tested as a new user does it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use scout_tests::Sshd;
+use tokio::process::Command;
+
+use crate::world::binary;
+
+/// The most commands of the guide.
+const MAX_COMMANDS: usize = 8;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// A new user's home, with a host `web1`.
+struct Home {
+    dir: tempfile::TempDir,
+    _sshd: Sshd,
+}
+
+impl Home {
+    fn new() -> Self {
+        let (dir, sshd) = (tempfile::tempdir().unwrap(), Sshd::start());
+        let ssh = dir.path().join(".ssh");
+        std::fs::create_dir(&ssh).unwrap();
+        let known_hosts = ssh.join("known_hosts");
+        std::fs::write(&known_hosts, sshd.known_hosts_line(sshd.address())).unwrap();
+        let block = sshd.config_block("web1", sshd.address());
+        std::fs::write(ssh.join("config"), format!("{block}  UserKnownHostsFile {}\n", known_hosts.display())).unwrap();
+        Self { dir, _sshd: sshd }
+    }
+
+    /// A shell in which `scout` is the one under test.
+    async fn sh(&self, script: &str) -> String {
+        let home = std::env::var("HOME").unwrap();
+        let tools = |variable: &str, default: &str| std::env::var(variable).unwrap_or(format!("{home}/{default}"));
+        let path = format!("{}:{}", binary().parent().unwrap().display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new("sh");
+        command.arg("-euc").arg(script).current_dir(self.dir.path()).stdin(Stdio::null()).kill_on_drop(true);
+        // What steers the build of this test, or this account's Scout, is nothing for theirs.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| steers(&name.to_string_lossy())) {
+            command.env_remove(name);
+        }
+        command.env("HOME", self.dir.path()).env("PATH", path);
+        command.env("CARGO_HOME", tools("CARGO_HOME", ".cargo")).env("RUSTUP_HOME", tools("RUSTUP_HOME", ".rustup"));
+        // What is the same for every project is built once, and compiled plugins are kept.
+        command.env("CARGO_BUILD_BUILD_DIR", binary().with_file_name("scout-test-projects"));
+        command.env("XDG_CACHE_HOME", binary().with_file_name("scout-test-cache"));
+        let output = command.output().await.unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{script}\n{said}");
+        said
+    }
+}
+
+fn steers(name: &str) -> bool {
+    const PREFIXES: [&str; 8] =
+        ["SCOUT_", "SSH_", "XDG_", "RUSTC", "RUSTFLAGS", "CARGO_ENCODED_", "CARGO_BUILD_", "CARGO_TARGET_"];
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The commands of the guide: the lines of its `sh` blocks.
+fn commands() -> Vec<String> {
+    let guide = std::fs::read_to_string(repository().join("docs/plugins.md")).unwrap();
+    let blocks = guide.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks.flat_map(str::lines).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_guide_leads_from_nothing_to_a_tool_that_answers() {
+    let commands = commands();
+    assert!((1..=MAX_COMMANDS).contains(&commands.len()), "{commands:#?}");
+    let home = Home::new();
+    let said = home.sh(&commands.join("\n")).await;
+    assert!(said.contains("1 passed, 0 failed"), "{said}");
+    let project = home.dir.path().join("os-report");
+    let recorded = std::fs::read_to_string(project.join("cassettes/web1.json")).unwrap();
+    assert!(recorded.contains("\"open\": \"/etc/os-release\""), "{recorded}");
+    let component = std::fs::metadata(project.join("target/wasm32-wasip2/release/plugin.wasm")).unwrap().len();
+    assert!(component < 200_000, "{component}");
+    // The new cassette is a test as well, and so are the project's own.
+    let said =
+        home.sh("cd os-report && scout plugin test target/wasm32-wasip2/release/plugin.wasm && cargo test").await;
+    assert!(said.contains("2 passed, 0 failed") && said.contains("test result: ok. 1 passed"), "{said}");
+}
+
+#[tokio::test]
+async fn a_python_project_builds_and_answers_within_the_same_bounds() {
+    let environment = repository().join("tests/.venv");
+    let requirement = std::fs::read_to_string(repository().join("plugins/templates/python/requirements.txt")).unwrap();
+    let installed = std::fs::read_to_string(environment.join("requirements.txt"));
+    assert!(
+        installed.as_ref().is_ok_and(|installed| installed.contains(requirement.trim())),
+        "{} is missing in {}: tests/ci.sh installs it",
+        requirement.trim(),
+        environment.display()
+    );
+    let home = Home::new();
+    let said = home.sh("scout plugin new os-report --language python").await;
+    assert!(said.contains("sh build.sh"), "{said}");
+    let script = format!(
+        "cd os-report\nVENV={} sh build.sh\npython3 -m unittest\nscout plugin test plugin.wasm\n\
+         scout --config scout.toml plugin run os-report os_release '{{\"host\": \"web1\"}}' --record cassettes/web1.json\n\
+         scout plugin test plugin.wasm",
+        environment.display()
+    );
+    let said = home.sh(&script).await;
+    assert!(said.contains("1 passed, 0 failed") && said.contains("2 passed, 0 failed"), "{said}");
+}
+
+#[tokio::test]
+async fn a_project_is_not_written_over_what_is_there() {
+    let home = Home::new();
+    let said = home.sh("scout plugin new mine\nscout plugin new mine --language python || echo refused").await;
+    assert!(said.contains("refused") && said.contains("mine: File exists"), "{said}");
+}
