@@ -198,7 +198,7 @@ async fn a_replay_that_is_no_longer_what_was_recorded_fails_and_says_how() {
 
     let confined = |cassette: &mut Value| cassette["plugin_rights"] = json!({"paths": ["/srv"]});
     let (code, said) = bench.play_changed("read.json", confined).await;
-    assert!(code == 1 && said.contains("does not lie in the directories granted to this plugin"), "{said}");
+    assert!(code == 1 && said.contains("in the directories granted to this plugin (cassette)"), "{said}");
 
     let (code, said) = bench.play_changed("read.json", |cassette| cassette["arguments"] = json!({"host": 7})).await;
     assert!(code == 1 && said.contains("the arguments do not fit"), "{said}");

@@ -1,6 +1,6 @@
 //! The tool `os_release`: which operating system a host runs.
 
-use scout_plugin::json::Object;
+use scout_plugin::json::{Object, Value};
 use scout_plugin::{Answer, Error, ErrorKind, Tool, Tools, files, register};
 
 const ARGUMENTS: &str = r#"{
@@ -50,9 +50,12 @@ impl Tools for Plugin {
 
 /// Scout has checked the arguments against the schema.
 fn host(arguments: &str) -> Result<String, Error> {
-    let arguments: serde_json::Value = serde_json::from_str(arguments)
-        .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
-    Ok(arguments["host"].as_str().unwrap_or_default().to_owned())
+    let arguments = Value::parse(arguments);
+    let host = arguments
+        .as_ref()
+        .and_then(|arguments| arguments.get("host")?.as_text());
+    host.map(str::to_owned)
+        .ok_or_else(|| Error::new(ErrorKind::Invalid, "a host is missing"))
 }
 
 /// The value of a field of `/etc/os-release` (os-release(5)), without its quotes.

@@ -25,7 +25,7 @@ pub(super) const RUST: Template = Template {
             "Cargo.toml.template" "Cargo.lock.template" "README.md.template" "gitignore" "src/lib.rs"
             "vendor/scout-plugin/Cargo.toml.template"),
         files!("plugins/sdk/src/" => "vendor/scout-plugin/src/":
-            "answer.rs" "bindings.rs" "host.rs" "json.rs" "lib.rs" "text.rs"),
+            "answer.rs" "bindings.rs" "host.rs" "json.rs" "json/value.rs" "lib.rs" "output.rs" "text.rs"),
         files!("wit/" => "wit/":
             "answers.wit" "blobs.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit" "log.wit" "package.wit"
             "progress.wit" "settings.wit" "tools.wit" "types.wit" "worlds.wit"),
@@ -87,12 +87,19 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
     }
 
-    /// The files of a folder of the repository, and of a project in another, by their names.
-    fn listed(template: &Template, folder: &str, prefix: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-        let there = std::fs::read_dir(root().join(folder)).unwrap();
-        let there = there.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        let paths = template.project("mine").filter_map(|(path, _)| path.strip_prefix(prefix).map(str::to_owned));
-        (there, paths.filter(|path| !path.contains('/')).collect())
+    /// The files of a folder of the repository, by their paths in it.
+    fn files(folder: &Path) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            if entry.path().is_dir() {
+                found.extend(files(&entry.path()).into_iter().map(|path| format!("{name}/{path}")));
+            } else {
+                found.insert(name);
+            }
+        }
+        found
     }
 
     #[test]
@@ -102,8 +109,9 @@ mod tests {
             (&RUST, "plugins/sdk/src", "vendor/scout-plugin/src/"),
             (&PYTHON, "wit", "wit/deps/scout-plugin/"),
         ] {
-            let (there, listed) = listed(template, folder, prefix);
-            assert_eq!(there, listed, "{folder}");
+            let paths = template.project("mine").map(|(path, _)| path);
+            let listed = paths.filter_map(|path| path.strip_prefix(prefix).map(str::to_owned)).collect();
+            assert_eq!(files(&root().join(folder)), listed, "{folder}");
         }
     }
 
