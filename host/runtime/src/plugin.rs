@@ -266,9 +266,19 @@ impl Runtime {
         let settings = Arc::new(settings);
         let declared = imports::declared(engine, &component);
         let (described, share, runtime) = (Description::Nothing, self.shares.plugin(), self.clone());
-        let mut inner = Inner { id, grants, declared, settings, world, described, footprint: 0, share, runtime };
-        let described = tokio.block_on(inner.describe());
-        let refused = |message| LoadError { plugin: inner.id.as_str().to_owned(), message };
+        let name = id.as_str().to_owned();
+        let refused = |message| LoadError { plugin: name, message };
+        let inner = Inner { id, grants, declared, settings, world, described, footprint: 0, share, runtime };
+        // In a task, not on this thread: when the process ends the task is dropped, and with it the sender.
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        tokio.spawn(async move {
+            let described = inner.describe().await;
+            // Nobody else receives.
+            sender.send((inner, described)).ok();
+        });
+        let Ok((mut inner, described)) = receiver.recv() else {
+            return Err(refused("was not asked who it is: Scout ends".to_owned()));
+        };
         let (described, footprint) = described.map_err(refused)?;
         (inner.described, inner.footprint) = (described, footprint);
         Ok(Plugin { inner: Arc::new(inner) })
