@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use scout_tests::Sshd;
+use scout_tests::{Sshd, generate_key};
 use tokio::process::Command;
 
 use crate::world::binary;
@@ -15,7 +15,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// A new user's home, with a host `web1`.
+/// A new user's home, with a key and a host `web1`.
 struct Home {
     dir: tempfile::TempDir,
     _sshd: Sshd,
@@ -26,6 +26,7 @@ impl Home {
         let (dir, sshd) = (tempfile::tempdir().unwrap(), Sshd::start());
         let ssh = dir.path().join(".ssh");
         std::fs::create_dir(&ssh).unwrap();
+        generate_key(&ssh, "id_ed25519");
         let known_hosts = ssh.join("known_hosts");
         std::fs::write(&known_hosts, sshd.known_hosts_line(sshd.address())).unwrap();
         let block = sshd.config_block("web1", sshd.address());
@@ -57,8 +58,17 @@ impl Home {
 }
 
 fn steers(name: &str) -> bool {
-    const PREFIXES: [&str; 8] =
-        ["SCOUT_", "SSH_", "XDG_", "RUSTC", "RUSTFLAGS", "CARGO_ENCODED_", "CARGO_BUILD_", "CARGO_TARGET_"];
+    const PREFIXES: [&str; 9] = [
+        "SCOUT_",
+        "SSH_",
+        "XDG_",
+        "RUSTUP_TOOLCHAIN",
+        "RUSTC",
+        "RUSTFLAGS",
+        "CARGO_ENCODED_",
+        "CARGO_BUILD_",
+        "CARGO_TARGET_",
+    ];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -70,7 +80,7 @@ fn commands() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_guide_leads_from_nothing_to_a_tool_that_answers() {
+async fn the_guide_leads_from_nothing_to_a_signed_and_vetted_tool_that_answers() {
     let commands = commands();
     assert!((1..=MAX_COMMANDS).contains(&commands.len()), "{commands:#?}");
     let home = Home::new();
@@ -81,6 +91,12 @@ async fn the_guide_leads_from_nothing_to_a_tool_that_answers() {
     assert!(recorded.contains("\"open\": \"/etc/os-release\""), "{recorded}");
     let component = std::fs::metadata(project.join("target/wasm32-wasip2/release/plugin.wasm")).unwrap().len();
     assert!(component < 150_000, "{component}");
+    let lock = std::fs::read_to_string(project.join("scout.lock")).unwrap();
+    assert!(lock.contains("signer = \"me@example.org\""), "{lock}");
+    let again =
+        "cd os-report && scout --config scout.toml plugin run os-report os_release '{\"host\": \"web1\"}' --json";
+    let answer = home.sh(again).await;
+    assert!(answer.contains("\"name\": "), "{answer}");
     // The new cassette is a test as well, and so are the project's own.
     let said =
         home.sh("cd os-report && scout plugin test target/wasm32-wasip2/release/plugin.wasm && cargo test").await;

@@ -22,7 +22,7 @@ pub(super) struct Template {
 pub(super) const RUST: Template = Template {
     files: &[
         files!("plugins/templates/rust/" => "":
-            "Cargo.toml.template" "Cargo.lock.template" "README.md.template" "gitignore" "src/lib.rs"
+            "Cargo.toml.template" "Cargo.lock.template" "README.md.template" "gitignore" "rust-toolchain.toml" "src/lib.rs"
             "vendor/scout-plugin/Cargo.toml.template"),
         files!("plugins/sdk/src/" => "vendor/scout-plugin/src/":
             "answer.rs" "bindings.rs" "host.rs" "json.rs" "json/value.rs" "lib.rs" "output.rs" "text.rs"),
