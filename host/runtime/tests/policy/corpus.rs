@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use scout_runtime::policy::{CommandPolicy, check, render};
 
@@ -22,9 +22,23 @@ const SECRET: &str = "the-secret-marker";
 /// How long the sleeping process of an attempt would live, in seconds; found again by it.
 const SLEEPER: &str = "86399.25";
 
+/// A home in a directory that nobody else changes: `ls ..` shows that one.
+struct Home {
+    path: PathBuf,
+    _parent: tempfile::TempDir,
+}
+
+impl Home {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// A home with files of every kind that an attempt needs, hostile names among them.
-fn home() -> tempfile::TempDir {
-    let home = tempfile::tempdir().expect("a temporary directory");
+fn home() -> Home {
+    let parent = tempfile::tempdir().expect("a temporary directory");
+    let home = Home { path: parent.path().join("home"), _parent: parent };
+    std::fs::create_dir(home.path()).expect("a directory");
     let write = |name: &str, text: &str| std::fs::write(home.path().join(name), text).expect("a file");
     for directory in ["sub", ".ssh", "g"] {
         std::fs::create_dir(home.path().join(directory)).expect("a directory");
