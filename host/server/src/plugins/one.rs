@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use scout_runtime::{LoadError, Plugin};
 
+use super::bundled::bundled;
 use super::loaded::{Identity, Loaded};
 use super::wanted::Reading;
 use super::{Catalog, source};
@@ -27,7 +28,10 @@ pub(crate) fn component(config: &Config, plugin: &str) -> Result<Vec<u8>, Config
             let bytes = known.component?.take_bytes().map_err(ConfigError::new)?;
             Ok(bytes.into_owned())
         }
-        None => Err(unknown(plugin, names.iter().map(String::as_str))),
+        None => match bundled(plugin) {
+            Some(bundled) => Ok(bundled.component.to_vec()),
+            None => Err(unknown(plugin, names.iter().map(String::as_str))),
+        },
     }
 }
 
