@@ -58,6 +58,19 @@ async fn tools_of_a_plugin_are_listed_behind_scout_and_answer() {
 }
 
 #[tokio::test]
+async fn what_runs_commands_is_destructive_where_a_host_runs_any() {
+    let (sshd, dir) = (Sshd::start(), tempfile::tempdir().unwrap());
+    let table = plugin(dir.path(), "mine", Guest::BringsTools, GRANTS);
+    for (policy, destructive) in [("read-only", [false; 4]), ("shell", [true, false, true, false])] {
+        let scout = scout_with(&sshd, &[format!("commands = {policy:?}"), table.clone()]).await;
+        let listed = scout.request("tools/list", json!({})).await;
+        let tools = listed["result"]["tools"].as_array().unwrap();
+        let hints: Vec<_> = tools.iter().map(|tool| &tool["annotations"]["destructiveHint"]).collect();
+        assert_eq!(hints, destructive.map(Value::from).iter().collect::<Vec<_>>(), "{policy}");
+    }
+}
+
+#[tokio::test]
 async fn arguments_that_do_not_fit_reach_no_plugin() {
     let (sshd, dir) = (Sshd::start(), tempfile::tempdir().unwrap());
     let scout = scout_with(&sshd, &[plugin(dir.path(), "mine", Guest::BringsTools, GRANTS)]).await;

@@ -51,7 +51,8 @@ impl Live {
     fn serve(&self, next: Revision) {
         let (next, before) = (Arc::new(next), self.revision());
         let catalogs = (before.plugins.catalog_now(), next.plugins.catalog_now());
-        let same = matches!(&catalogs, (Some(old), Some(new)) if old.shows_the_same(new));
+        let same = matches!(&catalogs, (Some(old), Some(new)) if old.shows_the_same(new))
+            && before.runs_anything() == next.runs_anything();
         let revision = next.number;
         self.current.send_replace(next);
         if !same {

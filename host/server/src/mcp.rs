@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{did_you_mean, near};
 use crate::plugins::Catalog;
 use crate::render::{Reply, make_visible, visible};
+use crate::revision::Revision;
 use crate::router::{Caller, Router};
 use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
 
@@ -105,6 +106,13 @@ impl McpServer {
         tools
     }
 
+    /// The tool `scout`, as the hosts are now.
+    fn scout_tool(&self, revision: &Revision) -> Tool {
+        let mut tool = Tool::clone(&self.tool);
+        tool.annotations = Some(hints(Effect::Exec, revision));
+        tool
+    }
+
     async fn answer(&self, request: Request, context: &RequestContext<RoleServer>) -> Reply {
         self.run(context, |caller| self.router.answer(request, caller)).await
     }
@@ -176,17 +184,19 @@ impl ServerHandler for McpServer {
     ) -> Result<ListToolsResult, ErrorData> {
         // Before the list itself: one that changes meanwhile is told of once too often, not once too rarely.
         self.listed.store(*self.router.live().tools().borrow(), Ordering::Relaxed);
-        let listed = self.router.revision().plugins.listed().await;
-        let plugins = listed.iter().map(|tool| plugin_tool(&tool.name, &tool.described));
-        let tools = std::iter::once(Tool::clone(&self.tool)).chain(plugins);
+        let revision = self.router.revision();
+        let listed = revision.plugins.listed().await;
+        let plugins = listed.iter().map(|tool| plugin_tool(&tool.name, &tool.described, &revision));
+        let tools = std::iter::once(self.scout_tool(&revision)).chain(plugins);
         Ok(ListToolsResult::with_all_items(tools.collect()))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
+        let revision = self.router.revision();
         if name == self.tool.name {
-            return Some(Tool::clone(&self.tool));
+            return Some(self.scout_tool(&revision));
         }
-        self.router.revision().plugins.catalog_now()?.tool(name).map(|tool| plugin_tool(&tool.name, &tool.described))
+        revision.plugins.catalog_now()?.tool(name).map(|tool| plugin_tool(&tool.name, &tool.described, &revision))
     }
 
     async fn call_tool(
@@ -303,13 +313,11 @@ fn tool() -> Tool {
     let mut tool = Tool::new("scout", DESCRIPTION, object(input));
     tool.title = Some("Scout".to_owned());
     tool.output_schema = Some(object(output));
-    // Not `readOnlyHint`: the operator may allow any command on a host.
-    tool.annotations = Some(ToolAnnotations::default().destructive(false).open_world(true));
     tool
 }
 
 /// A plugin's tool as clients see it. Its texts are the plugin's: hidden characters in them are made visible.
-fn plugin_tool(name: &str, described: &ToolDescription) -> Tool {
+fn plugin_tool(name: &str, described: &ToolDescription, revision: &Revision) -> Tool {
     let schema = |schema: &Map<String, Value>| {
         let mut schema = Value::Object(schema.clone());
         make_visible(&mut schema);
@@ -322,10 +330,18 @@ fn plugin_tool(name: &str, described: &ToolDescription) -> Tool {
         Tool::new(name.to_owned(), visible(&described.description).into_owned(), schema(&described.input_schema));
     shown.title = described.title.as_deref().map(|title| visible(title).into_owned());
     shown.output_schema = described.output_schema.as_ref().map(schema);
-    let reads_only = described.effect == Effect::Read;
-    shown.annotations =
-        Some(ToolAnnotations::default().read_only(reads_only).destructive(!reads_only).open_world(true));
+    shown.annotations = Some(hints(described.effect, revision));
     shown
+}
+
+/// What a tool of this effect can do at worst, as the operator has configured the hosts.
+fn hints(effect: Effect, revision: &Revision) -> ToolAnnotations {
+    let destructive = match effect {
+        Effect::Read => false,
+        Effect::Exec => revision.runs_anything(),
+        Effect::Write => true,
+    };
+    ToolAnnotations::default().read_only(effect == Effect::Read).destructive(destructive).open_world(true)
 }
 
 fn no_tool(name: &str, catalog: &Catalog) -> ErrorData {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scout_runtime::grants::Access;
+use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{Fleet, HostRecord, Limits, LoadError};
 use sha2::{Digest as _, Sha256};
 
@@ -76,6 +77,11 @@ impl Revision {
     /// What it was made of.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Whether there is a host that runs whatever it is asked for.
+    pub(crate) fn runs_anything(&self) -> bool {
+        self.fleet.hosts().iter().any(|host| host.commands == CommandPolicy::Shell)
     }
 
     /// Whether a draft asks for what this revision was made of.
