@@ -1,8 +1,9 @@
 //! One call of a plugin: who asks, with which rights and limits, and how it can fail.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use scout_ssh::{Call, ErrorKind as SshErrorKind, FileKind, Opened, Principal, SshError, Within};
 
 use crate::cassette::Tape;
@@ -140,7 +141,7 @@ impl CallContext {
                 Opened::Other { .. } => FileKind::Other,
             };
             let within = reach.permit().within.clone();
-            *self.waiting() = Some(Waiting { host: host.to_owned(), path: path.to_vec(), within, opened });
+            *self.waiting.lock() = Some(Waiting { host: host.to_owned(), path: path.to_vec(), within, opened });
             return Ok(kind);
         }
         refused.unwrap_or(Ok(FileKind::Other))
@@ -148,13 +149,11 @@ impl CallContext {
 
     /// Takes what waits for this path and was opened within these directories. Once; another path leaves it.
     pub(crate) fn take_waiting(&self, host: &str, path: &[u8], within: &Within) -> Option<Opened> {
-        let taken =
-            self.waiting().take_if(|waiting| waiting.host == host && waiting.path == path && waiting.within == *within);
+        let taken = self
+            .waiting
+            .lock()
+            .take_if(|waiting| waiting.host == host && waiting.path == path && waiting.within == *within);
         taken.map(|waiting| waiting.opened)
-    }
-
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Option<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,8 +5,9 @@
 //! nobody else can use, last for what all can. While it runs it never waits, it grows or it does not.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use scout_ssh::Principal;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
@@ -107,7 +108,7 @@ impl PerPrincipal {
     }
 
     fn of(&self, principal: &Principal) -> Arc<Semaphore> {
-        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut of = self.of.lock();
         if let Some(semaphore) = of.get(principal).and_then(Weak::upgrade) {
             return semaphore;
         }
@@ -233,7 +234,7 @@ mod tests {
             drop(shares.take(&plugin, &Principal::new(format!("tenant-{n}")), PAGE).now_or_never().unwrap());
         }
         for per_principal in [&plugin.instances_of, &shares.instances_of, &shares.pages_of] {
-            assert!(per_principal.of.lock().unwrap().len() <= 1);
+            assert!(per_principal.of.lock().len() <= 1);
         }
     }
 }

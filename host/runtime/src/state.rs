@@ -2,10 +2,11 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use scout_ssh::{
     Attributes, Call, Capture, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, Lease, Opened, Probe, SshError,
 };
@@ -87,13 +88,13 @@ struct Printed(Arc<Mutex<Vec<u8>>>);
 
 impl Printed {
     fn kept(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 
 impl AsyncWrite for Printed {
     fn poll_write(self: Pin<&mut Self>, _context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         let room = STDIO_BYTES.saturating_sub(kept.len()).min(bytes.len());
         kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
         Poll::Ready(Ok(bytes.len()))

@@ -7,9 +7,10 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// All turns of a runtime.
@@ -38,7 +39,7 @@ impl Turn {
 
     /// Gives the turn back, if the call has one; gives the time since when it had it.
     pub(crate) fn give_back(&self) -> Option<Instant> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).take().map(|(_, since)| since)
+        self.held.lock().take().map(|(_, since)| since)
     }
 
     /// Runs a guest. Whatever it waits for, be it an import or a turn, it waits without a turn.
@@ -63,7 +64,7 @@ impl Turn {
         tokio::task::yield_now().await;
         // It is never closed.
         if let Ok(permit) = Arc::clone(&self.turns.0).acquire_owned().await {
-            *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((permit, Instant::now()));
+            *self.held.lock() = Some((permit, Instant::now()));
         }
     }
 }

@@ -6,8 +6,8 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use scout_runtime::CommandRecord;
 use scout_ssh::Principal;
 use serde::Serialize;
@@ -69,7 +69,7 @@ impl Audit {
         };
         let written = serde_json::to_vec(&line).map_err(std::io::Error::from).and_then(|mut line| {
             line.push(b'\n');
-            self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+            self.file.lock().write_all(&line)
         });
         if let Err(error) = written {
             tracing::error!(path = %self.path.display(), %error, "an audit line is lost");

@@ -3,8 +3,9 @@
 //! Invariant: there is always one that serves. A configuration that cannot be used changes nothing and is told once.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -45,7 +46,7 @@ impl Live {
 
     /// Why the configuration on disk does not serve, if so.
     pub(crate) fn refused(&self) -> Option<String> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.refused.lock().clone()
     }
 
     fn serve(&self, next: Revision) {
@@ -137,12 +138,12 @@ impl Renewal {
     }
 
     fn accept(&self) {
-        *self.live.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.live.refused.lock() = None;
     }
 
     /// Tells why a configuration does not serve; the same again only to who asks.
     fn refuse(&self, error: &ConfigError, cause: Cause) {
-        let mut refused = self.live.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.live.refused.lock();
         let why = error.to_string();
         if cause == Cause::Signal || refused.as_ref() != Some(&why) {
             tracing::error!(%error, "the changed configuration cannot be used, the one before goes on");

@@ -7,12 +7,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -66,8 +67,8 @@ impl Files {
         let Some(watching) = &self.watcher else { return };
         let steps: HashSet<PathBuf> = files.iter().flat_map(|file| steps(file)).collect();
         let directories: BTreeSet<PathBuf> = steps.iter().filter_map(|step| Some(step.parent()?.to_owned())).collect();
-        *self.seen.steps.lock().unwrap_or_else(PoisonError::into_inner) = steps;
-        let mut watching = watching.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.seen.steps.lock() = steps;
+        let mut watching = watching.lock();
         let before = std::mem::take(&mut watching.directories);
         for directory in before.difference(&directories) {
             // One that was removed is not watched any more anyway.
@@ -118,7 +119,7 @@ impl Seen {
             }
         };
         let concerns = {
-            let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+            let steps = self.steps.lock();
             // Events were lost: any file may have changed.
             event.need_rescan() || event.paths.iter().any(|path| steps.contains(path))
         };

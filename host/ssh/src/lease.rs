@@ -4,14 +4,14 @@
 //! only if it provably was not begun.** Does not know how connections are chosen.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::exec::command::{self, RunError};
 use crate::exec::shell::Prepared;
-use crate::lock::lock;
 use crate::pool::slots::Slot;
 use crate::pool::{InUse, Inner, Key, Role};
 use crate::script::Question;
@@ -107,7 +107,7 @@ impl Lease {
 
     /// Whether the connection's host was found to offer no SFTP.
     pub(crate) fn has_no_sftp(&self) -> bool {
-        lock(&self.connection).sftp.is_absent()
+        self.connection.lock().sftp.is_absent()
     }
 
     /// Asks by a command. `no_sftp` is the answer of a host that takes no commands either.
@@ -230,7 +230,7 @@ impl Lease {
 
     /// Another lease of the same host, for work that goes on when this one has ended.
     pub(crate) fn another(&self) -> Self {
-        let connection = Arc::clone(&lock(&self.connection));
+        let connection = Arc::clone(&self.connection.lock());
         Self::new(Arc::clone(&self.pool), self.key.clone(), connection)
     }
 
@@ -285,7 +285,7 @@ impl Lease {
 
     /// The lease's connection, or a fresh one if that has died or is worn.
     async fn connection(&self, tally: &Tally) -> Result<Arc<InUse>, SshError> {
-        let current = Arc::clone(&lock(&self.connection));
+        let current = Arc::clone(&self.connection.lock());
         if current.is_usable() {
             return Ok(current);
         }
@@ -293,7 +293,7 @@ impl Lease {
         // The pool counts a dial itself, once: it goes to the request's cost and past the tally.
         let call = Call { cost: Arc::clone(&tally.request), ..tally.call.clone() };
         let fresh = self.pool.connect(&self.key, &call).await?;
-        let old = std::mem::replace(&mut *lock(&self.connection), Arc::clone(&fresh));
+        let old = std::mem::replace(&mut *self.connection.lock(), Arc::clone(&fresh));
         drop(old);
         Ok(fresh)
     }

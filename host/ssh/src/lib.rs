@@ -11,7 +11,6 @@ mod error;
 mod exec;
 mod jitter;
 mod lease;
-mod lock;
 mod pool;
 mod script;
 pub mod sftp;

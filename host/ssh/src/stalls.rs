@@ -7,17 +7,17 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use russh::ChannelMsg;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::exec::command::kill_sftp_servers;
-use crate::lock::lock;
 use crate::pool::connection::Connection;
 use crate::pool::slots::Slot;
 use crate::sftp::{SftpChannel, SftpError};
@@ -105,7 +105,7 @@ pub(crate) struct LaneUse {
 impl Drop for LaneUse {
     fn drop(&mut self) {
         let given_up = {
-            let mut current = lock(self.connection.sftp.lane(self.lane));
+            let mut current = self.connection.sftp.lane(self.lane).lock();
             current.users -= 1;
             let keeps = self.lane == Lane::Short && !self.connection.has_single_channel();
             (current.users == 0 && !keeps).then(|| std::mem::take(&mut current.generation))
@@ -125,14 +125,14 @@ impl SftpLanes {
     /// Ends both channels.
     pub(crate) fn close(&self) {
         for lane in [Lane::Short, Lane::Bulk] {
-            let generation = std::mem::take(&mut lock(self.lane(lane)).generation);
+            let generation = std::mem::take(&mut self.lane(lane).lock().generation);
             generation.close();
         }
     }
 
     /// Ends the channel for short reads, for others who need its place: reads that are on it are repeated on the next.
     pub(crate) fn yield_place(&self) {
-        let generation = std::mem::take(&mut lock(&self.short).generation);
+        let generation = std::mem::take(&mut self.short.lock().generation);
         generation.close();
     }
 
@@ -144,7 +144,7 @@ impl SftpLanes {
     }
 
     fn replace(&self, lane: Lane, dead: &Arc<Generation>) {
-        let mut current = lock(self.lane(lane));
+        let mut current = self.lane(lane).lock();
         if Arc::ptr_eq(&current.generation, dead) {
             current.generation = Arc::default();
         }
@@ -154,7 +154,7 @@ impl SftpLanes {
 impl Connection {
     /// Begins to use a lane.
     pub(crate) fn use_lane(self: &Arc<Self>, lane: Lane) -> LaneUse {
-        lock(self.sftp.lane(lane)).users += 1;
+        self.sftp.lane(lane).lock().users += 1;
         LaneUse { connection: Arc::clone(self), lane }
     }
 
@@ -167,7 +167,7 @@ impl Connection {
         if let Some(absent) = self.sftp.absent.get() {
             return Err(SftpError::Ssh(absent.clone()));
         }
-        let generation = Arc::clone(&lock(self.sftp.lane(lane)).generation);
+        let generation = Arc::clone(&self.sftp.lane(lane).lock().generation);
         let opened = generation
             .channel
             .get_or_init(|| async {

@@ -4,10 +4,11 @@
 //! recorded nor replayed pays nothing.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use scout_ssh::{self as ssh, ErrorKind, SshError};
 
 use super::CassetteError;
@@ -129,7 +130,7 @@ impl Recording {
     }
 
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 
@@ -197,7 +198,7 @@ impl Playing {
 
     /// What happened.
     pub(super) fn played(&self) -> MutexGuard<'_, Played> {
-        self.played.lock().unwrap_or_else(PoisonError::into_inner)
+        self.played.lock()
     }
 
     /// The operations that nothing asked for.

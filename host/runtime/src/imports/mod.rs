@@ -14,8 +14,9 @@ mod settings;
 mod types;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use scout_ssh::Capture;
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
@@ -124,7 +125,7 @@ impl Linkers {
         // All that is linked of the two.
         let exec = grants.exec || grants.shell;
         let key = (Grants { exec, shell: exec, ..grants }, wasi);
-        let mut linkers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut linkers = self.0.lock();
         if let Some(linker) = linkers.get(&key) {
             return Ok(Arc::clone(linker));
         }

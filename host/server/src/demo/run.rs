@@ -2,10 +2,11 @@
 //! The demo's conversation: starts Scout over the demo host, asks it a few things and shows the answers.
 
 use std::process::{ExitCode, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, io};
 
+use parking_lot::Mutex;
 use rmcp::ServiceExt;
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
 use rmcp::service::{Peer, RoleClient};
@@ -294,7 +295,7 @@ impl Log {
     async fn read(self, mut stream: impl AsyncRead + Unpin) {
         let mut chunk = Vec::with_capacity(MAX_LOG / 4);
         while let Ok(1..) = stream.read_buf(&mut chunk).await {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.0.lock();
             kept.append(&mut chunk);
             let excess = kept.len().saturating_sub(MAX_LOG);
             kept.drain(..excess);
@@ -302,7 +303,7 @@ impl Log {
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        String::from_utf8_lossy(&self.0.lock()).into_owned()
     }
 }
 

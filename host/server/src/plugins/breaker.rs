@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lru::LruCache;
+use parking_lot::Mutex;
 use scout_ssh::Principal;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -130,14 +131,14 @@ impl Breaker {
     /// # Errors
     /// That the plugin is not called for this principal now.
     pub(super) fn admit(&self, principal: &Principal, now: Instant) -> Result<Admission<'_>, Quarantine> {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states = self.states.lock();
         let trial = states.get_mut(principal).map_or(Ok(false), |state| state.admit(now))?;
         Ok(Admission { breaker: self, principal: principal.clone(), trial, verdict: Verdict::Nothing })
     }
 
     /// All quarantines, in no order.
     pub(super) fn quarantines(&self, now: Instant) -> Vec<(Principal, Quarantine)> {
-        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = self.states.lock();
         let quarantined = states.iter().filter_map(|(principal, state)| {
             let (left, why) = match state {
                 State::Closed { .. } => return None,
@@ -150,7 +151,7 @@ impl Breaker {
     }
 
     fn judge(&self, principal: &Principal, trial: bool, verdict: Verdict, now: Instant) {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states = self.states.lock();
         let changed = match (states.get_mut(principal), &verdict) {
             (Some(state), _) => state.judge(trial, verdict, now),
             (None, Verdict::Crashed(_)) => {
@@ -313,6 +314,6 @@ mod tests {
             let principal = Principal::new(format!("tenant-{n}"));
             breaker.judge(&principal, false, crash(), Instant::now());
         }
-        assert_eq!(breaker.states.lock().unwrap().len(), PRINCIPALS.get());
+        assert_eq!(breaker.states.lock().len(), PRINCIPALS.get());
     }
 }

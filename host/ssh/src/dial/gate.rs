@@ -4,16 +4,16 @@
 //! is [`crate::dial`]'s.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use russh::Channel;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use crate::config::{MIN_RSA_BITS, Source, StrictHostKeyChecking};
 use crate::dial::transport::harmless;
-use crate::lock::lock;
 use crate::trust::{self, Decision, KnownHosts, Verdict};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
@@ -50,7 +50,7 @@ pub(crate) struct Farewell(Arc<Mutex<Option<String>>>);
 impl Farewell {
     /// The words, made harmless, if there were any.
     pub(crate) fn heard(&self) -> Option<String> {
-        lock(&self.0).clone()
+        self.0.lock().clone()
     }
 }
 
@@ -210,7 +210,7 @@ impl Handler for Gate {
                 let message = info.message.as_bytes();
                 let message = harmless(message.get(..message.len().min(FAREWELL_BYTES)).unwrap_or_default());
                 let farewell = (!message.is_empty()).then_some(message);
-                *lock(&self.farewell.0) = farewell;
+                *self.farewell.0.lock() = farewell;
                 Ok(())
             }
             DisconnectReason::Error(error) => Err(error),

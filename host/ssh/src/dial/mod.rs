@@ -16,9 +16,10 @@ pub(crate) mod transport;
 
 use std::borrow::Cow;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use russh::ChannelOpenFailure;
 use russh::client::{self, Handle};
 use russh::keys::Algorithm;
@@ -30,7 +31,6 @@ use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Secrets};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport, harmless};
 use crate::jitter::jittered;
-use crate::lock::lock;
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
 /// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round
@@ -144,18 +144,18 @@ impl<'a> Trip<'a> {
         let stage = stage.into();
         let is_target = spec.alias == self.target;
         let text = if is_target { stage } else { format!("at the jump host {}: {stage}", spec.alias).into() };
-        lock(&self.stage).text = text;
+        self.stage.lock().text = text;
     }
 
     fn heed(&self, complaint: &Complaint) {
-        lock(&self.stage).complaint = Some(complaint.clone());
+        self.stage.lock().complaint = Some(complaint.clone());
     }
 
     async fn limited<T>(&self, work: impl Future<Output = Result<T, SshError>>) -> Result<T, SshError> {
         if let Ok(outcome) = timeout_at(self.until, work).await {
             return outcome;
         }
-        let stage = lock(&self.stage);
+        let stage = self.stage.lock();
         let said = stage.complaint.as_ref().map(Complaint::so_far).filter(|said| !said.is_empty());
         let said = said.map_or_else(String::new, |said| format!("; the proxy command said: {said}"));
         let (target, seconds, text) = (self.target, self.limit.as_secs_f32(), &stage.text);

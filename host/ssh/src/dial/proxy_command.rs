@@ -5,9 +5,10 @@
 
 use std::io;
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, Join};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
@@ -16,7 +17,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::dial::process::{Group, piped};
 use crate::dial::transport::harmless;
-use crate::lock::lock;
 
 /// Kept of what the command writes to its standard error.
 const COMPLAINT_BYTES: usize = 2048;
@@ -38,7 +38,7 @@ pub(crate) struct Complaint {
 impl Complaint {
     /// What the command has written to its standard error so far, on one line; empty if nothing.
     pub(crate) fn so_far(&self) -> String {
-        let stderr = lock(&self.stderr);
+        let stderr = self.stderr.lock();
         let lines: Vec<String> = stderr.split(|byte| *byte == b'\n').map(harmless).filter(|l| !l.is_empty()).collect();
         lines.join("; ")
     }
@@ -91,7 +91,7 @@ async fn keep(
     let listening = async {
         let mut buffer = [0; 1024];
         while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
-            let mut said = lock(&said);
+            let mut said = said.lock();
             said.extend_from_slice(buffer.get(..count).unwrap_or_default());
             let excess = said.len().saturating_sub(COMPLAINT_BYTES);
             said.drain(..excess);

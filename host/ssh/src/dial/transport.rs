@@ -9,16 +9,15 @@ use std::fmt::Write as _;
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-
-use crate::lock::lock;
 
 /// How long a session that was in use may take for its last words.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -39,24 +38,24 @@ pub(crate) struct FirstWords(Arc<Mutex<Vec<u8>>>);
 
 impl FirstWords {
     fn hear(&self, bytes: &[u8]) {
-        let mut heard = lock(&self.0);
+        let mut heard = self.0.lock();
         let room = FIRST_WORDS_BYTES.saturating_sub(heard.len());
         heard.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
     }
 
     fn is_full(&self) -> bool {
-        lock(&self.0).len() >= FIRST_WORDS_BYTES
+        self.0.lock().len() >= FIRST_WORDS_BYTES
     }
 
     /// Whether an SSH server has named itself.
     pub(crate) fn has_identification(&self) -> bool {
-        let heard = lock(&self.0);
+        let heard = self.0.lock();
         heard.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"SSH-"))
     }
 
     /// The first line, made harmless; empty if nothing was said.
     pub(crate) fn line(&self) -> String {
-        let heard = lock(&self.0);
+        let heard = self.0.lock();
         harmless(heard.split(|byte| *byte == b'\n').next().unwrap_or_default())
     }
 }

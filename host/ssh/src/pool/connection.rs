@@ -4,10 +4,11 @@
 //! about its size. Does not know the pool. Opens run in tasks of their own: an open that is given up half-way would
 //! lose a place on the server. A channel closes when its [`Session`] is dropped.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelMsg, Disconnect};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
@@ -16,7 +17,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::dial::Dialled;
 use crate::dial::gate::Gate;
 use crate::dial::transport::Leash;
-use crate::lock::lock;
 use crate::pool::slots::{Slot, Slots};
 use crate::pool::{Counter, Gauge, Stats};
 use crate::stalls::SftpLanes;
@@ -167,8 +167,8 @@ impl Connection {
         self.closed.store(true, Ordering::Release);
         self.sftp.close();
         let _ = timeout(GOODBYE, self.handle.disconnect(Disconnect::ByApplication, "", "")).await;
-        drop(lock(&self.spare).take());
-        drop(lock(&self.room).take());
+        drop(self.spare.lock().take());
+        drop(self.room.lock().take());
     }
 
     /// A place for a command, if one is free and nobody waits.
@@ -231,7 +231,7 @@ impl Connection {
 
     /// Opens the next channel ahead, if there is none and a place is free.
     pub(crate) fn refill(self: &Arc<Self>) {
-        if !self.is_usable() || lock(&self.spare).is_some() || self.refilling.swap(true, Ordering::AcqRel) {
+        if !self.is_usable() || self.spare.lock().is_some() || self.refilling.swap(true, Ordering::AcqRel) {
             return;
         }
         let Some(slot) = self.channels.try_acquire() else {
@@ -244,7 +244,7 @@ impl Connection {
             connection.refilling.store(false, Ordering::Release);
             match opened {
                 Ok(session) if connection.is_alive() => {
-                    *lock(&connection.spare) = Some(session);
+                    *connection.spare.lock() = Some(session);
                     connection.spare_ready.notify_one();
                 }
                 Ok(_) | Err(OpenError::Lost) => {}
@@ -277,7 +277,7 @@ impl Connection {
     }
 
     fn take_spare(&self) -> Option<Session> {
-        let mut spare = lock(&self.spare).take()?;
+        let mut spare = self.spare.lock().take()?;
         (!spare.is_gone()).then_some(spare)
     }
 

@@ -14,17 +14,17 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lru::LruCache;
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::jitter::jittered;
 use crate::lease::within;
-use crate::lock::lock;
 use crate::pool::connection::Connection;
 use crate::{Call, ErrorKind, HostKey, HostSpec, Lease, Principal, SshError, dial};
 
@@ -129,7 +129,7 @@ impl Pool {
     /// Whether the host answers on its port, and how fast.
     pub async fn probe(&self, principal: &Principal, spec: &Arc<HostSpec>, limit: Duration) -> Probe {
         let key = Key::first(principal, spec);
-        let connected = match lock(&self.inner.state).slots.get(&key) {
+        let connected = match self.inner.state.lock().slots.get(&key) {
             Some(Entry { slot: Slot::Ready(connection), .. }) => connection.is_usable(),
             _ => false,
         };
@@ -157,7 +157,7 @@ impl Pool {
     /// The counters now.
     pub fn snapshot(&self) -> PoolSnapshot {
         let mut snapshot = PoolSnapshot::default();
-        for entry in lock(&self.inner.state).slots.values() {
+        for entry in self.inner.state.lock().slots.values() {
             match &entry.slot {
                 Slot::Dialing(_) => snapshot.dialing += 1,
                 Slot::Backoff { .. } => snapshot.backing_off += 1,
@@ -187,7 +187,7 @@ impl Pool {
     pub async fn shutdown(&self) {
         self.inner.closed.cancel();
         let connections: Vec<_> = {
-            let mut state = lock(&self.inner.state);
+            let mut state = self.inner.state.lock();
             state.idle.clear();
             let ready = |entry: Entry| match entry.slot {
                 Slot::Ready(connection) => Some(connection),
@@ -394,7 +394,7 @@ impl Inner {
 
     /// Takes a ready connection into use, or sees to it that one is dialled.
     fn begin(self: &Arc<Self>, key: &Key) -> Result<Begun, SshError> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if self.closed.is_cancelled() {
             return Err(shut_down(&key.spec.alias));
         }
@@ -443,7 +443,7 @@ impl Inner {
             }
         };
         let result = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             let failures = match state.slots.get(&key) {
                 Some(Entry { slot: Slot::Dialing(dial), failures, .. }) if Arc::ptr_eq(dial, &sender) => {
                     Some(*failures)
@@ -499,7 +499,7 @@ impl Inner {
             tokio::select! {
                 room = Arc::clone(&self.room).acquire_owned() => break room.ok()?,
                 () = sender.closed() => {
-                    let mut state = lock(&self.state);
+                    let mut state = self.state.lock();
                     if sender.receiver_count() == 0 {
                         state.slots.remove(key);
                         return None;
@@ -509,7 +509,7 @@ impl Inner {
         };
         drop(wanting);
         let address = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             state.addresses.retain(|_, handshakes| Arc::strong_count(handshakes) > 1);
             let address = dial::first_contact(spec);
             let handshakes = || Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS));
@@ -527,13 +527,13 @@ impl Inner {
     }
 
     fn want_room(self: &Arc<Self>) -> WantingRoom {
-        lock(&self.state).wanting_room += 1;
+        self.state.lock().wanting_room += 1;
         WantingRoom(Arc::clone(self))
     }
 
     /// Closes the connection that nobody has used for longest.
     fn evict_one(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if let Some((_, (key, connection, _))) = state.idle.pop_lru() {
             self.remove(&mut state, &key, &connection);
             self.stats.evictions.add();
@@ -548,7 +548,7 @@ impl Inner {
 
     /// Ends a use; the last one leaves the connection idle, or closes it if it serves nobody any more.
     fn end_use(&self, key: &Key, connection: &Arc<Connection>) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         connection.users.sub();
         if connection.users.get() > 0 {
             return;
@@ -583,7 +583,7 @@ impl Inner {
     /// Closes what nobody has used for `idle_timeout`, and what died meanwhile.
     fn reap(&self) {
         let now = Instant::now();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let over: Vec<_> = state
             .idle
             .iter()
@@ -637,7 +637,7 @@ fn backoff(failures: u32) -> Duration {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = self.state.get_mut();
         for entry in state.slots.values() {
             if let Slot::Ready(connection) = &entry.slot {
                 connection.close();
@@ -651,7 +651,7 @@ struct WantingRoom(Arc<Inner>);
 
 impl Drop for WantingRoom {
     fn drop(&mut self) {
-        lock(&self.0.state).wanting_room -= 1;
+        self.0.state.lock().wanting_room -= 1;
     }
 }
 

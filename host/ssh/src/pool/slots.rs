@@ -1,11 +1,10 @@
 //! Places for channels: a FIFO semaphore whose limit can be lowered while permits are out.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::lock::lock;
 
 /// A number of places. Whoever waits longest is served first.
 pub(crate) struct Slots {
@@ -45,7 +44,7 @@ impl Slots {
 
     /// How many places there are.
     pub(crate) fn places(&self) -> usize {
-        lock(&self.limit).places
+        self.limit.lock().places
     }
 
     /// How many places hold an open channel.
@@ -67,7 +66,7 @@ impl Slots {
 
     /// Lowers the number of places to `places`; those above it vanish as they become free.
     pub(crate) fn lower_to(&self, places: usize) {
-        let mut limit = lock(&self.limit);
+        let mut limit = self.limit.lock();
         if places >= limit.places {
             return;
         }
@@ -83,7 +82,7 @@ impl Drop for Slot {
             self.slots.open.fetch_sub(1, Ordering::AcqRel);
         }
         let Some(permit) = self.permit.take() else { return };
-        let mut limit = lock(&self.slots.limit);
+        let mut limit = self.slots.limit.lock();
         if limit.debt > 0 {
             limit.debt -= 1;
             permit.forget();

@@ -7,11 +7,12 @@
 //! wherever that happens: in an operation, in an answer that nobody took, or in the reader.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -19,7 +20,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::wire::{self, Answer, Expected, Extension, MAX_NOISE, Request, Status, Violation};
 use super::{Attributes, DirEntry, FileSystem, SftpError};
-use crate::lock::lock;
 use crate::{Call, ErrorKind, SshError};
 
 /// OpenSSH's sftp-server hands out the lowest free index, four bytes big-endian.
@@ -171,7 +171,7 @@ impl RealHandle {
 impl Drop for RealHandle {
     fn drop(&mut self) {
         if !self.is_closed {
-            lock(&self.shared.orphans).push(std::mem::take(&mut self.bytes));
+            self.shared.orphans.lock().push(std::mem::take(&mut self.bytes));
             self.shared.queued.notify_one();
         }
     }
@@ -233,7 +233,7 @@ impl SftpChannel {
             greeting,
         });
         if has_limits {
-            lock(&shared.state).push(&[Request::Limits], false, 0, None, None);
+            shared.state.lock().push(&[Request::Limits], false, 0, None, None);
         }
         let (reader, writer) = tokio::io::split(stream);
         tokio::spawn(Arc::clone(&shared).run(|shared| read_answers(shared, reader, buffer)));
@@ -244,7 +244,7 @@ impl SftpChannel {
 
     /// Whether the session has ended.
     pub(crate) fn is_closed(&self) -> bool {
-        lock(&self.shared.state).closed || self.shared.stop.is_cancelled()
+        self.shared.state.lock().closed || self.shared.stop.is_cancelled()
     }
 
     /// Ends the session: whoever waits gets [`SftpError::Closed`], and the stream is dropped.
@@ -413,7 +413,7 @@ impl Shared {
 
     fn end(&self, end: End) {
         let flights = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if state.closed {
                 return;
             }
@@ -451,7 +451,7 @@ impl Shared {
         max_entries: usize,
         permit: OwnedSemaphorePermit,
     ) -> Queued {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.closed {
             return Queued::Closed;
         }
@@ -473,8 +473,8 @@ impl Shared {
 
     /// What the writer sends next: queued flights, then a CLOSE for each dropped handle.
     fn take_outbox(&self) -> VecDeque<Bytes> {
-        let orphans = std::mem::take(&mut *lock(&self.orphans));
-        let mut state = lock(&self.state);
+        let orphans = std::mem::take(&mut *self.orphans.lock());
+        let mut state = self.state.lock();
         if state.closed {
             return VecDeque::new();
         }
@@ -490,7 +490,7 @@ impl Shared {
     /// Files one answer, and hands its flight over when that is complete.
     fn accept(self: &Arc<Self>, packet: Bytes) -> Result<(), Violation> {
         let (kind, id, rest) = wire::head(packet)?;
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let State { requests, flights, guessing, .. } = &mut *state;
         let pending = requests.remove(&id).ok_or(Violation("an answer to nothing"))?;
         let flight = flights.get_mut(&pending.flight).ok_or(Violation("an answer to nothing"))?;
@@ -556,7 +556,7 @@ impl Shared {
 
     /// When the watchdog fires, if nothing arrives until then.
     fn stalls_at(&self) -> Option<Instant> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let oldest = state.flights.first_key_value()?.1.sent;
         Some(oldest.max(state.progress) + self.stall)
     }
@@ -644,7 +644,7 @@ async fn read_answers(shared: Arc<Shared>, mut stream: impl AsyncRead + Unpin, m
         buffer.reserve(CHUNK);
         match stream.read_buf(&mut buffer).await {
             Ok(0) | Err(_) => return End::Closed,
-            Ok(_) => lock(&shared.state).progress = Instant::now(),
+            Ok(_) => shared.state.lock().progress = Instant::now(),
         }
     }
 }
