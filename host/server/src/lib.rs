@@ -6,6 +6,7 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod files;
 pub mod live;
 pub mod mcp;
 pub mod plugins;

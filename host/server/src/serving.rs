@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use crate::files;
 use crate::live::Live;
 use crate::plugins::PluginStatus;
 
@@ -73,8 +74,7 @@ impl Notice {
             refused: live.refused(),
             plugins: revision.plugins.status(),
         };
-        let dir = self.file.parent().unwrap_or(Path::new("."));
-        let mut new = NamedTempFile::new_in(dir)?;
+        let mut new = files::beside(&self.file, files::PRIVATE)?;
         new.write_all(&serde_json::to_vec(&serving)?)?;
         new.persist(&self.file)?;
         Ok(())

@@ -9,7 +9,6 @@ mod bundled;
 mod loaded;
 pub(crate) mod one;
 mod preview;
-pub(crate) mod source;
 mod status;
 mod tool;
 mod wanted;

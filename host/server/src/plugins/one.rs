@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use scout_runtime::{LoadError, Plugin};
 
+use super::Catalog;
 use super::bundled::bundled;
 use super::loaded::{Identity, Loaded};
 use super::wanted::Reading;
-use super::{Catalog, source};
 use crate::config::{Config, ConfigError, did_you_mean, near};
+use crate::files;
 
 /// A component's bytes: of a file, if `plugin` has a `/` or ends in `.wasm`, else of the plugin that `scout.toml` names so
 /// or Scout brings along, vetted as `scout serve` does it. Blocks, for a network too.
@@ -19,7 +20,7 @@ use crate::config::{Config, ConfigError, did_you_mean, near};
 pub(crate) fn component(config: &Config, plugin: &str) -> Result<Vec<u8>, ConfigError> {
     let path = Path::new(plugin);
     if plugin.contains('/') || path.extension().is_some_and(|extension| extension == "wasm") {
-        return source::read_file(path).map_err(|why| ConfigError::new(format!("{}: {why}", path.display())));
+        return files::read_component(path).map_err(|why| ConfigError::new(format!("{}: {why}", path.display())));
     }
     let all = Reading::new(config)?.into_wanted();
     let names: Vec<String> = all.iter().map(|known| known.name.clone()).collect();

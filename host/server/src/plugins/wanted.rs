@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::bundled::{BUNDLED, Bundled, bundled};
 use super::loaded::Identity;
-use super::source;
 use crate::config::{Config, ConfigError, PluginConfig, Source, did_you_mean, near};
+use crate::files;
 use crate::vetting::{Admission, Lock};
 
 /// A plugin to be loaded.
@@ -239,7 +239,7 @@ pub(super) fn handlers() -> impl Iterator<Item = &'static str> {
 fn replacements(config: &Config) -> Result<BTreeMap<String, Vec<u8>>, ConfigError> {
     let Some(dir) = &config.plugins_dir else { return Ok(BTreeMap::new()) };
     let found =
-        source::read_dir(dir).map_err(|why| ConfigError::new(format!("plugins_dir {}: {why}", dir.display())))?;
+        files::read_components(dir).map_err(|why| ConfigError::new(format!("plugins_dir {}: {why}", dir.display())))?;
     match found.iter().find(|(name, _)| !handlers().any(|handler| handler == name)) {
         None => Ok(found.into_iter().collect()),
         Some((stranger, _)) => Err(ConfigError::new(format!(
@@ -267,7 +267,7 @@ impl Seek<'_> {
     fn component(self, source: Source) -> (String, Result<Component, ConfigError>) {
         let (shown, admission) = (source.to_string(), self.admission(source.clone()));
         let component = match source {
-            Source::File(path) => source::read_file(&path)
+            Source::File(path) => files::read_component(&path)
                 .map(|bytes| Component::read(admission, bytes, self.grants, self.settings))
                 .map_err(|why| ConfigError::new(format!("[plugins.{}] source {}: {why}", self.name, path.display()))),
             Source::Bundled | Source::Https(_) | Source::Oci(_) => {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::surface::{Changes, Surface};
 use crate::config::Digest;
-use crate::plugins::source::read_bounded;
+use crate::files;
 
 /// The format that this Scout writes and reads.
 const VERSION: u32 = 1;
@@ -64,7 +64,7 @@ impl Lock {
     /// A file that cannot be read, with its line.
     pub fn read(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        let bytes = match read_bounded(path, MAX_FILE) {
+        let bytes = match files::read(path, MAX_FILE) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self { path: path.to_owned(), ..Self::default() });
@@ -109,8 +109,7 @@ impl Lock {
         let shown = self.path.display();
         let text = toml::to_string_pretty(&File { version: VERSION, plugins: self.plugins })
             .map_err(|error| format!("{shown} cannot be written: {error}"))?;
-        let parent = self.path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-        let written = tempfile::Builder::new().permissions(readable()).tempfile_in(parent).and_then(|mut file| {
+        let written = files::beside(&self.path, files::READABLE).and_then(|mut file| {
             file.write_all(HEADER.as_bytes())?;
             file.write_all(text.as_bytes())?;
             file.as_file().sync_all()?;
@@ -119,11 +118,6 @@ impl Lock {
         });
         written.map_err(|error| format!("{shown} cannot be written: {error}"))
     }
-}
-
-/// As any file in version control; the umask takes from it.
-fn readable() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o644)
 }
 
 impl Entry {

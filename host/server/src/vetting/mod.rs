@@ -17,7 +17,7 @@ use scout_runtime::{Grants, Plugin};
 use scout_ssh::sshsig::{AllowedSigners, Signer};
 
 use crate::config::{Config, Digest, Source, Vetting, signature_file};
-use crate::plugins::source::{read_bounded, read_file};
+use crate::files;
 use fetch::{Asked, FetchError, Fetched, Fetcher, MAX_SIGNATURE};
 
 pub use lock::{Entry, Lock, grant_names};
@@ -173,7 +173,8 @@ impl Admission {
     fn obtain(&self, asked: Asked<'_>) -> Result<Fetched, String> {
         match &self.source {
             Source::File(path) => Ok(Fetched {
-                bytes: read_file(path).map_err(|error| format!("cannot be read from {}: {error}", path.display()))?,
+                bytes: files::read_component(path)
+                    .map_err(|error| format!("cannot be read from {}: {error}", path.display()))?,
                 signature: if asked.signed { signature_beside(path)? } else { None },
             }),
             Source::Https(_) | Source::Oci(_) => self.fetcher.fetch(&self.source, asked).map_err(|error| match error {
@@ -267,7 +268,7 @@ pub fn shown(source: &Source, lock_file: &Path) -> String {
 
 fn signature_beside(component: &Path) -> Result<Option<Vec<u8>>, String> {
     let path = signature_file(component);
-    match read_bounded(&path, MAX_SIGNATURE) {
+    match files::read(&path, MAX_SIGNATURE) {
         Ok(signature) => Ok(Some(signature)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("has a signature that cannot be read: {}: {error}", path.display())),

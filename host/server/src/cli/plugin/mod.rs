@@ -11,8 +11,6 @@ mod template;
 mod test;
 mod vet;
 
-use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -76,10 +74,4 @@ pub(super) async fn examine() -> ExitCode {
         }
         Err(why) => failed(&why),
     }
-}
-
-/// A temporary file in the directory of `path`, whose place it can take at once.
-fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-    tempfile::NamedTempFile::new_in(parent)
 }

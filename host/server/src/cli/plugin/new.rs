@@ -10,6 +10,7 @@ use scout_runtime::PluginId;
 
 use super::super::{failed, print, usage};
 use super::template::{PYTHON, RUST, Template};
+use crate::files;
 
 /// Package names that a project cannot have: its own dependencies.
 const TAKEN: [&str; 2] = ["scout-plugin", "wit-bindgen"];
@@ -60,9 +61,7 @@ fn write(directory: &Path, template: &Template) -> io::Result<()> {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     for (path, text) in template.project(&name) {
         let path = Path::new(&path);
-        if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
-            dir.create_dir_all(parent)?;
-        }
+        dir.create_dir_all(files::directory_of(path))?;
         io::Write::write_all(
             &mut dir.open_with(path, OpenOptions::new().write(true).create_new(true))?,
             text.as_bytes(),

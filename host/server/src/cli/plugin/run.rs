@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{LOCAL, failed, router, show, usage};
 use crate::config::{Config, ConfigError, did_you_mean, near};
+use crate::files;
 use crate::plugins::one;
 use crate::router::Caller;
 
@@ -123,7 +124,7 @@ fn recorder() -> Result<Recorder, ConfigError> {
 
 /// Writes a file that was not there. All of it or nothing.
 fn write_new(path: &Path, text: &str) -> Result<(), String> {
-    let written = super::beside(path).and_then(|mut file| {
+    let written = files::beside(path, files::PRIVATE).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.persist_noclobber(path).map_err(|error| error.error)?;
         Ok(())

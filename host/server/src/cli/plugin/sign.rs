@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::super::{failed, print};
 use crate::config::{Config, ConfigError, Digest, signature_file};
-use crate::plugins::source::read_file;
+use crate::files;
 use crate::vetting::NAMESPACE;
 
 /// An agent may ask a person before it signs.
@@ -27,7 +27,7 @@ pub(in crate::cli) struct Arguments {
 
 pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode, ConfigError> {
     let file = &arguments.file;
-    let component = match read_file(file) {
+    let component = match files::read_component(file) {
         Ok(component) => component,
         Err(error) => return Ok(failed(&format!("{} cannot be read: {error}", file.display()))),
     };
@@ -50,9 +50,7 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<ExitCod
 
 /// At once: nobody reads half a signature.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    let mut new = tempfile::Builder::new().permissions(readable).tempfile_in(parent)?;
+    let mut new = files::beside(path, files::READABLE)?;
     new.write_all(bytes)?;
     new.persist(path)?;
     Ok(())

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::super::{print, usage};
 use crate::config::{Config, ConfigError, with_hint};
+use crate::files;
 use crate::plugins::one;
 use crate::render::{render, visible};
 
@@ -141,7 +142,7 @@ fn indented(text: &str) -> String {
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = super::beside(path)?;
+    let mut file = files::beside(path, files::PRIVATE)?;
     file.write_all(text.as_bytes())?;
     file.as_file().set_permissions(path.metadata()?.permissions())?;
     file.persist(path).map_err(|error| error.error)?;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::{Fetched, MAX_SIGNATURE};
 use crate::config::Digest;
-use crate::plugins::source::{read_bounded, read_file};
+use crate::files;
 
 /// Files that are kept; the oldest go first.
 const MAX_FILES: usize = 200;
@@ -41,7 +41,7 @@ impl Store {
     /// The component of this digest, if its bytes are still that.
     pub(super) fn component(&self, digest: &Digest) -> Option<Vec<u8>> {
         let path = self.path(digest, "wasm");
-        let bytes = read_file(&path).ok()?;
+        let bytes = files::read_component(&path).ok()?;
         if Digest::of(&bytes) != *digest {
             tracing::warn!(path = %path.display(), "a kept plugin has changed on disk and is fetched again");
             return None;
@@ -51,7 +51,7 @@ impl Store {
 
     /// The signature that was fetched with a component. Nothing is known of it.
     pub(super) fn signature(&self, digest: &Digest) -> Option<Vec<u8>> {
-        read_bounded(&self.path(digest, "sig"), MAX_SIGNATURE).ok()
+        files::read(&self.path(digest, "sig"), MAX_SIGNATURE).ok()
     }
 
     /// Keeps what was fetched. That it cannot be kept is no failure: it is fetched again.
@@ -71,7 +71,7 @@ impl Store {
 
     /// At once: another process never reads half a file.
     fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+        let mut file = files::beside(path, files::PRIVATE)?;
         file.write_all(bytes)?;
         file.persist(path)?;
         Ok(())
