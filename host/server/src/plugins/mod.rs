@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use scout_runtime::{Grants, LoadError, Plugin, PluginId, Runtime, RuntimeConfig, Subject, ToolDescription};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::config::Config;
 use loaded::Identity;
@@ -207,9 +207,10 @@ fn load(wanted: Wanted, engine: &Engine, changed: &Arc<Notify>) -> JoinHandle<Re
         let name = wanted.name.clone();
         let there = engine.wait_for(Option::is_some).await.ok().and_then(|there| (*there).clone());
         match there {
-            Some(Ok(runtime)) => tokio::task::spawn_blocking(move || compile(&runtime, wanted, changed))
-                .await
-                .unwrap_or_else(|_panicked| Err(lost(&name))),
+            Some(Ok(runtime)) => {
+                let compiled = tokio::task::spawn_blocking(move || compile(&runtime, wanted, changed));
+                ended(compiled).await.unwrap_or_else(|_panicked| Err(lost(&name)))
+            }
             Some(Err(error)) => Err(error),
             None => Err(lost(&name)),
         }
@@ -280,8 +281,17 @@ impl Loading {
     async fn ended(self) -> Result<Arc<Loaded>, LoadError> {
         match self {
             Self::There(loaded) => Ok(loaded),
-            Self::Under(task) => task.await.unwrap_or_else(|_panicked| Err(lost("plugin"))),
+            Self::Under(task) => ended(task).await.unwrap_or_else(|_panicked| Err(lost("plugin"))),
         }
+    }
+}
+
+/// What became of a task. Nothing but the end of the process cancels one, and then whoever waits ends as well: that is no
+/// failure of a plugin.
+async fn ended<T>(task: JoinHandle<T>) -> Result<T, JoinError> {
+    match task.await {
+        Err(error) if error.is_cancelled() => std::future::pending().await,
+        ended => ended,
     }
 }
 
