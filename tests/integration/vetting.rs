@@ -296,6 +296,34 @@ async fn what_a_plugin_does_wrong_when_it_is_tried_is_told_and_needs_a_yes() {
 }
 
 #[tokio::test]
+async fn a_tool_that_cannot_be_tried_is_told_and_needs_a_yes() {
+    let mut place = Place::new();
+    place.put("mine.wasm", &Guest::DoesAsSet.bytes());
+    let table = |schema: &str| format!("{TOOLS}[plugins.mine.settings]\ntrap = \"yes\"\nschema = {schema:?}\n");
+    for (schema, calls, says) in [
+        (r#"{"type": "object", "properties": {"x": {"pattern": "^a", "not": {"pattern": "^a"}}}}"#, "1 times", "`x`"),
+        (r#"{"type": "object", "not": {}}"#, "0 times", "no arguments that fit its schema"),
+    ] {
+        place.configure(&table(schema).replace("trap = \"yes\"\n", ""));
+        let said = place.vet("mine", &[]).await;
+        assert!(said.code == Some(1) && said.stderr.contains("agree with --accept"), "{schema}: {}", said.all());
+        for part in [calls, "!! not all was tried", says] {
+            assert!(said.stdout.contains(part), "{schema}: {}", said.all());
+        }
+        assert_eq!(place.vet("mine", &["--accept"]).await.code, Some(0));
+        std::fs::remove_file(place.path("scout.lock")).unwrap();
+    }
+    // A pattern keeps nobody from trying it.
+    place.configure(&table(r#"{"type": "object", "properties": {"x": {"type": "string", "pattern": "^[/~]"}}}"#));
+    let said = place.vet("mine", &[]).await;
+    assert!(
+        said.code == Some(1) && said.stdout.contains("crashed") && !said.stdout.contains("not all"),
+        "{}",
+        said.all()
+    );
+}
+
+#[tokio::test]
 async fn a_source_that_scout_toml_does_not_name_is_shown_with_what_to_write() {
     let place = Place::new();
     let bytes = Guest::Good.bytes();

@@ -4,9 +4,11 @@
 //! is compiled and has described itself, whether it describes itself as it did when it was vetted. Knows no MCP and
 //! compiles nothing; `examine` does, in a process of its own.
 
+mod arguments;
 pub(crate) mod examine;
 mod fetch;
 mod lock;
+mod pattern;
 mod smoke;
 mod surface;
 

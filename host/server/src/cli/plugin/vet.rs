@@ -17,7 +17,7 @@ use crate::vetting::{Changes, Entry, Lock, grant_names, shown};
 pub(in crate::cli) struct Arguments {
     /// A plugin of scout.toml, or a file, https:// or oci://
     plugin: String,
-    /// Agree to what it may now do beyond what was vetted, and to faults that were found
+    /// Agree to what it may now do beyond what was vetted, to faults that were found, and to what could not be tried
     #[arg(long)]
     accept: bool,
     /// Print the report as JSON
@@ -64,7 +64,7 @@ fn tell(report: &Report, arguments: &Arguments) -> ExitCode {
         );
         print(&format!("{}{}", report.text(), visible(&table)));
     }
-    if report.faults().next().is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.is_doubtful() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn lock_it(
@@ -89,7 +89,7 @@ fn lock_it(
     let changes = before.as_ref().map(|before| before.changes_to(&entry)).unwrap_or_default();
     let needs = &report.examined.missing_grants;
     let verdict = Verdict {
-        is_doubtful: !changes.wider.is_empty() || report.faults().next().is_some(),
+        is_doubtful: !changes.wider.is_empty() || report.is_doubtful(),
         hindrance: (!needs.is_empty())
             .then(|| format!("it needs {}, which [plugins.{name}] does not grant", needs.join(", "))),
         changes,
@@ -102,7 +102,7 @@ fn lock_it(
     let outcome = if let Some(why) = &verdict.hindrance {
         Err(why.clone())
     } else if verdict.is_doubtful && !arguments.accept && !(is_asked(arguments) && says_yes(name)) {
-        Err("it has faults or may do more than before; look at what is marked with !!, and agree with --accept"
+        Err("it has faults, was not tried as it should be, or may do more than before; look at what is marked with !!, and agree with --accept"
             .to_owned())
     } else if before.as_ref() == Some(&entry) {
         Ok(format!("{} says so already", path.display()))
