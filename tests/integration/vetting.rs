@@ -169,6 +169,50 @@ async fn a_grant_that_was_not_vetted_keeps_the_plugin_out() {
 }
 
 #[tokio::test]
+async fn a_plugin_is_the_same_however_the_configuration_is_spelt() {
+    let mut place = Place::new();
+    place.configure(&TOOLS.replace("mine.wasm", "./mine.wasm"));
+    place.put("mine.wasm", &Guest::DoesAsSet.bytes());
+    // It writes scout.toml; what is run is told of it in other ways.
+    drop(place.options.command(place.dir.path()));
+    std::fs::create_dir(place.path("v")).unwrap();
+    for name in ["scout.toml", "mine.wasm"] {
+        std::fs::hard_link(place.path(name), place.path("v").join(name)).unwrap();
+    }
+    let scout = |spelling: &str, arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        command.arg("--config").arg(spelling).arg("plugin").args(arguments).current_dir(place.dir.path());
+        command.env("XDG_STATE_HOME", place.path("state")).stdin(Stdio::null());
+        command.env("XDG_CACHE_HOME", binary().with_file_name("scout-test-cache"));
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let absolute = place.path("scout.toml").display().to_string();
+    for vetted in ["scout.toml", "./scout.toml", absolute.as_str(), "v/scout.toml"] {
+        let (code, said) = scout(vetted, &["vet", "mine", "--accept"]);
+        assert_eq!(code, Some(0), "{vetted}: {said}");
+        if vetted.starts_with('v') {
+            std::fs::rename(place.path("v/scout.lock"), place.path("scout.lock")).unwrap();
+        }
+        let lock = place.text("scout.lock");
+        assert!(lock.contains("source = \"mine.wasm\""), "{vetted}: {lock}");
+        // As it was written before.
+        place.put("scout.lock", lock.replace("\"mine.wasm\"", "\"./mine.wasm\"").as_bytes());
+        std::fs::copy(place.path("scout.lock"), place.path("v/scout.lock")).unwrap();
+        for spelling in ["scout.toml", "./scout.toml", "././scout.toml", absolute.as_str(), "v/scout.toml"] {
+            let (code, said) = scout(spelling, &["list"]);
+            assert!(code == Some(0) && said.contains("good, vetted"), "{vetted}, {spelling}: {said}");
+        }
+        let (code, said) = scout(vetted, &["vet", "mine"]);
+        assert!(code == Some(0) && said.contains("says so already"), "{vetted}: {said}");
+        for name in ["scout.lock", "v/scout.lock"] {
+            std::fs::remove_file(place.path(name)).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_plugin_that_describes_itself_otherwise_than_when_it_was_vetted_is_left_out() {
     let mut place = Place::new();
     place.put("mine.wasm", &Guest::DoesAsSet.bytes());

@@ -9,7 +9,7 @@ use scout_runtime::Grants;
 use serde::{Deserialize, Serialize};
 
 use super::surface::{Changes, Surface};
-use crate::config::Digest;
+use crate::config::{Digest, Source};
 use crate::files;
 
 /// The format that this Scout writes and reads.
@@ -29,7 +29,7 @@ pub struct Lock {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Where it came from, as `scout.toml` has it.
+    /// Where it came from. A file below the directory of `scout.lock` is named from there.
     pub source: String,
     /// Of its bytes.
     pub sha256: Digest,
@@ -72,7 +72,7 @@ impl Lock {
             Err(error) => return Err(format!("{shown} cannot be read: {error}")),
         };
         let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8"))?;
-        let file: File = toml::from_str(&text).map_err(|error| {
+        let mut file: File = toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             format!("{shown}:{line}: {}; `scout plugin vet` writes this file, people do not", error.message())
@@ -85,6 +85,12 @@ impl Lock {
             return Err(format!(
                 "{shown}: what it says of `{name}` was changed by hand or by a merge: remove its entry and run `scout plugin vet {name}`"
             ));
+        }
+        for entry in file.plugins.values_mut() {
+            // Earlier versions wrote it as it was spelt.
+            if let Ok(source @ Source::File(_)) = entry.source.parse() {
+                entry.source = super::shown(&source.relative_to(|given| files::directory_of(path).join(given)), path);
+            }
         }
         Ok(Self { plugins: file.plugins, path: path.to_owned() })
     }
