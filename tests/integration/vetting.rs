@@ -304,9 +304,10 @@ async fn hostile_components_are_told_and_never_locked() {
         (Guest::EmptyFile, "no component"),
         (Guest::TooLarge, "larger than"),
         (Guest::ManyFunctions, "functions"),
-        (Guest::DoublingTypes, ""),
-        (Guest::NestedBlocks, ""),
-        (Guest::SlowToCompile, ""),
+        (Guest::DoublingTypes, "effective type size exceeds the limit"),
+        (Guest::NestedBlocks, "blocks inside each other in one function"),
+        // Known before it is compiled.
+        (Guest::SlowToCompile, "exports nothing"),
         (Guest::ImportsTheUnknown, "does not offer"),
         (Guest::ImportsAnotherVersion, "is built for scout:plugin"),
         (Guest::LoopsInDescribe, "used up its 500 ms of CPU"),
