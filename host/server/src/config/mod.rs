@@ -485,6 +485,37 @@ mod tests {
         assert_eq!(config.system_ssh_config, None);
     }
 
+    /// The block of README that shows the keys of `scout.toml`.
+    fn readme() -> String {
+        let readme = include_str!("../../../../README.md");
+        let (_, rest) = readme.split_once("or the file that `--config` names:\n").unwrap();
+        let lines = rest.lines().skip(1).take_while(|line| line.is_empty() || line.starts_with("    "));
+        lines.map(|line| format!("{}\n", line.trim_start())).collect()
+    }
+
+    #[test]
+    fn the_configuration_in_the_readme_is_taken_as_it_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, place) = (dir.path(), dir.path().join(".config/scout"));
+        for (path, text) in [
+            (home.join("fleet/ssh_config"), "Host web1 db1\n"),
+            (place.join("scout.toml"), &readme()),
+            (place.join("plugins/mine.wasm"), ""),
+            (place.join("handlers/dir.wasm"), ""),
+            (place.join("allowed_signers"), ""),
+        ] {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let config = Config::from_sources(&Flags::default(), &BTreeMap::new(), home.to_owned()).unwrap();
+        let (hosts, _) = config.hosts().unwrap();
+        let refused = hosts.iter().find(|host| host.name == "db1").unwrap();
+        assert_eq!(refused.commands, CommandPolicy::None);
+        let read = crate::plugins::Reading::strict(&config).map(|reading| reading.digests().count());
+        // Four handlers and two plugins with tools.
+        assert_eq!(read.map_err(|error| error.to_string()), Ok(6));
+    }
+
     #[test]
     fn without_a_file_the_users_own_ssh_config_is_read_and_then_the_systems() {
         let config = Config::from_sources(&Flags::default(), &BTreeMap::new(), PathBuf::from("/home/someone")).unwrap();
