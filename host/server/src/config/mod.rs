@@ -323,7 +323,8 @@ impl Config {
         Ok((ssh.resolve_all().into_iter().map(record).collect(), access))
     }
 
-    /// The files and directories that make a difference when they change.
+    /// The paths that make a difference when something changes there. `DIRECTORY/*` is any name in that directory. Blocks: what
+    /// ssh_config includes is read.
     pub fn watched(&self) -> Vec<PathBuf> {
         let sources = self.plugins.values().filter_map(|plugin| match &plugin.source {
             Some(Source::File(path)) => Some(path),
@@ -333,7 +334,9 @@ impl Config {
         let vetting = [&self.vetting.lock_file].into_iter().chain(&self.vetting.allowed_signers);
         let own = [&self.file_place, &self.ssh_config].into_iter().chain(&self.system_ssh_config);
         let files = own.chain(vetting).chain(sources);
-        files.cloned().chain(signatures).collect()
+        // Of a file that cannot be read nothing is known but itself.
+        let included = self.ssh().map(|ssh| ssh.included().to_vec()).unwrap_or_default();
+        files.cloned().chain(signatures).chain(included).collect()
     }
 
     /// Where processes that serve tell of themselves.
