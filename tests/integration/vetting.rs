@@ -282,6 +282,27 @@ async fn settings_that_make_no_sense_are_refused_with_their_line() {
 }
 
 #[tokio::test]
+async fn a_lock_behind_a_link_is_read_and_written_there_and_a_plugin_behind_one_is_refused_with_what_to_do() {
+    let mut place = Place::new();
+    place.configure(FILE);
+    place.put("mine.wasm", &Guest::Good.bytes());
+    // As managers of dotfiles do it: the file may not be there yet.
+    let kept = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(kept.path().join("kept.lock"), place.path("scout.lock")).unwrap();
+    let vetted = place.vet("file", &[]).await;
+    assert_eq!(vetted.code, Some(0), "{}", vetted.all());
+    assert!(place.path("scout.lock").is_symlink() && kept.path().join("kept.lock").is_file());
+    let doctor = place.doctor().await;
+    assert!(doctor.contains("plugin        file"), "{doctor}");
+    let again = place.vet("file", &[]).await;
+    assert!(again.stdout.contains("says so already"), "{}", again.all());
+    std::fs::rename(place.path("mine.wasm"), kept.path().join("mine.wasm")).unwrap();
+    std::os::unix::fs::symlink(kept.path().join("mine.wasm"), place.path("mine.wasm")).unwrap();
+    let said = place.run(&["hosts"]).await;
+    assert!(said.code == Some(2) && said.stderr.contains("mine.wasm is a link out of its directory"), "{}", said.all());
+}
+
+#[tokio::test]
 async fn a_lock_that_was_edited_keeps_scout_from_starting() {
     let mut place = Place::new();
     place.configure(FILE);

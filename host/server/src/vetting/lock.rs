@@ -64,7 +64,7 @@ impl Lock {
     /// A file that cannot be read, with its line.
     pub fn read(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        let bytes = match files::read(path, MAX_FILE) {
+        let bytes = match files::read_own(path, MAX_FILE) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self { path: path.to_owned(), ..Self::default() });
@@ -115,11 +115,12 @@ impl Lock {
         let shown = self.path.display();
         let text = toml::to_string_pretty(&File { version: VERSION, plugins: self.plugins })
             .map_err(|error| format!("{shown} cannot be written: {error}"))?;
-        let written = files::beside(&self.path, files::READABLE).and_then(|mut file| {
+        let written = files::behind_links(&self.path).and_then(|path| {
+            let mut file = files::beside(&path, files::READABLE)?;
             file.write_all(HEADER.as_bytes())?;
             file.write_all(text.as_bytes())?;
             file.as_file().sync_all()?;
-            file.persist(&self.path)?;
+            file.persist(&path)?;
             Ok(())
         });
         written.map_err(|error| format!("{shown} cannot be written: {error}"))
