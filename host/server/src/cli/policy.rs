@@ -48,7 +48,7 @@ pub(super) enum PolicyCommand {
     },
     /// Check a table of cases; exits with 1 if one is decided otherwise than it expects
     #[command(
-        after_help = "The table:\n  [[case]]\n  plugin = \"logs\"\n  tool = \"tail\"                   # if it has tools\n  host = \"web1\"\n  operation = \"read:/etc/shadow\"  # as for explain\n  expect = \"deny\"                 # or \"allow\"\n  because = \"secret paths\"        # a part of what explain says; may be left out"
+        after_help = "The table:\n  [[case]]\n  plugin = \"logs\"\n  tool = \"logs\"                   # if it has tools\n  host = \"web1\"\n  operation = \"read:/etc/shadow\"  # as for explain\n  expect = \"deny\"                 # or \"allow\"\n  because = \"secret paths\"        # a part of what explain says; may be left out"
     )]
     Test {
         /// The table
