@@ -1,15 +1,18 @@
 //! Files of this machine: read within bounds, written whole or not at all.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, OpenOptions};
 use tempfile::NamedTempFile;
 
 const MAX_COMPONENT: u64 = scout_runtime::MAX_COMPONENT as u64;
+
+/// A FIFO is opened without its writer, so that it can be refused instead of waited for.
+const AT_ONCE: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// The mode of what anybody may read; the umask takes from it.
 pub(crate) const READABLE: u32 = 0o644;
@@ -35,7 +38,7 @@ pub(crate) fn beside(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
 /// # Errors
 /// A file that cannot be read, or is larger than `max` bytes.
 pub(crate) fn read_own(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    bounded(File::open(path)?, path, max)
+    bounded(File::options().read(true).custom_flags(AT_ONCE).open(path)?, path, max)
 }
 
 /// The file that is to be replaced when something is written to `path`: the one behind its links, so that they stay.
@@ -89,7 +92,9 @@ pub(crate) fn read_components(path: &Path) -> io::Result<Vec<(String, Vec<u8>)>>
 }
 
 fn read_in(dir: &Dir, name: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let file = dir.open(name).map_err(|error| match (error.kind(), error.raw_os_error()) {
+    let mut options = OpenOptions::new();
+    cap_std::fs::OpenOptionsExt::custom_flags(options.read(true), AT_ONCE);
+    let file = dir.open_with(name, &options).map_err(|error| match (error.kind(), error.raw_os_error()) {
         // That is how cap-std tells of a way out; the system's own refusals have a number.
         (io::ErrorKind::PermissionDenied, None) => io::Error::other(format!(
             "{} is a link out of its directory, and such links are not followed: put the file itself there, or name the one that it leads to",
@@ -97,10 +102,13 @@ fn read_in(dir: &Dir, name: &Path, max: u64) -> io::Result<Vec<u8>> {
         )),
         _ => error,
     })?;
-    bounded(file, name, max)
+    bounded(file.into_std(), name, max)
 }
 
-fn bounded(file: impl Read, name: &Path, max: u64) -> io::Result<Vec<u8>> {
+fn bounded(file: File, name: &Path, max: u64) -> io::Result<Vec<u8>> {
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other(format!("{} is no regular file", name.display())));
+    }
     let mut bytes = Vec::new();
     file.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
@@ -115,6 +123,16 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo.wasm");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        for refused in [read_own(&fifo, 9), read(&fifo, 9), read_components(dir.path()).map(|_| Vec::new())] {
+            assert_eq!(refused.unwrap_err().to_string().rsplit('/').next(), Some("fifo.wasm is no regular file"));
+        }
+    }
 
     #[test]
     fn a_link_is_followed_within_its_directory_and_out_of_it_only_for_the_operators_own() {
