@@ -7,8 +7,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use scout_runtime::policy::Pipeline;
+use scout_runtime::policy::{self as exec, Pipeline};
 
+// The parser of the `command` plugin. Its types are the host's here: they have the same shape.
 #[path = "../../../../plugins/command/src/lex.rs"]
 mod lex;
 
