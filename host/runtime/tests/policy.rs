@@ -4,7 +4,11 @@
 
 #[path = "policy/corpus.rs"]
 mod corpus;
+#[path = "policy/home.rs"]
+mod home;
 #[path = "policy/shell.rs"]
 mod shell;
+#[path = "policy/trace.rs"]
+mod trace;
 #[path = "policy/world.rs"]
 mod world;
