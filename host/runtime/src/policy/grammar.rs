@@ -73,6 +73,14 @@ struct Scanned<'a> {
     detached: Option<String>,
 }
 
+impl Scanned<'_> {
+    fn detach(&mut self, row: &Row, flag: &str) {
+        if lists(row.same_word, flag) {
+            self.detached = Some(flag.to_owned());
+        }
+    }
+}
+
 impl Stage<'_> {
     fn refuse(&self, word: &str, why: impl Into<String>) -> Refusal {
         Refusal { what: quoted(word), why: why.into(), instead: Some(usage(self.row)) }
@@ -170,8 +178,7 @@ impl Stage<'_> {
                 Some(value) => self.value(word, value, kind, seen)?,
                 None => {
                     self.next_value(word, rest.next(), kind, seen)?;
-                    scanned.detached =
-                        lists(self.row.same_word, &flag).then(|| flag.clone()).or(scanned.detached.take());
+                    scanned.detach(self.row, &flag);
                 }
             }
         } else if let Some(kind) = kind(self.row.long_optional) {
@@ -206,8 +213,7 @@ impl Stage<'_> {
                 match letters.as_str() {
                     "" => {
                         self.next_value(word, rest.next(), kind, seen)?;
-                        scanned.detached =
-                            lists(self.row.same_word, &flag).then(|| flag.clone()).or(scanned.detached.take());
+                        scanned.detach(self.row, &flag);
                     }
                     _ if !self.row.attached => {
                         return Err(self.refuse(word, format!("the value of {flag} stands in the next word")));

@@ -1248,8 +1248,8 @@ const SERVICES: &[Row] = &[
             ("--no-ask-password", "no command that is allowed asks for a password"),
         ],
         note: "Any other command changes units or the machine, or shows the manager's environment. `show` would print environments among all \
-               properties, and other formats than these all fields of log entries. `cat` prints unit files, which any account may read, and what \
-               they set in `Environment=` with them.",
+               properties, and other formats than these all fields of log entries. `cat` prints unit files as they are, and what they set in \
+               `Environment=` with them.",
         unused: "-h",
         ..ROW
     },
