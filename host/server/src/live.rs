@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use scout_runtime::fault;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -121,8 +122,8 @@ impl Renewal {
         let draft = match read.await {
             Ok(Ok(draft)) => draft,
             Ok(Err(error)) => return self.refuse(&error, cause),
-            Err(_panicked) => {
-                return self.refuse(&ConfigError::new("reading it failed; the log says why".to_owned()), cause);
+            Err(error) => {
+                return self.refuse(&ConfigError::new(fault("a configuration was being read", error)), cause);
             }
         };
         self.accept();
