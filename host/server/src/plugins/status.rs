@@ -1,7 +1,9 @@
 //! How the plugins are, for people and other processes: plain data, without anything that serves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use scout_runtime::Grants;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -60,12 +62,12 @@ impl Plugins {
         let Outcome { serving, error } = outcome.unwrap_or_default();
         let catalog = self.catalog_now().unwrap_or_default();
         let own = |tool: &&Arc<Tool>| serving.as_deref().is_some_and(|serving| std::ptr::eq(tool.loaded(), serving));
-        let now = (Instant::now(), jiff::Timestamp::now());
+        let now = (Instant::now(), Timestamp::now());
         let mut quarantines = serving.as_ref().map(|loaded| loaded.breaker.quarantines(now.0)).unwrap_or_default();
         quarantines.sort_by_key(|(_, quarantine)| std::cmp::Reverse(quarantine.left));
         let told = quarantines.into_iter().take(MAX_QUARANTINES).map(|(principal, quarantine)| QuarantineStatus {
             principal: bounded(principal.as_str()),
-            until: now.1.saturating_add(quarantine.left).map_or_else(|_| String::new(), |until| format!("{until:.0}")),
+            until: in_whole_seconds(now.1, quarantine.left),
             why: bounded(&quarantine.why),
         });
         PluginStatus {
@@ -82,6 +84,13 @@ impl Plugins {
     }
 }
 
+/// The time after so long, not before it.
+fn in_whole_seconds(now: Timestamp, left: Duration) -> String {
+    let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    let until = now.checked_add(left).and_then(|until| until.round(up));
+    until.map_or_else(|_| String::new(), |until| format!("{until:.0}"))
+}
+
 /// Grants as `scout.toml` spells them.
 fn grants(grants: Grants) -> Vec<String> {
     let Grants { inventory, files, exec, shell } = grants;
@@ -91,4 +100,18 @@ fn grants(grants: Grants) -> Vec<String> {
 
 fn bounded(text: &str) -> String {
     text.chars().take(MAX_WHY).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_at_the_time_that_is_told_does_not_come_too_early() {
+        let now: Timestamp = "2026-11-21T12:00:00.4Z".parse().unwrap();
+        for (left, until) in [(30_000, "2026-11-21T12:00:31Z"), (29_600, "2026-11-21T12:00:30Z")] {
+            assert_eq!(in_whole_seconds(now, Duration::from_millis(left)), until);
+        }
+    }
 }
