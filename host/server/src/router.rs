@@ -66,7 +66,12 @@ impl Router {
     /// # Cancel safety
     /// Dropping the future stops remote work, as the caller's token does; only the token waits for it to be stopped.
     pub async fn answer(&self, request: Request, caller: Caller) -> Reply {
-        let (begun, revision) = (Instant::now(), self.revision());
+        let begun = Instant::now();
+        taking(begun, self.answer_now(request, caller).await)
+    }
+
+    async fn answer_now(&self, request: Request, caller: Caller) -> Reply {
+        let revision = self.revision();
         let (subject, host, path, command) = match request {
             Request::Hosts => (Some(Subject::Hosts), None, None, None),
             Request::Path { host, path } => (None, Some(host), path, None),
@@ -86,12 +91,12 @@ impl Router {
             (None, Some(host)) => match context.preopen(host, path.as_deref().unwrap_or(b"~"), READERS).await {
                 Ok(FileKind::Directory) => Subject::Directory,
                 Ok(FileKind::File | FileKind::Symlink | FileKind::Other) => Subject::File,
-                Err(error) => return failed(&error, &cost, begun),
+                Err(error) => return failed(&error, &cost),
             },
         };
         let plugin = match revision.plugins.for_subject(subject).await {
             Ok(plugin) => plugin,
-            Err(error) => return Reply::failure(&error.to_string(), None, receipt(&cost, begun)),
+            Err(error) => return Reply::failure(&error.to_string(), None, receipt(&cost)),
         };
         match plugin.handle(context, Query { subject, host, path, command }).await {
             Ok((answer, receipt)) => render(answer, receipt),
@@ -163,18 +168,18 @@ fn unknown_host(fleet: &Fleet, host: &str, principal: &Principal) -> Reply {
     Reply::failure(&message, Some("the target `hosts` lists all hosts"), Receipt::default())
 }
 
-fn failed(error: &SshError, cost: &Cost, begun: Instant) -> Reply {
-    Reply::failure(error.message(), error.hint(), receipt(cost, begun))
+fn failed(error: &SshError, cost: &Cost) -> Reply {
+    Reply::failure(error.message(), error.hint(), receipt(cost))
+}
+
+/// With the time since the request began: what a plugin tells of it leaves out what came before the plugin.
+fn taking(begun: Instant, mut reply: Reply) -> Reply {
+    reply.receipt.wall = begun.elapsed();
+    reply
 }
 
 /// The receipt of a call that reached no plugin.
-fn receipt(cost: &Cost, begun: Instant) -> Receipt {
+fn receipt(cost: &Cost) -> Receipt {
     let cost = cost.snapshot();
-    Receipt {
-        wall: begun.elapsed(),
-        round_trips: cost.round_trips,
-        remote_bytes: cost.remote_bytes,
-        execs: cost.execs,
-        ..Receipt::default()
-    }
+    Receipt { round_trips: cost.round_trips, remote_bytes: cost.remote_bytes, execs: cost.execs, ..Receipt::default() }
 }
