@@ -250,7 +250,12 @@ impl ServerHandler for McpServer {
             Request::parse_uri(&uri).map_err(|error| ErrorData::resource_not_found(error.to_string(), None))?;
         let reply = self.answer(wanted, &context).await;
         if reply.is_error {
-            return Err(ErrorData::resource_not_found(reply.joined(), Some(json!({"uri": visible(&uri)}))));
+            let (message, data) = (reply.joined(), Some(json!({"uri": visible(&uri)})));
+            return Err(match reply.missing {
+                Some(_) => ErrorData::resource_not_found(message, data),
+                // It may well be there: whoever asks can ask again.
+                None => ErrorData::internal_error(message, data),
+            });
         }
         Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents(uri, &reply)])))
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use scout_runtime::{CallContext, Fleet, Progress, Query, Receipt, Subject};
-use scout_ssh::{Call, Cost, FileKind, Principal, SshError};
+use scout_ssh::{Call, Cost, ErrorKind, FileKind, Principal, SshError};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ use crate::audit::Audit;
 use crate::config::{did_you_mean, near};
 use crate::live::Live;
 use crate::plugins::Tool;
-use crate::render::{Reply, render};
+use crate::render::{Missing, Reply, render};
 use crate::revision::Revision;
 use crate::target::Request;
 
@@ -165,11 +165,12 @@ fn unknown_host(fleet: &Fleet, host: &str, principal: &Principal) -> Reply {
     let near = near(host, known_to(fleet, principal));
     let shown = host.get(..host.floor_char_boundary(SHOWN)).unwrap_or_default();
     let message = format!("no host is named `{shown}`{}", did_you_mean(&near));
-    Reply::failure(&message, Some("the target `hosts` lists all hosts"), Receipt::default())
+    Reply::failure(&message, Some("the target `hosts` lists all hosts"), Receipt::default()).missing(Missing::Target)
 }
 
 fn failed(error: &SshError, cost: &Cost) -> Reply {
-    Reply::failure(error.message(), error.hint(), receipt(cost))
+    let reply = Reply::failure(error.message(), error.hint(), receipt(cost));
+    if error.kind() == ErrorKind::NotFound { reply.missing(Missing::Target) } else { reply }
 }
 
 /// With the time since the request began: what a plugin tells of it leaves out what came before the plugin.
