@@ -23,6 +23,7 @@ mod turns;
 
 pub use answer::{Answer, Content, Encoding, Receipt};
 pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Progress};
+pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use fault::fault;
 pub use fleet::{Fleet, HostRecord};
 pub use interface::Interface;

@@ -32,6 +32,8 @@ pub struct Reply {
 pub enum Missing {
     /// A host, or a file or directory on it.
     Target,
+    /// A tool.
+    Tool,
 }
 
 impl Reply {

@@ -1,6 +1,5 @@
 //! How the plugins are, for people and other processes: plain data, without anything that serves.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
@@ -8,7 +7,7 @@ use scout_runtime::Grants;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{Entry, Outcome, Plugins, Tool};
+use super::{Entry, Outcome, Plugins};
 
 /// Quarantines of one plugin that are told; of more, the longest.
 const MAX_QUARANTINES: usize = 20;
@@ -25,13 +24,13 @@ pub struct PluginStatus {
     /// How far what the configuration asks for is vetted: `bundled`, `vetted`, `pinned` or `unvetted`.
     #[serde(default)]
     pub standing: String,
-    /// SHA-256 of the component that serves, in hexadecimal. Absent: none does, or it is still being loaded.
+    /// SHA-256 of the component that serves, in hexadecimal. Absent: none does, or none does yet.
     pub digest: Option<String>,
     /// What it may import.
     pub grants: Vec<String>,
     /// Its tools under the names that clients see.
     pub tools: Vec<String>,
-    /// Whether it is still being loaded.
+    /// Whether what the configuration asks for is still being loaded. With a digest, the one before serves meanwhile.
     pub loading: bool,
     /// Why what the configuration asks for does not serve. With a digest, the one before goes on.
     pub error: Option<String>,
@@ -53,15 +52,14 @@ pub struct QuarantineStatus {
 impl Plugins {
     /// How all plugins are now.
     pub fn status(&self) -> Vec<PluginStatus> {
-        self.entries.iter().map(|entry| self.status_of(entry)).collect()
+        let outcomes = self.state.borrow().outcomes.clone();
+        self.entries.iter().zip(outcomes).map(|(entry, outcome)| Self::status_of(entry, outcome)).collect()
     }
 
-    fn status_of(&self, entry: &Entry) -> PluginStatus {
-        let outcome = entry.outcome.borrow().clone();
-        let loading = outcome.is_none();
-        let Outcome { serving, error } = outcome.unwrap_or_default();
-        let catalog = self.catalog_now().unwrap_or_default();
-        let own = |tool: &&Arc<Tool>| serving.as_deref().is_some_and(|serving| std::ptr::eq(tool.loaded(), serving));
+    fn status_of(entry: &Entry, outcome: Outcome) -> PluginStatus {
+        let Outcome { serving, error, is_decided } = outcome;
+        let tools = serving.iter().flat_map(|serving| &serving.tools).map(|tool| tool.name.clone()).collect();
+        let serving = serving.map(|serving| serving.loaded);
         let now = (Instant::now(), Timestamp::now());
         let mut quarantines = serving.as_ref().map(|loaded| loaded.breaker.quarantines(now.0)).unwrap_or_default();
         quarantines.sort_by_key(|(_, quarantine)| std::cmp::Reverse(quarantine.left));
@@ -76,8 +74,8 @@ impl Plugins {
             standing: entry.standing.to_owned(),
             digest: serving.as_ref().map(|loaded| loaded.identity.digest_text()),
             grants: serving.as_ref().map(|loaded| grants(loaded.identity.grants)).unwrap_or_default(),
-            tools: catalog.tools().iter().filter(own).map(|tool| tool.name.clone()).collect(),
-            loading,
+            tools,
+            loading: !is_decided,
             error: error.map(|error| bounded(&error.message)),
             quarantines: told.collect(),
         }
