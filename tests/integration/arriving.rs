@@ -1,5 +1,6 @@
 //! Plugins that come over a network, late or not at all, and those beside them.
 
+use std::collections::HashSet;
 use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use scout_tests::{Answer, Guest, Scout, ScoutOptions, Sshd};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -277,4 +280,38 @@ async fn a_tool_stays_with_the_plugin_that_has_it_when_another_one_comes_in_the_
     assert_eq!(call(&scout, "disk").await.text(), "new");
     scout.logs("plugin `aaa`: it has a tool `disk`, and so has plugin `mmm`; set `prefix` in [plugins.aaa]", 1).await;
     assert_eq!(tools(&scout).await, ["scout", "disk"]);
+}
+
+#[tokio::test]
+async fn requests_that_wait_are_bounded_and_a_cancelled_one_makes_room() {
+    /// As the server has it.
+    const REQUESTS: usize = 1024;
+    const MORE: usize = 7;
+    let (mut place, server) = (Place::new(), Server::silent().await);
+    place.configure(&format!("command_timeout = \"1h\"\n{}", fetched("mine", &server, &fresh(Guest::DoesAsSet))));
+    let scout = place.start().await;
+    let mut answers = FuturesUnordered::new();
+    let mut ids = HashSet::new();
+    for _ in 0..REQUESTS + MORE {
+        let (id, answer) = begin(&scout, "do").await;
+        ids.insert(id);
+        answers.push(async move { (id, answer.await) });
+    }
+    // They run beside each other: any of them can be one too many.
+    for _ in 0..MORE {
+        let (id, refused) = soon(answers.next()).await.unwrap();
+        let refused = Answer { message: refused.unwrap() };
+        assert!(refused.is_error() && refused.text().contains("busy: 1024 requests"), "{}", refused.message);
+        ids.remove(&id);
+    }
+    let refused = soon(scout.call("hosts")).await;
+    assert!(refused.text().contains("busy"), "{}", refused.text());
+    assert!(answers.next().now_or_never().is_none(), "what is under way was answered");
+    for id in ids {
+        let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+        scout.send_line(&cancelled.to_string()).await;
+    }
+    // Each cancelled call ends by itself: the first one that has ended makes room.
+    while soon(scout.call("hosts")).await.text().contains("busy") {}
+    assert!(!soon(scout.call("hosts")).await.is_error());
 }

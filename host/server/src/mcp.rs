@@ -21,7 +21,7 @@ use scout_runtime::{Effect, Progress, Receipt, ToolDescription};
 use scout_ssh::Principal;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,6 +36,8 @@ const RECEIPT: &str = "dev.scout/receipt";
 const PROGRESS_QUEUE: usize = 16;
 /// Subscriptions that one client may hold at once.
 const SUBSCRIPTIONS: usize = 16;
+/// Requests of one client that may be under way at once: each takes some 16 KiB while it waits.
+const REQUESTS: usize = 1024;
 
 const TARGET: &str = "What to look at: `hosts` lists all hosts; `host:/path` reads a file or lists a directory; `host:~/path` \
 is below the home directory; with `query`, `host:/dir` is where the command runs and `host` alone is the home directory.";
@@ -59,6 +61,7 @@ pub struct McpServer {
     /// Fires when a client that shakes hands has done so; a client of 2026-07-28 never does.
     greeted: CancellationToken,
     subscriptions: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
     /// The list of tools that the client was given last.
     listed: watch::Sender<Option<Fingerprint>>,
     tool: Arc<Tool>,
@@ -74,6 +77,7 @@ impl McpServer {
             stop,
             greeted: CancellationToken::new(),
             subscriptions: Arc::new(Semaphore::new(SUBSCRIPTIONS)),
+            requests: Arc::new(Semaphore::new(REQUESTS)),
             listed: watch::Sender::new(None),
             tool: Arc::new(tool()),
         }
@@ -125,6 +129,10 @@ impl McpServer {
         if self.calls.is_closed() {
             return Reply::failure("Scout is shutting down and takes no new calls", None, Receipt::default());
         }
+        let _permit = match self.admit() {
+            Ok(permit) => permit,
+            Err(why) => return Reply::failure(&why, None, Receipt::default()),
+        };
         let cancel = context.ct.child_token();
         let caller = Caller { principal: self.principal.clone(), cancel: cancel.clone(), progress: progress(context) };
         let answer = self.calls.track_future(begin(caller));
@@ -135,6 +143,13 @@ impl McpServer {
         }
         // Cancelled, not dropped: the answer comes when remote work has been stopped.
         answer.await
+    }
+
+    /// Takes one more request of this client, until the permit is dropped.
+    fn admit(&self) -> Result<SemaphorePermit<'_>, String> {
+        self.requests.try_acquire().map_err(|_| {
+            format!("busy: {REQUESTS} requests of yours are under way; ask again when some of them are answered, or cancel some")
+        })
     }
 }
 
@@ -230,6 +245,7 @@ impl ServerHandler for McpServer {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        let _permit = self.admit().map_err(|why| ErrorData::internal_error(why, None))?;
         let revision = self.router.revision();
         tokio::select! {
             () = self.router.knows_tools(&revision) => {}
