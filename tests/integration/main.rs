@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
 mod answers;
+mod arriving;
 mod bad_input;
 mod bad_plugin;
 mod bundled_tools;

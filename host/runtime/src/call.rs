@@ -180,6 +180,8 @@ pub enum CallErrorKind {
 pub struct CallError {
     /// What kind.
     pub kind: CallErrorKind,
+    /// Whether a path that is not there or a host that nobody knows is why.
+    pub is_missing: bool,
     /// One sentence for people.
     pub message: String,
     /// What to do instead, if known.

@@ -12,7 +12,7 @@ const MAX_DESCRIPTION: usize = 8 * 1024;
 /// The longest schema, in bytes.
 const MAX_SCHEMA: usize = 64 * 1024;
 /// Tools of one plugin.
-const MAX_TOOLS: usize = 100;
+pub const MAX_TOOLS_OF_PLUGIN: usize = 100;
 
 pub(crate) fn handler(said: handler::Description) -> Result<HandlerDescription, String> {
     if said.subjects.is_empty() {
@@ -34,8 +34,8 @@ pub(crate) fn handler(said: handler::Description) -> Result<HandlerDescription, 
 }
 
 pub(crate) fn tools(said: Vec<tools::Tool>) -> Result<Vec<ToolDescription>, String> {
-    if said.len() > MAX_TOOLS {
-        return Err(format!("{} tools; {MAX_TOOLS} are allowed", said.len()));
+    if said.len() > MAX_TOOLS_OF_PLUGIN {
+        return Err(format!("{} tools; {MAX_TOOLS_OF_PLUGIN} are allowed", said.len()));
     }
     let mut described: Vec<ToolDescription> = Vec::new();
     for given in said {

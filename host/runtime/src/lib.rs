@@ -9,6 +9,7 @@ mod call;
 pub mod cassette;
 mod describe;
 mod engine;
+mod fault;
 mod fleet;
 pub mod grants;
 mod imports;
@@ -22,6 +23,8 @@ mod turns;
 
 pub use answer::{Answer, Content, Encoding, Receipt};
 pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Progress};
+pub use describe::MAX_TOOLS_OF_PLUGIN;
+pub use fault::fault;
 pub use fleet::{Fleet, HostRecord};
 pub use interface::Interface;
 pub use plugin::{

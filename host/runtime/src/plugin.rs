@@ -538,7 +538,13 @@ impl Inner {
         let _stop_when_dropped = context.call.cancel.clone().drop_guard();
         let call = context.call.clone();
         let limits = Arc::clone(&context.limits);
-        let ended = |kind, message: String| CallError { kind, message, hint: None, receipt: Receipt::default() };
+        let ended = |kind, message: String| CallError {
+            kind,
+            is_missing: false,
+            message,
+            hint: None,
+            receipt: Receipt::default(),
+        };
         let (instance, room) = tokio::select! {
             taken = self.runtime.shares.take(&self.share, &context.principal, self.footprint) => taken,
             () = tokio::time::sleep_until(call.deadline) => {

@@ -164,7 +164,7 @@ impl Reach {
             }
         });
         let record = granted.ok_or_else(|| {
-            SshError::new(SshErrorKind::Invalid, format!("no host that may be used here is named `{}`", shown(host)))
+            SshError::new(SshErrorKind::NotFound, format!("no host that may be used here is named `{}`", shown(host)))
                 .with_hint("the target `hosts` lists all hosts; `scout policy explain` tells what a plugin may use")
         })?;
         if let Some(tape) = &context.tape {

@@ -19,10 +19,21 @@ pub struct Reply {
     pub structured: Option<Map<String, Value>>,
     /// Whether the operation failed.
     pub is_error: bool,
+    /// What there is not, if that is why.
+    pub missing: Option<Missing>,
     /// What it cost.
     pub receipt: Receipt,
     /// The bytes of a file, as they are, for resources.
     pub raw: Option<Bytes>,
+}
+
+/// What was asked for and is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A host, or a file or directory on it.
+    Target,
+    /// A tool.
+    Tool,
 }
 
 impl Reply {
@@ -33,6 +44,12 @@ impl Reply {
             None => message.to_owned(),
         };
         Self { text: vec![visible(&text).into_owned()], is_error: true, receipt, ..Self::default() }
+    }
+
+    /// The failure that this is not there.
+    #[must_use]
+    pub fn missing(self, what: Missing) -> Self {
+        Self { missing: Some(what), ..self }
     }
 
     /// All text of it.
@@ -58,7 +75,8 @@ impl Reply {
 
 impl From<CallError> for Reply {
     fn from(error: CallError) -> Self {
-        Self::failure(&error.message, error.hint.as_deref(), error.receipt)
+        let reply = Self::failure(&error.message, error.hint.as_deref(), error.receipt);
+        if error.is_missing { reply.missing(Missing::Target) } else { reply }
     }
 }
 
@@ -93,7 +111,7 @@ pub fn render(answer: Answer, receipt: Receipt) -> Reply {
         }
         fields
     });
-    Reply { text, structured, is_error: answer.is_error, receipt, raw }
+    Reply { text, structured, is_error: answer.is_error, missing: None, receipt, raw }
 }
 
 /// UTF-8 as far as it goes; a character that a cap has split at the end is left out, not replaced.

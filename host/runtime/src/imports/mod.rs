@@ -22,9 +22,9 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTableError};
 
-use crate::Grants;
 use crate::budget::{Hold, REMOTE_BYTES, Spent};
 use crate::state::{CallState, Reach};
+use crate::{Grants, fault};
 
 pub(crate) use answers::answer;
 pub(crate) use bindings::handler::QueryHandlerPre;
@@ -219,7 +219,23 @@ impl CallState {
 async fn in_task<T: Send + 'static>(
     work: impl Future<Output = Result<T, wit::types::Error>> + Send + 'static,
 ) -> Result<T, wit::types::Error> {
-    tokio::spawn(work).await.unwrap_or_else(|_panicked| {
-        Err(types::error(wit::types::ErrorKind::Internal, "a fault inside Scout; its log says where", None))
+    tokio::spawn(work).await.unwrap_or_else(|error| {
+        Err(types::error(wit::types::ErrorKind::Internal, &fault("an import was at work", error), None))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fault_inside_an_import_is_an_internal_error_with_an_id() {
+        let told = in_task::<()>(async { panic!("a fault that a test makes") }).await;
+        let error = told.err().map(|error| (error.kind, error.message));
+        let says = "a fault inside Scout, in its log under the id ";
+        assert!(
+            matches!(&error, Some((wit::types::ErrorKind::Internal, message)) if message.starts_with(says)),
+            "{error:?}"
+        );
+    }
 }

@@ -29,7 +29,7 @@ pub use surface::{Changes, Surface};
 pub const NAMESPACE: &str = "scout-plugin";
 
 /// What one plugin must be before it is compiled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Admission {
     name: String,
     source: Source,
