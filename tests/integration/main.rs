@@ -4,6 +4,7 @@
 mod answers;
 mod bad_input;
 mod bad_plugin;
+mod bounded_memory;
 mod bundled_tools;
 mod cassettes;
 mod cli;

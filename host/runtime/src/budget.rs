@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use wasmtime::ResourceLimiter;
 
 use crate::Limits;
-use crate::engine::{CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLE_ELEMENTS, TABLES_PER_COMPONENT};
+use crate::engine::{
+    CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLE_ELEMENTS, TABLES_PER_COMPONENT, out_of_memory,
+};
 use crate::shares::Room;
 use crate::turns::{Turn, Turns};
 
@@ -242,8 +244,8 @@ impl ResourceLimiter for Budget {
         Ok(true)
     }
 
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.spent = Some(Spent::Memory);
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.spent = Some(if out_of_memory(&error) { Spent::Room } else { Spent::Memory });
         Ok(())
     }
 

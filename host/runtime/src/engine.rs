@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 
+use rustix::io::Errno;
 use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::budget::TICK;
@@ -55,22 +56,18 @@ impl Machine {
             Err(error) => {
                 // A container with a bounded address space: slower, not impossible.
                 tracing::info!(%error, "instances are allocated on demand");
-                Engine::new(&settings(None, cache))
-                    .map_err(|error| refused(format!("WebAssembly cannot run on this machine: {error}")))?
+                on_demand(settings(None, cache))?
             }
         };
         Self::ticking(engine)
     }
 
-    /// An engine for a process whose address space is bounded: no pool, no room reserved ahead, no cache.
+    /// An engine for a process that looks at one plugin: no pool, no cache.
     pub(crate) fn small() -> Result<Arc<Self>, LoadError> {
         let mut settings = settings(None, None);
-        settings.memory_reservation(0).memory_guard_size(SMALL_GUARD).memory_reservation_for_growth(SMALL_GROWTH);
         // Copies of memories would lie in files, of which such a process may write none.
         settings.memory_init_cow(false);
-        let engine = Engine::new(&settings)
-            .map_err(|error| refused(format!("WebAssembly cannot run on this machine: {error}")))?;
-        Self::ticking(engine)
+        Self::ticking(on_demand(settings)?)
     }
 
     fn ticking(engine: Engine) -> Result<Arc<Self>, LoadError> {
@@ -94,6 +91,21 @@ impl Drop for Machine {
             drop(ticker.join());
         }
     }
+}
+
+/// An engine for a bounded address space: a memory takes little more of it than the guest uses, where the default is 4 GiB.
+fn on_demand(mut settings: Config) -> Result<Engine, LoadError> {
+    settings.memory_reservation(0).memory_guard_size(SMALL_GUARD).memory_reservation_for_growth(SMALL_GROWTH);
+    Engine::new(&settings).map_err(|error| refused(format!("WebAssembly cannot run on this machine: {error}")))
+}
+
+/// Whether the operating system had no memory for wasmtime, or no address space: the fault of no guest.
+pub(crate) fn out_of_memory(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<wasmtime::OutOfMemory>()
+            || cause.downcast_ref() == Some(&Errno::NOMEM)
+            || cause.downcast_ref().and_then(Errno::from_io_error) == Some(Errno::NOMEM)
+    })
 }
 
 fn refused(message: String) -> LoadError {

@@ -11,7 +11,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
-use crate::engine::Machine;
+use crate::engine::{Machine, out_of_memory};
 use crate::grants::{Access, CallRights};
 use crate::imports::{self, VERSION};
 use crate::shares::{PluginShare, Room, Shares};
@@ -575,7 +575,7 @@ impl Inner {
             Some(Ok(Err(error))) => Err(imports::failed(error)),
             Some(Err(error)) => {
                 tracing::warn!(plugin = name, error = ?trace(&error), "a plugin was ended");
-                let kind = match store.data().budget.spent() {
+                let kind = match spent(&store, &error) {
                     Some(Spent::Room) => CallErrorKind::Busy,
                     _ => CallErrorKind::Plugin,
                 };
@@ -630,10 +630,15 @@ fn receipt(state: &CallState, call: &scout_ssh::Call, begun: Instant) -> Receipt
     }
 }
 
+/// Which budget was used up when a guest was ended. Room that the operating system has not is as good as what others use.
+fn spent(store: &Store<CallState>, error: &wasmtime::Error) -> Option<Spent> {
+    store.data().budget.spent().or_else(|| out_of_memory(error).then_some(Spent::Room))
+}
+
 /// Why a guest was ended, in the user's words, behind "plugin `x`" or "it".
 fn why_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
     let limits = &store.data().limits;
-    match store.data().budget.spent() {
+    match spent(store, error) {
         Some(Spent::Cpu) => return format!("used up its {} ms of CPU", limits.cpu.as_millis()),
         Some(Spent::Memory) => return format!("needs more than its {} MiB of memory", limits.memory >> 20),
         Some(Spent::HostCalls) => return format!("called Scout more than {} times", limits.host_calls),
