@@ -131,6 +131,7 @@ guests! {
         HasManyTables = "has_many_tables",
         HasSeveralMemories = "has_several_memories",
         ImportsABareFunction = "imports_a_bare_function",
+        ImportsAnUnknownFunction = "imports_an_unknown_function",
         ImportsAnUnknownInterface = "imports_an_unknown_interface",
         ImportsAnotherVersion = "imports_another_version",
         ImportsTheUnknown = "imports_the_unknown",
@@ -141,6 +142,7 @@ guests! {
         LoopsInRealloc = "loops_in_realloc",
         LoopsInStart = "loops_in_start",
         NeedsALargeTable = "needs_a_large_table",
+        NeedsALaterScout = "needs_a_later_scout",
         NeedsFourGibibytes = "needs_four_gibibytes",
         ReadsAForgedBlob = "reads_a_forged_blob",
         SendsTheSameName = "sends_the_same_name",
@@ -148,6 +150,7 @@ guests! {
         UsesAfterDrop = "uses_after_drop",
     }
     made {
+        IsBuiltForALaterScout = made::built_for_a_later_scout,
         EmptyFile = made::empty_file,
         HalfAComponent = made::half_a_component,
         TooLarge = made::too_large,

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use scout_ssh::Principal;
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
@@ -237,22 +238,29 @@ impl Runtime {
         let tokio = tokio::runtime::Handle::current();
         let component = {
             let _compiler = tokio.block_on(self.compilers.acquire());
-            Component::from_binary(engine, component)
-                .map_err(|error| refused(format!("is no component that can be used: {}", first_line(&error))))?
+            Component::from_binary(engine, component).map_err(|error| {
+                refused(if out_of_memory(&error) {
+                    "cannot be compiled: there is no memory for it; Scout needs more, or more address space (`ulimit -v`)"
+                        .to_owned()
+                } else {
+                    format!("is no component that can be used: {}", first_line(&error))
+                })
+            })?
         };
-        let imports: Vec<String> =
-            component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
-        for import in &imports {
-            check_import(import, &grants).map_err(refused)?;
+        let outside = component.component_type();
+        let mut wasi = false;
+        for (import, item) in outside.imports(engine) {
+            check_import(engine, import, &item.ty, &grants).map_err(refused)?;
+            wasi |= import.starts_with("wasi:");
         }
-        let wasi = imports.iter().any(|import| import.starts_with("wasi:"));
         let unfit = |error: wasmtime::Error| refused(format!("does not fit this Scout: {}", first_line(&error)));
         let linker = self.linkers.get(engine, grants, wasi).map_err(unfit)?;
         let pre = linker.instantiate_pre(&component).map_err(unfit)?;
-        let exports: Vec<String> =
-            component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
-        let exported =
-            |interface: &str| exports.iter().any(|name| *name == format!("scout:plugin/{interface}@{VERSION}"));
+        let exports: Vec<String> = outside.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let exported = |interface: &str| {
+            let versions = exports.iter().filter_map(|name| name.strip_prefix("scout:plugin/")?.split_once('@'));
+            versions.into_iter().any(|(name, version)| name == interface && imports::compatible(version))
+        };
         let world = if exported("handler") {
             World::Handler(imports::QueryHandlerPre::new(pre).map_err(unfit)?)
         } else if exported("tools") {
@@ -289,17 +297,24 @@ impl Runtime {
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 
 /// Whether an import can be linked, or why not.
-fn check_import(import: &str, grants: &Grants) -> Result<(), String> {
+fn check_import(engine: &Engine, import: &str, item: &ComponentItem, grants: &Grants) -> Result<(), String> {
     if let Some(rest) = import.strip_prefix("scout:plugin/") {
         let (interface, version) = rest.split_once('@').unwrap_or((rest, "without a version"));
-        if version != VERSION {
+        if !imports::compatible(version) {
             return Err(format!(
                 "is built for scout:plugin {}; this Scout speaks {VERSION}: build it against that",
                 shown(version)
             ));
         }
+        let needs = if imports::newer(version) { ": it needs a newer Scout" } else { "" };
         if !imports::offered(interface) {
-            return Err(format!("imports `{}`, which this Scout does not offer", shown(import)));
+            return Err(format!("imports `{}`, which this Scout does not offer{needs}", shown(import)));
+        }
+        if let ComponentItem::ComponentInstance(imported) = item
+            && let Some(function) = imports::missing(engine, interface, imported)
+        {
+            let (function, import) = (shown(&function), shown(import));
+            return Err(format!("imports `{function}` of `{import}`, which this Scout does not offer{needs}"));
         }
         if !imports::granted(interface, *grants) {
             return Err(format!("needs `{interface}`, which is not granted"));

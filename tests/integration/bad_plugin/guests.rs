@@ -148,6 +148,11 @@ guests! {
         Refused("imports `evil:keys/all@1.0.0`, which this Scout does not offer");
     an_unknown_interface_is_refused: ImportsAnUnknownInterface =>
         Refused("imports `scout:plugin/secrets@0.1.0`, which this Scout does not offer");
+    an_unknown_function_is_refused: ImportsAnUnknownFunction =>
+        Refused("imports `flush` of `scout:plugin/log@0.1.0`, which this Scout does not offer");
+    a_function_of_a_later_scout_is_refused: NeedsALaterScout =>
+        Refused("imports `flush` of `scout:plugin/log@0.1.1`, which this Scout does not offer: it needs a newer Scout");
+    one_built_for_a_later_scout_that_needs_nothing_new_answers: IsBuiltForALaterScout => Answers("0123456789abcdef");
     another_version_is_refused: ImportsAnotherVersion => Refused("is built for scout:plugin 0.2.0");
     wasi_http_is_refused: ImportsWasiHttp => Refused("`wasi:http/outgoing-handler@0.2.0`");
     a_bare_import_is_refused: ImportsABareFunction => Refused("imports `system`, which this Scout does not offer");
