@@ -86,6 +86,7 @@ guests! {
         Good = "good",
         GrowsForEver = "grows_for_ever",
         GrowsInSmallSteps = "grows_in_small_steps",
+        HidesTextInASchema = "hides_text_in_a_schema",
         KeepsWhatItHad = "keeps_what_it_had",
         LeaksHandles = "leaks_handles",
         LeavesItsRoots = "leaves_its_roots",

@@ -11,6 +11,7 @@ mod describe;
 mod engine;
 mod fleet;
 pub mod grants;
+mod hidden;
 mod imports;
 mod interface;
 mod plugin;
@@ -23,6 +24,7 @@ mod turns;
 pub use answer::{Answer, Content, Encoding, Receipt};
 pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Progress};
 pub use fleet::{Fleet, HostRecord};
+pub use hidden::hidden;
 pub use interface::Interface;
 pub use plugin::{
     Effect, Grants, HandlerDescription, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime, RuntimeConfig,

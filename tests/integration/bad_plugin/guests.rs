@@ -125,6 +125,8 @@ guests! {
     an_import_that_is_not_granted_is_refused: RunsCommands => Refused("needs `exec`, which is not granted");
     a_description_at_length_is_refused: DescribesAtLength => Refused("longer than 8192 bytes");
     hidden_text_in_a_description_is_refused: DescribesHiddenText => Refused("has control characters");
+    hidden_text_in_a_schema_is_refused: HidesTextInASchema =>
+        Refused("a schema of `looks` has a hidden character in `/properties/path");
     ten_thousand_tools_are_refused: DescribesManyTools => Refused("10000 tools; 100 are allowed");
     a_schema_that_is_no_json_is_refused: DescribesNoSchema => Refused("is no JSON object");
     a_forged_tool_name_is_refused: DescribesAForgedName => Refused("a tool's name is 1 to 64 of");
