@@ -207,13 +207,20 @@ impl Runtime {
 
     fn with(machine: Arc<Machine>, instances: usize, memory: usize) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        // The threads that answer calls, if they are there already.
+        let workers = tokio::runtime::Handle::try_current().map_or(processors, |tokio| tokio.metrics().num_workers());
         Self {
             machine,
             shares: Arc::new(Shares::new(instances, memory.max(MIN_MEMORY))),
             compilers: Arc::new(Semaphore::new(processors)),
-            turns: Turns::new(processors),
+            turns: Turns::new(workers),
             linkers: imports::Linkers::default(),
         }
+    }
+
+    /// CPU that all guests have had so far; those that are running, up to their last tick of 10 ms.
+    pub fn guest_cpu(&self) -> Duration {
+        self.turns.used()
     }
 
     /// Compiles a component, checks its imports against the grants and asks it to describe itself. Blocks for the
@@ -509,7 +516,6 @@ impl Inner {
             let turn = context.data_mut().budget.tick()?;
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn.wait())))
         });
-        store.data_mut().budget.enter_guest();
         store
     }
 
@@ -581,7 +587,6 @@ impl Inner {
             said = turn.around(self.ask(&mut store, asked)) => Some(said),
             () = over => None,
         };
-        store.data_mut().budget.leave_guest();
         store.data().log_stdio();
         let name = self.id.as_str();
         let answer = match said {
