@@ -12,7 +12,9 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
-use crate::engine::{Machine, out_of_memory};
+use crate::engine::{
+    CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, Machine, TABLE_ELEMENTS, TABLES_PER_COMPONENT, out_of_memory,
+};
 use crate::grants::{Access, CallRights};
 use crate::imports::{self, VERSION};
 use crate::shares::{PluginShare, Room, Shares};
@@ -250,7 +252,7 @@ impl Runtime {
                     "cannot be compiled: there is no memory for it; Scout needs more, or more address space (`ulimit -v`)"
                         .to_owned()
                 } else {
-                    format!("is no component that can be used: {}", first_line(&error))
+                    beyond(&error).unwrap_or_else(|| format!("is no component that can be used: {}", first_line(&error)))
                 })
             })?
         };
@@ -354,6 +356,32 @@ fn names(exports: &[String]) -> String {
 fn first_line(error: &wasmtime::Error) -> String {
     let text = format!("{:#}", error.root_cause());
     text.lines().next().unwrap_or_default().chars().take(300).collect()
+}
+
+/// What a component has too much of, in words that need no knowledge of wasmtime: at load where instances come from a pool,
+/// else when it is instantiated. wasmtime has no types for these errors.
+fn beyond(error: &wasmtime::Error) -> Option<String> {
+    let said = format!("{:#}", error.root_cause());
+    let is = |words: &[&str]| words.iter().any(|words| said.contains(words));
+    Some(if is(&["core module instances", "instance count too high"]) {
+        format!("has more than {CORE_INSTANCES_PER_COMPONENT} instances of modules")
+    } else if is(&["defined memories count"]) {
+        "has several memories in one module".to_owned()
+    } else if is(&["defined tables count"]) {
+        "has several tables in one module".to_owned()
+    } else if is(&["linear memories", "memory count too high"]) {
+        format!("has more than {MEMORIES_PER_COMPONENT} memories")
+    } else if is(&["tables, which", "table count too high"]) {
+        format!("has more than {TABLES_PER_COMPONENT} tables")
+    } else if is(&["minimum element size"]) {
+        format!("has a table of more than {TABLE_ELEMENTS} elements")
+    } else if is(&["type nesting is too deep"]) {
+        "has types too deep inside each other".to_owned()
+    } else if is(&["type size exceeds"]) {
+        "has a type of more than a million parts".to_owned()
+    } else {
+        return None;
+    })
 }
 
 /// A loaded plugin. Cheap to clone; every call runs in a fresh instance.
@@ -677,7 +705,16 @@ fn why_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
         _ if error.root_cause().to_string().contains("fuel allocated for hostcalls") => {
             format!("handed over more than {} MiB at once", HOSTCALL_BYTES >> 20)
         }
-        _ => format!("crashed: {}", first_line(error)),
+        Some(Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature) => {
+            "crashed: it called a function that there is not".to_owned()
+        }
+        Some(Trap::IntegerDivisionByZero | Trap::IntegerOverflow | Trap::BadConversionToInteger) => {
+            "crashed: it calculated what no number holds, as a division by zero".to_owned()
+        }
+        Some(trap) => format!("crashed: it did what no plugin may ({trap})"),
+        None => beyond(error).unwrap_or_else(|| {
+            format!("crashed: what it handed over is nothing that the contract knows ({})", first_line(error))
+        }),
     }
 }
 
