@@ -139,6 +139,7 @@ guests! {
         ImportsWasiHttp = "imports_wasi_http",
         IsACoreModule = "is_a_core_module",
         IsEmpty = "is_empty",
+        LeavesMarks = "leaves_marks",
         LoopsInPostReturn = "loops_in_post_return",
         LoopsInRealloc = "loops_in_realloc",
         LoopsInStart = "loops_in_start",

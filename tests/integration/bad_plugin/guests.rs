@@ -105,8 +105,9 @@ guests! {
     a_handle_dropped_twice_ends_it: DropsTwice => Ended("crashed: what it handed over is nothing that the contract knows (unknown handle index");
     a_handle_used_after_its_drop_ends_it: UsesAfterDrop => Ended("crashed: what it handed over is nothing that the contract knows (unknown handle index");
     handles_that_are_leaked_hold_no_more_than_a_call_may: LeaksHandles => Answers("64: this call holds 64 MiB");
+    one_that_looks_for_marks_of_others_finds_none: LeavesMarks => Answers("00 then 11");
     handles_without_end_end_it: FloodsHandles => Ended("holds more than 4096 handles");
-    nothing_is_kept_for_a_later_call: KeepsWhatItHad => Answers("call 1");
+    one_that_keeps_handles_answers: KeepsWhatItHad => Answers("call 1");
     a_flood_of_host_calls_ends_it: FloodsHostCalls => Ended("called Scout more than 10000 times");
     a_flood_of_log_lines_ends_it: FloodsLog => Ended("used up its 200 ms of CPU");
     a_flood_of_progress_ends_it: FloodsProgress => Ended("called Scout more than 10000 times");
