@@ -150,7 +150,8 @@ pub struct RuntimeConfig {
     /// Memory of all calls together, in bytes: what guests have, and what Scout holds for them. A principal may use half of
     /// it. At least 128 MiB, so that any plugin can be called.
     pub memory: usize,
-    /// Where compiled code is kept; absent: nowhere. Created 0700; refused if another could write it.
+    /// Where compiled code is kept; absent: nowhere. Created 0700; refused if another account could write it, or exchange it
+    /// for another in a directory above.
     pub cache_dir: Option<PathBuf>,
 }
 
@@ -193,7 +194,7 @@ impl Runtime {
     /// Sets up the engine: pooling allocation if the address space allows it, else on demand.
     ///
     /// # Errors
-    /// When the machine cannot run WebAssembly at all, and a cache directory that others could write.
+    /// When the machine cannot run WebAssembly at all, and a cache directory that others could write or exchange.
     pub fn new(config: RuntimeConfig) -> Result<Self, LoadError> {
         Ok(Self::with(Machine::new(&config)?, config.max_instances as usize, config.memory))
     }
@@ -267,8 +268,10 @@ impl Runtime {
         let pre = linker.instantiate_pre(&component).map_err(unfit)?;
         let exports: Vec<String> = outside.exports(engine).map(|(name, _)| name.to_owned()).collect();
         let exported = |interface: &str| {
-            let versions = exports.iter().filter_map(|name| name.strip_prefix("scout:plugin/")?.split_once('@'));
-            versions.into_iter().any(|(name, version)| name == interface && imports::compatible(version))
+            exports
+                .iter()
+                .filter_map(|name| name.strip_prefix("scout:plugin/")?.strip_prefix(interface)?.strip_prefix('@'))
+                .any(imports::compatible)
         };
         let world = if exported("handler") {
             World::Handler(imports::QueryHandlerPre::new(pre).map_err(unfit)?)
