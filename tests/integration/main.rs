@@ -8,6 +8,7 @@ mod bounded_memory;
 mod bundled_tools;
 mod cassettes;
 mod cli;
+mod corpus;
 mod grants;
 mod lifecycle;
 mod limits;

@@ -222,3 +222,6 @@ pub fn render_script(directory: Option<&[u8]>, script: &str) -> Result<Vec<u8>, 
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod sweep;

@@ -120,7 +120,7 @@ fn a_program_that_takes_paths_and_needs_none_is_known_to_look_nowhere_or_looks_a
     let looks_here = ["ls", "tree", "find", "du", "rg"];
     for row in table::rows() {
         let may_be_without = match row.operands {
-            Operands::Each(Kind::Path, least, _) => least == 0,
+            Operands::Each(Kind::Path | Kind::MountPath, least, _) => least == 0,
             Operands::FirstThenPaths(..) | Operands::Find => true,
             _ => false,
         };

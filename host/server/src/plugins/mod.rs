@@ -29,7 +29,7 @@ pub use preview::Listed;
 pub use status::{PluginStatus, QuarantineStatus};
 pub(crate) use tool::Schemas;
 pub use tool::{Catalog, Tool};
-pub(crate) use wanted::Reading;
+pub(crate) use wanted::{Reading, handlers};
 
 /// Calls of plugins at once, over all of them.
 const MAX_INSTANCES: u32 = 256;

@@ -231,7 +231,7 @@ impl Reading {
 }
 
 /// The names of all handlers.
-pub(super) fn handlers() -> impl Iterator<Item = &'static str> {
+pub(crate) fn handlers() -> impl Iterator<Item = &'static str> {
     BUNDLED.iter().filter(|plugin| plugin.subject.is_some()).map(|plugin| plugin.name)
 }
 

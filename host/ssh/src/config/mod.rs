@@ -9,6 +9,7 @@ mod command;
 mod evaluate;
 mod expand;
 mod explain;
+mod include;
 mod jump;
 mod keyword;
 mod lex;
@@ -248,6 +249,7 @@ pub struct SshConfig {
     /// The user's, then the system's: a block at the end of the one does not reach into the other.
     files: Vec<ConfigFile>,
     home: PathBuf,
+    included: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -273,7 +275,13 @@ impl SshConfig {
             let items = parser.file(system, Ownership::Any, &place, 0)?;
             files.push(ConfigFile { items, is_user: false });
         }
-        Ok(Self { files, home: home.to_path_buf() })
+        Ok(Self { files, home: home.to_path_buf(), included: parser.watched.into_iter().collect() })
+    }
+
+    /// The paths that `Include` lines lead to, of files that are there and of those that are not: what changes at one of them
+    /// may change the configuration. `DIRECTORY/*` is any name in that directory. At most some thousands.
+    pub fn included(&self) -> &[PathBuf] {
+        &self.included
     }
 
     /// The literal names on `Host` lines, in order, without patterns, each once.
