@@ -5,6 +5,7 @@ mod answers;
 mod arriving;
 mod bad_input;
 mod bad_plugin;
+mod bounded_memory;
 mod bundled_tools;
 mod cassettes;
 mod cli;

@@ -12,6 +12,7 @@ mod engine;
 mod fault;
 mod fleet;
 pub mod grants;
+mod hidden;
 mod imports;
 mod interface;
 mod plugin;
@@ -26,6 +27,7 @@ pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Pro
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use fault::fault;
 pub use fleet::{Fleet, HostRecord};
+pub use hidden::hidden;
 pub use interface::Interface;
 pub use plugin::{
     Effect, Grants, HandlerDescription, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime, RuntimeConfig,
