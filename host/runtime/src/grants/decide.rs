@@ -7,7 +7,7 @@ use scout_ssh::Within;
 
 use super::path::Lexical;
 use super::{HostRules, Limit, Place, Rights, Root, Rule};
-use crate::policy::{self, CommandPolicy, PathOperand, Pipeline, Refusal, Word};
+use crate::policy::{self, CommandPolicy, PathOperand, Pipeline, Refusal, SecretPaths, Word};
 use crate::{Effect, Grants};
 
 /// Rules that one refusal names.
@@ -37,6 +37,8 @@ pub struct Target<'a> {
     pub commands: CommandPolicy,
     /// What the operator says of it.
     pub rules: &'a HostRules,
+    /// What nobody reads there.
+    pub secrets: &'a SecretPaths,
 }
 
 /// What a call asks to do.
@@ -319,8 +321,8 @@ fn by_host(target: Target<'_>, operation: Operation<'_>) -> Option<Refusal> {
     match (operation, target.commands) {
         // Who may run anything may read anything.
         (Operation::See, _) | (Operation::Read(_) | Operation::Shell, CommandPolicy::Shell) => None,
-        (Operation::Read(path), CommandPolicy::ReadOnly | CommandPolicy::None) => policy::check_path(path).err(),
-        (Operation::Run(pipeline), commands) => policy::check(commands, pipeline).err(),
+        (Operation::Read(path), CommandPolicy::ReadOnly | CommandPolicy::None) => target.secrets.check_path(path).err(),
+        (Operation::Run(pipeline), commands) => policy::check_with(target.secrets, commands, pipeline).err(),
         (Operation::Shell, CommandPolicy::ReadOnly | CommandPolicy::None) => Some(Refusal {
             what: "a free shell command".to_owned(),
             why: format!("is not allowed on `{}`, whose command policy is not `shell`", target.name),

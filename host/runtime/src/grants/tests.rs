@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Effect;
-use crate::policy::{CommandPolicy, Pipeline, Stage, StderrTo, Word};
+use crate::policy::{CommandPolicy, Pipeline, SecretPaths, Stage, StderrTo, Word};
 
 fn place(line: u32) -> Place {
     Place::new(format!("scout.toml:{line}"))
@@ -50,7 +50,7 @@ enum Do {
 /// What becomes of an operation on `web1`, a host with the tag `prod`.
 fn judge(rights: &CallRights, what: Do, policy: CommandPolicy) -> Result<Permit, Denial> {
     let rules = HostRules { tags: vec!["prod".into()], commands: Some(place(1)) };
-    let target = Target { name: "web1", commands: policy, rules: &rules };
+    let target = Target { name: "web1", commands: policy, rules: &rules, secrets: &SecretPaths::default() };
     match what {
         Do::See => decide(rights, target, Operation::See),
         Do::Read(path) => decide(rights, target, Operation::Read(path.as_bytes())),
@@ -212,7 +212,7 @@ fn of_a_command_every_path_and_the_directory_it_looks_at_are_held() {
         ] {
             let asked = Pipeline { directory: directory.map(|path| path.as_bytes().to_vec()), ..pipeline(text) };
             let rules = HostRules::default();
-            let target = Target { name: "web1", commands: policy, rules: &rules };
+            let target = Target { name: "web1", commands: policy, rules: &rules, secrets: &SecretPaths::default() };
             let judged = decide(&rights, target, Operation::Run(&asked));
             assert_eq!(judged.is_ok(), allowed, "{text} in {directory:?}: {judged:?}");
         }

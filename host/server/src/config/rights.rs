@@ -165,6 +165,7 @@ impl Config {
             plugins: self.plugins.iter().map(|(name, plugin)| (name.clone(), Arc::clone(&plugin.rights))).collect(),
             principals: self.principals.clone(),
             hosts,
+            secrets: Arc::default(),
         };
         for rights in access.plugins.values().chain(access.principals.values()) {
             for rule in rights.hosts.iter().flat_map(|limit| &limit.rules) {
