@@ -138,6 +138,34 @@ fn without_a_limit_the_host_alone_decides() {
 }
 
 #[test]
+fn only_who_may_run_any_script_reads_secrets() {
+    let reads = |rights: &CallRights, policy| judge(rights, Do::Read("/etc/shadow"), policy);
+    let permit = reads(&everything(), CommandPolicy::Shell).unwrap();
+    assert!(!permit.keeps_secrets);
+    assert!(judge(&everything(), Do::Read("/etc/hostname"), CommandPolicy::ReadOnly).unwrap().keeps_secrets);
+    let but_shell = Grants { shell: false, ..Grants::ALL };
+    let mut narrower = vec![
+        CallRights { declared: but_shell, ..everything() },
+        CallRights { linked: but_shell, ..everything() },
+        CallRights { effect: Some(("look".into(), Effect::Read)), ..everything() },
+    ];
+    for source in [Source::Operator, Source::Principal] {
+        for rights in [
+            Rights { grants: Some((but_shell, place(2))), ..Rights::default() },
+            Rights { paths: Some(paths(2, &["/"])), ..Rights::default() },
+            Rights { commands: Some(commands(2, &["cat ..."])), ..Rights::default() },
+        ] {
+            narrower.push(with(source, rights));
+        }
+    }
+    for rights in &narrower {
+        let denial = reads(rights, CommandPolicy::Shell).unwrap_err();
+        assert_eq!((denial.reason.source, denial.reason.place), (Source::Secrets, None), "{rights:?}");
+        assert!(judge(rights, Do::Read("/etc/hostname"), CommandPolicy::Shell).unwrap().keeps_secrets);
+    }
+}
+
+#[test]
 fn what_is_not_imported_or_not_the_tools_effect_is_refused() {
     let imports = CallRights { declared: Grants { files: true, ..Grants::default() }, ..everything() };
     assert!(judge(&imports, Do::Read("/x"), CommandPolicy::Shell).is_ok());
@@ -201,6 +229,9 @@ fn of_a_command_every_path_and_the_directory_it_looks_at_are_held() {
             ("cat a", None, false),
             ("cat app/a", None, true),
             ("cat ../a", Some("/var/log"), false),
+            ("cat /var/log/x/../a", None, false),
+            ("ls ..", Some("/var/log/x"), false),
+            ("ls", Some("/var/log/x/.."), false),
             ("ls", Some("/var/log"), true),
             ("ls", None, false),
             ("ls", Some("~/app"), true),
