@@ -14,6 +14,8 @@ pub mod text;
 
 mod answer;
 mod bindings;
+#[cfg(all(feature = "heap", target_family = "wasm"))]
+mod heap;
 mod host;
 mod output;
 

@@ -25,7 +25,7 @@ pub(super) const RUST: Template = Template {
             "Cargo.toml.template" "Cargo.lock.template" "README.md.template" "gitignore" "rust-toolchain.toml" "src/lib.rs"
             "vendor/scout-plugin/Cargo.toml.template"),
         files!("plugins/sdk/src/" => "vendor/scout-plugin/src/":
-            "answer.rs" "bindings.rs" "host.rs" "json.rs" "json/value.rs" "lib.rs" "output.rs" "text.rs"),
+            "answer.rs" "bindings.rs" "heap.rs" "host.rs" "json.rs" "json/value.rs" "lib.rs" "output.rs" "text.rs"),
         files!("wit/" => "wit/":
             "answers.wit" "blobs.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit" "log.wit" "package.wit"
             "progress.wit" "settings.wit" "tools.wit" "types.wit" "worlds.wit"),
@@ -53,6 +53,7 @@ pub(super) const PYTHON: Template = Template {
 
 /// What the SDK in a project depends on; as in `plugins/Cargo.toml`.
 const WIT_BINDGEN: &str = "0.61.1";
+const TALC: &str = "5.1.1";
 
 impl Template {
     /// The files of a project of this name.
@@ -62,6 +63,7 @@ impl Template {
             ("{{component}}", self.component.to_owned()),
             ("{{version}}", env!("CARGO_PKG_VERSION").to_owned()),
             ("{{wit_bindgen}}", WIT_BINDGEN.to_owned()),
+            ("{{talc}}", TALC.to_owned()),
         ];
         self.files.iter().copied().flatten().map(move |(path, text)| match (path.strip_suffix(".template"), *path) {
             (Some(path), _) => {
@@ -125,8 +127,10 @@ mod tests {
     #[test]
     fn the_sdk_of_a_project_depends_on_what_ours_does() {
         let ours = std::fs::read_to_string(root().join("plugins/Cargo.toml")).unwrap();
-        assert!(ours.contains(&format!("wit-bindgen = {{ version = \"{WIT_BINDGEN}\"")), "{ours}");
         let lock = RUST.project("mine").find(|(path, _)| path == "Cargo.lock").unwrap().1;
-        assert!(lock.contains(&format!("name = \"wit-bindgen\"\nversion = \"{WIT_BINDGEN}\"")), "{lock}");
+        for (name, version) in [("wit-bindgen", WIT_BINDGEN), ("talc", TALC)] {
+            assert!(ours.contains(&format!("{name} = {{ version = \"{version}\"")), "{ours}");
+            assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"")), "{lock}");
+        }
     }
 }

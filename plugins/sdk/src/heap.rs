@@ -1,0 +1,68 @@
+//! The heap of a plugin.
+//!
+//! Every call runs in a fresh instance. Memory that an instance grows by costs the host two system calls, one to make it
+//! usable and one to take it away again: more than a small call takes in all. So the heap begins in memory that the
+//! instance has from its start, and grows when that is used up.
+
+use std::alloc::Layout;
+use std::arch::wasm32::memory_grow;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+
+use talc::base::binning::Binning;
+use talc::base::{CHUNK_UNIT, Talc};
+use talc::cell::TalcSyncCell;
+use talc::source::Source;
+use talc::wasm::WasmBinning;
+
+#[global_allocator]
+static HEAP: TalcSyncCell<Grows, WasmBinning> = TalcSyncCell::new_wasm(Grows::Never);
+
+/// What the heap begins with, in bytes: more than a call needs that answers with a page of text.
+const FIRST: usize = 64 << 10;
+static mut FIRST_HEAP: [MaybeUninit<u8>; FIRST] = [MaybeUninit::uninit(); FIRST];
+
+/// A page of WebAssembly, in bytes.
+const PAGE: usize = 64 << 10;
+/// Pages that the heap grows by, at least: a plugin that needs more than it begins with needs much.
+const GROWTH: usize = 4;
+
+/// How far the heap has grown.
+#[derive(Debug)]
+enum Grows {
+    /// There is none yet.
+    Never,
+    /// It is what it began with.
+    First,
+    /// It ends here; nothing else grows the memory, as a rule.
+    To(NonNull<u8>),
+}
+
+// SAFETY: nothing here allocates.
+unsafe impl Source for Grows {
+    fn acquire<B: Binning>(heap: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
+        if matches!(heap.source, Self::Never) {
+            heap.source = Self::First;
+            // SAFETY: only this line names it, and runs once.
+            unsafe { heap.claim((&raw mut FIRST_HEAP).cast(), FIRST) };
+            return Ok(());
+        }
+        // What talc keeps beside what it gives: a tag, and room to align.
+        let needed = layout.size().checked_add(layout.align() + 2 * CHUNK_UNIT).ok_or(())?;
+        let pages = needed.div_ceil(PAGE).max(GROWTH);
+        let before = memory_grow::<0>(pages);
+        if before == usize::MAX {
+            return Err(());
+        }
+        let (begin, size) = ((before * PAGE) as *mut u8, pages * PAGE);
+        // SAFETY: the memory was not there before, and is given to nobody else.
+        let end = unsafe {
+            match heap.source {
+                Self::To(end) if end.as_ptr() == begin => Some(heap.extend(end, begin.wrapping_add(size))),
+                _ => heap.claim(begin, size),
+            }
+        };
+        heap.source = Self::To(end.ok_or(())?);
+        Ok(())
+    }
+}
