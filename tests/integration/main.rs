@@ -15,6 +15,7 @@ mod load;
 mod plugin_projects;
 mod protocol;
 mod python;
+mod secrets;
 mod tools;
 mod trips;
 mod vetting;
