@@ -18,6 +18,7 @@ mod load;
 mod plugin_projects;
 mod protocol;
 mod python;
+mod secrets;
 mod tools;
 mod trips;
 mod vetting;

@@ -115,7 +115,9 @@ impl CallContext {
         let mut refused = None;
         for reader in readers {
             let (operator, tenant) = (access.plugin(reader), Arc::clone(&tenant));
-            let rights = CallRights { operator, tenant, ..CallRights::unlimited(Grants::ALL) };
+            // Whether it may run scripts, and so read secrets, only the plugin itself tells.
+            let imports = Grants { shell: false, ..Grants::ALL };
+            let rights = CallRights { operator, tenant, ..CallRights::unlimited(imports) };
             let mut reach = match Reach::new(self, host, &rights) {
                 Ok(reach) => reach,
                 Err(error) => {

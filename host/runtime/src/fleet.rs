@@ -22,7 +22,8 @@ pub struct HostRecord {
 impl HostRecord {
     /// The host as [`crate::grants::decide`] sees it.
     pub fn target<'a>(&'a self, access: &'a Access) -> Target<'a> {
-        Target { name: &self.name, commands: self.commands, rules: access.host(&self.name) }
+        let (rules, secrets) = (access.host(&self.name), &*access.secrets);
+        Target { name: &self.name, commands: self.commands, rules, secrets }
     }
 }
 

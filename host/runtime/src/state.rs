@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use scout_ssh::{
     Attributes, Call, Capture, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, Lease, Opened, Probe, SshError,
+    TruePath,
 };
 use serde_json::{Map, Value};
 use tokio::io::AsyncWrite;
@@ -209,13 +210,16 @@ impl Reach {
     /// Looks at a path.
     pub(crate) async fn open(&self, path: &[u8]) -> Result<Opened, SshError> {
         let live = async {
-            let (limits, within) = (self.limits(), &self.permit.within);
+            let (Limits { file_bytes, dir_entries, .. }, within) = (self.limits(), &self.permit.within);
             let lease = self.lease().await?;
-            if within.is_everything() {
-                return lease.open(path, limits.file_bytes, limits.dir_entries, self.call()).await;
-            }
-            let opened = lease.open_within(within, path, 0, limits.file_bytes, limits.dir_entries, self.call()).await;
-            opened.map_err(|error| self.told(error))
+            let (opened, place) = if within.is_everything() {
+                lease.open_placed(path, *file_bytes, *dir_entries, self.call()).await?
+            } else {
+                let opened = lease.open_within(within, path, 0, *file_bytes, *dir_entries, self.call()).await;
+                opened.map(|(opened, place)| (opened, Some(place))).map_err(|error| self.told(error))?
+            };
+            self.keep_secrets(path, place)?;
+            Ok(opened)
         };
         self.taped(|| Request::Open(path.into()), live).await
     }
@@ -224,17 +228,21 @@ impl Reach {
     pub(crate) async fn read(&self, path: &[u8], offset: u64, length: usize) -> Result<Capture, SshError> {
         let live = async {
             let (lease, within) = (self.lease().await?, &self.permit.within);
-            if within.is_everything() {
-                return lease.read(path, offset, length, self.call()).await.map(|(_, capture)| capture);
-            }
-            match lease.open_within(within, path, offset, length, 0, self.call()).await {
-                Ok(Opened::File { content, .. }) => Ok(content),
-                Ok(Opened::Directory { .. } | Opened::Other { .. }) => {
-                    let message = format!("not a regular file: `{}`", shown(&String::from_utf8_lossy(path)));
-                    Err(SshError::new(SshErrorKind::NotReadable, message))
+            let (content, place) = if within.is_everything() {
+                let (_, content, place) = lease.read_placed(path, offset, length, self.call()).await?;
+                (content, place)
+            } else {
+                match lease.open_within(within, path, offset, length, 0, self.call()).await {
+                    Ok((Opened::File { content, .. }, place)) => (content, Some(place)),
+                    Ok((Opened::Directory { .. } | Opened::Other { .. }, _)) => {
+                        let message = format!("not a regular file: `{}`", shown(&String::from_utf8_lossy(path)));
+                        return Err(SshError::new(SshErrorKind::NotReadable, message));
+                    }
+                    Err(error) => return Err(self.told(error)),
                 }
-                Err(error) => Err(self.told(error)),
-            }
+            };
+            self.keep_secrets(path, place)?;
+            Ok(content)
         };
         self.taped(|| Request::Read { path: path.into(), offset, length: length as u64 }, live).await
     }
@@ -243,12 +251,30 @@ impl Reach {
     pub(crate) async fn stat(&self, path: &[u8]) -> Result<Attributes, SshError> {
         let live = async {
             let (lease, within) = (self.lease().await?, &self.permit.within);
-            if within.is_everything() {
-                return lease.stat(path, self.call()).await;
-            }
-            lease.stat_within(within, path, self.call()).await.map_err(|error| self.told(error))
+            let (found, place) = if within.is_everything() {
+                lease.stat_placed(path, self.call()).await?
+            } else {
+                let found = lease.stat_within(within, path, self.call()).await;
+                found.map(|(found, place)| (found, Some(place))).map_err(|error| self.told(error))?
+            };
+            self.keep_secrets(path, place)?;
+            Ok(found)
         };
         self.taped(|| Request::Stat(path.into()), live).await
+    }
+
+    /// Holds the secret paths against where a path has truly led. Its text was held before; where the host does not
+    /// tell, that must do.
+    fn keep_secrets(&self, path: &[u8], place: Option<TruePath>) -> Result<(), SshError> {
+        let secrets = &self.context.fleet.access().secrets;
+        let kept = match place {
+            _ if !self.permit.keeps_secrets => Ok(()),
+            Some(place) => secrets.check_true_path(path, &place.path),
+            None => secrets.check_unproven_path(path),
+        };
+        kept.map_err(|refusal| {
+            SshError::new(SshErrorKind::Outside, refusal.to_string()).with_hint(refusal.instead.unwrap_or_default())
+        })
     }
 
     /// Runs a command.

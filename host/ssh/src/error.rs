@@ -19,7 +19,7 @@ pub enum ErrorKind {
     NotFound,
     /// The remote account may not do this.
     Permission,
-    /// The path leads out of the directories that the request is confined to.
+    /// The path leads out of the directories that the request is confined to, or to what nobody reads.
     Outside,
     /// Not a thing that can be read: a FIFO, a device, or a file system that hangs.
     NotReadable,

@@ -17,7 +17,9 @@ use crate::pool::{InUse, Inner, Key, Role};
 use crate::script::Question;
 use crate::sftp::{SftpChannel, SftpError, not_a_file, shown};
 use crate::stalls::{Generation, Lane, LaneUse};
-use crate::{Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, SshError};
+use crate::{
+    Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, SshError, TruePath,
+};
 
 /// How often an operation is begun: a stale channel or connection, or a neighbour's stall, costs one.
 pub(crate) const TRIES: usize = 3;
@@ -47,6 +49,21 @@ impl Lease {
     /// # Errors
     /// NotFound, Permission, NotReadable, Timeout, Cancelled, Unsupported, Unreachable, Remote, Invalid.
     pub async fn open(&self, path: &[u8], cap: usize, max_entries: usize, call: &Call) -> Result<Opened, SshError> {
+        self.open_placed(path, cap, max_entries, call).await.map(|(opened, _)| opened)
+    }
+
+    /// As [`Lease::open`], and where the path leads, asked in the same round trip right before it was opened. Nothing if
+    /// the host does not tell. What swaps a link between the two is not noticed: [`Lease::open_within`] proves more.
+    ///
+    /// # Errors
+    /// As [`Lease::open`].
+    pub async fn open_placed(
+        &self,
+        path: &[u8],
+        cap: usize,
+        max_entries: usize,
+        call: &Call,
+    ) -> Result<(Opened, Option<TruePath>), SshError> {
         let opened = self
             .sftp(Lane::Short, path, call, move |channel, path, call| async move {
                 channel.open(&path, cap, max_entries, &call).await
@@ -71,6 +88,20 @@ impl Lease {
         length: usize,
         call: &Call,
     ) -> Result<(Attributes, Capture), SshError> {
+        self.read_placed(path, offset, length, call).await.map(|(attributes, capture, _)| (attributes, capture))
+    }
+
+    /// As [`Lease::read`], and where the path leads, as with [`Lease::open_placed`].
+    ///
+    /// # Errors
+    /// As [`Lease::open`].
+    pub async fn read_placed(
+        &self,
+        path: &[u8],
+        offset: u64,
+        length: usize,
+        call: &Call,
+    ) -> Result<(Attributes, Capture, Option<TruePath>), SshError> {
         let read = self
             .sftp(Lane::Short, path, call, move |channel, path, call| async move {
                 channel.read(&path, offset, length, &call).await
@@ -79,8 +110,8 @@ impl Lease {
         match read {
             Err(error) if self.has_no_sftp() => {
                 match self.by_script(Question::Read { offset, length }, path, call, error).await? {
-                    Opened::File { attributes, content } => Ok((attributes, content)),
-                    Opened::Directory { .. } | Opened::Other { .. } => Err(not_a_file(path)),
+                    (Opened::File { attributes, content }, place) => Ok((attributes, content, place)),
+                    (Opened::Directory { .. } | Opened::Other { .. }, _) => Err(not_a_file(path)),
                 }
             }
             result => result,
@@ -92,15 +123,25 @@ impl Lease {
     /// # Errors
     /// As [`Lease::open`].
     pub async fn stat(&self, path: &[u8], call: &Call) -> Result<Attributes, SshError> {
+        self.stat_placed(path, call).await.map(|(attributes, _)| attributes)
+    }
+
+    /// As [`Lease::stat`], and where the path leads, as with [`Lease::open_placed`].
+    ///
+    /// # Errors
+    /// As [`Lease::open`].
+    pub async fn stat_placed(&self, path: &[u8], call: &Call) -> Result<(Attributes, Option<TruePath>), SshError> {
         let stat = self
             .sftp(Lane::Short, path, call, move |channel, path, call| async move { channel.stat(&path, &call).await })
             .await;
         match stat {
-            Err(error) if self.has_no_sftp() => match self.by_script(Question::Stat, path, call, error).await? {
-                Opened::File { attributes, .. }
+            Err(error) if self.has_no_sftp() => {
+                let (opened, place) = self.by_script(Question::Stat, path, call, error).await?;
+                let (Opened::File { attributes, .. }
                 | Opened::Directory { attributes, .. }
-                | Opened::Other { attributes } => Ok(attributes),
-            },
+                | Opened::Other { attributes }) = opened;
+                Ok((attributes, place))
+            }
             result => result,
         }
     }
@@ -117,7 +158,7 @@ impl Lease {
         path: &[u8],
         call: &Call,
         no_sftp: SshError,
-    ) -> Result<Opened, SshError> {
+    ) -> Result<(Opened, Option<TruePath>), SshError> {
         match self.exec(&question.request(path)?, call).await {
             Ok(outcome) => question.answer(path, &outcome),
             Err(error) if error.kind() == ErrorKind::Unsupported => Err(no_sftp),

@@ -12,16 +12,18 @@ use bytes::{Buf as _, Bytes};
 
 use crate::exec::shell::encoded;
 use crate::sftp::{check, is_guarded, not_a_file, other_home, remote_path, shown};
-use crate::{Attributes, Capture, DirEntry, Ending, ErrorKind, ExecOutcome, ExecRequest, Opened, SshError};
+use crate::{Attributes, Capture, DirEntry, Ending, ErrorKind, ExecOutcome, ExecRequest, Opened, SshError, TruePath};
 
 /// `p`: the path, `o`: what is asked (stat, read, open), `f`: the first byte counted from 1, `c`: how many bytes, `n`: how
-/// many entries. `-r` is asked first, because a failing redirection ends the shell; `-L`: links are followed, as STAT does.
+/// many entries. `t` becomes where the path truly leads, in which `?` stands for what `echo` would not print as it is; it is
+/// empty where `readlink` or `tr` is missing. `-r` is asked first, because a failing redirection ends the shell; `-L`: links are followed, as STAT does.
 const SCRIPT: &str = concat!(
     "LC_ALL=C;export LC_ALL;",
     "case $p in /*);;*)p=./$p;;esac;",
     "k=-c;F=\"%f %s %u %g %X %Y\";N=%n;",
     "stat -c %f / >/dev/null 2>&1||{ k=-f;F=\"%Xp %z %u %g %a %m\";N=%N;stat -f %z / >/dev/null 2>&1||{ echo U;exit 0;};};",
     "a=$(stat -L $k \"$F\" \"$p\" 2>&1)||{ printf \"E %s\\n\" \"$a\";exit 0;};",
+    "t=$(exec 2>/dev/null;readlink -f \"$p\"|tr \"\\n\\\\\\\\\" \"??\");a=\"$a ${t%?}\";",
     "[ $o = s ]&&{ echo \"O $a\";exit 0;};",
     "r=\"E denied: Permission denied\";",
     "if [ -d \"$p\" ]&&[ $o = o ];then cd \"$p\" 2>/dev/null&&[ -r . ]||{ echo \"$r\";exit 0;};echo \"D $a\";",
@@ -95,7 +97,7 @@ impl Question {
     ///
     /// # Errors
     /// As over SFTP; Unsupported if the host has no `stat`.
-    pub(crate) fn answer(self, path: &[u8], outcome: &ExecOutcome) -> Result<Opened, SshError> {
+    pub(crate) fn answer(self, path: &[u8], outcome: &ExecOutcome) -> Result<(Opened, Option<TruePath>), SshError> {
         // As SFTP names it: what is below the home directory without `~`.
         let plain = remote_path(path).unwrap_or(path.into());
         let path = &*plain;
@@ -124,8 +126,11 @@ impl Question {
             let words = [line, b"\n", &rest[..]].concat();
             return Err(refusal(words.trim_ascii(), path));
         }
-        let attributes = || attributes(line.trim_ascii()).ok_or_else(failed);
-        match (kind, self) {
+        // No number holds a slash, and a true path begins with one.
+        let (numbers, place) = line.split_at(line.iter().position(|byte| *byte == b'/').unwrap_or(line.len()));
+        let place = (!place.is_empty()).then(|| TruePath { path: place.to_vec(), is_proven: false });
+        let attributes = || attributes(numbers.trim_ascii()).ok_or_else(failed);
+        let opened = match (kind, self) {
             (b'U', _) => Err(SshError::new(
                 ErrorKind::Unsupported,
                 "the host offers no SFTP, and its `stat` command is missing or tells too little",
@@ -145,7 +150,8 @@ impl Question {
                 Ok(Opened::Directory { attributes: attributes()?, entries, truncated })
             }
             _ => Err(failed()),
-        }
+        };
+        Ok((opened?, place))
     }
 }
 
@@ -272,7 +278,7 @@ mod tests {
     #[test]
     fn names_with_newlines_and_other_bytes_are_told_apart() {
         let listing = b"D 41ed 1 0 0 1 1\n81a4 12 0 0 1 1 ./a\nb 41ed 1/\n41ed 0 1 2 3 4 ./\xff ./\n";
-        let Ok(Opened::Directory { entries, truncated, .. }) = OPEN.answer(b"/d", &outcome(listing)) else {
+        let Ok((Opened::Directory { entries, truncated, .. }, None)) = OPEN.answer(b"/d", &outcome(listing)) else {
             panic!("not a directory");
         };
         let names: Vec<_> = entries.iter().map(|entry| &entry.name[..]).collect();
@@ -317,7 +323,8 @@ mod tests {
             // Under a PATH of its own, a program is named by its own path.
             let shell: Vec<_> =
                 shell.iter().map(|word| if tools.is_some() && *word == "dash" { "/bin/dash" } else { word }).collect();
-            let ask = |path: &[u8], question: Question| question.answer(path, &asked(&shell, path, question, tools));
+            let place = |path: &[u8], question: Question| question.answer(path, &asked(&shell, path, question, tools));
+            let ask = |path: &[u8], question: Question| place(path, question).map(|(opened, _)| opened);
             let Ok(Opened::File { content, attributes }) = ask(bytes, OPEN) else { panic!("{shell:?}: not a file") };
             assert_eq!((&*content.data, content.total), (&b"0123456789\0\xff"[..], Some(12)), "{shell:?}");
             assert_eq!((attributes.size, attributes.kind()), (Some(12), crate::FileKind::File), "{shell:?}");
@@ -328,6 +335,14 @@ mod tests {
             };
             assert_eq!(entries.len(), 1, "{shell:?}");
             assert_eq!(entries.first().map(|entry| &entry.name[..]), Some(&b"-a \\c\nb'\"$x"[..]), "{shell:?}");
+            let link = home.path().with_extension("link");
+            let _absent = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink(&file, &link).expect("a link");
+            let (_, told) = place(link.as_os_str().as_bytes(), OPEN).expect("a file behind a link");
+            std::fs::remove_file(&link).expect("it is there");
+            // What echo would take for something else is told as `?`; without `readlink` nothing is told.
+            let truly = bytes.iter().map(|byte| if b"\n\\".contains(byte) { b'?' } else { *byte }).collect();
+            assert_eq!(told, tools.is_none().then_some(TruePath { path: truly, is_proven: false }), "{shell:?}");
             let missing = [bytes, b"\n\\c x"].concat();
             assert_eq!(ask(&missing, OPEN).expect_err("missing").kind(), ErrorKind::NotFound, "{shell:?}");
             let below = [bytes, b"/x"].concat();

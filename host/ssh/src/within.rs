@@ -46,7 +46,7 @@ impl TrueRoots {
 }
 
 impl Lease {
-    /// As [`Lease::open`], a file from `offset` on, if what was opened truly lies within. The directories are asked about
+    /// As [`Lease::open`], a file from `offset` on, if what was opened truly lies within, and where. The directories are asked about
     /// in the same round trip; a file takes one more for each 2 MiB beyond the first.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Lease {
         cap: usize,
         max_entries: usize,
         call: &Call,
-    ) -> Result<Opened, SshError> {
+    ) -> Result<(Opened, TruePath), SshError> {
         let (opened, roots) =
             join(self.open_at(path, offset, cap, max_entries, call), self.true_roots(within, call)).await;
         let roots = roots?;
@@ -73,18 +73,23 @@ impl Lease {
         match opened {
             Opened::File { attributes, content } => {
                 let content = self.read_on(content, &place, path, offset, cap, call).await?;
-                Ok(Opened::File { attributes, content })
+                Ok((Opened::File { attributes, content }, place))
             }
-            opened @ (Opened::Directory { .. } | Opened::Other { .. }) => Ok(opened),
+            opened @ (Opened::Directory { .. } | Opened::Other { .. }) => Ok((opened, place)),
         }
     }
 
-    /// As [`Lease::stat`], if it truly lies within. In one round trip; nothing is opened. The path is asked about before
+    /// As [`Lease::stat`], if it truly lies within, and where. In one round trip; nothing is opened. The path is asked about before
     /// and after: who swaps a directory for a link and back between the two learns attributes of what is elsewhere.
     ///
     /// # Errors
     /// As [`Lease::open_within`].
-    pub async fn stat_within(&self, within: &Within, path: &[u8], call: &Call) -> Result<Attributes, SshError> {
+    pub async fn stat_within(
+        &self,
+        within: &Within,
+        path: &[u8],
+        call: &Call,
+    ) -> Result<(Attributes, TruePath), SshError> {
         let aside = aside(call);
         let ((before, found, after), roots) = join(
             join3(self.real_path(path, &aside), self.stat(path, call), self.real_path(path, &aside)),
@@ -93,7 +98,9 @@ impl Lease {
         .await;
         let roots = roots?;
         match (before, found, after) {
-            (Ok(before), Ok(found), Ok(after)) if before == after && roots.hold(&before) => Ok(found),
+            (Ok(before), Ok(found), Ok(after)) if before == after && roots.hold(&before) => {
+                Ok((found, TruePath { path: before, is_proven: false }))
+            }
             (Ok(_), Ok(_), Ok(_)) => Err(outside(path)),
             (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
                 Err(self.blame(error, &roots, path, call).await)

@@ -36,8 +36,6 @@ struct Setting {
 fn setting(guest: Guest) -> Setting {
     match guest {
         Guest::RunsCommands => Setting { grants: Grants { exec: false, shell: false, ..ALL }, host: "box" },
-        // Who may run anything may read anything: secrets are kept where commands are.
-        Guest::AsksForSecrets => Setting { grants: ALL, host: "kept" },
         _ => Setting { grants: ALL, host: "box" },
     }
 }

@@ -36,6 +36,12 @@ pub(super) struct File {
     /// What the operator lets whoever asked do.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) caller_rights: Rights,
+    /// What the operator added to the secret paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) secret_paths: Vec<String>,
+    /// What the operator took away from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) readable_paths: Vec<String>,
     pub(super) limits: Limits,
     /// What the clock of a WASI guest begins with, in seconds since 1970.
     pub(super) clock: u64,

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::grants::Operation::See;
 use crate::grants::{Access, HostRules, decide};
+use crate::policy::{PathPattern, SecretPaths};
 use crate::{Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, Plugin, Receipt};
 use format::{Attachment, Expect, File, Host, Text};
 use tape::{Playing, Recording};
@@ -121,6 +122,8 @@ impl Recorder {
             // Interfaces are what it was linked with.
             plugin_rights: format::Rights { grants: None, ..(&*access.plugin(call.plugin.id().as_str())).into() },
             caller_rights: (&*access.principal(call.principal)).into(),
+            secret_paths: access.secrets.added(),
+            readable_paths: access.secrets.readable(),
             limits: call.limits.into(),
             clock: self.recording.surroundings.clock,
             seed: self.recording.surroundings.seed,
@@ -223,7 +226,18 @@ impl Cassette {
             plugins: [(plugin.id().as_str().to_owned(), self.file.plugin_rights.read()?)].into(),
             principals: [(CALLER.to_owned(), self.file.caller_rights.read()?)].into(),
             hosts: self.file.hosts.iter().map(|host| (host.name.clone(), rules(host))).collect(),
+            secrets: Arc::new(self.secrets()?),
         })
+    }
+
+    fn secrets(&self) -> Result<SecretPaths, CassetteError> {
+        let pattern = |text: &String| {
+            PathPattern::parse(text)
+                .map_err(|why| CassetteError::new(format!("has no pattern of paths {text:?}: {why}")))
+        };
+        let added = self.file.secret_paths.iter().map(|text| Ok((pattern(text)?, "the cassette".to_owned())));
+        let readable = self.file.readable_paths.iter().map(pattern).collect::<Result<_, _>>()?;
+        Ok(SecretPaths::new(added.collect::<Result<_, _>>()?, readable))
     }
 
     /// How an answer differs from the expected one, as lines that begin with `-` (expected), `+` (now) or a space.

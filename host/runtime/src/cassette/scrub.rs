@@ -14,7 +14,6 @@ use serde_json::Value;
 
 use super::CassetteError;
 use super::format::{self, Attributes, Capture, Failure, File, Given, Request, Text};
-use crate::policy::check_path;
 use crate::{Fleet, HostRecord};
 
 /// What stands in the place of a secret.
@@ -117,11 +116,12 @@ pub(super) fn scrub(file: &mut File, fleet: &Fleet, redact: &[String]) -> Result
             .chain(words)
             .for_each(|text| scrubber.string(text));
     }
+    file.secret_paths.iter_mut().chain(&mut file.readable_paths).for_each(|text| scrubber.string(text));
     for operation in &mut file.operations {
         scrubber.string(&mut operation.host);
         let secret = match &mut operation.asked {
             Request::Open(path) | Request::Read { path, .. } | Request::Stat(path) => {
-                let secret = check_path(&path.0).is_err();
+                let secret = fleet.access().secrets.has(&path.0);
                 scrubber.text(path);
                 secret
             }

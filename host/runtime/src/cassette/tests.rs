@@ -46,6 +46,8 @@ fn file(operations: Vec<Operation>) -> File {
         grants: Grants { files: true, shell: true, ..Grants::default() },
         plugin_rights: format::Rights::default(),
         caller_rights: format::Rights::default(),
+        secret_paths: Vec::new(),
+        readable_paths: Vec::new(),
         limits: (&Limits::default()).into(),
         clock: 1,
         seed: u64::MAX,

@@ -7,7 +7,7 @@ use scout_ssh::Within;
 
 use super::path::Lexical;
 use super::{HostRules, Limit, Place, Rights, Root, Rule};
-use crate::policy::{self, CommandPolicy, PathOperand, Pipeline, Refusal, Word};
+use crate::policy::{self, CommandPolicy, PathOperand, Pipeline, Refusal, SecretPaths, Word};
 use crate::{Effect, Grants};
 
 /// Rules that one refusal names.
@@ -37,6 +37,8 @@ pub struct Target<'a> {
     pub commands: CommandPolicy,
     /// What the operator says of it.
     pub rules: &'a HostRules,
+    /// What nobody reads there.
+    pub secrets: &'a SecretPaths,
 }
 
 /// What a call asks to do.
@@ -87,6 +89,8 @@ pub struct Permit {
     pub reasons: Vec<Reason>,
     /// Where the path must truly lie on its host.
     pub within: Within,
+    /// Whether it must truly lead to none of the secret paths.
+    pub keeps_secrets: bool,
     /// Whether only the text of paths was held against directories, as it is with commands: links, and programs that
     /// descend, may lead out of them.
     pub is_lexical: bool,
@@ -207,6 +211,12 @@ impl CallRights {
         Ok(())
     }
 
+    /// Whether the call may run any script on a host that runs scripts.
+    fn allow_any_script(&self) -> bool {
+        self.reaches(Operation::Shell).is_ok()
+            && self.ruled().into_iter().all(|(source, rights)| shell(source, rights).is_ok())
+    }
+
     /// Whether the call may name this host: what may not be named must not be told from what is not there.
     ///
     /// # Errors
@@ -239,7 +249,9 @@ pub fn decide(rights: &CallRights, target: Target<'_>, operation: Operation<'_>)
             Operation::Shell => shell(source, rights)?,
         }
     }
-    if let Some(refusal) = by_host(target, operation) {
+    // Who may run anything may read anything.
+    permit.keeps_secrets = !(target.commands == CommandPolicy::Shell && rights.allow_any_script());
+    if let Some(refusal) = by_host(target, operation, permit.keeps_secrets) {
         let place = target.rules.commands.clone();
         let source = if matches!(operation, Operation::Read(_)) { Source::Secrets } else { Source::Host };
         let reason = Reason { source, rule: None, place: place.filter(|_| source == Source::Host) };
@@ -279,7 +291,7 @@ fn run(source: Source, rights: &Rights, pipeline: &Pipeline, permit: &mut Permit
         }
         let path = if operand.path == b"." { operand.directory.unwrap_or(b"~") } else { operand.path };
         let shown = quoted(&String::from_utf8_lossy(path));
-        let why = "does not lie, as it is written (of a command's paths only the text is seen), in the directories";
+        let why = "does not lie, as it is written (of a command's paths only the text is seen, and behind a link `..` leads elsewhere), in the directories";
         let instead = "a command whose paths, and whose directory if it looks there, lie below ";
         Err(deny(source, limit, &shown, why, instead).refusal)
     };
@@ -315,12 +327,11 @@ fn imported(grants: Grants) -> String {
 }
 
 /// What the host refuses anybody.
-fn by_host(target: Target<'_>, operation: Operation<'_>) -> Option<Refusal> {
+fn by_host(target: Target<'_>, operation: Operation<'_>, keeps_secrets: bool) -> Option<Refusal> {
     match (operation, target.commands) {
-        // Who may run anything may read anything.
-        (Operation::See, _) | (Operation::Read(_) | Operation::Shell, CommandPolicy::Shell) => None,
-        (Operation::Read(path), CommandPolicy::ReadOnly | CommandPolicy::None) => policy::check_path(path).err(),
-        (Operation::Run(pipeline), commands) => policy::check(commands, pipeline).err(),
+        (Operation::See, _) | (Operation::Shell, CommandPolicy::Shell) => None,
+        (Operation::Read(path), _) => target.secrets.check_path(path).err().filter(|_| keeps_secrets),
+        (Operation::Run(pipeline), commands) => policy::check_with(target.secrets, commands, pipeline).err(),
         (Operation::Shell, CommandPolicy::ReadOnly | CommandPolicy::None) => Some(Refusal {
             what: "a free shell command".to_owned(),
             why: format!("is not allowed on `{}`, whose command policy is not `shell`", target.name),

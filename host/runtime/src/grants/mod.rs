@@ -25,6 +25,7 @@ pub use host::HostPattern;
 pub use path::Root;
 
 use crate::Grants;
+use crate::policy::SecretPaths;
 
 /// Where a rule is written, for people: `scout.toml:12`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,8 @@ pub struct Access {
     pub principals: BTreeMap<String, Arc<Rights>>,
     /// By host.
     pub hosts: BTreeMap<String, HostRules>,
+    /// What nobody reads on any of them.
+    pub secrets: Arc<SecretPaths>,
 }
 
 impl Access {

@@ -1,7 +1,7 @@
 //! Directories in which paths must lie, and what the text of a path tells of that.
 //!
 //! Text alone never proves where a file is: links lead elsewhere. For files the host is asked ([`scout_ssh::Within`]);
-//! for commands there is nothing but the text.
+//! for commands there is nothing but the text, and a `..` lies nowhere.
 
 /// The longest root, in bytes: longer than any system's PATH_MAX.
 const MAX_ROOT: usize = 4096;
@@ -23,9 +23,18 @@ enum Start {
 /// A path as far as its text tells: `.` and `..` resolved, as if there were no links.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lexical<'a> {
-    /// `None`: another account's home, somewhere above the own one, or what a glob may climb to.
+    /// `None`: another account's home, somewhere above the own one, what a glob may climb to, or what only links tell.
     start: Option<Start>,
     names: Vec<&'a [u8]>,
+}
+
+/// What a `..` tells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parents {
+    /// The directory that the text names, as long as the host is asked where that truly is.
+    Textual,
+    /// Nothing: a name before it may be a link.
+    Unknown,
 }
 
 impl Root {
@@ -65,6 +74,10 @@ impl Root {
 impl<'a> Lexical<'a> {
     /// A path as `files` takes it.
     pub(crate) fn file(path: &'a [u8]) -> Self {
+        Self::begin(path, Parents::Textual)
+    }
+
+    fn begin(path: &'a [u8], parents: Parents) -> Self {
         let (start, below) = match (path, path.first()) {
             (b"~", _) => (Some(Start::Home), &[][..]),
             (_, Some(b'/')) => (Some(Start::Root), path),
@@ -75,7 +88,7 @@ impl<'a> Lexical<'a> {
             _ => (Some(Start::Home), path),
         };
         let mut lexical = Self { start, names: Vec::new() };
-        lexical.enter(below, false);
+        lexical.enter(below, false, parents);
         lexical
     }
 
@@ -84,19 +97,22 @@ impl<'a> Lexical<'a> {
         let mut lexical = if path.starts_with(b"/") {
             Self { start: Some(Start::Root), names: Vec::new() }
         } else {
-            Self::file(directory.unwrap_or(b"~"))
+            Self::begin(directory.unwrap_or(b"~"), Parents::Unknown)
         };
-        lexical.enter(path, is_glob);
+        lexical.enter(path, is_glob, Parents::Unknown);
         lexical
     }
 
-    fn enter(&mut self, path: &'a [u8], is_glob: bool) {
+    fn enter(&mut self, path: &'a [u8], is_glob: bool, parents: Parents) {
         for name in names(path) {
             // In some shells `.*` matches `..` too.
             let may_climb = is_glob && name.starts_with(b".") && name.iter().any(|byte| b"*?[".contains(byte));
             if name != b".." && !may_climb {
                 self.names.push(name);
-            } else if may_climb || self.names.pop().is_none() && self.start != Some(Start::Root) {
+            } else if may_climb
+                || parents == Parents::Unknown
+                || self.names.pop().is_none() && self.start != Some(Start::Root)
+            {
                 self.start = None;
             }
         }
@@ -178,6 +194,12 @@ mod tests {
         };
         assert_eq!(lies(Some("/var/log"), "a", false), Some(0));
         assert_eq!(lies(Some("/var/log"), "../a", false), None);
+        // Behind a link `..` leads elsewhere: /var/log/x/.. need not be /var/log.
+        for path in ["/var/log/x/../a", "/var/log/..", "/var/log/x/.."] {
+            assert_eq!(lies(None, path, false), None, "{path}");
+        }
+        assert_eq!(lies(Some("/var/log/x/.."), "a", false), None);
+        assert_eq!(lies(Some("/var/log/x"), "../a", false), None);
         assert_eq!(lies(Some("/var"), "log/a", false), Some(0));
         assert_eq!(lies(Some("~/app"), "a", false), Some(1));
         assert_eq!(lies(None, "app", false), Some(1));

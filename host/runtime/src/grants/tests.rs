@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Effect;
-use crate::policy::{CommandPolicy, Pipeline, Stage, StderrTo, Word};
+use crate::policy::{CommandPolicy, Pipeline, SecretPaths, Stage, StderrTo, Word};
 
 fn place(line: u32) -> Place {
     Place::new(format!("scout.toml:{line}"))
@@ -50,7 +50,7 @@ enum Do {
 /// What becomes of an operation on `web1`, a host with the tag `prod`.
 fn judge(rights: &CallRights, what: Do, policy: CommandPolicy) -> Result<Permit, Denial> {
     let rules = HostRules { tags: vec!["prod".into()], commands: Some(place(1)) };
-    let target = Target { name: "web1", commands: policy, rules: &rules };
+    let target = Target { name: "web1", commands: policy, rules: &rules, secrets: &SecretPaths::default() };
     match what {
         Do::See => decide(rights, target, Operation::See),
         Do::Read(path) => decide(rights, target, Operation::Read(path.as_bytes())),
@@ -138,6 +138,34 @@ fn without_a_limit_the_host_alone_decides() {
 }
 
 #[test]
+fn only_who_may_run_any_script_reads_secrets() {
+    let reads = |rights: &CallRights, policy| judge(rights, Do::Read("/etc/shadow"), policy);
+    let permit = reads(&everything(), CommandPolicy::Shell).unwrap();
+    assert!(!permit.keeps_secrets);
+    assert!(judge(&everything(), Do::Read("/etc/hostname"), CommandPolicy::ReadOnly).unwrap().keeps_secrets);
+    let but_shell = Grants { shell: false, ..Grants::ALL };
+    let mut narrower = vec![
+        CallRights { declared: but_shell, ..everything() },
+        CallRights { linked: but_shell, ..everything() },
+        CallRights { effect: Some(("look".into(), Effect::Read)), ..everything() },
+    ];
+    for source in [Source::Operator, Source::Principal] {
+        for rights in [
+            Rights { grants: Some((but_shell, place(2))), ..Rights::default() },
+            Rights { paths: Some(paths(2, &["/"])), ..Rights::default() },
+            Rights { commands: Some(commands(2, &["cat ..."])), ..Rights::default() },
+        ] {
+            narrower.push(with(source, rights));
+        }
+    }
+    for rights in &narrower {
+        let denial = reads(rights, CommandPolicy::Shell).unwrap_err();
+        assert_eq!((denial.reason.source, denial.reason.place), (Source::Secrets, None), "{rights:?}");
+        assert!(judge(rights, Do::Read("/etc/hostname"), CommandPolicy::Shell).unwrap().keeps_secrets);
+    }
+}
+
+#[test]
 fn what_is_not_imported_or_not_the_tools_effect_is_refused() {
     let imports = CallRights { declared: Grants { files: true, ..Grants::default() }, ..everything() };
     assert!(judge(&imports, Do::Read("/x"), CommandPolicy::Shell).is_ok());
@@ -201,6 +229,9 @@ fn of_a_command_every_path_and_the_directory_it_looks_at_are_held() {
             ("cat a", None, false),
             ("cat app/a", None, true),
             ("cat ../a", Some("/var/log"), false),
+            ("cat /var/log/x/../a", None, false),
+            ("ls ..", Some("/var/log/x"), false),
+            ("ls", Some("/var/log/x/.."), false),
             ("ls", Some("/var/log"), true),
             ("ls", None, false),
             ("ls", Some("~/app"), true),
@@ -212,7 +243,7 @@ fn of_a_command_every_path_and_the_directory_it_looks_at_are_held() {
         ] {
             let asked = Pipeline { directory: directory.map(|path| path.as_bytes().to_vec()), ..pipeline(text) };
             let rules = HostRules::default();
-            let target = Target { name: "web1", commands: policy, rules: &rules };
+            let target = Target { name: "web1", commands: policy, rules: &rules, secrets: &SecretPaths::default() };
             let judged = decide(&rights, target, Operation::Run(&asked));
             assert_eq!(judged.is_ok(), allowed, "{text} in {directory:?}: {judged:?}");
         }

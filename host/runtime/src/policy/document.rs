@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::super::{CommandPolicy, Pipeline, Stage, StderrTo, Word, check};
 use super::{Row, kind_in_full, label, lists};
-use crate::policy::table::{ABSENT, ALONE, FIND, Kind, MANY, Operands, SOCKET_STATES, SOCKET_WORDS, row, rows};
+use crate::policy::table::{
+    ABSENT, ALONE, FIND, Kind, MANY, ONLY_TELLS, Operands, SOCKET_STATES, SOCKET_WORDS, row, rows,
+};
 
 /// Where the document stands, seen from the crate.
 const DOCUMENT: &str = "src/policy/COMMANDS.md";
@@ -18,9 +20,16 @@ singly or bundled, a value in the next word, behind `=`, or attached to its lett
 given `--help` or `--version` and nothing else. A glob stands only where files stand, never for a flag, a value or a pattern, and one that begins with `*`, `?` or
 `[` is sent with `./` before it, so that no file name becomes a flag. Scout quotes every word itself.
 
-`FILE` is held against the list of secret paths, lexically: links are not followed, and a recursive program (`grep -r`, `rg`, `find`, `tree`,
-`diff -r`) over a directory above a secret file meets that file. \"Never ends\", \"runs a program\" and the like say why a flag is left out. What stands
-under \"not needed so far\" was looked at and is left out only because nobody has asked for it.
+`FILE` is held against the list of secret paths as it is written. Links are not followed, so a `..` with a name behind it is refused (it leads to where
+the directory before it truly is), and so is what lies below `/proc/PID/cwd` and `/proc/PID/fd`. A recursive program (`grep -r`, `rg`, `diff` of
+directories) over a directory above a secret file meets that file.
+
+Devices (`/dev`) and what a process has open (`/proc/PID/fd`) are opened by no program: reading can block, never end, or take away what others wait for.
+ONLY_TELLS only tell of what is there and may be given them; every other
+program may be given `/dev/null`, `/dev/stdin` and what lies below `/dev/shm` and `/dev/mqueue`.
+
+\"Never ends\", \"runs a program\" and the like say why a flag is left out. What stands under \"not needed so far\" was looked at and is left out only because nobody
+has asked for it.
 ";
 
 fn flags(row: &Row) -> String {
@@ -79,7 +88,8 @@ fn operands(operands: Operands) -> String {
 }
 
 fn document() -> String {
-    let mut out = HEAD.to_owned();
+    let only_tell: Vec<_> = ONLY_TELLS.split(' ').map(|name| format!("`{name}`")).collect();
+    let mut out = HEAD.replace("ONLY_TELLS", &only_tell.join(", "));
     let mut sorted: Vec<_> = rows().collect();
     sorted.sort_by_key(|row| row.name);
     for row in sorted {

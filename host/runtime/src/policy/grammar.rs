@@ -4,7 +4,8 @@
 //! not know how words are quoted, nor which paths may be read: it finds them. Invariant: a word that is not positively recognised is refused.
 
 use super::table::{
-    ABSENT, ALONE, FIND, Kind, LOOKS_NOWHERE, MANY, Operands, RECURSES, Row, SOCKET_STATES, SOCKET_WORDS, row, rows,
+    ABSENT, ALONE, COMBINES, FIND, Kind, LOOKS_NOWHERE, MANY, ONLY_TELLS, Operands, RECURSES, Row, SOCKET_STATES,
+    SOCKET_WORDS, row, rows,
 };
 use super::{Held, PathOperand, Refusal, Word, quoted};
 
@@ -101,13 +102,25 @@ impl Stage<'_> {
     }
 
     fn path(&self, path: &[u8], is_glob: bool) -> Result<(), Refusal> {
-        (self.held)(PathOperand { directory: self.directory, path, is_glob })
+        let is_opened = !lists(ONLY_TELLS, self.row.name);
+        (self.held)(PathOperand { directory: self.directory, path, is_glob, is_opened })
     }
 
     /// The directory that a program looks at when it is given no path.
     fn own_directory(&self, flags: &[String]) -> Result<(), Refusal> {
         let recurses = flags.iter().any(|flag| lists(RECURSES, flag));
         if lists(LOOKS_NOWHERE, self.row.name) && !recurses { Ok(()) } else { self.path(b".", false) }
+    }
+
+    /// The files that a program looks for in the one operand if the other is a file.
+    fn combined(&self, operands: &[&Word]) -> Result<(), Refusal> {
+        let [first, second] = operands else { return Ok(()) };
+        for (directory, file) in [(first, second), (second, first)] {
+            let names = file.text().rsplit('/').find(|name| !name.is_empty());
+            let name = names.unwrap_or_default();
+            self.path(format!("{}/{name}", directory.text()).as_bytes(), false)?;
+        }
+        Ok(())
     }
 
     fn words(&self, arguments: &[Word], first: Option<Kind>) -> Result<(), Refusal> {
@@ -374,7 +387,8 @@ impl Stage<'_> {
                 if scanned.operands.is_empty() && matches!(kind, Kind::Path) {
                     self.own_directory(&scanned.flags)?;
                 }
-                operands.try_for_each(|word| self.operand(word, kind, max == MANY))
+                operands.try_for_each(|word| self.operand(word, kind, max == MANY))?;
+                if lists(COMBINES, row.name) { self.combined(&scanned.operands) } else { Ok(()) }
             }
             Operands::FirstThenPaths(kind, given_by) => {
                 if !scanned.flags.iter().any(|flag| given_by.contains(&flag.as_str())) {

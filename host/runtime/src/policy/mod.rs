@@ -2,12 +2,14 @@
 //!
 //! Owns the closed table of read-only commands, the list of secret paths, and the quoting: what was checked is what is sent. Does no
 //! I/O, and so does not know what a name on the host really is: it guards against what a model writes, not against the remote account, and
-//! recursive programs (`grep -r`, `rg`, `find`, `tree`) over a directory are not bound by the list of secret paths.
+//! recursive programs (`grep -r`, `rg`, `diff -r`) over a directory are not bound by the list of secret paths.
 
 mod grammar;
 mod render;
 mod secret;
 mod table;
+
+pub use secret::{PathPattern, SecretPaths};
 
 /// A word of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +98,8 @@ pub(crate) struct PathOperand<'a> {
     pub(crate) path: &'a [u8],
     /// Whether wildcards in it are active.
     pub(crate) is_glob: bool,
+    /// Whether the program opens what it names, and does not only tell of it.
+    pub(crate) is_opened: bool,
 }
 
 /// Judges a path that a command names.
@@ -126,11 +130,19 @@ pub(crate) fn quoted(word: &str) -> String {
     format!("{shown:?}")
 }
 
-/// Whether the policy allows every word of the pipeline.
+/// Whether the policy allows every word of the pipeline, with Scout's own list of secret paths.
+///
+/// # Errors
+/// As [`check_with`].
+pub fn check(policy: CommandPolicy, pipeline: &Pipeline) -> Result<(), Refusal> {
+    check_with(&SecretPaths::default(), policy, pipeline)
+}
+
+/// Whether the policy allows every word of the pipeline, and the list of secret paths every path of it.
 ///
 /// # Errors
 /// The first word that is refused, why, and what is allowed instead.
-pub fn check(policy: CommandPolicy, pipeline: &Pipeline) -> Result<(), Refusal> {
+pub fn check_with(secrets: &SecretPaths, policy: CommandPolicy, pipeline: &Pipeline) -> Result<(), Refusal> {
     if policy == CommandPolicy::None {
         let program = pipeline.stages.first().and_then(|stage| stage.words.first());
         return Err(Refusal {
@@ -145,9 +157,9 @@ pub fn check(policy: CommandPolicy, pipeline: &Pipeline) -> Result<(), Refusal> 
     }
     let directory = pipeline.directory.as_deref();
     if let Some(directory) = directory {
-        check_path(directory)?;
+        secrets.check_path(directory)?;
     }
-    let held = |operand: PathOperand<'_>| secret::check(operand.directory, operand.path, operand.is_glob);
+    let held = |operand: PathOperand<'_>| secrets.check_operand(operand);
     pipeline.stages.iter().try_for_each(|stage| grammar::check(&stage.words, directory, &held))
 }
 
@@ -193,15 +205,6 @@ fn check_bounds(pipeline: &Pipeline) -> Result<(), Refusal> {
         return Err(refuse("|", why, "fewer or shorter words"));
     }
     Ok(())
-}
-
-/// Whether the policy's list of secret paths forbids reading this path (SFTP and commands alike).
-///
-/// # Errors
-/// Why.
-pub fn check_path(path: &[u8]) -> Result<(), Refusal> {
-    secret::check(Some(path), b"", false)
-        .map_err(|refusal| Refusal { what: quoted(&String::from_utf8_lossy(path)), ..refusal })
 }
 
 /// The text that `/bin/sh` evaluates, with exactly the words that were checked.

@@ -362,9 +362,9 @@ const FILES: &[Row] = &[
     },
     Row {
         name: "diff",
-        short: "abBcdeEinNpqrstTuwyZ",
+        short: "abBcdeEinpqrstTuwyZ",
         short_values: &[('U', Number), ('C', Number), ('W', Number), ('I', Pattern), ('x', Text)],
-        long: "text brief recursive new-file ignore-case ignore-all-space ignore-space-change ignore-blank-lines minimal \
+        long: "text brief recursive ignore-case ignore-all-space ignore-space-change ignore-blank-lines minimal \
                report-identical-files side-by-side suppress-common-lines strip-trailing-cr show-c-function expand-tabs",
         long_values: &[("unified", Number), ("context", Number), ("width", Number), ("exclude", Text)],
         long_optional: &[("color", WHEN)],
@@ -373,7 +373,9 @@ const FILES: &[Row] = &[
             ("-l --paginate", "it runs pr"),
             ("-X --exclude-from", "it reads patterns out of a file"),
             ("--from-file --to-file", "its operands would not be two"),
+            ("-N --new-file", "it prints every file of a directory that the other one lacks"),
         ],
+        note: "Of a directory and a file, the file of the same name in the directory is compared; of two directories, all files that both have.",
         unused: "-D -F -S -v --GTYPE-group-format --LTYPE-line-format --ed --horizon-lines --ifdef --ignore-file-name-case \
                  --ignore-matching-lines --ignore-tab-expansion --ignore-trailing-space --initial-tab --label --left-column \
                  --line-format --no-dereference --no-ignore-file-name-case --normal --palette --rcs --show-function-line \
@@ -1370,6 +1372,13 @@ pub(super) const SOCKET_WORDS: &str =
 
 /// Flags with which they look there all the same.
 pub(super) const RECURSES: &str = "-r -R --recursive --dereference-recursive --directories";
+
+/// Programs that never open what they are named, and tell only that it is there, what it is and where it leads. Every other one
+/// that takes paths may read them.
+pub(super) const ONLY_TELLS: &str = "ls tree stat find du df realpath readlink date lsblk findmnt";
+
+/// Programs that, given a directory and a file, take the file of that name in the directory.
+pub(super) const COMBINES: &str = "diff";
 
 /// The row of a program.
 pub(super) fn row(name: &str) -> Option<&'static Row> {

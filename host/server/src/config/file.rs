@@ -13,12 +13,14 @@ use super::values::{MemorySize, PoolSize, Prefix};
 use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
 
 /// Every key at every level, for near names.
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 29] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
     "secret_command",
     "commands",
+    "secret_paths",
+    "readable_paths",
     "max_file_size",
     "max_output_size",
     "command_timeout",
@@ -51,6 +53,8 @@ pub(super) struct File {
     pub(super) audit_log: Option<PathBuf>,
     pub(super) secret_command: Option<PathBuf>,
     pub(super) commands: Option<Spanned<Commands>>,
+    pub(super) secret_paths: Vec<Spanned<String>>,
+    pub(super) readable_paths: Vec<Spanned<String>>,
     pub(super) max_file_size: Option<ByteCount>,
     pub(super) max_output_size: Option<ByteCount>,
     pub(super) command_timeout: Option<Seconds>,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scout_runtime::grants::{Access, Place, Rights};
-use scout_runtime::policy::CommandPolicy;
+use scout_runtime::policy::{CommandPolicy, SecretPaths};
 use scout_runtime::{Fleet, HostRecord, Limits};
 use scout_ssh::{HostSpec, Pool, PoolConfig, SshConfig, SshError};
 
@@ -110,6 +110,8 @@ pub struct Config {
     pub commands: CommandPolicy,
     /// Where that is written, if it is.
     commands_place: Option<Place>,
+    /// What nobody reads on any host.
+    secrets: Arc<SecretPaths>,
     /// `[hosts.NAME]`.
     pub hosts: BTreeMap<String, HostConfig>,
     /// `[access.NAME]`: what principals may do.
@@ -241,6 +243,7 @@ impl Config {
             state_dir,
             commands: file.commands.as_ref().map(|commands| (*commands.get_ref()).into()).unwrap_or_default(),
             commands_place: file.commands.as_ref().map(|commands| lines.place(commands)),
+            secrets: Arc::new(rights::secrets(&file.secret_paths, &file.readable_paths, lines)?),
             hosts: file
                 .hosts
                 .iter()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use scout_runtime::Grants;
 use scout_runtime::grants::{Access, Argv, HostPattern, HostRules, Limit, Place, Rights, Root, Rule};
-use scout_runtime::policy::CommandPolicy;
+use scout_runtime::policy::{CommandPolicy, PathPattern, SecretPaths};
 use toml::Spanned;
 
 use super::file::{Commands, Grant, HostTable};
@@ -91,6 +91,21 @@ fn limit<W, T>(
     Ok(Some(Limit { rules, place: lines.place(key) }))
 }
 
+/// The secret paths: Scout's own, with those of one key and without those of the other.
+pub(super) fn secrets(
+    added: &[Spanned<String>],
+    readable: &[Spanned<String>],
+    lines: &Lines,
+) -> Result<SecretPaths, ConfigError> {
+    if let Some(first) = [added, readable].into_iter().find(|key| key.len() > MAX_RULES).and_then(<[_]>::first) {
+        return Err(lines.refuse(first, &format!("more than {MAX_RULES} patterns of paths")));
+    }
+    let pattern = |text: &Spanned<String>| PathPattern::parse(text.get_ref()).map_err(|why| lines.refuse(text, &why));
+    let added = added.iter().map(|text| Ok((pattern(text)?, lines.place(text).to_string())));
+    let added = added.collect::<Result<_, ConfigError>>()?;
+    Ok(SecretPaths::new(added, readable.iter().map(pattern).collect::<Result<_, _>>()?))
+}
+
 /// `[hosts.NAME]`.
 #[derive(Clone, Debug)]
 pub struct HostConfig {
@@ -165,6 +180,7 @@ impl Config {
             plugins: self.plugins.iter().map(|(name, plugin)| (name.clone(), Arc::clone(&plugin.rights))).collect(),
             principals: self.principals.clone(),
             hosts,
+            secrets: Arc::clone(&self.secrets),
         };
         for rights in access.plugins.values().chain(access.principals.values()) {
             for rule in rights.hosts.iter().flat_map(|limit| &limit.rules) {
@@ -221,6 +237,31 @@ impl Grant {
 mod tests {
     use super::super::file::File;
     use super::*;
+
+    #[test]
+    fn secret_paths_are_added_and_taken_away_or_refused_with_their_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scout.toml");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            File::read(&path).and_then(|file| secrets(&file.secret_paths, &file.readable_paths, &file.lines))
+        };
+        let list = read("secret_paths = [\n\"**/.env\"]\nreadable_paths = [\"/etc/sudoers\"]\n").unwrap();
+        let refusal = list.check_path(b"~/app/.env").unwrap_err();
+        assert_eq!(refusal.why, "is on the list of secret paths: **/.env stands in scout.toml:2");
+        assert!(list.check_path(b"/etc/sudoers").is_ok() && list.check_path(b"/etc/shadow").is_err());
+        let many = vec!["\"/x\""; MAX_RULES + 1].join(",");
+        for (text, says) in [
+            ("\nsecret_paths = [\"/a\",\n\"~/.env\"]", ":3: a pattern begins with `/`"),
+            ("readable_paths = [\"/a/**/b\"]", ":1: a name holds one `*`"),
+            ("secret_path = []", ":1: unknown key `secret_path`; did you mean `secret_paths`"),
+            ("secret_paths = \"/a\"", ":1: "),
+            (&*format!("readable_paths = [{many}]"), ":1: more than 256 patterns"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
 
     /// A new limit does not compile here until its key is read.
     #[test]

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use super::channel::{GUESS, RealHandle, Reply};
 use super::upload::real_path;
 use super::wire::{self, Extension, Request, Status};
-use super::{Attributes, DirEntry, FileKind, FileSystem, Opened, SftpChannel, SftpError};
+use super::{Attributes, DirEntry, FileKind, FileSystem, Opened, SftpChannel, SftpError, TruePath};
 use crate::{Call, Capture, ErrorKind, SshError};
 
 /// Longer than any system's PATH_MAX.
@@ -68,6 +68,7 @@ enum Source {
 
 /// The answers to a path's first flight.
 struct Found {
+    place: Option<TruePath>,
     attributes: Result<Attributes, Status>,
     /// `Err`: what OPEN or OPENDIR answered.
     file: Result<Source, Status>,
@@ -99,7 +100,7 @@ pub(super) struct Listing {
 impl SftpChannel {
     /// Reads whatever the path names: a file's first `cap` bytes, a directory's first `max_entries` names. Nothing
     /// else is opened under /dev, /proc and /sys; elsewhere the OPEN goes out with the STAT, and the watchdog ends a
-    /// channel that hangs on it.
+    /// channel that hangs on it. Before them goes the question where the path truly leads, if the server tells.
     ///
     /// Dropping the future leaves the channel usable.
     pub(crate) async fn open(
@@ -108,12 +109,12 @@ impl SftpChannel {
         cap: usize,
         max_entries: usize,
         call: &Call,
-    ) -> Result<Opened, SftpError> {
+    ) -> Result<(Opened, Option<TruePath>), SftpError> {
         let path = self.resolve(path, call).await?;
         if is_guarded(&path) {
-            let attributes = self.stat_remote(&path, call).await?;
+            let (attributes, place) = self.stat_placed(&path, call).await?;
             if attributes.kind() == FileKind::Other {
-                return Ok(Opened::Other { attributes });
+                return Ok((Opened::Other { attributes }, place));
             }
         }
         match self.open_with(Handles::Guessed, &path, cap, max_entries, call).await {
@@ -123,14 +124,15 @@ impl SftpChannel {
         .map_err(Halt::into_error)
     }
 
-    /// Reads `length` bytes of a regular file from `offset` on. Dropping the future leaves the channel usable.
+    /// Reads `length` bytes of a regular file from `offset` on, and tells where that lies. Dropping the future leaves the
+    /// channel usable.
     pub(crate) async fn read(
         &self,
         path: &[u8],
         offset: u64,
         length: usize,
         call: &Call,
-    ) -> Result<(Attributes, Capture), SftpError> {
+    ) -> Result<(Attributes, Capture, Option<TruePath>), SftpError> {
         let path = self.resolve(path, call).await?;
         if is_guarded(&path) && self.stat_remote(&path, call).await?.kind() != FileKind::File {
             return Err(not_a_file(&path).into());
@@ -142,10 +144,10 @@ impl SftpChannel {
         .map_err(Halt::into_error)
     }
 
-    /// The attributes of what the path names, links followed.
-    pub(crate) async fn stat(&self, path: &[u8], call: &Call) -> Result<Attributes, SftpError> {
+    /// The attributes of what the path names, links followed, and where that lies.
+    pub(crate) async fn stat(&self, path: &[u8], call: &Call) -> Result<(Attributes, Option<TruePath>), SftpError> {
         let path = self.resolve(path, call).await?;
-        self.stat_remote(&path, call).await
+        self.stat_placed(&path, call).await
     }
 
     /// The absolute path without links, of what the path names.
@@ -194,6 +196,12 @@ impl SftpChannel {
         attributes(replies.next()).map_err(|status| status_error(&status, path).into())
     }
 
+    async fn stat_placed(&self, path: &[u8], call: &Call) -> Result<(Attributes, Option<TruePath>), SftpError> {
+        let mut replies = self.ask(&[Request::RealPath(path), Request::Stat(path)], 0, call).await?.into_iter();
+        let place = place(replies.next());
+        Ok((attributes(replies.next()).map_err(|status| status_error(&status, path))?, place))
+    }
+
     async fn open_with(
         &self,
         handles: Handles,
@@ -201,7 +209,7 @@ impl SftpChannel {
         cap: usize,
         max_entries: usize,
         call: &Call,
-    ) -> Result<Opened, Halt> {
+    ) -> Result<(Opened, Option<TruePath>), Halt> {
         // A cap of nothing still asks for one byte, to know whether there is any.
         let mut reading = Reading::new(0, cap.max(1), self.read_length());
         let plan = reading.plan();
@@ -212,20 +220,21 @@ impl SftpChannel {
             None if found.directory.is_ok() => FileKind::Directory,
             None => FileKind::File,
         };
-        match kind {
+        let opened = match kind {
             FileKind::Directory => {
                 let source = found.directory.map_err(|status| status_error(&status, path))?;
                 let (entries, truncated) = self.list(&source, found.listing, path, max_entries, call).await?;
-                Ok(Opened::Directory { attributes, entries, truncated })
+                Opened::Directory { attributes, entries, truncated }
             }
             FileKind::File => {
                 let source = found.file.map_err(|status| status_error(&status, path))?;
                 reading.take(&plan, found.reads, self, path)?;
                 let content = self.finish(reading, &source, attributes.size, cap, path, call).await?;
-                Ok(Opened::File { attributes, content })
+                Opened::File { attributes, content }
             }
-            FileKind::Symlink | FileKind::Other => Ok(Opened::Other { attributes }),
-        }
+            FileKind::Symlink | FileKind::Other => Opened::Other { attributes },
+        };
+        Ok((opened, found.place))
     }
 
     async fn read_with(
@@ -235,7 +244,7 @@ impl SftpChannel {
         offset: u64,
         length: usize,
         call: &Call,
-    ) -> Result<(Attributes, Capture), Halt> {
+    ) -> Result<(Attributes, Capture, Option<TruePath>), Halt> {
         let mut reading = Reading::new(offset, length.max(1), self.read_length());
         let plan = reading.plan();
         let found = self.find(handles, path, &plan, false, 0, call).await?;
@@ -246,7 +255,7 @@ impl SftpChannel {
         let source = found.file.map_err(|status| status_error(&status, path))?;
         reading.take(&plan, found.reads, self, path)?;
         let content = self.finish(reading, &source, attributes.size, length, path, call).await?;
-        Ok((attributes, content))
+        Ok((attributes, content, found.place))
     }
 
     /// The first flight: what is it, and as much of it as fits. With real handles: the handles and nothing else.
@@ -261,7 +270,7 @@ impl SftpChannel {
     ) -> Result<Found, Halt> {
         let guessed = handles == Handles::Guessed;
         let (reads, listing) = if guessed { (plan, FIRST_LISTING) } else { (&[][..], 0) };
-        let mut requests = vec![Request::Stat(path), Request::Open(path)];
+        let mut requests = vec![Request::RealPath(path), Request::Stat(path), Request::Open(path)];
         requests.extend(reads.iter().map(|(offset, length)| read(GUESS, *offset, *length)));
         if guessed {
             requests.push(Request::Close(GUESS));
@@ -279,6 +288,7 @@ impl SftpChannel {
             self.ask(&requests, max_entries, call).await?
         };
         let mut replies = replies.into_iter();
+        let place = place(replies.next());
         let attributes = attributes(replies.next());
         let file = source(replies.next());
         let reads = replies.by_ref().take(reads.len()).collect();
@@ -287,7 +297,7 @@ impl SftpChannel {
         }
         let directory = source(replies.next());
         let listing = replies.take(listing).collect();
-        Ok(Found { attributes, file, directory, reads, listing })
+        Ok(Found { place, attributes, file, directory, reads, listing })
     }
 
     /// Reads on until the file ends, enough has come, or its size has come.
@@ -517,6 +527,12 @@ pub(super) fn attributes(reply: Option<Reply>) -> Result<Attributes, Status> {
         Some(Reply::Status(status)) => Err(status),
         _ => Err(Status::default()),
     }
+}
+
+/// Where a path leads, asked of its name; nothing if the server does not tell.
+fn place(reply: Option<Reply>) -> Option<TruePath> {
+    let path = real_path(reply, b"").ok()?;
+    Some(TruePath { path, is_proven: false })
 }
 
 fn source(reply: Option<Reply>) -> Result<Source, Status> {

@@ -46,7 +46,7 @@ fn ssh(error: SftpError) -> SshError {
 }
 
 async fn open(channel: &SftpChannel, path: &Path, cap: usize, call: &Call) -> Result<Opened, SftpError> {
-    channel.open(path.as_os_str().as_bytes(), cap, 10_000, call).await
+    channel.open(path.as_os_str().as_bytes(), cap, 10_000, call).await.map(|(opened, _)| opened)
 }
 
 async fn content(channel: &SftpChannel, path: &Path, cap: usize) -> (Bytes, bool, Option<u64>) {
@@ -58,7 +58,7 @@ async fn content(channel: &SftpChannel, path: &Path, cap: usize) -> (Bytes, bool
 
 async fn entries(channel: &SftpChannel, path: &Path, max: usize) -> (usize, bool) {
     match channel.open(path.as_os_str().as_bytes(), 1024, max, &call()).await {
-        Ok(Opened::Directory { entries, truncated, .. }) => {
+        Ok((Opened::Directory { entries, truncated, .. }, _)) => {
             let names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
             assert_eq!(names.len(), entries.len(), "a name came twice");
             (entries.len(), truncated)
@@ -292,7 +292,7 @@ async fn a_part_is_read_from_its_offset() {
     fs::write(&path, "0123456789").expect("written");
     let path = path.as_os_str().as_bytes();
     for (offset, length, data, truncated) in [(3, 4, "3456", true), (8, 4, "89", false), (20, 4, "", false)] {
-        let (attributes, part) = channel.read(path, offset, length, &call()).await.expect("read");
+        let (attributes, part, _) = channel.read(path, offset, length, &call()).await.expect("read");
         assert_eq!(attributes.size, Some(10));
         assert_eq!((&part.data[..], part.truncated, part.total), (data.as_bytes(), truncated, Some(10)));
     }

@@ -1,0 +1,164 @@
+//! The paths that nobody reads through Scout, whatever the remote account may do.
+//!
+//! Owns the list, what the operator adds to it and takes away, and what the text of a path tells: `.` and `..`, a glob that could
+//! match, roots other than `/`. Of links it knows only those of `/proc`, so text proves nothing: for files the host is asked where
+//! one truly lies ([`SecretPaths::check_true_path`]). Where nobody can be asked, as with a command's operands, a `..` behind a name
+//! is refused: behind a link it leads elsewhere (`/var/run/../etc`). A recursive program (`grep -r`, `rg`, `diff -r`) that is given a
+//! directory above a secret file still meets that file: no rule about texts can bind it.
+
+mod list;
+mod name;
+mod pattern;
+mod resolve;
+
+use self::list::{LISTED, UNOPENED};
+use self::name::Name;
+pub use self::pattern::PathPattern;
+use self::resolve::{Home, Parents, Resolved, resolve, split};
+use super::{PathOperand, Refusal, quoted};
+
+/// The secret paths: Scout's own list and what the operator has said of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretPaths {
+    added: Vec<Entry>,
+    readable: Vec<PathPattern>,
+}
+
+/// A line of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    pattern: PathPattern,
+    /// What is said of the pattern: what it holds, or where it is written.
+    why: String,
+    /// What of it may be read all the same, from the same directory on.
+    but: Vec<PathPattern>,
+}
+
+impl SecretPaths {
+    /// Scout's own list, with what is `added`, each with where that is written, and without what is `readable`.
+    pub fn new(added: Vec<(PathPattern, String)>, readable: Vec<PathPattern>) -> Self {
+        let entry = |(pattern, place)| Entry { pattern, why: format!("stands in {place}"), but: Vec::new() };
+        Self { added: added.into_iter().map(entry).collect(), readable }
+    }
+
+    /// What was added, as it is written.
+    pub(crate) fn added(&self) -> Vec<String> {
+        self.added.iter().map(|entry| entry.pattern.to_string()).collect()
+    }
+
+    /// What may be read all the same, as it is written.
+    pub(crate) fn readable(&self) -> Vec<String> {
+        self.readable.iter().map(PathPattern::to_string).collect()
+    }
+
+    /// Whether the list forbids to look at a path, as files and directories are named.
+    ///
+    /// # Errors
+    /// Why.
+    pub fn check_path(&self, path: &[u8]) -> Result<(), Refusal> {
+        self.check(Some(path), b"", false, Parents::Textual).map(drop).map_err(|refusal| named(path, refusal))
+    }
+
+    /// The same of a path whose host cannot tell where it truly leads.
+    pub(crate) fn check_unproven_path(&self, path: &[u8]) -> Result<(), Refusal> {
+        self.check(Some(path), b"", false, Parents::Refused).map(drop).map_err(|refusal| named(path, refusal))
+    }
+
+    /// The same of the place, absolute and without links, to which a path has led.
+    pub(crate) fn check_true_path(&self, path: &[u8], place: &[u8]) -> Result<(), Refusal> {
+        let mut resolved = Resolved::new(false);
+        split(place).for_each(|name| resolved.push(Name::new(name, false)));
+        match self.find(self.entries(), &resolved, Home::MayBeRoot) {
+            Some(entry) => Err(refuse(path, format!("leads to what is on the list of secret paths: {entry}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a path is on the list, whatever may be read of it.
+    pub(crate) fn has(&self, path: &[u8]) -> bool {
+        let all = Self { added: self.added.clone(), readable: Vec::new() };
+        all.check_path(path).is_err()
+    }
+
+    /// Whether the list forbids a command this operand.
+    pub(super) fn check_operand(&self, operand: PathOperand<'_>) -> Result<(), Refusal> {
+        let resolved = self.check(operand.directory, operand.path, operand.is_glob, Parents::Refused)?;
+        match self.find(UNOPENED.iter(), &resolved, Home::IsElsewhere).filter(|_| operand.is_opened) {
+            Some(entry) => Err(Refusal {
+                what: quoted(&String::from_utf8_lossy(operand.path)),
+                why: format!("{} {entry}, and is not opened here", verb(operand.is_glob)),
+                instead: Some(
+                    "ls, stat, find, readlink or lsblk, which only tell of it; /dev/null and /dev/stdin may be read"
+                        .into(),
+                ),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        LISTED.iter().chain(&self.added)
+    }
+
+    fn check<'a>(
+        &self,
+        directory: Option<&'a [u8]>,
+        path: &'a [u8],
+        is_glob: bool,
+        parents: Parents,
+    ) -> Result<Resolved<'a>, Refusal> {
+        let resolved = resolve(directory, path, is_glob, parents)?;
+        match self.find(self.entries(), &resolved, Home::MayBeRoot) {
+            Some(entry) => Err(refuse(path, format!("{} the list of secret paths: {entry}", verb(is_glob)))),
+            None => Ok(resolved),
+        }
+    }
+
+    /// The first entry that the path could be on.
+    fn find<'e>(
+        &self,
+        mut entries: impl Iterator<Item = &'e Entry>,
+        path: &Resolved<'_>,
+        home: Home,
+    ) -> Option<&'e Entry> {
+        let found = entries.find(|entry| {
+            path.starts(&entry.pattern, home).any(|at| {
+                entry.pattern.meets(&path.names, at) && !entry.but.iter().any(|but| but.covers(&path.names, at))
+            })
+        })?;
+        let is_readable = |pattern: &PathPattern| {
+            let covers = |at| pattern.covers(&path.names, at);
+            pattern.is_everything() || path.starts(pattern, Home::IsElsewhere).any(covers)
+        };
+        (!self.readable.iter().any(is_readable)).then_some(found)
+    }
+}
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.pattern, self.why)
+    }
+}
+
+fn verb(is_glob: bool) -> &'static str {
+    if is_glob { "could match" } else { "is on" }
+}
+
+fn refuse(path: &[u8], why: String) -> Refusal {
+    Refusal {
+        what: quoted(&String::from_utf8_lossy(path)),
+        why,
+        instead: Some(
+            "another path, or a glob that cannot match it; of a key, the .pub beside it; the operator allows more with \
+             `readable_paths` in scout.toml"
+                .into(),
+        ),
+    }
+}
+
+fn named(path: &[u8], refusal: Refusal) -> Refusal {
+    Refusal { what: quoted(&String::from_utf8_lossy(path)), ..refusal }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! The list of secret paths on a real host: what links lead to, what commands are given, what the operator says of it.
+
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+use std::time::Duration;
+
+use scout_tests::{DelayLink, Scout, Sftp, Sshd, SshdOptions};
+
+use crate::world::{options, options_at};
+
+/// What no answer may hold.
+const SECRET: &str = "the-secret-marker";
+
+/// A server with secrets in its directory and links that lead to them, none of which is called like one.
+fn server(options: &SshdOptions) -> Sshd {
+    let sshd = Sshd::start_with(options);
+    let dir = sshd.dir();
+    for name in ["real/deep", ".gnupg"] {
+        std::fs::create_dir_all(dir.join(name)).unwrap();
+    }
+    for name in [".netrc", "real/.npmrc", ".gnupg/key", "plain"] {
+        std::fs::write(dir.join(name), SECRET).unwrap();
+    }
+    // As /var/run is one to /run: `run/..` is `real`.
+    for (target, link) in [
+        (".netrc", "link"),
+        ("link", "again"),
+        ("real/deep", "run"),
+        (".npmrc", "real/rc"),
+        (".gnupg", "keys"),
+        ("plain", "fine"),
+    ] {
+        symlink(target, dir.join(link)).unwrap();
+    }
+    sshd
+}
+
+/// Paths to secrets, of which the text tells nothing.
+const LEADING: [&str; 6] = ["link", "again", "run/../rc", "keys", "keys/key", "run/./.././rc"];
+
+async fn leads_to_no_secret(scout: &Arc<Scout>, sshd: &Sshd) {
+    for path in LEADING {
+        let answer = scout.call(&format!("box:{}", sshd.dir().join(path).display())).await;
+        let text = answer.text();
+        assert!(answer.is_error() && text.contains("leads to what is on the list of secret paths"), "{path}: {text}");
+        assert!(!text.contains(SECRET), "{path}: {text}");
+    }
+    let answer = scout.call(&format!("box:{}", sshd.dir().join("fine").display())).await;
+    assert_eq!((answer.text(), answer.is_error()), (SECRET.to_owned(), false));
+}
+
+#[tokio::test]
+async fn a_link_leads_to_no_secret() {
+    let sshd = server(&SshdOptions::default());
+    let scout = Scout::start(&options(&sshd)).await;
+    leads_to_no_secret(&scout, &sshd).await;
+    let dir = std::fs::canonicalize(sshd.dir()).unwrap();
+    let confined = ["file", "dir"].map(|name| format!("[plugins.{name}]\npaths = [{:?}]\n", dir.display().to_string()));
+    leads_to_no_secret(&Scout::start(&options(&sshd).setting(&confined.concat())).await, &sshd).await;
+}
+
+#[tokio::test]
+async fn a_link_leads_to_no_secret_where_there_is_no_sftp() {
+    let sshd = server(&SshdOptions { sftp: Sftp::Absent, ..SshdOptions::default() });
+    leads_to_no_secret(&Scout::start(&options(&sshd)).await, &sshd).await;
+}
+
+#[tokio::test]
+async fn to_ask_where_a_path_leads_costs_no_round_trip() {
+    let sshd = server(&SshdOptions::default());
+    let link = DelayLink::start(sshd.address(), Duration::from_millis(25)).await;
+    let scout = Scout::start(&options_at(&sshd, link.address())).await;
+    let asked = |path: &str| format!("box:{}", sshd.dir().join(path).display());
+    scout.call(&asked("fine")).await;
+    for path in ["fine", "real"] {
+        link.settle().await;
+        let mark = link.mark();
+        let answer = scout.call(&asked(path)).await;
+        assert!(!answer.is_error(), "{}", answer.text());
+        assert_eq!((link.round_trips_since(&mark), answer.receipt()["round_trips"].as_u64()), (1, Some(1)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_command_reads_a_secret_or_opens_a_device_by_another_spelling() {
+    let sshd = server(&SshdOptions::default());
+    let scout = Scout::start(&options(&sshd)).await;
+    let dir = sshd.dir().display();
+    for (at, command) in [
+        (format!("{dir}"), "cat /proc/self/cwd/.netrc"),
+        (format!("{dir}/.gnupg"), "cat /proc/self/cwd/key"),
+        (format!("{dir}"), "cat run/../.npmrc"),
+        (format!("{dir}"), "cat run/../rc"),
+        (format!("{dir}/run"), "cat ../.npmrc"),
+        (format!("{dir}/run"), "cat ../rc"),
+        ("/proc/self".to_owned(), "cat cwd/environ"),
+        ("/proc/net".to_owned(), "cat ../environ"),
+        ("/".to_owned(), "head proc/net/../environ"),
+        ("/dev".to_owned(), "head -c 1 zero"),
+        ("/dev/fd".to_owned(), "head -c 1 ../../../dev/zero"),
+        (format!("{dir}"), "diff -N . real/deep"),
+        (format!("{dir}"), "diff . real/deep/.netrc"),
+    ] {
+        let answer = scout.command(&format!("box:{at}"), command).await;
+        let text = answer.text();
+        assert!(answer.is_error() && !text.contains(SECRET), "{at}: {command}: {text}");
+        assert_eq!(answer.receipt()["execs"], 0, "{at}: {command}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_runs_anything_gives_secrets_to_no_plugin_that_may_not() {
+    let sshd = server(&SshdOptions::default());
+    let scout = Scout::start(&options(&sshd).setting("commands = \"shell\"\n")).await;
+    for path in [".netrc", "link"] {
+        let answer = scout.call(&format!("box:{}", sshd.dir().join(path).display())).await;
+        assert!(answer.is_error() && !answer.text().contains(SECRET), "{path}: {}", answer.text());
+    }
+    let at = format!("box:{}", sshd.dir().display());
+    assert!(scout.command(&at, "cat .netrc").await.text().contains(SECRET), "the host runs anything");
+}
+
+#[tokio::test]
+async fn the_operator_adds_to_the_list_and_takes_away() {
+    let sshd = server(&SshdOptions::default());
+    let settings = "secret_paths = [\"**/plain\"]\nreadable_paths = [\"**/.netrc\"]\n";
+    let scout = Scout::start(&options(&sshd).setting(settings)).await;
+    let at = format!("box:{}", sshd.dir().display());
+    for (path, readable) in
+        [("plain", false), ("fine", false), (".netrc", true), ("link", true), ("real/.npmrc", false)]
+    {
+        let read = scout.call(&format!("{at}/{path}")).await;
+        assert_eq!((read.is_error(), read.text().contains(SECRET)), (!readable, readable), "{path}: {}", read.text());
+    }
+    for (command, readable) in
+        [("cat plain", false), ("cat .netrc", true), ("cat .n*", false), ("cat real/.npmrc", false)]
+    {
+        let ran = scout.command(&at, command).await;
+        assert_eq!((ran.is_error(), ran.text().contains(SECRET)), (!readable, readable), "{command}: {}", ran.text());
+    }
+    let refused = scout.call(&format!("{at}/plain")).await.text();
+    assert!(refused.contains("**/plain stands in scout.toml:"), "{refused}");
+}
