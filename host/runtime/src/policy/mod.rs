@@ -9,6 +9,8 @@ mod render;
 mod secret;
 mod table;
 
+pub(crate) use render::quote;
+
 /// A word of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {
