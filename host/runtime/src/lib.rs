@@ -15,16 +15,18 @@ mod imports;
 mod interface;
 mod plugin;
 pub mod policy;
+mod reports;
 mod shape;
 mod shares;
 mod state;
 mod turns;
 
 pub use answer::{Answer, Content, Encoding, Receipt};
-pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Progress};
+pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits};
 pub use fleet::{Fleet, HostRecord};
 pub use interface::Interface;
 pub use plugin::{
     Effect, Grants, HandlerDescription, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime, RuntimeConfig,
     Subject, ToolDescription,
 };
+pub use reports::Progress;
