@@ -55,7 +55,7 @@ struct Found {
     notes: Vec<String>,
 }
 
-/// One command where there is a current journal, or where files are asked for; two elsewhere.
+/// One command where a current journal has entries, or where files are asked for; two or three elsewhere.
 fn look(query: &Query) -> Result<Found, Error> {
     if query.wants_files() {
         return tail(query);
@@ -126,7 +126,12 @@ fn journal(query: &Query) -> Result<Result<Found, String>, Error> {
                     journalctl = Journalctl::Old;
                     continue;
                 }
-                Silence::Empty => {}
+                Silence::Empty => {
+                    // Asked for JSON, it does not say that there is no journal.
+                    if let Silence::NoJournal(why) = silence(&run(query, &query::any_entry())?.stderr) {
+                        return Ok(Err(why));
+                    }
+                }
                 Silence::NoJournal(why) => return Ok(Err(why)),
                 Silence::Old => return Ok(Err(complaint(&output.stderr))),
                 Silence::Failed(why) => {
