@@ -16,6 +16,7 @@ mod limits;
 mod live;
 mod load;
 mod plugin_projects;
+mod progress;
 mod protocol;
 mod python;
 mod secrets;

@@ -17,13 +17,14 @@ mod imports;
 mod interface;
 mod plugin;
 pub mod policy;
+mod reports;
 mod shape;
 mod shares;
 mod state;
 mod turns;
 
 pub use answer::{Answer, Content, Encoding, Receipt};
-pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Progress};
+pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits};
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use fault::fault;
 pub use fleet::{Fleet, HostRecord};
@@ -33,3 +34,4 @@ pub use plugin::{
     Effect, Grants, HandlerDescription, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime, RuntimeConfig,
     Subject, ToolDescription,
 };
+pub use reports::Progress;

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -12,8 +13,9 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
     CompleteResult, ContentBlock, Implementation, JsonObject, ListPromptsRequestMethod, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
-    ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource,
-    ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool, ToolAnnotations,
+    ProgressNotificationParam, ProgressToken, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+    Resource, ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+    ToolAnnotations,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -22,6 +24,7 @@ use scout_ssh::Principal;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +37,8 @@ use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
 const RECEIPT: &str = "dev.scout/receipt";
 /// Progress notifications that may wait for a slow client; later ones are dropped.
 const PROGRESS_QUEUE: usize = 16;
+/// How long an answer waits for the report in front of it to be written.
+const REPORT_PATIENCE: Duration = Duration::from_secs(5);
 /// Subscriptions that one client may hold at once.
 const SUBSCRIPTIONS: usize = 16;
 /// Requests of one client that may be under way at once: each takes some 16 KiB while it waits.
@@ -134,15 +139,23 @@ impl McpServer {
             Err(why) => return Reply::failure(&why, None, Receipt::default()),
         };
         let cancel = context.ct.child_token();
-        let caller = Caller { principal: self.principal.clone(), cancel: cancel.clone(), progress: progress(context) };
+        let reporter = Reporter::start(context);
+        let progress = reporter.as_ref().map(Reporter::progress);
+        let caller = Caller { principal: self.principal.clone(), cancel: cancel.clone(), progress };
         let answer = self.calls.track_future(begin(caller));
         tokio::pin!(answer);
-        tokio::select! {
-            reply = &mut answer => return reply,
-            () = self.stop.cancelled() => cancel.cancel(),
+        let reply = tokio::select! {
+            reply = &mut answer => reply,
+            () = self.stop.cancelled() => {
+                cancel.cancel();
+                // Cancelled, not dropped: the answer comes when remote work has been stopped.
+                answer.await
+            }
+        };
+        if let Some(reporter) = reporter {
+            reporter.end().await;
         }
-        // Cancelled, not dropped: the answer comes when remote work has been stopped.
-        answer.await
+        reply
     }
 
     /// Takes one more request of this client, until the permit is dropped.
@@ -452,24 +465,56 @@ fn contents(uri: String, reply: &Reply) -> ResourceContents {
     }
 }
 
-/// Forwards a plugin's progress to the client, if the client gave a token for it.
-fn progress(context: &RequestContext<RoleServer>) -> Option<Progress> {
-    let token = context.meta.get_progress_token()?;
-    let (sender, mut reports) = mpsc::channel::<ProgressNotificationParam>(PROGRESS_QUEUE);
-    let peer = context.peer.clone();
-    // Ends when the call drops the sender.
-    tokio::spawn(async move {
-        while let Some(report) = reports.recv().await {
-            if peer.notify_progress(report).await.is_err() {
-                return;
+/// Forwards a call's progress to the client, until the call has ended: no report follows the answer.
+struct Reporter {
+    token: ProgressToken,
+    reports: mpsc::Sender<ProgressNotificationParam>,
+    ended: CancellationToken,
+    forwarding: JoinHandle<()>,
+}
+
+impl Reporter {
+    /// One for this request, if the client gave a token for it.
+    fn start(context: &RequestContext<RoleServer>) -> Option<Self> {
+        let token = context.meta.get_progress_token()?;
+        let (reports, mut waiting) = mpsc::channel::<ProgressNotificationParam>(PROGRESS_QUEUE);
+        let (peer, ended) = (context.peer.clone(), CancellationToken::new());
+        let stop = ended.clone();
+        // Ends with the call: `end` is called, or this is dropped with it and so are all senders.
+        let forwarding = tokio::spawn(async move {
+            loop {
+                let report = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    report = waiting.recv() => report,
+                };
+                let Some(report) = report else { return };
+                // Waits until it is written: an answer that is sent meanwhile could overtake it.
+                if peer.notify_progress(report).await.is_err() {
+                    return;
+                }
             }
+        });
+        Some(Self { token, reports, ended, forwarding })
+    }
+
+    fn progress(&self) -> Progress {
+        let (token, reports) = (self.token.clone(), self.reports.clone());
+        Arc::new(move |done, total, message: Option<&str>| {
+            let mut report = ProgressNotificationParam::new(token.clone(), done);
+            report.total = total;
+            report.message = message.map(|message| visible(message).into_owned());
+            // A full queue drops the report: a later one says more.
+            drop(reports.try_send(report));
+        })
+    }
+
+    /// Waits for the report that is being written; those behind it are dropped. Not for ever: a client that does not read
+    /// gets no answer either.
+    async fn end(mut self) {
+        self.ended.cancel();
+        if tokio::time::timeout(REPORT_PATIENCE, &mut self.forwarding).await.is_err() {
+            self.forwarding.abort();
         }
-    });
-    Some(Arc::new(move |done, total, message: Option<&str>| {
-        let mut report = ProgressNotificationParam::new(token.clone(), done);
-        report.total = total;
-        report.message = message.map(|message| visible(message).into_owned());
-        // A full queue drops the report: a later one says more.
-        drop(sender.try_send(report));
-    }))
+    }
 }

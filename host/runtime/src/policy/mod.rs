@@ -9,6 +9,7 @@ mod render;
 mod secret;
 mod table;
 
+pub(crate) use render::quote;
 pub use secret::{PathPattern, SecretPaths};
 
 /// A word of a command.
