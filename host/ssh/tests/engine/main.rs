@@ -6,5 +6,6 @@ mod commands;
 mod dial;
 mod fake;
 mod faults;
+mod pool;
 mod sftp;
 mod world;
