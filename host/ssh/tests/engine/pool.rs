@@ -1,11 +1,12 @@
 //! Which connection serves whom, and when one is replaced.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use scout_ssh::{Call, Ending, ErrorKind, HostSpec, Pool, PoolConfig, Principal};
-use scout_tests::{DelayLink, Sshd, SshdOptions, generate_key};
+use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, generate_key};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -193,4 +194,51 @@ async fn channels_that_the_server_closes_for_idleness_are_replaced_silently() {
         assert_eq!(world.pool.snapshot().stalls, 0, "{round}");
     }
     assert_eq!(world.pool.snapshot().dials, 1);
+}
+
+/// An `sftp-server` that leaves a line for each start.
+fn counted_sftp(dir: &Path) -> SshdOptions {
+    use std::os::unix::fs::PermissionsExt as _;
+    let script = dir.join("sftp");
+    let text = format!("#!/bin/sh\necho >> {}\nexec /usr/lib/openssh/sftp-server\n", dir.join("starts").display());
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let extra = vec![format!("Subsystem sftp {}", script.display())];
+    SshdOptions { sftp: Sftp::Absent, max_sessions: Some(1), extra, ..SshdOptions::default() }
+}
+
+#[tokio::test]
+async fn reads_that_are_cancelled_while_they_wait_for_a_place_start_no_sftp_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::with(&counted_sftp(dir.path()));
+    let (lease, go) = (world.lease().await, dir.path().join("go"));
+    let busy = request(&format!("until [ -e '{}' ]; do sleep 0.05; done", go.display()));
+    let busy = {
+        let lease = world.lease().await;
+        tokio::spawn(async move { lease.exec(&busy, &call()).await })
+    };
+    eventually("the only channel is taken", || world.pool.snapshot().in_flight == 1).await;
+    for _ in 0..40 {
+        let _ = tokio::time::timeout(Duration::from_millis(20), lease.stat(b"/", &call())).await;
+    }
+    std::fs::write(go, "").unwrap();
+    assert_eq!(busy.await.unwrap().unwrap().ending, Ending::Exited(0));
+    lease.stat(b"/", &call()).await.unwrap();
+    assert_eq!(std::fs::read_to_string(dir.path().join("starts")).unwrap().lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_start_of_sftp_outlives_whoever_asked_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::with(&SshdOptions { max_sessions: None, ..counted_sftp(dir.path()) });
+    let lease = world.lease().await;
+    let started = || dir.path().join("starts").exists();
+    let call = call();
+    tokio::select! {
+        biased;
+        () = eventually("it starts", started) => {}
+        _ = lease.stat(b"/", &call) => {}
+    }
+    lease.stat(b"/", &call).await.unwrap();
+    assert_eq!(std::fs::read_to_string(dir.path().join("starts")).unwrap().lines().count(), 1);
 }
