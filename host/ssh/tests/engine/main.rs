@@ -4,6 +4,7 @@
 
 mod commands;
 mod dial;
+mod endings;
 mod fake;
 mod faults;
 mod pool;
