@@ -26,7 +26,7 @@ use russh::keys::Algorithm;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::config::Proxy;
+use crate::config::{Proxy, user_shell};
 use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Secrets};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport, harmless};
@@ -328,8 +328,10 @@ impl<'a> Way<'a> {
             }
             Self::Command(text) => {
                 trip.enter(spec, "starting the proxy command");
-                let (streams, process, complaint) = proxy_command::spawn(text).map_err(|error| {
-                    let message = format!("{}: the proxy command cannot be started: {error}", spec.alias);
+                let shell = user_shell();
+                let (streams, process, complaint) = proxy_command::spawn(&shell, text).map_err(|error| {
+                    let (alias, shell) = (&spec.alias, shell.display());
+                    let message = format!("{alias}: the shell {shell} of the proxy command cannot be run: {error}");
                     SshError::new(ErrorKind::Unreachable, message)
                 })?;
                 let (transport, leash) = Transport::new(streams, Some(Box::new(process)));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
+mod auth;
 mod commands;
 mod dial;
 mod endings;
