@@ -75,20 +75,19 @@ async fn a_connection_that_does_not_answer_the_end_of_a_command_is_dropped() {
     spec.server_alive_interval = Some(Duration::ZERO);
     let (spec, pool) = (Arc::new(spec), Pool::new(PoolConfig::default()));
     let lease = pool.lease(&me(), &spec, &call()).await.unwrap();
-    let word = marker();
+    let (word, other) = (marker(), marker());
     let (long, cancelled) = (request(&format!("echo begun; exec sleep {word}")), call());
-    let beside = request("echo beside; exec sleep 60");
+    let beside = request(&format!("echo beside; exec sleep {other}"));
     let patient = call();
     let silence = async {
-        eventually("the command runs", || runs(&word)).await;
+        eventually("both run", || runs(&word) && runs(&other)).await;
         link.settle().await;
-        link.fall_silent();
+        link.forget_connections();
         cancelled.cancel.cancel();
     };
     let (outcome, neighbour, ()) = tokio::join!(lease.exec(&long, &cancelled), lease.exec(&beside, &patient), silence);
     assert_eq!(outcome.unwrap().ending, Ending::Cancelled(RemoteState::Unknown));
     assert_eq!(neighbour.unwrap().ending, Ending::NoStatus, "it is told at once");
-    link.recover();
     assert_eq!(lease.exec(&request("exit 6"), &call()).await.unwrap().ending, Ending::Exited(6));
     assert_eq!(pool.snapshot().dials, 2);
 }

@@ -31,16 +31,11 @@ async fn a_connection_that_answers_nothing_is_replaced_and_the_request_repeated(
     spec.server_alive_interval = Some(LONG);
     let pool = Pool::new(PoolConfig { answer_timeout: ANSWER, ..PoolConfig::default() });
     let lease = pool.lease(&me(), &Arc::new(spec), &call()).await.unwrap();
-    link.settle().await;
-    link.fall_silent();
+    eventually("a channel is open ahead", || pool.snapshot().channels == 1).await;
+    link.forget_connections();
     // The first takes the channel that is open ahead, and may have run. The second needs another one.
     let (status, patient) = (request("exit 6"), call());
-    let recover = async {
-        link.settle().await;
-        link.recover();
-    };
-    let (first, second, ()) =
-        tokio::join!(biased; lease.exec(&status, &patient), lease.exec(&status, &patient), recover);
+    let (first, second) = tokio::join!(biased; lease.exec(&status, &patient), lease.exec(&status, &patient));
     assert_eq!(first.unwrap().ending, Ending::NoStatus);
     assert_eq!(second.unwrap().ending, Ending::Exited(6));
     assert_eq!(pool.snapshot().dials, 2);
