@@ -244,13 +244,15 @@ async fn conclude(connection: &Arc<InUse>, talk: Conversation, started: Instant)
 /// the connection, unless it lives: others are on it.
 async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>) -> RemoteState {
     let Some(process) = process else { return RemoteState::Unknown };
-    let heard = connection.bytes_heard();
+    let (begun, heard) = (Instant::now(), connection.bytes_heard());
     match control(connection, &process.kill_script()).await.as_deref() {
         Some("stopped") if process.leads_its_group() => RemoteState::Stopped,
         Some("running") => RemoteState::Running,
-        Some(_) => RemoteState::Unknown,
-        None => {
-            connection.unanswered(heard);
+        answer => {
+            // To refuse is an answer.
+            if answer.is_none() && begun.elapsed() >= KILL_LIMIT {
+                connection.unanswered(heard);
+            }
             RemoteState::Unknown
         }
     }

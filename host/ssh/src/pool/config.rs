@@ -24,7 +24,7 @@ pub struct PoolConfig {
     /// Requests that may wait for one host.
     pub max_waiters_per_host: usize,
     /// A program that tells secrets: passphrases of key files, passwords, answers to a server's prompts. Without it none
-    /// is ever used.
+    /// is ever used. What `SSH_ASKPASS` names fits.
     ///
     /// It is run with one argument, the prompt (`Enter passphrase for key '/path'`, `user@host's password:` or, in the
     /// server's words, `(user@host) …`), and in its environment `SCOUT_SECRET_KIND` (`passphrase`, `password` or

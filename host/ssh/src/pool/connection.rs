@@ -223,6 +223,9 @@ impl Connection {
                 slot = self.channels.acquire() => slot.ok_or_else(|| self.lost())?,
                 () = spare_ready => continue,
             };
+            if self.is_retired() {
+                return Err(self.lost());
+            }
             call.cost.add_round_trips(1);
             match self.open(slot).await {
                 Ok(session) => return Ok(session),
@@ -334,7 +337,7 @@ impl Connection {
     }
 
     async fn open_once(self: &Arc<Self>, mut slot: Option<Slot>) -> Result<Session, OpenError> {
-        if !self.is_alive() || self.is_retired() {
+        if !self.is_alive() {
             return Err(OpenError::Lost);
         }
         let heard = self.bytes_heard();

@@ -73,7 +73,9 @@ async fn a_connection_that_does_not_answer_the_end_of_a_command_is_dropped() {
     let link = DelayLink::start(sshd.address(), Duration::ZERO).await;
     let mut spec = spec(&sshd, link.address());
     spec.server_alive_interval = Some(Duration::ZERO);
-    let (spec, pool) = (Arc::new(spec), Pool::new(PoolConfig::default()));
+    // Nothing else may notice.
+    let config = PoolConfig { answer_timeout: Duration::from_secs(600), ..PoolConfig::default() };
+    let (spec, pool) = (Arc::new(spec), Pool::new(config));
     let lease = pool.lease(&me(), &spec, &call()).await.unwrap();
     let (word, other) = (marker(), marker());
     let (long, cancelled) = (request(&format!("echo begun; exec sleep {word}")), call());
