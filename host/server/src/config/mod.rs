@@ -2,6 +2,7 @@
 //!
 //! The only module that reads the environment. Knows nothing of MCP or plugins: it gives values.
 
+mod askpass;
 mod file;
 mod plugins;
 mod rights;
@@ -217,7 +218,10 @@ impl Config {
             idle_timeout: time(flags.idle_timeout, "SCOUT_IDLE_TIMEOUT", file.idle_timeout, pool.idle_timeout)?,
             max_connections: max_connections.map_or(pool.max_connections, |n| n as usize),
             known_hosts,
-            secret_command: file.secret_command.as_deref().map(relative_to_file),
+            secret_command: match &file.secret_command {
+                Some(command) => Some(relative_to_file(command)),
+                None => askpass::program(|name| environment.get(name).map(String::as_str)),
+            },
             ..pool
         };
         let plugins_dir = flags

@@ -32,6 +32,7 @@ pub use explain::{Explained, Setting};
 
 use crate::SshError;
 use command::Commands;
+pub(crate) use command::user_shell;
 use parse::{Item, Parser, Place};
 use read::Ownership;
 
@@ -87,7 +88,7 @@ pub struct AlgorithmLists {
     /// Whether the order of `host_keys` is the user's own. Else, as in OpenSSH, the algorithms of those keys that
     /// known_hosts holds come before it.
     pub host_keys_are_ranked: bool,
-    /// `PubkeyAcceptedAlgorithms`.
+    /// `PubkeyAcceptedAlgorithms`. RSA with SHA-1 counts only if it is named here.
     pub public_keys: Option<Vec<String>>,
     /// `CASignatureAlgorithms`: how the authority of a host's certificate may have signed it. Absent: as OpenSSH has it
     /// without that line.

@@ -306,7 +306,9 @@ impl Check {
         let files: Vec<PathBuf> = files.all().map(Path::to_path_buf).collect();
         let known = tokio::task::spawn_blocking(move || KnownHosts::load(&files))
             .await
-            .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))??;
+            .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))
+            .flatten()
+            .map_err(|error| SshError::new(error.kind(), format!("{}: {}", spec.alias, error.message())))?;
         for warning in known.warnings() {
             tracing::warn!(host = %spec.alias, "{warning}");
         }

@@ -26,7 +26,7 @@ use russh::keys::Algorithm;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::config::Proxy;
+use crate::config::{Proxy, user_shell};
 use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Secrets};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport, harmless};
@@ -257,6 +257,7 @@ async fn shake_hands(spec: &HostSpec, way: &Way<'_>, trip: &Trip<'_>, gate: Gate
         trip.heed(complaint);
     }
     let first_words = transport.first_words();
+    let transport = transport.with_silence_limit(Alive::of(spec).silence);
     trip.enter(spec, "in the handshake");
     match client::connect_stream(config, transport, gate).await {
         Ok(handle) => {
@@ -327,8 +328,10 @@ impl<'a> Way<'a> {
             }
             Self::Command(text) => {
                 trip.enter(spec, "starting the proxy command");
-                let (streams, process, complaint) = proxy_command::spawn(text).map_err(|error| {
-                    let message = format!("{}: the proxy command cannot be started: {error}", spec.alias);
+                let shell = user_shell();
+                let (streams, process, complaint) = proxy_command::spawn(&shell, text).map_err(|error| {
+                    let (alias, shell) = (&spec.alias, shell.display());
+                    let message = format!("{alias}: the shell {shell} of the proxy command cannot be run: {error}");
                     SshError::new(ErrorKind::Unreachable, message)
                 })?;
                 let (transport, leash) = Transport::new(streams, Some(Box::new(process)));
@@ -402,20 +405,41 @@ fn handshake_error(spec: &HostSpec, what: &str) -> SshError {
     SshError::new(ErrorKind::Unreachable, format!("{alias}: the handshake with {host_name}:{port} failed: {what}"))
 }
 
+/// How a host that has fallen silent is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Alive {
+    /// How long nothing may come before it is asked.
+    interval: Option<Duration>,
+    /// How often it is asked in vain. russh takes 0 for "for ever".
+    count_max: usize,
+    /// How long nothing may come at all.
+    silence: Option<Duration>,
+}
+
+impl Alive {
+    /// `ServerAliveInterval` and `ServerAliveCountMax`. As for OpenSSH, a count of 0 asks never: the host is given up
+    /// once it has said nothing for the interval.
+    fn of(spec: &HostSpec) -> Self {
+        let (interval, count_max, silence) = match (spec.server_alive_interval, spec.server_alive_count_max) {
+            (None, _) => (Some(KEEPALIVE), KEEPALIVE_MAX, None),
+            (Some(Duration::ZERO), _) => (None, KEEPALIVE_MAX, None),
+            (Some(interval), 0) => (None, KEEPALIVE_MAX, Some(interval)),
+            (Some(interval), count) => (Some(interval), usize::try_from(count).unwrap_or(KEEPALIVE_MAX), None),
+        };
+        Self { interval, count_max, silence }
+    }
+}
+
 fn client_config(
     spec: &HostSpec,
     known: &[Algorithm],
     certificates: Vec<Algorithm>,
 ) -> Result<Arc<client::Config>, SshError> {
-    let (keepalive_interval, keepalive_max) = match spec.server_alive_interval {
-        None => (Some(KEEPALIVE), KEEPALIVE_MAX),
-        Some(Duration::ZERO) => (None, KEEPALIVE_MAX),
-        Some(interval) => (Some(interval), usize::try_from(spec.server_alive_count_max).unwrap_or(KEEPALIVE_MAX)),
-    };
+    let alive = Alive::of(spec);
     Ok(Arc::new(client::Config {
         window_size: WINDOW,
-        keepalive_interval,
-        keepalive_max,
+        keepalive_interval: alive.interval,
+        keepalive_max: alive.count_max,
         nodelay: true,
         preferred: algorithms::preferred(spec, known, certificates)?,
         ..client::Config::default()

@@ -16,10 +16,15 @@ pub struct PoolConfig {
     pub max_connections: usize,
     /// known_hosts files that replace those of `ssh_config`, if set (`SCOUT_KNOWN_HOSTS`).
     pub known_hosts: Option<Vec<PathBuf>>,
+    /// A connection that leaves the opening of a channel unanswered for so long serves no new request; one that says
+    /// nothing at all meanwhile is lost. Keepalive mostly notices before.
+    pub answer_timeout: Duration,
+    /// A connection is replaced after this many channels: each that we close first leaves about 3 KiB in the session.
+    pub channels_per_connection: u64,
     /// Requests that may wait for one host.
     pub max_waiters_per_host: usize,
     /// A program that tells secrets: passphrases of key files, passwords, answers to a server's prompts. Without it none
-    /// is ever used.
+    /// is ever used. What `SSH_ASKPASS` names fits.
     ///
     /// It is run with one argument, the prompt (`Enter passphrase for key '/path'`, `user@host's password:` or, in the
     /// server's words, `(user@host) …`), and in its environment `SCOUT_SECRET_KIND` (`passphrase`, `password` or
@@ -34,6 +39,8 @@ impl Default for PoolConfig {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             max_connections: 100,
+            answer_timeout: Duration::from_secs(20),
+            channels_per_connection: 4096,
             known_hosts: None,
             max_waiters_per_host: 4096,
             secret_command: None,

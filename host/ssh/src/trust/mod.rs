@@ -146,11 +146,15 @@ impl Asked<'_> {
 }
 
 impl KnownHosts {
-    /// Reads files in order. An absent one is empty; one that may not be opened is too, as for OpenSSH, with a warning.
-    /// Blocks on the disk.
+    /// Reads files in order. An absent one is empty; one that this account may not open is too, as for OpenSSH, with a
+    /// warning. Blocks on the disk.
+    ///
+    /// OpenSSH passes over every file that does not open. Here any other reason (no descriptor left, a disk that
+    /// fails) is an error: it may pass, and a changed key must not look like a new one meanwhile.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Config`] when a file cannot be read to its end or is larger than 64 MiB.
+    /// [`crate::ErrorKind::Config`] when a file cannot be opened for such a reason, cannot be read to its end or is
+    /// larger than 64 MiB.
     pub fn load<P: AsRef<Path>>(files: &[P]) -> Result<Self, SshError> {
         let mut known = Self::default();
         for file in files {
@@ -167,6 +171,11 @@ impl KnownHosts {
                 return Ok(());
             }
         };
+        self.parse(file, &bytes);
+        Ok(())
+    }
+
+    fn parse(&mut self, file: &Path, bytes: &[u8]) {
         for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
             match Line::parse(line) {
                 Ok(None) => {}
@@ -174,7 +183,6 @@ impl KnownHosts {
                 Err(why) => self.warn(|| format!("{}:{number}: {why}", file.display())),
             }
         }
-        Ok(())
     }
 
     fn warn(&mut self, warning: impl FnOnce() -> String) {
@@ -377,7 +385,6 @@ pub(crate) fn is_same_type(one: &Algorithm, other: &Algorithm) -> bool {
 
 /// A file's bytes, empty if it is absent; `Ok(Err)` says why it was passed over.
 fn contents(path: &Path) -> Result<Result<Vec<u8>, String>, SshError> {
-    let fail = |why: String| SshError::new(ErrorKind::Config, format!("cannot read {}: {why}", path.display()));
     // Asked before opening: opening a FIFO waits for its writer. /dev/null is a customary name for "no file".
     let file = match std::fs::metadata(path) {
         Ok(found) if !found.is_file() && !found.file_type().is_char_device() => {
@@ -386,17 +393,28 @@ fn contents(path: &Path) -> Result<Result<Vec<u8>, String>, SshError> {
         Ok(_) => File::open(path),
         Err(error) => Err(error),
     };
-    let file = match file {
-        Ok(file) => file,
-        Err(error) if matches!(error.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => {
-            return Ok(Ok(Vec::new()));
-        }
-        Err(error) => return Ok(Err(error.to_string())),
-    };
+    match file {
+        Ok(file) => bytes_of(file, path).map(Ok),
+        Err(error) => match error.kind() {
+            IoErrorKind::NotFound | IoErrorKind::NotADirectory => Ok(Ok(Vec::new())),
+            IoErrorKind::PermissionDenied => Ok(Err(error.to_string())),
+            _ => Err(unreadable(path, &error.to_string())),
+        },
+    }
+}
+
+/// What is left of an open file; `path` is for the message.
+fn bytes_of(file: impl Read, path: &Path) -> Result<Vec<u8>, SshError> {
     let mut bytes = Vec::new();
     match file.take(MAX_FILE_BYTES.saturating_add(1)).read_to_end(&mut bytes) {
-        Ok(read) if read as u64 > MAX_FILE_BYTES => Err(fail(format!("it is larger than {MAX_FILE_BYTES} bytes"))),
-        Ok(_) => Ok(Ok(bytes)),
-        Err(error) => Err(fail(error.to_string())),
+        Ok(read) if read as u64 > MAX_FILE_BYTES => {
+            Err(unreadable(path, &format!("it is larger than {MAX_FILE_BYTES} bytes")))
+        }
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(unreadable(path, &error.to_string())),
     }
+}
+
+fn unreadable(path: &Path, why: &str) -> SshError {
+    SshError::new(ErrorKind::Config, format!("cannot read {}: {why}", path.display()))
 }

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
+mod auth;
 mod commands;
 mod dial;
+mod endings;
 mod fake;
 mod faults;
+mod pool;
 mod sftp;
 mod world;
