@@ -37,10 +37,6 @@ use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 /// trip; whatever arrives is drained at once and kept up to its cap. russh grants more only when half is used up, so that
 /// half of it is all that a round trip is sure to bring of a large file: as much as `ssh` lets come.
 const WINDOW: u32 = 4 * 1024 * 1024;
-/// Without `ServerAliveInterval`: a silent host is noticed after this times (`KEEPALIVE_MAX` + 1).
-const KEEPALIVE: Duration = Duration::from_secs(5);
-/// Keepalives without an answer.
-const KEEPALIVE_MAX: usize = 2;
 /// Waits for the remote host before the first attempt to authenticate: TCP (or a channel through a jump host),
 /// identification with algorithms, keys, service.
 const HANDSHAKE_ROUND_TRIPS: u64 = 4;
@@ -91,11 +87,6 @@ pub(crate) async fn host_key(spec: &HostSpec, config: &PoolConfig) -> Result<Hos
     .await
 }
 
-/// How long a dial may take.
-pub(crate) fn connect_limit(spec: &HostSpec, config: &PoolConfig) -> Duration {
-    spec.connect_timeout.map_or(config.connect_timeout, |own| own.min(config.connect_timeout))
-}
-
 /// The host that a dial calls first: whose handshakes at once have to be bounded.
 pub(crate) fn first_contact(spec: &HostSpec) -> (String, u16) {
     match &spec.proxy {
@@ -136,7 +127,7 @@ struct Stage {
 
 impl<'a> Trip<'a> {
     fn new(spec: &'a HostSpec, config: &'a PoolConfig) -> Self {
-        let limit = connect_limit(spec, config);
+        let limit = config.connect_limit(spec);
         Self { target: &spec.alias, config, limit, until: Instant::now() + limit, stage: Mutex::default() }
     }
 
@@ -407,15 +398,11 @@ fn client_config(
     known: &[Algorithm],
     certificates: Vec<Algorithm>,
 ) -> Result<Arc<client::Config>, SshError> {
-    let (keepalive_interval, keepalive_max) = match spec.server_alive_interval {
-        None => (Some(KEEPALIVE), KEEPALIVE_MAX),
-        Some(Duration::ZERO) => (None, KEEPALIVE_MAX),
-        Some(interval) => (Some(interval), usize::try_from(spec.server_alive_count_max).unwrap_or(KEEPALIVE_MAX)),
-    };
+    let (keepalive_interval, keepalive_max) = spec.keepalive().unzip();
     Ok(Arc::new(client::Config {
         window_size: WINDOW,
         keepalive_interval,
-        keepalive_max,
+        keepalive_max: keepalive_max.map_or(0, |max| usize::try_from(max).unwrap_or(usize::MAX)),
         nodelay: true,
         preferred: algorithms::preferred(spec, known, certificates)?,
         ..client::Config::default()

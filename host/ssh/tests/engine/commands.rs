@@ -527,14 +527,17 @@ async fn an_rsa_key_logs_in_with_sha2() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_given_up_after_the_connect_timeout() {
+async fn a_silent_server_is_given_up_after_its_own_connect_timeout_shorter_or_longer_than_the_pools() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut world = World::new();
-    let mut spec = (*world.spec).clone();
-    spec.port = listener.local_addr().unwrap().port();
-    spec.connect_timeout = Some(Duration::from_millis(200));
-    world.spec = Arc::new(spec);
-    let error = world.try_lease().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(error.message().contains("box: not connected within 0.2 s"), "{error}");
+    for pools in [Duration::from_millis(1), Duration::from_secs(60)] {
+        let config = PoolConfig { connect_timeout: pools, ..PoolConfig::default() };
+        let mut world = World::pooled(&SshdOptions::default(), config);
+        let mut spec = (*world.spec).clone();
+        spec.port = listener.local_addr().unwrap().port();
+        spec.connect_timeout = Some(Duration::from_millis(200));
+        world.spec = Arc::new(spec);
+        let error = world.try_lease().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.message().contains("box: not connected within 0.2 s"), "{error}");
+    }
 }
