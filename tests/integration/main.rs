@@ -7,6 +7,7 @@ mod bad_plugin;
 mod bundled_tools;
 mod cassettes;
 mod cli;
+mod explain;
 mod grants;
 mod lifecycle;
 mod limits;

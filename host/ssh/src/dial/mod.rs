@@ -8,11 +8,13 @@ mod algorithms;
 mod auth;
 pub(crate) mod gate;
 pub(crate) mod identities;
+pub(crate) mod offers;
 pub(crate) mod process;
 mod proxy_command;
 mod secrets;
 mod tcp;
 pub(crate) mod transport;
+pub(crate) mod trust_ahead;
 
 use std::borrow::Cow;
 use std::pin::Pin;
