@@ -1,0 +1,98 @@
+//! A case's files on disk, and what ssh and Scout are asked about them.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use scout_ssh::SshConfig;
+
+/// Stands for the directory of a configuration's files.
+const DIRECTORY: &str = "@DIR@";
+
+/// One configuration: files by name, the first one is the user's, and the hosts to ask for.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) files: Vec<(String, String)>,
+    pub(crate) hosts: Vec<String>,
+}
+
+/// A directory in which a case's files lie: the home directory of whoever reads them.
+pub(crate) struct World(tempfile::TempDir);
+
+impl World {
+    pub(crate) fn new(case: &Case) -> Self {
+        let world = Self(tempfile::tempdir().expect("a temporary directory"));
+        for (name, text) in &case.files {
+            world.write(name, text);
+        }
+        world
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text.replace(DIRECTORY, &self.path().display().to_string())).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path().join(".ssh/config")
+    }
+
+    pub(crate) fn ssh(&self, arguments: &[&str]) -> Output {
+        Command::new("ssh")
+            .arg("-F")
+            .arg(self.config())
+            .args(arguments)
+            // Only `Include` asks the environment for the home directory.
+            .env("HOME", self.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("ssh runs; install openssh-client")
+    }
+
+    pub(crate) fn scout(&self) -> SshConfig {
+        SshConfig::load(&self.config(), None, self.path()).expect("a configuration")
+    }
+}
+
+/// What ssh prints, by keyword.
+pub(crate) type Printed = BTreeMap<String, Vec<String>>;
+
+fn printed(output: &Output) -> Option<Printed> {
+    let mut printed = Printed::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
+        printed.entry(keyword.to_owned()).or_default().push(value.to_owned());
+    }
+    output.status.success().then_some(printed)
+}
+
+/// `ssh -G` for one name; what it says on stderr if it refuses.
+pub(crate) fn ask(world: &World, options: &[String], host: &str) -> Result<Printed, String> {
+    let mut arguments: Vec<&str> = vec!["-G"];
+    arguments.extend(options.iter().map(String::as_str));
+    arguments.extend(["--", host]);
+    let output = world.ssh(&arguments);
+    printed(&output).ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+pub(crate) fn world_of(text: &str) -> World {
+    World::new(&Case {
+        name: String::new(),
+        files: vec![(".ssh/config".to_owned(), text.to_owned())],
+        hosts: Vec::new(),
+    })
+}
+
+/// The home directory that ssh takes from the passwd entry.
+pub(crate) fn home_of_passwd() -> String {
+    let printed = ask(&world_of("ControlPath ~/x\n"), &[], "any").expect("ssh reads it");
+    printed["controlpath"][0].strip_suffix("/x").unwrap().to_owned()
+}
