@@ -7,11 +7,13 @@
 mod agent;
 mod fixture;
 mod link;
+mod namespace;
 mod scout;
 mod sshd;
 
 pub use agent::Agent;
 pub use fixture::Guest;
 pub use link::{DelayLink, Mark};
+pub use namespace::with_mounts;
 pub use scout::{Answer, Scout, ScoutOptions};
 pub use sshd::{Key, Sftp, Sshd, SshdOptions, generate_key, login_name};

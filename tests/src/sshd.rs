@@ -9,6 +9,8 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::with_mounts;
+
 /// How long an sshd may take to listen.
 const STARTING: Duration = Duration::from_secs(20);
 
@@ -35,6 +37,8 @@ pub struct SshdOptions {
     pub permissions_bind_root: bool,
     /// A directory whose programs come before all others of the login.
     pub programs: Option<PathBuf>,
+    /// What the server's processes find as `/bin/sh`, in a mount namespace of the server's own; absent: the machine's.
+    pub shell: Option<PathBuf>,
     /// Further lines of sshd_config.
     pub extra: Vec<String>,
 }
@@ -122,6 +126,12 @@ impl Sshd {
                 let capabilities = "-dac_override,-dac_read_search";
                 let mut command = Command::new("setpriv");
                 command.args(["--bounding-set", capabilities, "--inh-caps", capabilities, "--"]).arg(&program);
+                command
+            } else if let Some(shell) = &options.shell {
+                // It is a link mostly, and what it leads to is bound over.
+                let machines = fs::canonicalize("/bin/sh").expect("/bin/sh exists");
+                let mut command = with_mounts(&[(shell.as_path(), machines.as_path())]);
+                command.arg(&program);
                 command
             } else {
                 Command::new(&program)

@@ -7,4 +7,5 @@ mod dial;
 mod fake;
 mod faults;
 mod sftp;
+mod shells;
 mod world;
