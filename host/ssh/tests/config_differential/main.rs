@@ -10,6 +10,7 @@
 
 mod compare;
 mod generator;
+mod keywords;
 mod refusals;
 mod settings;
 mod world;
