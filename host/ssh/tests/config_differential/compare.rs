@@ -1,12 +1,12 @@
 //! One host as both have it: the same, refused by both, or refused by Scout for a reason that is written down.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use scout_ssh::config::Explained;
 
-use crate::refusals::refused_for_a_reason;
+use crate::refusals::{is_expected, value_of};
 use crate::settings::difference;
 use crate::world::{Case, Printed, World, ask};
 
@@ -25,69 +25,44 @@ pub(crate) enum Outcome {
 pub(crate) fn compare(case: &Case, host: &str) -> Result<Outcome, String> {
     let world = World::new(case);
     let mine = world.scout().explain(host);
-    let mut probes: Vec<(PathBuf, u32)> = Vec::new();
-    let mut unknown: Vec<String> = Vec::new();
-    let mut answer = ask(&world, &[], host);
-    while let Err(stderr) = &answer {
-        let bad: Vec<(PathBuf, u32)> = bad_lines(&world, case, stderr);
-        if bad.is_empty() {
-            break;
-        }
-        for at in bad {
-            if stderr.contains(&format!("{}: line {}: Bad configuration option", at.0.display(), at.1)) {
-                unknown.push(place(&at));
-            }
-            if !probe(&at, probes.len()) {
-                // A block whose hosts are not known.
-                return match mine {
-                    Err(error) if error.message().contains(&place(&at)) => Ok(Outcome::BothRefuse),
-                    // It stands in an `Include` that does not reach the host, or an earlier line is refused.
-                    _ => Ok(Outcome::NotEvaluated),
+    let mut probes = Probes::default();
+    // ssh refuses a file as a whole: it is asked until no line is left that it complains of.
+    let (printed, chain) = loop {
+        let answer = ask(&world, &[], host).and_then(|printed| Ok((chain(&world, &printed)?, printed)));
+        match answer {
+            Ok((chain, printed)) => break (printed, chain),
+            Err(stderr) if probes.set(&world, case, &stderr) => {}
+            Err(stderr) => {
+                let Err(error) = mine else { return Err(format!("{host}: ssh refuses, Scout does not: {stderr}")) };
+                // Which of the lines apply is not told then.
+                return match probes.any_in(error.message()) || is_the_same(&world, &stderr, error.message()) {
+                    true => Ok(Outcome::BothRefuse),
+                    false => Err(format!("{host}: ssh says {stderr}, Scout {:?}", error.message())),
                 };
             }
-            probes.push(at);
         }
-        answer = ask(&world, &[], host);
-    }
-    let printed = match answer {
-        Ok(printed) => printed,
-        Err(stderr) => {
-            // Wherever that `Include` stands; here only for the hosts that it is read for.
-            let elsewhere = stderr.contains("Too many recursive configuration includes");
-            return match mine {
-                Ok(_) if !elsewhere => Err(format!("{host}: ssh refuses, Scout does not: {stderr}")),
-                _ => Ok(Outcome::BothRefuse),
-            };
-        }
-    };
-    let chain = match chain(&world, &printed) {
-        Ok(chain) => chain,
-        Err(_) if mine.is_err() => return Ok(Outcome::BothRefuse),
-        // The ssh of a hop reads the whole file too, and an IgnoreUnknown may stand in a block that is not the hop's.
-        Err(why) if why.contains("Bad configuration option") => return Ok(Outcome::BothRefuse),
-        Err(why) => return Err(format!("{host}: ssh refuses, Scout does not: {why}")),
     };
     // The bad lines that apply to the host or to one on the way.
     let sent: Vec<&String> =
         chain.iter().chain([&printed]).filter_map(|printed| printed.get("sendenv")).flatten().collect();
-    let applies = |i: usize| sent.iter().any(|name| **name == format!("SCOUT_PROBE_{i}_"));
-    let bad: Vec<String> = (0..probes.len()).filter(|i| applies(*i)).map(|i| place(&probes[i])).collect();
+    let bad: Vec<&Probe> = probes.applying(&sent).collect();
     match mine {
-        // Where only the second reading comes to an IgnoreUnknown, ssh has refused the file in the first one.
-        Ok(_) if bad.iter().any(|at| !unknown.contains(at)) => {
-            Err(format!("{host}: ssh refuses {bad:?}, Scout does not"))
-        }
         Ok(explained) => {
+            // Where only the second reading comes to an IgnoreUnknown, ssh has refused the file in the first one.
+            let is_ignored = |probe: &Probe| probe.is_unknown && world.has_keyword("ignoreunknown");
+            if let Some(probe) = bad.iter().find(|probe| !is_ignored(probe)) {
+                return Err(format!("{host}: ssh refuses {}, Scout does not", probe.place()));
+            }
             let difference = difference(&world, &explained, &printed);
             match difference.or_else(|| difference_of_hops(&world, &chain, &explained)) {
                 Some(difference) => Err(difference),
-                None if probes.is_empty() => Ok(Outcome::Same),
+                None if probes.0.is_empty() => Ok(Outcome::Same),
                 None => Ok(Outcome::BothRefuse),
             }
         }
         // Any of those that apply may be the one that Scout comes to first.
-        Err(error) if bad.iter().any(|place| error.message().contains(place)) => Ok(Outcome::BothRefuse),
-        Err(error) => match refused_for_a_reason(&world, error.message()) {
+        Err(error) if bad.iter().any(|probe| error.message().contains(&probe.place())) => Ok(Outcome::BothRefuse),
+        Err(error) => match is_expected(&world, error.message()) {
             Ok(()) => Ok(Outcome::NotEvaluated),
             Err(why) => {
                 Err(format!("{host}: ssh takes it, Scout says {:?} ({:?}): {why}", error.message(), error.hint()))
@@ -96,15 +71,70 @@ pub(crate) fn compare(case: &Case, host: &str) -> Result<Outcome, String> {
     }
 }
 
-fn place((file, line): &(PathBuf, u32)) -> String {
-    format!("{}:{line}: ", file.display())
+/// Whether both refuse a host for the same reason that stands on no line for ssh.
+fn is_the_same(world: &World, stderr: &str, message: &str) -> bool {
+    let is_loop = stderr.contains("jumphost loop via") || stderr.contains("leads back to itself");
+    if is_loop && ["leads back to itself", "is the host itself"].iter().any(|words| message.contains(words)) {
+        return true;
+    }
+    is_expected(world, message).is_ok()
+}
+
+/// A line that ssh complained of, replaced by one that tells whether it applies.
+struct Probe {
+    file: PathBuf,
+    line: u32,
+    /// ssh does not know its keyword.
+    is_unknown: bool,
+}
+
+impl Probe {
+    /// As Scout writes it.
+    fn place(&self) -> String {
+        format!("{}:{}: ", self.file.display(), self.line)
+    }
+}
+
+#[derive(Default)]
+struct Probes(Vec<Probe>);
+
+impl Probes {
+    /// Replaces the lines that ssh complains of; false if it names none.
+    fn set(&mut self, world: &World, case: &Case, stderr: &str) -> bool {
+        let mut bad = bad_lines(world, case, stderr);
+        if stderr.contains("Too many recursive configuration includes") {
+            bad.extend(include_of_a_loop(world, case));
+        }
+        for (file, line) in &bad {
+            let name = self.name(self.0.len());
+            let unknown = format!("{}: line {line}: Bad configuration option", file.display());
+            probe(file, *line, &name);
+            self.0.push(Probe { file: file.clone(), line: *line, is_unknown: stderr.contains(&unknown) });
+        }
+        !bad.is_empty()
+    }
+
+    fn any_in(&self, message: &str) -> bool {
+        self.0.iter().any(|probe| message.contains(&probe.place()))
+    }
+
+    /// Those that ssh would send.
+    fn applying<'a>(&'a self, sent: &'a [&'a String]) -> impl Iterator<Item = &'a Probe> {
+        let is_sent = |number| sent.iter().any(|name| **name == self.name(number));
+        self.0.iter().enumerate().filter(move |(number, _)| is_sent(*number)).map(|(_, probe)| probe)
+    }
+
+    /// Not a prefix of the tenth.
+    fn name(&self, number: usize) -> String {
+        format!("SCOUT_PROBE_{number}_")
+    }
 }
 
 /// The lines that ssh complains of.
 fn bad_lines(world: &World, case: &Case, stderr: &str) -> Vec<(PathBuf, u32)> {
     let mut bad = Vec::new();
     for (name, _) in &case.files {
-        let file = world.path().join(name);
+        let file = world.file(name);
         for message in stderr.lines() {
             let Some(rest) = message.strip_prefix(&file.display().to_string()) else { continue };
             let rest = rest.strip_prefix(':').unwrap_or(rest);
@@ -123,18 +153,53 @@ fn bad_lines(world: &World, case: &Case, stderr: &str) -> Vec<(PathBuf, u32)> {
     bad
 }
 
-/// Replaces a bad line by one that ssh prints if it applies. Not possible for lines that begin blocks.
-fn probe((file, line): &(PathBuf, u32), number: usize) -> bool {
+/// Replaces a line by one that ssh prints if it applies. Of a block whose condition ssh cannot read, that is so if the
+/// condition is looked at, and the block's lines never apply.
+fn probe(file: &Path, line: u32, name: &str) {
     let text = std::fs::read_to_string(file).unwrap();
     let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
-    let bad = &mut lines[usize::try_from(*line).unwrap() - 1];
-    if ["host", "match", "include", "sendenv"].contains(&keyword_of(bad).as_str()) {
-        return false;
+    let bad = &mut lines[usize::try_from(line).unwrap() - 1];
+    assert!(!bad.contains("SCOUT_PROBE_"), "ssh does not know SendEnv");
+    if ["host", "match"].contains(&keyword_of(bad).as_str()) {
+        *bad = "Host scout-names-no-host-so".to_owned();
+        // At the end, where no other line's number changes.
+        lines.extend(["Host *".to_owned(), format!("SendEnv {name}")]);
+    } else {
+        *bad = format!("SendEnv {name}");
     }
-    // Not a prefix of the tenth.
-    *bad = format!("SendEnv SCOUT_PROBE_{number}_");
     std::fs::write(file, lines.join("\n")).unwrap();
-    true
+}
+
+/// The first line that includes a file from which its own file is reached.
+fn include_of_a_loop(world: &World, case: &Case) -> Option<(PathBuf, u32)> {
+    fn search(world: &World, case: &Case, name: &str, above: &[&str]) -> Option<(PathBuf, u32)> {
+        let file = world.file(name);
+        let text = std::fs::read_to_string(&file).ok()?;
+        for (line, number) in text.lines().zip(1..) {
+            if keyword_of(line) != "include" {
+                continue;
+            }
+            let is_meant = |other: &str| {
+                value_of(line).split_whitespace().map(|word| word.trim_matches('"')).any(|word| {
+                    let word = word.strip_prefix("~/.ssh/").unwrap_or(word);
+                    let below = other.split_once(".ssh/").or_else(|| other.split_once("/etc/ssh/"));
+                    glob::Pattern::new(word).is_ok_and(|pattern| below.is_some_and(|(_, below)| pattern.matches(below)))
+                })
+            };
+            let of_one_directory = |other: &str| other.starts_with("/etc") == name.starts_with("/etc");
+            for (other, _) in case.files.iter().filter(|(other, _)| of_one_directory(other) && is_meant(other)) {
+                if above.contains(&other.as_str()) || other == name {
+                    return Some((file, number));
+                }
+                let found = search(world, case, other, &[above, &[name]].concat());
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+        None
+    }
+    case.files.iter().find_map(|(name, _)| search(world, case, name, &[]))
 }
 
 /// Follows `ProxyJump` as ssh does: it starts itself for the last host, with the others as `-J`. The nearest host, which

@@ -7,6 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use scout_ssh::SshConfig;
 
+use crate::compare::keyword_of;
+use crate::refusals::value_of;
+
 /// Stands for the directory of a configuration's files.
 const DIRECTORY: &str = "@DIR@";
 
@@ -19,11 +22,15 @@ pub(crate) struct Case {
 }
 
 /// A directory in which a case's files lie: the home directory of whoever reads them.
-pub(crate) struct World(tempfile::TempDir);
+pub(crate) struct World {
+    home: tempfile::TempDir,
+    /// As they were written first.
+    texts: Vec<(PathBuf, String)>,
+}
 
 impl World {
     pub(crate) fn new(case: &Case) -> Self {
-        let world = Self(tempfile::tempdir().expect("a temporary directory"));
+        let mut world = Self { home: tempfile::tempdir().expect("a temporary directory"), texts: Vec::new() };
         for (name, text) in &case.files {
             world.write(name, text);
         }
@@ -31,14 +38,37 @@ impl World {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.home.path()
     }
 
-    pub(crate) fn write(&self, name: &str, text: &str) {
-        let path = self.path().join(name);
+    fn write(&mut self, name: &str, text: &str) {
+        let path = self.file(name);
+        let text = text.replace(DIRECTORY, &self.path().display().to_string());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text.replace(DIRECTORY, &self.path().display().to_string())).unwrap();
+        std::fs::write(&path, &text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        self.texts.push((path, text));
+    }
+
+    /// A file of the case.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// The text of a file of the case, as it was written.
+    pub(crate) fn text_of(&self, file: &str) -> Option<&str> {
+        self.texts.iter().find(|(path, _)| path.as_path() == Path::new(file)).map(|(_, text)| text.as_str())
+    }
+
+    /// Whether any line has this keyword, in lower case.
+    pub(crate) fn has_keyword(&self, keyword: &str) -> bool {
+        self.texts.iter().any(|(_, text)| text.lines().any(|line| keyword_of(line) == keyword))
+    }
+
+    /// Whether any line has this keyword and value, in whatever case.
+    pub(crate) fn has_line(&self, keyword: &str, value: &str) -> bool {
+        let is_it = |line: &str| keyword_of(line) == keyword && value_of(line).eq_ignore_ascii_case(value);
+        self.texts.iter().any(|(_, text)| text.lines().any(is_it))
     }
 
     pub(crate) fn config(&self) -> PathBuf {
