@@ -280,8 +280,8 @@ fn shrunk(case: &Case, host: &str) -> Case {
     case
 }
 
-/// Compares all hosts of all cases on all processors; gives how many came to what, and the first cases that differ.
-pub(crate) fn compare_all(cases: &[Case]) -> ([usize; 3], Vec<String>) {
+/// Compares all hosts of all cases, so many at once; gives how many came to what, and the first cases that differ.
+pub(crate) fn compare_all(cases: &[Case], threads: usize) -> ([usize; 3], Vec<String>) {
     let next = AtomicUsize::new(0);
     let worker = || {
         let (mut counts, mut differences) = ([0; 3], Vec::new());
@@ -309,7 +309,6 @@ pub(crate) fn compare_all(cases: &[Case]) -> ([usize; 3], Vec<String>) {
         }
         (counts, differences)
     };
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
         let mut total = ([0; 3], Vec::new());

@@ -32,18 +32,41 @@ impl Random {
     }
 }
 
+/// The user's file and what it includes.
 pub(crate) fn case(seed: u64, number: u64) -> Case {
-    let mut random =
-        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (number + 1).wrapping_mul(0xD1B5_4A32_D192_ED03));
+    let mut random = random(seed, number);
     let mut files = vec![(".ssh/config".to_owned(), file(&mut random, 5, 6))];
-    for name in [".ssh/part", ".ssh/conf.d/10.conf", ".ssh/conf.d/20.conf"] {
-        files.push((name.to_owned(), file(&mut random, 2, 3)));
-    }
+    files.extend(parts(&mut random, ".ssh"));
+    Case { name: format!("case {number} of seed {seed}"), files, hosts: hosts(&mut random) }
+}
+
+/// The user's file and the system's, each with what it includes.
+pub(crate) fn case_with_system(seed: u64, number: u64) -> Case {
+    let mut random = random(seed, number);
+    let mut files = vec![
+        (".ssh/config".to_owned(), file(&mut random, 4, 4)),
+        ("/etc/ssh/ssh_config".to_owned(), file(&mut random, 4, 5)),
+    ];
+    files.extend(parts(&mut random, ".ssh"));
+    files.extend(parts(&mut random, "/etc/ssh"));
+    Case { name: format!("case {number} of seed {seed} with a system's file"), files, hosts: hosts(&mut random) }
+}
+
+fn random(seed: u64, number: u64) -> Random {
+    Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (number + 1).wrapping_mul(0xD1B5_4A32_D192_ED03))
+}
+
+fn parts(random: &mut Random, directory: &str) -> Vec<(String, String)> {
+    let names = ["part", "conf.d/10.conf", "conf.d/20.conf"];
+    names.map(|name| (format!("{directory}/{name}"), file(random, 2, 3))).to_vec()
+}
+
+fn hosts(random: &mut Random) -> Vec<String> {
     let mut hosts: Vec<String> = (0..3).map(|_| random.of(&NAMES).to_owned()).collect();
     hosts.push("other".to_owned());
     hosts.sort();
     hosts.dedup();
-    Case { name: format!("case {number} of seed {seed}"), files, hosts }
+    hosts
 }
 
 fn file(random: &mut Random, blocks: usize, lines: usize) -> String {

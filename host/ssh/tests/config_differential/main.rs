@@ -5,6 +5,8 @@
 //! `SendEnv` probes, which tell whether such a line applies to the host: if one does, Scout must refuse the host there;
 //! if none does, the settings must be the same.
 //!
+//! The user's file is read alone, and in `system` with the system's behind it.
+//!
 //! `SCOUT_CONFIG_SEED` and `SCOUT_CONFIG_CASES` choose other generated configurations.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
@@ -13,6 +15,7 @@ mod generator;
 mod keywords;
 mod refusals;
 mod settings;
+mod system;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -39,7 +42,11 @@ fn generated_configurations_come_to_what_ssh_comes_to() {
     let seed = setting("SCOUT_CONFIG_SEED", DEFAULT_SEED);
     let cases: Vec<Case> =
         (0..setting("SCOUT_CONFIG_CASES", DEFAULT_CASES) as u64).map(|number| generator::case(seed, number)).collect();
-    let ([same, both, not_evaluated], differences) = compare_all(&cases);
+    come_to_the_same(&cases, seed, std::thread::available_parallelism().map_or(2, usize::from));
+}
+
+fn come_to_the_same(cases: &[Case], seed: u64, threads: usize) {
+    let ([same, both, not_evaluated], differences) = compare_all(cases, threads);
     let total = same + both + not_evaluated + differences.len();
     eprintln!("{total} hosts: {same} the same, {both} refused by both, {not_evaluated} not evaluated");
     assert!(
@@ -48,8 +55,8 @@ fn generated_configurations_come_to_what_ssh_comes_to() {
         differences.len(),
         differences.join("\n")
     );
-    assert!(same * 10 > total * 6, "most hosts must be compared: {same} of {total}");
-    assert!(not_evaluated * 5 < total, "few may be left out: {not_evaluated} of {total}");
+    assert!(same * 2 > total, "most hosts must be compared: {same} of {total}");
+    assert!(not_evaluated * 20 < total, "few may be left out: {not_evaluated} of {total}");
 }
 
 #[test]

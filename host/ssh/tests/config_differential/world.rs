@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use scout_ssh::SshConfig;
 
@@ -23,14 +24,51 @@ pub(crate) struct Case {
 
 /// A directory in which a case's files lie: the home directory of whoever reads them.
 pub(crate) struct World {
-    home: tempfile::TempDir,
+    home: Home,
     /// As they were written first.
     texts: Vec<(PathBuf, String)>,
 }
 
+enum Home {
+    /// The user's file alone is read.
+    Own(tempfile::TempDir),
+    /// That of the passwd entry, and the system's file is read after the user's.
+    Machines(&'static Path),
+}
+
+/// The home directory of the passwd entry where the user's and the system's files are for these tests alone.
+static MACHINES_HOME: OnceLock<PathBuf> = OnceLock::new();
+const SYSTEM: &str = "/etc/ssh";
+/// A file in both directories that says so.
+pub(crate) const TOKEN: &str = "this-is-a-namespace-of-scouts-tests";
+
+/// From now on each case is this machine's own configuration, so that there may be one at a time.
+///
+/// # Panics
+/// If that would overwrite what is not for the tests.
+pub(crate) fn take_the_machine(home: PathBuf) {
+    assert!([Path::new(SYSTEM), &home].iter().all(|directory| directory.join(TOKEN).exists()), "not in a namespace");
+    MACHINES_HOME.set(home).expect("it is taken once");
+}
+
 impl World {
     pub(crate) fn new(case: &Case) -> Self {
-        let mut world = Self { home: tempfile::tempdir().expect("a temporary directory"), texts: Vec::new() };
+        let home = match MACHINES_HOME.get() {
+            None => Home::Own(tempfile::tempdir().expect("a temporary directory")),
+            Some(home) => {
+                for directory in [Path::new(SYSTEM), home] {
+                    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+                        match entry.file_type().unwrap().is_dir() {
+                            true => std::fs::remove_dir_all(entry.path()).unwrap(),
+                            false if entry.file_name() == TOKEN => {}
+                            false => std::fs::remove_file(entry.path()).unwrap(),
+                        }
+                    }
+                }
+                Home::Machines(home)
+            }
+        };
+        let mut world = Self { home, texts: Vec::new() };
         for (name, text) in &case.files {
             world.write(name, text);
         }
@@ -38,7 +76,10 @@ impl World {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.home.path()
+        match &self.home {
+            Home::Own(directory) => directory.path(),
+            Home::Machines(home) => home,
+        }
     }
 
     fn write(&mut self, name: &str, text: &str) {
@@ -71,14 +112,17 @@ impl World {
         self.texts.iter().any(|(_, text)| text.lines().any(is_it))
     }
 
-    pub(crate) fn config(&self) -> PathBuf {
+    fn config(&self) -> PathBuf {
         self.path().join(".ssh/config")
     }
 
     pub(crate) fn ssh(&self, arguments: &[&str]) -> Output {
-        Command::new("ssh")
-            .arg("-F")
-            .arg(self.config())
+        let mut command = Command::new("ssh");
+        if let Home::Own(_) = self.home {
+            // Neither the user's file nor the system's.
+            command.arg("-F").arg(self.config());
+        }
+        command
             .args(arguments)
             // Only `Include` asks the environment for the home directory.
             .env("HOME", self.path())
@@ -88,7 +132,11 @@ impl World {
     }
 
     pub(crate) fn scout(&self) -> SshConfig {
-        SshConfig::load(&self.config(), None, self.path()).expect("a configuration")
+        let system = match self.home {
+            Home::Own(_) => None,
+            Home::Machines(_) => Some(Path::new(SYSTEM).join("ssh_config")),
+        };
+        SshConfig::load(&self.config(), system.as_deref(), self.path()).expect("a configuration")
     }
 }
 
