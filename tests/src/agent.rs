@@ -1,5 +1,6 @@
 //! A real ssh-agent for one test.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ impl Agent {
         let child = child.expect("ssh-agent is missing: sudo apt-get install openssh-client");
         let agent = Self { child, socket: socket.to_path_buf() };
         let begun = Instant::now();
-        while !socket.exists() {
+        while UnixStream::connect(socket).is_err() {
             assert!(begun.elapsed() < STARTING, "ssh-agent does not listen at {}", socket.display());
             std::thread::sleep(Duration::from_millis(2));
         }

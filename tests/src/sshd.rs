@@ -39,6 +39,8 @@ pub struct SshdOptions {
     pub programs: Option<PathBuf>,
     /// What the server's processes find as `/bin/sh`, in a mount namespace of the server's own; absent: the machine's.
     pub shell: Option<PathBuf>,
+    /// Whether it logs each request.
+    pub is_verbose: bool,
     /// Further lines of sshd_config.
     pub extra: Vec<String>,
 }
@@ -239,10 +241,11 @@ fn free_port() -> u16 {
 fn config_text(options: &SshdOptions, dir: &Path, port: u16, host_key: &Path) -> String {
     let mut text = format!(
         "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel VERBOSE\nUseDNS no\n\
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel {}\nUseDNS no\n\
          SetEnv SHLVL=1",
         host_key.display(),
-        dir.join("authorized_keys").display()
+        dir.join("authorized_keys").display(),
+        if options.is_verbose { "DEBUG" } else { "VERBOSE" }
     );
     // sshd heeds one line of SetEnv only.
     if let Some(programs) = &options.programs {

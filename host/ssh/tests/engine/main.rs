@@ -6,6 +6,7 @@ mod commands;
 mod dial;
 mod fake;
 mod faults;
+mod order;
 mod sftp;
 mod shells;
 mod world;
