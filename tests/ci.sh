@@ -23,6 +23,8 @@ need sshd openssh-server
 need sftp-server openssh-sftp-server
 need ssh openssh-client; need ssh-keygen openssh-client; need ssh-agent openssh-client
 need openssl openssl
+# Mount namespaces, in which tests put files of their own in the place of the machine's.
+need unshare util-linux; need mount mount
 need python3 python3
 # A terminal for `scout trust`.
 need script bsdutils

@@ -10,6 +10,7 @@ mod bundled_tools;
 mod cassettes;
 mod cli;
 mod corpus;
+mod explain;
 mod grants;
 mod lifecycle;
 mod limits;

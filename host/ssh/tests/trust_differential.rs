@@ -23,10 +23,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use russh::keys::{Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 use scout_ssh::config::{AddressFamily, AlgorithmLists, Source, StrictHostKeyChecking};
-use scout_ssh::trust::{self, Decision, KnownHosts, Verdict};
-use scout_ssh::{Call, ErrorKind, HostSpec, Pool, PoolConfig, Principal};
+use scout_ssh::trust::{self, Decision, KnownHosts, MayShow, Verdict};
+use scout_ssh::{Ahead, Call, ErrorKind, HostSpec, Pool, PoolConfig, Principal, TrustAhead, trust_ahead};
 use scout_tests::{Sshd, SshdOptions};
 
 const CASES: usize = 600;
@@ -584,6 +584,36 @@ fn decide(spec: &HostSpec, presented: &PublicKeyOrCertificate) -> Decision {
     KnownHosts::load(&files).unwrap().decide(spec, presented)
 }
 
+/// Valid for every host here, by any way to sign.
+const VALID: [&str; 6] = [
+    "certified",
+    "certified by RSA",
+    "with an extension",
+    "certified ECDSA only",
+    "certified RSA only",
+    "certified RSA, plain ECDSA",
+];
+
+/// What is foretold of what the host then presented; absent if no such thing is: a certificate that is not valid, or of a
+/// key that a line has.
+fn foretold<'a>(
+    case: &Case,
+    server: &Server,
+    ahead: &'a TrustAhead,
+    presented: &PublicKeyOrCertificate,
+) -> Option<&'a Ahead> {
+    let key = presented.public_key();
+    let of = |shown: MayShow| ahead.decisions.iter().find(|(one, _)| *one == shown).map(|(_, ahead)| ahead);
+    let listed = of(MayShow::Key(key.key_data().clone().into()));
+    match presented.certificate() {
+        Some(_) if listed.is_some() || case.signatures.is_some() || !VALID.contains(&server.what) => None,
+        Some(certificate) => {
+            of(MayShow::CertifiedBy(certificate.signature_key().clone().into())).or_else(|| of(MayShow::OtherKey))
+        }
+        None => listed.or_else(|| of(MayShow::OtherKey)),
+    }
+}
+
 /// Runs one case: what kind of case it was, and the difference, if there is one.
 fn run(
     case: &Case,
@@ -606,6 +636,21 @@ fn run(
     // Before anybody learns.
     let decision = presented.as_ref().map(|presented| decide(&spec, presented));
     let decision = decision.unwrap_or(Decision::Refused(Verdict::Unknown));
+    let ahead = runtime.block_on(trust_ahead(&spec, &PoolConfig::default())).unwrap();
+    let wrongly_foretold = match &presented {
+        Some(presented) => {
+            let foretold = foretold(case, server, &ahead, presented);
+            foretold.filter(|foretold| **foretold != Ahead::Decided(decision.clone())).cloned()
+        }
+        // Which of its keys it was is not told; those that lines have are too short for all hosts.
+        None => {
+            let mut rsa = ahead.decisions.iter().filter(|(shown, _)| match shown {
+                MayShow::Key(key) => matches!(key.algorithm(), Algorithm::Rsa { .. }),
+                MayShow::CertifiedBy(_) | MayShow::OtherKey => false,
+            });
+            rsa.find(|(_, ahead)| *ahead != Ahead::TooShort).map(|(_, ahead)| ahead.clone())
+        }
+    };
     let said = runtime.block_on(dial(spec.clone()));
     let place = |source: &Source| format!("{}:{}", source.file.file_name().unwrap().to_string_lossy(), source.line);
     let line = match &decision {
@@ -643,8 +688,11 @@ fn run(
         (Decision::Refused(_), Said::Changed) => "changed",
         (Decision::Refused(_), _) => "unknown",
     };
-    let told = || format!("ssh:  {wanted:?}\nours: {got:?}\ndecision: {decision:?}\n{}\n{log}", case.describe(world));
-    (kind, (wanted != got).then(told))
+    let told = || {
+        let wrongly = format!("wrongly foretold: {wrongly_foretold:?}");
+        format!("ssh:  {wanted:?}\nours: {got:?}\ndecision: {decision:?}\n{wrongly}\n{}\n{log}", case.describe(world))
+    };
+    (kind, (wanted != got || wrongly_foretold.is_some()).then(told))
 }
 
 /// The smallest case that still differs, found by leaving out lines.

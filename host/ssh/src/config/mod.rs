@@ -136,6 +136,9 @@ pub struct Source {
 }
 
 const DEFAULT_SERVER_ALIVE_COUNT_MAX: u32 = 3;
+/// The engine's own keepalive, where `ServerAliveInterval` is not configured: a silent host is noticed after fifteen
+/// seconds.
+const KEEPALIVE: (Duration, u32) = (Duration::from_secs(5), 2);
 /// OpenSSH takes no RSA key with fewer bits, wherever it meets one and whatever `RequiredRSASize` says.
 pub(crate) const MIN_RSA_BITS: u32 = 1024;
 
@@ -185,11 +188,11 @@ pub struct HostSpec {
     /// `RequiredRSASize`: RSA keys with fewer bits are neither accepted from the host nor offered to it. Fewer than 1024
     /// bits never are.
     pub required_rsa_bits: u32,
-    /// `ConnectTimeout`.
+    /// `ConnectTimeout`; absent if not configured, or zero. [`crate::PoolConfig::connect_limit`] tells what counts.
     pub connect_timeout: Option<Duration>,
     /// `ServerAliveInterval`; absent if not configured (zero switches keepalive off).
     pub server_alive_interval: Option<Duration>,
-    /// `ServerAliveCountMax`.
+    /// `ServerAliveCountMax`; it counts only with a `ServerAliveInterval`.
     pub server_alive_count_max: u32,
 }
 
@@ -222,6 +225,16 @@ impl HostSpec {
             connect_timeout: None,
             server_alive_interval: None,
             server_alive_count_max: DEFAULT_SERVER_ALIVE_COUNT_MAX,
+        }
+    }
+
+    /// After what silence the host is asked whether it is there, and how many such questions may stay without an answer;
+    /// absent if it is never asked.
+    pub fn keepalive(&self) -> Option<(Duration, u32)> {
+        match self.server_alive_interval {
+            None => Some(KEEPALIVE),
+            Some(Duration::ZERO) => None,
+            Some(interval) => Some((interval, self.server_alive_count_max)),
         }
     }
 

@@ -289,6 +289,15 @@ fn irrelevant_and_harmless_lines_are_silent() {
 }
 
 #[test]
+fn debians_older_names_of_the_keepalive_set_it() {
+    for keyword in ["ServerAliveInterval", "ProtocolKeepAlives", "SetupTimeOut"] {
+        let host = resolve(&format!("{keyword} none\n{keyword} 1m\nServerAliveInterval 5\n"), "a");
+        assert_eq!(host.server_alive_interval, Some(Duration::from_secs(60)), "{keyword}");
+        assert!(refusal(&format!("{keyword} 8x\n"), "a").message().contains("config:1: "), "{keyword}");
+    }
+}
+
+#[test]
 fn ignore_unknown_holds_for_the_lines_below_it() {
     assert_eq!(resolve("IgnoreUnknown My*,Other\nMyThing x y\nother z\n", "a").port, 22);
     assert!(refusal("MyThing x\nIgnoreUnknown My*\n", "a").message().contains("config:1: MyThing"));

@@ -8,11 +8,13 @@ mod algorithms;
 mod auth;
 pub(crate) mod gate;
 pub(crate) mod identities;
+pub(crate) mod offers;
 pub(crate) mod process;
 mod proxy_command;
 mod secrets;
 mod tcp;
 pub(crate) mod transport;
+pub(crate) mod trust_ahead;
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -37,10 +39,6 @@ use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 /// trip; whatever arrives is drained at once and kept up to its cap. russh grants more only when half is used up, so that
 /// half of it is all that a round trip is sure to bring of a large file: as much as `ssh` lets come.
 const WINDOW: u32 = 4 * 1024 * 1024;
-/// Without `ServerAliveInterval`: a silent host is noticed after this times (`KEEPALIVE_MAX` + 1).
-const KEEPALIVE: Duration = Duration::from_secs(5);
-/// Keepalives without an answer.
-const KEEPALIVE_MAX: usize = 2;
 /// Waits for the remote host before the first attempt to authenticate: TCP (or a channel through a jump host),
 /// identification with algorithms, keys, service.
 const HANDSHAKE_ROUND_TRIPS: u64 = 4;
@@ -91,11 +89,6 @@ pub(crate) async fn host_key(spec: &HostSpec, config: &PoolConfig) -> Result<Hos
     .await
 }
 
-/// How long a dial may take.
-pub(crate) fn connect_limit(spec: &HostSpec, config: &PoolConfig) -> Duration {
-    spec.connect_timeout.map_or(config.connect_timeout, |own| own.min(config.connect_timeout))
-}
-
 /// The host that a dial calls first: whose handshakes at once have to be bounded.
 pub(crate) fn first_contact(spec: &HostSpec) -> (String, u16) {
     match &spec.proxy {
@@ -136,7 +129,7 @@ struct Stage {
 
 impl<'a> Trip<'a> {
     fn new(spec: &'a HostSpec, config: &'a PoolConfig) -> Self {
-        let limit = connect_limit(spec, config);
+        let limit = config.connect_limit(spec);
         Self { target: &spec.alias, config, limit, until: Instant::now() + limit, stage: Mutex::default() }
     }
 
@@ -420,11 +413,10 @@ impl Alive {
     /// `ServerAliveInterval` and `ServerAliveCountMax`. As for OpenSSH, a count of 0 asks never: the host is given up
     /// once it has said nothing for the interval.
     fn of(spec: &HostSpec) -> Self {
-        let (interval, count_max, silence) = match (spec.server_alive_interval, spec.server_alive_count_max) {
-            (None, _) => (Some(KEEPALIVE), KEEPALIVE_MAX, None),
-            (Some(Duration::ZERO), _) => (None, KEEPALIVE_MAX, None),
-            (Some(interval), 0) => (None, KEEPALIVE_MAX, Some(interval)),
-            (Some(interval), count) => (Some(interval), usize::try_from(count).unwrap_or(KEEPALIVE_MAX), None),
+        let (interval, count_max, silence) = match spec.keepalive() {
+            None => (None, 0, None),
+            Some((interval, 0)) => (None, 0, Some(interval)),
+            Some((interval, count)) => (Some(interval), usize::try_from(count).unwrap_or(usize::MAX), None),
         };
         Self { interval, count_max, silence }
     }

@@ -8,7 +8,7 @@ use crate::HostSpec;
 /// Bounds of a pool.
 #[derive(Clone, Debug)]
 pub struct PoolConfig {
-    /// TCP connect, handshake and authentication together, unless the host's `ConnectTimeout` says less.
+    /// TCP connect, handshake and authentication together, for a host without a `ConnectTimeout` of its own.
     pub connect_timeout: Duration,
     /// An unused connection is closed after this.
     pub idle_timeout: Duration,
@@ -48,7 +48,16 @@ impl Default for PoolConfig {
     }
 }
 
+/// A dial ends after this, whatever `ConnectTimeout` says: one that hangs must make room for the next.
+const LONGEST_DIAL: Duration = Duration::from_secs(10 * 60);
+
 impl PoolConfig {
+    /// How long a dial to a host may take, with all that it takes to get there: as its `ConnectTimeout` says, ten minutes
+    /// at most, else [`Self::connect_timeout`]. Whoever waits for the dial does so no longer than the own deadline.
+    pub fn connect_limit(&self, spec: &HostSpec) -> Duration {
+        spec.connect_timeout.map_or(self.connect_timeout, |own| own.min(LONGEST_DIAL))
+    }
+
     /// The known_hosts files that count for a host: its own, unless [`Self::known_hosts`] replaces them.
     pub fn known_hosts_of<'a>(&'a self, spec: &'a HostSpec) -> KnownHostsFiles<'a> {
         match &self.known_hosts {

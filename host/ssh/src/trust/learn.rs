@@ -52,7 +52,7 @@ pub fn learn(file: &Path, host: &str, port: u16, key: &PublicKey, hashed: bool) 
     // The name without the port does not count: whoever learns has looked there.
     let verdict = match known.revoked(&name, Presented::Key(key.key_data())) {
         Some(source) => Verdict::Revoked(source.clone()),
-        None => known.find_key(&name, key.key_data()),
+        None => known.find_key(&name, Some(key.key_data())),
     };
     match verdict {
         Verdict::Known(_) => return Ok(()),

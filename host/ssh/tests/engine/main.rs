@@ -8,6 +8,8 @@ mod dial;
 mod endings;
 mod fake;
 mod faults;
+mod order;
 mod pool;
 mod sftp;
+mod shells;
 mod world;
