@@ -54,19 +54,22 @@ pub(crate) fn is_expected(world: &World, message: &str) -> Result<(), String> {
 
 /// The line that the refusal names; for a host behind another, the last place named is the one in question.
 fn refused_line(world: &World, message: &str) -> Result<String, String> {
-    let places = message.match_indices('/').filter_map(|(start, _)| {
+    let mut places = message.match_indices('/').filter_map(|(start, _)| {
         let (file, rest) = message[start..].split_once(':')?;
         let line: usize = rest.split_once(": ")?.0.parse().ok()?;
         let text = world.text_of(file)?;
         text.lines().nth(line.checked_sub(1)?).map(str::to_owned)
     });
-    places.last().ok_or_else(|| "no line is named".to_owned())
+    places.next_back().ok_or_else(|| "no line is named".to_owned())
 }
 
 /// What stands behind the keyword and its separator, without a comment.
 pub(crate) fn value_of(line: &str) -> String {
     let line = line.trim().replace("# it's a comment", "");
-    let keyword = if line.starts_with('"') { line[1..].find('"').unwrap() + 2 } else { keyword_of(&line).len() };
-    let rest = line[keyword..].trim_start_matches([' ', '\t']);
+    let rest = match line.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"').unwrap().1,
+        None => &line[keyword_of(&line).len()..],
+    };
+    let rest = rest.trim_start_matches([' ', '\t']);
     rest.strip_prefix('=').unwrap_or(rest).trim_matches([' ', '\t', '\x0c']).to_owned()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use scout_ssh::config::StrictHostKeyChecking;
 use scout_ssh::trust::{Decision, Verdict};
 use scout_ssh::{Call, Ending, ErrorKind, ExecRequest, HostKey, Opened, Pool, PoolConfig, Principal, RemoteState};
-use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, generate_key};
+use scout_tests::{Agent, DelayLink, Sftp, Sshd, SshdOptions, generate_key};
 
 use crate::world::{World, call, eventually, marker, me, request, runs, spec};
 
@@ -436,26 +436,6 @@ async fn the_environment_that_ssh_config_sets_reaches_a_command() {
     assert_eq!(&*world.exec("echo \"$SCOUT_TEST$OTHER\"").await.stdout.data, b"it's set\n");
 }
 
-/// An agent of its own; ends with this value.
-struct Agent(std::process::Child);
-
-impl Agent {
-    async fn start(socket: &Path) -> Self {
-        let mut command = std::process::Command::new("ssh-agent");
-        let quiet = std::process::Stdio::null();
-        let agent = Self(command.arg("-D").arg("-a").arg(socket).stdout(quiet).spawn().unwrap());
-        eventually("the agent listens", || socket.exists()).await;
-        agent
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn keygen(arguments: &[&str], file: &Path) {
     let status = std::process::Command::new("ssh-keygen").args(arguments).arg("-f").arg(file).output().unwrap().status;
     assert!(status.success());
@@ -466,9 +446,7 @@ async fn a_key_in_the_agent_logs_in_where_its_file_is_locked() {
     let mut world = World::new();
     let socket = world.sshd.dir().join("agent");
     let key = world.sshd.user_key().private.clone();
-    let _agent = Agent::start(&socket).await;
-    let add = std::process::Command::new("ssh-add").arg(&key).env("SSH_AUTH_SOCK", &socket).output().unwrap();
-    assert!(add.status.success());
+    let _agent = Agent::start(&socket, &[&key]);
     keygen(&["-q", "-p", "-P", "", "-N", "secret"], &key);
 
     let error = world.try_lease().await.unwrap_err();
