@@ -56,6 +56,11 @@ impl State {
         self.names.may_come(tool)
     }
 
+    /// Why what was asked for does not serve.
+    pub(super) fn errors(&self) -> Vec<LoadError> {
+        self.outcomes.iter().filter_map(|outcome| outcome.error.clone()).collect()
+    }
+
     pub(super) fn is_decided(&self) -> bool {
         self.outcomes.iter().all(|outcome| outcome.is_decided)
     }
@@ -154,7 +159,7 @@ impl Arrangement {
     }
 
     /// Arranges what is loaded as it comes, until all is decided or nobody wants to know.
-    pub(super) async fn run(mut self, state: watch::Sender<State>, changed: Arc<Notify>) {
+    pub(super) async fn run(mut self, state: watch::Sender<Arc<State>>, changed: Arc<Notify>) {
         loop {
             let arrived = tokio::select! {
                 arrived = self.loads.next() => arrived,
@@ -170,7 +175,7 @@ impl Arrangement {
     }
 
     /// What has become of all plugins so far.
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> Arc<State> {
         let mut plugins: Vec<&Arranged> = self.plugins.iter().collect();
         plugins.sort_by_key(|plugin| plugin.entry);
         let outcomes: Vec<Outcome> = plugins.iter().map(|plugin| plugin.outcome.clone()).collect();
@@ -178,7 +183,7 @@ impl Arrangement {
         let with_tools = plugins.iter().filter(|plugin| plugin.subject.is_none());
         let refused = with_tools.filter_map(|plugin| plugin.outcome.error.clone());
         let catalog = Arc::new(Catalog::new(tools.collect(), refused.collect()));
-        State { outcomes, catalog, names: self.names.clone(), has_all_at_hand: self.at_hand == 0 }
+        Arc::new(State { outcomes, catalog, names: self.names.clone(), has_all_at_hand: self.at_hand == 0 })
     }
 
     fn take(&mut self, place: usize, loaded: Result<Arc<Loaded>, LoadError>) {

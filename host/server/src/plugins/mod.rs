@@ -44,7 +44,7 @@ pub struct Plugins {
     changed: Arc<Notify>,
     entries: Vec<Entry>,
     /// What has become of the entries, in their order.
-    state: watch::Receiver<State>,
+    state: watch::Receiver<Arc<State>>,
 }
 
 /// The engine that all plugins of a process run on, once it is there.
@@ -162,9 +162,13 @@ impl Plugins {
     /// Why it cannot be used.
     pub async fn for_subject(&self, subject: Subject) -> Result<Arc<Loaded>, LoadError> {
         let place = self.entries.iter().position(|entry| entry.subject == Some(subject));
-        let of = |state: &State| place.and_then(|place| state.outcomes.get(place).cloned()).unwrap_or_default();
-        let state = self.once(|state| of(state).serving.is_some() || of(state).is_decided).await;
-        let Outcome { serving, error, .. } = of(&state);
+        let has_come = |state: &State| {
+            let outcome = place.and_then(|place| state.outcomes.get(place));
+            outcome.is_none_or(|outcome| outcome.serving.is_some() || outcome.is_decided)
+        };
+        let state = self.once(has_come).await;
+        let outcome = place.and_then(|place| state.outcomes.get(place).cloned());
+        let Outcome { serving, error, .. } = outcome.unwrap_or_default();
         serving
             .map(|serving| serving.loaded)
             .ok_or_else(|| error.unwrap_or_else(|| refused("handler", "there is none")))
@@ -187,7 +191,7 @@ impl Plugins {
 
     /// All tools, once all their plugins are loaded.
     pub async fn catalog(&self) -> Arc<Catalog> {
-        self.once(State::is_decided).await.catalog
+        Arc::clone(&self.once(State::is_decided).await.catalog)
     }
 
     /// The tools that are there now.
@@ -197,19 +201,19 @@ impl Plugins {
 
     /// Waits until every plugin serves or cannot. Gives why those cannot that cannot.
     pub(crate) async fn settled(&self) -> Vec<LoadError> {
-        errors(&self.once(State::is_decided).await)
+        self.once(State::is_decided).await.errors()
     }
 
     /// The same, but for what comes over a network: that takes as long as others make it.
     pub(crate) async fn at_hand(&self) -> Vec<LoadError> {
-        errors(&self.once(|state| state.has_all_at_hand).await)
+        self.once(|state| state.has_all_at_hand).await.errors()
     }
 
     /// What has become of all plugins, once this is true of it, or if it never will be.
-    async fn once(&self, is_so: impl Fn(&State) -> bool) -> State {
+    async fn once(&self, is_so: impl Fn(&State) -> bool) -> Arc<State> {
         let mut state = self.state.clone();
-        let there = state.wait_for(is_so).await.ok().map(|state| (*state).clone());
-        there.unwrap_or_else(|| self.state.borrow().clone())
+        let there = state.wait_for(|state| is_so(state)).await.ok().map(|state| Arc::clone(&state));
+        there.unwrap_or_else(|| Arc::clone(&self.state.borrow()))
     }
 
     /// Told, once for any number of times, when something changes that [`Plugins::status`] shows.
@@ -222,10 +226,6 @@ impl Plugins {
 pub(crate) fn replacement_files(config: &Config) -> Vec<PathBuf> {
     let dir = config.plugins_dir.as_ref();
     dir.map(|dir| wanted::handlers().map(|name| dir.join(format!("{name}.wasm"))).collect()).unwrap_or_default()
-}
-
-fn errors(state: &State) -> Vec<LoadError> {
-    state.outcomes.iter().filter_map(|outcome| outcome.error.clone()).collect()
 }
 
 /// Loads one plugin as soon as the engine is there; as the handler of a subject, it must be that.

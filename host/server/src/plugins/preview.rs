@@ -1,5 +1,6 @@
 //! The list of tools while plugins are still being loaded: what `scout.lock` says of them is what they will say.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use scout_runtime::ToolDescription;
@@ -23,7 +24,7 @@ pub struct Listed {
 }
 
 /// Tells of each change of [`Plugins::listed`], and of some that are none.
-pub(crate) struct Changes(watch::Receiver<State>);
+pub(crate) struct Changes(watch::Receiver<Arc<State>>);
 
 impl Changes {
     /// Waits for the next change. Never ends if there can be none.
