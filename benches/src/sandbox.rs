@@ -205,14 +205,11 @@ async fn beside_loops(world: &World) -> Result<Samples> {
     let audit = Audit::open(&config.audit_log).map_err(anyhow::Error::msg)?;
     let fleet = Router::new(Arc::new(Live::new(Revision::first(&config)?)), audit).fleet();
     let runtime = Runtime::new(RuntimeConfig { max_instances: 256, memory: 1 << 30, cache_dir: None })?;
-    let load = |name: &str, guest: Guest| {
-        let (runtime, id) = (runtime.clone(), PluginId::new(name));
-        tokio::task::spawn_blocking(move || {
-            let id = id.context("a plugin's name")?;
-            anyhow::Ok(runtime.load(id, &guest.bytes(), Grants::ALL, Map::new())?)
-        })
+    let load = async |name: &str, guest: Guest| {
+        let id = PluginId::new(name).context("a plugin's name")?;
+        anyhow::Ok(runtime.load(id, guest.bytes(), Grants::ALL, Map::new()).await?)
     };
-    let (good, loops) = (load("good", Guest::Good).await??, load("loops", Guest::Loops).await??);
+    let (good, loops) = (load("good", Guest::Good).await?, load("loops", Guest::Loops).await?);
     // More than the reads take.
     let patience = Duration::from_secs(600);
     let limits = Arc::new(Limits { cpu: patience, ..Limits::default() });
@@ -255,10 +252,8 @@ fn nothing() -> Result<Nothing> {
     let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
     let runtime = Runtime::new(RuntimeConfig { max_instances: 256, memory: 1 << 30, cache_dir: None })?;
     let id = PluginId::new("nothing").context("a plugin's name")?;
-    let (component, loader) = (Guest::AnswersNothing.bytes(), runtime.clone());
-    let plugin = threads.block_on(async {
-        tokio::task::spawn_blocking(move || loader.load(id, &component, Grants::default(), Map::new())).await
-    })??;
+    let component = Guest::AnswersNothing.bytes();
+    let plugin = threads.block_on(runtime.load(id, component, Grants::default(), Map::new()))?;
     let fleet = Arc::new(Fleet::new(Vec::new(), Pool::new(PoolConfig::default())));
     let limits = Arc::new(Limits::default());
     let call = move |plugin: Plugin| {

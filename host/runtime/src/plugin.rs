@@ -20,7 +20,7 @@ use crate::imports::{self, VERSION};
 use crate::shares::{PluginShare, Room, Shares};
 use crate::state::{CallState, HANDLES, shown};
 use crate::turns::Turns;
-use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe, shape};
+use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe, fault, shape};
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -226,18 +226,50 @@ impl Runtime {
         self.turns.used()
     }
 
-    /// Compiles a component, checks its imports against the grants and asks it to describe itself. Blocks for the
-    /// compilation: call it off the async threads, inside a tokio runtime.
+    /// Compiles a component, checks its imports against the grants and asks it to describe itself. As many are compiled at
+    /// once as there are processors, each on a thread that may block.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the plugin up; a compilation that has begun goes on to its end.
     ///
     /// # Errors
     /// Bytes that are no component, imports that are not granted, another API version, a description that fails.
-    pub fn load(
+    pub async fn load(
+        &self,
+        id: PluginId,
+        component: impl AsRef<[u8]> + Send + 'static,
+        grants: Grants,
+        settings: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Plugin, LoadError> {
+        let refused = |message: String| LoadError { plugin: id.as_str().to_owned(), message };
+        // It is never closed. Waited for here: a thread that waits has a heap of its own, a hundred of them many.
+        let compiler = Arc::clone(&self.compilers).acquire_owned().await;
+        let compiled = tokio::task::spawn_blocking({
+            let (runtime, id) = (self.clone(), id.clone());
+            move || {
+                let _compiler = compiler;
+                runtime.compile(id, component.as_ref(), grants, settings)
+            }
+        });
+        let mut inner = match compiled.await {
+            Ok(compiled) => compiled?,
+            // The process ends, and with it whoever waits here: that is no failure of the plugin.
+            Err(error) if error.is_cancelled() => std::future::pending().await,
+            Err(error) => {
+                return Err(refused(format!("breaks the compiler: {}", fault("a plugin was compiled", error))));
+            }
+        };
+        (inner.described, inner.footprint) = inner.describe().await.map_err(refused)?;
+        Ok(Plugin { inner: Arc::new(inner) })
+    }
+
+    fn compile(
         &self,
         id: PluginId,
         component: &[u8],
         grants: Grants,
         settings: serde_json::Map<String, serde_json::Value>,
-    ) -> Result<Plugin, LoadError> {
+    ) -> Result<Inner, LoadError> {
         let refused = |message: String| LoadError { plugin: id.as_str().to_owned(), message };
         if component.len() > MAX_COMPONENT {
             let message = format!("is {} bytes large; {MAX_COMPONENT} are allowed", component.len());
@@ -245,18 +277,14 @@ impl Runtime {
         }
         shape::check(component).map_err(refused)?;
         let engine = &self.machine.engine;
-        let tokio = tokio::runtime::Handle::current();
-        let component = {
-            let _compiler = tokio.block_on(self.compilers.acquire());
-            Component::from_binary(engine, component).map_err(|error| {
-                refused(if out_of_memory(&error) {
-                    "cannot be compiled: there is no memory for it; Scout needs more, or more address space (`ulimit -v`)"
-                        .to_owned()
-                } else {
-                    beyond(&error).unwrap_or_else(|| format!("is no component that can be used: {}", first_line(&error)))
-                })
-            })?
-        };
+        let component = Component::from_binary(engine, component).map_err(|error| {
+            refused(if out_of_memory(&error) {
+                "cannot be compiled: there is no memory for it; Scout needs more, or more address space (`ulimit -v`)"
+                    .to_owned()
+            } else {
+                beyond(&error).unwrap_or_else(|| format!("is no component that can be used: {}", first_line(&error)))
+            })
+        })?;
         let outside = component.component_type();
         let mut wasi = false;
         for (import, item) in outside.imports(engine) {
@@ -286,22 +314,7 @@ impl Runtime {
         let settings = Arc::new(settings);
         let declared = imports::declared(engine, &component);
         let (described, share, runtime) = (Description::Nothing, self.shares.plugin(), self.clone());
-        let name = id.as_str().to_owned();
-        let refused = |message| LoadError { plugin: name, message };
-        let inner = Inner { id, grants, declared, settings, world, described, footprint: 0, share, runtime };
-        // In a task, not on this thread: when the process ends the task is dropped, and with it the sender.
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        tokio.spawn(async move {
-            let described = inner.describe().await;
-            // Nobody else receives.
-            sender.send((inner, described)).ok();
-        });
-        let Ok((mut inner, described)) = receiver.recv() else {
-            return Err(refused("was not asked who it is: Scout ends".to_owned()));
-        };
-        let (described, footprint) = described.map_err(refused)?;
-        (inner.described, inner.footprint) = (described, footprint);
-        Ok(Plugin { inner: Arc::new(inner) })
+        Ok(Inner { id, grants, declared, settings, world, described, footprint: 0, share, runtime })
     }
 }
 

@@ -25,11 +25,11 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 /// Loads a component and calls it, if it is one. Gives whether it was.
 pub(crate) fn load_and_call(component: &[u8]) -> bool {
     let World { threads, runtime, fleet } = &*WORLD;
-    let _inside = threads.enter();
     let id = PluginId::new("fuzzed").expect("a name");
-    let Ok(plugin) = runtime.load(id, component, Grants::ALL, serde_json::Map::new()) else { return false };
     let limits = Arc::new(Limits { cpu: Duration::from_millis(50), ..Limits::default() });
     threads.block_on(async {
+        let loaded = runtime.load(id, component.to_vec(), Grants::ALL, serde_json::Map::new()).await;
+        let Ok(plugin) = loaded else { return false };
         let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(1));
         let context = CallContext::new(Principal::new("fuzz"), Arc::clone(fleet), limits, call);
         let query = Query {
@@ -39,6 +39,6 @@ pub(crate) fn load_and_call(component: &[u8]) -> bool {
             command: None,
         };
         drop(plugin.handle(context, query).await);
-    });
-    true
+        true
+    })
 }

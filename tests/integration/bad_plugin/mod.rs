@@ -38,14 +38,12 @@ fn runtime() -> Runtime {
     RUNTIME.clone()
 }
 
-/// Loads a guest as a server does: off the threads that answer calls.
 async fn load(name: &str, component: Vec<u8>, grants: Grants) -> Result<Plugin, LoadError> {
     load_into(&runtime(), name, component, grants).await
 }
 
 async fn load_into(runtime: &Runtime, name: &str, component: Vec<u8>, grants: Grants) -> Result<Plugin, LoadError> {
-    let (runtime, id) = (runtime.clone(), PluginId::new(name).unwrap());
-    tokio::task::spawn_blocking(move || runtime.load(id, &component, grants, serde_json::Map::new())).await.unwrap()
+    runtime.load(PluginId::new(name).unwrap(), component, grants, serde_json::Map::new()).await
 }
 
 /// A real server under two names: `box`, whose commands are free, and `kept`, where they are not. One file on it.

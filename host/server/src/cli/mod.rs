@@ -266,10 +266,8 @@ mod tests {
         assert_eq!(tools.len(), 2);
         for (name, tool) in tools {
             let (component, grants) = bundled_plugin(&name).unwrap();
-            let load = move || {
-                Runtime::small()?.load(PluginId::new(&name).unwrap(), component, grants, serde_json::Map::new())
-            };
-            let plugin = tokio::task::spawn_blocking(load).await.unwrap().unwrap();
+            let (runtime, id) = (Runtime::small().unwrap(), PluginId::new(&name).unwrap());
+            let plugin = runtime.load(id, component, grants, serde_json::Map::new()).await.unwrap();
             assert!(plugin.tools().iter().any(|described| described.name == tool), "{tool}");
         }
     }

@@ -233,17 +233,9 @@ fn load(wanted: Wanted, engine: &Engine, changed: &Arc<Notify>) -> Load {
     let (sender, load) = watch::channel(None);
     let (mut engine, changed) = (engine.clone(), Arc::clone(changed));
     tokio::spawn(async move {
-        let name = wanted.name.clone();
         let there = engine.wait_for(Option::is_some).await.ok().and_then(|there| (*there).clone());
         let loaded = match there {
-            Some(Ok(runtime)) => {
-                match tokio::task::spawn_blocking(move || compile(&runtime, wanted, changed)).await {
-                    Ok(loaded) => loaded,
-                    // The process ends: that is no failure of a plugin.
-                    Err(error) if error.is_cancelled() => return,
-                    Err(error) => Err(refused(&name, &fault("a plugin was being loaded", error))),
-                }
-            }
+            Some(Ok(runtime)) => compile(&runtime, wanted, changed).await,
             Some(Err(error)) => Err(error),
             None => return,
         };
@@ -252,12 +244,23 @@ fn load(wanted: Wanted, engine: &Engine, changed: &Arc<Notify>) -> Load {
     load
 }
 
-fn compile(runtime: &Runtime, wanted: Wanted, changed: Arc<Notify>) -> Result<Arc<Loaded>, LoadError> {
+async fn compile(runtime: &Runtime, wanted: Wanted, changed: Arc<Notify>) -> Result<Arc<Loaded>, LoadError> {
     let id = PluginId::new(&wanted.name).ok_or_else(|| refused(&wanted.name, "its name is no plugin name"))?;
     let mut component = wanted.component.map_err(|error| refused(&wanted.name, &error.to_string()))?;
-    let bytes = component.take_bytes().map_err(|why| refused(&wanted.name, &why))?;
+    let is_elsewhere = component.is_elsewhere();
+    let take = move || (component.take_bytes(), component);
+    let (bytes, component) = match is_elsewhere {
+        false => take(),
+        true => match tokio::task::spawn_blocking(take).await {
+            Ok(taken) => taken,
+            // The process ends, and with it whoever waits here: that is no failure of the plugin.
+            Err(error) if error.is_cancelled() => std::future::pending().await,
+            Err(error) => return Err(refused(&wanted.name, &fault("a plugin was fetched", error))),
+        },
+    };
+    let bytes = bytes.map_err(|why| refused(&wanted.name, &why))?;
     let Identity { grants, settings, .. } = &component.identity;
-    let plugin = runtime.load(id, &bytes, *grants, settings.clone())?;
+    let plugin = runtime.load(id, bytes, *grants, settings.clone()).await?;
     component.check_described(&plugin).map_err(|why| refused(&wanted.name, &why))?;
     if let Some(subject) = wanted.subject {
         check_handler(&plugin, subject)?;

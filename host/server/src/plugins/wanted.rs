@@ -75,6 +75,11 @@ impl Component {
         matches!(self.bytes, Bytes::Refused(_))
     }
 
+    /// Whether its bytes must be fetched.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        matches!(self.bytes, Bytes::Elsewhere)
+    }
+
     /// The bytes that may be compiled. Blocks for a network if there is no other way.
     ///
     /// # Errors

@@ -166,9 +166,8 @@ mod tests {
         let everything = Grants { inventory: true, files: true, exec: true, shell: true };
         for (name, tools) in [("disk", 1), ("services", 2), ("logs", 1)] {
             let (component, _) = bundled_plugin(name).unwrap();
-            let load =
-                move || Runtime::small()?.load(PluginId::new("tried").unwrap(), component, everything, Map::new());
-            let plugin = tokio::task::spawn_blocking(load).await.unwrap().unwrap();
+            let (runtime, id) = (Runtime::small().unwrap(), PluginId::new("tried").unwrap());
+            let plugin = runtime.load(id, component, everything, Map::new()).await.unwrap();
             let tried = run(&plugin).await;
             assert_eq!(tried.len(), tools);
             for tried in tried {

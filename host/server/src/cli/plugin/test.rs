@@ -99,10 +99,9 @@ impl Bench {
         file.take(MAX_READ).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
         let mut cassette = Cassette::parse(&bytes).map_err(|error| error.to_string())?;
         let id = PluginId::new(cassette.plugin()).ok_or("names a plugin that there cannot be")?;
-        let (runtime, component) = (self.runtime.clone(), Arc::clone(&self.component));
         let (grants, settings) = (cassette.grants(), cassette.settings().clone());
-        let loaded = tokio::task::spawn_blocking(move || runtime.load(id, &component, grants, settings)).await;
-        let plugin = loaded.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        let loaded = self.runtime.load(id, Arc::clone(&self.component), grants, settings).await;
+        let plugin = loaded.map_err(|error| error.to_string())?;
         let catalog = one::tools(plugin.clone(), &self.component).map_err(|error| error.to_string())?;
         let tool =
             catalog.tool(cassette.tool()).ok_or_else(|| format!("the plugin has no tool `{}`", cassette.tool()))?;
