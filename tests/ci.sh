@@ -23,6 +23,8 @@ need sshd openssh-server
 need sftp-server openssh-sftp-server
 need ssh openssh-client; need ssh-keygen openssh-client; need ssh-agent openssh-client
 need openssl openssl
+# Mount namespaces, in which tests put files of their own in the place of the machine's.
+need unshare util-linux; need mount mount
 need python3 python3
 # A terminal for `scout trust`.
 need script bsdutils
@@ -30,6 +32,10 @@ need script bsdutils
 for shell in bash dash zsh fish tcsh busybox; do need "$shell" "$shell"; done
 # Programs that the command policy is tried against.
 need tree tree; need rg ripgrep; need file file; need ss iproute2; need ps procps; need journalctl systemd; need hostname hostname
+need netstat net-tools; need lsblk util-linux; need last util-linux; need hexdump bsdextrautils; need column bsdextrautils
+need awk mawk; need getent libc-bin; need diff diffutils; need dpkg dpkg
+# Tells what they do to the machine.
+need strace strace
 # Debian has `venv` in a package of its own; without it there is no ensurepip.
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing_packages+=(python3-venv)
 if [ "${#missing_packages[@]}" -gt 0 ]; then

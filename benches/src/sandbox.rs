@@ -1,5 +1,6 @@
 //! What the sandbox costs: a handler as a component beside the same one in Rust, calls that do nothing, many plugins.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +32,9 @@ const WARM_UP: usize = 50;
 /// Calls that do nothing: one after the other, and on two threads.
 const CALLS: usize = 20_000;
 const THREADS: usize = 2;
+/// Guests that never end beside the reads of somebody else, and those reads.
+const LOOPS: usize = 8;
+const READS: usize = 1_000;
 /// Plugins of the server that has many.
 const PLUGINS: usize = 100;
 const STARTS: usize = 10;
@@ -40,6 +44,7 @@ pub(crate) async fn measure() -> Result<String> {
     let tax = tax(&world).await.context("the same handler twice")?;
     let served = served(&world).await.context("reads through `scout serve`")?;
     let copied = copied(&world).await.context("1 MiB handed through")?;
+    let beside = beside_loops(&world).await.context("reads beside guests that loop")?;
     let nothing = tokio::task::spawn_blocking(nothing).await?.context("calls that do nothing")?;
     let many = many(&world).await.context("many plugins")?;
     let difference = tax.component.median().saturating_sub(tax.native.median());
@@ -53,6 +58,8 @@ pub(crate) async fn measure() -> Result<String> {
          | remote bytes copied into the guest by a read of 1 MiB | {copied} |\n\
          | a call in a fresh instance that does nothing, median of {CALLS} | {} |\n\
          | such calls, {THREADS} threads | {:.0} per second |\n\
+         | a read of 1 KiB beside {LOOPS} guests that loop, median of {READS} | {} |\n\
+         | the same, 99th percentile | {} |\n\
          | {PLUGINS} plugins: start to the first answered `tools/list`, compiled before ({STARTS} starts) | {} |\n\
          | {PLUGINS} plugins: memory then | {} |\n",
         microseconds(tax.component.median()),
@@ -62,6 +69,8 @@ pub(crate) async fn measure() -> Result<String> {
         100.0 * difference.as_secs_f64() / served.median().as_secs_f64(),
         microseconds(nothing.alone.median()),
         nothing.per_second,
+        milliseconds(beside.median()),
+        milliseconds(beside.percentile(99)),
         milliseconds(many.starts.median()),
         many.memory,
     ))
@@ -188,6 +197,52 @@ async fn copied(world: &World) -> Result<u64> {
         .pointer("/copied_bytes")
         .and_then(serde_json::Value::as_u64)
         .context("a receipt that counts copies")
+}
+
+/// Reads by one principal while guests of another use all the CPU they get.
+async fn beside_loops(world: &World) -> Result<Samples> {
+    let config = config(world)?;
+    let audit = Audit::open(&config.audit_log).map_err(anyhow::Error::msg)?;
+    let fleet = Router::new(Arc::new(Live::new(Revision::first(&config)?)), audit).fleet();
+    let runtime = Runtime::new(RuntimeConfig { max_instances: 256, memory: 1 << 30, cache_dir: None })?;
+    let load = |name: &str, guest: Guest| {
+        let (runtime, id) = (runtime.clone(), PluginId::new(name));
+        tokio::task::spawn_blocking(move || {
+            let id = id.context("a plugin's name")?;
+            anyhow::Ok(runtime.load(id, &guest.bytes(), Grants::ALL, Map::new())?)
+        })
+    };
+    let (good, loops) = (load("good", Guest::Good).await??, load("loops", Guest::Loops).await??);
+    // More than the reads take.
+    let patience = Duration::from_secs(600);
+    let limits = Arc::new(Limits { cpu: patience, ..Limits::default() });
+    let path = world.small.as_os_str().as_bytes().to_vec();
+    let (pool, ask) = (Arc::clone(&fleet), move |plugin: Plugin, principal: &str| {
+        let call = Call::until(tokio::time::Instant::now() + patience);
+        let context = CallContext::new(Principal::new(principal), Arc::clone(&fleet), Arc::clone(&limits), call);
+        let (host, path) = (Some("box".to_owned()), Some(path.clone()));
+        async move { plugin.handle(context, Query { subject: Subject::File, host, path, command: None }).await }
+    });
+    let mut hostile = tokio::task::JoinSet::new();
+    for _ in 0..LOOPS {
+        hostile.spawn(ask(loops.clone(), "mallory"));
+    }
+    let reads = tokio::spawn(async move {
+        let mut samples = Samples::default();
+        for round in 0..WARM_UP + READS {
+            let begun = Instant::now();
+            ask(good.clone(), "bench").await?;
+            if round >= WARM_UP {
+                samples.push(begun.elapsed());
+            }
+        }
+        anyhow::Ok(samples)
+    });
+    let samples = reads.await??;
+    ensure!(hostile.try_join_next().is_none(), "a guest that loops has ended");
+    hostile.shutdown().await;
+    pool.pool().shutdown().await;
+    Ok(samples)
 }
 
 struct Nothing {

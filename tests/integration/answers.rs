@@ -1,9 +1,9 @@
 //! The four answers.
 
-use scout_tests::{Sftp, SshdOptions};
+use scout_tests::{Scout, Sftp, Sshd, SshdOptions};
 use serde_json::{Value, json};
 
-use crate::world::{world, world_with};
+use crate::world::{options, world, world_with};
 
 #[tokio::test]
 async fn hosts_lists_the_configured_host_with_its_status() {
@@ -127,6 +127,31 @@ async fn resources_give_the_hosts_a_file_and_a_directory() {
     assert!(dir["result"]["contents"][0]["text"].as_str().unwrap().contains("a b.txt"), "{dir}");
     let missing = read(format!("scout://box{}/missing", sshd.dir().display())).await;
     assert!(missing.get("error").is_some(), "{missing}");
+}
+
+#[tokio::test]
+async fn only_a_resource_that_is_not_there_is_not_found() {
+    let sshd = Sshd::start();
+    // A port that nobody listens to.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut options = options(&sshd);
+    options.ssh_config.push_str(&sshd.config_block("dead", closed));
+    let scout = Scout::start(&options).await;
+    let read = async |uri: String| scout.request("resources/read", json!({"uri": uri})).await;
+    let base = format!("scout://box{}", sshd.dir().display());
+    std::os::unix::net::UnixListener::bind(sshd.dir().join("socket")).unwrap();
+    let (not_found, internal) = (-32002, -32603);
+    for (uri, code, says) in [
+        (format!("{base}/absent"), not_found, "absent"),
+        ("scout://bx/etc".to_owned(), not_found, "no host is named `bx`"),
+        ("scout://dead/etc".to_owned(), internal, "refused"),
+        (format!("{base}/socket"), internal, "socket"),
+    ] {
+        let answer = read(uri.clone()).await;
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(says), "{answer}");
+        assert_eq!(answer["error"]["data"]["uri"], uri, "{answer}");
+    }
 }
 
 #[tokio::test]

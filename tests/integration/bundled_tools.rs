@@ -286,4 +286,12 @@ async fn logs_come_from_files_where_there_is_no_journal() {
     assert_eq!(answer["entries"][1]["program"], "CRON");
     let failure = world.failure("logs", json!({"host": "box", "source": "journal"})).await;
     assert!(failure.contains("no journal on box"), "{failure}");
+    // As systemd 252: with `-o json` it is quiet, whether nothing fits or there is no journal.
+    let quiet = "case \" $* \" in *' json '*) ;; *) echo 'No journal files were found.' >&2;; esac";
+    let world = World::with(&[("journalctl", quiet), ("tail", &*tail)]).await;
+    let answer = world.answer("logs", json!({"host": "box"}), 3).await;
+    assert_eq!((&answer["source"], &answer["path"]), (&json!("file"), &json!("/var/log/syslog")));
+    let world = World::with(&[("journalctl", "true"), ("tail", &*tail)]).await;
+    let answer = world.answer("logs", json!({"host": "box", "since": "1m"}), 2).await;
+    assert_eq!((&answer["source"], &answer["entries"]), (&json!("journal"), &json!([])));
 }

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::world::{binary, options};
 
-async fn run(options: &ScoutOptions, arguments: &[&str]) -> (Output, String, String) {
+pub(crate) async fn run(options: &ScoutOptions, arguments: &[&str]) -> (Output, String, String) {
     let dir = tempfile::tempdir().unwrap();
     let output = options.command(dir.path()).args(arguments).stdin(Stdio::null()).output().await.unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -117,55 +117,6 @@ async fn doctor_names_each_hosts_first_trouble() {
     let (output, stdout, stderr) = run(&unknowing, &["doctor"]).await;
     assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
     assert!(stdout.contains("scout trust box"), "{stdout}{stderr}");
-}
-
-#[tokio::test]
-async fn explain_names_the_line_of_each_setting_and_what_is_known_of_the_host() {
-    let sshd = Sshd::start();
-    let (output, stdout, stderr) = run(&options(&sshd), &["explain", "box"]).await;
-    assert!(output.status.success(), "{stdout}{stderr}");
-    let key = sshd.user_key().private.display().to_string();
-    for part in [
-        "/ssh_config:2)",
-        "(default)",
-        &key,
-        "readable",
-        "key ssh-ed25519 SHA256:",
-        "/known_hosts:1)",
-        "RequiredRSASize",
-    ] {
-        assert!(stdout.contains(part), "{part} in {stdout}{stderr}");
-    }
-}
-
-#[tokio::test]
-async fn explain_follows_jumps_and_is_json_if_asked() {
-    let sshd = Sshd::start();
-    let mut options = options(&sshd);
-    options.ssh_config.push_str("\nHost inner\n  HostName 192.0.2.9\n  IdentityFile /absent\n  ProxyJump box\n");
-    let line = options.ssh_config.lines().count();
-    let (output, stdout, stderr) = run(&options, &["explain", "inner", "--json"]).await;
-    assert!(output.status.success(), "{stdout}{stderr}");
-    let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(answer["hops"][0]["host"], "box", "{stdout}");
-    assert_eq!(answer["hops"][0]["known_hosts"]["known"], true, "{stdout}");
-    assert_eq!(answer["known_hosts"]["known"], false, "{stdout}");
-    assert_eq!(answer["identities"][0]["exists"], false, "{stdout}");
-    let jump = answer["settings"].as_array().unwrap().iter().find(|setting| setting["keyword"] == "ProxyJump").unwrap();
-    assert_eq!((&jump["value"], &jump["source"]["line"]), (&"box".into(), &line.into()), "{stdout}");
-    let (output, stdout, _) = run(&options, &["explain", "inner"]).await;
-    assert!(output.status.success() && stdout.contains("Hop 1: box is "), "{stdout}");
-    assert!(stdout.contains("unknown; after checking its fingerprint, `scout trust inner`"), "{stdout}");
-}
-
-#[tokio::test]
-async fn explain_tells_why_a_host_has_no_settings() {
-    let sshd = Sshd::start();
-    let mut options = options(&sshd);
-    options.ssh_config = "Host box\n  CanonicalizeHostname yes\n".to_owned();
-    let (output, stdout, stderr) = run(&options, &["explain", "box"]).await;
-    assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
-    assert!(stderr.contains("/ssh_config:2: CanonicalizeHostname"), "{stderr}");
 }
 
 #[tokio::test]

@@ -277,6 +277,32 @@ async fn explain_names_the_line_that_decides_and_what_is_allowed_instead() {
 }
 
 #[tokio::test]
+async fn explain_judges_the_words_that_a_call_runs() {
+    let settings = "[plugins.command]\npaths = [\"~/app\"]\n";
+    let sshd = server();
+    let options = options(&sshd).setting(settings);
+    let scout = Scout::start(&options).await;
+    for (command, allowed) in [
+        ("cat ~/app/x", true),
+        ("cat app/x 2>&1", true),
+        ("cat ~/app/x 2>/dev/null | wc", true),
+        ("cat app\\/x", true),
+        ("cat 'app/a[bc'", true),
+        ("cat app/a[bc", true),
+        ("cat ~/other", false),
+        ("cat \"$HOME\"/app/x", false),
+        ("cat app/x; cat app/x", false),
+    ] {
+        let (code, text) = policy(&options, &["explain", "command", "box", &format!("run:{command}")]).await;
+        assert_eq!((code, text.contains(": allowed")), (Some(0), allowed), "{command}: {text}");
+        let answer = scout.command("box", command).await;
+        // There is no such file: what may run fails with the program's own words.
+        let ran = answer.structured().get("exit").is_some_and(|exit| exit.is_i64());
+        assert_eq!(ran, allowed, "{command}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn a_teams_table_tells_what_is_decided_otherwise() {
     let options =
         ScoutOptions::new(crate::world::binary(), "Host box kept\n  HostName 192.0.2.1\n", "").setting(SETTINGS);

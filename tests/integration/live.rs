@@ -303,6 +303,33 @@ async fn a_host_that_is_added_to_ssh_config_is_there() {
     assert!(!answer.is_error(), "{}", answer.text());
 }
 
+#[tokio::test]
+async fn a_host_that_is_added_to_a_file_that_ssh_config_includes_is_there() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let world = World::start(json!({})).await;
+    let at = |name: &str| world.scout.dir().join(name);
+    let write = |name: &str, text: &str| {
+        std::fs::write(at("new"), text).unwrap();
+        // As ssh demands it, whatever the umask.
+        std::fs::set_permissions(at("new"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::rename(at("new"), at(name)).unwrap();
+    };
+    let host = |name: &str| world.sshd.config_block(name, world.sshd.address());
+    std::fs::create_dir(at("conf.d")).unwrap();
+    let before = std::fs::read_to_string(at("ssh_config")).unwrap();
+    let (one, any) = (at("one").display().to_string(), at("conf.d/*.conf").display().to_string());
+    write("ssh_config", &format!("Include {one} {any}\n{before}{}", host("zero")));
+    for (name, file, serves) in [("first", "one", 2), ("second", "conf.d/new.conf", 3), ("third", "one", 4)] {
+        world.scout.logs(SERVES, serves - 1).await;
+        assert!(world.scout.call(&format!("{name}:/etc/hostname")).await.is_error());
+        write(file, &host(name));
+        world.scout.logs(SERVES, serves).await;
+        let answer = world.scout.call(&format!("{name}:/etc/hostname")).await;
+        assert!(!answer.is_error(), "{}", answer.text());
+    }
+}
+
 /// As the kubelet does it: `scout.toml` leads through `..data`, which is exchanged for another.
 #[tokio::test]
 async fn a_directory_exchanged_behind_a_link_is_seen() {

@@ -2,17 +2,22 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
 mod answers;
+mod arriving;
 mod bad_input;
 mod bad_plugin;
+mod bounded_memory;
 mod bundled_tools;
 mod cassettes;
 mod cli;
+mod corpus;
+mod explain;
 mod grants;
 mod lifecycle;
 mod limits;
 mod live;
 mod load;
 mod plugin_projects;
+mod progress;
 mod protocol;
 mod python;
 mod secrets;

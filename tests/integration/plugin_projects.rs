@@ -115,11 +115,12 @@ async fn a_python_project_builds_and_answers_within_the_same_bounds() {
         environment.display()
     );
     let home = Home::new();
-    let said = home.sh("scout plugin new os-report --language python").await;
+    // A name that is a word of WIT.
+    let said = home.sh("scout plugin new list --language python").await;
     assert!(said.contains("sh build.sh"), "{said}");
     let script = format!(
-        "cd os-report\nVENV={} sh build.sh\npython3 -m unittest\nscout plugin test plugin.wasm\n\
-         scout --config scout.toml plugin run os-report os_release '{{\"host\": \"web1\"}}' --record cassettes/web1.json\n\
+        "cd list\nVENV={} sh build.sh\npython3 -m unittest\nscout plugin test plugin.wasm\n\
+         scout --config scout.toml plugin run list os_release '{{\"host\": \"web1\"}}' --record cassettes/web1.json\n\
          scout plugin test plugin.wasm",
         environment.display()
     );
@@ -132,4 +133,14 @@ async fn a_project_is_not_written_over_what_is_there() {
     let home = Home::new();
     let said = home.sh("scout plugin new mine\nscout plugin new mine --language python || echo refused").await;
     assert!(said.contains("refused") && said.contains("mine: File exists"), "{said}");
+}
+
+#[tokio::test]
+async fn a_project_has_no_name_that_is_a_handlers() {
+    let home = Home::new();
+    for name in ["hosts", "file", "dir", "command"] {
+        let said = home.sh(&format!("scout plugin new {name} || echo refused")).await;
+        assert!(said.contains("refused") && said.contains(&format!("as in my-{name}")), "{said}");
+        assert!(!home.dir.path().join(name).exists());
+    }
 }

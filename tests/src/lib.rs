@@ -1,15 +1,19 @@
-//! What Scout's integration tests and benches share: a real sshd with keys of its own, a loopback link that delays
+//! What Scout's integration tests and benches share: a real sshd with keys of its own, an ssh-agent, a loopback link that delays
 //! and counts, and a client that speaks to `scout serve` over stdio.
 //!
 //! Everything listens on loopback at a free port, lives in a temporary directory and ends with its guard. A part that
 //! is missing on the machine panics with the line that installs it: a test never skips.
 
+mod agent;
 mod fixture;
 mod link;
+mod namespace;
 mod scout;
 mod sshd;
 
+pub use agent::Agent;
 pub use fixture::Guest;
 pub use link::{DelayLink, Mark};
+pub use namespace::with_mounts;
 pub use scout::{Answer, Scout, ScoutOptions};
 pub use sshd::{Key, Sftp, Sshd, SshdOptions, generate_key, login_name};

@@ -29,6 +29,7 @@ struct Connection {
     at_client: AtomicU64,
     /// The round of the latest chunk that reached the server.
     at_server: AtomicU64,
+    is_forgotten: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +92,13 @@ impl DelayLink {
     /// Carries again what is sent from now on. Connections that lost something are of no use any more.
     pub fn recover(&self) {
         self.shared.is_silent.store(false, Ordering::SeqCst);
+    }
+
+    /// Loses everything that the connections made so far send, and closes none; later ones work.
+    pub fn forget_connections(&self) {
+        for connection in self.lock().iter() {
+            connection.is_forgotten.store(true, Ordering::SeqCst);
+        }
     }
 
     /// How many connections were made through it.
@@ -200,7 +208,7 @@ async fn carry(
     let write = async move {
         while let Some((due, round, chunk)) = receiver.recv().await {
             tokio::time::sleep_until(due).await;
-            if shared.is_silent.load(Ordering::SeqCst) {
+            if shared.is_silent.load(Ordering::SeqCst) || connection.is_forgotten.load(Ordering::SeqCst) {
                 shared.chunks_left.fetch_add(1, Ordering::SeqCst);
                 continue;
             }

@@ -103,6 +103,8 @@ pub struct Scout {
     stdin: AsyncMutex<Option<ChildStdin>>,
     pending: Pending,
     unasked: Arc<Mutex<Vec<Value>>>,
+    /// By a request's id, how many messages that nobody waits for came before its answer.
+    before: Arc<Mutex<HashMap<u64, usize>>>,
     stderr: Arc<Mutex<String>>,
     /// Ends with the last line of standard error.
     logging: AsyncMutex<JoinHandle<()>>,
@@ -196,6 +198,8 @@ impl Scout {
             }
         });
         let (answers, others, told) = (Arc::clone(&pending), Arc::clone(&unasked), Arc::clone(&heard));
+        let before = Arc::new(Mutex::new(HashMap::new()));
+        let counted = Arc::clone(&before);
         let reader = tokio::spawn(async move {
             let mut lines = BufReader::new(stdout).lines();
             while let Ok(Some(line)) = lines.next_line().await {
@@ -205,9 +209,13 @@ impl Scout {
                 let waiting = message
                     .get("id")
                     .and_then(Value::as_u64)
-                    .and_then(|id| answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id));
+                    .and_then(|id| Some((id, answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)?)));
                 match waiting {
-                    Some(waiting) => drop(waiting.send(message)),
+                    Some((id, waiting)) => {
+                        let count = others.lock().unwrap_or_else(PoisonError::into_inner).len();
+                        counted.lock().unwrap_or_else(PoisonError::into_inner).insert(id, count);
+                        drop(waiting.send(message));
+                    }
                     None => {
                         others.lock().unwrap_or_else(PoisonError::into_inner).push(message);
                         told.notify_waiters();
@@ -223,6 +231,7 @@ impl Scout {
             child: AsyncMutex::new(child),
             pending,
             unasked,
+            before,
             stderr,
             logging: AsyncMutex::new(logging),
             heard,
@@ -303,6 +312,11 @@ impl Scout {
     /// Messages that no request waits for: notifications, answers with an id that is null.
     pub fn unasked(&self) -> Vec<Value> {
         self.unasked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many of them came before the answer to this request, which has come.
+    pub fn unasked_before(&self, id: u64) -> Option<usize> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
     }
 
     /// What it logged so far.

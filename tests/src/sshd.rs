@@ -9,6 +9,8 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::with_mounts;
+
 /// How long an sshd may take to listen.
 const STARTING: Duration = Duration::from_secs(20);
 
@@ -35,6 +37,10 @@ pub struct SshdOptions {
     pub permissions_bind_root: bool,
     /// A directory whose programs come before all others of the login.
     pub programs: Option<PathBuf>,
+    /// What the server's processes find as `/bin/sh`, in a mount namespace of the server's own; absent: the machine's.
+    pub shell: Option<PathBuf>,
+    /// Whether it logs each request.
+    pub is_verbose: bool,
     /// Further lines of sshd_config.
     pub extra: Vec<String>,
 }
@@ -122,6 +128,12 @@ impl Sshd {
                 let capabilities = "-dac_override,-dac_read_search";
                 let mut command = Command::new("setpriv");
                 command.args(["--bounding-set", capabilities, "--inh-caps", capabilities, "--"]).arg(&program);
+                command
+            } else if let Some(shell) = &options.shell {
+                // It is a link mostly, and what it leads to is bound over.
+                let machines = fs::canonicalize("/bin/sh").expect("/bin/sh exists");
+                let mut command = with_mounts(&[(shell.as_path(), machines.as_path())]);
+                command.arg(&program);
                 command
             } else {
                 Command::new(&program)
@@ -229,10 +241,11 @@ fn free_port() -> u16 {
 fn config_text(options: &SshdOptions, dir: &Path, port: u16, host_key: &Path) -> String {
     let mut text = format!(
         "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel VERBOSE\nUseDNS no\n\
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel {}\nUseDNS no\n\
          SetEnv SHLVL=1",
         host_key.display(),
-        dir.join("authorized_keys").display()
+        dir.join("authorized_keys").display(),
+        if options.is_verbose { "DEBUG" } else { "VERBOSE" }
     );
     // sshd heeds one line of SetEnv only.
     if let Some(programs) = &options.programs {

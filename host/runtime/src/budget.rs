@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
 use crate::Limits;
-use crate::engine::{CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLE_ELEMENTS, TABLES_PER_COMPONENT};
+use crate::engine::{
+    CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLE_ELEMENTS, TABLES_PER_COMPONENT, out_of_memory,
+};
 use crate::shares::Room;
 use crate::turns::{Turn, Turns};
 
@@ -39,9 +41,6 @@ pub(crate) enum Spent {
 #[derive(Debug)]
 pub(crate) struct Budget {
     cpu_limit: Duration,
-    cpu: Duration,
-    /// Since when the guest runs; absent while an import does.
-    entered: Option<Instant>,
     memory_limit: usize,
     memory: usize,
     memory_peak: usize,
@@ -67,8 +66,6 @@ impl Budget {
     pub(crate) fn new(limits: &Limits, turns: Turns, room: Room) -> Self {
         Self {
             cpu_limit: limits.cpu,
-            cpu: Duration::ZERO,
-            entered: None,
             memory_limit: limits.memory,
             memory: 0,
             memory_peak: 0,
@@ -87,22 +84,14 @@ impl Budget {
         }
     }
 
-    /// The guest begins to run, or goes on after an import.
-    pub(crate) fn enter_guest(&mut self) {
-        self.entered = Some(Instant::now());
-    }
-
-    /// The guest has ended, or calls an import.
-    pub(crate) fn leave_guest(&mut self) {
-        let turn = self.turn.give_back();
-        if let Some(entered) = self.entered.take() {
-            self.cpu += charged(turn.map_or(entered, |since| since.max(entered)));
-        }
+    /// The guest goes on after an import.
+    pub(crate) fn enter_guest(&self) {
+        self.turn.enter_guest();
     }
 
     /// An import begins that waits for a host: its time is not the guest's.
     pub(crate) fn host_call(&mut self) -> Result<(), BudgetSpent> {
-        self.leave_guest();
+        self.turn.leave_guest();
         self.local_call()
     }
 
@@ -118,9 +107,7 @@ impl Budget {
 
     /// Looks at a running guest, which gives its turn back and goes on with the next.
     pub(crate) fn tick(&mut self) -> Result<Turn, BudgetSpent> {
-        self.leave_guest();
-        self.enter_guest();
-        if self.cpu > self.cpu_limit {
+        if self.cpu() > self.cpu_limit {
             self.spent = Some(Spent::Cpu);
             return Err(BudgetSpent);
         }
@@ -184,7 +171,7 @@ impl Budget {
     }
 
     pub(crate) fn cpu(&self) -> Duration {
-        self.cpu
+        self.turn.used()
     }
 
     pub(crate) fn host_calls(&self) -> u64 {
@@ -204,12 +191,6 @@ impl Budget {
     pub(crate) fn memory_peak(&self) -> u64 {
         self.memory_peak as u64
     }
-}
-
-/// What a look at the clock charges. A thread that was busy elsewhere makes it late, and a guest of WASI may have slept: no
-/// more than two ticks are charged for one.
-fn charged(entered: Instant) -> Duration {
-    entered.elapsed().min(2 * TICK)
 }
 
 /// Room that remote bytes take in the host as long as a guest has a handle to them.
@@ -242,8 +223,8 @@ impl ResourceLimiter for Budget {
         Ok(true)
     }
 
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.spent = Some(Spent::Memory);
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.spent = Some(if out_of_memory(&error) { Spent::Room } else { Spent::Memory });
         Ok(())
     }
 
@@ -322,7 +303,6 @@ mod tests {
         assert!(budget.host_call().is_ok());
         let before = budget.cpu();
         assert!(budget.tick().is_ok());
-        assert!(budget.entered.is_some());
         assert_eq!(budget.cpu(), before);
     }
 

@@ -8,6 +8,7 @@ use scout_ssh::{Call, ErrorKind as SshErrorKind, FileKind, Opened, Principal, Ss
 
 use crate::cassette::Tape;
 use crate::grants::CallRights;
+use crate::reports::{Progress, Reports};
 use crate::state::Reach;
 use crate::{Fleet, Grants, Receipt};
 
@@ -47,9 +48,6 @@ impl Default for Limits {
     }
 }
 
-/// Takes a plugin's progress reports: done, total, message. Must not block.
-pub type Progress = Arc<dyn Fn(f64, Option<f64>, Option<&str>) + Send + Sync>;
-
 /// Everything a plugin call may touch. Cheap to make; one for each request.
 #[derive(Clone)]
 pub struct CallContext {
@@ -68,6 +66,7 @@ pub struct CallContext {
     /// Where the call is recorded, or played from.
     pub(crate) tape: Option<Tape>,
     waiting: Arc<Mutex<Option<Waiting>>>,
+    reports: Arc<Reports>,
 }
 
 /// What was found before a plugin was chosen.
@@ -97,7 +96,23 @@ pub struct CommandRecord {
 impl CallContext {
     /// A context without progress and audit.
     pub fn new(principal: Principal, fleet: Arc<Fleet>, limits: Arc<Limits>, call: Call) -> Self {
-        Self { principal, fleet, limits, call, progress: None, audit: None, tape: None, waiting: Arc::default() }
+        let (waiting, reports) = (Arc::default(), Arc::new(Reports::new()));
+        Self { principal, fleet, limits, call, progress: None, audit: None, tape: None, waiting, reports }
+    }
+
+    /// Passes on what a plugin reports.
+    pub(crate) fn report(&self, done: f64, total: Option<f64>, message: Option<&str>) {
+        if let Some(progress) = &self.progress {
+            self.reports.report(progress, done, total, message);
+        }
+    }
+
+    /// Waits for a host; the client is told how long.
+    ///
+    /// # Cancel safety
+    /// That of `work`.
+    pub(crate) async fn while_waiting<T>(&self, host: &str, work: impl Future<Output = T>) -> T {
+        self.reports.while_waiting(self.progress.as_ref(), host, &self.call.cancel, work).await
     }
 
     /// Opens a path before a plugin is chosen: one of `readers` will look at it. What is found waits in this context until
@@ -182,6 +197,8 @@ pub enum CallErrorKind {
 pub struct CallError {
     /// What kind.
     pub kind: CallErrorKind,
+    /// Whether a path that is not there or a host that nobody knows is why.
+    pub is_missing: bool,
     /// One sentence for people.
     pub message: String,
     /// What to do instead, if known.

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::imports::{handler, tools};
-use crate::{Effect, HandlerDescription, Query, Subject, ToolDescription};
+use crate::state::shown;
+use crate::{Effect, HandlerDescription, Query, Subject, ToolDescription, hidden};
 
 /// The longest one-line text, in bytes.
 const MAX_LINE: usize = 512;
@@ -12,7 +13,7 @@ const MAX_DESCRIPTION: usize = 8 * 1024;
 /// The longest schema, in bytes.
 const MAX_SCHEMA: usize = 64 * 1024;
 /// Tools of one plugin.
-const MAX_TOOLS: usize = 100;
+pub const MAX_TOOLS_OF_PLUGIN: usize = 100;
 
 pub(crate) fn handler(said: handler::Description) -> Result<HandlerDescription, String> {
     if said.subjects.is_empty() {
@@ -34,8 +35,8 @@ pub(crate) fn handler(said: handler::Description) -> Result<HandlerDescription, 
 }
 
 pub(crate) fn tools(said: Vec<tools::Tool>) -> Result<Vec<ToolDescription>, String> {
-    if said.len() > MAX_TOOLS {
-        return Err(format!("{} tools; {MAX_TOOLS} are allowed", said.len()));
+    if said.len() > MAX_TOOLS_OF_PLUGIN {
+        return Err(format!("{} tools; {MAX_TOOLS_OF_PLUGIN} are allowed", said.len()));
     }
     let mut described: Vec<ToolDescription> = Vec::new();
     for given in said {
@@ -93,5 +94,71 @@ fn schema(tool: &str, text: &str) -> Result<Map<String, Value>, String> {
     if text.len() > MAX_SCHEMA {
         return Err(format!("a schema of `{tool}` is longer than {MAX_SCHEMA} bytes"));
     }
-    serde_json::from_str(text).map_err(|error| format!("a schema of `{tool}` is no JSON object: {error}"))
+    let schema =
+        serde_json::from_str(text).map_err(|error| format!("a schema of `{tool}` is no JSON object: {error}"))?;
+    // Made visible it would be another schema: names, patterns and constants are compared with what a call brings.
+    if let Some((place, c)) = hidden_in_fields(&schema) {
+        let place = place.iter().rev().map(|step| format!("/{}", shown(step))).collect::<String>();
+        let place: String = place.chars().take(MAX_LINE).collect();
+        return Err(format!(
+            "a schema of `{tool}` has a hidden character in `{place}`, U+{:04X}: leave it out",
+            u32::from(c)
+        ));
+    }
+    Ok(schema)
+}
+
+/// A hidden character, and the way there: the innermost step first.
+type Hidden = (Vec<String>, char);
+
+/// The first one in the names and the values.
+fn hidden_in_fields(fields: &Map<String, Value>) -> Option<Hidden> {
+    fields.iter().find_map(|(name, value)| {
+        let (mut place, c) = hidden_in_text(name).or_else(|| hidden_in(value))?;
+        place.push(name.clone());
+        Some((place, c))
+    })
+}
+
+fn hidden_in(value: &Value) -> Option<Hidden> {
+    match value {
+        Value::String(text) => hidden_in_text(text),
+        Value::Array(values) => values.iter().enumerate().find_map(|(number, value)| {
+            let (mut place, c) = hidden_in(value)?;
+            place.push(number.to_string());
+            Some((place, c))
+        }),
+        Value::Object(fields) => hidden_in_fields(fields),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+fn hidden_in_text(text: &str) -> Option<Hidden> {
+    hidden(text).next().map(|(_, c)| (Vec::new(), c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_that_hides_text_is_refused_with_the_place() {
+        for (text, place) in [
+            ("{\"properties\": {\"pa\u{200b}th\": {}}}", "`/properties/pa\\u{200b}th`, U+200B"),
+            (r#"{"a": [1, {"const": "x\ud83c\udf00\udb40\udc41"}]}"#, "`/a/1/const`, U+E0041"),
+            (r#"{"\u001b": 1}"#, r"`/\u{1b}`, U+001B"),
+        ] {
+            let refusal = schema("look", text).err().unwrap_or_default();
+            assert!(refusal.contains(place), "{refusal}");
+        }
+        let long =
+            schema("look", &format!(r#"{{"{}": "\u202e"}}"#, "\u{34f}".repeat(10_000))).err().unwrap_or_default();
+        assert!(long.contains("U+034F") && long.len() < 1000, "{long}");
+    }
+
+    #[test]
+    fn a_schema_that_hides_nothing_is_taken() {
+        let text = "{\"description\": \"a path;\n\u{26a0}\u{fe0f} slow\", \"properties\": {\"größe\": {}}}";
+        assert!(schema("look", &text.replace('\n', "\\n")).is_ok());
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 
+use rustix::io::Errno;
 use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::budget::TICK;
@@ -55,22 +56,18 @@ impl Machine {
             Err(error) => {
                 // A container with a bounded address space: slower, not impossible.
                 tracing::info!(%error, "instances are allocated on demand");
-                Engine::new(&settings(None, cache))
-                    .map_err(|error| refused(format!("WebAssembly cannot run on this machine: {error}")))?
+                on_demand(settings(None, cache))?
             }
         };
         Self::ticking(engine)
     }
 
-    /// An engine for a process whose address space is bounded: no pool, no room reserved ahead, no cache.
+    /// An engine for a process that looks at one plugin: no pool, no cache.
     pub(crate) fn small() -> Result<Arc<Self>, LoadError> {
         let mut settings = settings(None, None);
-        settings.memory_reservation(0).memory_guard_size(SMALL_GUARD).memory_reservation_for_growth(SMALL_GROWTH);
         // Copies of memories would lie in files, of which such a process may write none.
         settings.memory_init_cow(false);
-        let engine = Engine::new(&settings)
-            .map_err(|error| refused(format!("WebAssembly cannot run on this machine: {error}")))?;
-        Self::ticking(engine)
+        Self::ticking(on_demand(settings)?)
     }
 
     fn ticking(engine: Engine) -> Result<Arc<Self>, LoadError> {
@@ -94,6 +91,21 @@ impl Drop for Machine {
             drop(ticker.join());
         }
     }
+}
+
+/// An engine for a bounded address space: a memory takes little more of it than the guest uses, where the default is 4 GiB.
+fn on_demand(mut settings: Config) -> Result<Engine, LoadError> {
+    settings.memory_reservation(0).memory_guard_size(SMALL_GUARD).memory_reservation_for_growth(SMALL_GROWTH);
+    Engine::new(&settings).map_err(|error| refused(format!("WebAssembly cannot run on this machine: {error}")))
+}
+
+/// Whether the operating system had no memory for wasmtime, or no address space: the fault of no guest.
+pub(crate) fn out_of_memory(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<wasmtime::OutOfMemory>()
+            || cause.downcast_ref() == Some(&Errno::NOMEM)
+            || cause.downcast_ref().and_then(Errno::from_io_error) == Some(Errno::NOMEM)
+    })
 }
 
 fn refused(message: String) -> LoadError {
@@ -138,23 +150,46 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// wasmtime's own cache in a directory that nobody else can write: what is in there is run as native code.
+/// wasmtime's own cache in a directory that nobody else can write, nor exchange for another: what is in there is run as
+/// native code.
 fn open_cache(dir: &Path) -> Result<Cache, String> {
+    let told = |error: std::io::Error| error.to_string();
+    let create = |dir: &Path| DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    create(dir).map_err(told)?;
+    // What is checked from here on is what wasmtime opens: behind no link.
+    let dir = dir.canonicalize().map_err(told)?;
+    let account = rustix::process::geteuid().as_raw();
+    for above in dir.ancestors() {
+        let metadata = std::fs::symlink_metadata(above).map_err(told)?;
+        if let Some(fault) = exchangeable(metadata.uid(), metadata.mode(), account) {
+            return Err(format!(
+                "what is compiled is run, and {} {fault}; or set XDG_CACHE_HOME to a directory that is yours alone",
+                above.display()
+            ));
+        }
+    }
     let dir = dir.join("compiled");
-    DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| error.to_string())?;
-    let metadata = std::fs::symlink_metadata(&dir).map_err(|error| error.to_string())?;
-    let own = metadata.uid() == rustix::process::geteuid().as_raw();
-    if !metadata.is_dir() || !own || metadata.mode() & 0o077 != 0 {
+    create(&dir).map_err(told)?;
+    let metadata = std::fs::symlink_metadata(&dir).map_err(told)?;
+    if !metadata.is_dir() || metadata.uid() != account || metadata.mode() & 0o077 != 0 {
         return Err(format!(
             "{} must be a directory of this account's own with mode 0700, for what is in it is run; remove it or run chmod 700 on it",
             dir.display()
         ));
     }
-    // wasmtime wants the real path.
-    let dir = dir.canonicalize().map_err(|error| error.to_string())?;
     let mut config = CacheConfig::new();
     config.with_directory(dir);
     Cache::new(config).map_err(|error| error.to_string())
+}
+
+/// Why somebody else than root and this account could exchange what lies in a directory, and what to do about it. In a
+/// sticky one only the owner of what lies there can. As sshd judges with StrictModes.
+fn exchangeable(owner: u32, mode: u32, account: u32) -> Option<String> {
+    if owner != 0 && owner != account {
+        return Some(format!("belongs to another account ({owner}): chown it"));
+    }
+    (mode & 0o022 != 0 && mode & 0o1000 == 0)
+        .then(|| format!("can be written by other accounts (mode {:04o}): run chmod go-w on it", mode & 0o7777))
 }
 
 #[cfg(test)]
@@ -184,6 +219,38 @@ mod tests {
         std::fs::create_dir(dir.path().join("elsewhere")).unwrap();
         std::os::unix::fs::symlink("elsewhere", dir.path().join("compiled")).unwrap();
         assert!(machine(dir.path()).is_err());
+    }
+
+    #[test]
+    fn a_cache_that_others_could_exchange_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (shared, cache) = (dir.path().join("shared"), dir.path().join("shared/mine/cache"));
+        std::fs::create_dir(&shared).unwrap();
+        for mode in [0o777, 0o775, 0o757] {
+            std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(mode)).unwrap();
+            let refusal = machine(&cache).err().unwrap().to_string();
+            let says = format!("shared can be written by other accounts (mode {mode:04o}): run chmod go-w");
+            assert!(refusal.contains(&says), "{refusal}");
+        }
+        for mode in [0o755, 0o1777] {
+            std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(mode)).unwrap();
+            machine(&cache).unwrap();
+        }
+    }
+
+    #[test]
+    fn only_root_and_the_account_are_trusted_with_what_lies_above_the_cache() {
+        for (owner, mode, trusted) in [
+            (0, 0o755, true),
+            (1000, 0o700, true),
+            (1001, 0o755, false),
+            (1001, 0o1755, false),
+            (0, 0o1777, true),
+            (0, 0o777, false),
+            (1000, 0o775, false),
+        ] {
+            assert_eq!(exchangeable(owner, mode, 1000).is_none(), trusted, "{owner} {mode:o}");
+        }
     }
 
     #[test]

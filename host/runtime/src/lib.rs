@@ -9,22 +9,29 @@ mod call;
 pub mod cassette;
 mod describe;
 mod engine;
+mod fault;
 mod fleet;
 pub mod grants;
+mod hidden;
 mod imports;
 mod interface;
 mod plugin;
 pub mod policy;
+mod reports;
 mod shape;
 mod shares;
 mod state;
 mod turns;
 
 pub use answer::{Answer, Content, Encoding, Receipt};
-pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits, Progress};
+pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits};
+pub use describe::MAX_TOOLS_OF_PLUGIN;
+pub use fault::fault;
 pub use fleet::{Fleet, HostRecord};
+pub use hidden::hidden;
 pub use interface::Interface;
 pub use plugin::{
     Effect, Grants, HandlerDescription, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime, RuntimeConfig,
     Subject, ToolDescription,
 };
+pub use reports::Progress;

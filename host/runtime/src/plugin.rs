@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use scout_ssh::Principal;
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
-use crate::engine::Machine;
+use crate::engine::{
+    CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, Machine, TABLE_ELEMENTS, TABLES_PER_COMPONENT, out_of_memory,
+};
 use crate::grants::{Access, CallRights};
 use crate::imports::{self, VERSION};
 use crate::shares::{PluginShare, Room, Shares};
@@ -147,7 +150,8 @@ pub struct RuntimeConfig {
     /// Memory of all calls together, in bytes: what guests have, and what Scout holds for them. A principal may use half of
     /// it. At least 128 MiB, so that any plugin can be called.
     pub memory: usize,
-    /// Where compiled code is kept; absent: nowhere. Created 0700; refused if another could write it.
+    /// Where compiled code is kept; absent: nowhere. Created 0700; refused if another account could write it, or exchange it
+    /// for another in a directory above.
     pub cache_dir: Option<PathBuf>,
 }
 
@@ -190,7 +194,7 @@ impl Runtime {
     /// Sets up the engine: pooling allocation if the address space allows it, else on demand.
     ///
     /// # Errors
-    /// When the machine cannot run WebAssembly at all, and a cache directory that others could write.
+    /// When the machine cannot run WebAssembly at all, and a cache directory that others could write or exchange.
     pub fn new(config: RuntimeConfig) -> Result<Self, LoadError> {
         Ok(Self::with(Machine::new(&config)?, config.max_instances as usize, config.memory))
     }
@@ -206,13 +210,20 @@ impl Runtime {
 
     fn with(machine: Arc<Machine>, instances: usize, memory: usize) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        // The threads that answer calls, if they are there already.
+        let workers = tokio::runtime::Handle::try_current().map_or(processors, |tokio| tokio.metrics().num_workers());
         Self {
             machine,
             shares: Arc::new(Shares::new(instances, memory.max(MIN_MEMORY))),
             compilers: Arc::new(Semaphore::new(processors)),
-            turns: Turns::new(processors),
+            turns: Turns::new(workers),
             linkers: imports::Linkers::default(),
         }
+    }
+
+    /// CPU that all guests have had so far; those that are running, up to their last tick of 10 ms.
+    pub fn guest_cpu(&self) -> Duration {
+        self.turns.used()
     }
 
     /// Compiles a component, checks its imports against the grants and asks it to describe itself. Blocks for the
@@ -237,22 +248,31 @@ impl Runtime {
         let tokio = tokio::runtime::Handle::current();
         let component = {
             let _compiler = tokio.block_on(self.compilers.acquire());
-            Component::from_binary(engine, component)
-                .map_err(|error| refused(format!("is no component that can be used: {}", first_line(&error))))?
+            Component::from_binary(engine, component).map_err(|error| {
+                refused(if out_of_memory(&error) {
+                    "cannot be compiled: there is no memory for it; Scout needs more, or more address space (`ulimit -v`)"
+                        .to_owned()
+                } else {
+                    beyond(&error).unwrap_or_else(|| format!("is no component that can be used: {}", first_line(&error)))
+                })
+            })?
         };
-        let imports: Vec<String> =
-            component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
-        for import in &imports {
-            check_import(import, &grants).map_err(refused)?;
+        let outside = component.component_type();
+        let mut wasi = false;
+        for (import, item) in outside.imports(engine) {
+            check_import(engine, import, &item.ty, &grants).map_err(refused)?;
+            wasi |= import.starts_with("wasi:");
         }
-        let wasi = imports.iter().any(|import| import.starts_with("wasi:"));
         let unfit = |error: wasmtime::Error| refused(format!("does not fit this Scout: {}", first_line(&error)));
         let linker = self.linkers.get(engine, grants, wasi).map_err(unfit)?;
         let pre = linker.instantiate_pre(&component).map_err(unfit)?;
-        let exports: Vec<String> =
-            component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
-        let exported =
-            |interface: &str| exports.iter().any(|name| *name == format!("scout:plugin/{interface}@{VERSION}"));
+        let exports: Vec<String> = outside.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let exported = |interface: &str| {
+            exports
+                .iter()
+                .filter_map(|name| name.strip_prefix("scout:plugin/")?.strip_prefix(interface)?.strip_prefix('@'))
+                .any(imports::compatible)
+        };
         let world = if exported("handler") {
             World::Handler(imports::QueryHandlerPre::new(pre).map_err(unfit)?)
         } else if exported("tools") {
@@ -289,17 +309,24 @@ impl Runtime {
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 
 /// Whether an import can be linked, or why not.
-fn check_import(import: &str, grants: &Grants) -> Result<(), String> {
+fn check_import(engine: &Engine, import: &str, item: &ComponentItem, grants: &Grants) -> Result<(), String> {
     if let Some(rest) = import.strip_prefix("scout:plugin/") {
         let (interface, version) = rest.split_once('@').unwrap_or((rest, "without a version"));
-        if version != VERSION {
+        if !imports::compatible(version) {
             return Err(format!(
                 "is built for scout:plugin {}; this Scout speaks {VERSION}: build it against that",
                 shown(version)
             ));
         }
+        let needs = if imports::newer(version) { ": it needs a newer Scout" } else { "" };
         if !imports::offered(interface) {
-            return Err(format!("imports `{}`, which this Scout does not offer", shown(import)));
+            return Err(format!("imports `{}`, which this Scout does not offer{needs}", shown(import)));
+        }
+        if let ComponentItem::ComponentInstance(imported) = item
+            && let Some(function) = imports::missing(engine, interface, imported)
+        {
+            let (function, import) = (shown(&function), shown(import));
+            return Err(format!("imports `{function}` of `{import}`, which this Scout does not offer{needs}"));
         }
         if !imports::granted(interface, *grants) {
             return Err(format!("needs `{interface}`, which is not granted"));
@@ -332,6 +359,32 @@ fn names(exports: &[String]) -> String {
 fn first_line(error: &wasmtime::Error) -> String {
     let text = format!("{:#}", error.root_cause());
     text.lines().next().unwrap_or_default().chars().take(300).collect()
+}
+
+/// What a component has too much of, in words that need no knowledge of wasmtime: at load where instances come from a pool,
+/// else when it is instantiated. wasmtime has no types for these errors.
+fn beyond(error: &wasmtime::Error) -> Option<String> {
+    let said = format!("{:#}", error.root_cause());
+    let is = |words: &[&str]| words.iter().any(|words| said.contains(words));
+    Some(if is(&["core module instances", "instance count too high"]) {
+        format!("has more than {CORE_INSTANCES_PER_COMPONENT} instances of modules")
+    } else if is(&["defined memories count"]) {
+        "has several memories in one module".to_owned()
+    } else if is(&["defined tables count"]) {
+        "has several tables in one module".to_owned()
+    } else if is(&["linear memories", "memory count too high"]) {
+        format!("has more than {MEMORIES_PER_COMPONENT} memories")
+    } else if is(&["tables, which", "table count too high"]) {
+        format!("has more than {TABLES_PER_COMPONENT} tables")
+    } else if is(&["minimum element size"]) {
+        format!("has a table of more than {TABLE_ELEMENTS} elements")
+    } else if is(&["type nesting is too deep"]) {
+        "has types too deep inside each other".to_owned()
+    } else if is(&["type size exceeds"]) {
+        "has a type of more than a million parts".to_owned()
+    } else {
+        return None;
+    })
 }
 
 /// A loaded plugin. Cheap to clone; every call runs in a fresh instance.
@@ -494,7 +547,6 @@ impl Inner {
             let turn = context.data_mut().budget.tick()?;
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn.wait())))
         });
-        store.data_mut().budget.enter_guest();
         store
     }
 
@@ -538,7 +590,13 @@ impl Inner {
         let _stop_when_dropped = context.call.cancel.clone().drop_guard();
         let call = context.call.clone();
         let limits = Arc::clone(&context.limits);
-        let ended = |kind, message: String| CallError { kind, message, hint: None, receipt: Receipt::default() };
+        let ended = |kind, message: String| CallError {
+            kind,
+            is_missing: false,
+            message,
+            hint: None,
+            receipt: Receipt::default(),
+        };
         let (instance, room) = tokio::select! {
             taken = self.runtime.shares.take(&self.share, &context.principal, self.footprint) => taken,
             () = tokio::time::sleep_until(call.deadline) => {
@@ -566,7 +624,6 @@ impl Inner {
             said = turn.around(self.ask(&mut store, asked)) => Some(said),
             () = over => None,
         };
-        store.data_mut().budget.leave_guest();
         store.data().log_stdio();
         let name = self.id.as_str();
         let answer = match said {
@@ -575,7 +632,7 @@ impl Inner {
             Some(Ok(Err(error))) => Err(imports::failed(error)),
             Some(Err(error)) => {
                 tracing::warn!(plugin = name, error = ?trace(&error), "a plugin was ended");
-                let kind = match store.data().budget.spent() {
+                let kind = match spent(&store, &error) {
                     Some(Spent::Room) => CallErrorKind::Busy,
                     _ => CallErrorKind::Plugin,
                 };
@@ -630,10 +687,15 @@ fn receipt(state: &CallState, call: &scout_ssh::Call, begun: Instant) -> Receipt
     }
 }
 
+/// Which budget was used up when a guest was ended. Room that the operating system has not is as good as what others use.
+fn spent(store: &Store<CallState>, error: &wasmtime::Error) -> Option<Spent> {
+    store.data().budget.spent().or_else(|| out_of_memory(error).then_some(Spent::Room))
+}
+
 /// Why a guest was ended, in the user's words, behind "plugin `x`" or "it".
 fn why_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
     let limits = &store.data().limits;
-    match store.data().budget.spent() {
+    match spent(store, error) {
         Some(Spent::Cpu) => return format!("used up its {} ms of CPU", limits.cpu.as_millis()),
         Some(Spent::Memory) => return format!("needs more than its {} MiB of memory", limits.memory >> 20),
         Some(Spent::HostCalls) => return format!("called Scout more than {} times", limits.host_calls),
@@ -652,7 +714,16 @@ fn why_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
         _ if error.root_cause().to_string().contains("fuel allocated for hostcalls") => {
             format!("handed over more than {} MiB at once", HOSTCALL_BYTES >> 20)
         }
-        _ => format!("crashed: {}", first_line(error)),
+        Some(Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature) => {
+            "crashed: it called a function that there is not".to_owned()
+        }
+        Some(Trap::IntegerDivisionByZero | Trap::IntegerOverflow | Trap::BadConversionToInteger) => {
+            "crashed: it calculated what no number holds, as a division by zero".to_owned()
+        }
+        Some(trap) => format!("crashed: it did what no plugin may ({trap})"),
+        None => beyond(error).unwrap_or_else(|| {
+            format!("crashed: what it handed over is nothing that the contract knows ({})", first_line(error))
+        }),
     }
 }
 

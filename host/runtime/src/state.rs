@@ -41,8 +41,6 @@ pub(crate) struct CallState {
     pub(crate) context: Option<CallContext>,
     pub(crate) budget: Budget,
     pub(crate) table: ResourceTable,
-    /// When progress was last passed on.
-    pub(crate) progressed: Option<std::time::Instant>,
     wasi: Option<Wasi>,
 }
 
@@ -66,7 +64,7 @@ impl CallState {
         table.set_max_capacity(HANDLES);
         let budget = Budget::new(&limits, turns, room);
         let rights = Arc::new(rights);
-        Self { plugin, rights, settings, limits, context, budget, table, progressed: None, wasi: None }
+        Self { plugin, rights, settings, limits, context, budget, table, wasi: None }
     }
 
     /// Writes what a foreign guest has printed to the log.
@@ -165,7 +163,7 @@ impl Reach {
             }
         });
         let record = granted.ok_or_else(|| {
-            SshError::new(SshErrorKind::Invalid, format!("no host that may be used here is named `{}`", shown(host)))
+            SshError::new(SshErrorKind::NotFound, format!("no host that may be used here is named `{}`", shown(host)))
                 .with_hint("the target `hosts` lists all hosts; `scout policy explain` tells what a plugin may use")
         })?;
         if let Some(tape) = &context.tape {
@@ -295,8 +293,9 @@ impl Reach {
         self.taped(|| Request::Probe { timeout_ms }, live).await
     }
 
-    /// Every operation on a host passes here: what does not cannot be recorded.
+    /// Every operation on a host passes here: what does not cannot be recorded, and its client hears nothing of the wait.
     async fn taped<T: OnTape>(&self, request: impl FnOnce() -> Request, live: impl Future<Output = T>) -> T {
+        let live = self.context.while_waiting(&self.host.name, live);
         cassette::pass(self.context.tape.as_ref(), &self.host.name, self.call(), request, live).await
     }
 

@@ -1,55 +1,117 @@
-//! Turns: how many guests may compute for long at the same time.
+//! Turns: how many guests may compute for long at the same time, and how much CPU each has had.
 //!
 //! A thread that runs a guest looks after nothing else for a tick: not even after the network, which tokio polls only
 //! between dozens of polls of busy tasks. So one thread is always left for everything else: a guest that has computed for a
 //! whole tick goes on only with a turn, and gives it back at the next tick. Turns are given in the order in which they
 //! were asked for.
+//!
+//! CPU is what the thread's own clock says: time in which the thread was not run, or the guest was not polled, is not the
+//! guest's. The clock is read where a guest goes on or stops, a handful of times in a call, at half a microsecond each.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// All turns of a runtime.
 #[derive(Clone, Debug)]
-pub(crate) struct Turns(Arc<Semaphore>);
+pub(crate) struct Turns {
+    free: Arc<Semaphore>,
+    /// CPU that guests have had, in nanoseconds.
+    used: Arc<AtomicU64>,
+}
 
 impl Turns {
-    /// Turns for a machine with so many processors.
-    pub(crate) fn new(processors: usize) -> Self {
-        Self(Arc::new(Semaphore::new(processors.saturating_sub(1).max(1))))
+    /// Turns for so many threads.
+    pub(crate) fn new(threads: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(threads.saturating_sub(1).max(1))), used: Arc::default() }
+    }
+
+    /// CPU that all guests have had, those that run as far as they were looked at.
+    pub(crate) fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Ordering::Relaxed))
     }
 }
 
-/// One call's place among the turns.
+/// One call's place among the turns, and its CPU.
 #[derive(Clone, Debug)]
 pub(crate) struct Turn {
     turns: Turns,
-    /// The turn, and since when.
-    held: Arc<Mutex<Option<(OwnedSemaphorePermit, Instant)>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The turn, if the call has one.
+    held: Option<OwnedSemaphorePermit>,
+    /// Whether the guest goes on when the call is polled; else an import does, whose time is not the guest's.
+    in_guest: bool,
+    /// While the guest runs: what the clock of its thread said when it began to.
+    since: Option<Duration>,
+    used: Duration,
 }
 
 impl Turn {
     pub(crate) fn new(turns: Turns) -> Self {
-        Self { turns, held: Arc::default() }
+        let state = State { held: None, in_guest: true, since: None, used: Duration::ZERO };
+        Self { turns, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Gives the turn back, if the call has one; gives the time since when it had it.
-    pub(crate) fn give_back(&self) -> Option<Instant> {
-        self.held.lock().take().map(|(_, since)| since)
+    /// The guest goes on after an import.
+    pub(crate) fn enter_guest(&self) {
+        let mut state = self.state.lock();
+        (state.in_guest, state.since) = (true, Some(thread_cpu()));
     }
 
-    /// Runs a guest. Whatever it waits for, be it an import or a turn, it waits without a turn.
+    /// The guest calls an import: it needs no turn meanwhile.
+    pub(crate) fn leave_guest(&self) {
+        let mut state = self.state.lock();
+        self.stop(&mut state);
+        state.in_guest = false;
+    }
+
+    /// CPU that the guest has had up to now.
+    pub(crate) fn used(&self) -> Duration {
+        let mut state = self.state.lock();
+        if let Some(since) = state.since {
+            let now = thread_cpu();
+            self.charge(&mut state, since, now);
+            state.since = Some(now);
+        }
+        state.used
+    }
+
+    fn stop(&self, state: &mut State) {
+        if let Some(since) = state.since.take() {
+            self.charge(state, since, thread_cpu());
+        }
+        state.held = None;
+    }
+
+    fn charge(&self, state: &mut State, since: Duration, now: Duration) {
+        let used = now.saturating_sub(since);
+        state.used += used;
+        self.turns.used.fetch_add(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Runs a guest. Whatever it waits for, be it an import or a turn, it waits without a turn, and for nothing.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the guest; a turn is never held between two polls.
     pub(crate) async fn around<F: Future>(self, guest: F) -> F::Output {
         let mut guest = pin!(guest);
         poll_fn(|context| {
-            let polled = guest.as_mut().poll(context);
-            if polled.is_pending() {
-                self.give_back();
+            {
+                let mut state = self.state.lock();
+                state.since = state.in_guest.then(thread_cpu);
             }
+            let polled = guest.as_mut().poll(context);
+            self.stop(&mut self.state.lock());
             polled
         })
         .await
@@ -63,18 +125,31 @@ impl Turn {
         // Also when a turn is free: tasks of this thread wait behind the guest.
         tokio::task::yield_now().await;
         // It is never closed.
-        if let Ok(permit) = Arc::clone(&self.turns.0).acquire_owned().await {
-            *self.held.lock() = Some((permit, Instant::now()));
+        if let Ok(permit) = Arc::clone(&self.turns.free).acquire_owned().await {
+            self.state.lock().held = Some(permit);
         }
     }
+}
+
+/// CPU that this thread has had.
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // It counts up from zero.
+    Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    /// Keeps the thread busy for so much CPU of its own.
+    fn compute(cpu: Duration) {
+        let begun = thread_cpu();
+        while thread_cpu() - begun < cpu {}
+    }
+
+    const WORK: Duration = Duration::from_millis(30);
 
     #[tokio::test]
     async fn a_guest_that_waits_leaves_its_turn_to_others() {
@@ -84,19 +159,51 @@ mod tests {
         let guest = first.clone();
         tokio::spawn(first.around(async move {
             guest.clone().wait().await;
-            has_turn.send(guest.turns.0.available_permits()).unwrap();
+            has_turn.send(guest.turns.free.available_permits()).unwrap();
             std::future::pending::<()>().await;
         }));
         assert_eq!(told.await.unwrap(), 0);
         // A bound against hanging.
         tokio::time::timeout(Duration::from_secs(60), second.clone().wait()).await.unwrap();
-        assert!(second.give_back().is_some());
+        assert!(second.state.lock().held.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_a_guest_computes_is_its_cpu_to_the_end() {
+        let turns = Turns::new(2);
+        for work in [WORK, 2 * WORK] {
+            let turn = Turn::new(turns.clone());
+            turn.clone().around(async { compute(work) }).await;
+            assert!(turn.used() >= work);
+        }
+        assert!(turns.used() >= 3 * WORK);
+    }
+
+    #[tokio::test]
+    async fn time_in_which_it_does_not_run_is_not_its_cpu() {
+        let turn = Turn::new(Turns::new(2));
+        let guest = turn.clone();
+        turn.clone()
+            .around(async {
+                // Another thread has the processor, then another task has the thread, then an import runs.
+                std::thread::spawn(|| compute(WORK)).join().unwrap();
+                tokio::spawn(async { compute(WORK) }).await.unwrap();
+                guest.leave_guest();
+                compute(WORK);
+                tokio::task::yield_now().await;
+                compute(WORK);
+                guest.enter_guest();
+            })
+            .await;
+        assert!(turn.used() < WORK, "{:?}", turn.used());
+        compute(WORK);
+        assert!(turn.used() < WORK, "{:?}", turn.used());
     }
 
     #[test]
-    fn one_processor_is_left_for_everything_else() {
-        for (processors, turns) in [(0, 1), (1, 1), (2, 1), (8, 7)] {
-            assert_eq!(Turns::new(processors).0.available_permits(), turns);
+    fn one_thread_is_left_for_everything_else() {
+        for (threads, turns) in [(0, 1), (1, 1), (2, 1), (8, 7)] {
+            assert_eq!(Turns::new(threads).free.available_permits(), turns);
         }
     }
 }

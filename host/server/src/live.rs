@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use scout_runtime::fault;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -17,8 +18,6 @@ use crate::watch::Files;
 /// The revision that serves.
 pub struct Live {
     current: watch::Sender<Arc<Revision>>,
-    /// Counts how often the list of tools has changed.
-    tools: watch::Sender<u64>,
     /// Why the configuration on disk does not serve.
     refused: Mutex<Option<String>>,
 }
@@ -26,17 +25,12 @@ pub struct Live {
 impl Live {
     /// With this revision, for as long as nobody runs [`Renewal::run`].
     pub fn new(first: Revision) -> Self {
-        Self { current: watch::Sender::new(Arc::new(first)), tools: watch::Sender::new(0), refused: Mutex::default() }
+        Self { current: watch::Sender::new(Arc::new(first)), refused: Mutex::default() }
     }
 
     /// The revision for a call that begins now.
     pub fn revision(&self) -> Arc<Revision> {
         Arc::clone(&self.current.borrow())
-    }
-
-    /// Changes when the list of tools does.
-    pub fn tools(&self) -> watch::Receiver<u64> {
-        self.tools.subscribe()
     }
 
     /// Changes with each revision.
@@ -50,16 +44,9 @@ impl Live {
     }
 
     fn serve(&self, next: Revision) {
-        let (next, before) = (Arc::new(next), self.revision());
-        let catalogs = (before.plugins.catalog_now(), next.plugins.catalog_now());
-        let same = matches!(&catalogs, (Some(old), Some(new)) if old.shows_the_same(new))
-            && before.runs_anything() == next.runs_anything();
-        let revision = next.number;
-        self.current.send_replace(next);
-        if !same {
-            self.tools.send_modify(|changes| *changes += 1);
-        }
-        tracing::info!(revision, tools_changed = !same, "a changed configuration serves");
+        let (revision, tools_changed) = (next.number, !next.lists_the_same(&self.revision()));
+        self.current.send_replace(Arc::new(next));
+        tracing::info!(revision, tools_changed, "a changed configuration serves");
     }
 }
 
@@ -103,11 +90,12 @@ impl Renewal {
         }
     }
 
-    /// Looks at the configuration; a changed one serves when it is loaded.
+    /// Looks at the configuration; a changed one serves when all of it is loaded that needs no network.
     async fn renew(&self, cause: Cause) {
         let current = self.live.revision();
-        // The first one may still be loading: only what serves can be compared and taken over.
-        current.plugins.settled().await;
+        // The first one may still be compiled, and only what serves is taken over. What is fetched is not waited for: another
+        // configuration may be what ends that.
+        current.plugins.at_hand().await;
         let read = {
             let (flags, files, current) = (self.flags.clone(), Arc::clone(&self.files), Arc::clone(&current));
             tokio::task::spawn_blocking(move || {
@@ -121,8 +109,8 @@ impl Renewal {
         let draft = match read.await {
             Ok(Ok(draft)) => draft,
             Ok(Err(error)) => return self.refuse(&error, cause),
-            Err(_panicked) => {
-                return self.refuse(&ConfigError::new("reading it failed; the log says why".to_owned()), cause);
+            Err(error) => {
+                return self.refuse(&ConfigError::new(fault("a configuration was being read", error)), cause);
             }
         };
         self.accept();

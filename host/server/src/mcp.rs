@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,21 +13,22 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
     CompleteResult, ContentBlock, Implementation, JsonObject, ListPromptsRequestMethod, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
-    ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource,
-    ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool, ToolAnnotations,
+    ProgressNotificationParam, ProgressToken, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+    Resource, ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+    ToolAnnotations,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use scout_runtime::{Effect, Progress, Receipt, ToolDescription};
 use scout_ssh::Principal;
 use serde_json::{Map, Value, json};
-use tokio::sync::{Semaphore, mpsc, watch};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{did_you_mean, near};
-use crate::plugins::Catalog;
-use crate::render::{Reply, make_visible, visible};
+use crate::render::{Missing, Reply, make_visible, visible};
 use crate::revision::Revision;
 use crate::router::{Caller, Router};
 use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
@@ -36,10 +37,12 @@ use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
 const RECEIPT: &str = "dev.scout/receipt";
 /// Progress notifications that may wait for a slow client; later ones are dropped.
 const PROGRESS_QUEUE: usize = 16;
+/// How long an answer waits for the report in front of it to be written.
+const REPORT_PATIENCE: Duration = Duration::from_secs(5);
 /// Subscriptions that one client may hold at once.
 const SUBSCRIPTIONS: usize = 16;
-/// No list of tools.
-const NEVER: u64 = u64::MAX;
+/// Requests of one client that may be under way at once: each takes some 16 KiB while it waits.
+const REQUESTS: usize = 1024;
 
 const TARGET: &str = "What to look at: `hosts` lists all hosts; `host:/path` reads a file or lists a directory; `host:~/path` \
 is below the home directory; with `query`, `host:/dir` is where the command runs and `host` alone is the home directory.";
@@ -63,23 +66,24 @@ pub struct McpServer {
     /// Fires when a client that shakes hands has done so; a client of 2026-07-28 never does.
     greeted: CancellationToken,
     subscriptions: Arc<Semaphore>,
-    /// The list of tools that the client has seen last, as [`crate::live::Live::tools`] counts them.
-    listed: Arc<AtomicU64>,
+    requests: Arc<Semaphore>,
+    /// The list of tools that the client was given last.
+    listed: watch::Sender<Option<Fingerprint>>,
     tool: Arc<Tool>,
 }
 
 impl McpServer {
     /// A server for one principal.
     pub fn new(router: Arc<Router>, principal: Principal, calls: TaskTracker, stop: CancellationToken) -> Self {
-        let subscriptions = Arc::new(Semaphore::new(SUBSCRIPTIONS));
         Self {
             router,
             principal,
             calls,
             stop,
             greeted: CancellationToken::new(),
-            subscriptions,
-            listed: Arc::new(AtomicU64::new(NEVER)),
+            subscriptions: Arc::new(Semaphore::new(SUBSCRIPTIONS)),
+            requests: Arc::new(Semaphore::new(REQUESTS)),
+            listed: watch::Sender::new(None),
             tool: Arc::new(tool()),
         }
     }
@@ -88,22 +92,26 @@ impl McpServer {
     /// 2026-07-28 is told what it subscribes to, in [`ServerHandler::listen`].
     pub async fn tell_changes(self, client: Peer<RoleServer>) {
         self.greeted.cancelled().await;
-        let mut tools = self.tools();
-        while tools.changed().await.is_ok() {
+        let mut watch = self.watch();
+        loop {
+            watch.changed().await;
             if client.notify_tool_list_changed().await.is_err() {
                 return;
             }
         }
     }
 
-    /// Changes when the list of tools does; at once if the client's is an old one.
-    fn tools(&self) -> watch::Receiver<u64> {
-        let mut tools = self.router.live().tools();
-        let listed = self.listed.load(Ordering::Relaxed);
-        if listed != NEVER && listed != *tools.borrow() {
-            tools.mark_changed();
-        }
-        tools
+    fn watch(&self) -> ToolWatch<'_> {
+        let mut listed = self.listed.subscribe();
+        let known = *listed.borrow_and_update();
+        ToolWatch { server: self, revisions: self.router.live().revisions(), listed, known }
+    }
+
+    /// All tools, as far as they are known now.
+    fn tools(&self, revision: &Revision) -> Vec<Tool> {
+        let listed = revision.plugins.listed();
+        let plugins = listed.iter().map(|tool| plugin_tool(&tool.name, &tool.described, revision));
+        std::iter::once(self.scout_tool(revision)).chain(plugins).collect()
     }
 
     /// The tool `scout`, as the hosts are now.
@@ -126,16 +134,85 @@ impl McpServer {
         if self.calls.is_closed() {
             return Reply::failure("Scout is shutting down and takes no new calls", None, Receipt::default());
         }
+        let _permit = match self.admit() {
+            Ok(permit) => permit,
+            Err(why) => return Reply::failure(&why, None, Receipt::default()),
+        };
         let cancel = context.ct.child_token();
-        let caller = Caller { principal: self.principal.clone(), cancel: cancel.clone(), progress: progress(context) };
+        let reporter = Reporter::start(context);
+        let progress = reporter.as_ref().map(Reporter::progress);
+        let caller = Caller { principal: self.principal.clone(), cancel: cancel.clone(), progress };
         let answer = self.calls.track_future(begin(caller));
         tokio::pin!(answer);
-        tokio::select! {
-            reply = &mut answer => return reply,
-            () = self.stop.cancelled() => cancel.cancel(),
+        let reply = tokio::select! {
+            reply = &mut answer => reply,
+            () = self.stop.cancelled() => {
+                cancel.cancel();
+                // Cancelled, not dropped: the answer comes when remote work has been stopped.
+                answer.await
+            }
+        };
+        if let Some(reporter) = reporter {
+            reporter.end().await;
         }
-        // Cancelled, not dropped: the answer comes when remote work has been stopped.
-        answer.await
+        reply
+    }
+
+    /// Takes one more request of this client, until the permit is dropped.
+    fn admit(&self) -> Result<SemaphorePermit<'_>, String> {
+        self.requests.try_acquire().map_err(|_| {
+            format!("busy: {REQUESTS} requests of yours are under way; ask again when some of them are answered, or cancel some")
+        })
+    }
+}
+
+/// What tells two lists of tools apart.
+type Fingerprint = [u8; 32];
+
+fn fingerprint(tools: &[Tool]) -> Fingerprint {
+    // What has no JSON could not be listed.
+    Sha256::digest(serde_json::to_vec(tools).unwrap_or_default()).into()
+}
+
+/// What a client knows of the list of tools, and how that becomes old.
+struct ToolWatch<'a> {
+    server: &'a McpServer,
+    revisions: watch::Receiver<Arc<Revision>>,
+    listed: watch::Receiver<Option<Fingerprint>>,
+    /// The list that the client was given, or was told of.
+    known: Option<Fingerprint>,
+}
+
+impl ToolWatch<'_> {
+    /// Waits until the list is another than the client knows.
+    async fn changed(&mut self) {
+        loop {
+            let revision = Arc::clone(&self.revisions.borrow_and_update());
+            let mut changes = revision.plugins.changes();
+            if self.listed.has_changed().unwrap_or(false) {
+                self.take_given();
+            }
+            let now = fingerprint(&self.server.tools(&revision));
+            match self.known {
+                Some(known) if known != now => {
+                    self.known = Some(now);
+                    return;
+                }
+                // For who was not given any list the first one that is whole is no change.
+                None if revision.plugins.is_decided() => self.known = Some(now),
+                Some(_) | None => {}
+            }
+            tokio::select! {
+                // Neither sender goes before the server does.
+                _ = self.revisions.changed() => {}
+                _ = self.listed.changed() => self.take_given(),
+                () = changes.next() => {}
+            }
+        }
+    }
+
+    fn take_given(&mut self) {
+        self.known = *self.listed.borrow_and_update();
     }
 }
 
@@ -163,16 +240,15 @@ impl ServerHandler for McpServer {
             let message = format!("a client has at most {SUBSCRIPTIONS} subscriptions: cancel one that is not needed");
             return Err(ErrorData::invalid_request(message, None));
         };
-        let mut tools = self.tools();
+        let mut watch = self.watch();
         loop {
             tokio::select! {
                 () = subscription.cancelled() => return Ok(()),
                 () = self.stop.cancelled() => return Ok(()),
-                changed = tools.changed() => {
-                    if changed.is_err() || subscription.sink().notify_tool_list_changed().await.is_err() {
-                        return Ok(());
-                    }
-                }
+                () = watch.changed() => {}
+            }
+            if subscription.sink().notify_tool_list_changed().await.is_err() {
+                return Ok(());
             }
         }
     }
@@ -180,15 +256,18 @@ impl ServerHandler for McpServer {
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        // Before the list itself: one that changes meanwhile is told of once too often, not once too rarely.
-        self.listed.store(*self.router.live().tools().borrow(), Ordering::Relaxed);
+        let _permit = self.admit().map_err(|why| ErrorData::internal_error(why, None))?;
         let revision = self.router.revision();
-        let listed = revision.plugins.listed().await;
-        let plugins = listed.iter().map(|tool| plugin_tool(&tool.name, &tool.described, &revision));
-        let tools = std::iter::once(self.scout_tool(&revision)).chain(plugins);
-        Ok(ListToolsResult::with_all_items(tools.collect()))
+        tokio::select! {
+            () = self.router.knows_tools(&revision) => {}
+            () = context.ct.cancelled() => {}
+            () = self.stop.cancelled() => {}
+        }
+        let tools = self.tools(&revision);
+        self.listed.send_replace(Some(fingerprint(&tools)));
+        Ok(ListToolsResult::with_all_items(tools))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -196,7 +275,7 @@ impl ServerHandler for McpServer {
         if name == self.tool.name {
             return Some(self.scout_tool(&revision));
         }
-        revision.plugins.catalog_now()?.tool(name).map(|tool| plugin_tool(&tool.name, &tool.described, &revision))
+        revision.plugins.catalog_now().tool(name).map(|tool| plugin_tool(&tool.name, &tool.described, &revision))
     }
 
     async fn call_tool(
@@ -211,11 +290,12 @@ impl ServerHandler for McpServer {
                 Err(why) => Reply::failure(&why, None, Receipt::default()),
             }
         } else {
-            let revision = self.router.revision();
-            let catalog = revision.plugins.catalog().await;
-            let tool = catalog.tool(&request.name).ok_or_else(|| no_tool(&request.name, &catalog))?;
-            self.run(&context, |caller| self.router.call_tool(&revision, tool, given, caller)).await
+            self.run(&context, |caller| self.router.call_tool(&request.name, given, caller)).await
         };
+        if reply.missing == Some(Missing::Tool) {
+            let message = format!("{}; `tools/list` has all of them", reply.joined());
+            return Err(ErrorData::invalid_params(message, None));
+        }
         Ok(CallToolResponse::Complete(call_result(reply)))
     }
 
@@ -250,7 +330,12 @@ impl ServerHandler for McpServer {
             Request::parse_uri(&uri).map_err(|error| ErrorData::resource_not_found(error.to_string(), None))?;
         let reply = self.answer(wanted, &context).await;
         if reply.is_error {
-            return Err(ErrorData::resource_not_found(reply.joined(), Some(json!({"uri": visible(&uri)}))));
+            let (message, data) = (reply.joined(), Some(json!({"uri": visible(&uri)})));
+            return Err(match reply.missing {
+                Some(_) => ErrorData::resource_not_found(message, data),
+                // It may well be there: whoever asks can ask again.
+                None => ErrorData::internal_error(message, data),
+            });
         }
         Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents(uri, &reply)])))
     }
@@ -344,13 +429,6 @@ fn hints(effect: Effect, revision: &Revision) -> ToolAnnotations {
     ToolAnnotations::default().read_only(effect == Effect::Read).destructive(destructive).open_world(true)
 }
 
-fn no_tool(name: &str, catalog: &Catalog) -> ErrorData {
-    let shown = visible(name.get(..name.floor_char_boundary(64)).unwrap_or_default()).into_owned();
-    let names = std::iter::once("scout").chain(catalog.tools().iter().map(|tool| tool.name.as_str()));
-    let near = did_you_mean(&near(name, names));
-    ErrorData::invalid_params(format!("no tool is named `{shown}`{near}; `tools/list` has all of them"), None)
-}
-
 /// Reads the tool's arguments strictly: a misspelt one would otherwise silently be left out.
 fn arguments(mut arguments: JsonObject) -> Result<Request, String> {
     let mut text = |name: &str| match arguments.remove(name) {
@@ -387,24 +465,56 @@ fn contents(uri: String, reply: &Reply) -> ResourceContents {
     }
 }
 
-/// Forwards a plugin's progress to the client, if the client gave a token for it.
-fn progress(context: &RequestContext<RoleServer>) -> Option<Progress> {
-    let token = context.meta.get_progress_token()?;
-    let (sender, mut reports) = mpsc::channel::<ProgressNotificationParam>(PROGRESS_QUEUE);
-    let peer = context.peer.clone();
-    // Ends when the call drops the sender.
-    tokio::spawn(async move {
-        while let Some(report) = reports.recv().await {
-            if peer.notify_progress(report).await.is_err() {
-                return;
+/// Forwards a call's progress to the client, until the call has ended: no report follows the answer.
+struct Reporter {
+    token: ProgressToken,
+    reports: mpsc::Sender<ProgressNotificationParam>,
+    ended: CancellationToken,
+    forwarding: JoinHandle<()>,
+}
+
+impl Reporter {
+    /// One for this request, if the client gave a token for it.
+    fn start(context: &RequestContext<RoleServer>) -> Option<Self> {
+        let token = context.meta.get_progress_token()?;
+        let (reports, mut waiting) = mpsc::channel::<ProgressNotificationParam>(PROGRESS_QUEUE);
+        let (peer, ended) = (context.peer.clone(), CancellationToken::new());
+        let stop = ended.clone();
+        // Ends with the call: `end` is called, or this is dropped with it and so are all senders.
+        let forwarding = tokio::spawn(async move {
+            loop {
+                let report = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    report = waiting.recv() => report,
+                };
+                let Some(report) = report else { return };
+                // Waits until it is written: an answer that is sent meanwhile could overtake it.
+                if peer.notify_progress(report).await.is_err() {
+                    return;
+                }
             }
+        });
+        Some(Self { token, reports, ended, forwarding })
+    }
+
+    fn progress(&self) -> Progress {
+        let (token, reports) = (self.token.clone(), self.reports.clone());
+        Arc::new(move |done, total, message: Option<&str>| {
+            let mut report = ProgressNotificationParam::new(token.clone(), done);
+            report.total = total;
+            report.message = message.map(|message| visible(message).into_owned());
+            // A full queue drops the report: a later one says more.
+            drop(reports.try_send(report));
+        })
+    }
+
+    /// Waits for the report that is being written; those behind it are dropped. Not for ever: a client that does not read
+    /// gets no answer either.
+    async fn end(mut self) {
+        self.ended.cancel();
+        if tokio::time::timeout(REPORT_PATIENCE, &mut self.forwarding).await.is_err() {
+            self.forwarding.abort();
         }
-    });
-    Some(Arc::new(move |done, total, message: Option<&str>| {
-        let mut report = ProgressNotificationParam::new(token.clone(), done);
-        report.total = total;
-        report.message = message.map(|message| visible(message).into_owned());
-        // A full queue drops the report: a later one says more.
-        drop(sender.try_send(report));
-    }))
+    }
 }

@@ -1,4 +1,4 @@
-//! From a plugin's answer to what a client may see: decoded, control characters made visible.
+//! From a plugin's answer to what a client may see: decoded, hidden characters made visible.
 //!
 //! Invariant: nothing that came from a plugin or a remote host leaves this process without passing here.
 
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use scout_runtime::{Answer, CallError, Content, Encoding, Receipt};
+use scout_runtime::{Answer, CallError, Content, Encoding, Receipt, hidden};
 use serde_json::{Map, Value, json};
 
 /// An answer as clients see it.
@@ -19,10 +19,21 @@ pub struct Reply {
     pub structured: Option<Map<String, Value>>,
     /// Whether the operation failed.
     pub is_error: bool,
+    /// What there is not, if that is why.
+    pub missing: Option<Missing>,
     /// What it cost.
     pub receipt: Receipt,
     /// The bytes of a file, as they are, for resources.
     pub raw: Option<Bytes>,
+}
+
+/// What was asked for and is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A host, or a file or directory on it.
+    Target,
+    /// A tool.
+    Tool,
 }
 
 impl Reply {
@@ -33,6 +44,12 @@ impl Reply {
             None => message.to_owned(),
         };
         Self { text: vec![visible(&text).into_owned()], is_error: true, receipt, ..Self::default() }
+    }
+
+    /// The failure that this is not there.
+    #[must_use]
+    pub fn missing(self, what: Missing) -> Self {
+        Self { missing: Some(what), ..self }
     }
 
     /// All text of it.
@@ -58,7 +75,8 @@ impl Reply {
 
 impl From<CallError> for Reply {
     fn from(error: CallError) -> Self {
-        Self::failure(&error.message, error.hint.as_deref(), error.receipt)
+        let reply = Self::failure(&error.message, error.hint.as_deref(), error.receipt);
+        if error.is_missing { reply.missing(Missing::Target) } else { reply }
     }
 }
 
@@ -83,17 +101,17 @@ pub fn render(answer: Answer, receipt: Receipt) -> Reply {
         })
         .collect();
     let structured = answer.structured.map(|mut fields| {
-        fields.values_mut().for_each(make_visible);
+        make_fields_visible(&mut fields);
         for (field, bytes, encoding) in answer.attachments {
             let value = match encoding {
                 Encoding::Text => visible(&decoded(&bytes)).into_owned(),
                 Encoding::Base64 => BASE64_STANDARD.encode(&bytes),
             };
-            fields.insert(field, Value::String(value));
+            fields.insert(visible(&field).into_owned(), Value::String(value));
         }
         fields
     });
-    Reply { text, structured, is_error: answer.is_error, receipt, raw }
+    Reply { text, structured, is_error: answer.is_error, missing: None, receipt, raw }
 }
 
 /// UTF-8 as far as it goes; a character that a cap has split at the end is left out, not replaced.
@@ -107,7 +125,7 @@ fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Makes every string of a value visible, but for the names of fields.
+/// Makes every string of a value visible, and the names of its fields. Of names that look the same the first stays.
 pub(crate) fn make_visible(value: &mut Value) {
     match value {
         Value::String(text) => {
@@ -116,43 +134,38 @@ pub(crate) fn make_visible(value: &mut Value) {
             }
         }
         Value::Array(values) => values.iter_mut().for_each(make_visible),
-        Value::Object(fields) => fields.values_mut().for_each(make_visible),
+        Value::Object(fields) => make_fields_visible(fields),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-/// Text whose control, bidirectional and zero-width characters can be seen: ESC is `␛`, U+202E is `<U+202E>`. Line
-/// feed, tab and the carriage return before a line feed stay.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_hidden) {
-        return Cow::Borrowed(text);
+fn make_fields_visible(fields: &mut Map<String, Value>) {
+    fields.values_mut().for_each(make_visible);
+    if fields.keys().any(|name| hidden(name).next().is_some()) {
+        for (name, value) in std::mem::take(fields) {
+            fields.entry(visible(&name)).or_insert(value);
+        }
     }
-    let mut shown = String::with_capacity(text.len() + 16);
-    let mut characters = text.chars().peekable();
-    while let Some(c) = characters.next() {
+}
+
+/// Text whose hidden characters can be seen: ESC is `␛`, U+202E is `<U+202E>`.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let (mut shown, mut done) = (String::new(), 0);
+    for (at, c) in hidden(text) {
+        shown.push_str(text.get(done..at).unwrap_or_default());
         match c {
-            '\r' if characters.peek() == Some(&'\n') => shown.push(c),
-            '\n' | '\t' => shown.push(c),
             // The control pictures stand in the order of what they picture.
             '\0'..='\u{1f}' => shown.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
             '\u{7f}' => shown.push('\u{2421}'),
-            _ if is_hidden(c) => shown.push_str(&format!("<U+{:04X}>", u32::from(c))),
-            _ => shown.push(c),
+            _ => shown.push_str(&format!("<U+{:04X}>", u32::from(c))),
         }
+        done = at + c.len_utf8();
     }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    shown.push_str(text.get(done..).unwrap_or_default());
     Cow::Owned(shown)
-}
-
-/// Whether a character may change how others are shown, or shows nothing where something is.
-fn is_hidden(c: char) -> bool {
-    matches!(c,
-        '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
-        // Soft hyphen, Arabic letter mark, Mongolian vowel separator.
-        | '\u{ad}' | '\u{61c}' | '\u{180e}'
-        // Zero-width and directional marks; line and paragraph separators; embeddings, overrides, isolates.
-        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        // Byte order mark, interlinear annotations, language tags.
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn milliseconds(duration: std::time::Duration) -> f64 {
@@ -173,6 +186,8 @@ mod tests {
             ("a\u{202e}b", "a<U+202E>b"),
             ("zero\u{200b}width", "zero<U+200B>width"),
             ("tag\u{e0041}", "tag<U+E0041>"),
+            ("a\u{fe01}\u{e01ef}", "a<U+FE01><U+E01EF>"),
+            ("\u{1b}", "␛"),
             ("\u{7f}", "␡"),
             ("wörld 🦀", "wörld 🦀"),
         ] {
@@ -188,14 +203,16 @@ mod tests {
     }
 
     #[test]
-    fn structured_text_is_made_visible_at_every_depth() {
-        let fields = json!({"a": ["\u{1b}"], "b": {"c": "\u{1b}"}}).as_object().cloned();
+    fn structured_text_is_made_visible_at_every_depth_with_its_names() {
+        let fields =
+            json!({"a": ["\u{1b}"], "b": {"c\u{200b}": "\u{1b}", "c<U+200B>": 1, "e": 2}}).as_object().cloned();
         let answer = Answer {
             structured: fields,
-            attachments: vec![("d".to_owned(), Bytes::from_static(b"\x1b"), Encoding::Text)],
+            attachments: vec![("d\u{1b}".to_owned(), Bytes::from_static(b"\x1b"), Encoding::Text)],
             ..Answer::default()
         };
         let reply = render(answer, Receipt::default());
-        assert_eq!(reply.structured.map(Value::Object), Some(json!({"a": ["␛"], "b": {"c": "␛"}, "d": "␛"})));
+        let shown = json!({"a": ["␛"], "b": {"c<U+200B>": 1, "e": 2}, "d␛": "␛"});
+        assert_eq!(reply.structured.map(Value::Object), Some(shown));
     }
 }

@@ -84,6 +84,11 @@ impl Revision {
         self.fleet.hosts().iter().any(|host| host.commands == CommandPolicy::Shell)
     }
 
+    /// Whether clients see the same tools in both now.
+    pub(crate) fn lists_the_same(&self, other: &Self) -> bool {
+        self.runs_anything() == other.runs_anything() && self.plugins.listed() == other.plugins.listed()
+    }
+
     /// Whether a draft asks for what this revision was made of.
     pub(crate) fn is_of(&self, draft: &Draft) -> bool {
         self.fingerprint == draft.fingerprint
@@ -104,7 +109,8 @@ impl Revision {
         })
     }
 
-    /// The revision after this one, once all its plugins are loaded, and the plugins that cannot be used.
+    /// The revision after this one, once all its plugins are loaded that need not be fetched, and the plugins that cannot be
+    /// used. While one is fetched, the one before goes on, also in the revision that is given here.
     pub(crate) async fn next(&self, draft: Draft) -> (Self, Vec<LoadError>) {
         let Draft { mut config, hosts, access, reading, fingerprint } = draft;
         let left_alone = self.config.needs_restart(&config);
@@ -112,7 +118,7 @@ impl Revision {
             tracing::warn!(keys = left_alone.join(", "), "changed, but these need a restart");
         }
         let plugins = self.plugins.follow(reading);
-        let errors = plugins.settled().await;
+        let errors = plugins.at_hand().await;
         // What needs a restart stays as it was, also for the next comparison.
         config.pool = self.config.pool.clone();
         config.plugin_memory = self.config.plugin_memory;

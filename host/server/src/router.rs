@@ -8,20 +8,25 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use scout_runtime::{CallContext, Fleet, Progress, Query, Receipt, Subject};
-use scout_ssh::{Call, Cost, FileKind, Principal, SshError};
+use scout_ssh::{Call, Cost, ErrorKind, FileKind, Principal, SshError};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::config::{did_you_mean, near};
 use crate::live::Live;
-use crate::plugins::Tool;
-use crate::render::{Reply, render};
+use crate::plugins::{Catalog, Tool};
+use crate::render::{Missing, Reply, render};
 use crate::revision::Revision;
 use crate::target::Request;
 
 /// The plugins of which one looks at a path, by what it is.
 const READERS: &[&str] = &["file", "dir"];
+
+/// More of a name than this tells nobody anything, in bytes.
+const SHOWN: usize = 64;
+/// What to do about a plugin that is not there yet.
+const LATER: &str = "try again later; `scout plugin list` tells the operator how it is";
 
 /// Who asks, and how to reach them while they wait.
 #[derive(Clone)]
@@ -61,12 +66,25 @@ impl Router {
         Arc::clone(&self.live.revision().fleet)
     }
 
+    /// Waits until it is known which tools this revision has, as long as a request may take.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the waiting and nothing else.
+    pub async fn knows_tools(&self, revision: &Revision) {
+        revision.plugins.known(deadline(revision)).await;
+    }
+
     /// Answers a request. A failure is an answer too.
     ///
     /// # Cancel safety
     /// Dropping the future stops remote work, as the caller's token does; only the token waits for it to be stopped.
     pub async fn answer(&self, request: Request, caller: Caller) -> Reply {
-        let (begun, revision) = (Instant::now(), self.revision());
+        let begun = Instant::now();
+        taking(begun, self.answer_now(request, caller).await)
+    }
+
+    async fn answer_now(&self, request: Request, caller: Caller) -> Reply {
+        let revision = self.revision();
         let (subject, host, path, command) = match request {
             Request::Hosts => (Some(Subject::Hosts), None, None, None),
             Request::Path { host, path } => (None, Some(host), path, None),
@@ -86,12 +104,16 @@ impl Router {
             (None, Some(host)) => match context.preopen(host, path.as_deref().unwrap_or(b"~"), READERS).await {
                 Ok(FileKind::Directory) => Subject::Directory,
                 Ok(FileKind::File | FileKind::Symlink | FileKind::Other) => Subject::File,
-                Err(error) => return failed(&error, &cost, begun),
+                Err(error) => return failed(&error, &cost),
             },
         };
-        let plugin = match revision.plugins.for_subject(subject).await {
-            Ok(plugin) => plugin,
-            Err(error) => return Reply::failure(&error.to_string(), None, receipt(&cost, begun)),
+        let plugin = match in_time(&context.call, revision.plugins.for_subject(subject)).await {
+            Ok(Ok(plugin)) => plugin,
+            Ok(Err(error)) => return Reply::failure(&error.to_string(), None, receipt(&cost)),
+            Err(why) => {
+                let message = format!("{why}: the plugin that answers this is still being loaded");
+                return Reply::failure(&message, Some(LATER), receipt(&cost));
+            }
         };
         match plugin.handle(context, Query { subject, host, path, command }).await {
             Ok((answer, receipt)) => render(answer, receipt),
@@ -99,21 +121,26 @@ impl Router {
         }
     }
 
-    /// Calls a plugin's tool of this revision. A failure is an answer too.
+    /// Calls the tool of a plugin. A failure is an answer too.
     ///
     /// # Cancel safety
     /// As [`Router::answer`].
-    pub async fn call_tool(
-        &self,
-        revision: &Revision,
-        tool: &Tool,
-        arguments: Map<String, Value>,
-        caller: Caller,
-    ) -> Reply {
-        self.call_tool_in(self.context(revision, caller), tool, arguments).await
+    pub async fn call_tool(&self, name: &str, arguments: Map<String, Value>, caller: Caller) -> Reply {
+        let (begun, revision) = (Instant::now(), self.revision());
+        let context = self.context(&revision, caller);
+        let reply = match in_time(&context.call, revision.plugins.tool(name)).await {
+            Ok(Some(tool)) => self.call_tool_in(context, &tool, arguments).await,
+            Ok(None) => no_tool(name, &revision.plugins.catalog_now()),
+            Err(why) => {
+                let plugins = revision.plugins.may_bring(name).join("`, `");
+                let message = format!("{why}: what may bring a tool of this name is still being loaded (`{plugins}`)");
+                Reply::failure(&message, Some(LATER), Receipt::default())
+            }
+        };
+        taking(begun, reply)
     }
 
-    /// As [`Router::call_tool`], in a context of this router's that was made before.
+    /// Calls a tool in a context of this router's.
     pub(crate) async fn call_tool_in(&self, context: CallContext, tool: &Tool, arguments: Map<String, Value>) -> Reply {
         let arguments = Value::Object(arguments);
         if let Err(why) = tool.check_arguments(&arguments) {
@@ -134,11 +161,7 @@ impl Router {
 
     /// What a call for this caller may touch, from now until the deadline of every call.
     pub(crate) fn context(&self, revision: &Revision, caller: Caller) -> CallContext {
-        let call = Call {
-            deadline: tokio::time::Instant::now() + revision.call_timeout,
-            cancel: caller.cancel,
-            cost: Arc::default(),
-        };
+        let call = Call { deadline: deadline(revision), cancel: caller.cancel, cost: Arc::default() };
         let (fleet, limits) = (Arc::clone(&revision.fleet), Arc::clone(&revision.limits));
         let mut context = CallContext::new(caller.principal.clone(), fleet, limits, call);
         context.progress = caller.progress;
@@ -148,6 +171,11 @@ impl Router {
     }
 }
 
+/// Of a request that begins now.
+fn deadline(revision: &Revision) -> tokio::time::Instant {
+    tokio::time::Instant::now() + revision.call_timeout
+}
+
 /// The hosts that a principal may name.
 fn known_to<'a>(fleet: &'a Fleet, principal: &'a Principal) -> impl Iterator<Item = &'a str> {
     let names = fleet.hosts().iter().map(|host| host.name.as_str());
@@ -155,26 +183,65 @@ fn known_to<'a>(fleet: &'a Fleet, principal: &'a Principal) -> impl Iterator<Ite
 }
 
 fn unknown_host(fleet: &Fleet, host: &str, principal: &Principal) -> Reply {
-    /// More of a name than this tells nobody anything.
-    const SHOWN: usize = 64;
     let near = near(host, known_to(fleet, principal));
     let shown = host.get(..host.floor_char_boundary(SHOWN)).unwrap_or_default();
     let message = format!("no host is named `{shown}`{}", did_you_mean(&near));
-    Reply::failure(&message, Some("the target `hosts` lists all hosts"), Receipt::default())
+    Reply::failure(&message, Some("the target `hosts` lists all hosts"), Receipt::default()).missing(Missing::Target)
 }
 
-fn failed(error: &SshError, cost: &Cost, begun: Instant) -> Reply {
-    Reply::failure(error.message(), error.hint(), receipt(cost, begun))
+fn no_tool(name: &str, catalog: &Catalog) -> Reply {
+    let shown = name.get(..name.floor_char_boundary(SHOWN)).unwrap_or_default();
+    let names = std::iter::once("scout").chain(catalog.tools().iter().map(|tool| tool.name.as_str()));
+    let message = format!("no tool is named `{shown}`{}", did_you_mean(&near(name, names)));
+    Reply::failure(&message, None, Receipt::default()).missing(Missing::Tool)
+}
+
+fn failed(error: &SshError, cost: &Cost) -> Reply {
+    let reply = Reply::failure(error.message(), error.hint(), receipt(cost));
+    if error.kind() == ErrorKind::NotFound { reply.missing(Missing::Target) } else { reply }
+}
+
+/// Waits for what a call needs, as long as the call may take.
+///
+/// # Errors
+/// Why it waits no longer, as the beginning of a sentence.
+async fn in_time<T>(call: &Call, awaited: impl Future<Output = T>) -> Result<T, &'static str> {
+    tokio::select! {
+        // What is there is there.
+        biased;
+        awaited = awaited => Ok(awaited),
+        () = call.cancel.cancelled() => Err("the request was cancelled"),
+        () = tokio::time::sleep_until(call.deadline) => Err("the deadline passed"),
+    }
+}
+
+/// With the time since the request began: what a plugin tells of it leaves out what came before the plugin.
+fn taking(begun: Instant, mut reply: Reply) -> Reply {
+    reply.receipt.wall = begun.elapsed();
+    reply
 }
 
 /// The receipt of a call that reached no plugin.
-fn receipt(cost: &Cost, begun: Instant) -> Receipt {
+fn receipt(cost: &Cost) -> Receipt {
     let cost = cost.snapshot();
-    Receipt {
-        wall: begun.elapsed(),
-        round_trips: cost.round_trips,
-        remote_bytes: cost.remote_bytes,
-        execs: cost.execs,
-        ..Receipt::default()
+    Receipt { round_trips: cost.round_trips, remote_bytes: cost.remote_bytes, execs: cost.execs, ..Receipt::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_waits_for_a_plugin_no_longer_than_it_may_take_or_is_wanted() {
+        let begun = tokio::time::Instant::now();
+        let call = Call::until(begun + Duration::from_secs(45));
+        assert_eq!(in_time(&call, std::future::pending::<()>()).await, Err("the deadline passed"));
+        assert_eq!(begun.elapsed(), Duration::from_secs(45));
+        assert_eq!(in_time(&call, async { 7 }).await, Ok(7), "what is there needs no time");
+        let call = Call::until(begun + Duration::from_secs(100));
+        call.cancel.cancel();
+        assert_eq!(in_time(&call, std::future::pending::<()>()).await, Err("the request was cancelled"));
     }
 }

@@ -83,7 +83,6 @@ impl Notice {
     /// Keeps the file true until it is dropped.
     pub(crate) async fn keep(self: Arc<Self>, live: Arc<Live>) {
         let mut revisions = live.revisions();
-        let mut settled = false;
         loop {
             let revision = Arc::clone(&revisions.borrow_and_update());
             let written = {
@@ -99,7 +98,6 @@ impl Notice {
             }
             let changed = revision.plugins.changed();
             tokio::select! {
-                _ = revision.plugins.settled(), if !settled => settled = true,
                 () = changed.notified() => {}
                 changed = revisions.changed() => if changed.is_err() { return },
             }

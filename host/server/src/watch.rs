@@ -62,7 +62,8 @@ impl Files {
         Self { watcher, seen }
     }
 
-    /// Watches these files from now on, and no others. Blocks for a few system calls.
+    /// Watches these files from now on, and no others; `DIRECTORY/*` is whatever lies in that directory. Blocks for a few system
+    /// calls.
     pub(crate) fn track(&self, files: &[PathBuf]) {
         let Some(watching) = &self.watcher else { return };
         let steps: HashSet<PathBuf> = files.iter().flat_map(|file| steps(file)).collect();
@@ -121,7 +122,8 @@ impl Seen {
         let concerns = {
             let steps = self.steps.lock();
             // Events were lost: any file may have changed.
-            event.need_rescan() || event.paths.iter().any(|path| steps.contains(path))
+            event.need_rescan()
+                || event.paths.iter().any(|path| steps.contains(path) || steps.contains(&path.with_file_name("*")))
         };
         if concerns {
             self.writing.store(writing, Ordering::Relaxed);
@@ -235,6 +237,21 @@ mod tests {
         comes(&files).await;
         files.track(std::slice::from_ref(&file));
         std::fs::write(&file, "in the directory that took its place").unwrap();
+        comes(&files).await;
+    }
+
+    #[tokio::test]
+    async fn any_name_in_a_directory_is_seen_through_links_and_once_the_directory_is_there() {
+        let (_kept, dir) = directory();
+        symlink("there", dir.join("link")).unwrap();
+        let (files, any) = (Files::new(), dir.join("link/*"));
+        files.track(std::slice::from_ref(&any));
+        std::fs::create_dir(dir.join("there")).unwrap();
+        comes(&files).await;
+        files.track(std::slice::from_ref(&any));
+        std::fs::write(dir.join("there/new"), "").unwrap();
+        comes(&files).await;
+        std::fs::remove_file(dir.join("there/new")).unwrap();
         comes(&files).await;
     }
 

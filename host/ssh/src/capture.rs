@@ -9,6 +9,7 @@ pub struct Capture {
     pub data: Bytes,
     /// Whether the source held more than `data`.
     pub truncated: bool,
-    /// How many bytes the source holds: a file's size, or what a stream had sent when it ended. Absent if unknown.
+    /// How many bytes the source holds: a file's size, or what a stream has sent. A stream that did not end by itself
+    /// (a command that was stopped or lost) would have sent more: then it is a lower bound. Absent if unknown.
     pub total: Option<u64>,
 }

@@ -1,6 +1,6 @@
 //! The SFTP channels that a connection keeps, and what happens when a server hangs.
 //!
-//! Owns opening them (once for all who need one), replacing one when it ends, and killing a server that hangs: closing
+//! Owns opening them (one start for all who need one), replacing one when it ends, and killing a server that hangs: closing
 //! its channel frees neither the place nor the process. There are two [`Lane`]s: short reads never wait behind a large
 //! file. Each life of a channel is a [`Generation`]; whoever finds it dead removes that one and no later one. Whether
 //! the host offers SFTP at all is remembered for the connection. Does not know what is read.
@@ -15,10 +15,11 @@ use parking_lot::Mutex;
 use russh::ChannelMsg;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::exec::command::kill_sftp_servers;
-use crate::pool::connection::Connection;
+use crate::pool::connection::{Connection, Session};
 use crate::pool::slots::Slot;
 use crate::sftp::{SftpChannel, SftpError};
 use crate::{Call, ErrorKind, SshError};
@@ -63,6 +64,8 @@ struct Current {
 #[derive(Default)]
 pub(crate) struct Generation {
     channel: OnceCell<Result<SftpChannel, SshError>>,
+    /// The start that makes it: in a task of its own, so that it serves those who come when those who asked have gone.
+    starting: tokio::sync::Mutex<Option<JoinHandle<Result<SftpChannel, SshError>>>>,
     /// Whether the server that hung was killed.
     killed: Arc<OnceCell<bool>>,
 }
@@ -171,10 +174,17 @@ impl Connection {
         let opened = generation
             .channel
             .get_or_init(|| async {
-                let (connection, call) = (Arc::clone(self), call.clone());
-                // A task of its own: a caller that goes does not leave a half-open channel to those who wait.
-                let opening = tokio::spawn(async move { connection.start_sftp(lane, &call).await });
-                let opened = opening.await.unwrap_or_else(|_| Err(self.lost()));
+                let mut starting = generation.starting.lock().await;
+                let start = match &mut *starting {
+                    Some(start) => start,
+                    none => {
+                        // The place is waited for here: whoever goes leaves the queue, and starts nothing.
+                        let session = self.session(call).await?;
+                        let (connection, call) = (Arc::clone(self), call.clone());
+                        none.insert(tokio::spawn(async move { connection.start_sftp(session, lane, &call).await }))
+                    }
+                };
+                let opened = start.await.unwrap_or_else(|_| Err(self.lost()));
                 if let Ok(channel) = &opened {
                     self.watch(channel, &generation);
                 }
@@ -249,8 +259,7 @@ impl Connection {
             .await
     }
 
-    async fn start_sftp(self: &Arc<Self>, lane: Lane, call: &Call) -> Result<SftpChannel, SshError> {
-        let session = self.session(call).await?;
+    async fn start_sftp(self: &Arc<Self>, session: Session, lane: Lane, call: &Call) -> Result<SftpChannel, SshError> {
         self.refill();
         let (mut channel, slot) = session.into_parts().ok_or_else(|| self.lost())?;
         // The request and its answer, then the greeting.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use scout_ssh::trust::KnownHosts;
 use scout_ssh::{Call, Pool, PoolConfig, Principal, SshConfig};
 use scout_tests::Sshd;
 
@@ -30,8 +31,12 @@ async fn without_a_free_descriptor_a_dial_fails_and_the_next_one_succeeds() {
         held.push(file);
     }
     let error = pool.lease(&me, &spec, &call()).await.unwrap_err();
+    // As an empty file it would make a changed key a new one.
+    let unread = KnownHosts::load(&[&known]).map(drop);
     drop(held);
     setrlimit(Resource::Nofile, before).unwrap();
+    let unread = unread.unwrap_err();
+    assert!(unread.message().starts_with("cannot read ") && unread.message().contains("os error 24"), "{unread}");
     assert!(error.message().starts_with("box: ") || error.message().contains("box"), "{error}");
     assert!(error.message().contains("open files") || error.message().contains("os error 24"), "{error}");
 

@@ -2,11 +2,14 @@
 //!
 //! What these cannot say needs a shell, and is named, never guessed: the words of a pipeline mean to the remote host
 //! exactly what a shell would have made of them. Knows no host and no policy. Source: POSIX.1-2024, XCU 2.
+//!
+//! Compiled into the server too, where `scout policy` reads commands with it, and into the tests of the command policy: a module beside it
+//! named `exec` has the types of a stage.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-use scout_plugin::exec::{Stage, StderrTo, Word};
+use super::exec::{Stage, StderrTo, Word};
 
 /// Why a command line is no pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,16 @@ pub(crate) enum Tilde {
     IsHere,
     /// It runs elsewhere.
     IsElsewhere,
+}
+
+impl Tilde {
+    /// Whether `~` is where a command runs that is given this directory.
+    pub(crate) fn of(directory: Option<&[u8]>) -> Self {
+        match directory {
+            None | Some(b"~" | b"~/" | b"" | b".") => Self::IsHere,
+            Some(_) => Self::IsElsewhere,
+        }
+    }
 }
 
 /// Words that begin a compound command where a program's name would stand (POSIX 2.4, and `function` and `time` of
@@ -375,8 +388,7 @@ fn is_pattern(pieces: &[Piece]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{NotAPipeline, Tilde, pipeline};
-    use scout_plugin::exec::{Stage, StderrTo, Word};
+    use super::{NotAPipeline, Stage, StderrTo, Tilde, Word, pipeline};
 
     /// A pipeline as one line: words in `<>`, patterns in `{}`, stages by `|`.
     fn read(line: &str) -> String {
@@ -476,6 +488,18 @@ mod tests {
         }
         assert!(pipeline("ls ~/x", Tilde::IsElsewhere).is_err());
         assert!(pipeline("ls '~/x'", Tilde::IsElsewhere).is_ok());
+    }
+
+    #[test]
+    fn the_home_directory_is_where_a_command_without_a_path_runs() {
+        for (directory, tilde) in [
+            (None, Tilde::IsHere),
+            (Some(&b"~"[..]), Tilde::IsHere),
+            (Some(b"~/a"), Tilde::IsElsewhere),
+            (Some(b"/"), Tilde::IsElsewhere),
+        ] {
+            assert_eq!(Tilde::of(directory), tilde, "{directory:?}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Handler for Command {
 }
 
 fn run(host: &str, directory: Option<&[u8]>, command: &str) -> Result<Outcome, Error> {
-    match lex::pipeline(command, tilde(directory)) {
+    match lex::pipeline(command, Tilde::of(directory)) {
         Ok(stages) => exec::run(host, &Pipeline { stages, directory: directory.map(<[u8]>::to_vec) }),
         Err(NotAPipeline::NeedsShell(construct)) => {
             exec::shell(host, directory, command).map_err(|error| shell_error(&construct, error))
@@ -41,14 +41,6 @@ fn run(host: &str, directory: Option<&[u8]>, command: &str) -> Result<Outcome, E
 
 /// What a command may be made of on any host.
 const PIPELINES: &str = "write commands with arguments, joined by `|`; quotes, `*`, `?`, `[…]`, `2>&1` and `2>/dev/null` work as in a shell";
-
-/// Whether `~` is where the command runs.
-fn tilde(directory: Option<&[u8]>) -> Tilde {
-    match directory {
-        None | Some(b"~" | b"~/" | b"" | b".") => Tilde::IsHere,
-        Some(_) => Tilde::IsElsewhere,
-    }
-}
 
 /// A refusal of the shell names what asked for one: the command may be written without it.
 fn shell_error(construct: &Construct, error: Error) -> Error {
@@ -129,9 +121,9 @@ fn as_json(
 
 #[cfg(test)]
 mod tests {
-    use super::{as_json, shell_error, tilde};
+    use super::{as_json, shell_error};
     use crate::ending;
-    use crate::lex::{Construct, Tilde};
+    use crate::lex::Construct;
     use scout_plugin::exec::Ending;
     use scout_plugin::{Error, ErrorKind};
 
@@ -144,14 +136,6 @@ mod tests {
         assert!(error.hint.is_some_and(|hint| hint.starts_with("ask the operator; without `;`: write commands")));
         let lost = shell_error(&construct, Error::new(ErrorKind::Unreachable, "box is gone"));
         assert_eq!((lost.message.as_str(), lost.hint), ("box is gone", None));
-    }
-
-    #[test]
-    fn the_home_directory_is_where_a_command_without_a_path_runs() {
-        assert_eq!(tilde(None), Tilde::IsHere);
-        assert_eq!(tilde(Some(b"~")), Tilde::IsHere);
-        assert_eq!(tilde(Some(b"~/a")), Tilde::IsElsewhere);
-        assert_eq!(tilde(Some(b"/")), Tilde::IsElsewhere);
     }
 
     #[test]

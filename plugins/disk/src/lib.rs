@@ -3,6 +3,8 @@
 mod schema;
 mod table;
 
+use std::collections::BTreeMap;
+
 use scout_plugin::exec::{self, Output};
 use scout_plugin::json::{Object, Value};
 use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
@@ -20,6 +22,9 @@ const MAX_WARNINGS: usize = 5;
 
 /// The most characters of one of them.
 const MAX_WARNING: usize = 300;
+
+/// The most characters of a name in the text, whose columns are as wide as their widest name.
+const MAX_NAME: usize = 200;
 
 /// The unit that `df -k` counts in, in bytes.
 const BLOCK: u64 = 1024;
@@ -159,16 +164,29 @@ fn look(asked: &Arguments) -> Result<Seen, Error> {
         if table.rows.is_empty() {
             return Err(asked.silent(&output));
         }
-        let kinds = table::mounted(&exec::output(&asked.host, &[&["mount"]])?.stdout);
+        // Of several on one mount point the first, as `df` names them.
+        let mut kinds = table::mounted(exec::output(&asked.host, &[&["mount"]])?.whole_lines());
+        kinds.reverse();
+        let kinds: BTreeMap<Vec<u8>, String> = kinds.into_iter().collect();
         for row in &mut table.rows {
-            row.kind = kinds.iter().find(|(point, _)| *point == row.mount_point).map(|(_, kind)| kind.clone());
+            row.kind = kinds.get(&row.mount_point).cloned();
         }
+    }
+    let mut truncated = output.truncated;
+    if truncated {
+        table.cut();
     }
     let mut inodes = Vec::new();
     if asked.inodes && table.rows.iter().all(|row| row.inodes.is_none()) {
-        inodes = table::parse(&asked.df(&["-P", "-k", "-i"])?.stdout, false).rows;
+        let output = asked.df(&["-P", "-k", "-i"])?;
+        let mut beside = table::parse(&output.stdout, false);
+        if output.truncated {
+            beside.cut();
+            truncated = true;
+        }
+        inodes = beside.rows;
     }
-    Ok(Seen { table, inodes, stderr: output.stderr, truncated: output.truncated })
+    Ok(Seen { table, inodes, stderr: output.stderr, truncated })
 }
 
 /// A file system as it is answered.
@@ -187,14 +205,16 @@ struct Chosen {
 
 fn choose(asked: &Arguments, table: Table, inodes: &[Row], truncated: bool) -> Chosen {
     let mut chosen = Chosen { entries: Vec::new(), pseudo: 0, below: 0, truncated };
+    // Of several on one mount point the first.
+    let beside: BTreeMap<&[u8], Figures> =
+        inodes.iter().rev().map(|row| (row.mount_point.as_slice(), row.figures)).collect();
     for row in table.rows {
         // A path was named: its file system is the answer, whatever it is.
         if !asked.all && asked.path.is_none() && is_pseudo(&row) {
             chosen.pseudo += 1;
             continue;
         }
-        let beside = || inodes.iter().find(|other| other.mount_point == row.mount_point).map(|other| other.figures);
-        let inodes = row.inodes.or_else(beside).unwrap_or_default();
+        let inodes = row.inodes.or_else(|| beside.get(row.mount_point.as_slice()).copied()).unwrap_or_default();
         let fullest = row.figures.percent.max(if asked.inodes { inodes.percent } else { None });
         if fullest.unwrap_or(0) < asked.threshold {
             chosen.below += 1;
@@ -302,13 +322,13 @@ fn as_text(asked: &Arguments, chosen: &Chosen, warnings: &[String]) -> String {
 fn rows_text(asked: &Arguments, entries: &[Entry]) -> String {
     let size = |blocks: Option<u64>| blocks.map_or("-".to_owned(), |blocks| text::size(blocks.saturating_mul(BLOCK)));
     let percent = |percent: Option<u64>| percent.map_or("-".to_owned(), |percent| format!("{percent}%"));
-    let shown = |bytes: &[u8]| text::one_line(&String::from_utf8_lossy(bytes));
+    let shown = |bytes: &[u8]| text::one_line(&text::clipped(&String::from_utf8_lossy(bytes), MAX_NAME));
     let head = ["FILESYSTEM", "TYPE", "SIZE", "USED", "AVAILABLE", "USE", "MOUNTED ON"].map(str::to_owned);
     let body = entries.iter().map(|Entry { row, inodes }| {
         let used = percent(row.figures.percent);
         [
             shown(&row.filesystem),
-            row.kind.as_deref().map_or("-".to_owned(), text::one_line),
+            row.kind.as_deref().map_or("-".to_owned(), |kind| shown(kind.as_bytes())),
             size(row.figures.total),
             size(row.figures.used),
             size(row.figures.available),

@@ -105,6 +105,19 @@ fn many_rows_are_cut_and_it_is_told() {
 }
 
 #[test]
+fn many_rows_find_their_inodes_and_long_names_do_not_widen_all_of_them() {
+    let rows = |count: u32| (0..count).map(|at| format!("/dev/a{at} {at} 2 3 4% /{at}\n")).collect::<String>();
+    let table = |text: &str| table::parse(format!("head\n{text}").as_bytes(), false);
+    let inodes = table(&rows(50_000)).rows;
+    let chosen = choose(&asked(r#"{"host":"box","inodes":true}"#), table(&rows(50_000)), &inodes, false);
+    assert_eq!(chosen.entries.get(7).map(|entry| entry.inodes.total), Some(Some(8)));
+    let long = format!("{} 1 2 3 4% /x\n{}", "n".repeat(1 << 20), rows(499));
+    let asked = asked(r#"{"host":"box"}"#);
+    let text = as_text(&asked, &choose(&asked, table(&long), &[], false), &[]);
+    assert!(text.len() < 500 * 400, "{}", text.len());
+}
+
+#[test]
 fn an_error_says_what_df_said_and_what_to_do() {
     let asked = asked(r#"{"host":"box","path":"/nope"}"#);
     let error = |stderr: &str| {

@@ -34,6 +34,13 @@ pub(crate) struct Table {
     pub(crate) unread: u64,
 }
 
+impl Table {
+    /// The output was cut behind these rows: whether the last is whole is not known.
+    pub(crate) fn cut(&mut self) {
+        self.rows.pop();
+    }
+}
+
 /// Rows of `df -P`, or of `df -P -T` if `typed`. Any bytes make a table.
 ///
 /// busybox writes a line end inside a name as it is: what follows a row and is none is the rest of its mount point. A line that is
@@ -42,8 +49,9 @@ pub(crate) fn parse(output: &[u8], typed: bool) -> Table {
     let mut table = Table::default();
     // The line in front, as long as it may still be the first half of a row.
     let mut half: Option<&[u8]> = None;
-    let lines = output.strip_suffix(b"\n").unwrap_or(output).split(|byte| *byte == b'\n');
-    for line in lines.skip(1) {
+    let mut lines = output.strip_suffix(b"\n").unwrap_or(output).split(|byte| *byte == b'\n');
+    let heading = lines.next().unwrap_or_default();
+    for line in lines.filter(|line| line.is_empty() || *line != heading) {
         let joined = half.filter(|_| line.starts_with(b" ")).map(|half| [half, line].concat());
         if let Some(row) = joined.as_deref().and_then(|joined| row(joined, typed)) {
             // Until now the first half was the rest of the row in front.
@@ -138,17 +146,20 @@ fn inodes<'a>(words: &[Word], text: impl Fn(&Word) -> &'a [u8]) -> Option<Figure
     Some(Figures { total, used, available: free, percent: share(text(percent))? })
 }
 
-/// A number, or a dash. One below zero is zero: the blocks kept for root are used as well.
+/// A number, or a dash. One below zero is zero: the blocks kept for root are used as well. One that is too large is not known.
 fn figure(word: &[u8]) -> Option<Option<u64>> {
     if word == b"-" {
         return Some(None);
     }
-    let text = std::str::from_utf8(word).ok()?;
-    match text.strip_prefix('-') {
-        Some(below) => below.parse::<u64>().is_ok().then_some(Some(0)),
-        None if text.starts_with('+') => None,
-        None => text.parse().ok().map(Some),
+    let (below_zero, digits) = match word.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, word),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
     }
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    Some(if below_zero { Some(0) } else { number })
 }
 
 /// A number with `%`, or a dash.

@@ -136,7 +136,10 @@ fn what_is_no_table_has_no_rows() {
         b"usage: df [-b | -h | -H | -k | -m | -g | -P] [-ailn]\n",
         b"head\n/dev/a ext4 1 2 3 / \n",
         b"head\n1 2 3 4% /x\n",
-        b"head\n/dev/a ext4 99999999999999999999 2 3 4% /\n",
+        b"head\n/dev/a ext4 NaN 2 3 4% /\n",
+        b"head\n/dev/a ext4 1e9 2 3 4% /\n",
+        b"head\n/dev/a ext4 0x1 2 3 4% /\n",
+        b"head\n/dev/a ext4 -- 2 3 4% /\n",
         b"head\n/dev/a ext4 +1 2 3 4% /\n",
         b"head\n/dev/a ext4 1 2 3 4% relative\n",
         b"\xff\xfe\0\n\x1b[2J\n",
@@ -147,11 +150,89 @@ fn what_is_no_table_has_no_rows() {
 }
 
 #[test]
-fn a_table_that_was_cut_gives_its_whole_rows() {
-    let output = include_bytes!("../tests/fixtures/debian13-typed.txt");
-    for end in 0..output.len() {
-        let rows = parse(output.get(..end).unwrap_or_default(), true).rows;
-        assert!(rows.len() <= LINUX.len());
+fn a_figure_that_is_too_large_is_not_known_and_one_below_zero_is_zero() {
+    let output = b"head\n/dev/a ext4 1 2 3 4% /\n/dev/b ext4 18446744073709551616 18446744073709551615 -5 999999999999999999999% /b\n";
+    let rows = typed(output);
+    same(&rows, &[("/dev/a", "ext4", "/"), ("/dev/b", "ext4", "/b")]);
+    let expected = Figures { total: None, used: Some(u64::MAX), available: Some(0), percent: None };
+    assert_eq!(rows.get(1).map(|row| row.figures), Some(expected));
+}
+
+#[test]
+fn a_heading_that_comes_again_is_part_of_no_name() {
+    let output = b"Filesystem Type Blocks Used Free Use Mounted on\n/dev/a ext4 1 2 3 4% /\n\
+                   Filesystem Type Blocks Used Free Use Mounted on\n/dev/b ext4 1 2 3 4% /b\n";
+    same(&typed(output), &[("/dev/a", "ext4", "/"), ("/dev/b", "ext4", "/b")]);
+}
+
+const TYPED: [&[u8]; 4] = [
+    include_bytes!("../tests/fixtures/debian13-typed.txt"),
+    include_bytes!("../tests/fixtures/debian11-typed.txt"),
+    include_bytes!("../tests/fixtures/busybox-typed.txt"),
+    include_bytes!("../tests/fixtures/freebsd-typed.txt"),
+];
+
+#[test]
+fn a_table_that_was_cut_anywhere_gives_whole_rows_only() {
+    for output in TYPED {
+        let all = typed(output);
+        for end in 0..output.len() {
+            let mut table = parse(output.get(..end).unwrap_or_default(), true);
+            table.cut();
+            assert_eq!(Some(table.rows.as_slice()), all.get(..table.rows.len()), "{end}");
+            // No more is left out than the row in front of the cut and the one at it.
+            let lines = output.get(..end).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
+            assert!(table.rows.len() + 4 > lines.min(all.len()), "{end}: {}", table.rows.len());
+        }
+    }
+}
+
+/// The captured output with one to eight wrongs in it, the same for the same seed.
+fn mutant(captured: &[u8], seed: u64) -> Vec<u8> {
+    const PIECES: [&[u8]; 16] = [
+        b"18446744073709551616",
+        b"-1",
+        b"NaN",
+        b"%",
+        b"100%",
+        b"\n",
+        b"\0",
+        b"\xff\xfe",
+        b"\x1b[2J",
+        b" ",
+        b"\t",
+        b"/",
+        b"-",
+        b"\r\n",
+        b"Filesystem",
+        b"e\xcc\x81",
+    ];
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap_or_default() % bound.max(1)
+    };
+    let mut bytes = captured.to_vec();
+    for _ in 0..=below(8) {
+        let at = below(bytes.len());
+        let end = (at + below(12)).min(bytes.len());
+        let piece = PIECES.get(below(PIECES.len())).copied().unwrap_or_default();
+        bytes.splice(at..end, piece.repeat(1 + below(3)));
+    }
+    bytes
+}
+
+#[test]
+fn any_table_makes_rows_of_what_it_holds() {
+    for seed in 0..4000 {
+        for captured in TYPED {
+            let output = mutant(captured, seed);
+            let table = parse(&output, true);
+            let lines = output.split(|byte| *byte == b'\n').count();
+            let names: usize = table.rows.iter().map(|row| row.filesystem.len() + row.mount_point.len()).sum();
+            assert!(table.rows.len() < lines && names <= output.len(), "seed {seed}");
+            mounted(&output);
+        }
     }
 }
 

@@ -21,9 +21,9 @@ pub(crate) fn lines(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     whole.split(|byte| *byte == b'\n').filter(move |_| !output.is_empty())
 }
 
-/// The clock in what `date` printed.
+/// The clock in what `date` printed, a whole line.
 pub(crate) fn clock(line: &[u8]) -> Option<Clock> {
-    let line = line.strip_suffix(b"\n").unwrap_or(line).strip_prefix(CLOCK.as_bytes())?;
+    let line = line.strip_suffix(b"\n")?.strip_prefix(CLOCK.as_bytes())?;
     Clock::parse(std::str::from_utf8(line).ok()?)
 }
 
@@ -36,9 +36,11 @@ impl<'a> Tail<'a> {
             // The first line is not whole.
             found.remove(0);
         }
-        let last = found.last().copied().unwrap_or_default();
-        let told = last.strip_prefix(b"(standard input):").unwrap_or(last);
-        tail.clock = clock(told);
+        // With its line end: half a zone is another zone.
+        let whole = output.strip_suffix(b"\n").unwrap_or_default();
+        let last =
+            output.get(whole.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)..).unwrap_or_default();
+        tail.clock = clock(last.strip_prefix(b"(standard input):").unwrap_or(last));
         if tail.clock.is_some() {
             found.pop();
         }

@@ -101,3 +101,20 @@ fn filters_that_no_command_has_are_applied_here() {
     let unranked = "the priority of 1 entry is not known: most files do not tell it".to_owned();
     assert_eq!(wanted(r#","priority":"warning""#), (3, vec![unranked]));
 }
+
+#[test]
+fn files_that_were_cut_anywhere_have_no_clock() {
+    let plain = query("");
+    let grep = query(r#","grep":"x""#);
+    for (query, output) in [
+        (&plain, include_bytes!("../tests/fixtures/tail-gnu.txt").as_slice()),
+        (&plain, include_bytes!("../tests/fixtures/tail-busybox.txt")),
+        (&grep, include_bytes!("../tests/fixtures/grep-gnu.txt")),
+        (&grep, include_bytes!("../tests/fixtures/grep-busybox.txt")),
+    ] {
+        assert!(Tail::parse(query, output).clock.is_some());
+        for end in 0..output.len() {
+            assert_eq!(Tail::parse(query, output.get(..end).unwrap_or_default()).clock, None, "{end}");
+        }
+    }
+}

@@ -55,7 +55,7 @@ struct Found {
     notes: Vec<String>,
 }
 
-/// One command where there is a current journal, or where files are asked for; two elsewhere.
+/// One command where a current journal has entries, or where files are asked for; two or three elsewhere.
 fn look(query: &Query) -> Result<Found, Error> {
     if query.wants_files() {
         return tail(query);
@@ -126,7 +126,12 @@ fn journal(query: &Query) -> Result<Result<Found, String>, Error> {
                     journalctl = Journalctl::Old;
                     continue;
                 }
-                Silence::Empty => {}
+                Silence::Empty => {
+                    // Asked for JSON, it does not say that there is no journal.
+                    if let Silence::NoJournal(why) = silence(&run(query, &query::any_entry())?.stderr) {
+                        return Ok(Err(why));
+                    }
+                }
                 Silence::NoJournal(why) => return Ok(Err(why)),
                 Silence::Old => return Ok(Err(complaint(&output.stderr))),
                 Silence::Failed(why) => {
@@ -144,17 +149,19 @@ fn from_journal(query: &Query, journalctl: Journalctl, output: &Output) -> Found
     if journalctl == Journalctl::Old && query.grep.is_some() {
         // These lines have their zone with them.
         let clock = Clock { now: 0, offset: 0 };
-        found.entries = syslog::parse(files::lines(&output.stdout), clock);
+        found.entries = syslog::parse(files::lines(output.whole_lines()), clock);
+        if output.truncated {
+            // The last may have further lines.
+            found.entries.pop();
+        }
         found
             .notes
             .push("this journalctl is old: `grep` was matched to whole lines, and priorities are not known".to_owned());
     } else {
-        let journal = journal::parse(&output.stdout);
-        let unread = journal.unread - usize::from(output.truncated && journal.unread > 0);
-        if unread > 0 {
-            found
-                .notes
-                .push(format!("{} of journalctl could not be read", text::count(unread as u64, "line", "lines")));
+        let journal = journal::parse(output.whole_lines());
+        if journal.unread > 0 {
+            let lines = text::count(journal.unread as u64, "line", "lines");
+            found.notes.push(format!("{lines} of journalctl could not be read"));
         }
         if let (Some(user), None, None) = (journal.only_user, &query.unit, &query.grep) {
             found.notes.push(format!(
@@ -181,6 +188,12 @@ fn no_journal(query: &Query, why: &str) -> Error {
 /// Entries of files.
 fn tail(query: &Query) -> Result<Found, Error> {
     let output = run(query, &query.tail())?;
+    if output.truncated {
+        // What is missing is the newest, and the host's clock behind it.
+        let message =
+            format!("{} on {} is more than Scout takes of a command", query.files().join(" and "), query.host);
+        return Err(Error::new(ErrorKind::Exhausted, message).hint("ask for fewer `lines`, or name a `grep`"));
+    }
     let mut tail = Tail::parse(query, &output.stdout);
     let clock = match tail.clock {
         Some(clock) => clock,

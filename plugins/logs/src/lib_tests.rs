@@ -62,6 +62,26 @@ fn a_journal_is_answered_with_its_oldest_entry_first() {
 }
 
 #[test]
+fn a_journal_that_was_cut_anywhere_gives_whole_entries_only_and_tells_it() {
+    let json = include_bytes!("../tests/fixtures/debian13-journal.txt").as_slice();
+    let lines = include_bytes!("../tests/fixtures/debian13-short-iso.txt").as_slice();
+    for (journalctl, asked, stdout) in
+        [(Journalctl::Current, query(""), json), (Journalctl::Old, query(r#","grep":"x""#), lines)]
+    {
+        // Some entries are as good as all.
+        let stdout = &stdout[..stdout.len().min(4000)];
+        let stdout = &stdout[..=stdout.iter().rposition(|byte| *byte == b'\n').unwrap_or_default()];
+        let all = from_journal(&asked, journalctl, &output(stdout, false)).entries;
+        for end in 0..stdout.len() {
+            let found = from_journal(&asked, journalctl, &output(&stdout[..end], true));
+            // The oldest is first, and the newest was written first.
+            assert_eq!(found.entries, all[all.len() - found.entries.len()..], "{end}");
+            assert!(found.truncated && !found.notes.iter().any(|note| note.contains("could not be read")), "{end}");
+        }
+    }
+}
+
+#[test]
 fn an_old_journal_that_was_searched_says_what_is_missing() {
     let stdout = include_bytes!("../tests/fixtures/rhel7-short-iso.txt");
     let found = from_journal(&query(r#","grep":"x""#), Journalctl::Old, &output(stdout, false));

@@ -22,6 +22,19 @@ pub struct Output {
     pub truncated: bool,
 }
 
+impl Output {
+    /// Standard output without what follows its last line end, if it is only the beginning: a line that was cut may look whole.
+    #[must_use]
+    pub fn whole_lines(&self) -> &[u8] {
+        let end = match self.stdout.iter().rposition(|byte| *byte == b'\n') {
+            _ if !self.truncated => self.stdout.len(),
+            Some(last) => last + 1,
+            None => 0,
+        };
+        self.stdout.get(..end).unwrap_or_default()
+    }
+}
+
 /// Runs programs connected by pipes in the home directory, each given by its words, every word literal. Standard error of
 /// all of them is kept apart.
 ///

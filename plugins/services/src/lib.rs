@@ -138,7 +138,10 @@ fn show(host: &str, words: &[String]) -> Result<Output, Error> {
 
 fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
     let output = show(host, &filter.words())?;
-    let shown = show::parse(&String::from_utf8_lossy(&output.stdout));
+    let mut shown = show::parse(&String::from_utf8_lossy(output.whole_lines()));
+    if output.truncated {
+        shown.cut();
+    }
     let mut truncated = output.truncated;
     let mut units: Vec<Unit> = shown.units.iter().filter_map(|unit| unit.unit(shown.booted)).collect();
     let mut manager = "systemd";
@@ -152,15 +155,17 @@ fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
         // Units that nothing has loaded are known by their files only.
         truncated |= add_unloaded(host, filter, &mut units)?;
     }
+    units.sort_by(|one, other| one.name.cmp(&other.name));
+    // Of a unit that is loaded, its file says less.
+    units.dedup_by(|later, first| later.name == first.name);
     units.retain(|unit| filter.takes(unit));
-    units.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     let found = units.len();
     units.truncate(filter.limit);
     let listing = Listing { host, manager, units: &units, found, truncated: truncated || units.len() < found };
     Ok(Answer::new().text(listing.text()).structured(listing.json()))
 }
 
-/// Adds the units of which there are files but which are not loaded; whether there are more than were told.
+/// Adds the units of which there are files, behind those that are loaded; whether there are more than were told.
 fn add_unloaded(host: &str, filter: &Filter, units: &mut Vec<Unit>) -> Result<bool, Error> {
     let mut words: Vec<String> =
         ["systemctl", "list-unit-files", "--no-pager", "--no-legend", "--full"].map(str::to_owned).to_vec();
@@ -168,9 +173,9 @@ fn add_unloaded(host: &str, filter: &Filter, units: &mut Vec<Unit>) -> Result<bo
         words.push(format!("--type={}", filter.kind));
     }
     let output = exec::output(host, &[&words])?;
-    for (name, state) in show::unit_files(&String::from_utf8_lossy(&output.stdout)) {
+    for (name, state) in show::unit_files(&String::from_utf8_lossy(output.whole_lines())) {
         let wanted = filter.pattern.as_deref().is_none_or(|pattern| matches(pattern, name));
-        if wanted && !units.iter().any(|unit| unit.name == name) {
+        if wanted {
             units.push(Unit { name: name.to_owned(), enabled: Some(state.to_owned()), ..Unit::default() });
         }
     }
@@ -189,7 +194,16 @@ fn without_systemd(host: &str, complaint: &str) -> Result<Vec<Unit>, Error> {
         return Err(Error::new(ErrorKind::Remote, format!("`systemctl` on {host} said: {said}")));
     }
     let output = exec::output(host, &[&openrc::LIST])?;
+    if output.truncated || output.stdout.len() > openrc::MAX_BYTES {
+        return Err(too_much(host, "ls"));
+    }
     openrc::parse(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| no_manager(host, &said))
+}
+
+/// Where a part would mislead: what is missing may say something else of the same service.
+fn too_much(host: &str, program: &str) -> Error {
+    Error::new(ErrorKind::Exhausted, format!("`{program}` on {host} says more than Scout takes of a command"))
+        .hint("the operator may raise the output limit; ask less with the tool `scout`")
 }
 
 fn no_manager(host: &str, said: &str) -> Error {
@@ -200,6 +214,9 @@ fn no_manager(host: &str, said: &str) -> Error {
 fn one(host: &str, name: &str) -> Result<Answer, Error> {
     let words = ["systemctl", "show", "--no-pager", ROW, DETAILS, "--", name].map(str::to_owned);
     let output = show(host, &words)?;
+    if output.truncated {
+        return Err(too_much(host, "systemctl"));
+    }
     let shown = show::parse(&String::from_utf8_lossy(&output.stdout));
     let found = shown.units.first().and_then(|unit| Some((unit, unit.unit(shown.booted)?)));
     if let Some((properties, unit)) = found {

@@ -33,11 +33,11 @@ const STATES: [(&str, &str); 6] = [
     ("failed", "failed"),
 ];
 
+/// The most that is read of their names, in bytes: a host has some dozens of services, and each is looked for among all.
+pub(crate) const MAX_BYTES: usize = 64 * 1024;
+
 /// Files beside the services that are none.
 const NO_SERVICES: [&str; 5] = ["functions.sh", "rc", "rcS", "README", "skeleton"];
-
-/// The most services of a host; they have some dozens.
-const MAX_SERVICES: usize = 2000;
 
 /// Services out of what `ls -1` says of several directories. Absent if there is no OpenRC.
 pub(crate) fn parse(output: &str) -> Option<Vec<Unit>> {
@@ -51,7 +51,7 @@ pub(crate) fn parse(output: &str) -> Option<Vec<Unit>> {
             runs |= name.starts_with("/run/openrc/");
         } else if !line.is_empty() && !NO_SERVICES.contains(&line) {
             let at = services.iter().position(|(name, ..)| *name == line).unwrap_or(services.len());
-            if at == services.len() && at < MAX_SERVICES {
+            if at == services.len() {
                 services.push((line, None, false));
             }
             let Some((_, state, enabled)) = services.get_mut(at) else { continue };

@@ -16,6 +16,13 @@ pub(crate) struct Shown {
     pub(crate) booted: Option<u64>,
 }
 
+impl Shown {
+    /// The output was cut: whether the last unit is whole is not known.
+    pub(crate) fn cut(&mut self) {
+        self.units.pop();
+    }
+}
+
 /// A unit's row. Of OpenRC, a service's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unit {

@@ -1,5 +1,9 @@
 //! Units as several versions of systemd show them.
 
+#![expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
+
+use scout_plugin::exec::Output;
+
 use super::{Properties, Shown, Unit, parse, unit_files};
 
 const DEBIAN_13: &str = include_str!("../tests/fixtures/debian13-show.txt");
@@ -122,10 +126,85 @@ fn times_that_cannot_be_are_absent() {
     }
 }
 
+/// As the tool reads an output that is only a beginning.
+fn cut(output: &[u8]) -> Output {
+    Output { exit: None, stdout: output.to_vec(), stderr: String::new(), truncated: true }
+}
+
 #[test]
-fn an_output_that_was_cut_gives_what_is_there() {
-    for end in (0..DEBIAN_13.len()).filter(|end| DEBIAN_13.is_char_boundary(*end)) {
-        assert!(units(&DEBIAN_13[..end]).len() <= 24);
+fn an_output_that_was_cut_anywhere_gives_whole_units_only() {
+    for output in [DEBIAN_13, DEBIAN_11, RHEL_7] {
+        // Some units are as good as all.
+        let output = &output[..output.floor_char_boundary(4000)];
+        let all = parse(output).units;
+        for end in 0..output.len() {
+            let mut shown = parse(&String::from_utf8_lossy(cut(&output.as_bytes()[..end]).whole_lines()));
+            shown.cut();
+            assert_eq!((shown.units.as_slice(), shown.booted), (&all[..shown.units.len()], None), "{end}");
+            assert!(shown.units.len() + 3 > output[..output.floor_char_boundary(end)].matches("\nId=").count());
+        }
+    }
+    for output in [
+        include_str!("../tests/fixtures/debian13-unit-files.txt"),
+        include_str!("../tests/fixtures/rhel7-unit-files.txt"),
+    ] {
+        let all = unit_files(output);
+        for end in 0..output.len() {
+            let part = cut(&output.as_bytes()[..end]);
+            let text = String::from_utf8_lossy(part.whole_lines());
+            let files = unit_files(&text);
+            assert_eq!(files, all[..files.len()], "{end}");
+        }
+    }
+}
+
+/// The captured output with one to eight wrongs in it, the same for the same seed.
+fn mutant(captured: &[u8], seed: u64) -> Vec<u8> {
+    const PIECES: [&[u8]; 16] = [
+        b"18446744073709551616",
+        b"-1",
+        b"NaN",
+        b"=",
+        b"\nId=",
+        b"\n",
+        b"\0",
+        b"\xff\xfe",
+        b"\x1b[2J",
+        b"\n\n",
+        b"\nbtime 99999999999999999999\n",
+        b"\nMainPID=-1\n",
+        b"\nMemoryCurrent=18446744073709551615\n",
+        b"\r\n",
+        b"Id=a",
+        b"e\xcc\x81",
+    ];
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap_or_default() % bound.max(1)
+    };
+    let mut bytes = captured.to_vec();
+    for _ in 0..=below(8) {
+        let at = below(bytes.len());
+        let end = (at + below(12)).min(bytes.len());
+        let piece = PIECES.get(below(PIECES.len())).copied().unwrap_or_default();
+        bytes.splice(at..end, piece.repeat(1 + below(3)));
+    }
+    bytes
+}
+
+#[test]
+fn any_output_makes_units_of_what_it_holds() {
+    for seed in 0..600 {
+        for captured in [DEBIAN_13, RHEL_7] {
+            let output = mutant(captured.as_bytes().get(..4000).unwrap_or(captured.as_bytes()), seed);
+            let text = String::from_utf8_lossy(&output);
+            for unit in units(&text) {
+                assert!(text.contains(unit.name.trim_end_matches('…')), "seed {seed}: {}", unit.name);
+                assert!(unit.main_pid != Some(0) && unit.memory != Some(u64::MAX), "seed {seed}");
+            }
+            unit_files(&text);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ enum Fate {
     Refused(&'static str),
     /// Its call is ended by Scout.
     Ended(&'static str),
-    /// Its call is over with its deadline, after this time.
+    /// Its call is over with its deadline, after this time. With no text: whatever ends it then.
     Late(Duration, &'static str),
     /// It answers with an error of its own.
     Fails(&'static str),
@@ -77,37 +77,38 @@ guests! {
     memory_in_small_steps_is_bounded: GrowsInSmallSteps => Answers("1024 pages");
     asking_for_memory_for_ever_ends_with_its_cpu: GrowsForEver => Ended("used up its 200 ms of CPU");
     four_gibibytes_at_the_start_are_refused: NeedsFourGibibytes => Refused("more than its 64 MiB of memory");
-    several_memories_are_refused: HasSeveralMemories => Refused("memor");
+    several_memories_are_refused: HasSeveralMemories => Refused("has several memories in one module");
     a_memory_of_64_bits_is_refused: HasAWideMemory => Refused("memory64");
     a_table_cannot_grow_without_end: GrowsTables => Ended("used up its 200 ms of CPU");
-    a_table_of_ten_million_entries_is_refused: NeedsALargeTable => Refused("table");
-    forty_tables_are_refused: HasManyTables => Refused("tables");
+    a_table_of_ten_million_entries_is_refused: NeedsALargeTable => Refused("has a table of more than 100000 elements");
+    forty_tables_are_refused: HasManyTables => Refused("has several tables in one module");
     too_much_text_is_no_answer: AnswersTooMuch => Ended("bytes of text; 4194304 are allowed");
     text_beyond_the_boundary_ends_it: AnswersWithoutEnd => Ended("handed over more than 16 MiB at once");
     the_same_text_in_a_list_counts_each_time: AnswersTheSameText => Ended("handed over more than 16 MiB at once");
     the_same_name_for_scout_counts_each_time: SendsTheSameName => Ended("handed over more than 16 MiB at once");
     many_parts_are_no_answer: AnswersInManyParts => Ended("parts; 1000 are allowed");
-    four_billion_parts_end_it: AnswersFourBillionParts => Ended("crashed: list");
+    four_billion_parts_end_it: AnswersFourBillionParts => Ended("crashed: what it handed over is nothing that the contract knows (list");
     the_same_bytes_hundreds_of_times_are_no_answer: AnswersTheSameBytes => Ended("bytes of blobs");
     field_names_of_megabytes_are_no_answer: AnswersWithLongFields => Ended("bytes of text; 4194304 are allowed");
     broken_json_is_no_answer: AnswersNoJson => Ended("answered with something that is no JSON");
     json_a_million_deep_is_no_answer: AnswersDeepJson => Ended("answered with something that is no JSON");
     an_error_of_megabytes_is_cut_and_cleaned: FailsAtLength => Fails("failed");
-    text_that_is_no_utf8_ends_it: AnswersInvalidUtf8 => Ended("crashed: invalid utf-8");
-    text_from_nowhere_ends_it: AnswersFromNowhere => Ended("crashed: ");
-    a_case_that_there_is_not_ends_it: AnswersAnUnknownCase => Ended("crashed: ");
-    an_odd_address_ends_it: AnswersAtAnOddAddress => Ended("crashed: ");
-    memory_that_it_lacks_ends_it: GivesMemoryItLacks => Ended("crashed: ");
-    a_forged_blob_in_an_answer_ends_it: AnswersAForgedBlob => Ended("crashed: unknown handle index 77");
-    a_forged_blob_in_a_call_ends_it: ReadsAForgedBlob => Ended("crashed: unknown handle index 77");
-    a_handle_dropped_twice_ends_it: DropsTwice => Ended("crashed: unknown handle index");
-    a_handle_used_after_its_drop_ends_it: UsesAfterDrop => Ended("crashed: unknown handle index");
+    text_that_is_no_utf8_ends_it: AnswersInvalidUtf8 => Ended("crashed: what it handed over is nothing that the contract knows (invalid utf-8");
+    text_from_nowhere_ends_it: AnswersFromNowhere => Ended("crashed: what it handed over is nothing that the contract knows (string pointer");
+    a_case_that_there_is_not_ends_it: AnswersAnUnknownCase => Ended("crashed: what it handed over is nothing that the contract knows (invalid expected");
+    an_odd_address_ends_it: AnswersAtAnOddAddress => Ended("crashed: what it handed over is nothing that the contract knows (return pointer");
+    memory_that_it_lacks_ends_it: GivesMemoryItLacks => Ended("crashed: what it handed over is nothing that the contract knows (realloc return");
+    a_forged_blob_in_an_answer_ends_it: AnswersAForgedBlob => Ended("crashed: what it handed over is nothing that the contract knows (unknown handle index 77");
+    a_forged_blob_in_a_call_ends_it: ReadsAForgedBlob => Ended("crashed: what it handed over is nothing that the contract knows (unknown handle index 77");
+    a_handle_dropped_twice_ends_it: DropsTwice => Ended("crashed: what it handed over is nothing that the contract knows (unknown handle index");
+    a_handle_used_after_its_drop_ends_it: UsesAfterDrop => Ended("crashed: what it handed over is nothing that the contract knows (unknown handle index");
     handles_that_are_leaked_hold_no_more_than_a_call_may: LeaksHandles => Answers("64: this call holds 64 MiB");
+    one_that_looks_for_marks_of_others_finds_none: LeavesMarks => Answers("00 then 11");
     handles_without_end_end_it: FloodsHandles => Ended("holds more than 4096 handles");
-    nothing_is_kept_for_a_later_call: KeepsWhatItHad => Answers("call 1");
+    one_that_keeps_handles_answers: KeepsWhatItHad => Answers("call 1");
     a_flood_of_host_calls_ends_it: FloodsHostCalls => Ended("called Scout more than 10000 times");
-    a_flood_of_log_lines_ends_it: FloodsLog => Ended("");
-    a_flood_of_progress_ends_it: FloodsProgress => Ended("");
+    a_flood_of_log_lines_ends_it: FloodsLog => Ended("used up its 200 ms of CPU");
+    a_flood_of_progress_ends_it: FloodsProgress => Ended("called Scout more than 10000 times");
     a_flood_of_commands_is_refused: FloodsCommands => Answers("200: a call may ask for 200 commands");
     a_flood_of_probes_is_refused: FloodsProbes => Answers("2000: a call may probe 2000 hosts");
     sleeping_commands_end_with_the_deadline: SleepsInHostCalls => Late(Duration::from_secs(2), "");
@@ -123,6 +124,8 @@ guests! {
     an_import_that_is_not_granted_is_refused: RunsCommands => Refused("needs `exec`, which is not granted");
     a_description_at_length_is_refused: DescribesAtLength => Refused("longer than 8192 bytes");
     hidden_text_in_a_description_is_refused: DescribesHiddenText => Refused("has control characters");
+    hidden_text_in_a_schema_is_refused: HidesTextInASchema =>
+        Refused("a schema of `looks` has a hidden character in `/properties/path");
     ten_thousand_tools_are_refused: DescribesManyTools => Refused("10000 tools; 100 are allowed");
     a_schema_that_is_no_json_is_refused: DescribesNoSchema => Refused("is no JSON object");
     a_forged_tool_name_is_refused: DescribesAForgedName => Refused("a tool's name is 1 to 64 of");
@@ -146,6 +149,11 @@ guests! {
         Refused("imports `evil:keys/all@1.0.0`, which this Scout does not offer");
     an_unknown_interface_is_refused: ImportsAnUnknownInterface =>
         Refused("imports `scout:plugin/secrets@0.1.0`, which this Scout does not offer");
+    an_unknown_function_is_refused: ImportsAnUnknownFunction =>
+        Refused("imports `flush` of `scout:plugin/log@0.1.0`, which this Scout does not offer");
+    a_function_of_a_later_scout_is_refused: NeedsALaterScout =>
+        Refused("imports `flush` of `scout:plugin/log@0.1.1`, which this Scout does not offer: it needs a newer Scout");
+    one_built_for_a_later_scout_that_needs_nothing_new_answers: IsBuiltForALaterScout => Answers("0123456789abcdef");
     another_version_is_refused: ImportsAnotherVersion => Refused("is built for scout:plugin 0.2.0");
     wasi_http_is_refused: ImportsWasiHttp => Refused("`wasi:http/outgoing-handler@0.2.0`");
     a_bare_import_is_refused: ImportsABareFunction => Refused("imports `system`, which this Scout does not offer");
@@ -155,13 +163,13 @@ guests! {
     six_hundred_thousand_functions_are_refused: ManyFunctions => Refused("has 600000 functions; 100000 are allowed");
     ten_thousand_imports_are_refused: ManyImports => Refused("has 10000 imports; 5000 are allowed");
     a_hundred_thousand_exports_are_refused: ManyExports => Refused("has 100000 exports; 50000 are allowed");
-    a_thousand_instances_are_refused: ManyInstances => Refused("");
+    a_thousand_instances_are_refused: ManyInstances => Refused("has more than 64 instances of modules");
     a_hundred_million_local_variables_are_refused: ManyLocals => Refused("local variables; 3000000 are allowed");
     a_function_of_four_megabytes_is_refused: LargeFunction => Refused("bytes in one function; 1048576 are allowed");
     a_hundred_million_merges_are_refused: NestedBlocks => Refused("local variables times blocks inside each other");
     components_ten_thousand_deep_are_refused: NestedComponents => Refused("components inside each other; 8 are allowed");
-    types_ten_thousand_deep_are_refused: NestedTypes => Refused("");
-    types_that_double_are_refused: DoublingTypes => Refused("");
+    types_ten_thousand_deep_are_refused: NestedTypes => Refused("has types too deep inside each other");
+    types_that_double_are_refused: DoublingTypes => Refused("has a type of more than a million parts");
     what_is_slow_to_compile_stops_nobody: SlowToCompile => Refused("exports nothing");
 }
 
@@ -169,7 +177,7 @@ guests! {
 async fn contain(guest: Guest) {
     let (fate, setting) = (fate(guest), setting(guest));
     let mut world = if guest == Guest::LeavesItsRoots { World::confining() } else { World::start() };
-    if !matches!(&fate, Late(..) | Ended("")) && !matches!(&fate, Ended(says) if says.contains("CPU")) {
+    if !matches!(&fate, Late(..)) && !matches!(&fate, Ended(says) if says.contains("CPU")) {
         // What else ends it is to do so on a busy machine too.
         world.limits = Arc::new(Limits { cpu: PLENTY, ..Limits::default() });
     }

@@ -2,6 +2,7 @@
 //!
 //! Every guest of `tests/fixtures` has a line in `guests`; one that has none does not compile.
 
+mod again;
 mod fairness;
 mod guests;
 mod mutants;
@@ -39,7 +40,11 @@ fn runtime() -> Runtime {
 
 /// Loads a guest as a server does: off the threads that answer calls.
 async fn load(name: &str, component: Vec<u8>, grants: Grants) -> Result<Plugin, LoadError> {
-    let (runtime, id) = (runtime(), PluginId::new(name).unwrap());
+    load_into(&runtime(), name, component, grants).await
+}
+
+async fn load_into(runtime: &Runtime, name: &str, component: Vec<u8>, grants: Grants) -> Result<Plugin, LoadError> {
+    let (runtime, id) = (runtime.clone(), PluginId::new(name).unwrap());
     tokio::task::spawn_blocking(move || runtime.load(id, &component, grants, serde_json::Map::new())).await.unwrap()
 }
 

@@ -7,6 +7,9 @@ use scout_tests::Guest;
 
 use super::{ALL, PATIENCE, World, good_plugin};
 
+#[path = "../../fuzz/fuzz_targets/survive.rs"]
+mod fuzz_target;
+
 /// Numbers that look random and are the same on every run (xorshift64*).
 struct Numbers(u64);
 
@@ -86,4 +89,18 @@ async fn mutants_of_a_small_component_neither_crash_nor_hang() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mutants_of_a_plugin_neither_crash_nor_hang() {
     survive(Guest::Good, 40).await;
+}
+
+/// That what is run by hand compiles, loads and calls.
+#[test]
+fn the_fuzz_target_loads_and_calls_components_and_nothing_else() {
+    for (guest, loads) in [
+        (Guest::EmptyFile, false),
+        (Guest::HalfAComponent, false),
+        (Guest::AnswersNothing, true),
+        (Guest::Good, true),
+        (Guest::Loops, true),
+    ] {
+        assert_eq!(fuzz_target::load_and_call(&guest.bytes()), loads, "{guest:?}");
+    }
 }

@@ -7,6 +7,7 @@
 mod format;
 mod rights;
 mod scrub;
+mod secrets;
 mod tape;
 #[cfg(test)]
 mod tests;

@@ -5,79 +5,38 @@
 //! shares a cassette reads it first, and `--redact` takes out what was left.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use regex::bytes::{Captures, Regex};
-use serde_json::Value;
+use regex::bytes::Regex;
+use serde_json::{Number, Value};
 
 use super::CassetteError;
-use super::format::{self, Attributes, Capture, Failure, File, Given, Request, Text};
+use super::format::{self, Attributes, Capture, Failure, File, Given, Operation, Request, Text};
+use super::secrets::{self, NUMBER, REDACTED, is_secret_name, replaced};
+use crate::policy::{SecretPaths, quote};
 use crate::{Fleet, HostRecord};
 
-/// What stands in the place of a secret.
-const REDACTED: &str = "redacted";
 /// Shorter values of settings and arguments are replaced where they stand, not wherever the same characters are.
 const MIN_SECRET: usize = 6;
 /// Shorter account names are replaced where they stand alone as a host's user.
 const MIN_USER: usize = 3;
+/// Secrets of texts that are looked for in other texts.
+const MAX_FOUND: usize = 10_000;
 /// An account that says nothing about anybody.
 const PUBLIC_USER: &str = "root";
 
-/// Names of fields and variables that hold secrets.
-const NAMES: &str =
-    r"[\w.-]*(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w.-]*";
-
-/// Patterns of secrets and what is put in their place; `$1` and so on is what stays.
-static SECRETS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
-    let named = |rest: &str| format!(r"(?i)\b({NAMES}){rest}");
-    let patterns: [(String, &str); 11] = [
-        // PEM and OpenSSH private keys, whole or cut.
-        (
-            r"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY([A-Z ]*)-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\z)".into(),
-            "-----BEGIN ${1}PRIVATE KEY${2}-----\nredacted\n-----END ${1}PRIVATE KEY${2}-----",
-        ),
-        (r"(?i)\b((?:proxy-)?authorization\s*[:=]\s*)[^\r\n]+".into(), "${1}redacted"),
-        (r"(?i)\b((?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}".into(), "${1}redacted"),
-        // Of `https://user:password@host` both.
-        (r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/:@]+:[^\s/@]+@".into(), "${1}redacted:redacted@"),
-        // `name = value`, `"name": "value"`, `--name=value`.
-        (named(r#"(["']?\s*[:=]\s*)"[^"\n]*""#), "${1}${2}\"redacted\""),
-        (named(r#"(["']?\s*[:=]\s*)'[^'\n]*'"#), "${1}${2}'redacted'"),
-        (named(r#"(["']?\s*[:=]\s*)[^\s,;&"'{}\[\]]+"#), "${1}${2}redacted"),
-        // `--password value`.
-        (format!(r"(?i)(--{NAMES}\s+)[^\s-][^\s]*"), "${1}redacted"),
-        // JSON web tokens.
-        (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*".into(), REDACTED),
-        // Tokens that well-known services mark as theirs.
-        (
-            r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeoprs]-[\w-]{10,}|\bsk-[\w-]{20,}|\bnpm_[A-Za-z0-9]{20,}|\bAIza[\w-]{30,}".into(),
-            REDACTED,
-        ),
-        // Password hashes (crypt(5)).
-        (r"\$(?:1|2[abxy]|5|6|7|y|gy|md5|sha1|argon2\w*|scrypt)\$[^\s:]{8,}".into(), REDACTED),
-    ];
-    compiled(patterns)
-});
-
 /// What only the text of an error is searched for: it was written here, not on the host.
 static PLACES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
-    let patterns: [(String, &str); 4] = [
-        (r"[^\s`'\x22(]*/\.ssh/[^\s`'\x22),;:]+".into(), "~/.ssh/redacted"),
-        (r"/(?:home|Users)/[^/\s`'\x22]+".into(), "/home/user"),
-        (r"\b\d{1,3}(?:\.\d{1,3}){3}\b".into(), "192.0.2.1"),
-        (r"\[[0-9a-fA-F:]*:[0-9a-fA-F:.%\w]*\]".into(), "[2001:db8::1]"),
-    ];
-    compiled(patterns)
+    secrets::compiled([
+        (r"[^\s`'\x22(]*/\.ssh/[^\s`'\x22),;:]+", "~/.ssh/redacted"),
+        (r"/(?:home|Users)/[^/\s`'\x22]+", "/home/user"),
+        (r"\b\d{1,3}(?:\.\d{1,3}){3}\b", "192.0.2.1"),
+        (r"\[[0-9a-fA-F:]*:[0-9a-fA-F:.%\w]*\]", "[2001:db8::1]"),
+    ])
 });
-
-#[expect(clippy::expect_used, reason = "the patterns are constants, and a test compiles them")]
-fn compiled<const N: usize>(patterns: [(String, &'static str); N]) -> Vec<(Regex, &'static str)> {
-    patterns.into_iter().map(|(pattern, instead)| (Regex::new(&pattern).expect("a pattern"), instead)).collect()
-}
-
-static SECRET_NAME: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled([(format!("(?i)^{NAMES}$"), "")]));
 
 /// Takes everything out of a cassette that has just been recorded; its expectation is still to be made.
 ///
@@ -92,6 +51,11 @@ pub(super) fn scrub(file: &mut File, fleet: &Fleet, redact: &[String]) -> Result
     for (at, host) in fleet.hosts().iter().enumerate() {
         literals.learn_host(at, host);
     }
+    let secrets = &fleet.access().secrets;
+    // What a host gave under a secret's name may be in another answer without it, and in what was asked next.
+    let first = Scrubber::new(literals.clone())?;
+    file.operations.clone().iter_mut().for_each(|operation| first.operation(operation, secrets));
+    first.found.into_inner().iter().for_each(|text| literals.learn_text(text));
     let scrubber = Scrubber::new(literals)?;
     scrubber.fields(&mut file.arguments);
     scrubber.fields(&mut file.settings);
@@ -117,22 +81,7 @@ pub(super) fn scrub(file: &mut File, fleet: &Fleet, redact: &[String]) -> Result
             .for_each(|text| scrubber.string(text));
     }
     file.secret_paths.iter_mut().chain(&mut file.readable_paths).for_each(|text| scrubber.string(text));
-    for operation in &mut file.operations {
-        scrubber.string(&mut operation.host);
-        let secret = match &mut operation.asked {
-            Request::Open(path) | Request::Read { path, .. } | Request::Stat(path) => {
-                let secret = fleet.access().secrets.has(&path.0);
-                scrubber.text(path);
-                secret
-            }
-            Request::Exec(script) => {
-                scrubber.text(script);
-                false
-            }
-            Request::Probe { .. } => false,
-        };
-        scrubber.given(&mut operation.given, secret);
-    }
+    file.operations.iter_mut().for_each(|operation| scrubber.operation(operation, secrets));
     Ok(())
 }
 
@@ -161,7 +110,7 @@ enum Edges {
 }
 
 /// Texts that are replaced, the first of equal ones as it was first told.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Literals(BTreeMap<Vec<u8>, (String, Edges)>);
 
 impl Literals {
@@ -173,15 +122,32 @@ impl Literals {
 
     /// Secrets among settings and arguments, which may come again anywhere.
     fn learn(&mut self, name: &str, value: &Value, secret: bool) {
-        let secret = secret || is_secret_name(name);
+        let secret = secret || is_secret_name(name.as_bytes());
         match value {
-            Value::String(text) if secret && text.len() >= MIN_SECRET => {
-                self.add(text.as_bytes(), REDACTED.to_owned(), Edges::Any);
+            Value::String(text) if secret => self.learn_text(text.as_bytes()),
+            Value::Number(number) if secret => {
+                let digits = number.to_string();
+                if digits.len() >= MIN_SECRET {
+                    self.add(digits.as_bytes(), NUMBER.to_owned(), Edges::Any);
+                }
             }
             Value::Array(values) => values.iter().for_each(|value| self.learn(name, value, secret)),
             Value::Object(fields) => fields.iter().for_each(|(name, value)| self.learn(name, value, secret)),
             Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
+    }
+
+    /// A secret as it is, as a word of a command, and as a string of JSON.
+    fn learn_text(&mut self, text: &[u8]) {
+        if text.len() < MIN_SECRET {
+            return;
+        }
+        self.add(text, REDACTED.to_owned(), Edges::Any);
+        let mut word = Vec::new();
+        quote(&mut word, text);
+        self.add(&word, REDACTED.to_owned(), Edges::Any);
+        let json = Value::from(String::from_utf8_lossy(text)).to_string();
+        self.add(json.trim_matches('"').as_bytes(), REDACTED.to_owned(), Edges::Any);
     }
 
     fn learn_host(&mut self, at: usize, host: &HostRecord) {
@@ -200,13 +166,32 @@ struct Scrubber {
     finder: AhoCorasick,
     /// In the order of the finder's.
     instead: Vec<(String, Edges)>,
+    /// Secrets in texts that are likely to be none elsewhere.
+    found: RefCell<BTreeSet<Vec<u8>>>,
 }
 
 impl Scrubber {
     fn new(literals: Literals) -> Result<Self, CassetteError> {
         let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(literals.0.keys());
         let finder = finder.map_err(|error| CassetteError::new(format!("cannot be scrubbed: {error}")))?;
-        Ok(Self { finder, instead: literals.0.into_values().collect() })
+        Ok(Self { finder, instead: literals.0.into_values().collect(), found: RefCell::default() })
+    }
+
+    fn operation(&self, operation: &mut Operation, secrets: &SecretPaths) {
+        self.string(&mut operation.host);
+        let secret = match &mut operation.asked {
+            Request::Open(path) | Request::Read { path, .. } | Request::Stat(path) => {
+                let secret = secrets.has(&path.0);
+                self.text(path);
+                secret
+            }
+            Request::Exec(script) => {
+                self.text(script);
+                false
+            }
+            Request::Probe { .. } => false,
+        };
+        self.given(&mut operation.given, secret);
     }
 
     fn given(&self, given: &mut Given, secret: bool) {
@@ -253,18 +238,19 @@ impl Scrubber {
 
     fn fields(&self, fields: &mut serde_json::Map<String, Value>) {
         for (name, value) in fields {
-            self.value(value, is_secret_name(name));
+            self.value(value, is_secret_name(name.as_bytes()));
         }
     }
 
     fn value(&self, value: &mut Value, secret: bool) {
         match value {
             Value::String(text) if secret => *text = REDACTED.to_owned(),
+            Value::Number(number) if secret => *number = zero(number),
             Value::String(text) => self.string(text),
             Value::Array(values) => values.iter_mut().for_each(|value| self.value(value, secret)),
             Value::Object(fields) => {
                 for (name, value) in fields {
-                    self.value(value, secret || is_secret_name(name));
+                    self.value(value, secret || is_secret_name(name.as_bytes()));
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -292,29 +278,31 @@ impl Scrubber {
             }
         }
         new.extend_from_slice(bytes.get(at..).unwrap_or_default());
-        replaced(&SECRETS, Cow::Owned(new)).into_owned()
+        secrets::without(&new, &mut |secret| {
+            let mut found = self.found.borrow_mut();
+            if found.len() < MAX_FOUND && is_distinctive(secret) {
+                found.insert(secret.to_vec());
+            }
+        })
     }
+}
+
+/// Whether a secret of a text is so unlike a word that it is the same secret wherever it stands.
+fn is_distinctive(secret: &[u8]) -> bool {
+    /// Shorter ones may be a part of anything.
+    const MIN: usize = 8;
+    secret.len() >= MIN
+        && secret.iter().any(u8::is_ascii_digit)
+        && secret.iter().any(u8::is_ascii_alphabetic)
+        && !secret.iter().any(u8::is_ascii_whitespace)
+}
+
+/// A number of the same kind that says nothing.
+fn zero(number: &Number) -> Number {
+    if number.is_f64() { Number::from_f64(0.0).unwrap_or_else(|| 0.into()) } else { 0.into() }
 }
 
 /// Whether a byte beside a word makes it a part of a longer one.
 fn joins(byte: Option<&u8>) -> bool {
     byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
-}
-
-fn replaced<'a>(patterns: &[(Regex, &str)], bytes: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
-    patterns.iter().fold(bytes, |bytes, (pattern, instead)| {
-        if !pattern.is_match(&bytes) {
-            return bytes;
-        }
-        let expanded = |found: &Captures<'_>| {
-            let mut out = Vec::new();
-            found.expand(instead.as_bytes(), &mut out);
-            out
-        };
-        Cow::Owned(pattern.replace_all(&bytes, expanded).into_owned())
-    })
-}
-
-fn is_secret_name(name: &str) -> bool {
-    SECRET_NAME.iter().any(|(pattern, _)| pattern.is_match(name.as_bytes()))
 }

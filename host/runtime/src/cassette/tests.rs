@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
+mod planted;
+
 use std::sync::Arc;
 
 use scout_ssh::{
@@ -282,7 +284,7 @@ async fn secrets_are_taken_out_of_what_hosts_gave() {
     for (text, stays, goes) in [
         (key, "-----BEGIN OPENSSH PRIVATE KEY-----", "b3BlbnNz"),
         ("-----BEGIN RSA PRIVATE KEY-----\ncut0ff", "BEGIN RSA PRIVATE KEY", "cut0ff"),
-        ("DB_PASSWORD=hunter2 next", "next", "hunter2"),
+        ("env DB_PASSWORD=hunter2 next", "next", "hunter2"),
         ("\"apiKey\": \"a b c\", \"x\": 1", "\\\"x\\\": 1", "a b c"),
         ("client-secret: 's3cr3t words'", "client-secret", "s3cr3t words"),
         ("mysql --password hunter2 -h db", "-h db", "hunter2"),

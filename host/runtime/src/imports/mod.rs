@@ -19,12 +19,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use scout_ssh::Capture;
 use wasmtime::Engine;
-use wasmtime::component::types::ComponentItem;
+use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTableError};
 
-use crate::Grants;
 use crate::budget::{Hold, REMOTE_BYTES, Spent};
 use crate::state::{CallState, Reach};
+use crate::{Grants, fault};
 
 pub(crate) use answers::answer;
 pub(crate) use bindings::handler::QueryHandlerPre;
@@ -77,12 +77,70 @@ use bindings::handler::scout::plugin as wit;
 
 /// The version of the plugin interface that this Scout speaks.
 pub(crate) const VERSION: &str = "0.1.0";
+/// Of which minor versions it links all: functions are added, never changed.
+const COMPATIBLE: &str = "0.1.";
+
+/// Whether what was built against this version can be linked, as far as the version says.
+pub(crate) fn compatible(version: &str) -> bool {
+    patch(version).is_some()
+}
+
+/// Whether a compatible version may have functions that this Scout does not have.
+pub(crate) fn newer(version: &str) -> bool {
+    patch(version) > patch(VERSION)
+}
+
+/// wasmtime links no pre-release with another version.
+fn patch(version: &str) -> Option<u64> {
+    version.strip_prefix(COMPATIBLE)?.parse().ok()
+}
+
+/// The contract: each interface with its functions.
+const INTERFACES: [(&str, &[&str]); 9] = [
+    ("types", &[]),
+    (
+        "blobs",
+        &[
+            "[method]blob.size",
+            "[method]blob.total",
+            "[method]blob.truncated",
+            "[method]blob.is-text",
+            "[method]blob.read",
+            "[method]blob.share",
+        ],
+    ),
+    ("answers", &[]),
+    ("inventory", &["hosts", "probe"]),
+    (
+        "files",
+        &[
+            "[method]entry.attributes",
+            "[method]entry.content",
+            "[method]entry.entries",
+            "[method]entry.truncated",
+            "open",
+            "read",
+            "stat",
+        ],
+    ),
+    ("exec", &["run", "shell"]),
+    ("log", &["write"]),
+    ("progress", &["report"]),
+    ("settings", &["get"]),
+];
 
 /// Whether the contract has this interface.
 pub(crate) fn offered(interface: &str) -> bool {
-    const INTERFACES: [&str; 9] =
-        ["types", "blobs", "answers", "inventory", "files", "exec", "log", "progress", "settings"];
-    INTERFACES.contains(&interface)
+    INTERFACES.iter().any(|(name, _)| *name == interface)
+}
+
+/// The first function that is imported from an interface and that the contract does not have there.
+pub(crate) fn missing(engine: &Engine, interface: &str, imported: &ComponentInstance) -> Option<String> {
+    let (_, offered) = INTERFACES.iter().find(|(name, _)| *name == interface)?;
+    imported
+        .exports(engine)
+        .find(|(name, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)) && !offered.contains(name))
+        .map(|(name, _)| name.to_owned())
 }
 
 /// Whether an interface of `scout:plugin` may be linked. Those that reach no host need no grant.
@@ -219,7 +277,68 @@ impl CallState {
 async fn in_task<T: Send + 'static>(
     work: impl Future<Output = Result<T, wit::types::Error>> + Send + 'static,
 ) -> Result<T, wit::types::Error> {
-    tokio::spawn(work).await.unwrap_or_else(|_panicked| {
-        Err(types::error(wit::types::ErrorKind::Internal, "a fault inside Scout; its log says where", None))
+    tokio::spawn(work).await.unwrap_or_else(|error| {
+        Err(types::error(wit::types::ErrorKind::Internal, &fault("an import was at work", error), None))
     })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_contract_is_that_of_wit() {
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let read = |name: &str| std::fs::read_to_string(wit.join(format!("{name}.wit"))).unwrap();
+        assert!(read("package").contains(&format!("package scout:plugin@{VERSION};")));
+        let world = read("worlds");
+        let imported: Vec<&str> =
+            world.lines().filter_map(|line| line.trim().strip_prefix("import ")?.strip_suffix(';')).collect();
+        assert_eq!(imported, INTERFACES.map(|(interface, _)| interface));
+        for (interface, functions) in INTERFACES {
+            let text = read(interface);
+            let (mut resource, mut declared) = (None, Vec::new());
+            for line in text.lines().map(str::trim) {
+                if let Some(rest) = line.strip_prefix("resource ") {
+                    resource = rest.strip_suffix(" {");
+                } else if line == "}" {
+                    resource = None;
+                } else if let Some((name, _)) = line.split_once(": func(") {
+                    declared.push(resource.map_or(name.to_owned(), |of| format!("[method]{of}.{name}")));
+                }
+            }
+            assert_eq!(declared, functions, "{interface}");
+        }
+    }
+
+    #[test]
+    fn versions_of_one_minor_are_compatible() {
+        for (version, fits, later) in [
+            ("0.1.0", true, false),
+            ("0.1.1", true, true),
+            ("0.1.10", true, true),
+            ("0.2.0", false, false),
+            ("1.1.0", false, false),
+            ("0.10.0", false, false),
+            ("0.1.1-rc.1", false, false),
+            ("0.1", false, false),
+            ("without a version", false, false),
+        ] {
+            assert_eq!((compatible(version), newer(version)), (fits, later), "{version}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fault_inside_an_import_is_an_internal_error_with_an_id() {
+        let told = in_task::<()>(async { panic!("a fault that a test makes") }).await;
+        let error = told.err().map(|error| (error.kind, error.message));
+        let says = "a fault inside Scout, in its log under the id ";
+        assert!(
+            matches!(&error, Some((wit::types::ErrorKind::Internal, message)) if message.starts_with(says)),
+            "{error:?}"
+        );
+    }
 }

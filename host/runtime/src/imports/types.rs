@@ -49,6 +49,7 @@ pub(crate) fn failed(error: types::Error) -> CallError {
     };
     CallError {
         kind,
+        is_missing: matches!(error.kind, types::ErrorKind::NotFound | types::ErrorKind::UnknownHost),
         message: bounded(&error.message),
         hint: error.hint.as_deref().map(bounded),
         receipt: Receipt::default(),

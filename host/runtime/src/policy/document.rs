@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::super::{CommandPolicy, Pipeline, Stage, StderrTo, Word, check};
 use super::{Row, kind_in_full, label, lists};
-use crate::policy::table::{ABSENT, EVERYWHERE, FIND, Kind, MANY, ONLY_TELLS, Operands, row, rows};
+use crate::policy::table::{
+    ABSENT, ALONE, FIND, Kind, MANY, ONLY_TELLS, Operands, SOCKET_STATES, SOCKET_WORDS, row, rows,
+};
 
 /// Where the document stands, seen from the crate.
 const DOCUMENT: &str = "src/policy/COMMANDS.md";
@@ -15,7 +17,7 @@ Made from the table in `table.rs`; a test holds the two equal and says how to wr
 
 A command is a pipeline of the programs below. Nothing runs that is not listed: flags in exactly this spelling (no abbreviations), one-letter flags
 singly or bundled, a value in the next word, behind `=`, or attached to its letter unless said otherwise; `--` ends the flags. Every program may be
-given `--help` and `--version`. A glob stands only where files stand, never for a flag, a value or a pattern, and one that begins with `*`, `?` or
+given `--help` or `--version` and nothing else. A glob stands only where files stand, never for a flag, a value or a pattern, and one that begins with `*`, `?` or
 `[` is sent with `./` before it, so that no file name becomes a flag. Scout quotes every word itself.
 
 `FILE` is held against the list of secret paths as it is written. Links are not followed, so a `..` with a name behind it is refused (it leads to where
@@ -63,6 +65,13 @@ fn operands(operands: Operands) -> String {
             format!("{} (not with {}), then FILEs", kind_in_full(kind), given_by.join(", "))
         }
         Operands::Subcommand(known) => format!("one of {}; then TEXTs", known.join(", ")),
+        Operands::SocketFilter => {
+            let words = SOCKET_WORDS.replace(' ', "` `");
+            format!(
+                "`state` or `exclude` with one of {}; then `{words}`, addresses and ports",
+                SOCKET_STATES.join(", ")
+            )
+        }
         Operands::Show(objects, verbs) => {
             format!("one of {}; then one of {}; then TEXTs", objects.join(", "), verbs.join(", "))
         }
@@ -93,6 +102,18 @@ fn document() -> String {
         }
         if row.flags_first {
             rule("Flags stand before the operands.".into());
+        }
+        if row.plus_flags {
+            rule("An operand that begins with `+` stands behind `--` or with `./` before it: it may be an old spelling of flags.".into());
+        }
+        if !row.same_word.is_empty() {
+            let flags = row.same_word.replace(' ', "` and `");
+            rule(format!(
+                "With the value of `{flags}` in the next word the pattern is held to be a file, as it is on some systems."
+            ));
+        }
+        for (subcommand, flags) in row.asks {
+            rule(format!("`{subcommand}` needs one of `{}`", flags.replace(' ', "` `")));
         }
         if !row.needs.is_empty() {
             rule(format!("One of these must be given: `{}`", row.needs.replace(' ', "` `")));
@@ -144,7 +165,7 @@ fn every_option_of_the_real_programs_is_allowed_or_left_out_knowingly() {
             let allowed = lists(row.whole, option)
                 || long.is_some_and(|long| {
                     lists(row.long, long)
-                        || EVERYWHERE.contains(&long)
+                        || ALONE.contains(&option)
                         || row.long_values.iter().chain(row.long_optional).any(|(known, _)| *known == long)
                 })
                 || letter.is_some_and(|letter| {
@@ -165,7 +186,7 @@ fn every_option_of_the_real_programs_is_allowed_or_left_out_knowingly() {
 fn no_long_flag_may_be_abbreviated() {
     for row in rows().filter(|row| !matches!(row.operands, Operands::Words(_))) {
         let values = row.long_values.iter().chain(row.long_optional).map(|(flag, _)| *flag);
-        let known: Vec<_> = row.long.split_ascii_whitespace().chain(values).chain(EVERYWHERE.iter().copied()).collect();
+        let known: Vec<_> = row.long.split_ascii_whitespace().chain(values).chain(["help", "version"]).collect();
         let prefixes = known.iter().flat_map(|flag| (1..flag.len()).filter_map(|end| flag.get(..end)));
         for prefix in prefixes.filter(|prefix| !known.contains(prefix)) {
             for word in [format!("--{prefix}"), format!("--{prefix}=1")] {

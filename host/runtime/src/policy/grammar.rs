@@ -4,8 +4,8 @@
 //! not know how words are quoted, nor which paths may be read: it finds them. Invariant: a word that is not positively recognised is refused.
 
 use super::table::{
-    ABSENT, COMBINES, EVERYWHERE, FIND, Kind, LOOKS_NOWHERE, MANY, ONLY_TELLS, Operands, RECURSES, Row, SEARCHES, row,
-    rows,
+    ABSENT, ALONE, COMBINES, FIND, Kind, LOOKS_NOWHERE, MANY, ONLY_TELLS, Operands, RECURSES, Row, SEARCHES,
+    SOCKET_STATES, SOCKET_WORDS, row, rows,
 };
 use super::{Held, Look, PathOperand, Refusal, Word, quoted};
 
@@ -27,6 +27,11 @@ pub(super) fn check(words: &[Word], directory: Option<&[u8]>, held: &Held<'_>) -
     let Some(row) = row(name) else {
         return Err(absent(name));
     };
+    if let [_, Word::Literal(flag)] = words
+        && ALONE.contains(&flag.as_str())
+    {
+        return Ok(());
+    }
     let look = match name {
         name if lists(ONLY_TELLS, name) => Look::Tells,
         name if lists(SEARCHES, name) => Look::Searches,
@@ -71,6 +76,16 @@ struct Stage<'a> {
 struct Scanned<'a> {
     flags: Vec<String>,
     operands: Vec<&'a Word>,
+    /// A flag whose value stands in the next word, where some systems do not look for it.
+    detached: Option<String>,
+}
+
+impl Scanned<'_> {
+    fn detach(&mut self, row: &Row, flag: &str) {
+        if lists(row.same_word, flag) {
+            self.detached = Some(flag.to_owned());
+        }
+    }
 }
 
 impl Stage<'_> {
@@ -80,6 +95,9 @@ impl Stage<'_> {
 
     fn unlisted(&self, word: &str, flag: &str) -> Refusal {
         let name = self.row.name;
+        if ALONE.contains(&flag) {
+            return self.refuse(word, format!("{flag} of {name} stands alone"));
+        }
         match self.row.refused.iter().find(|(flags, _)| lists(flags, flag)) {
             Some((_, reason)) => self.refuse(word, format!("{flag} of {name} is not allowed: {reason}")),
             None if lists(self.row.unused, flag) => {
@@ -124,6 +142,12 @@ impl Stage<'_> {
         let mut ended = false;
         while let Some(word) = rest.next() {
             let text = match word {
+                Word::Glob(text) | Word::Literal(text) if self.row.plus_flags && !ended && text.starts_with('+') => {
+                    return Err(self.refuse(
+                        text,
+                        "an operand that begins with + may be taken for flags; write -- or ./ before it",
+                    ));
+                }
                 Word::Glob(glob) if !ended && glob.starts_with('-') => {
                     return Err(
                         self.refuse(glob, "a glob that begins with - could expand to a flag; write ./ before it")
@@ -171,13 +195,16 @@ impl Stage<'_> {
         if let Some(kind) = kind(self.row.long_values) {
             match attached {
                 Some(value) => self.value(word, value, kind, seen)?,
-                None => self.next_value(word, rest.next(), kind, seen)?,
+                None => {
+                    self.next_value(word, rest.next(), kind, seen)?;
+                    scanned.detach(self.row, &flag);
+                }
             }
         } else if let Some(kind) = kind(self.row.long_optional) {
             if let Some(value) = attached {
                 self.value(word, value, kind, seen)?;
             }
-        } else if !lists(self.row.long, name) && !EVERYWHERE.contains(&name) {
+        } else if !lists(self.row.long, name) {
             return Err(self.unlisted(word, &flag));
         } else if attached.is_some() {
             return Err(self.refuse(word, format!("{flag} takes no value")));
@@ -203,7 +230,10 @@ impl Stage<'_> {
             let kind = self.row.short_values.iter().find(|(known, _)| *known == letter).map(|(_, kind)| *kind);
             if let Some(kind) = kind {
                 match letters.as_str() {
-                    "" => self.next_value(word, rest.next(), kind, seen)?,
+                    "" => {
+                        self.next_value(word, rest.next(), kind, seen)?;
+                        scanned.detach(self.row, &flag);
+                    }
                     _ if !self.row.attached => {
                         return Err(self.refuse(word, format!("the value of {flag} stands in the next word")));
                     }
@@ -281,11 +311,26 @@ impl Stage<'_> {
                 }
                 Ok(())
             }
+            Kind::MountPath => {
+                if value.contains('=') {
+                    return Err(self.refuse(
+                        word,
+                        "a tag such as LABEL=x is looked up in a cache of devices, which is written anew",
+                    ));
+                }
+                return self.path(value.as_bytes(), false);
+            }
+            Kind::Names => value
+                .split(',')
+                .all(is_plain_field)
+                .then_some(())
+                .ok_or("names separated by commas, none of an environment"),
             Kind::FieldMatch => {
                 let field = value.split_once('=').map(|(field, _)| field).unwrap_or_default();
-                let named =
-                    field.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-                (value == "+" || !field.is_empty() && named).then_some(()).ok_or("FIELD=value")
+                let upper = !field.bytes().any(|byte| byte.is_ascii_lowercase());
+                (value == "+" || upper && is_plain_field(field))
+                    .then_some(())
+                    .ok_or("FIELD=value, of a field that is no environment")
             }
             Kind::DateFormat => {
                 value.starts_with('+').then_some(()).ok_or("+FORMAT; anything else would set the clock")
@@ -321,8 +366,7 @@ impl Stage<'_> {
     fn operands(&self, scanned: &Scanned<'_>) -> Result<(), Refusal> {
         let row = self.row;
         let given = |flags: &str| scanned.flags.iter().any(|flag| lists(flags, flag));
-        let asks = scanned.flags.iter().any(|flag| EVERYWHERE.contains(&flag.trim_start_matches('-')));
-        if !row.needs.is_empty() && !given(row.needs) && !asks {
+        if !row.needs.is_empty() && !given(row.needs) {
             return Err(self.refuse(row.name, format!("expected one of: {}", row.needs)));
         }
         if let Some((flag, others)) = row.beside.filter(|(flag, _)| given(flag)) {
@@ -343,7 +387,7 @@ impl Stage<'_> {
                     };
                     return Err(self.refuse(extra.text(), why));
                 }
-                if scanned.operands.len() < min && !asks {
+                if scanned.operands.len() < min {
                     return Err(self.refuse(self.row.name, format!("expected at least {min} operands")));
                 }
                 if scanned.operands.is_empty() && matches!(kind, Kind::Path) {
@@ -353,12 +397,23 @@ impl Stage<'_> {
                 if lists(COMBINES, row.name) { self.combined(&scanned.operands) } else { Ok(()) }
             }
             Operands::FirstThenPaths(kind, given_by) => {
-                if !asks && !scanned.flags.iter().any(|flag| given_by.contains(&flag.as_str())) {
+                if !scanned.flags.iter().any(|flag| given_by.contains(&flag.as_str())) {
                     match operands.next() {
                         None => {
                             return Err(self.refuse(row.name, format!("its first operand is missing: {}", label(kind))));
                         }
-                        Some(word) => self.operand(word, kind, false)?,
+                        Some(word) => {
+                            self.operand(word, kind, false)?;
+                            if let Some(flag) = &scanned.detached {
+                                self.path(word.text().as_bytes(), false).map_err(|refusal| Refusal {
+                                    why: format!(
+                                        "{}; without its value attached to {flag}, some systems take this word for a file",
+                                        refusal.why
+                                    ),
+                                    ..refusal
+                                })?;
+                            }
+                        }
                     }
                 }
                 if operands.len() == 0 {
@@ -369,9 +424,14 @@ impl Stage<'_> {
             Operands::Subcommand(known) => {
                 if let Some(word) = operands.next() {
                     self.operand(word, Kind::OneOf(known), false)?;
+                    let asked = row.asks.iter().find(|(subcommand, _)| *subcommand == word.text());
+                    if let Some((subcommand, flags)) = asked.filter(|(_, flags)| !given(flags)) {
+                        return Err(self.refuse(subcommand, format!("beside it, expected one of: {flags}")));
+                    }
                 }
                 operands.try_for_each(|word| self.operand(word, Kind::Text, false))
             }
+            Operands::SocketFilter => self.socket_filter(operands),
             Operands::Show(objects, verbs) => {
                 for known in [objects, verbs] {
                     if let Some(word) = operands.next() {
@@ -383,6 +443,26 @@ impl Stage<'_> {
             // They have no flags to scan and are handled before.
             Operands::Words(_) | Operands::Find => Ok(()),
         }
+    }
+
+    /// States come first, each a word of its own; ss divides what follows at blanks.
+    fn socket_filter<'a>(&self, operands: impl Iterator<Item = &'a Word>) -> Result<(), Refusal> {
+        let mut operands = operands.peekable();
+        while operands.next_if(|word| matches!(word.text(), "state" | "exclude")).is_some() {
+            let state = operands.next().ok_or_else(|| self.refuse("state", "its value is missing"))?;
+            self.operand(state, Kind::OneOf(SOCKET_STATES), false)?;
+        }
+        for word in operands {
+            let Word::Literal(text) = word else {
+                let why = "a glob stands only where a path is expected; quote what is meant as it is written";
+                return Err(self.refuse(word.text(), why));
+            };
+            if let Some(token) = text.split([' ', '\t']).find(|token| !is_socket_token(token)) {
+                let why = "expected src, dst, sport or dport, a comparison, an address in numbers (IPv6 in brackets), or a port such as :22";
+                return Err(self.refuse(token, why));
+            }
+        }
+        Ok(())
     }
 
     fn operand(&self, word: &Word, kind: Kind, globs: bool) -> Result<(), Refusal> {
@@ -449,6 +529,36 @@ fn lists(words: &str, word: &str) -> bool {
     words.split_ascii_whitespace().any(|known| known == word)
 }
 
+/// The name of a field or property that holds no environment.
+fn is_plain_field(name: &str) -> bool {
+    let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    !name.is_empty() && named && !name.to_ascii_uppercase().contains("ENVIRON")
+}
+
+/// A word of an expression of `ss`, or an address that it need not ask anybody for: it takes every other word for the name of a host.
+fn is_socket_token(token: &str) -> bool {
+    let is_port = |port: &str| {
+        !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_*".contains(&byte))
+    };
+    let (address, port) = match token.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) => (address, port),
+            None => return false,
+        },
+        None => token.split_at(token.find(':').unwrap_or(token.len())),
+    };
+    let (host, prefix) = address.split_once('/').map_or((address, None), |(host, prefix)| (host, Some(prefix)));
+    let is_address = if token.starts_with('[') {
+        host.parse::<std::net::Ipv6Addr>().is_ok()
+    } else {
+        host.parse::<std::net::Ipv4Addr>().is_ok() || prefix.is_none() && matches!(host, "" | "*")
+    };
+    let is_endpoint = is_address
+        && prefix.is_none_or(|prefix| prefix.parse::<u8>().is_ok())
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    is_endpoint || lists(SOCKET_WORDS, token) || token.is_empty() || token.parse::<u16>().is_ok()
+}
+
 /// `5p`, `5,10p`, `$p` and `10q`, joined by `;`.
 fn is_sed_print(script: &str) -> bool {
     let is_line = |line: &str| line == "$" || !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
@@ -502,6 +612,7 @@ fn usage(row: &Row) -> String {
         Operands::Each(kind, _, max) => parts.extend((0..max).map(|_| label(kind).to_owned())),
         Operands::FirstThenPaths(kind, _) => parts.push(format!("{} PATH...", label(kind))),
         Operands::Subcommand(known) => parts.push(format!("{} TEXT...", known.join("|"))),
+        Operands::SocketFilter => parts.push("[state STATE]... [FILTER]".into()),
         Operands::Show(objects, verbs) => {
             parts.push(format!("{} [{} [TEXT...]]", objects.join("|"), verbs.join("|")));
         }
@@ -531,6 +642,8 @@ fn label(kind: Kind) -> &'static str {
         Kind::Path => "PATH",
         Kind::OneOf(_) => "WORD",
         Kind::ListOf(_) => "LIST",
+        Kind::MountPath => "PATH",
+        Kind::Names => "NAME,...",
         Kind::FieldMatch => "FIELD=value",
         Kind::DateFormat => "+FORMAT",
         Kind::PsWord => "auxwfjlrT|PID",
@@ -547,7 +660,7 @@ fn kind_in_full(kind: Kind) -> String {
     match kind {
         Kind::OneOf(known) => known.join("|"),
         Kind::ListOf(known) => format!("LIST of {}", known.join(",")),
-        Kind::Path => "FILE".into(),
+        Kind::Path | Kind::MountPath => "FILE".into(),
         kind => label(kind).into(),
     }
 }

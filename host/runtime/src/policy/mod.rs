@@ -9,6 +9,7 @@ mod render;
 mod secret;
 mod table;
 
+pub(crate) use render::quote;
 pub use secret::{PathPattern, SecretPaths};
 
 /// A word of a command.
@@ -236,3 +237,6 @@ pub fn render_script(directory: Option<&[u8]>, script: &str) -> Result<Vec<u8>, 
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod sweep;

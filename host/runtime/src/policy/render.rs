@@ -118,7 +118,8 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_-./:,+@%".contains(&byte)
 }
 
-fn quote(out: &mut Vec<u8>, word: &[u8]) {
+/// A word that is literal for any POSIX shell.
+pub(crate) fn quote(out: &mut Vec<u8>, word: &[u8]) {
     let plain = word.iter().enumerate().all(|(at, byte)| is_plain(*byte) || *byte == b'=' && at > 0);
     if plain && !word.is_empty() {
         out.extend_from_slice(word);

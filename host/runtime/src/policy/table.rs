@@ -24,7 +24,11 @@ pub(super) enum Kind {
     OneOf(&'static [&'static str]),
     /// These words, separated by commas, each perhaps with a sign before it or `=` after it.
     ListOf(&'static [&'static str]),
-    /// `FIELD=value` of the journal.
+    /// A file, or the device of a mount, and no `LABEL=x`: such a tag is looked up in a cache of devices, which is written anew.
+    MountPath,
+    /// Names of fields or properties, separated by commas, and none of an environment.
+    Names,
+    /// `FIELD=value` of the journal, of a field that is no environment.
     FieldMatch,
     /// `+FORMAT` of `date`.
     DateFormat,
@@ -50,6 +54,8 @@ pub(super) enum Operands {
     FirstThenPaths(Kind, &'static [&'static str]),
     /// One of these words, then text.
     Subcommand(&'static [&'static str]),
+    /// States and an expression of `ss`: its addresses are numbers, because it asks name servers for any other.
+    SocketFilter,
     /// One of these words, perhaps one of those, then text.
     Show(&'static [&'static str], &'static [&'static str]),
     /// Anything literal, flags included; the first word perhaps of a kind.
@@ -85,8 +91,15 @@ pub(super) struct Row {
     pub(super) dash_number: bool,
     /// Whether every flag must stand before the first operand.
     pub(super) flags_first: bool,
+    /// Whether a word that begins with `+` may be an old spelling of a flag: it stands behind `--` or with `./` before it.
+    pub(super) plus_flags: bool,
+    /// Flags whose value some systems take only in the same word; separated by spaces. With the value in the next word the pattern is a file
+    /// there.
+    pub(super) same_word: &'static str,
     /// One of these flags must be given; separated by spaces, empty for none.
     pub(super) needs: &'static str,
+    /// Subcommands, and the flags of which each needs one; separated by spaces.
+    pub(super) asks: &'static [(&'static str, &'static str)],
     /// A flag beside which only these others stand, separated by spaces, and no operands.
     pub(super) beside: Option<(&'static str, &'static str)>,
     /// Flags, separated by spaces, and why they are absent.
@@ -117,15 +130,18 @@ const ROW: Row = Row {
     attached: true,
     dash_number: false,
     flags_first: false,
+    plus_flags: false,
+    same_word: "",
     needs: "",
+    asks: &[],
     beside: None,
     refused: &[],
     unused: "",
     note: "",
 };
 
-/// Long flags that every program may be given: where one does not know them it says so and ends.
-pub(super) const EVERYWHERE: &[&str] = &["help", "version"];
+/// Flags that every program may be given alone: where one does not know them it says so and ends.
+pub(super) const ALONE: &[&str] = &["--help", "--version"];
 
 const WRITES: &str = "it writes a file";
 const RUNS: &str = "it runs a program";
@@ -133,8 +149,10 @@ const ENDLESS: &str = "it never ends";
 const NAMES_FROM: &str = "it takes file names out of a file";
 const READS: &str = "it reads a file that is not held against the secret paths";
 const ELSEWHERE: &str = "it looks into another host, container or root";
+const ASKS: &str = "it asks name servers";
+const CACHES: &str = "it looks for devices by their labels, which writes a cache of devices";
 
-use Kind::{ListOf, Number, Numbers, OneOf, Path, Pattern, Size, Text};
+use Kind::{ListOf, MountPath, Names, Number, Numbers, OneOf, Path, Pattern, Size, Text};
 
 const FILE_TESTS: Kind =
     OneOf(&["apptype", "ascii", "cdf", "compress", "csv", "elf", "encoding", "soft", "tar", "json", "text", "tokens"]);
@@ -189,6 +207,46 @@ const JOURNAL_OUTPUT: Kind = OneOf(&[
     "json-seq",
     "cat",
     "with-unit",
+]);
+
+/// Formats that print the message of an entry and not its other fields.
+const UNIT_OUTPUT: Kind = OneOf(&[
+    "short",
+    "short-full",
+    "short-iso",
+    "short-iso-precise",
+    "short-precise",
+    "short-monotonic",
+    "short-unix",
+    "short-delta",
+    "cat",
+    "with-unit",
+]);
+
+/// Columns of `findmnt` but those for which it looks devices up: SOURCES writes a cache of them, labels and UUIDs may.
+const MOUNT_COLUMNS: Kind = ListOf(&[
+    "ACTION",
+    "AVAIL",
+    "FREQ",
+    "FSROOT",
+    "FSTYPE",
+    "FS-OPTIONS",
+    "ID",
+    "MAJ:MIN",
+    "OLD-OPTIONS",
+    "OLD-TARGET",
+    "OPTIONS",
+    "OPT-FIELDS",
+    "PARENT",
+    "PASSNO",
+    "PROPAGATION",
+    "SIZE",
+    "SOURCE",
+    "TARGET",
+    "TID",
+    "USED",
+    "USE%",
+    "VFS-OPTIONS",
 ]);
 
 /// Programs that print files.
@@ -249,12 +307,13 @@ const FILES: &[Row] = &[
         long_values: &[("lines", Size), ("bytes", Size)],
         operands: PATHS,
         dash_number: true,
+        plus_flags: true,
         refused: &[
             ("-f -F --follow", ENDLESS),
             ("--retry --pid -s --sleep-interval", "it belongs to -f, which never ends"),
             ("--max-unchanged-stats", "it belongs to -f, which never ends"),
         ],
-        note: "`-5` is `-n 5`.",
+        note: "`-5` is `-n 5`. `+1f` is an old `-n +1 -f`.",
         ..ROW
     },
     Row {
@@ -431,6 +490,8 @@ const FILTERS: &[Row] = &[
         long_optional: &[("color", WHEN), ("colour", WHEN)],
         operands: Operands::FirstThenPaths(Pattern, &["-e", "--regexp"]),
         dash_number: true,
+        // OpenBSD and macOS.
+        same_word: "-C --context",
         refused: &[
             ("-f --file", "it reads patterns out of a file"),
             ("--exclude-from", "it reads patterns out of a file"),
@@ -799,26 +860,30 @@ const MACHINE: &[Row] = &[
     },
     Row {
         name: "hostname",
-        short: "AdfiIs",
-        long: "all-fqdns domain fqdn ip-address all-ip-addresses short",
+        short: "Is",
+        long: "all-ip-addresses short",
         refused: &[
+            ("-A --all-fqdns -d --domain -f --fqdn --long -i --ip-address -a --alias", ASKS),
             ("-F --file -b --boot", "it sets the name"),
             ("-y --yp --nis", "it belongs to setting a NIS domain"),
         ],
-        unused: "-a --alias --long",
         note: "An operand would be the new name.",
         ..ROW
     },
     Row {
         name: "date",
         short: "uR",
-        short_values: &[('d', Text), ('r', Path)],
+        short_values: &[('r', Path)],
         long: "utc universal rfc-email",
         long_values: &[("date", Text), ("reference", Path), ("rfc-3339", OneOf(&["date", "seconds", "ns"]))],
         long_optional: &[("iso-8601", OneOf(&["date", "hours", "minutes", "seconds", "ns"]))],
         operands: Operands::Each(Kind::DateFormat, 0, 1),
         short_optional: &[('I', OneOf(&["date", "hours", "minutes", "seconds", "ns"]))],
-        refused: &[("-s --set", "it sets the clock"), ("-f --file", "it shows the lines of a file")],
+        refused: &[
+            ("-s --set", "it sets the clock"),
+            ("-f --file", "it shows the lines of a file"),
+            ("-d", "on some BSD systems it sets the kernel's flag for summer time; --date= is allowed"),
+        ],
         note: "An operand that does not begin with `+` would set the clock.",
         unused: "--debug --resolution",
         ..ROW
@@ -835,7 +900,7 @@ const MACHINE: &[Row] = &[
         name: "who",
         short: "abdHlmpqrstTuw",
         long: "all boot dead heading login process count runlevel short time users mesg",
-        refused: &[("--lookup", "it asks name servers")],
+        refused: &[("--lookup", ASKS)],
         note: "An operand would be a file to read.",
         unused: "--ips --message --writable",
         ..ROW
@@ -895,16 +960,18 @@ const MACHINE: &[Row] = &[
             ("socket", SOCKETS),
             ("family", OneOf(&["unix", "inet", "inet6", "link", "netlink", "vsock"])),
         ],
-        operands: Operands::Each(Text, 0, MANY),
+        operands: Operands::SocketFilter,
         refused: &[
             ("-K --kill", "it closes connections"),
             ("-D --diag", WRITES),
             ("-E --events", ENDLESS),
             ("-F --filter", "it reads a filter out of a file"),
             ("-N --net", ELSEWHERE),
-            ("-r --resolve", "it asks name servers"),
+            ("-r --resolve", ASKS),
             ("-b --bpf", "it reads programs of the kernel"),
         ],
+        note: "Addresses of a filter are numbers, those of IPv6 in brackets: `dst 10.0.0.0/8`, `dst [::1]:443`, `sport = :22`, `dport = :https`. A \
+               name would be asked of name servers.",
         unused: "-V -h",
         ..ROW
     },
@@ -930,29 +997,33 @@ const MACHINE: &[Row] = &[
     },
     Row {
         name: "findmnt",
-        short: "aAbcCDefiJklmnPRrsuUv",
+        short: "aAbcCDfiJklmnPRrsuUv",
         short_values: &[
             ('t', Text),
-            ('o', Text),
+            ('o', MOUNT_COLUMNS),
             ('O', Text),
-            ('T', Path),
-            ('M', Path),
-            ('S', Text),
+            ('T', MountPath),
+            ('M', MountPath),
             ('d', OneOf(&["forward", "backward"])),
         ],
-        long: "all ascii bytes canonicalize nocanonicalize df evaluate first-only invert json kernel list mtab noheadings output-all pairs pseudo \
+        long: "all ascii bytes canonicalize nocanonicalize df first-only invert json kernel list mtab noheadings pairs pseudo \
                real submounts raw fstab notruncate tree uniq nofsroot shadowed vfs-all",
         long_values: &[
             ("types", Text),
-            ("output", Text),
+            ("output", MOUNT_COLUMNS),
             ("options", Text),
-            ("target", Path),
-            ("mountpoint", Path),
-            ("source", Text),
+            ("target", MountPath),
+            ("mountpoint", MountPath),
             ("direction", OneOf(&["forward", "backward"])),
         ],
-        operands: Operands::Each(Path, 0, 2),
-        refused: &[("-p --poll -w --timeout", ENDLESS), ("-F --tab-file", READS), ("-N --task", ELSEWHERE)],
+        operands: Operands::Each(MountPath, 0, 2),
+        refused: &[
+            ("-p --poll -w --timeout", ENDLESS),
+            ("-F --tab-file", READS),
+            ("-N --task", ELSEWHERE),
+            ("-e --evaluate -S --source --output-all", CACHES),
+        ],
+        note: "For labels and UUIDs there is `lsblk -f`.",
         unused: "-V -h -x --verify --verbose -y --shell",
         ..ROW
     },
@@ -983,10 +1054,18 @@ const MACHINE: &[Row] = &[
     },
     Row {
         name: "netstat",
-        short: "46aegilnoprstuUvwWxNSZ",
+        short: "46aegilnoprstuUvWxSZ",
         long: "all extend groups interfaces listening numeric numeric-hosts numeric-ports numeric-users programs raw route sctp statistics \
                symbolic tcp timers udp udplite unix verbose wide context",
-        refused: &[("-c --continuous", ENDLESS), ("-M --masquerade", "it reads what current kernels do not have")],
+        // A resolver is asked for every address otherwise.
+        needs: "-n --numeric --numeric-hosts",
+        refused: &[
+            ("-c --continuous", ENDLESS),
+            ("-w", "on BSD it never ends: its value is an interval; --raw is allowed"),
+            ("-N", "on BSD its value is a kernel to read; --symbolic is allowed"),
+            ("-M --masquerade", "it reads what current kernels do not have"),
+        ],
+        note: "Without `-n` it asks name servers for every address.",
         unused: "-A -C --cache -F --fib --ax25 --ipx --netrom",
         ..ROW
     },
@@ -1016,7 +1095,7 @@ const MACHINE: &[Row] = &[
         refused: &[
             ("-b -batch -force", "it reads commands out of a file"),
             ("-n -netns -a -all", ELSEWHERE),
-            ("-r -resolve", "it asks name servers"),
+            ("-r -resolve", ASKS),
         ],
         unused: "-V -Version -iec -f -family -M -B -0 -l -loops -t -timestamp -ts -tshort -rc -rcvbuf",
         note: "Other commands change addresses, links, routes and name spaces, or never end (`monitor`).",
@@ -1024,7 +1103,8 @@ const MACHINE: &[Row] = &[
     },
     Row {
         name: "vmstat",
-        short: "adDfmnstwy",
+        short: "adDfmnsty",
+        refused: &[("-w", "on BSD it never ends: its value is an interval; --wide is allowed")],
         long: "active disk disk-sum forks one-header no-first slabs stats timestamp wide",
         note: "With operands it repeats, perhaps without end.",
         unused: "-V -h -p --partition -S --unit",
@@ -1037,8 +1117,10 @@ const MACHINE: &[Row] = &[
         long: "fulltimes fullnames hostlast ip nohostname system",
         long_values: &[("limit", Number), ("since", Text), ("until", Text), ("present", Text)],
         operands: Operands::Each(Text, 0, MANY),
+        // On FreeBSD -s has no value: `-sf/path` would read a file.
+        attached: false,
         dash_number: true,
-        refused: &[("-f --file", READS), ("-d --dns", "it asks name servers")],
+        refused: &[("-f --file", READS), ("-d --dns", ASKS)],
         unused: "-V -h --time-format",
         ..ROW
     },
@@ -1052,22 +1134,11 @@ const MACHINE: &[Row] = &[
     },
     Row {
         name: "getent",
-        operands: Operands::Subcommand(&[
-            "ahosts",
-            "ahostsv4",
-            "ahostsv6",
-            "group",
-            "hosts",
-            "networks",
-            "passwd",
-            "protocols",
-            "rpc",
-            "services",
-        ]),
+        operands: Operands::Subcommand(&["group", "passwd", "protocols", "rpc", "services"]),
         flags_first: true,
         refused: &[("-s --service", "it loads other sources")],
         unused: "-V -A --no-addrconfig -i --no-idn -? --usage",
-        note: "`shadow` and `gshadow` are password hashes.",
+        note: "`shadow` and `gshadow` are password hashes; `hosts`, `ahosts` and `networks` ask name servers.",
         ..ROW
     },
     Row { name: "which", short: "a", operands: Operands::Each(Text, 1, MANY), ..ROW },
@@ -1088,7 +1159,7 @@ const SERVICES: &[Row] = &[
             ('o', JOURNAL_OUTPUT),
             ('g', Pattern),
             ('t', Text),
-            ('F', Text),
+            ('F', Names),
         ],
         long: "all catalog disk-usage dmesg fields full header list-boots list-catalog dump-catalog merge show-cursor verify no-full no-hostname no-pager no-tail pager-end quiet \
                reverse system user utc",
@@ -1105,8 +1176,8 @@ const SERVICES: &[Row] = &[
             ("grep", Pattern),
             ("identifier", Text),
             ("facility", Text),
-            ("field", Text),
-            ("output-fields", Text),
+            ("field", Names),
+            ("output-fields", Names),
             ("case-sensitive", OneOf(&["true", "false"])),
         ],
         long_optional: &[("boot", Text)],
@@ -1123,21 +1194,23 @@ const SERVICES: &[Row] = &[
             ("-D --directory --file", READS),
             ("-M --machine --root --image --namespace", ELSEWHERE),
         ],
-        note: "A path as an operand would name a program; write `_EXE=/path` instead. Output that is no terminal goes to no pager.",
+        note: "A path as an operand would name a program; write `_EXE=/path` instead. Output that is no terminal goes to no pager. No field of an \
+               environment can be asked for, but without `--output-fields` the formats verbose, export, json and those like it print all fields \
+               of an entry: of a crash that systemd-coredump took down, COREDUMP_ENVIRON too, to accounts that may read such entries.",
         unused: "-h",
         ..ROW
     },
     Row {
         name: "systemctl",
         short: "alq",
-        short_values: &[('t', Text), ('n', Number), ('o', JOURNAL_OUTPUT), ('p', Text), ('P', Text)],
+        short_values: &[('t', Text), ('n', Number), ('o', UNIT_OUTPUT), ('p', Names), ('P', Names)],
         long: "all full no-pager no-legend plain failed quiet reverse show-types system user value with-dependencies",
         long_values: &[
             ("type", Text),
             ("state", Text),
             ("lines", Number),
-            ("output", JOURNAL_OUTPUT),
-            ("property", Text),
+            ("output", UNIT_OUTPUT),
+            ("property", Names),
             ("timestamp", OneOf(&["pretty", "unix", "us", "utc", "us+utc"])),
             ("legend", OneOf(&["true", "false", "yes", "no"])),
         ],
@@ -1158,6 +1231,7 @@ const SERVICES: &[Row] = &[
             "show",
             "cat",
         ]),
+        asks: &[("show", "-p -P --property")],
         refused: &[
             ("-H --host -M --machine --root --image --global -r --recursive", ELSEWHERE),
             ("-s --signal --kill-whom --kill-who --what", "it belongs to a command that changes units"),
@@ -1175,15 +1249,18 @@ const SERVICES: &[Row] = &[
             ),
             ("--no-ask-password", "no command that is allowed asks for a password"),
         ],
-        note: "Any other command changes units or the machine, or shows the manager's environment.",
+        note: "Any other command changes units or the machine, or shows the manager's environment. `show` would print environments among all \
+               properties, and other formats than these all fields of log entries. `cat` prints unit files as they are, and what they set in \
+               `Environment=` with them.",
         unused: "-h",
         ..ROW
     },
     Row {
         name: "timedatectl",
-        short: "ap",
+        short: "a",
+        short_values: &[('p', Names)],
         long: "all no-pager value",
-        long_values: &[("property", Text)],
+        long_values: &[("property", Names)],
         operands: Operands::Each(OneOf(&["status", "show", "timesync-status", "show-timesync"]), 0, 1),
         refused: &[
             ("-H --host -M --machine", ELSEWHERE),
@@ -1265,6 +1342,33 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
 /// directory in which it runs.
 pub(super) const LOOKS_NOWHERE: &str = "cat tac nl head tail wc md5sum sha1sum sha512sum sha256sum od hexdump grep sort uniq cut paste \
                                         fold column sed df lsblk findmnt";
+
+/// States of sockets as `ss` names them.
+pub(super) const SOCKET_STATES: &[&str] = &[
+    "all",
+    "big",
+    "bucket",
+    "close",
+    "close-wait",
+    "closed",
+    "closing",
+    "connected",
+    "established",
+    "fin-wait-1",
+    "fin-wait-2",
+    "last-ack",
+    "listen",
+    "listening",
+    "syn-recv",
+    "syn-sent",
+    "synchronized",
+    "time-wait",
+    "unconnected",
+];
+
+/// Words of an expression of `ss`.
+pub(super) const SOCKET_WORDS: &str =
+    "src dst sport dport ( ) ! not & && and | || or = == eq != ne neq < lt > gt <= le leq >= ge geq autobound";
 
 /// Flags with which they look there all the same.
 pub(super) const RECURSES: &str = "-r -R --recursive --dereference-recursive --directories";

@@ -121,7 +121,7 @@ fn a_program_that_takes_paths_and_needs_none_is_known_to_look_nowhere_or_looks_a
     let looks_here = ["ls", "tree", "find", "du", "rg"];
     for row in table::rows() {
         let may_be_without = match row.operands {
-            Operands::Each(Kind::Path, least, _) => least == 0,
+            Operands::Each(Kind::Path | Kind::MountPath, least, _) => least == 0,
             Operands::FirstThenPaths(..) | Operands::Find => true,
             _ => false,
         };
@@ -134,7 +134,7 @@ fn a_program_that_takes_paths_and_needs_none_is_known_to_look_nowhere_or_looks_a
 fn programs_that_only_tell_are_rows_that_take_paths() {
     for name in [table::ONLY_TELLS, table::SEARCHES, table::COMBINES].into_iter().flat_map(str::split_whitespace) {
         let takes = match table::row(name).expect(name).operands {
-            Operands::Each(Kind::Path, ..) | Operands::FirstThenPaths(..) | Operands::Find => true,
+            Operands::Each(Kind::Path | Kind::MountPath, ..) | Operands::FirstThenPaths(..) | Operands::Find => true,
             _ => name == "date",
         };
         assert!(takes, "{name}");

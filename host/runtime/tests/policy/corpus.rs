@@ -1,77 +1,16 @@
 //! Two lists run against real programs: attempts to get round the policy, and commands that must simply work.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use scout_runtime::policy::{CommandPolicy, check, render};
 
-use super::world::{World, parse, run, snapshot, which};
-
-/// A line each; one that begins with `"` is a JSON string; `#` begins a comment.
-fn cases(text: &str) -> Vec<String> {
-    text.lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| if line.starts_with('"') { serde_json::from_str(line).expect(line) } else { line.to_owned() })
-        .collect()
-}
-
-/// What is in the files and in the environment that no attempt may show.
-const SECRET: &str = "the-secret-marker";
+use super::home::{SECRET, cases, home, snapshot};
+use super::trace::trace;
+use super::world::{World, parse, run, which};
 
 /// How long the sleeping process of an attempt would live, in seconds; found again by it.
 const SLEEPER: &str = "86399.25";
-
-/// A home in a directory that nobody else changes: `ls ..` shows that one.
-struct Home {
-    path: PathBuf,
-    _parent: tempfile::TempDir,
-}
-
-impl Home {
-    fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-/// A home with files of every kind that an attempt needs, hostile names among them.
-fn home() -> Home {
-    let parent = tempfile::tempdir().expect("a temporary directory");
-    let home = Home { path: parent.path().join("home"), _parent: parent };
-    std::fs::create_dir(home.path()).expect("a directory");
-    let write = |name: &str, text: &str| std::fs::write(home.path().join(name), text).expect("a file");
-    for directory in ["sub", ".ssh", "g"] {
-        std::fs::create_dir(home.path().join(directory)).expect("a directory");
-    }
-    write("a", "b\na\nb\n");
-    write("b", "one two\nthree four\n");
-    write("log", "ERROR one\nok\nERROR two\n");
-    write("names", "a\0b\0");
-    write("magic", "0 string x y\n");
-    // What `sort *out` writes through when a shell expands it to a flag.
-    write("-oout", "x\n");
-    write("script", "#!/bin/sh\ntouch canary\n");
-    std::fs::set_permissions(home.path().join("script"), std::fs::Permissions::from_mode(0o755)).expect("may be run");
-    for name in [
-        "-oout",
-        "-delete",
-        "--output=out",
-        "-exec",
-        "-f",
-        "--pre=script",
-        "-C",
-        "$(touch canary)",
-        "`touch canary`",
-        ";touch canary",
-        "x\ny",
-    ] {
-        write(&format!("g/{name}"), "x\n");
-    }
-    for secret in [".netrc", ".ssh/id_rsa", ".pgpass"] {
-        write(secret, SECRET);
-    }
-    home
-}
 
 fn sleepers() -> usize {
     let processes = std::fs::read_dir("/proc").expect("Linux").filter_map(Result::ok);
@@ -109,6 +48,12 @@ fn no_attempt_changes_a_file_starts_a_process_or_shows_a_secret() {
             assert!(!String::from_utf8_lossy(&shown).contains(SECRET), "{shell:?} {attempt:?} shows a secret");
             assert_ne!(out.status.code(), Some(124), "{shell:?} {attempt:?} did not end");
         }
+        // What no snapshot shows: files elsewhere, other machines, other programs.
+        let trace = trace(&script, home().path());
+        assert_eq!(trace.deeds, [""; 0], "{attempt:?}");
+        let stages = pipeline.stages.iter().map(|stage| program(&stage.words));
+        let own: Vec<String> = ["sh".to_owned(), "gzip".to_owned()].into_iter().chain(stages).collect();
+        assert!(trace.programs.iter().all(|program| own.contains(program)), "{attempt:?} runs {:?}", trace.programs);
         ran += 1;
     }
     assert_eq!(sleepers(), 0, "an attempt left a process");

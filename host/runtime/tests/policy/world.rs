@@ -3,12 +3,13 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use scout_runtime::policy::Pipeline;
+use scout_runtime::policy::{self as exec, Pipeline};
 
+// The parser of the `command` plugin. Its types are the host's here: they have the same shape.
 #[path = "../../../../plugins/command/src/lex.rs"]
 mod lex;
 
@@ -132,20 +133,4 @@ pub(crate) fn which(program: &str) -> PathBuf {
         .unwrap_or_else(|| {
             panic!("{program} is missing: install it (Debian: apt-get install {program}), tests/ci.sh does")
         })
-}
-
-/// Everything below a directory: names, kinds, modes, times of the last change, contents.
-pub(crate) fn snapshot(directory: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut open = vec![directory.to_owned()];
-    while let Some(path) = open.pop() {
-        let data = path.symlink_metadata().expect("an entry");
-        let contents = if data.is_file() { std::fs::read(&path).expect("readable") } else { Vec::new() };
-        found.push(format!("{path:?} {:o} {}.{} {contents:?}", data.mode(), data.mtime(), data.mtime_nsec()));
-        if data.is_dir() {
-            open.extend(std::fs::read_dir(&path).expect("a directory").map(|entry| entry.expect("an entry").path()));
-        }
-    }
-    found.sort();
-    found
 }

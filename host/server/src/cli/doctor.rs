@@ -16,7 +16,7 @@ use crate::plugins::{Plugins, Reading};
 
 /// Hosts that are tried at once.
 const AT_ONCE: usize = 16;
-/// Beyond the connect timeout, for the one look at the home directory.
+/// Beyond what the dial may take, for the one look at the home directory.
 const LOOK: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
@@ -75,9 +75,9 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
 /// Logs in and looks at the home directory, as a real request would.
 async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String, Result<String, String>) {
     let told = |error: scout_ssh::SshError| with_hint(error.message(), error.hint());
-    let call = Call::until(tokio::time::Instant::now() + config.pool.connect_timeout + LOOK);
     let looked = async {
         let spec = host.spec.map_err(told)?;
+        let call = Call::until(tokio::time::Instant::now() + config.pool.connect_limit(&spec) + LOOK);
         missing_key(&spec)?;
         let begun = Instant::now();
         let lease = fleet.pool().lease(&Principal::new(LOCAL), &spec, &call).await.map_err(told)?;

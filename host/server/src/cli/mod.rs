@@ -215,3 +215,62 @@ fn log_to_stderr(filter: &str) -> Result<(), ConfigError> {
         .try_init()
         .map_err(|error| ConfigError::new(format!("logging cannot be set up: {error}")))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use clap::CommandFactory as _;
+    use scout_runtime::{PluginId, Runtime};
+
+    use super::*;
+    use crate::plugins::bundled_plugin;
+
+    /// What stands after the help of a command and of its subcommands.
+    fn after_help(command: &clap::Command) -> Vec<String> {
+        let own = command.get_after_help().map(ToString::to_string);
+        own.into_iter().chain(command.get_subcommands().flat_map(after_help)).collect()
+    }
+
+    /// The words of a line, some in single quotes.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (part, is_quoted) in line.split('\'').zip([false, true].into_iter().cycle()) {
+            match is_quoted {
+                true => words.push(part.to_owned()),
+                false => words.extend(part.split_whitespace().map(str::to_owned)),
+            }
+        }
+        words
+    }
+
+    #[tokio::test]
+    async fn the_examples_in_help_texts_parse_and_name_tools_that_there_are() {
+        let help = after_help(&Arguments::command()).join("\n");
+        let lines: Vec<&str> = help.lines().map(str::trim).collect();
+        let examples: Vec<_> = lines.iter().filter(|line| line.starts_with("scout ")).map(|line| words(line)).collect();
+        assert!(examples.len() >= 9, "{help}");
+        let mut tools = Vec::new();
+        for words in &examples {
+            assert!(Arguments::try_parse_from(words).is_ok(), "{words:?}");
+            if let [_, plugin, run, name, tool, ..] = words.as_slice()
+                && (plugin.as_str(), run.as_str()) == ("plugin", "run")
+            {
+                tools.push((name.clone(), tool.clone()));
+            }
+        }
+        let value = |key: &str| {
+            let line = lines.iter().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \"")).unwrap();
+            line.split('"').next().unwrap().to_owned()
+        };
+        tools.push((value("plugin"), value("tool")));
+        assert_eq!(tools.len(), 2);
+        for (name, tool) in tools {
+            let (component, grants) = bundled_plugin(&name).unwrap();
+            let load = move || {
+                Runtime::small()?.load(PluginId::new(&name).unwrap(), component, grants, serde_json::Map::new())
+            };
+            let plugin = tokio::task::spawn_blocking(load).await.unwrap().unwrap();
+            assert!(plugin.tools().iter().any(|described| described.name == tool), "{tool}");
+        }
+    }
+}

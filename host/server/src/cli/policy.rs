@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use scout_runtime::grants::{CallRights, Denial, Limit, Operation, Permit, Place, Reason, decide};
-use scout_runtime::policy::{Pipeline, Stage, StderrTo, Word};
+use scout_runtime::policy::{self as exec, Pipeline, Stage, Word};
 use scout_runtime::{Effect, Fleet, HostRecord, LoadError, Plugin, Subject};
 use scout_ssh::Principal;
 use serde::Deserialize;
@@ -20,10 +20,14 @@ use crate::config::{Config, ConfigError, did_you_mean, near};
 use crate::plugins::{Plugins, Reading};
 use crate::render::visible;
 
+// The parser of the plugin `command` itself: what is explained is what would run.
+#[path = "../../../../plugins/command/src/lex.rs"]
+mod lex;
+
 const OPERATIONS: &str = "An OPERATION is one of
   list                    see the host, and whether it answers
   read:/etc/fstab         look at a file or directory
-  run:df -h | sort        run a pipeline in the home directory
+  run:df -h | sort        run a command in the home directory, read as the plugin `command` reads it
   run@/var/log:ls -l      run it in another directory
   shell                   run a free script";
 
@@ -48,7 +52,7 @@ pub(super) enum PolicyCommand {
     },
     /// Check a table of cases; exits with 1 if one is decided otherwise than it expects
     #[command(
-        after_help = "The table:\n  [[case]]\n  plugin = \"logs\"\n  tool = \"tail\"                   # if it has tools\n  host = \"web1\"\n  operation = \"read:/etc/shadow\"  # as for explain\n  expect = \"deny\"                 # or \"allow\"\n  because = \"secret paths\"        # a part of what explain says; may be left out"
+        after_help = "The table:\n  [[case]]\n  plugin = \"logs\"\n  tool = \"logs\"                   # if it has tools\n  host = \"web1\"\n  operation = \"read:/etc/shadow\"  # as for explain\n  expect = \"deny\"                 # or \"allow\"\n  because = \"secret paths\"        # a part of what explain says; may be left out"
     )]
     Test {
         /// The table
@@ -83,6 +87,8 @@ enum Asked {
     See,
     Read(Vec<u8>),
     Run(Pipeline),
+    /// A command that is no pipeline: how it is told.
+    Script(String),
     Shell,
 }
 
@@ -92,12 +98,21 @@ impl Asked {
             None if text == "list" => Ok(Self::See),
             None if text == "shell" => Ok(Self::Shell),
             Some(("read", path)) if !path.is_empty() => Ok(Self::Read(path.as_bytes().to_vec())),
-            Some(("run", command)) => Ok(Self::Run(Pipeline { stages: stages(command)?, directory: None })),
+            Some(("run", command)) => Self::command(command, None),
             Some((run, command)) if run.starts_with("run@/") || run.starts_with("run@~") => {
-                let directory = run.strip_prefix("run@").map(|directory| directory.as_bytes().to_vec());
-                Ok(Self::Run(Pipeline { stages: stages(command)?, directory }))
+                Self::command(command, run.strip_prefix("run@").map(|directory| directory.as_bytes().to_vec()))
             }
             _ => Err(format!("`{text}` is no operation. {OPERATIONS}")),
+        }
+    }
+
+    fn command(command: &str, directory: Option<Vec<u8>>) -> Result<Self, String> {
+        match lex::pipeline(command, lex::Tilde::of(directory.as_deref())) {
+            Ok(stages) => Ok(Self::Run(Pipeline { stages, directory })),
+            Err(lex::NotAPipeline::NeedsShell(lex::Construct { written, called })) => {
+                Ok(Self::Script(format!("run `{command}` as a script (`{written}`, {called}, needs a shell)")))
+            }
+            Err(lex::NotAPipeline::Malformed(why)) => Err(format!("`{command}` is no command: {why}")),
         }
     }
 
@@ -106,7 +121,7 @@ impl Asked {
             Self::See => Operation::See,
             Self::Read(path) => Operation::Read(path),
             Self::Run(pipeline) => Operation::Run(pipeline),
-            Self::Shell => Operation::Shell,
+            Self::Script(_) | Self::Shell => Operation::Shell,
         }
     }
 
@@ -123,54 +138,10 @@ impl Asked {
                 };
                 format!("run {}", pipeline.stages.iter().map(words).collect::<Vec<_>>().join(" | "))
             }
+            Self::Script(told) => told.clone(),
             Self::Shell => "run a free script".to_owned(),
         }
     }
-}
-
-/// A command line as words: quotes keep a word together, `|` separates stages, a wildcard outside quotes is active.
-fn stages(text: &str) -> Result<Vec<Stage>, String> {
-    let fresh = || Stage { words: Vec::new(), stderr: StderrTo::Capture };
-    let mut stages = vec![fresh()];
-    let mut characters = text.chars().peekable();
-    while let Some(first) = characters.next() {
-        if first.is_whitespace() {
-            continue;
-        }
-        if first == '|' {
-            stages.push(fresh());
-            continue;
-        }
-        let (mut word, mut wild, mut quote) = (String::new(), false, None);
-        let mut next = Some(first);
-        while let Some(character) = next {
-            match quote {
-                Some(open) if character == open => quote = None,
-                Some(_) => word.push(character),
-                None if matches!(character, '\'' | '"') => quote = Some(character),
-                None if ";&<>$`\\".contains(character) => {
-                    return Err(format!(
-                        "`{character}` in a command: a pipeline has words and `|`; quote what is meant literally"
-                    ));
-                }
-                None => {
-                    wild |= "*?[".contains(character);
-                    word.push(character);
-                }
-            }
-            next = characters.next_if(|next| quote.is_some() || !next.is_whitespace() && *next != '|');
-        }
-        if quote.is_some() {
-            return Err("a quote in the command is not closed".to_owned());
-        }
-        if let Some(stage) = stages.last_mut() {
-            stage.words.push(if wild { Word::Glob(word) } else { Word::Literal(word) });
-        }
-    }
-    if stages.iter().any(|stage| stage.words.is_empty()) {
-        return Err("a stage of the command has no words".to_owned());
-    }
-    Ok(stages)
 }
 
 /// What is needed to judge.
@@ -486,21 +457,30 @@ fn reason_json(reason: &Reason) -> Value {
 #[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
     use super::*;
+    use scout_runtime::policy::StderrTo;
 
     #[test]
-    fn a_command_is_read_as_words_with_quotes_pipes_and_globs() {
-        let read = stages("grep 'a | b' /var/log/*.log|head -n 5 \"x*\"").unwrap();
-        let words: Vec<Vec<Word>> = read.into_iter().map(|stage| stage.words).collect();
+    fn a_command_is_what_the_plugin_would_run() {
+        let run = |text: &str| match Asked::parse(text).unwrap() {
+            Asked::Run(pipeline) => pipeline.stages.into_iter().map(|stage| (stage.words, stage.stderr)).collect(),
+            _ => Vec::new(),
+        };
         let literal = |text: &str| Word::Literal(text.to_owned());
         assert_eq!(
-            words,
+            run("run:grep 'a | b' ~/log/*.log 2>/dev/null|wc -l a[bc"),
             [
-                vec![literal("grep"), literal("a | b"), Word::Glob("/var/log/*.log".to_owned())],
-                vec![literal("head"), literal("-n"), literal("5"), literal("x*")],
+                (vec![literal("grep"), literal("a | b"), Word::Glob("log/*.log".to_owned())], StderrTo::Discard),
+                (vec![literal("wc"), literal("-l"), literal("a[bc")], StderrTo::Capture),
             ]
         );
-        for text in ["", "a |", "| a", "a 'b", "a; b", "a > b", "a $(b)"] {
-            assert!(stages(text).is_err(), "{text}");
+        assert!(matches!(Asked::parse("run:echo \"$HOME\""), Ok(Asked::Script(_))));
+        assert!(matches!(Asked::parse("run@~/x:cat ~/y"), Ok(Asked::Script(_))));
+        assert_eq!(
+            Asked::parse("run:a; b").unwrap().words(),
+            "run `a; b` as a script (`;`, a sequence, needs a shell)"
+        );
+        for text in ["run:", "run:a |", "run:| a", "run:a 'b"] {
+            assert!(Asked::parse(text).is_err(), "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The only module that reads the environment. Knows nothing of MCP or plugins: it gives values.
 
+mod askpass;
 mod file;
 mod plugins;
 mod rights;
@@ -217,7 +218,10 @@ impl Config {
             idle_timeout: time(flags.idle_timeout, "SCOUT_IDLE_TIMEOUT", file.idle_timeout, pool.idle_timeout)?,
             max_connections: max_connections.map_or(pool.max_connections, |n| n as usize),
             known_hosts,
-            secret_command: file.secret_command.as_deref().map(relative_to_file),
+            secret_command: match &file.secret_command {
+                Some(command) => Some(relative_to_file(command)),
+                None => askpass::program(|name| environment.get(name).map(String::as_str)),
+            },
             ..pool
         };
         let plugins_dir = flags
@@ -326,7 +330,8 @@ impl Config {
         Ok((ssh.resolve_all().into_iter().map(record).collect(), access))
     }
 
-    /// The files and directories that make a difference when they change.
+    /// The paths that make a difference when something changes there. `DIRECTORY/*` is any name in that directory. Blocks: what
+    /// ssh_config includes is read.
     pub fn watched(&self) -> Vec<PathBuf> {
         let sources = self.plugins.values().filter_map(|plugin| match &plugin.source {
             Some(Source::File(path)) => Some(path),
@@ -336,7 +341,9 @@ impl Config {
         let vetting = [&self.vetting.lock_file].into_iter().chain(&self.vetting.allowed_signers);
         let own = [&self.file_place, &self.ssh_config].into_iter().chain(&self.system_ssh_config);
         let files = own.chain(vetting).chain(sources);
-        files.cloned().chain(signatures).collect()
+        // Of a file that cannot be read nothing is known but itself.
+        let included = self.ssh().map(|ssh| ssh.included().to_vec()).unwrap_or_default();
+        files.cloned().chain(signatures).chain(included).collect()
     }
 
     /// Where processes that serve tell of themselves.
@@ -486,6 +493,37 @@ mod tests {
         assert_eq!(config.audit_log, Path::new("/home/someone/audit"));
         assert_eq!(config.pool.secret_command, config.ssh_config.parent().map(|dir| dir.join("askpass")));
         assert_eq!(config.system_ssh_config, None);
+    }
+
+    /// The block of README that shows the keys of `scout.toml`.
+    fn readme() -> String {
+        let readme = include_str!("../../../../README.md");
+        let (_, rest) = readme.split_once("or the file that `--config` names:\n").unwrap();
+        let lines = rest.lines().skip(1).take_while(|line| line.is_empty() || line.starts_with("    "));
+        lines.map(|line| format!("{}\n", line.trim_start())).collect()
+    }
+
+    #[test]
+    fn the_configuration_in_the_readme_is_taken_as_it_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, place) = (dir.path(), dir.path().join(".config/scout"));
+        for (path, text) in [
+            (home.join("fleet/ssh_config"), "Host web1 db1\n"),
+            (place.join("scout.toml"), &readme()),
+            (place.join("plugins/mine.wasm"), ""),
+            (place.join("handlers/dir.wasm"), ""),
+            (place.join("allowed_signers"), ""),
+        ] {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let config = Config::from_sources(&Flags::default(), &BTreeMap::new(), home.to_owned()).unwrap();
+        let (hosts, _) = config.hosts().unwrap();
+        let refused = hosts.iter().find(|host| host.name == "db1").unwrap();
+        assert_eq!(refused.commands, CommandPolicy::None);
+        let read = crate::plugins::Reading::strict(&config).map(|reading| reading.digests().count());
+        // Four handlers and two plugins with tools.
+        assert_eq!(read.map_err(|error| error.to_string()), Ok(6));
     }
 
     #[test]

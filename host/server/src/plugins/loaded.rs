@@ -1,5 +1,6 @@
 //! A plugin that serves: what it was made of, and the breaker round its calls.
 
+use std::fmt;
 use std::sync::Arc;
 
 use scout_runtime::{Answer, CallContext, CallError, CallErrorKind, Grants, Plugin, Query, Receipt};
@@ -38,6 +39,12 @@ pub struct Loaded {
     plugin: Plugin,
     pub(super) identity: Identity,
     pub(super) breaker: Breaker,
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded").field("plugin", self.plugin.id()).finish_non_exhaustive()
+    }
 }
 
 impl Loaded {
@@ -101,6 +108,7 @@ impl Loaded {
     fn refused(&self, quarantine: &Quarantine) -> CallError {
         CallError {
             kind: CallErrorKind::Busy,
+            is_missing: false,
             message: quarantine.message(self.plugin.id().as_str()),
             hint: Some("other plugins answer; `scout plugin list` tells the operator".to_owned()),
             receipt: Receipt::default(),

@@ -1,12 +1,15 @@
 //! The plugins of a server: the handlers that answer queries, and the tools that others bring. Loaded beside everything
-//! else, so that a client that connects does not wait for a compiler.
+//! else and each by itself, so that a client that connects does not wait for a compiler, nor a call for a plugin that is none
+//! of its business.
 //!
-//! Immutable once they are loaded: a changed configuration makes new [`Plugins`] out of the old ones, of which those that
-//! did not change are taken over. Knows no protocol: `Router` calls what is found here.
+//! What is asked for never changes: a changed configuration makes new [`Plugins`] out of the old ones, of which those that did
+//! not change are taken over. What is decided of a plugin once stays. Knows no protocol: `Router` calls what is found here.
 
+mod arrange;
 mod breaker;
 mod bundled;
 mod loaded;
+mod names;
 pub(crate) mod one;
 mod preview;
 mod status;
@@ -16,20 +19,20 @@ mod wanted;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use scout_runtime::{Grants, LoadError, Plugin, PluginId, Runtime, RuntimeConfig, Subject, ToolDescription};
+use scout_runtime::{Grants, LoadError, Plugin, PluginId, Runtime, RuntimeConfig, Subject, ToolDescription, fault};
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinError, JoinHandle};
 
 use crate::config::Config;
+use arrange::{Arrangement, Candidate, Load, Loading, Outcome, Serving, State};
 use loaded::Identity;
-use wanted::Wanted;
+use wanted::{Fetch, Wanted};
 
 pub use loaded::Loaded;
 pub use preview::Listed;
 pub use status::{PluginStatus, QuarantineStatus};
 pub(crate) use tool::Schemas;
 pub use tool::{Catalog, Tool};
-pub(crate) use wanted::Reading;
+pub(crate) use wanted::{Reading, handlers};
 
 /// Calls of plugins at once, over all of them.
 const MAX_INSTANCES: u32 = 256;
@@ -40,7 +43,8 @@ pub struct Plugins {
     /// Told when something changes that [`Plugins::status`] shows.
     changed: Arc<Notify>,
     entries: Vec<Entry>,
-    catalog: watch::Receiver<Option<Arc<Catalog>>>,
+    /// What has become of the entries, in their order.
+    state: watch::Receiver<Arc<State>>,
 }
 
 /// The engine that all plugins of a process run on, once it is there.
@@ -57,36 +61,8 @@ struct Entry {
     standing: &'static str,
     /// What `scout.lock` says of its tools, for those who do not want to wait until it is loaded.
     locked_tools: Option<Vec<ToolDescription>>,
-    outcome: watch::Receiver<Option<Outcome>>,
-}
-
-/// What became of a plugin.
-#[derive(Clone, Default)]
-struct Outcome {
-    /// What serves. Absent: nothing does.
-    serving: Option<Arc<Loaded>>,
-    /// Why what was asked for does not serve; what serves then is what served before.
-    error: Option<LoadError>,
-}
-
-/// What served before under a name, if it may go on in case its successor cannot be used.
-struct Before {
-    loaded: Arc<Loaded>,
-    prefix: String,
-}
-
-/// A plugin with tools whose loading is under way.
-struct Pending {
-    prefix: String,
-    loading: Loading,
-    before: Option<Before>,
-    outcome: watch::Sender<Option<Outcome>>,
-}
-
-enum Loading {
-    /// It serves already.
-    There(Arc<Loaded>),
-    Under(JoinHandle<Result<Arc<Loaded>, LoadError>>),
+    /// What is fetched for it.
+    fetch: Option<(Fetch, Load)>,
 }
 
 impl Plugins {
@@ -98,88 +74,146 @@ impl Plugins {
             memory: config.plugin_memory,
             cache_dir: config.cache_dir.clone(),
         };
-        tokio::task::spawn_blocking(move || sender.send_replace(Some(Runtime::new(runtime))));
-        Self::begin(engine, Arc::default(), reading, &[])
+        tokio::spawn(async move {
+            match tokio::task::spawn_blocking(move || Runtime::new(runtime)).await {
+                Ok(runtime) => drop(sender.send_replace(Some(runtime))),
+                // The process ends.
+                Err(error) if error.is_cancelled() => {}
+                Err(error) => {
+                    let error = refused("runtime", &fault("the engine of plugins was being set up", error));
+                    sender.send_replace(Some(Err(error)));
+                }
+            }
+        });
+        Self::begin(engine, Arc::default(), reading, None)
     }
 
-    /// Begins to load what another configuration asks for. What did not change is taken over, breakers included; of what
-    /// cannot be used, what is here goes on. Must be called inside a tokio runtime.
+    /// Begins to load what another configuration asks for. What did not change is taken over, breakers included; until
+    /// something else is there, and if it cannot be used, what is here goes on. Must be called inside a tokio runtime.
     pub(crate) fn follow(&self, reading: Reading) -> Self {
-        Self::begin(self.engine.clone(), Arc::clone(&self.changed), reading, &self.entries)
+        Self::begin(self.engine.clone(), Arc::clone(&self.changed), reading, Some(self))
     }
 
-    fn begin(engine: Engine, changed: Arc<Notify>, reading: Reading, previous: &[Entry]) -> Self {
-        let (mut entries, mut tools) = (Vec::new(), Vec::new());
+    fn begin(engine: Engine, changed: Arc<Notify>, reading: Reading, previous: Option<&Self>) -> Self {
+        let (mut entries, mut candidates) = (Vec::new(), Vec::new());
         for wanted in reading.into_wanted() {
-            let (sender, outcome) = watch::channel(None);
-            let before = before(previous, &wanted);
-            entries.push(Entry {
+            let former = previous.and_then(|previous| previous.former(&wanted));
+            let (under_way, before) = former.map_or((None, None), |(entry, serving)| (entry.fetch.as_ref(), serving));
+            let is_same = before.as_ref().map(|before| &before.loaded.identity) == wanted.identity();
+            // A right that is taken away is taken away at once, whatever becomes of the successor; and what may not be used
+            // any more is no successor of itself.
+            let goes_on = before.as_ref().is_some_and(|before| before.loaded.identity.grants.within(wanted.grants()))
+                && !(wanted.is_refused() && is_same);
+            let there = before.as_ref().filter(|_| is_same && goes_on).map(|before| Arc::clone(&before.loaded));
+            let mut entry = Entry {
                 name: wanted.name.clone(),
                 subject: wanted.subject,
                 prefix: wanted.prefix.clone(),
                 source: wanted.source.clone(),
                 standing: wanted.standing(),
                 locked_tools: wanted.locked_tools(),
-                outcome,
-            });
-            let (subject, prefix, grants) = (wanted.subject, wanted.prefix.clone(), wanted.grants());
-            let is_same = |before: &Before| wanted.identity() == Some(&before.loaded.identity);
-            // A right that is taken away is taken away at once, whatever becomes of the successor; and what may not be used
-            // any more is no successor of itself.
-            let before = before.filter(|before| {
-                before.loaded.identity.grants.within(grants) && !(wanted.is_refused() && is_same(before))
-            });
-            let loading = match &before {
-                Some(before) if is_same(before) => Loading::There(Arc::clone(&before.loaded)),
-                Some(_) | None => Loading::Under(load(wanted, &engine, &changed)),
+                fetch: None,
             };
-            match subject {
-                Some(_) => drop(tokio::spawn(async move {
-                    sender.send_replace(Some(settle_handler(loading, before).await));
-                })),
-                None => tools.push(Pending { prefix, loading, before, outcome: sender }),
-            }
+            let origin = wanted.origin();
+            let loading = match (there, wanted.fetch()) {
+                (Some(loaded), _) => Loading::There(loaded),
+                (None, None) => Loading::Here(load(wanted, &engine, &changed)),
+                (None, Some(fetch)) => {
+                    let under_way = under_way.filter(|(other, load)| *other == fetch && load.borrow().is_none());
+                    let load = under_way.map(|(_, load)| load.clone());
+                    let load = load.unwrap_or_else(|| self::load(wanted, &engine, &changed));
+                    entry.fetch = Some((fetch, load.clone()));
+                    Loading::Fetched(load)
+                }
+            };
+            candidates.push(Candidate {
+                name: entry.name.clone(),
+                subject: entry.subject,
+                prefix: entry.prefix.clone(),
+                locked_tools: entry.locked_tools.clone(),
+                origin,
+                before,
+                goes_on,
+                loading,
+            });
+            entries.push(entry);
         }
-        let (sender, catalog) = watch::channel(None);
-        tokio::spawn(async move {
-            sender.send_replace(Some(Arc::new(settle_tools(tools).await)));
-        });
-        Self { engine, changed, entries, catalog }
+        let arrangement = Arrangement::new(candidates);
+        let (sender, state) = watch::channel(arrangement.state());
+        tokio::spawn(arrangement.run(sender, Arc::clone(&changed)));
+        Self { engine, changed, entries, state }
+    }
+
+    /// What was asked for under the name of what is wanted now, and what serves.
+    fn former(&self, wanted: &Wanted) -> Option<(&Entry, Option<Serving>)> {
+        let state = self.state.borrow();
+        let mut former = self.entries.iter().zip(&state.outcomes);
+        let (entry, outcome) =
+            former.find(|(entry, _)| entry.name == wanted.name && entry.subject == wanted.subject)?;
+        Some((entry, outcome.serving.clone()))
     }
 
     /// The handler of a subject, once it is loaded.
     ///
+    /// # Cancel safety
+    /// Dropping the future stops the waiting and nothing else.
+    ///
     /// # Errors
     /// Why it cannot be used.
     pub async fn for_subject(&self, subject: Subject) -> Result<Arc<Loaded>, LoadError> {
-        let entry = self.entries.iter().find(|entry| entry.subject == Some(subject));
-        let outcome = match entry {
-            Some(entry) => settled(entry.outcome.clone()).await,
-            None => Outcome::default(),
+        let place = self.entries.iter().position(|entry| entry.subject == Some(subject));
+        let has_come = |state: &State| {
+            let outcome = place.and_then(|place| state.outcomes.get(place));
+            outcome.is_none_or(|outcome| outcome.serving.is_some() || outcome.is_decided)
         };
-        outcome.serving.ok_or_else(|| outcome.error.unwrap_or_else(|| lost("handler")))
+        let state = self.once(has_come).await;
+        let outcome = place.and_then(|place| state.outcomes.get(place).cloned());
+        let Outcome { serving, error, .. } = outcome.unwrap_or_default();
+        serving
+            .map(|serving| serving.loaded)
+            .ok_or_else(|| error.unwrap_or_else(|| refused("handler", "there is none")))
+    }
+
+    /// The tool of this name, as soon as it is there; `None` as soon as no plugin can bring it any more.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the waiting and nothing else.
+    pub async fn tool(&self, name: &str) -> Option<Arc<Tool>> {
+        let may_come = |state: &State| state.may_bring(name).next().is_some();
+        let state = self.once(|state| state.catalog.tool(name).is_some() || !may_come(state)).await;
+        state.catalog.tool(name).cloned()
+    }
+
+    /// The names of the plugins that are still being loaded and may bring a tool of this name.
+    pub(crate) fn may_bring(&self, tool: &str) -> Vec<String> {
+        self.state.borrow().may_bring(tool).map(str::to_owned).collect()
     }
 
     /// All tools, once all their plugins are loaded.
     pub async fn catalog(&self) -> Arc<Catalog> {
-        let mut catalog = self.catalog.clone();
-        let ready = catalog.wait_for(Option::is_some).await.ok().and_then(|ready| (*ready).clone());
-        ready.unwrap_or_default()
+        Arc::clone(&self.once(State::is_decided).await.catalog)
     }
 
-    /// All tools, if all their plugins are loaded by now.
-    pub fn catalog_now(&self) -> Option<Arc<Catalog>> {
-        self.catalog.borrow().clone()
+    /// The tools that are there now.
+    pub fn catalog_now(&self) -> Arc<Catalog> {
+        Arc::clone(&self.state.borrow().catalog)
     }
 
     /// Waits until every plugin serves or cannot. Gives why those cannot that cannot.
     pub(crate) async fn settled(&self) -> Vec<LoadError> {
-        self.catalog().await;
-        let mut errors = Vec::new();
-        for entry in &self.entries {
-            errors.extend(settled(entry.outcome.clone()).await.error);
-        }
-        errors
+        self.once(State::is_decided).await.errors()
+    }
+
+    /// The same, but for what comes over a network: that takes as long as others make it.
+    pub(crate) async fn at_hand(&self) -> Vec<LoadError> {
+        self.once(|state| state.has_all_at_hand).await.errors()
+    }
+
+    /// What has become of all plugins, once this is true of it, or if it never will be.
+    async fn once(&self, is_so: impl Fn(&State) -> bool) -> Arc<State> {
+        let mut state = self.state.clone();
+        let there = state.wait_for(|state| is_so(state)).await.ok().map(|state| Arc::clone(&state));
+        there.unwrap_or_else(|| Arc::clone(&self.state.borrow()))
     }
 
     /// Told, once for any number of times, when something changes that [`Plugins::status`] shows.
@@ -194,27 +228,28 @@ pub(crate) fn replacement_files(config: &Config) -> Vec<PathBuf> {
     dir.map(|dir| wanted::handlers().map(|name| dir.join(format!("{name}.wasm"))).collect()).unwrap_or_default()
 }
 
-fn before(previous: &[Entry], wanted: &Wanted) -> Option<Before> {
-    let entry = previous.iter().find(|entry| entry.name == wanted.name && entry.subject == wanted.subject)?;
-    let loaded = entry.outcome.borrow().as_ref()?.serving.clone()?;
-    Some(Before { loaded, prefix: entry.prefix.clone() })
-}
-
 /// Loads one plugin as soon as the engine is there; as the handler of a subject, it must be that.
-fn load(wanted: Wanted, engine: &Engine, changed: &Arc<Notify>) -> JoinHandle<Result<Arc<Loaded>, LoadError>> {
+fn load(wanted: Wanted, engine: &Engine, changed: &Arc<Notify>) -> Load {
+    let (sender, load) = watch::channel(None);
     let (mut engine, changed) = (engine.clone(), Arc::clone(changed));
     tokio::spawn(async move {
         let name = wanted.name.clone();
         let there = engine.wait_for(Option::is_some).await.ok().and_then(|there| (*there).clone());
-        match there {
+        let loaded = match there {
             Some(Ok(runtime)) => {
-                let compiled = tokio::task::spawn_blocking(move || compile(&runtime, wanted, changed));
-                ended(compiled).await.unwrap_or_else(|_panicked| Err(lost(&name)))
+                match tokio::task::spawn_blocking(move || compile(&runtime, wanted, changed)).await {
+                    Ok(loaded) => loaded,
+                    // The process ends: that is no failure of a plugin.
+                    Err(error) if error.is_cancelled() => return,
+                    Err(error) => Err(refused(&name, &fault("a plugin was being loaded", error))),
+                }
             }
             Some(Err(error)) => Err(error),
-            None => Err(lost(&name)),
-        }
-    })
+            None => return,
+        };
+        sender.send_replace(Some(loaded));
+    });
+    load
 }
 
 fn compile(runtime: &Runtime, wanted: Wanted, changed: Arc<Notify>) -> Result<Arc<Loaded>, LoadError> {
@@ -237,72 +272,6 @@ fn check_handler(plugin: &Plugin, subject: Subject) -> Result<(), LoadError> {
         None => "it exports no `scout:plugin/handler`",
     };
     Err(refused(plugin.id().as_str(), why))
-}
-
-async fn settle_handler(loading: Loading, before: Option<Before>) -> Outcome {
-    match loading.ended().await {
-        Ok(loaded) => Outcome { serving: Some(loaded), error: None },
-        Err(error) => fall_back(error, before),
-    }
-}
-
-/// Decides which plugins bring their tools: all of a plugin's, or none.
-async fn settle_tools(mut pending: Vec<Pending>) -> Catalog {
-    let mut catalog = Catalog::default();
-    // Those that serve keep the names they have, whoever else wants them.
-    pending.sort_by_key(|plugin| matches!(plugin.loading, Loading::Under(_)));
-    for plugin in pending {
-        let loaded = plugin.loading.ended().await;
-        let added = loaded.and_then(|loaded| catalog.add(&plugin.prefix, &loaded).map(|()| loaded));
-        let outcome = match added {
-            Ok(loaded) => Outcome { serving: Some(loaded), error: None },
-            Err(error) => {
-                catalog.refuse(error.clone());
-                let before = plugin.before.filter(|before| catalog.add(&before.prefix, &before.loaded).is_ok());
-                fall_back(error, before)
-            }
-        };
-        plugin.outcome.send_replace(Some(outcome));
-    }
-    catalog.sort();
-    catalog
-}
-
-/// A plugin cannot be used: what served before goes on.
-fn fall_back(error: LoadError, before: Option<Before>) -> Outcome {
-    match &before {
-        Some(_) => tracing::error!(%error, "a changed plugin cannot be used, the one before goes on"),
-        None => tracing::error!(%error, "a plugin cannot be used"),
-    }
-    Outcome { serving: before.map(|before| before.loaded), error: Some(error) }
-}
-
-impl Loading {
-    async fn ended(self) -> Result<Arc<Loaded>, LoadError> {
-        match self {
-            Self::There(loaded) => Ok(loaded),
-            Self::Under(task) => ended(task).await.unwrap_or_else(|_panicked| Err(lost("plugin"))),
-        }
-    }
-}
-
-/// What became of a task. Nothing but the end of the process cancels one, and then whoever waits ends as well: that is no
-/// failure of a plugin.
-async fn ended<T>(task: JoinHandle<T>) -> Result<T, JoinError> {
-    match task.await {
-        Err(error) if error.is_cancelled() => std::future::pending().await,
-        ended => ended,
-    }
-}
-
-async fn settled(mut outcome: watch::Receiver<Option<Outcome>>) -> Outcome {
-    let settled = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| (*outcome).clone());
-    settled.unwrap_or_else(|| Outcome { serving: None, error: Some(lost("plugin")) })
-}
-
-/// The error of a loading task that ended without a word; its panic is in the log.
-fn lost(plugin: &str) -> LoadError {
-    refused(plugin, "loading it failed; the log says why")
 }
 
 fn refused(plugin: &str, message: &str) -> LoadError {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use scout_runtime::{LoadError, Plugin};
 
-use super::Catalog;
 use super::bundled::bundled;
 use super::loaded::{Identity, Loaded};
 use super::wanted::Reading;
+use super::{Catalog, Tool};
 use crate::config::{Config, ConfigError, did_you_mean, near};
 use crate::files;
 
@@ -60,7 +60,9 @@ fn unknown<'a>(plugin: &str, names: impl Iterator<Item = &'a str>) -> ConfigErro
 /// Why it cannot be offered.
 pub(crate) fn tools(plugin: Plugin, component: &[u8]) -> Result<Catalog, LoadError> {
     let identity = Identity::new(component, plugin.grants(), plugin.settings().clone());
-    let mut catalog = Catalog::default();
-    catalog.add("", &Arc::new(Loaded::new(plugin, identity, Arc::default())))?;
-    Ok(catalog)
+    let loaded = Arc::new(Loaded::new(plugin, identity, Arc::default()));
+    match Tool::all_of(&loaded, "") {
+        Ok(tools) => Ok(Catalog::new(tools, Vec::new())),
+        Err(message) => Err(LoadError { plugin: loaded.plugin().id().as_str().to_owned(), message }),
+    }
 }

@@ -1,9 +1,18 @@
-//! The list of tools while plugins are still being compiled: what `scout.lock` says of them is what they will say.
+//! The list of tools while plugins are still being loaded: what `scout.lock` says of them is what they will say.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use scout_runtime::ToolDescription;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
-use super::tool::{MAX_NAME, MAX_TOOLS, RESERVED};
-use super::{Catalog, Outcome, Plugins};
+use super::Plugins;
+use super::arrange::State;
+
+/// How long whoever asks for the list waits for what is fetched and was not vetted: a client that looks only once sees what
+/// comes as fast as most does.
+const SHORTLY: Duration = Duration::from_secs(2);
 
 /// A tool as clients see it listed.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,49 +23,78 @@ pub struct Listed {
     pub described: ToolDescription,
 }
 
-impl Plugins {
-    /// All tools. Waits only if there is a plugin that is still being loaded and was not vetted.
-    pub async fn listed(&self) -> Vec<Listed> {
-        if let Some(catalog) = self.catalog_now() {
-            return of(&catalog);
-        }
-        match self.preview() {
-            Some(listed) => listed,
-            None => of(&*self.catalog().await),
-        }
-    }
+/// Tells of each change of [`Plugins::listed`], and of some that are none.
+pub(crate) struct Changes(watch::Receiver<Arc<State>>);
 
-    /// All tools, as far as they are loaded or locked; `None` if nothing is known of one plugin's.
-    fn preview(&self) -> Option<Vec<Listed>> {
-        let mut all: Vec<Listed> = Vec::new();
-        for entry in self.entries.iter().filter(|entry| entry.subject.is_none()) {
-            let outcome = entry.outcome.borrow();
-            let described = match (&*outcome, &entry.locked_tools) {
-                (Some(Outcome { serving, .. }), _) => {
-                    serving.as_ref().map_or(&[][..], |loaded| loaded.plugin().tools())
-                }
-                (None, Some(tools)) => tools,
-                (None, None) => return None,
-            };
-            let named = |described: &ToolDescription| Listed {
-                name: format!("{}{}", entry.prefix, described.name),
-                described: described.clone(),
-            };
-            let tools: Vec<Listed> = described.iter().map(named).collect();
-            // All of a plugin's tools or none, by the rules of the catalogue.
-            let is_free = |name: &str| {
-                name.len() <= MAX_NAME && !RESERVED.contains(&name) && all.iter().all(|other| other.name != name)
-            };
-            if all.len() + tools.len() <= MAX_TOOLS && tools.iter().all(|tool| is_free(&tool.name)) {
-                all.extend(tools);
-            }
+impl Changes {
+    /// Waits for the next change. Never ends if there can be none.
+    pub(crate) async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending().await
         }
-        Some(all)
     }
 }
 
-fn of(catalog: &Catalog) -> Vec<Listed> {
-    let listed =
-        |tool: &std::sync::Arc<super::Tool>| Listed { name: tool.name.clone(), described: tool.described.clone() };
-    catalog.tools().iter().map(listed).collect()
+impl Plugins {
+    /// All tools, as far as they are loaded or locked.
+    pub fn listed(&self) -> Vec<Listed> {
+        let state = self.state.borrow();
+        // Under the name of their plugin: all lists have the order of the catalogue.
+        let mut all: Vec<(&str, Listed)> = state
+            .catalog
+            .tools()
+            .iter()
+            .map(|tool| {
+                (tool.plugin().id().as_str(), Listed { name: tool.name.clone(), described: tool.described.clone() })
+            })
+            .collect();
+        for (entry, outcome) in self.entries.iter().zip(&state.outcomes) {
+            if outcome.is_decided || outcome.serving.is_some() {
+                continue;
+            }
+            let locked = entry.locked_tools.iter().flatten();
+            let tools: Vec<Listed> = locked
+                .map(|described| Listed {
+                    name: format!("{}{}", entry.prefix, described.name),
+                    described: described.clone(),
+                })
+                .collect();
+            // All of a plugin's tools or none, as it will be.
+            if tools.iter().all(|tool| all.iter().all(|(_, other)| other.name != tool.name)) {
+                all.extend(tools.into_iter().map(|tool| (entry.name.as_str(), tool)));
+            }
+        }
+        all.sort_by_key(|(plugin, _)| *plugin);
+        all.into_iter().map(|(_, tool)| tool).collect()
+    }
+
+    /// Waits until it is known of all plugins which tools they have, for what must be fetched only shortly.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the waiting and nothing else.
+    pub(crate) async fn known(&self, deadline: Instant) {
+        let shortly = deadline.min(Instant::now() + SHORTLY);
+        let known = |state: &State| {
+            self.entries.iter().zip(&state.outcomes).all(|(entry, outcome)| {
+                entry.subject.is_some()
+                    || outcome.is_decided
+                    || outcome.serving.is_some()
+                    || entry.locked_tools.is_some()
+            })
+        };
+        drop(timeout_at(deadline, self.once(|state| state.has_all_at_hand || known(state))).await);
+        drop(timeout_at(shortly, self.once(known)).await);
+    }
+
+    /// Whether the list of tools stays as it is.
+    pub(crate) fn is_decided(&self) -> bool {
+        self.state.borrow().is_decided()
+    }
+
+    /// Changes of the list of tools from now on.
+    pub(crate) fn changes(&self) -> Changes {
+        let mut state = self.state.clone();
+        state.mark_unchanged();
+        Changes(state)
+    }
 }

@@ -1,12 +1,13 @@
 //! How the plugins are, for people and other processes: plain data, without anything that serves.
 
-use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use scout_runtime::Grants;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{Entry, Outcome, Plugins, Tool};
+use super::{Entry, Outcome, Plugins};
 
 /// Quarantines of one plugin that are told; of more, the longest.
 const MAX_QUARANTINES: usize = 20;
@@ -23,13 +24,13 @@ pub struct PluginStatus {
     /// How far what the configuration asks for is vetted: `bundled`, `vetted`, `pinned` or `unvetted`.
     #[serde(default)]
     pub standing: String,
-    /// SHA-256 of the component that serves, in hexadecimal. Absent: none does, or it is still being loaded.
+    /// SHA-256 of the component that serves, in hexadecimal. Absent: none does, or none does yet.
     pub digest: Option<String>,
     /// What it may import.
     pub grants: Vec<String>,
     /// Its tools under the names that clients see.
     pub tools: Vec<String>,
-    /// Whether it is still being loaded.
+    /// Whether what the configuration asks for is still being loaded. With a digest, the one before serves meanwhile.
     pub loading: bool,
     /// Why what the configuration asks for does not serve. With a digest, the one before goes on.
     pub error: Option<String>,
@@ -51,21 +52,20 @@ pub struct QuarantineStatus {
 impl Plugins {
     /// How all plugins are now.
     pub fn status(&self) -> Vec<PluginStatus> {
-        self.entries.iter().map(|entry| self.status_of(entry)).collect()
+        let outcomes = self.state.borrow().outcomes.clone();
+        self.entries.iter().zip(outcomes).map(|(entry, outcome)| Self::status_of(entry, outcome)).collect()
     }
 
-    fn status_of(&self, entry: &Entry) -> PluginStatus {
-        let outcome = entry.outcome.borrow().clone();
-        let loading = outcome.is_none();
-        let Outcome { serving, error } = outcome.unwrap_or_default();
-        let catalog = self.catalog_now().unwrap_or_default();
-        let own = |tool: &&Arc<Tool>| serving.as_deref().is_some_and(|serving| std::ptr::eq(tool.loaded(), serving));
-        let now = (Instant::now(), jiff::Timestamp::now());
+    fn status_of(entry: &Entry, outcome: Outcome) -> PluginStatus {
+        let Outcome { serving, error, is_decided } = outcome;
+        let tools = serving.iter().flat_map(|serving| &serving.tools).map(|tool| tool.name.clone()).collect();
+        let serving = serving.map(|serving| serving.loaded);
+        let now = (Instant::now(), Timestamp::now());
         let mut quarantines = serving.as_ref().map(|loaded| loaded.breaker.quarantines(now.0)).unwrap_or_default();
         quarantines.sort_by_key(|(_, quarantine)| std::cmp::Reverse(quarantine.left));
         let told = quarantines.into_iter().take(MAX_QUARANTINES).map(|(principal, quarantine)| QuarantineStatus {
             principal: bounded(principal.as_str()),
-            until: now.1.saturating_add(quarantine.left).map_or_else(|_| String::new(), |until| format!("{until:.0}")),
+            until: in_whole_seconds(now.1, quarantine.left),
             why: bounded(&quarantine.why),
         });
         PluginStatus {
@@ -74,12 +74,19 @@ impl Plugins {
             standing: entry.standing.to_owned(),
             digest: serving.as_ref().map(|loaded| loaded.identity.digest_text()),
             grants: serving.as_ref().map(|loaded| grants(loaded.identity.grants)).unwrap_or_default(),
-            tools: catalog.tools().iter().filter(own).map(|tool| tool.name.clone()).collect(),
-            loading,
+            tools,
+            loading: !is_decided,
             error: error.map(|error| bounded(&error.message)),
             quarantines: told.collect(),
         }
     }
+}
+
+/// The time after so long, not before it.
+fn in_whole_seconds(now: Timestamp, left: Duration) -> String {
+    let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    let until = now.checked_add(left).and_then(|until| until.round(up));
+    until.map_or_else(|_| String::new(), |until| format!("{until:.0}"))
 }
 
 /// Grants as `scout.toml` spells them.
@@ -91,4 +98,18 @@ fn grants(grants: Grants) -> Vec<String> {
 
 fn bounded(text: &str) -> String {
     text.chars().take(MAX_WHY).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_at_the_time_that_is_told_does_not_come_too_early() {
+        let now: Timestamp = "2026-11-21T12:00:00.4Z".parse().unwrap();
+        for (left, until) in [(30_000, "2026-11-21T12:00:31Z"), (29_600, "2026-11-21T12:00:30Z")] {
+            assert_eq!(in_whole_seconds(now, Duration::from_millis(left)), until);
+        }
+    }
 }

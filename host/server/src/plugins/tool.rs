@@ -1,5 +1,6 @@
 //! A plugin's tool as clients meet it: under its name here, its arguments and answers checked against its schemas.
 
+use std::fmt;
 use std::sync::Arc;
 
 use jsonschema::{Draft, PatternOptions, Validator};
@@ -14,12 +15,10 @@ const MAX_SCHEMAS: usize = 10_000;
 const MAX_PATTERN: usize = 1 << 20;
 /// Mistakes that are told at once.
 const MAX_MISTAKES: usize = 5;
-/// Tools of all plugins together.
-pub(super) const MAX_TOOLS: usize = 500;
 /// The longest name of a tool with its prefix, in bytes: some clients take no more.
-pub(super) const MAX_NAME: usize = 64;
+const MAX_NAME: usize = 64;
 /// Names that no plugin's tool may have.
-pub(super) const RESERVED: [&str; 1] = ["scout"];
+const RESERVED: [&str; 1] = ["scout"];
 /// The longest text that tells one, in characters.
 const MAX_MISTAKE: usize = 300;
 
@@ -34,12 +33,18 @@ pub struct Tool {
     answer: Option<Validator>,
 }
 
+impl fmt::Debug for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tool").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl Tool {
     /// A tool of this plugin.
     ///
     /// # Errors
     /// A schema that cannot be used, with why.
-    pub(super) fn new(plugin: &Arc<Loaded>, prefix: &str, described: &ToolDescription) -> Result<Self, String> {
+    fn new(plugin: &Arc<Loaded>, prefix: &str, described: &ToolDescription) -> Result<Self, String> {
         let own = &described.name;
         let compiled = |what: &str, schema: &Map<String, Value>| {
             compile(schema).map_err(|why| format!("the {what} schema of its tool `{own}` cannot be used: {why}"))
@@ -51,6 +56,32 @@ impl Tool {
             described: described.clone(),
             plugin: Arc::clone(plugin),
         })
+    }
+
+    /// All tools of a plugin, or none of them: half a plugin would be a riddle.
+    ///
+    /// # Errors
+    /// Why they cannot be offered, whatever other plugins offer.
+    pub(super) fn all_of(loaded: &Arc<Loaded>, prefix: &str) -> Result<Vec<Arc<Self>>, String> {
+        let plugin = loaded.plugin();
+        if plugin.tools().is_empty() {
+            return Err("offers no tools; a handler takes the name of the one whose place it takes".to_owned());
+        }
+        let mut tools = Vec::new();
+        for described in plugin.tools() {
+            let tool = Self::new(loaded, prefix, described)?;
+            let (name, id) = (&tool.name, plugin.id().as_str());
+            if name.len() > MAX_NAME {
+                return Err(format!("the name `{name}` is longer than {MAX_NAME} bytes: shorten the prefix"));
+            }
+            if RESERVED.contains(&name.as_str()) {
+                return Err(format!(
+                    "it has a tool `{name}`, and so has Scout itself; set `prefix` in [plugins.{id}], such as \"{id}_\""
+                ));
+            }
+            tools.push(Arc::new(tool));
+        }
+        Ok(tools)
     }
 
     /// The plugin whose tool this is.
@@ -108,12 +139,11 @@ impl Schemas {
         Ok(Self { arguments: compiled("input", &described.input_schema)?, answer })
     }
 
-    /// Whether arguments fit.
-    ///
-    /// # Errors
-    /// What does not.
-    pub(crate) fn check_arguments(&self, arguments: &Value) -> Result<(), String> {
-        mistakes(&self.arguments, arguments).map_or(Ok(()), Err)
+    /// How much is wrong with arguments, as far as that is counted; nothing: they fit.
+    pub(crate) fn mistakes_in_arguments(&self, arguments: &Value) -> usize {
+        /// More is not told apart.
+        const COUNTED: usize = 100;
+        self.arguments.iter_errors(arguments).take(COUNTED).count()
     }
 
     /// Whether a structured answer fits.
@@ -195,70 +225,17 @@ fn bounded(text: &str) -> String {
 }
 
 /// The tools of several plugins, under names that are each one's alone.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Catalog {
     tools: Vec<Arc<Tool>>,
     refused: Vec<LoadError>,
 }
 
 impl Catalog {
-    /// Adds a plugin with all its tools, or none of them: half a plugin would be a riddle.
-    ///
-    /// # Errors
-    /// Why its tools cannot be offered.
-    pub(super) fn add(&mut self, prefix: &str, plugin: &Arc<Loaded>) -> Result<(), LoadError> {
-        let tools = self.tools_of(plugin, prefix).map_err(|message| {
-            let plugin = plugin.plugin().id().as_str().to_owned();
-            LoadError { plugin, message }
-        })?;
-        self.tools.extend(tools);
-        Ok(())
-    }
-
-    /// Notes a plugin that cannot be added.
-    pub(super) fn refuse(&mut self, error: LoadError) {
-        self.refused.push(error);
-    }
-
-    /// Brings the tools into their order: that of their plugins' names, then that of the plugin.
-    pub(super) fn sort(&mut self) {
-        self.tools.sort_by(|a, b| a.plugin().id().as_str().cmp(b.plugin().id().as_str()));
-    }
-
-    /// Whether clients see the same tools in both.
-    pub(crate) fn shows_the_same(&self, other: &Self) -> bool {
-        self.tools.len() == other.tools.len()
-            && self.tools.iter().zip(&other.tools).all(|(a, b)| a.name == b.name && a.described == b.described)
-    }
-
-    fn tools_of(&self, loaded: &Arc<Loaded>, prefix: &str) -> Result<Vec<Arc<Tool>>, String> {
-        let plugin = loaded.plugin();
-        let id = plugin.id().as_str();
-        if plugin.tools().is_empty() {
-            return Err("offers no tools; a handler takes the name of the one whose place it takes".to_owned());
-        }
-        if self.tools.len() + plugin.tools().len() > MAX_TOOLS {
-            return Err(format!("its tools are too many: {MAX_TOOLS} can be offered in all"));
-        }
-        let mut tools = Vec::new();
-        for described in plugin.tools() {
-            let tool = Tool::new(loaded, prefix, described)?;
-            let name = &tool.name;
-            if name.len() > MAX_NAME {
-                return Err(format!("the name `{name}` is longer than {MAX_NAME} bytes: shorten the prefix"));
-            }
-            let owner = match self.tool(name) {
-                Some(other) => Some(format!("plugin `{}`", other.plugin().id().as_str())),
-                None => RESERVED.contains(&name.as_str()).then(|| "Scout itself".to_owned()),
-            };
-            if let Some(owner) = owner {
-                return Err(format!(
-                    "it has a tool `{name}`, and so has {owner}; set `prefix` in [plugins.{id}], such as \"{id}_\""
-                ));
-            }
-            tools.push(Arc::new(tool));
-        }
-        Ok(tools)
+    /// With these tools, and the plugins that do not bring theirs.
+    pub(super) fn new(mut tools: Vec<Arc<Tool>>, refused: Vec<LoadError>) -> Self {
+        tools.sort_by(|a, b| a.plugin().id().as_str().cmp(b.plugin().id().as_str()));
+        Self { tools, refused }
     }
 
     /// The plugins that do not bring the tools they should, with why.
@@ -266,7 +243,7 @@ impl Catalog {
         &self.refused
     }
 
-    /// All tools, in a fixed order.
+    /// All tools in the order of their plugins' names, then in that of the plugin.
     pub fn tools(&self) -> &[Arc<Tool>] {
         &self.tools
     }

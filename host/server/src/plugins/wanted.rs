@@ -108,6 +108,24 @@ impl Component {
     }
 }
 
+/// What kind of source a plugin comes from. In the order in which they take the names of their tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// Scout brings it along.
+    Bundled,
+    /// A file.
+    File,
+    /// An address.
+    Network,
+}
+
+/// What is fetched. Of two that are equal one is enough.
+#[derive(PartialEq)]
+pub(super) struct Fetch {
+    identity: Identity,
+    admission: Box<Admission>,
+}
+
 impl Wanted {
     fn new(
         name: &str,
@@ -118,6 +136,28 @@ impl Wanted {
         component: Result<Component, ConfigError>,
     ) -> Self {
         Self { name: name.to_owned(), subject, prefix, source, grants, component }
+    }
+
+    /// What must be fetched before it can be compiled, if so.
+    pub(super) fn fetch(&self) -> Option<Fetch> {
+        let component = self.component.as_ref().ok()?;
+        match (&component.bytes, &component.admission) {
+            (Bytes::Elsewhere, Some(admission)) => {
+                Some(Fetch { identity: component.identity.clone(), admission: admission.clone() })
+            }
+            (Bytes::Elsewhere | Bytes::There(_) | Bytes::Refused(_), _) => None,
+        }
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        let admission = self.component.as_ref().ok().and_then(|component| component.admission.as_ref());
+        match admission {
+            Some(admission) if admission.source().is_remote() => Origin::Network,
+            Some(_) => Origin::File,
+            // What cannot be read is a file.
+            None if self.component.is_err() => Origin::File,
+            None => Origin::Bundled,
+        }
     }
 
     pub(super) fn identity(&self) -> Option<&Identity> {
@@ -231,7 +271,7 @@ impl Reading {
 }
 
 /// The names of all handlers.
-pub(super) fn handlers() -> impl Iterator<Item = &'static str> {
+pub(crate) fn handlers() -> impl Iterator<Item = &'static str> {
     BUNDLED.iter().filter(|plugin| plugin.subject.is_some()).map(|plugin| plugin.name)
 }
 

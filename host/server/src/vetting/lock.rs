@@ -9,7 +9,7 @@ use scout_runtime::Grants;
 use serde::{Deserialize, Serialize};
 
 use super::surface::{Changes, Surface};
-use crate::config::Digest;
+use crate::config::{Digest, Source};
 use crate::files;
 
 /// The format that this Scout writes and reads.
@@ -29,7 +29,7 @@ pub struct Lock {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Where it came from, as `scout.toml` has it.
+    /// Where it came from. A file below the directory of `scout.lock` is named from there.
     pub source: String,
     /// Of its bytes.
     pub sha256: Digest,
@@ -64,7 +64,7 @@ impl Lock {
     /// A file that cannot be read, with its line.
     pub fn read(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        let bytes = match files::read(path, MAX_FILE) {
+        let bytes = match files::read_own(path, MAX_FILE) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self { path: path.to_owned(), ..Self::default() });
@@ -72,7 +72,7 @@ impl Lock {
             Err(error) => return Err(format!("{shown} cannot be read: {error}")),
         };
         let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8"))?;
-        let file: File = toml::from_str(&text).map_err(|error| {
+        let mut file: File = toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             format!("{shown}:{line}: {}; `scout plugin vet` writes this file, people do not", error.message())
@@ -85,6 +85,12 @@ impl Lock {
             return Err(format!(
                 "{shown}: what it says of `{name}` was changed by hand or by a merge: remove its entry and run `scout plugin vet {name}`"
             ));
+        }
+        for entry in file.plugins.values_mut() {
+            // Earlier versions wrote it as it was spelt.
+            if let Ok(source @ Source::File(_)) = entry.source.parse() {
+                entry.source = super::shown(&source.relative_to(|given| files::directory_of(path).join(given)), path);
+            }
         }
         Ok(Self { plugins: file.plugins, path: path.to_owned() })
     }
@@ -109,11 +115,12 @@ impl Lock {
         let shown = self.path.display();
         let text = toml::to_string_pretty(&File { version: VERSION, plugins: self.plugins })
             .map_err(|error| format!("{shown} cannot be written: {error}"))?;
-        let written = files::beside(&self.path, files::READABLE).and_then(|mut file| {
+        let written = files::behind_links(&self.path).and_then(|path| {
+            let mut file = files::beside(&path, files::READABLE)?;
             file.write_all(HEADER.as_bytes())?;
             file.write_all(text.as_bytes())?;
             file.as_file().sync_all()?;
-            file.persist(&self.path)?;
+            file.persist(&path)?;
             Ok(())
         });
         written.map_err(|error| format!("{shown} cannot be written: {error}"))

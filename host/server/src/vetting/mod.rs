@@ -4,9 +4,11 @@
 //! is compiled and has described itself, whether it describes itself as it did when it was vetted. Knows no MCP and
 //! compiles nothing; `examine` does, in a process of its own.
 
+mod arguments;
 pub(crate) mod examine;
 mod fetch;
 mod lock;
+mod pattern;
 mod smoke;
 mod surface;
 
@@ -27,7 +29,7 @@ pub use surface::{Changes, Surface};
 pub const NAMESPACE: &str = "scout-plugin";
 
 /// What one plugin must be before it is compiled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Admission {
     name: String,
     source: Source,
@@ -258,12 +260,14 @@ impl Admission {
     }
 }
 
-/// A source as `scout.lock` has it: files relative to its directory, so that the pair can be moved.
+/// A source as `scout.lock` has it: files relative to its directory, so that the pair can be moved, and the same however
+/// `--config` and the source are spelt. Links are not followed.
 pub fn shown(source: &Source, lock_file: &Path) -> String {
-    match (source, lock_file.parent()) {
-        (Source::File(path), Some(dir)) => path.strip_prefix(dir).unwrap_or(path).display().to_string(),
-        _ => source.to_string(),
-    }
+    let Source::File(path) = source else { return source.to_string() };
+    // From the root, and without `.`.
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let path = whole(path);
+    path.strip_prefix(whole(files::directory_of(lock_file))).unwrap_or(&path).display().to_string()
 }
 
 fn signature_beside(component: &Path) -> Result<Option<Vec<u8>>, String> {

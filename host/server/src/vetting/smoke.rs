@@ -1,7 +1,7 @@
 //! A plugin tried with hostile input, where no host is in reach: what it does with text that nobody expects.
 //!
-//! Every tool is called with arguments that fit its schema, once as they are and once with each nasty text in the place of
-//! each string; a handler with paths and commands of that kind. Deterministic: the same plugin is asked the same.
+//! Every tool is called with what [`arguments`] makes up; a handler with paths and commands of that kind. Deterministic: the
+//! same plugin is asked the same.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,35 +11,14 @@ use scout_ssh::{Call, Pool, PoolConfig, Principal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::arguments::{self, Arguments, LONG, NASTY};
 use crate::plugins::Schemas;
 use crate::render::render;
 
-/// Calls of one tool or subject.
-const MAX_CALLS: usize = 40;
 /// One call.
 const CALL: Duration = Duration::from_secs(10);
 /// All of them together; what is not tried by then is told.
 const ALL: Duration = Duration::from_secs(30);
-/// How deep a schema is followed.
-const MAX_DEPTH: usize = 8;
-
-/// Text that plugins are not prepared for.
-const NASTY: [&str; 12] = [
-    "",
-    "nowhere",
-    "../../../../etc/shadow",
-    "a\u{0}b",
-    "'; rm -rf / #",
-    "$(id)`id`",
-    "--help\n-rf",
-    "%s%n%x {{7*7}} ${jndi:x}",
-    "\u{202e}\u{feff}\u{200b}",
-    "\u{1f980}\u{301}\u{10ffff}",
-    "\u{1b}[2J\u{7}\r",
-    "[[[[[[[[{\"a\":",
-];
-/// A text that fills a page or two.
-const LONG: usize = 64 << 10;
 
 /// What came of trying one tool or subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,29 +72,9 @@ struct Bench {
 
 impl Bench {
     async fn tool(&self, plugin: &Plugin, schema: &Map<String, Value>, schemas: &Schemas, tried: &mut Tried) {
-        let whole = Value::Object(schema.clone());
-        let base = fitting(&whole, &whole, MAX_DEPTH);
-        if schemas.check_arguments(&base).is_err() {
-            tried.untried = Some("no arguments that fit its schema could be made up".to_owned());
-            return;
-        }
-        let mut given = vec![base.clone()];
-        let mut places = Vec::new();
-        strings(&base, String::new(), &mut places);
-        let long = "A".repeat(LONG);
-        for nasty in NASTY.into_iter().chain([long.as_str()]) {
-            for place in &places {
-                let mut arguments = base.clone();
-                if let Some(value) = arguments.pointer_mut(place) {
-                    *value = Value::from(nasty);
-                }
-                // Others reach no plugin.
-                if schemas.check_arguments(&arguments).is_ok() && !given.contains(&arguments) {
-                    given.push(arguments);
-                }
-            }
-        }
-        for arguments in given.into_iter().take(MAX_CALLS) {
+        let Arguments { calls, untried } = arguments::make_up(schema, |value| schemas.mistakes_in_arguments(value));
+        tried.untried = untried;
+        for arguments in calls {
             if self.is_over(tried) {
                 return;
             }
@@ -194,99 +153,28 @@ fn note(tried: &mut Tried, called: Result<bool, CallError>, broken: Option<Strin
     }
 }
 
-/// A value that fits a schema, as far as that is easily said; whoever uses it checks it.
-fn fitting(schema: &Value, whole: &Value, depth: usize) -> Value {
-    let Some(depth) = depth.checked_sub(1) else { return Value::Null };
-    if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-        let target = target.strip_prefix('#').and_then(|pointer| whole.pointer(pointer));
-        return target.map_or(Value::Null, |target| fitting(target, whole, depth));
-    }
-    let first = |key: &str| schema.get(key)?.as_array()?.first();
-    if let Some(value) =
-        schema.get("const").or_else(|| first("enum")).or_else(|| schema.get("default")).or_else(|| first("examples"))
-    {
-        return value.clone();
-    }
-    if let Some(one) = first("anyOf").or_else(|| first("oneOf")).or_else(|| first("allOf"))
-        && schema.get("type").is_none()
-    {
-        return fitting(one, whole, depth);
-    }
-    let kind = match schema.get("type") {
-        Some(Value::Array(kinds)) => kinds.first(),
-        other => other,
-    };
-    let least = |key: &str| schema.get(key).and_then(Value::as_u64).unwrap_or(0);
-    match kind.and_then(Value::as_str) {
-        Some("object") => {
-            let mut fields = Map::new();
-            let properties = schema.get("properties").and_then(Value::as_object);
-            // All of them, also those that may be absent: what is not given is not tried.
-            for (name, property) in properties.into_iter().flatten() {
-                fields.insert(name.clone(), fitting(property, whole, depth));
-            }
-            Value::Object(fields)
-        }
-        Some("array") => {
-            let item = schema.get("items").map_or(Value::Null, |items| fitting(items, whole, depth));
-            let count = usize::try_from(least("minItems").clamp(1, 16)).unwrap_or(1);
-            Value::Array(vec![item; count])
-        }
-        Some("integer" | "number") => {
-            let above = schema.get("exclusiveMinimum").and_then(Value::as_i64).map(|bound| bound.saturating_add(1));
-            let smallest = schema.get("minimum").and_then(Value::as_i64).or(above);
-            let largest = schema.get("maximum").and_then(Value::as_i64).unwrap_or(i64::MAX);
-            Value::from(smallest.unwrap_or(1).min(largest))
-        }
-        Some("boolean") => Value::Bool(true),
-        Some("null") => Value::Null,
-        _ => Value::from("x".repeat(usize::try_from(least("minLength").clamp(1, 1024)).unwrap_or(1))),
-    }
-}
-
-/// Where the strings of a value are, as JSON pointers.
-fn strings(value: &Value, at: String, places: &mut Vec<String>) {
-    match value {
-        Value::String(_) => places.push(at),
-        Value::Array(values) => {
-            values.iter().enumerate().for_each(|(index, value)| strings(value, format!("{at}/{index}"), places));
-        }
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                strings(value, format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), places);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
+    use scout_runtime::{Grants, PluginId, Runtime};
+
     use super::*;
+    use crate::plugins::bundled_plugin;
 
-    #[test]
-    fn made_up_arguments_fit_usual_schemas() {
-        for schema in [
-            json!({"type": "object"}),
-            json!({"type": "object", "required": ["host", "n"], "additionalProperties": false, "properties": {
-                "host": {"type": "string", "minLength": 3}, "n": {"type": "integer", "minimum": 5, "maximum": 9}}}),
-            json!({"type": "object", "properties": {"kind": {"enum": ["a", "b"]}, "f": {"type": ["number", "null"], "exclusiveMinimum": 0}}}),
-            json!({"type": "object", "required": ["list"], "properties": {"list": {"type": "array", "minItems": 2,
-                "items": {"$ref": "#/$defs/item"}}}, "$defs": {"item": {"type": "object", "required": ["on"],
-                "properties": {"on": {"type": "boolean"}}}}}),
-            json!({"type": "object", "required": ["x"], "properties": {"x": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}),
-        ] {
-            let made = fitting(&schema, &schema, MAX_DEPTH);
-            assert!(jsonschema::is_valid(&schema, &made), "{schema}: {made}");
+    #[tokio::test]
+    async fn each_tool_that_scout_brings_along_is_tried_with_all_that_its_schema_has() {
+        let everything = Grants { inventory: true, files: true, exec: true, shell: true };
+        for (name, tools) in [("disk", 1), ("services", 2), ("logs", 1)] {
+            let (component, _) = bundled_plugin(name).unwrap();
+            let load =
+                move || Runtime::small()?.load(PluginId::new("tried").unwrap(), component, everything, Map::new());
+            let plugin = tokio::task::spawn_blocking(load).await.unwrap().unwrap();
+            let tried = run(&plugin).await;
+            assert_eq!(tried.len(), tools);
+            for tried in tried {
+                assert!(tried.calls >= 20 && tried.faults.is_empty(), "{tried:?}");
+                assert_eq!(tried.untried, None, "{tried:?}");
+            }
         }
-    }
-
-    #[test]
-    fn each_string_is_found_where_it_is() {
-        let value = json!({"a/b": ["x", {"~": "y"}], "c": 1, "d": "z"});
-        let mut places = Vec::new();
-        strings(&value, String::new(), &mut places);
-        let found: Vec<_> = places.iter().filter_map(|place| value.pointer(place)).collect();
-        assert_eq!(found, [&json!("x"), &json!("y"), &json!("z")]);
     }
 }

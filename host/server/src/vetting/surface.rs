@@ -148,9 +148,9 @@ impl Tool {
 /// What differs between two versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// What the new one may or asks for beyond the old one: to be agreed to.
+    /// What the new one may or asks for beyond the old one, and what it tells models in other words: to be agreed to.
     pub wider: Vec<String>,
-    /// What else is new, gone or told in other words.
+    /// What else is new or gone.
     pub other: Vec<String>,
 }
 
@@ -163,6 +163,11 @@ impl Changes {
         let subjects =
             |surface: &Surface| surface.handler.as_ref().map(|handler| handler.subjects.clone()).unwrap_or_default();
         changes.names("answers", &subjects(old), &subjects(new));
+        if let (Some(before), Some(after)) = (&old.handler, &new.handler)
+            && before.summary != after.summary
+        {
+            changes.other.push(reworded("summary of the handler", &before.summary, &after.summary));
+        }
         for tool in &new.tools {
             match old.tools.iter().find(|other| other.name == tool.name) {
                 None => changes.wider.push(format!("has a new tool `{}` ({})", tool.name, tool.effect)),
@@ -198,10 +203,34 @@ impl Changes {
                 new.output_schema.as_deref().unwrap_or_default(),
             ),
         ];
+        // A model reads them as instructions.
         for (what, old, new) in texts.into_iter().filter(|(_, old, new)| old != new) {
-            self.other.push(format!("the {what} of `{name}` was {old:?} and is {new:?}"));
+            self.wider.push(reworded(&format!("{what} of `{name}`"), old, new));
         }
     }
+}
+
+/// A text that changed, old and new, escaped. Of a long one the part that differs, with what stands round it.
+fn reworded(what: &str, old: &str, new: &str) -> String {
+    /// What is shown of the same text before and after the difference, in characters.
+    const AROUND: usize = 60;
+    /// The most that is shown of a difference; the report has all of the new text.
+    const SHOWN: usize = 1000;
+    let (old, new): (Vec<char>, Vec<char>) = (old.chars().collect(), new.chars().collect());
+    let before = alike(old.iter().zip(&new));
+    let after = alike(old.iter().rev().zip(new.iter().rev())).min(old.len().min(new.len()) - before);
+    let part = |text: &[char]| {
+        let (from, to) = (before.saturating_sub(AROUND), (text.len() - after + AROUND).min(text.len()));
+        let shown: String = text.iter().take(to).skip(from).take(SHOWN).collect();
+        let left_out = |there: bool| if there { "…" } else { "" };
+        format!("{}{shown:?}{}", left_out(from > 0), left_out(from + SHOWN.min(to - from) < text.len()))
+    };
+    format!("the {what} was {} and is {}", part(&old), part(&new))
+}
+
+/// How many pairs of the same come first.
+fn alike<'a>(pairs: impl Iterator<Item = (&'a char, &'a char)>) -> usize {
+    pairs.take_while(|(old, new)| old == new).count()
 }
 
 #[cfg(test)]
@@ -232,7 +261,7 @@ mod tests {
             (surface(&[], &old.tools), 0, 1),
             (surface(&["files"], &[tool("a", "exec", "x"), tool("b", "exec", "x")]), 1, 0),
             (surface(&["files"], &[tool("a", "read", "x"), tool("b", "read", "x")]), 0, 1),
-            (surface(&["files"], &[tool("a", "read", "y"), tool("b", "exec", "x")]), 0, 1),
+            (surface(&["files"], &[tool("a", "read", "y"), tool("b", "exec", "x")]), 1, 0),
             (surface(&["files"], &[tool("a", "read", "x"), tool("c", "read", "x")]), 1, 1),
             (old.clone(), 0, 0),
         ];
@@ -241,6 +270,35 @@ mod tests {
             assert_eq!((changes.wider.len(), changes.other.len()), (wider, other), "{changes:?}");
             assert_eq!(new == old, new.fingerprint() == old.fingerprint());
         }
+    }
+
+    #[test]
+    fn whatever_a_model_reads_in_other_words_is_wider() {
+        let old = surface(&[], &[tool("a", "read", "x")]);
+        for change in [
+            (|t: &mut Tool| t.title = Some("Read this first".to_owned())) as fn(&mut Tool),
+            |t| t.description = "y".to_owned(),
+            |t| t.input_schema = "{\"description\":\"y\"}".to_owned(),
+            |t| t.output_schema = Some("{\"description\":\"y\"}".to_owned()),
+        ] {
+            let mut new = old.clone();
+            new.tools.iter_mut().for_each(change);
+            let changes = Changes::between(&old, &new);
+            assert_eq!((changes.wider.len(), changes.other.len()), (1, 0), "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn a_changed_text_is_shown_escaped_where_it_differs() {
+        assert_eq!(reworded("title of `a`", "", "x\u{202e}\n"), "the title of `a` was \"\" and is \"x\\u{202e}\\n\"");
+        assert_eq!(reworded("it", "aaa", "aa"), "the it was \"aaa\" and is \"aa\"");
+        let (head, tail) = ("h".repeat(500), "t".repeat(500));
+        let (old, new) = (format!("{head}old{tail}"), format!("{head}and send it to mallory{tail}"));
+        let told = reworded("description of `a`", &old, &new);
+        assert!(told.contains("hold") && told.contains("…\"hhh") && told.contains("and send it to mallory"), "{told}");
+        assert!(told.len() < 600, "{told}");
+        let long = reworded("it", "", &"z".repeat(64 << 10));
+        assert!(long.len() < 1200 && long.ends_with("z\"…"), "{long}");
     }
 
     #[test]

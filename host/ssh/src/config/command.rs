@@ -41,6 +41,15 @@ impl Commands {
     }
 }
 
+/// The user's shell, for a `ProxyCommand`: `SHELL`, unless that is empty.
+pub(crate) fn user_shell() -> OsString {
+    shell_of(std::env::var_os("SHELL"))
+}
+
+fn shell_of(variable: Option<OsString>) -> OsString {
+    variable.filter(|shell| !shell.is_empty()).unwrap_or_else(|| OsString::from("/bin/sh"))
+}
+
 fn run(command: &str, limit: Duration) -> Result<bool, String> {
     let shell = std::env::var_os("SHELL").unwrap_or_else(|| OsString::from("/bin/sh"));
     let mut child = Command::new(&shell)
@@ -90,7 +99,14 @@ fn stop(child: &mut Child) {
 mod tests {
     use std::time::Duration;
 
-    use super::{Commands, run};
+    use super::{Commands, run, shell_of};
+
+    #[test]
+    fn the_users_shell_is_bin_sh_unless_the_environment_names_one() {
+        for (variable, shell) in [(None, "/bin/sh"), (Some(""), "/bin/sh"), (Some("/bin/zsh"), "/bin/zsh")] {
+            assert_eq!(shell_of(variable.map(Into::into)), shell);
+        }
+    }
 
     #[test]
     fn the_exit_status_decides_and_each_command_runs_once() {

@@ -7,12 +7,12 @@ use super::algorithms::Kind;
 pub(super) enum Class {
     /// It sets something.
     Evaluated(Keyword),
-    /// OpenSSH knows it, and it changes nothing here.
+    /// Some OpenSSH knows it, and it changes nothing here.
     Irrelevant,
     /// OpenSSH knows it by this name, and ignoring it could change where or how one connects, unless the only argument
     /// is one of the first words. If there are further words, it takes no others.
     Unsupported(&'static str, &'static [&'static str], &'static [&'static str]),
-    /// OpenSSH does not know it either.
+    /// No OpenSSH knows it.
     Unknown,
 }
 
@@ -91,7 +91,8 @@ pub(super) fn classify(keyword: &str) -> Class {
         "batchmode" => Class::Evaluated(Keyword::BatchMode),
         "setenv" => Class::Evaluated(Keyword::SetEnv),
         "connecttimeout" => Class::Evaluated(Keyword::ConnectTimeout),
-        "serveraliveinterval" => Class::Evaluated(Keyword::ServerAliveInterval),
+        // The others are Debian's older names of it.
+        "serveraliveinterval" | "protocolkeepalives" | "setuptimeout" => Class::Evaluated(Keyword::ServerAliveInterval),
         "serveralivecountmax" => Class::Evaluated(Keyword::ServerAliveCountMax),
         "ignoreunknown" => Class::Evaluated(Keyword::IgnoreUnknown),
 
@@ -114,7 +115,6 @@ pub(super) fn classify(keyword: &str) -> Class {
         | "canonicalizefallbacklocal"
         | "canonicalizemaxdots"
         | "canonicalizepermittedcnames"
-        | "channeltimeout"
         | "cipher"
         | "clearallforwardings"
         | "compression"
@@ -149,7 +149,6 @@ pub(super) fn classify(keyword: &str) -> Class {
         | "localforward"
         | "loglevel"
         | "logverbose"
-        | "obscurekeystroketiming"
         | "permitlocalcommand"
         | "permitremoteopen"
         | "protocol"
@@ -167,21 +166,24 @@ pub(super) fn classify(keyword: &str) -> Class {
         | "streamlocalbindmask"
         | "streamlocalbindunlink"
         | "syslogfacility"
-        | "tag"
         | "tcpkeepalive"
         | "tunnel"
         | "tunneldevice"
         | "updatehostkeys"
-        | "usekeychain"
+        | "useblacklistedkeys"
         | "useprivilegedport"
         | "userknownhostsfile2"
         | "useroaming"
         | "usersh"
         | "verifyhostkeydns"
-        | "versionaddendum"
         | "visualhostkey"
-        | "warnweakcrypto"
         | "xauthlocation" => Class::Irrelevant,
+
+        // Not every ssh knows these, and the one of this machine may refuse them. A configuration that is shared with
+        // machines that do must not fail here: versions of OpenSSH after 9.2, macOS, and what systems with Kerberos add.
+        "channeltimeout" | "obscurekeystroketiming" | "tag" | "usekeychain" | "versionaddendum" | "warnweakcrypto" => {
+            Class::Irrelevant
+        }
         other if other.starts_with("gssapi") => Class::Irrelevant,
         _ => Class::Unknown,
     }

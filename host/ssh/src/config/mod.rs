@@ -9,6 +9,7 @@ mod command;
 mod evaluate;
 mod expand;
 mod explain;
+mod include;
 mod jump;
 mod keyword;
 mod lex;
@@ -31,6 +32,7 @@ pub use explain::{Explained, Setting};
 
 use crate::SshError;
 use command::Commands;
+pub(crate) use command::user_shell;
 use parse::{Item, Parser, Place};
 use read::Ownership;
 
@@ -86,7 +88,7 @@ pub struct AlgorithmLists {
     /// Whether the order of `host_keys` is the user's own. Else, as in OpenSSH, the algorithms of those keys that
     /// known_hosts holds come before it.
     pub host_keys_are_ranked: bool,
-    /// `PubkeyAcceptedAlgorithms`.
+    /// `PubkeyAcceptedAlgorithms`. RSA with SHA-1 counts only if it is named here.
     pub public_keys: Option<Vec<String>>,
     /// `CASignatureAlgorithms`: how the authority of a host's certificate may have signed it. Absent: as OpenSSH has it
     /// without that line.
@@ -134,6 +136,9 @@ pub struct Source {
 }
 
 const DEFAULT_SERVER_ALIVE_COUNT_MAX: u32 = 3;
+/// The engine's own keepalive, where `ServerAliveInterval` is not configured: a silent host is noticed after fifteen
+/// seconds.
+const KEEPALIVE: (Duration, u32) = (Duration::from_secs(5), 2);
 /// OpenSSH takes no RSA key with fewer bits, wherever it meets one and whatever `RequiredRSASize` says.
 pub(crate) const MIN_RSA_BITS: u32 = 1024;
 
@@ -183,11 +188,11 @@ pub struct HostSpec {
     /// `RequiredRSASize`: RSA keys with fewer bits are neither accepted from the host nor offered to it. Fewer than 1024
     /// bits never are.
     pub required_rsa_bits: u32,
-    /// `ConnectTimeout`.
+    /// `ConnectTimeout`; absent if not configured, or zero. [`crate::PoolConfig::connect_limit`] tells what counts.
     pub connect_timeout: Option<Duration>,
     /// `ServerAliveInterval`; absent if not configured (zero switches keepalive off).
     pub server_alive_interval: Option<Duration>,
-    /// `ServerAliveCountMax`.
+    /// `ServerAliveCountMax`; it counts only with a `ServerAliveInterval`.
     pub server_alive_count_max: u32,
 }
 
@@ -223,6 +228,16 @@ impl HostSpec {
         }
     }
 
+    /// After what silence the host is asked whether it is there, and how many such questions may stay without an answer;
+    /// absent if it is never asked.
+    pub fn keepalive(&self) -> Option<(Duration, u32)> {
+        match self.server_alive_interval {
+            None => Some(KEEPALIVE),
+            Some(Duration::ZERO) => None,
+            Some(interval) => Some((interval, self.server_alive_count_max)),
+        }
+    }
+
     /// The hosts that a dial meets, in order: the jump hosts, each with its user and port and reached through those
     /// before it, then the host itself.
     pub fn way(&self) -> Vec<Self> {
@@ -248,6 +263,7 @@ pub struct SshConfig {
     /// The user's, then the system's: a block at the end of the one does not reach into the other.
     files: Vec<ConfigFile>,
     home: PathBuf,
+    included: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -273,7 +289,13 @@ impl SshConfig {
             let items = parser.file(system, Ownership::Any, &place, 0)?;
             files.push(ConfigFile { items, is_user: false });
         }
-        Ok(Self { files, home: home.to_path_buf() })
+        Ok(Self { files, home: home.to_path_buf(), included: parser.watched.into_iter().collect() })
+    }
+
+    /// The paths that `Include` lines lead to, of files that are there and of those that are not: what changes at one of them
+    /// may change the configuration. `DIRECTORY/*` is any name in that directory. At most some thousands.
+    pub fn included(&self) -> &[PathBuf] {
+        &self.included
     }
 
     /// The literal names on `Host` lines, in order, without patterns, each once.

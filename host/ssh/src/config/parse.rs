@@ -3,15 +3,15 @@
 //! Owns the shape: which lines there are and which blocks they stand in. Does not know any host: whether a line
 //! applies is decided when a host is resolved, so a bad line is an item and no error.
 
-use std::os::unix::ffi::OsStrExt as _;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::expand::tilde;
-use super::lex;
 use super::matching::{self, Criterion};
 use super::read::{self, Ownership};
 use super::refusal::{At, Refusal};
+use super::{include, lex};
 use crate::SshError;
 
 /// OpenSSH's READCONF_MAX_DEPTH.
@@ -20,6 +20,8 @@ const MAX_DEPTH: u32 = 16;
 const MAX_FILES: u32 = 1024;
 /// Far above any configuration that people keep.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+/// Paths of which it is kept that they make a difference.
+const MAX_WATCHED: usize = 2 * MAX_FILES as usize;
 /// All files together.
 const MAX_TOTAL_BYTES: usize = 16 << 20;
 
@@ -67,6 +69,8 @@ pub(super) struct Place<'a> {
 pub(super) struct Parser {
     files: u32,
     bytes: usize,
+    /// Paths of included files that are there or may come, as [`include::watched`] has them.
+    pub(super) watched: BTreeSet<PathBuf>,
 }
 
 impl Parser {
@@ -135,7 +139,9 @@ impl Parser {
             let pattern = tilde(text, place.home)
                 .ok_or_else(|| Refusal::bad(format!("{text}: there is no such account")))
                 .map(|pattern| place.include_directory.join(pattern))?;
-            let found = expand_glob(&pattern.to_string_lossy())
+            let left = MAX_WATCHED.saturating_sub(self.watched.len());
+            self.watched.extend(include::watched(&pattern, left));
+            let found = include::files(&pattern.to_string_lossy(), MAX_FILES as usize + 1)
                 .map_err(|why| Refusal::bad(format!("{}: {why}", pattern.display())))?;
             for path in found {
                 if depth >= MAX_DEPTH {
@@ -153,36 +159,4 @@ impl Parser {
         }
         Ok(files)
     }
-}
-
-/// The files that a pattern names, in the order of their bytes. Neither hidden files nor directories match `*`.
-fn expand_glob(pattern: &str) -> Result<Vec<PathBuf>, String> {
-    let options =
-        glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
-    let paths = glob::glob_with(&in_rust(pattern), options).map_err(|e| e.to_string())?;
-    // A directory that cannot be listed has no match, as for the C library.
-    let mut paths: Vec<PathBuf> = paths.flatten().filter(|path| !path.is_dir()).take(MAX_FILES as usize + 1).collect();
-    // Of whole names: `a-b/c` comes before `a/c`.
-    paths.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
-    Ok(paths)
-}
-
-/// A pattern of the C library's `glob` as the crate `glob` writes it: `**` is no more than `*`, a backslash takes the
-/// meaning from what follows, `[^` is `[!`.
-fn in_rust(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len());
-    let mut rest = pattern.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '*' if out.ends_with('*') => {}
-            '[' if rest.next_if_eq(&'^').is_some() => out.push_str("[!"),
-            '\\' => match rest.next() {
-                Some(escaped @ ('*' | '?' | '[')) => out.extend(['[', escaped, ']']),
-                Some(escaped) => out.push(escaped),
-                None => out.push('\\'),
-            },
-            other => out.push(other),
-        }
-    }
-    out
 }

@@ -289,6 +289,15 @@ fn irrelevant_and_harmless_lines_are_silent() {
 }
 
 #[test]
+fn debians_older_names_of_the_keepalive_set_it() {
+    for keyword in ["ServerAliveInterval", "ProtocolKeepAlives", "SetupTimeOut"] {
+        let host = resolve(&format!("{keyword} none\n{keyword} 1m\nServerAliveInterval 5\n"), "a");
+        assert_eq!(host.server_alive_interval, Some(Duration::from_secs(60)), "{keyword}");
+        assert!(refusal(&format!("{keyword} 8x\n"), "a").message().contains("config:1: "), "{keyword}");
+    }
+}
+
+#[test]
 fn ignore_unknown_holds_for_the_lines_below_it() {
     assert_eq!(resolve("IgnoreUnknown My*,Other\nMyThing x y\nother z\n", "a").port, 22);
     assert!(refusal("MyThing x\nIgnoreUnknown My*\n", "a").message().contains("config:1: MyThing"));
@@ -596,4 +605,22 @@ fn globs_are_those_of_the_c_library() {
     // `d/a-/b/f` comes first, as `-` comes before `/`.
     assert_eq!((host.port, host.user.as_str()), (2, "nine"));
     assert_eq!(host.connect_timeout, Some(Duration::from_secs(9)));
+}
+
+#[test]
+fn every_path_at_which_an_include_finds_or_would_find_something_is_known() {
+    let home = Home::new("Include conf.d/*.conf absent\nHost a\n Include d/[ab]/hosts\n Include \"/x/\\*/y\"\n");
+    home.write(".ssh/conf.d/one.conf", "Include ~/more");
+    home.write(".ssh/conf.d/two", "Include ~/never");
+    home.write("more", "");
+    std::fs::create_dir_all(home.path(".ssh/d/a")).expect("a directory");
+    let config = home.load();
+    let below = |path: &PathBuf| path.strip_prefix(home.0.path()).unwrap_or(path).to_owned();
+    let included: Vec<PathBuf> = config.included().iter().map(below).collect();
+    let wanted =
+        ["conf.d/*", "conf.d/one.conf", "absent", "d/*", "d/a/hosts"].map(|name| PathBuf::from(".ssh").join(name));
+    for path in wanted.into_iter().chain(["more", "/x/*"].map(PathBuf::from)) {
+        assert!(included.contains(&path), "{}: {included:?}", path.display());
+    }
+    assert_eq!(included.len(), 7, "{included:?}");
 }

@@ -72,9 +72,14 @@ pub(crate) fn preferred(
     Ok(Preferred { kex, cipher, mac, key, host_key_certificates: Cow::Owned(certificates), ..Preferred::DEFAULT })
 }
 
-/// Whether a key of this algorithm may be offered for authentication: `PubkeyAcceptedAlgorithms`.
-pub(crate) fn may_authenticate(spec: &HostSpec, name: &str) -> bool {
-    spec.algorithms.public_keys.as_ref().is_none_or(|allowed| is_listed(allowed, name))
+/// Whether a key of this algorithm may be offered for authentication: `PubkeyAcceptedAlgorithms`. RSA with SHA-1 is no
+/// default: it has to be named.
+pub(crate) fn may_authenticate(spec: &HostSpec, algorithm: &Algorithm, is_certificate: bool) -> bool {
+    let name = if is_certificate { algorithm.to_certificate_type() } else { algorithm.to_string() };
+    match &spec.algorithms.public_keys {
+        Some(allowed) => is_listed(allowed, &name),
+        None => *algorithm != Algorithm::Rsa { hash: None },
+    }
 }
 
 fn is_listed(names: &[String], name: &str) -> bool {

@@ -1,8 +1,8 @@
 //! Authentication as OpenSSH's client does it: public keys, then keyboard-interactive, then the password.
 //!
 //! Owns which method is tried when, the list of what was tried and left out, and the words for it. Never asks with the
-//! method `none`, never signs with SHA-1, and gets a secret only from the configured command. Which identities there are
-//! is [`crate::dial::identities`]'s; does not know the pool.
+//! method `none`, signs with SHA-1 only if the configuration names that, and gets a secret only from the configured
+//! command. Which identities there are is [`crate::dial::identities`]'s; does not know the pool.
 
 use std::path::Path;
 use std::time::Duration;
@@ -89,6 +89,42 @@ enum Step {
     Over(String),
 }
 
+/// How a server takes signatures of RSA keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RsaHashes {
+    /// It said so. Whoever knows SHA-512 knows SHA-256, and may take SHA-1.
+    Sha512,
+    /// It said so.
+    Sha256,
+    /// It said so: nothing better.
+    Sha1,
+    /// It did not say. Any since 2016 knows SHA-2.
+    Unsaid,
+}
+
+impl RsaHashes {
+    async fn of(handle: &Handle<Gate>) -> Self {
+        match handle.best_supported_rsa_hash().await {
+            Ok(Some(Some(HashAlg::Sha512))) => Self::Sha512,
+            Ok(Some(Some(_))) => Self::Sha256,
+            Ok(Some(None)) => Self::Sha1,
+            Ok(None) | Err(_) => Self::Unsaid,
+        }
+    }
+
+    /// What to sign with, the best first; `None` is SHA-1. As OpenSSH, a server that does not say what it takes is old
+    /// for whoever may sign with SHA-1.
+    fn in_order(self, may_be_sha1: bool) -> &'static [Option<HashAlg>] {
+        use HashAlg::{Sha256, Sha512};
+        match self {
+            Self::Sha512 => &[Some(Sha512), Some(Sha256), None],
+            Self::Sha256 => &[Some(Sha256), None],
+            Self::Unsaid if !may_be_sha1 => &[Some(Sha512), Some(Sha256)],
+            Self::Sha1 | Self::Unsaid => &[None],
+        }
+    }
+}
+
 struct Attempt<'a> {
     handle: &'a mut Handle<Gate>,
     login: &'a Login<'a>,
@@ -112,8 +148,8 @@ struct Attempt<'a> {
     skipped: Vec<String>,
     /// Methods that may not be used, and why.
     barred: Vec<(MethodKind, &'static str)>,
-    /// The server's best hash for RSA, once asked; `Some(None)`: none but SHA-1.
-    rsa: Option<Option<HashAlg>>,
+    /// How the server takes RSA, once asked.
+    rsa: Option<RsaHashes>,
 }
 
 impl Attempt<'_> {
@@ -282,27 +318,20 @@ impl Attempt<'_> {
 
     /// The hash to sign with, for RSA.
     async fn hash_for(&mut self, algorithm: &Algorithm, is_certificate: bool) -> Result<Option<HashAlg>, &'static str> {
-        let spec = self.login.spec;
-        let may = |algorithm: &Algorithm| {
-            let name = if is_certificate { algorithm.to_certificate_type() } else { algorithm.to_string() };
-            may_authenticate(spec, &name)
-        };
+        let may = |algorithm: &Algorithm| may_authenticate(self.login.spec, algorithm, is_certificate);
         if !matches!(algorithm, Algorithm::Rsa { .. }) {
             return if may(algorithm) { Ok(None) } else { Err("PubkeyAcceptedAlgorithms does not name its kind") };
         }
-        if self.rsa.is_none() {
-            self.rsa = Some(match self.handle.best_supported_rsa_hash().await {
-                Ok(Some(best)) => best,
-                // No list from the server: any since 2016 knows SHA-2.
-                Ok(None) | Err(_) => Some(HashAlg::Sha512),
-            });
-        }
-        let best = self.rsa.flatten().ok_or("the server takes RSA with SHA-1 only")?;
-        // Whoever knows SHA-512 knows SHA-256.
-        let hashes: &[HashAlg] =
-            if best == HashAlg::Sha512 { &[HashAlg::Sha512, HashAlg::Sha256] } else { &[HashAlg::Sha256] };
-        let allowed = hashes.iter().find(|hash| may(&Algorithm::Rsa { hash: Some(**hash) }));
-        allowed.copied().map(Some).ok_or("PubkeyAcceptedAlgorithms does not name its kind with SHA-2")
+        let server = match self.rsa {
+            Some(known) => known,
+            None => *self.rsa.insert(RsaHashes::of(self.handle).await),
+        };
+        let hashes = server.in_order(may(&Algorithm::Rsa { hash: None }));
+        let allowed = hashes.iter().find(|hash| may(&Algorithm::Rsa { hash: **hash }));
+        allowed.copied().ok_or(match server {
+            RsaHashes::Sha1 => "the server takes RSA with SHA-1 only, and PubkeyAcceptedAlgorithms does not name that",
+            _ => "PubkeyAcceptedAlgorithms does not name its kind with SHA-2",
+        })
     }
 
     /// One conversation, or as much of one as there are answers for.
@@ -491,6 +520,25 @@ impl Signer for Hand<'_> {
                     }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HashAlg, RsaHashes};
+
+    #[test]
+    fn rsa_signs_with_sha1_last_unless_the_server_is_too_old_to_say() {
+        let (sha512, sha256) = (Some(HashAlg::Sha512), Some(HashAlg::Sha256));
+        for (server, may_be_sha1, order) in [
+            (RsaHashes::Sha512, true, &[sha512, sha256, None][..]),
+            (RsaHashes::Sha256, true, &[sha256, None]),
+            (RsaHashes::Sha1, false, &[None]),
+            (RsaHashes::Unsaid, false, &[sha512, sha256]),
+            (RsaHashes::Unsaid, true, &[None]),
+        ] {
+            assert_eq!(server.in_order(may_be_sha1), order, "{server:?}");
         }
     }
 }

@@ -87,12 +87,12 @@ pub(crate) struct Gate {
 
 /// What the decision about a host's key rests on: read once for all handshakes of a dial.
 pub(crate) struct Check {
-    spec: Arc<HostSpec>,
+    pub(super) spec: Arc<HostSpec>,
     /// As known_hosts knows the host.
-    name: String,
-    port: u16,
-    known: KnownHosts,
-    learn_into: Option<PathBuf>,
+    pub(super) name: String,
+    pub(super) port: u16,
+    pub(super) known: KnownHosts,
+    pub(super) learn_into: Option<PathBuf>,
 }
 
 /// Whether the host may be sent a secret that somebody in between could use. Taken before the handshake, asked after it.
@@ -306,7 +306,9 @@ impl Check {
         let files: Vec<PathBuf> = files.all().map(Path::to_path_buf).collect();
         let known = tokio::task::spawn_blocking(move || KnownHosts::load(&files))
             .await
-            .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))??;
+            .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))
+            .flatten()
+            .map_err(|error| SshError::new(error.kind(), format!("{}: {}", spec.alias, error.message())))?;
         for warning in known.warnings() {
             tracing::warn!(host = %spec.alias, "{warning}");
         }
@@ -341,8 +343,8 @@ impl Check {
             let message = format!("{}: the host's key is no good: {what}", self.spec.alias);
             SshError::new(ErrorKind::HostKeyRejected, message)
         };
-        let required = self.spec.required_rsa_bits.max(MIN_RSA_BITS);
-        if trust::is_too_short(presented.public_key().key_data(), required) {
+        if self.is_too_short(&presented.public_key()) {
+            let required = self.spec.required_rsa_bits.max(MIN_RSA_BITS);
             return Err(flawed(&format!("an RSA key of fewer than {required} bits")).with_hint(
                 "give the host a longer key, or one of another type; less than 1024 bits are never accepted, more if \
                  RequiredRSASize in ssh_config says so",
@@ -351,10 +353,20 @@ impl Check {
         if let Some(certificate) = presented.certificate() {
             trust::intact(certificate).map_err(flawed)?;
         }
-        Ok(match self.known.decide(&self.spec, presented) {
+        Ok(self.settle(self.known.decide(&self.spec, presented)))
+    }
+
+    /// Whether it is refused for its length, whatever the files say.
+    pub(super) fn is_too_short(&self, key: &PublicKey) -> bool {
+        trust::is_too_short(key.key_data(), self.spec.required_rsa_bits)
+    }
+
+    /// What a dial makes of what the files say.
+    pub(super) fn settle(&self, decision: Decision) -> Decision {
+        match decision {
             Decision::Learn if !self.is_learnable() => Decision::Refused(Verdict::Unknown),
             decision => decision,
-        })
+        }
     }
 
     /// As OpenSSH: a new key that cannot even be offered to a file is not accepted.

@@ -29,6 +29,9 @@ const MAX_FILES: usize = 100;
 /// The largest file that is read; an RSA key of 16384 bits takes 13 KB.
 const MAX_FILE_BYTES: u64 = 256 << 10;
 
+/// What the name of a key's certificate has besides.
+pub(crate) const CERTIFICATE_SUFFIX: &str = "-cert.pub";
+
 /// Why an RSA key is left out.
 const TOO_SHORT: &str = "RSA of fewer bits than RequiredRSASize";
 
@@ -57,7 +60,8 @@ pub(crate) enum Shown {
 }
 
 impl Shown {
-    fn key_data(&self) -> Option<&KeyData> {
+    /// The public key; of a certificate, the one in it.
+    pub(crate) fn key_data(&self) -> Option<&KeyData> {
         match self {
             Self::Key(key) => Some(key.key_data()),
             Self::Certificate(certificate) => Some(certificate.public_key()),
@@ -91,43 +95,11 @@ pub(crate) enum Signatory {
 /// One thing to offer.
 pub(crate) struct Identity {
     pub(crate) name: String,
+    /// The configured file that it comes from; absent: the agent alone has it.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) shown: Shown,
     pub(crate) signatory: Signatory,
     pub(crate) is_tried: bool,
-}
-
-/// What a configured key file is good for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyFileState {
-    /// Whether the file, or its public half, is there.
-    pub exists: bool,
-    /// Whether signing takes a passphrase.
-    pub is_encrypted: bool,
-    /// Why it cannot sign, if so. The agent may hold its key all the same.
-    pub hindrance: Option<&'static str>,
-    /// Whether its key has fewer bits than are required: then it is not offered, whoever holds it.
-    pub is_too_short: bool,
-    /// SHA-256 of the public key, if that can be read.
-    pub fingerprint: Option<String>,
-}
-
-/// Reads a key file as a dial would, asking for no passphrase; `required_rsa_bits` is [`HostSpec::required_rsa_bits`].
-/// Blocks on the disk.
-pub fn inspect_key_file(path: &Path, required_rsa_bits: u32) -> KeyFileState {
-    let Some(file) = read_key(path.to_path_buf()) else {
-        let hindrance = Some("no such file");
-        return KeyFileState { exists: false, is_encrypted: false, hindrance, is_too_short: false, fingerprint: None };
-    };
-    KeyFileState {
-        exists: true,
-        is_too_short: file.public.as_ref().is_some_and(|key| trust::is_too_short(key.key_data(), required_rsa_bits)),
-        is_encrypted: matches!(file.private, Private::Locked),
-        hindrance: match file.private {
-            Private::Ready(_) | Private::Locked => None,
-            Private::Unusable(why) => Some(why),
-        },
-        fingerprint: file.public.map(|key| key.fingerprint(HashAlg::Sha256).to_string()),
-    }
 }
 
 /// A key, public key or certificate to sign files with, and its private key if that is at hand and not locked.
@@ -160,25 +132,11 @@ pub(crate) fn read_signing_key(path: &Path) -> Result<Signing, String> {
     }
 }
 
-/// The SHA-256 fingerprints of the keys that an agent holds, and of those in its certificates, in its order.
-///
-/// # Errors
-/// Why they are not to be had, in a few words.
-///
-/// # Cancel safety
-/// Nothing is left behind but a closed connection.
-pub async fn agent_keys(path: &Path, until: Instant) -> Result<Vec<String>, String> {
-    let (_, held) = connect_agent(path, None, until).await?;
-    let print = |identity: &AgentIdentity| match identity {
-        AgentIdentity::PublicKey { key, .. } => key.fingerprint(HashAlg::Sha256),
-        AgentIdentity::Certificate { certificate, .. } => certificate.public_key().fingerprint(HashAlg::Sha256),
-    };
-    Ok(held.iter().map(|identity| print(identity).to_string()).collect())
-}
-
 /// All that can be offered, in order.
 pub(crate) struct Identities {
     pub(crate) list: Vec<Identity>,
+    /// Configured files that give nothing to offer, and why.
+    pub(crate) unread: Vec<(PathBuf, &'static str)>,
     files: Vec<KeyFile>,
 }
 
@@ -187,30 +145,38 @@ impl Identities {
     /// configured certificates, configured keys that the agent holds, its other keys, the files' keys. Next to a key file
     /// its `-cert.pub` is looked for unless certificates are configured.
     ///
-    /// `notes` gets what is left out, and why.
+    /// `notes` gets the certificates that are left out, and why.
     pub(crate) async fn gather(spec: &HostSpec, held: Vec<AgentIdentity>, notes: &mut Vec<String>) -> Self {
         let (paths, certificate_paths) = (spec.identity_files.clone(), spec.certificate_files.clone());
         let read = move || {
-            let files: Vec<KeyFile> = paths.into_iter().take(MAX_FILES).filter_map(read_key).collect();
+            let mut unread = Vec::new();
+            let mut files = Vec::new();
+            for path in paths.into_iter().take(MAX_FILES) {
+                match read_key(&path) {
+                    Some(file) => files.push(file),
+                    None => unread.push((path, "no such file")),
+                }
+            }
             let configured = certificate_paths.into_iter().take(MAX_FILES);
             let configured: Vec<_> = configured.map(|path| (read_certificate(&path), path)).collect();
             let beside: Vec<_> = if configured.is_empty() {
-                files.iter().map(|file| read_certificate(&beside(&file.path, "-cert.pub")).ok()).collect()
+                files.iter().map(|file| read_certificate(&beside(&file.path, CERTIFICATE_SUFFIX)).ok()).collect()
             } else {
                 Vec::new()
             };
-            (files, configured, beside)
+            (files, unread, configured, beside)
         };
-        let (files, configured, beside) = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        let (files, mut unread, configured, beside) = tokio::task::spawn_blocking(read).await.unwrap_or_default();
         let mut of_files = Vec::new();
         for (index, file) in files.iter().enumerate() {
             let shown = file.public.clone().map_or(Shown::Later, Shown::Key);
-            let signatory = Signatory::File(index);
-            of_files.push(Identity { name: file.path.display().to_string(), shown, signatory, is_tried: false });
+            let (signatory, path) = (Signatory::File(index), Some(file.path.clone()));
+            let name = file.path.display().to_string();
+            of_files.push(Identity { name, file: path.clone(), shown, signatory, is_tried: false });
             if let Some(Some(certificate)) = beside.get(index) {
                 let name = format!("{} with its certificate", file.path.display());
                 let shown = Shown::Certificate(Box::new(certificate.clone()));
-                of_files.push(Identity { name, shown, signatory: Signatory::File(index), is_tried: false });
+                of_files.push(Identity { name, file: path, shown, signatory: Signatory::File(index), is_tried: false });
             }
         }
         let mut list = Vec::new();
@@ -218,9 +184,18 @@ impl Identities {
             match certificate {
                 Ok(certificate) => {
                     let (name, shown) = (path.display().to_string(), Shown::Certificate(Box::new(certificate)));
-                    list.push(Identity { name, shown, signatory: Signatory::Nobody, is_tried: false });
+                    list.push(Identity {
+                        name,
+                        file: Some(path),
+                        shown,
+                        signatory: Signatory::Nobody,
+                        is_tried: false,
+                    });
                 }
-                Err(why) => notes.push(format!("{} ({why})", path.display())),
+                Err(why) => {
+                    notes.push(format!("{} ({why})", path.display()));
+                    unread.push((path, why));
+                }
             }
         }
         let mut others = Vec::new();
@@ -237,7 +212,7 @@ impl Identities {
         }
         list.extend(others);
         list.extend(of_files);
-        let mut identities = Self { list, files };
+        let mut identities = Self { list, unread, files };
         identities.find_signatories();
         identities
     }
@@ -283,6 +258,16 @@ impl Identities {
                 Private::Locked => Some("encrypted; load it into the agent, or configure a secret command"),
                 Private::Unusable(why) => Some(why),
             },
+        }
+    }
+
+    /// Whether signing takes a passphrase.
+    pub(crate) fn is_locked(&self, signatory: &Signatory) -> bool {
+        match signatory {
+            Signatory::File(index) => {
+                self.files.get(*index).is_some_and(|file| matches!(file.private, Private::Locked))
+            }
+            Signatory::Agent(_) | Signatory::Nobody => false,
         }
     }
 
@@ -392,18 +377,21 @@ fn from_agent(identity: AgentIdentity, signatory: Signatory) -> Identity {
         AgentIdentity::Certificate { certificate, .. } => (Shown::Certificate(Box::new(certificate)), "certificate"),
     };
     let print = shown.key_data().map(|data| data.fingerprint(HashAlg::Sha256).to_string()).unwrap_or_default();
-    Identity { name: format!("agent {what} {print}"), shown, signatory, is_tried: false }
+    Identity { name: format!("agent {what} {print}"), file: None, shown, signatory, is_tried: false }
 }
 
 fn is_same(shown: &Shown, identity: &AgentIdentity) -> bool {
     match (shown, identity) {
         (Shown::Key(own), AgentIdentity::PublicKey { key, .. }) => own.key_data() == key.key_data(),
-        (Shown::Certificate(own), AgentIdentity::Certificate { certificate, .. }) => **own == *certificate,
+        // Byte by byte: a file's has a comment, an agent's has none.
+        (Shown::Certificate(own), AgentIdentity::Certificate { certificate, .. }) => {
+            matches!((own.to_bytes(), certificate.to_bytes()), (Ok(own), Ok(other)) if own == other)
+        }
         _ => false,
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
@@ -438,23 +426,23 @@ fn read_public(path: &Path) -> Option<PublicKey> {
 }
 
 /// `None` if there is neither the file nor its public half.
-fn read_key(path: PathBuf) -> Option<KeyFile> {
-    let mut public = read_public(&beside(&path, ".pub"));
+fn read_key(path: &Path) -> Option<KeyFile> {
+    let mut public = read_public(&beside(path, ".pub"));
     if !path.exists() && public.is_none() {
         return None;
     }
-    let private = match read_private(&path) {
+    let private = match read_private(path) {
         Ok((private, own)) => {
             public = own.or(public);
             private
         }
         Err(why) => {
             // IdentityFile may name the public half of a key that the agent holds.
-            public = public.or_else(|| read_public(&path));
+            public = public.or_else(|| read_public(path));
             Private::Unusable(why)
         }
     };
-    Some(KeyFile { path, public, private })
+    Some(KeyFile { path: path.to_path_buf(), public, private })
 }
 
 fn read_private(path: &Path) -> Result<(Private, Option<PublicKey>), &'static str> {

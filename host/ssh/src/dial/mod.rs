@@ -8,11 +8,13 @@ mod algorithms;
 mod auth;
 pub(crate) mod gate;
 pub(crate) mod identities;
+pub(crate) mod offers;
 pub(crate) mod process;
 mod proxy_command;
 mod secrets;
 mod tcp;
 pub(crate) mod transport;
+pub(crate) mod trust_ahead;
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -26,7 +28,7 @@ use russh::keys::Algorithm;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::config::Proxy;
+use crate::config::{Proxy, user_shell};
 use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Secrets};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport, harmless};
@@ -37,10 +39,6 @@ use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 /// trip; whatever arrives is drained at once and kept up to its cap. russh grants more only when half is used up, so that
 /// half of it is all that a round trip is sure to bring of a large file: as much as `ssh` lets come.
 const WINDOW: u32 = 4 * 1024 * 1024;
-/// Without `ServerAliveInterval`: a silent host is noticed after this times (`KEEPALIVE_MAX` + 1).
-const KEEPALIVE: Duration = Duration::from_secs(5);
-/// Keepalives without an answer.
-const KEEPALIVE_MAX: usize = 2;
 /// Waits for the remote host before the first attempt to authenticate: TCP (or a channel through a jump host),
 /// identification with algorithms, keys, service.
 const HANDSHAKE_ROUND_TRIPS: u64 = 4;
@@ -91,11 +89,6 @@ pub(crate) async fn host_key(spec: &HostSpec, config: &PoolConfig) -> Result<Hos
     .await
 }
 
-/// How long a dial may take.
-pub(crate) fn connect_limit(spec: &HostSpec, config: &PoolConfig) -> Duration {
-    spec.connect_timeout.map_or(config.connect_timeout, |own| own.min(config.connect_timeout))
-}
-
 /// The host that a dial calls first: whose handshakes at once have to be bounded.
 pub(crate) fn first_contact(spec: &HostSpec) -> (String, u16) {
     match &spec.proxy {
@@ -136,7 +129,7 @@ struct Stage {
 
 impl<'a> Trip<'a> {
     fn new(spec: &'a HostSpec, config: &'a PoolConfig) -> Self {
-        let limit = connect_limit(spec, config);
+        let limit = config.connect_limit(spec);
         Self { target: &spec.alias, config, limit, until: Instant::now() + limit, stage: Mutex::default() }
     }
 
@@ -257,6 +250,7 @@ async fn shake_hands(spec: &HostSpec, way: &Way<'_>, trip: &Trip<'_>, gate: Gate
         trip.heed(complaint);
     }
     let first_words = transport.first_words();
+    let transport = transport.with_silence_limit(Alive::of(spec).silence);
     trip.enter(spec, "in the handshake");
     match client::connect_stream(config, transport, gate).await {
         Ok(handle) => {
@@ -327,8 +321,10 @@ impl<'a> Way<'a> {
             }
             Self::Command(text) => {
                 trip.enter(spec, "starting the proxy command");
-                let (streams, process, complaint) = proxy_command::spawn(text).map_err(|error| {
-                    let message = format!("{}: the proxy command cannot be started: {error}", spec.alias);
+                let shell = user_shell();
+                let (streams, process, complaint) = proxy_command::spawn(&shell, text).map_err(|error| {
+                    let (alias, shell) = (&spec.alias, shell.display());
+                    let message = format!("{alias}: the shell {shell} of the proxy command cannot be run: {error}");
                     SshError::new(ErrorKind::Unreachable, message)
                 })?;
                 let (transport, leash) = Transport::new(streams, Some(Box::new(process)));
@@ -402,20 +398,40 @@ fn handshake_error(spec: &HostSpec, what: &str) -> SshError {
     SshError::new(ErrorKind::Unreachable, format!("{alias}: the handshake with {host_name}:{port} failed: {what}"))
 }
 
+/// How a host that has fallen silent is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Alive {
+    /// How long nothing may come before it is asked.
+    interval: Option<Duration>,
+    /// How often it is asked in vain. russh takes 0 for "for ever".
+    count_max: usize,
+    /// How long nothing may come at all.
+    silence: Option<Duration>,
+}
+
+impl Alive {
+    /// `ServerAliveInterval` and `ServerAliveCountMax`. As for OpenSSH, a count of 0 asks never: the host is given up
+    /// once it has said nothing for the interval.
+    fn of(spec: &HostSpec) -> Self {
+        let (interval, count_max, silence) = match spec.keepalive() {
+            None => (None, 0, None),
+            Some((interval, 0)) => (None, 0, Some(interval)),
+            Some((interval, count)) => (Some(interval), usize::try_from(count).unwrap_or(usize::MAX), None),
+        };
+        Self { interval, count_max, silence }
+    }
+}
+
 fn client_config(
     spec: &HostSpec,
     known: &[Algorithm],
     certificates: Vec<Algorithm>,
 ) -> Result<Arc<client::Config>, SshError> {
-    let (keepalive_interval, keepalive_max) = match spec.server_alive_interval {
-        None => (Some(KEEPALIVE), KEEPALIVE_MAX),
-        Some(Duration::ZERO) => (None, KEEPALIVE_MAX),
-        Some(interval) => (Some(interval), usize::try_from(spec.server_alive_count_max).unwrap_or(KEEPALIVE_MAX)),
-    };
+    let alive = Alive::of(spec);
     Ok(Arc::new(client::Config {
         window_size: WINDOW,
-        keepalive_interval,
-        keepalive_max,
+        keepalive_interval: alive.interval,
+        keepalive_max: alive.count_max,
         nodelay: true,
         preferred: algorithms::preferred(spec, known, certificates)?,
         ..client::Config::default()

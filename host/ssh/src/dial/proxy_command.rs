@@ -3,6 +3,7 @@
 //! Owns the process: one task reads what it complains about and ends it, with its group, when the stream is dropped.
 //! Does not know what is spoken through it.
 
+use std::ffi::OsStr;
 use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -60,12 +61,13 @@ impl Complaint {
     }
 }
 
-/// Starts a command. It ends when the guard is dropped.
+/// Starts a command in this shell. It ends when the guard is dropped.
 ///
 /// # Errors
-/// That no shell can be started.
-pub(crate) fn spawn(text: &str) -> io::Result<(Streams, DropGuard, Complaint)> {
-    let mut command = Command::new("/bin/sh");
+/// That the shell cannot be started.
+pub(crate) fn spawn(shell: &OsStr, text: &str) -> io::Result<(Streams, DropGuard, Complaint)> {
+    let mut command = Command::new(shell);
+    // As OpenSSH: no shell stays between the command and its end.
     command.arg("-c").arg(format!("exec {text}"));
     let mut group = Group::spawn(piped(&mut command))?;
     let missing = || io::Error::other("a pipe is missing");
@@ -111,4 +113,27 @@ async fn keep(
     group.kill();
     let status = timeout(REAPED, group.child.wait()).await;
     ended.send_replace(Some(status.map_err(|_| ()).and_then(|status| status.map_err(|_| ()))));
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_given_shell_runs_the_command_in_its_own_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let (shell, log) = (directory.path().join("shell"), directory.path().join("log"));
+        let text = format!("#!/bin/sh\nprintf '%s|' \"$@\" > '{}'\nexec /bin/sh \"$@\"\n", log.display());
+        std::fs::write(&shell, text).unwrap();
+        std::fs::set_permissions(&shell, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let (mut streams, _guard, _complaint) = spawn(shell.as_os_str(), "echo 'a  b'").unwrap();
+        let mut said = String::new();
+        streams.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "a  b\n");
+        assert_eq!(std::fs::read_to_string(log).unwrap(), "-c|exec echo 'a  b'|");
+    }
 }

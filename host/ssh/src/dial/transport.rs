@@ -10,7 +10,7 @@ use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -80,12 +80,18 @@ pub(crate) fn harmless(bytes: &[u8]) -> String {
 pub(crate) struct Leash {
     drop: CancellationToken,
     is_established: Arc<AtomicBool>,
+    bytes_heard: Arc<AtomicU64>,
 }
 
 impl Leash {
     /// The session is in use: from now on its end is a goodbye.
     pub(crate) fn establish(&self) {
         self.is_established.store(true, Ordering::Release);
+    }
+
+    /// How many bytes the peer has sent so far: whether it lives, for whoever waits for it.
+    pub(crate) fn bytes_heard(&self) -> u64 {
+        self.bytes_heard.load(Ordering::Acquire)
     }
 }
 
@@ -111,7 +117,10 @@ pub(crate) struct Transport {
     is_established: Arc<AtomicBool>,
     first_words: FirstWords,
     is_hearing: bool,
+    bytes_heard: Arc<AtomicU64>,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// How long the peer of a session in use may be silent, and when that is over.
+    silence: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 impl Transport {
@@ -119,6 +128,7 @@ impl Transport {
     pub(crate) fn new(stream: impl Duplex + 'static, carrier: Option<Box<dyn Send>>) -> (Self, Leash) {
         let drop = CancellationToken::new();
         let is_established = Arc::new(AtomicBool::new(false));
+        let bytes_heard = Arc::<AtomicU64>::default();
         let transport = Self {
             stream: Box::new(stream),
             _carrier: carrier,
@@ -126,9 +136,17 @@ impl Transport {
             is_established: Arc::clone(&is_established),
             first_words: FirstWords::default(),
             is_hearing: true,
+            bytes_heard: Arc::clone(&bytes_heard),
             stalled: None,
+            silence: None,
         };
-        (transport, Leash { drop, is_established })
+        (transport, Leash { drop, is_established, bytes_heard })
+    }
+
+    /// The same stream; once its session is in use it ends when the peer says nothing for so long.
+    pub(crate) fn with_silence_limit(self, limit: Option<Duration>) -> Self {
+        let silence = limit.map(|limit| (limit, Box::pin(sleep_until(Instant::now() + limit))));
+        Self { silence, ..self }
     }
 
     /// What the server says first.
@@ -157,6 +175,30 @@ impl Transport {
         }
     }
 
+    /// Whether the peer has been silent for too long.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some((limit, over)) = &mut self.silence else { return Poll::Pending };
+        loop {
+            ready!(over.as_mut().poll(context));
+            if self.is_established.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            over.as_mut().reset(Instant::now() + *limit);
+        }
+    }
+
+    /// Takes note of what was read.
+    fn hear(&mut self, bytes: &[u8]) {
+        self.bytes_heard.fetch_add(bytes.len() as u64, Ordering::AcqRel);
+        if let Some((limit, over)) = &mut self.silence {
+            over.as_mut().reset(Instant::now() + *limit);
+        }
+        if self.is_hearing {
+            self.first_words.hear(bytes);
+            self.is_hearing = !self.first_words.has_identification() && !self.first_words.is_full();
+        }
+    }
+
     /// Watches a write or flush that makes no progress.
     fn watch<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
@@ -176,11 +218,11 @@ impl AsyncRead for Transport {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
-        if this.is_hearing {
-            this.first_words.hear(buffer.filled().get(before..).unwrap_or_default());
-            this.is_hearing = !this.first_words.has_identification() && !this.first_words.is_full();
+        if Pin::new(&mut this.stream).poll_read(context, buffer)?.is_pending() {
+            ready!(this.poll_silence(context));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        this.hear(buffer.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
@@ -243,6 +285,36 @@ mod tests {
         let (near, _far) = tokio::io::duplex(1);
         let (mut transport, _leash) = Transport::new(near, None);
         assert_eq!(transport.write_all(b"xyz").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_is_silent_for_too_long_ends_a_session_in_use_and_no_other() {
+        let limit = Duration::from_secs(3);
+        for established in [false, true] {
+            let (near, mut far) = tokio::io::duplex(64);
+            let (transport, leash) = Transport::new(near, None);
+            let mut transport = transport.with_silence_limit(Some(limit));
+            if established {
+                leash.establish();
+            }
+            let started = Instant::now();
+            let speaking = async {
+                // Never silent for as long as the limit.
+                for _ in 0..3 {
+                    tokio::time::sleep(limit * 2 / 3).await;
+                    far.write_all(b"x").await.unwrap();
+                }
+            };
+            let mut four = [0; 4];
+            let hearing = tokio::time::timeout(limit * 9, transport.read_exact(&mut four));
+            let (heard, ()) = tokio::join!(hearing, speaking);
+            assert_eq!(leash.bytes_heard(), 3);
+            match heard {
+                Ok(ended) => assert_eq!((ended.unwrap_err().kind(), established), (io::ErrorKind::TimedOut, true)),
+                Err(_) => assert!(!established, "it goes on"),
+            }
+            assert_eq!(started.elapsed(), if established { limit * 3 } else { limit * 9 });
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! anybody wants them: one unread channel would stall the whole connection.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use russh::client::Msg;
@@ -56,6 +57,8 @@ enum End {
 /// All that was said on a channel.
 struct Conversation {
     end: End,
+    /// Whether the request may have left. If not, the command provably was not begun.
+    is_asked: bool,
     stdout: Stream,
     stderr: Stream,
 }
@@ -126,12 +129,14 @@ async fn converse(
     let mut stderr = Stream::stderr(&prepared.marker, stderr_cap);
     let mut status = None;
     let mut taken = false;
+    let is_asked = AtomicBool::new(false);
     let sending = async {
         // Without an answer, as OpenSSH asks: servers refuse most names.
         for (name, value) in &prepared.environment {
             write.set_env(false, name, value).await?;
         }
         write.exec(true, prepared.exec.clone()).await?;
+        is_asked.store(true, Ordering::Relaxed);
         sent();
         match &prepared.data {
             Some(data) => write.data_bytes(data.clone()).await,
@@ -179,7 +184,8 @@ async fn converse(
             limit = until.min(Instant::now() + LAST_OUTPUT);
         }
     };
-    if is_sent && stdout.head().is_none() && matches!(end, End::TimedOut | End::Cancelled) {
+    let is_asked = is_asked.load(Ordering::Relaxed);
+    if is_asked && stdout.head().is_none() && matches!(end, End::TimedOut | End::Cancelled) {
         // Without its first line nobody knows which process to end.
         let _ = timeout(FIRST_LINE, async {
             while stdout.head().is_none() {
@@ -193,14 +199,21 @@ async fn converse(
         })
         .await;
     }
-    Conversation { end, stdout, stderr }
+    Conversation { end, is_asked, stdout, stderr }
 }
 
 /// Turns a conversation into an outcome; ends what is left of the command first.
 async fn conclude(connection: &Arc<InUse>, talk: Conversation, started: Instant) -> Result<ExecOutcome, RunError> {
     let process = talk.stdout.head().and_then(RemoteProcess::parse);
     let begun = process.is_some() || talk.stderr.head().is_some();
-    let (ending, ended) = match talk.end {
+    let not_begun = |kind, what: &str| {
+        let message = format!("{}: {what} before the command was sent", connection.alias);
+        Err(RunError::Failed(SshError::new(kind, message)))
+    };
+    let ending = match talk.end {
+        End::Cancelled if !talk.is_asked => return not_begun(ErrorKind::Cancelled, "the request was cancelled"),
+        End::TimedOut if !talk.is_asked => return not_begun(ErrorKind::Timeout, "the deadline passed"),
+        End::Closed { .. } if !talk.is_asked => return Err(RunError::NotSent),
         End::Refused => {
             let message = format!("{}: the server takes no commands", connection.alias);
             return Err(RunError::Failed(SshError::new(ErrorKind::Unsupported, message)));
@@ -212,28 +225,36 @@ async fn conclude(connection: &Arc<InUse>, talk: Conversation, started: Instant)
                 format!("{}: the login shell did not run the command; it said: {}", connection.alias, said.trim());
             return Err(RunError::Failed(SshError::new(ErrorKind::Unsupported, message)));
         }
-        End::Exited(status) => (Ending::Exited(status), true),
-        End::Signaled(signal) => (Ending::Signaled(signal), true),
-        End::Closed { .. } => (Ending::NoStatus, false),
-        End::TimedOut => (Ending::TimedOut(kill(connection, process).await), true),
-        End::Cancelled => (Ending::Cancelled(kill(connection, process).await), true),
-        End::OutputLimit => (Ending::OutputLimit(kill(connection, process).await), true),
+        End::Exited(status) => Ending::Exited(status),
+        End::Signaled(signal) => Ending::Signaled(signal),
+        End::Closed { .. } => Ending::NoStatus,
+        End::TimedOut => Ending::TimedOut(kill(connection, process).await),
+        End::Cancelled => Ending::Cancelled(kill(connection, process).await),
+        End::OutputLimit => Ending::OutputLimit(kill(connection, process).await),
     };
     Ok(ExecOutcome {
         ending,
-        stdout: talk.stdout.into_capture(ended),
-        stderr: talk.stderr.into_capture(ended),
+        stdout: talk.stdout.into_capture(),
+        stderr: talk.stderr.into_capture(),
         duration: started.elapsed(),
     })
 }
 
-/// Ends the command's process group, whose channel is closed already, and tells what is true of it.
+/// Ends the command's process group, whose channel is closed already, and tells what is true of it. The last resort is
+/// the connection, unless it lives: others are on it.
 async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>) -> RemoteState {
     let Some(process) = process else { return RemoteState::Unknown };
+    let (begun, heard) = (Instant::now(), connection.bytes_heard());
     match control(connection, &process.kill_script()).await.as_deref() {
         Some("stopped") if process.leads_its_group() => RemoteState::Stopped,
         Some("running") => RemoteState::Running,
-        _ => RemoteState::Unknown,
+        answer => {
+            // To refuse is an answer.
+            if answer.is_none() && begun.elapsed() >= KILL_LIMIT {
+                connection.unanswered(heard);
+            }
+            RemoteState::Unknown
+        }
     }
 }
 
@@ -248,7 +269,7 @@ async fn control(connection: &Arc<Connection>, script: &[u8]) -> Option<String> 
     let _ = timeout(CLOSE_LIMIT, write.close()).await;
     drop(slot);
     matches!(talk.end, End::Exited(0))
-        .then(|| String::from_utf8_lossy(&talk.stdout.into_capture(true).data).trim().to_owned())
+        .then(|| String::from_utf8_lossy(&talk.stdout.into_capture().data).trim().to_owned())
 }
 
 fn signal_name_text(signal: Sig) -> String {

@@ -23,9 +23,10 @@ pub struct ExecRequest {
 /// Whether a command that was stopped still runs on the remote host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoteState {
-    /// Its process group is gone: the remote host said so.
+    /// Its process group is gone, and nobody else is seen to belong to it: the remote host said so. On a host without
+    /// `/proc`, and with another account's environment, a process that left the group (`setsid`) is not seen.
     Stopped,
-    /// It still runs.
+    /// It still runs, or a process that it started and that has left its group.
     Running,
     /// Scout could not find out.
     Unknown,

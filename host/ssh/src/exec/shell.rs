@@ -19,7 +19,7 @@ use crate::{Capture, ErrorKind, SshError};
 const LITERAL: &str = concat!(
     "exec /bin/sh -c '",
     r#"case $# in 0) IFS= read -r c || exit 255;; 1) c=$(printf %b "$1");; *) c=$1;; esac; "#,
-    r#"n=${IFS#??}; k=0; "#,
+    r#"n=${IFS#??}; k=0; export SCOUT_COMMAND=/$$/; "#,
     r#"[ -r /proc/self/stat ] && read -r g g g g g x </proc/self/stat && [ "$g" != $$ ] && k=$$; "#,
     r#"exec 3<&0 </dev/null; "#,
     r#"(trap "" HUP INT TERM; while read -r x; do :; done <&3; "#,
@@ -257,10 +257,10 @@ impl Stream {
         String::from_utf8_lossy(&noise).trim().to_owned()
     }
 
-    /// What was kept. `ended`: the stream said all it had to say.
-    pub(crate) fn into_capture(self, ended: bool) -> Capture {
+    /// What was kept, and how much came.
+    pub(crate) fn into_capture(self) -> Capture {
         let truncated = self.total > self.data.len() as u64;
-        Capture { truncated, total: (ended && !truncated).then_some(self.total), data: self.data.freeze() }
+        Capture { truncated, total: Some(self.total), data: self.data.freeze() }
     }
 }
 
@@ -284,7 +284,8 @@ impl RemoteProcess {
         self.leads_its_group
     }
 
-    /// A script that ends what is left of it and prints `running` or `stopped`. A zombie does not run.
+    /// A script that ends what is left of it and prints `running` or `stopped`. A zombie does not run. A process that has
+    /// left the group (`setsid`, a daemon) is not ended, and runs.
     pub(crate) fn kill_script(self) -> Vec<u8> {
         let pid = self.pid;
         let target = if self.leads_its_group { format!("-{pid}") } else { pid.to_string() };
@@ -309,7 +310,7 @@ while alive; do
   [ $i -gt 20 ] && echo running && exit 0
   sleep 0.05
 done
-echo stopped"#
+if grep -qsF 'SCOUT_COMMAND=/{pid}/' /proc/[0-9]*/environ; then echo running; else echo stopped; fi"#
         )
         .into_bytes()
     }
@@ -363,7 +364,7 @@ mod tests {
             stream.push(left);
             stream.push(right);
             assert_eq!(stream.head(), Some("0 77"), "{cut}");
-            assert_eq!(&*stream.into_capture(true).data, b"output\n", "{cut}");
+            assert_eq!(&*stream.into_capture().data, b"output\n", "{cut}");
         }
     }
 
@@ -372,8 +373,8 @@ mod tests {
         let mut stream = Stream::stderr("m", 3);
         stream.push(b"m\nabcde");
         assert!(stream.is_over());
-        let capture = stream.into_capture(false);
-        assert_eq!((&*capture.data, capture.truncated, capture.total), (&b"abc"[..], true, None));
+        let capture = stream.into_capture();
+        assert_eq!((&*capture.data, capture.truncated, capture.total), (&b"abc"[..], true, Some(5)));
     }
 
     #[test]

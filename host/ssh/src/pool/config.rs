@@ -8,7 +8,7 @@ use crate::HostSpec;
 /// Bounds of a pool.
 #[derive(Clone, Debug)]
 pub struct PoolConfig {
-    /// TCP connect, handshake and authentication together, unless the host's `ConnectTimeout` says less.
+    /// TCP connect, handshake and authentication together, for a host without a `ConnectTimeout` of its own.
     pub connect_timeout: Duration,
     /// An unused connection is closed after this.
     pub idle_timeout: Duration,
@@ -16,10 +16,15 @@ pub struct PoolConfig {
     pub max_connections: usize,
     /// known_hosts files that replace those of `ssh_config`, if set (`SCOUT_KNOWN_HOSTS`).
     pub known_hosts: Option<Vec<PathBuf>>,
+    /// A connection that leaves the opening of a channel unanswered for so long serves no new request; one that says
+    /// nothing at all meanwhile is lost. Keepalive mostly notices before.
+    pub answer_timeout: Duration,
+    /// A connection is replaced after this many channels: each that we close first leaves about 3 KiB in the session.
+    pub channels_per_connection: u64,
     /// Requests that may wait for one host.
     pub max_waiters_per_host: usize,
     /// A program that tells secrets: passphrases of key files, passwords, answers to a server's prompts. Without it none
-    /// is ever used.
+    /// is ever used. What `SSH_ASKPASS` names fits.
     ///
     /// It is run with one argument, the prompt (`Enter passphrase for key '/path'`, `user@host's password:` or, in the
     /// server's words, `(user@host) …`), and in its environment `SCOUT_SECRET_KIND` (`passphrase`, `password` or
@@ -34,6 +39,8 @@ impl Default for PoolConfig {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             max_connections: 100,
+            answer_timeout: Duration::from_secs(20),
+            channels_per_connection: 4096,
             known_hosts: None,
             max_waiters_per_host: 4096,
             secret_command: None,
@@ -41,7 +48,16 @@ impl Default for PoolConfig {
     }
 }
 
+/// A dial ends after this, whatever `ConnectTimeout` says: one that hangs must make room for the next.
+const LONGEST_DIAL: Duration = Duration::from_secs(10 * 60);
+
 impl PoolConfig {
+    /// How long a dial to a host may take, with all that it takes to get there: as its `ConnectTimeout` says, ten minutes
+    /// at most, else [`Self::connect_timeout`]. Whoever waits for the dial does so no longer than the own deadline.
+    pub fn connect_limit(&self, spec: &HostSpec) -> Duration {
+        spec.connect_timeout.map_or(self.connect_timeout, |own| own.min(LONGEST_DIAL))
+    }
+
     /// The known_hosts files that count for a host: its own, unless [`Self::known_hosts`] replaces them.
     pub fn known_hosts_of<'a>(&'a self, spec: &'a HostSpec) -> KnownHostsFiles<'a> {
         match &self.known_hosts {

@@ -18,7 +18,7 @@ use crate::dial::Dialled;
 use crate::dial::gate::Gate;
 use crate::dial::transport::Leash;
 use crate::pool::slots::{Slot, Slots};
-use crate::pool::{Counter, Gauge, Stats};
+use crate::pool::{Counter, Gauge, PoolConfig, Stats};
 use crate::stalls::SftpLanes;
 use crate::{Call, ErrorKind, SshError};
 
@@ -27,10 +27,6 @@ use crate::{Call, ErrorKind, SshError};
 const CHANNELS: usize = 8;
 /// Commands at once.
 const EXECS: usize = 6;
-/// A connection is replaced after this many channels: each that we close first leaves about 3 KiB in the session.
-const CHANNELS_PER_LIFE: u64 = 4096;
-/// No answer to an open or a ping within this: the connection is lost. Keepalive mostly notices before.
-const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 /// Between two tries to open a channel for ending a command.
 const CONTROL_PAUSE: Duration = Duration::from_millis(20);
 /// How long a server may take to give up the place of a channel that has closed.
@@ -81,7 +77,7 @@ enum OpenError {
     Refused(Option<Slot>),
     /// The same, while so many others were open.
     RefusedBeside(Option<Slot>, usize),
-    /// The connection is gone.
+    /// The connection is gone, or opens no more.
     Lost,
 }
 
@@ -98,13 +94,17 @@ pub(crate) struct Connection {
     pub(crate) users: Counter,
     handle: Handle<Gate>,
     /// Ends the session with this value.
-    _leash: Leash,
+    leash: Leash,
+    answer_timeout: Duration,
+    channels_per_life: u64,
     channels: Arc<Slots>,
     execs: Arc<Slots>,
     spare: Mutex<Option<Session>>,
     spare_ready: Notify,
     refilling: AtomicBool,
     opened: AtomicU64,
+    /// It no longer opens channels; those that are open may go on.
+    retired: AtomicBool,
     closed: AtomicBool,
     room: Mutex<Option<OwnedSemaphorePermit>>,
 }
@@ -115,8 +115,8 @@ impl Connection {
         id: u64,
         alias: &str,
         dialled: Dialled,
-        stats: Arc<Stats>,
-        queue: Arc<Gauge>,
+        config: &PoolConfig,
+        (stats, queue): (Arc<Stats>, Arc<Gauge>),
         room: OwnedSemaphorePermit,
     ) -> Arc<Self> {
         let connection = Arc::new(Self {
@@ -127,13 +127,16 @@ impl Connection {
             sftp: SftpLanes::default(),
             users: Counter::default(),
             handle: dialled.handle,
-            _leash: dialled.leash,
+            leash: dialled.leash,
+            answer_timeout: config.answer_timeout,
+            channels_per_life: config.channels_per_connection,
             channels: Slots::new(CHANNELS),
             execs: Slots::new(EXECS),
             spare: Mutex::new(None),
             spare_ready: Notify::new(),
             refilling: AtomicBool::new(false),
             opened: AtomicU64::new(0),
+            retired: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             room: Mutex::new(Some(room)),
         });
@@ -143,12 +146,34 @@ impl Connection {
 
     /// Whether new requests may use it.
     pub(crate) fn is_usable(&self) -> bool {
-        self.is_alive() && self.opened.load(Ordering::Relaxed) < CHANNELS_PER_LIFE
+        self.is_alive() && !self.is_retired() && self.opened.load(Ordering::Relaxed) < self.channels_per_life
     }
 
     /// Whether it is connected, as far as is known.
     pub(crate) fn is_alive(&self) -> bool {
         !self.closed.load(Ordering::Acquire) && !self.handle.is_closed()
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// How much the host has said so far, for [`Self::unanswered`].
+    pub(crate) fn bytes_heard(&self) -> u64 {
+        self.leash.bytes_heard()
+    }
+
+    /// Something was not answered in good time, and `heard` is what the host had said when it was asked. A host that
+    /// has said nothing since is gone, and so is the connection: whoever waits on it is told at once. If it has, the
+    /// connection lives: what is under way goes on, and new requests get another one.
+    pub(crate) fn unanswered(self: &Arc<Self>, heard: u64) {
+        if self.bytes_heard() == heard {
+            tracing::debug!(host = %self.alias, "the host has fallen silent: connection closed");
+            self.close();
+        } else {
+            tracing::debug!(host = %self.alias, "the connection answers no more requests: it is replaced");
+            self.retired.store(true, Ordering::Release);
+        }
     }
 
     /// Says goodbye in the background; whoever still uses it gets errors.
@@ -198,6 +223,9 @@ impl Connection {
                 slot = self.channels.acquire() => slot.ok_or_else(|| self.lost())?,
                 () = spare_ready => continue,
             };
+            if self.is_retired() {
+                return Err(self.lost());
+            }
             call.cost.add_round_trips(1);
             match self.open(slot).await {
                 Ok(session) => return Ok(session),
@@ -290,7 +318,7 @@ impl Connection {
                 result => return result,
             };
             // A place that was just given up is free a moment later: ask again behind a round trip.
-            let _ = timeout(ANSWER_LIMIT, connection.handle.send_ping()).await;
+            let _ = timeout(connection.answer_timeout, connection.handle.send_ping()).await;
             loop {
                 let before = connection.channels.open();
                 slot = match connection.open_once(slot).await {
@@ -308,11 +336,12 @@ impl Connection {
         opening.await.unwrap_or(Err(OpenError::Lost))
     }
 
-    async fn open_once(&self, mut slot: Option<Slot>) -> Result<Session, OpenError> {
+    async fn open_once(self: &Arc<Self>, mut slot: Option<Slot>) -> Result<Session, OpenError> {
         if !self.is_alive() {
             return Err(OpenError::Lost);
         }
-        match timeout(ANSWER_LIMIT, self.handle.channel_open_session()).await {
+        let heard = self.bytes_heard();
+        match timeout(self.answer_timeout, self.handle.channel_open_session()).await {
             Ok(Ok(channel)) => {
                 self.opened.fetch_add(1, Ordering::Relaxed);
                 if let Some(slot) = &mut slot {
@@ -321,7 +350,11 @@ impl Connection {
                 Ok(Session { channel: Some(channel), slot })
             }
             Ok(Err(russh::Error::ChannelOpenFailure(_))) => Err(OpenError::Refused(slot)),
-            Ok(Err(_)) | Err(_) => Err(OpenError::Lost),
+            Ok(Err(_)) => Err(OpenError::Lost),
+            Err(_) => {
+                self.unanswered(heard);
+                Err(OpenError::Lost)
+            }
         }
     }
 

@@ -487,17 +487,45 @@ impl Inner {
         queue: &Arc<Gauge>,
     ) -> Option<Result<(Arc<Connection>, u64), SshError>> {
         let spec = &key.spec;
-        if key.role != Role::First && self.room.available_permits() == 0 {
+        let has_no_room = || key.role != Role::First && self.room.available_permits() == 0;
+        if has_no_room() {
             return Some(Err(no_room(&spec.alias)));
         }
-        let wanting = self.want_room();
-        let room = loop {
-            if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
-                break room;
+        // First of all, so that dials to an address that does not answer take no other host's place in the pool.
+        let handshakes = self.handshakes(spec);
+        let _handshake = self.while_wanted(key, sender, handshakes.acquire()).await?.ok()?;
+        if has_no_room() {
+            return Some(Err(no_room(&spec.alias)));
+        }
+        let room = match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(room) => room,
+            Err(_) => {
+                let _wanting = self.want_room();
+                self.evict_one();
+                self.while_wanted(key, sender, Arc::clone(&self.room).acquire_owned()).await?.ok()?
             }
-            self.evict_one();
+        };
+        self.stats.dials.add();
+        Some(dial::dial(spec, &self.config).await.map(|dialled| {
+            let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+            let round_trips = dialled.round_trips;
+            self.stats.round_trips.add_all(round_trips);
+            let counters = (Arc::clone(&self.stats), Arc::clone(queue));
+            (Connection::new(id, &spec.alias, dialled, &self.config, counters, room), round_trips)
+        }))
+    }
+
+    /// Waits as long as anybody waits for the dial. `None`: nobody does, and its slot is gone.
+    async fn while_wanted<T>(
+        &self,
+        key: &Key,
+        sender: &Arc<watch::Sender<Option<DialResult>>>,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
             tokio::select! {
-                room = Arc::clone(&self.room).acquire_owned() => break room.ok()?,
+                done = &mut work => return Some(done),
                 () = sender.closed() => {
                     let mut state = self.state.lock();
                     if sender.receiver_count() == 0 {
@@ -506,24 +534,16 @@ impl Inner {
                     }
                 }
             }
-        };
-        drop(wanting);
-        let address = {
-            let mut state = self.state.lock();
-            state.addresses.retain(|_, handshakes| Arc::strong_count(handshakes) > 1);
-            let address = dial::first_contact(spec);
-            let handshakes = || Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS));
-            Arc::clone(state.addresses.entry(address).or_insert_with(handshakes))
-        };
-        let _handshake = address.acquire().await.ok()?;
-        self.stats.dials.add();
-        Some(dial::dial(spec, &self.config).await.map(|dialled| {
-            let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-            let round_trips = dialled.round_trips;
-            self.stats.round_trips.add_all(round_trips);
-            let (stats, queue) = (Arc::clone(&self.stats), Arc::clone(queue));
-            (Connection::new(id, &spec.alias, dialled, stats, queue, room), round_trips)
-        }))
+        }
+    }
+
+    /// The handshakes that may be under way at once with the host's address.
+    fn handshakes(&self, spec: &HostSpec) -> Arc<Semaphore> {
+        let mut state = self.state.lock();
+        state.addresses.retain(|_, handshakes| Arc::strong_count(handshakes) > 1);
+        let address = dial::first_contact(spec);
+        let handshakes = || Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS));
+        Arc::clone(state.addresses.entry(address).or_insert_with(handshakes))
     }
 
     fn want_room(self: &Arc<Self>) -> WantingRoom {

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// the disk, and up to two seconds on the lock.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] when the file cannot be written, [`ErrorKind::Invalid`] for a name that does not fit on a
+/// [`ErrorKind::Config`] when the file cannot be read or written, [`ErrorKind::Invalid`] for a name that does not fit on a
 /// line, [`ErrorKind::HostKeyRejected`] when the file has another key for the host, or revokes this one.
 pub fn learn(file: &Path, host: &str, port: u16, key: &PublicKey, hashed: bool) -> Result<(), SshError> {
     // All of these mean something to whoever reads the line: `*` would trust this key for every host.
@@ -47,11 +47,12 @@ pub fn learn(file: &Path, host: &str, port: u16, key: &PublicKey, hashed: bool) 
 
     let mut open = open_locked(file).map_err(&fail)?;
     let mut known = KnownHosts::default();
-    known.read(file)?;
+    // From the locked file itself: one that cannot be read says nothing about the host.
+    known.parse(file, &super::bytes_of(&open, file)?);
     // The name without the port does not count: whoever learns has looked there.
     let verdict = match known.revoked(&name, Presented::Key(key.key_data())) {
         Some(source) => Verdict::Revoked(source.clone()),
-        None => known.find_key(&name, key.key_data()),
+        None => known.find_key(&name, Some(key.key_data())),
     };
     match verdict {
         Verdict::Known(_) => return Ok(()),
@@ -79,8 +80,11 @@ fn open_locked(path: &Path) -> Result<File, String> {
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map_err(text)?;
         let own = file.metadata().map_err(text)?;
         // /dev/null keeps nothing, and its lock would be one for the whole machine.
-        if !own.is_file() {
+        if own.file_type().is_char_device() {
             return Ok(file);
+        }
+        if !own.is_file() {
+            return Err("it is not a regular file".to_owned());
         }
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) if std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (own.dev(), own.ino())) => {

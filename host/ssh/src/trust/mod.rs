@@ -50,6 +50,8 @@ pub struct Entry {
     pub source: Source,
     /// What it says of the key.
     pub meaning: Meaning,
+    /// The line names the host without its port, which is not 22: it counts where those with the port settle nothing.
+    pub is_without_port: bool,
     /// The type of the key, as `ssh-ed25519`.
     pub key_type: String,
     /// SHA-256 of the key.
@@ -92,6 +94,17 @@ impl Decision {
     }
 }
 
+/// What a host may show, as far as the lines about it tell such things apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MayShow {
+    /// This key of a line.
+    Key(PublicKey),
+    /// A certificate that this authority of a line signed and that is valid for the host, of a key that no line has.
+    CertifiedBy(PublicKey),
+    /// Any other key, and a certificate of any other authority.
+    OtherKey,
+}
+
 /// Far above the known_hosts of a fleet of 100000 machines; a file without an end is refused.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 /// More say nothing new.
@@ -129,6 +142,10 @@ struct Asked<'a> {
 enum Presented<'a> {
     Certificate(&'a Certificate),
     Key(&'a KeyData),
+    /// A valid certificate of this authority, of a key that no line has.
+    CertifiedBy(&'a KeyData),
+    /// A key that no line has.
+    NewKey,
 }
 
 /// What the lines for one name say of what a host shows.
@@ -143,14 +160,28 @@ impl Asked<'_> {
     fn flaw(&self, certificate: &Certificate) -> Option<&'static str> {
         certificate::flaw(certificate, self.host, self.algorithms, SystemTime::now())
     }
+
+    /// Whether an authority with this key can sign in a way that counts.
+    fn may_certify(&self, authority: &KeyData) -> bool {
+        match authority.algorithm() {
+            Algorithm::Rsa { .. } => [None, Some(HashAlg::Sha256), Some(HashAlg::Sha512)]
+                .into_iter()
+                .any(|hash| self.algorithms.may_certify(Algorithm::Rsa { hash }.as_str())),
+            other => self.algorithms.may_certify(other.as_str()),
+        }
+    }
 }
 
 impl KnownHosts {
-    /// Reads files in order. An absent one is empty; one that may not be opened is too, as for OpenSSH, with a warning.
-    /// Blocks on the disk.
+    /// Reads files in order. An absent one is empty; one that this account may not open is too, as for OpenSSH, with a
+    /// warning. Blocks on the disk.
+    ///
+    /// OpenSSH passes over every file that does not open. Here any other reason (no descriptor left, a disk that
+    /// fails) is an error: it may pass, and a changed key must not look like a new one meanwhile.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Config`] when a file cannot be read to its end or is larger than 64 MiB.
+    /// [`crate::ErrorKind::Config`] when a file cannot be opened for such a reason, cannot be read to its end or is
+    /// larger than 64 MiB.
     pub fn load<P: AsRef<Path>>(files: &[P]) -> Result<Self, SshError> {
         let mut known = Self::default();
         for file in files {
@@ -167,6 +198,11 @@ impl KnownHosts {
                 return Ok(());
             }
         };
+        self.parse(file, &bytes);
+        Ok(())
+    }
+
+    fn parse(&mut self, file: &Path, bytes: &[u8]) {
         for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
             match Line::parse(line) {
                 Ok(None) => {}
@@ -174,7 +210,6 @@ impl KnownHosts {
                 Err(why) => self.warn(|| format!("{}:{number}: {why}", file.display())),
             }
         }
-        Ok(())
     }
 
     fn warn(&mut self, warning: impl FnOnce() -> String) {
@@ -189,7 +224,7 @@ impl KnownHosts {
     /// `host` makes the key known, and never changed or revoked.
     pub fn check(&self, host: &str, port: u16, key: &PublicKey) -> Verdict {
         let asked = Asked { host, port, algorithms: &AlgorithmLists::default() };
-        self.decide_for(asked, None, key.key_data(), StrictHostKeyChecking::Yes).into_verdict()
+        self.decide_for(asked, None, Presented::Key(key.key_data()), StrictHostKeyChecking::Yes).into_verdict()
     }
 
     /// Whether this host is accepted with what it presents.
@@ -199,20 +234,46 @@ impl KnownHosts {
     pub fn decide(&self, spec: &HostSpec, presented: &PublicKeyOrCertificate) -> Decision {
         let ((host, port), key) = (known_as(spec), presented.public_key());
         let asked = Asked { host: &host, port, algorithms: &spec.algorithms };
-        self.decide_for(asked, presented.certificate(), key.key_data(), spec.strict_host_key_checking)
+        let certificate = presented.certificate().map(Presented::Certificate);
+        self.decide_for(asked, certificate, Presented::Key(key.key_data()), spec.strict_host_key_checking)
     }
 
+    /// Whether this host would be accepted, for each thing that it may show; [`MayShow::OtherKey`] comes last.
+    pub fn decide_ahead(&self, spec: &HostSpec) -> Vec<(MayShow, Decision)> {
+        let (host, port) = known_as(spec);
+        let (names, strict) = (names(&host, port), spec.strict_host_key_checking);
+        let asked = Asked { host: &host, port, algorithms: &spec.algorithms };
+        let mut ahead = Vec::new();
+        let mut tell = |shown, certificate, key| {
+            if ahead.iter().all(|(known, _)| *known != shown) {
+                ahead.push((shown, self.decide_for(asked, certificate, key, strict)));
+            }
+        };
+        for (_, line) in self.lines.iter().filter(|(_, line)| names.iter().any(|name| line.names(name))) {
+            let key = || PublicKey::from(line.key.clone());
+            // An authority is trusted for what it signs only; what is revoked is so for both.
+            if line.marker != Marker::CertAuthority {
+                tell(MayShow::Key(key()), None, Presented::Key(&line.key));
+            }
+            if line.marker != Marker::None {
+                tell(MayShow::CertifiedBy(key()), Some(Presented::CertifiedBy(&line.key)), Presented::NewKey);
+            }
+        }
+        ahead.push((MayShow::OtherKey, self.decide_for(asked, None, Presented::NewKey, strict)));
+        ahead
+    }
+
+    /// `key`: the plain key, of `certificate` the one in it.
     fn decide_for(
         &self,
         asked: Asked<'_>,
-        certificate: Option<&Certificate>,
-        key: &KeyData,
+        certificate: Option<Presented<'_>>,
+        key: Presented<'_>,
         strict: StrictHostKeyChecking,
     ) -> Decision {
         let lax = strict == StrictHostKeyChecking::No;
         let name = Name::new(asked.host, asked.port);
-        let certificate = certificate.map(Presented::Certificate);
-        for presented in certificate.into_iter().chain([Presented::Key(key)]) {
+        for presented in certificate.into_iter().chain([key]) {
             match self.find(&name, asked, presented) {
                 Finding::Is(Verdict::Known(source)) => return Decision::Trusted(source),
                 Finding::Is(Verdict::Unknown) => {
@@ -237,11 +298,12 @@ impl KnownHosts {
         &self,
         asked: Asked<'_>,
         presented: Presented<'_>,
-        key: &KeyData,
+        key: Presented<'_>,
         lax: bool,
     ) -> Option<Decision> {
         let name = Name::without_port(asked.host, asked.port)?;
-        let plain = matches!(presented, Presented::Certificate(_)).then_some(Presented::Key(key));
+        let is_certificate = matches!(presented, Presented::Certificate(_) | Presented::CertifiedBy(_));
+        let plain = is_certificate.then_some(key);
         for presented in [presented].into_iter().chain(plain) {
             match self.find(&name, asked, presented) {
                 Finding::Is(Verdict::Known(source)) => return Some(Decision::Trusted(source)),
@@ -257,21 +319,24 @@ impl KnownHosts {
         if let Some(source) = self.revoked(name, presented) {
             return Finding::Is(Verdict::Revoked(source.clone()));
         }
-        let certificate = match presented {
-            Presented::Certificate(certificate) => certificate,
-            Presented::Key(key) => return Finding::Is(self.find_key(name, key)),
+        let (authority, is_good) = match presented {
+            Presented::Certificate(certificate) => (certificate.signature_key(), asked.flaw(certificate).is_none()),
+            Presented::CertifiedBy(authority) => (authority, asked.may_certify(authority)),
+            Presented::Key(key) => return Finding::Is(self.find_key(name, Some(key))),
+            Presented::NewKey => return Finding::Is(self.find_key(name, None)),
         };
-        match self.authority(name, certificate) {
+        match self.authority(name, authority) {
             None => Finding::Is(Verdict::Unknown),
-            Some(_) if asked.flaw(certificate).is_some() => Finding::Flawed,
+            Some(_) if !is_good => Finding::Flawed,
             Some(source) => Finding::Is(Verdict::Known(source.clone())),
         }
     }
 
-    fn find_key(&self, name: &Name, key: &KeyData) -> Verdict {
+    /// `key`: absent if no line has it.
+    fn find_key(&self, name: &Name, key: Option<&KeyData>) -> Verdict {
         let mut verdict = Verdict::Unknown;
         for (source, line) in self.marked(name, Marker::None) {
-            if line.key == *key && !line.is_certificate {
+            if Some(&line.key) == key && !line.is_certificate {
                 return Verdict::Known(source.clone());
             }
             verdict = Verdict::Changed(source.clone());
@@ -284,34 +349,32 @@ impl KnownHosts {
         let is_meant = |key: &KeyData| match presented {
             Presented::Key(own) => own == key,
             Presented::Certificate(own) => own.public_key() == key || own.signature_key() == key,
+            Presented::CertifiedBy(authority) => authority == key,
+            Presented::NewKey => false,
         };
         self.marked(name, Marker::Revoked).find(|(_, line)| is_meant(&line.key)).map(|(source, _)| source)
     }
 
-    /// The line that trusts the certificate's authority.
-    fn authority(&self, name: &Name, certificate: &Certificate) -> Option<&Source> {
-        let mut lines = self.marked(name, Marker::CertAuthority);
-        lines.find(|(_, line)| line.key == *certificate.signature_key()).map(|(source, _)| source)
+    /// The line that trusts the authority with this key.
+    fn authority(&self, name: &Name, key: &KeyData) -> Option<&Source> {
+        self.marked(name, Marker::CertAuthority).find(|(_, line)| line.key == *key).map(|(source, _)| source)
     }
 
     /// Why this certificate of a trusted authority does not count for the host, for messages.
     pub(crate) fn flaw(&self, spec: &HostSpec, certificate: &Certificate) -> Option<&'static str> {
         let (host, port) = known_as(spec);
-        let names = [Some(Name::new(&host, port)), Name::without_port(&host, port)];
-        let is_trusted = names.iter().flatten().any(|name| self.authority(name, certificate).is_some());
+        let authority = certificate.signature_key();
+        let is_trusted = names(&host, port).iter().any(|name| self.authority(name, authority).is_some());
         Asked { host: &host, port, algorithms: &spec.algorithms }.flaw(certificate).filter(|_| is_trusted)
     }
 
-    /// The lines about this host and port, as [`known_as`] gives them, in the files' order; if none names the port, those
-    /// without a port, which vouch for the host too.
+    /// The lines about this host and port, as [`known_as`] gives them, in the files' order; with a port other than 22
+    /// those without a port too.
     pub fn entries(&self, host: &str, port: u16) -> Vec<Entry> {
-        let about = |name: &Name| -> Vec<Entry> {
-            self.lines.iter().filter(|(_, line)| line.names(name)).map(|(source, line)| entry(source, line)).collect()
-        };
-        match (about(&Name::new(host, port)), Name::without_port(host, port)) {
-            (entries, Some(name)) if entries.is_empty() => about(&name),
-            (entries, _) => entries,
-        }
+        let with_port = Name::new(host, port);
+        let about = |line: &Line| names(host, port).iter().any(|name| line.names(name));
+        let lines = self.lines.iter().filter(|(_, line)| about(line));
+        lines.map(|(source, line)| entry(source, line, !line.names(&with_port))).collect()
     }
 
     /// The algorithms to ask for before all others, because the files hold such keys for this host; in OpenSSH's order.
@@ -357,7 +420,7 @@ impl KnownHosts {
     }
 }
 
-fn entry(source: &Source, line: &Line) -> Entry {
+fn entry(source: &Source, line: &Line, is_without_port: bool) -> Entry {
     Entry {
         source: source.clone(),
         meaning: match line.marker {
@@ -365,9 +428,15 @@ fn entry(source: &Source, line: &Line) -> Entry {
             Marker::CertAuthority => Meaning::Authority,
             Marker::Revoked => Meaning::Revoked,
         },
+        is_without_port,
         key_type: line.key.algorithm().to_string(),
         fingerprint: line.key.fingerprint(HashAlg::Sha256).to_string(),
     }
+}
+
+/// The names by which a host is looked for, in order.
+fn names(host: &str, port: u16) -> Vec<Name> {
+    [Some(Name::new(host, port)), Name::without_port(host, port)].into_iter().flatten().collect()
 }
 
 /// Whether both are of the same type of key; how RSA signs does not count.
@@ -377,7 +446,6 @@ pub(crate) fn is_same_type(one: &Algorithm, other: &Algorithm) -> bool {
 
 /// A file's bytes, empty if it is absent; `Ok(Err)` says why it was passed over.
 fn contents(path: &Path) -> Result<Result<Vec<u8>, String>, SshError> {
-    let fail = |why: String| SshError::new(ErrorKind::Config, format!("cannot read {}: {why}", path.display()));
     // Asked before opening: opening a FIFO waits for its writer. /dev/null is a customary name for "no file".
     let file = match std::fs::metadata(path) {
         Ok(found) if !found.is_file() && !found.file_type().is_char_device() => {
@@ -386,17 +454,28 @@ fn contents(path: &Path) -> Result<Result<Vec<u8>, String>, SshError> {
         Ok(_) => File::open(path),
         Err(error) => Err(error),
     };
-    let file = match file {
-        Ok(file) => file,
-        Err(error) if matches!(error.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => {
-            return Ok(Ok(Vec::new()));
-        }
-        Err(error) => return Ok(Err(error.to_string())),
-    };
+    match file {
+        Ok(file) => bytes_of(file, path).map(Ok),
+        Err(error) => match error.kind() {
+            IoErrorKind::NotFound | IoErrorKind::NotADirectory => Ok(Ok(Vec::new())),
+            IoErrorKind::PermissionDenied => Ok(Err(error.to_string())),
+            _ => Err(unreadable(path, &error.to_string())),
+        },
+    }
+}
+
+/// What is left of an open file; `path` is for the message.
+fn bytes_of(file: impl Read, path: &Path) -> Result<Vec<u8>, SshError> {
     let mut bytes = Vec::new();
     match file.take(MAX_FILE_BYTES.saturating_add(1)).read_to_end(&mut bytes) {
-        Ok(read) if read as u64 > MAX_FILE_BYTES => Err(fail(format!("it is larger than {MAX_FILE_BYTES} bytes"))),
-        Ok(_) => Ok(Ok(bytes)),
-        Err(error) => Err(fail(error.to_string())),
+        Ok(read) if read as u64 > MAX_FILE_BYTES => {
+            Err(unreadable(path, &format!("it is larger than {MAX_FILE_BYTES} bytes")))
+        }
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(unreadable(path, &error.to_string())),
     }
+}
+
+fn unreadable(path: &Path, why: &str) -> SshError {
+    SshError::new(ErrorKind::Config, format!("cannot read {}: {why}", path.display()))
 }

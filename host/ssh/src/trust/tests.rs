@@ -317,6 +317,33 @@ fn dev_null_learns_nothing_and_is_no_error() {
 }
 
 #[test]
+fn only_a_file_that_is_absent_or_forbidden_is_passed_over() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("file"), "").expect("a file");
+    for absent in [path("absent"), path("file").join("below")] {
+        assert_eq!(KnownHosts::load(&[absent]).expect("passed over").warnings(), [] as [&str; 0]);
+    }
+    // Neither says that the host is new: as with a disk that fails, nobody knows.
+    std::os::unix::fs::symlink(path("loop"), path("loop")).expect("a link");
+    for unread in [path("loop"), path(&"x".repeat(300))] {
+        let error = KnownHosts::load(&[&unread]).expect_err("not passed over");
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.message().starts_with(&format!("cannot read {}: ", unread.display())), "{error}");
+        assert!(learn(&unread, "h", 22, &key(&with_keys("A")), false).is_err());
+    }
+}
+
+#[test]
+fn nothing_is_learned_into_what_cannot_be_read() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let pipe = directory.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let error = learn(&pipe, "h", 22, &key(&with_keys("A")), false).expect_err("no file");
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+}
+
+#[test]
 fn an_rsa_key_that_openssh_finds_too_short_is_no_key() {
     for (bytes, wanted) in [(127, "unknown"), (128, "known 1:1")] {
         let numbers = [vec![1, 0, 1], vec![0xff; bytes]].map(|number| Mpint::from_positive_bytes(&number));

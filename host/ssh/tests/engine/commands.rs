@@ -7,7 +7,7 @@ use std::time::Duration;
 use scout_ssh::config::StrictHostKeyChecking;
 use scout_ssh::trust::{Decision, Verdict};
 use scout_ssh::{Call, Ending, ErrorKind, ExecRequest, HostKey, Opened, Pool, PoolConfig, Principal, RemoteState};
-use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, generate_key};
+use scout_tests::{Agent, DelayLink, Sftp, Sshd, SshdOptions, generate_key};
 
 use crate::world::{World, call, eventually, marker, me, request, runs, spec};
 
@@ -419,39 +419,6 @@ async fn a_pool_that_is_shut_down_leases_no_more() {
 }
 
 #[tokio::test]
-async fn every_login_shell_reads_the_exec_string_alike() {
-    let (odd, seen) = ("printf '%s\\n' \"it's\" '!x' '$HOME' 'a\nb'; exit 3", "it's\n!x\n$HOME\na\nb\n");
-    // Goes as it is: nothing in it needs to be encoded.
-    let plain = r#"x="a  b" y=$(echo `echo c`); echo "$x$y" ^{1,2}# ~ % ; true >/dev/null & exit 3"#;
-    // The account's login shell cannot be changed here, so each shell is asked to read what sshd would hand it.
-    for shell in ["dash", "bash", "zsh", "fish", "tcsh", "busybox ash"] {
-        let program = shell.split(' ').next().unwrap();
-        assert!(on_path(program), "the shell {program} is missing: apt-get install {program}");
-        let forced = SshdOptions {
-            extra: vec![format!("ForceCommand {shell} -c \"$SSH_ORIGINAL_COMMAND\"")],
-            ..SshdOptions::default()
-        };
-        let world = World::with(&forced);
-        for (script, seen) in [(odd, seen.to_owned()), (plain, format!("a  bc ^{{1,2}}# {} %\n", home()))] {
-            let outcome = world.exec(script).await;
-            assert_eq!(outcome.ending, Ending::Exited(3), "{shell}: {script}");
-            assert_eq!(String::from_utf8_lossy(&outcome.stdout.data), seen, "{shell}: {script}");
-        }
-    }
-}
-
-/// As the passwd file has it: sshd takes it from there.
-fn home() -> String {
-    let output = std::process::Command::new("sh").args(["-c", "eval echo ~$(id -un)"]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).exists())
-}
-
-#[tokio::test]
 async fn an_rc_file_that_prints_and_sleeps_is_no_part_of_a_commands_output() {
     let noisy = "echo welcome; echo beware >&2; sleep 0.3; /bin/bash -c \"$SSH_ORIGINAL_COMMAND\"";
     let forced = SshdOptions { extra: vec![format!("ForceCommand {noisy}")], ..SshdOptions::default() };
@@ -469,26 +436,6 @@ async fn the_environment_that_ssh_config_sets_reaches_a_command() {
     assert_eq!(&*world.exec("echo \"$SCOUT_TEST$OTHER\"").await.stdout.data, b"it's set\n");
 }
 
-/// An agent of its own; ends with this value.
-struct Agent(std::process::Child);
-
-impl Agent {
-    async fn start(socket: &Path) -> Self {
-        let mut command = std::process::Command::new("ssh-agent");
-        let quiet = std::process::Stdio::null();
-        let agent = Self(command.arg("-D").arg("-a").arg(socket).stdout(quiet).spawn().unwrap());
-        eventually("the agent listens", || socket.exists()).await;
-        agent
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn keygen(arguments: &[&str], file: &Path) {
     let status = std::process::Command::new("ssh-keygen").args(arguments).arg("-f").arg(file).output().unwrap().status;
     assert!(status.success());
@@ -499,9 +446,7 @@ async fn a_key_in_the_agent_logs_in_where_its_file_is_locked() {
     let mut world = World::new();
     let socket = world.sshd.dir().join("agent");
     let key = world.sshd.user_key().private.clone();
-    let _agent = Agent::start(&socket).await;
-    let add = std::process::Command::new("ssh-add").arg(&key).env("SSH_AUTH_SOCK", &socket).output().unwrap();
-    assert!(add.status.success());
+    let _agent = Agent::start(&socket, &[&key]);
     keygen(&["-q", "-p", "-P", "", "-N", "secret"], &key);
 
     let error = world.try_lease().await.unwrap_err();
@@ -527,14 +472,17 @@ async fn an_rsa_key_logs_in_with_sha2() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_given_up_after_the_connect_timeout() {
+async fn a_silent_server_is_given_up_after_its_own_connect_timeout_shorter_or_longer_than_the_pools() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut world = World::new();
-    let mut spec = (*world.spec).clone();
-    spec.port = listener.local_addr().unwrap().port();
-    spec.connect_timeout = Some(Duration::from_millis(200));
-    world.spec = Arc::new(spec);
-    let error = world.try_lease().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(error.message().contains("box: not connected within 0.2 s"), "{error}");
+    for pools in [Duration::from_millis(1), Duration::from_secs(60)] {
+        let config = PoolConfig { connect_timeout: pools, ..PoolConfig::default() };
+        let mut world = World::pooled(&SshdOptions::default(), config);
+        let mut spec = (*world.spec).clone();
+        spec.port = listener.local_addr().unwrap().port();
+        spec.connect_timeout = Some(Duration::from_millis(200));
+        world.spec = Arc::new(spec);
+        let error = world.try_lease().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.message().contains("box: not connected within 0.2 s"), "{error}");
+    }
 }

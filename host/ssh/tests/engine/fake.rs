@@ -44,6 +44,8 @@ pub(crate) enum Then {
     Closes,
     /// Opens a channel of each kind that forwards something to the client.
     Forwards,
+    /// Leaves every request for a channel unanswered.
+    OpensNothing,
 }
 
 /// An SSH server in this process; ends with this value.
@@ -61,6 +63,8 @@ struct Shared {
     then: Then,
     heard: Mutex<Vec<String>>,
     open: AtomicUsize,
+    /// A request that is dropped is refused.
+    unanswered: Mutex<Vec<ChannelOpenHandle>>,
 }
 
 impl FakeSshd {
@@ -186,7 +190,7 @@ impl server::Handler for Handler {
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), russh::Error> {
         match self.shared.then {
-            Then::Serves => {}
+            Then::Serves | Then::OpensNothing => {}
             Then::Closes => session.disconnect(Disconnect::ByApplication, "closing time", "")?,
             Then::Forwards => {
                 let (handle, shared) = (session.handle(), Arc::clone(&self.shared));
@@ -213,7 +217,10 @@ impl server::Handler for Handler {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), russh::Error> {
-        reply.accept().await;
+        match self.shared.then {
+            Then::OpensNothing => self.shared.unanswered.lock().unwrap().push(reply),
+            _ => reply.accept().await,
+        }
         Ok(())
     }
 }

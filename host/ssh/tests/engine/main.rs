@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
+mod auth;
 mod commands;
 mod dial;
+mod endings;
 mod fake;
 mod faults;
+mod order;
+mod pool;
 mod sftp;
+mod shells;
 mod world;

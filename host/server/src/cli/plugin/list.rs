@@ -22,7 +22,8 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, ConfigE
     } else {
         print(&text(&status, &processes));
     }
-    let well = errors.is_empty() && processes.iter().all(super::serving::is_well);
+    let well =
+        errors.is_empty() && processes.iter().all(|process| super::serving::is_well(process, jiff::Timestamp::now()));
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -41,7 +42,7 @@ fn text(plugins: &[PluginStatus], processes: &[Serving]) -> String {
     });
     let rows: Vec<[String; 5]> = std::iter::once(header).chain(rows).collect();
     let mut lines: Vec<String> = rows.iter().map(|row| line(row, &rows)).collect();
-    lines.extend(super::serving::lines(processes));
+    lines.extend(super::serving::lines(processes, jiff::Timestamp::now()));
     // Names of tools and what plugins say of their end are theirs.
     lines.iter().map(|line| format!("{}\n", visible(line))).collect()
 }

@@ -25,7 +25,7 @@ pub(super) enum PluginCommand {
     New(new::Arguments),
     /// Call one tool of a plugin against real hosts, with the grants that scout.toml gives it
     #[command(
-        after_help = "Example:\n  scout plugin run disk disk_usage '{\"host\": \"web1\"}' --record cassettes/web1.json"
+        after_help = "Example:\n  scout plugin run disk disk '{\"host\": \"web1\"}' --record cassettes/web1.json"
     )]
     Run(run::Arguments),
     /// Play recorded calls to a plugin, without any host, and compare its answers

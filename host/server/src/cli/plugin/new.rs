@@ -11,6 +11,7 @@ use scout_runtime::PluginId;
 use super::super::{failed, print, usage};
 use super::template::{PYTHON, RUST, Template};
 use crate::files;
+use crate::plugins::handlers;
 
 /// Package names that a project cannot have: its own dependencies.
 const TAKEN: [&str; 2] = ["scout-plugin", "wit-bindgen"];
@@ -41,6 +42,11 @@ pub(super) fn run(given: &Arguments) -> ExitCode {
         return usage(&format!(
             "`{}` can be no plugin's name: 1 to 64 of a-z 0-9 -, beginning with a letter, as in disk-report",
             name.escape_debug()
+        ));
+    }
+    if let Some(handler) = handlers().find(|handler| *handler == name) {
+        return usage(&format!(
+            "`{handler}` is a handler of Scout, and [plugins.{handler}] is about it: give a plugin with tools another name, as in my-{handler}"
         ));
     }
     let template = match given.language {

@@ -122,9 +122,9 @@ impl Report {
         })
     }
 
-    /// What it did when it was tried that it should not have done.
-    pub(super) fn faults(&self) -> impl Iterator<Item = &String> {
-        self.examined.tried.iter().flat_map(|tried| &tried.faults)
+    /// Whether it did something that it should not have done when it was tried, or was not tried as it should be.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.examined.tried.iter().any(|tried| !tried.faults.is_empty() || tried.untried.is_some())
     }
 
     /// For people. All of it is safe to print.
@@ -173,7 +173,7 @@ impl Report {
                 tried.refusals,
                 tried.faults.len()
             ));
-            tried.untried.iter().for_each(|why| text.push_str(&format!("    not tried: {why}\n")));
+            tried.untried.iter().for_each(|why| text.push_str(&format!("    !! not all was tried: {why}\n")));
             tried.faults.iter().for_each(|fault| text.push_str(&format!("    !! {}\n", fault.replace('\n', " "))));
         }
         visible(&text).into_owned()

@@ -1,15 +1,26 @@
 //! How the plugins are in the processes that serve, in lines for people.
 
+use jiff::Timestamp;
+
+use crate::plugins::QuarantineStatus;
 use crate::serving::Serving;
 
-/// Whether a process has the plugins that its configuration asks for, and calls them for everybody.
-pub(super) fn is_well(process: &Serving) -> bool {
-    let well = process.plugins.iter().all(|plugin| plugin.error.is_none() && plugin.quarantines.is_empty());
+/// Whether a process has the plugins that its configuration asks for, and calls them for everybody at this time.
+pub(super) fn is_well(process: &Serving, now: Timestamp) -> bool {
+    let well = process
+        .plugins
+        .iter()
+        .all(|plugin| plugin.error.is_none() && plugin.quarantines.iter().all(|quarantine| is_over(quarantine, now)));
     process.refused.is_none() && well
 }
 
+/// Whether the next call is let through. A process tells of a quarantine again only when such a call was made.
+fn is_over(quarantine: &QuarantineStatus, now: Timestamp) -> bool {
+    quarantine.until.parse().is_ok_and(|until: Timestamp| until <= now)
+}
+
 /// A line for each process, and one for each thing that is not well in it. They hold text of plugins as it is.
-pub(super) fn lines(processes: &[Serving]) -> Vec<String> {
+pub(super) fn lines(processes: &[Serving], now: Timestamp) -> Vec<String> {
     if processes.is_empty() {
         return vec!["no `scout serve` runs".to_owned()];
     }
@@ -27,7 +38,12 @@ pub(super) fn lines(processes: &[Serving]) -> Vec<String> {
             }
             for quarantine in &plugin.quarantines {
                 let (principal, until, why) = (&quarantine.principal, &quarantine.until, &quarantine.why);
-                lines.push(format!("  {name}: in quarantine for `{principal}` until {until}: {why}"));
+                lines.push(match is_over(quarantine, now) {
+                    true => format!(
+                        "  {name}: the next call of `{principal}` tries it again, after a quarantine until {until}: {why}"
+                    ),
+                    false => format!("  {name}: in quarantine for `{principal}` until {until}: {why}"),
+                });
             }
         }
     }
@@ -35,6 +51,7 @@ pub(super) fn lines(processes: &[Serving]) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
     use super::*;
     use crate::plugins::{PluginStatus, QuarantineStatus};
@@ -65,10 +82,21 @@ mod tests {
             config: None,
             revision: 3,
             refused: Some("scout.toml:2: unknown key".to_owned()),
-            plugins: vec![running],
+            plugins: vec![running.clone()],
         };
-        assert!(!is_well(&process) && is_well(&Serving { refused: None, plugins: vec![good], ..process.clone() }));
-        let text = lines(&[process]).join("\n");
+        let at = |time: &str| time.parse::<Timestamp>().unwrap();
+        let (during, after) = (at("2026-11-21T11:59:59Z"), at("2026-11-21T12:00:00Z"));
+        let well = |plugin: &PluginStatus, now| {
+            is_well(&Serving { refused: None, plugins: vec![plugin.clone()], ..process.clone() }, now)
+        };
+        assert!(!is_well(&process, after) && well(&good, during));
+        let quarantined = PluginStatus { error: None, ..running };
+        assert!(!well(&quarantined, during) && well(&quarantined, after));
+        let text = lines(std::slice::from_ref(&process), after).join("\n");
+        let says =
+            "mine: the next call of `local` tries it again, after a quarantine until 2026-11-21T12:00:00Z: it crashed";
+        assert!(text.contains(says), "{text}");
+        let text = lines(&[process], during).join("\n");
         for says in [
             "process 7, revision 3 of defaults\n",
             "does not serve: scout.toml:2: unknown key\n",

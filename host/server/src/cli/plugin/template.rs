@@ -40,7 +40,7 @@ pub(super) const PYTHON: Template = Template {
     files: &[
         files!("plugins/templates/python/" => "":
             "README.md.template" "gitignore" "app.py" "build.sh" "os_release.py" "requirements.txt"
-            "test_os_release.py" "wit/plugin.wit.template"),
+            "test_os_release.py" "wit/plugin.wit"),
         files!("wit/" => "wit/deps/scout-plugin/":
             "answers.wit" "blobs.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit" "log.wit" "package.wit"
             "progress.wit" "settings.wit" "tools.wit" "types.wit" "worlds.wit"),
@@ -121,6 +121,16 @@ mod tests {
     fn every_place_is_filled() {
         for (path, text) in RUST.project("mine").chain(PYTHON.project("mine")) {
             assert!(!text.contains("{{name") && !text.contains("{{version") && !path.contains("template"), "{path}");
+        }
+    }
+
+    #[test]
+    fn no_name_of_a_plugin_is_a_word_of_its_contract() {
+        // Names such as `list` and `a-1` are none in WIT.
+        for template in [&RUST, &PYTHON] {
+            for ((path, text), (_, other)) in template.project("list").zip(template.project("mine")) {
+                assert!(!path.ends_with(".wit") || text == other, "{path}");
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! `scout plugin vet`: looks at a plugin, tries it, shows what is new, and locks it into `scout.lock`.
 //!
-//! Invariant: what may do more than what was vetted before is locked only after a yes, on the terminal or by `--accept`.
+//! Invariant: what may do more than what was vetted before, tells models something else, has faults or could not be tried is
+//! locked only after a yes, on the terminal or by `--accept`.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use crate::vetting::{Changes, Entry, Lock, grant_names, shown};
 pub(in crate::cli) struct Arguments {
     /// A plugin of scout.toml, or a file, https:// or oci://
     plugin: String,
-    /// Agree to what it may now do beyond what was vetted, and to faults that were found
+    /// Agree to what it may now do or say beyond what was vetted, to faults that were found, and to what could not be tried
     #[arg(long)]
     accept: bool,
     /// Print the report as JSON
@@ -64,7 +65,7 @@ fn tell(report: &Report, arguments: &Arguments) -> ExitCode {
         );
         print(&format!("{}{}", report.text(), visible(&table)));
     }
-    if report.faults().next().is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.is_doubtful() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn lock_it(
@@ -89,7 +90,7 @@ fn lock_it(
     let changes = before.as_ref().map(|before| before.changes_to(&entry)).unwrap_or_default();
     let needs = &report.examined.missing_grants;
     let verdict = Verdict {
-        is_doubtful: !changes.wider.is_empty() || report.faults().next().is_some(),
+        is_doubtful: !changes.wider.is_empty() || report.is_doubtful(),
         hindrance: (!needs.is_empty())
             .then(|| format!("it needs {}, which [plugins.{name}] does not grant", needs.join(", "))),
         changes,
@@ -102,7 +103,7 @@ fn lock_it(
     let outcome = if let Some(why) = &verdict.hindrance {
         Err(why.clone())
     } else if verdict.is_doubtful && !arguments.accept && !(is_asked(arguments) && says_yes(name)) {
-        Err("it has faults or may do more than before; look at what is marked with !!, and agree with --accept"
+        Err("it has faults, was not tried as it should be, may do more than before or says something else; look at what is marked with !!, and agree with --accept"
             .to_owned())
     } else if before.as_ref() == Some(&entry) {
         Ok(format!("{} says so already", path.display()))
@@ -134,7 +135,7 @@ fn lock_it(
     })
 }
 
-/// What is new, one line each: `!!` what may do more, `~` the rest.
+/// What is new, one line each: `!!` what needs a yes, `~` the rest.
 fn told(changes: &Changes) -> String {
     let wider = changes.wider.iter().map(|change| format!("  !! {change}\n"));
     let other = changes.other.iter().map(|change| format!("  ~  {change}\n"));

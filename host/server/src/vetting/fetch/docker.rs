@@ -48,7 +48,7 @@ struct Auth {
 /// A file that cannot be read, and credentials of a kind that Scout does not use, with what to do.
 pub(super) fn credentials(file: &Path, registry: &str) -> Result<Option<Credentials>, String> {
     let shown = file.display();
-    let bytes = match files::read(file, MAX_FILE) {
+    let bytes = match files::read_own(file, MAX_FILE) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("{shown} cannot be read: {error}")),

@@ -63,7 +63,7 @@ impl From<String> for FetchError {
 }
 
 /// Where components are fetched from and kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fetcher {
     /// Absent: nothing is kept.
     pub(super) cache_dir: Option<PathBuf>,

@@ -1,0 +1,611 @@
+//! What looks like a secret: by its form, or by the name in front of it. Knows texts, no cassettes.
+//!
+//! Names count in whatever notation they stand: JSON (also inside a string of JSON), YAML, INI, variables, headers, flags, queries, XML.
+//! Where a value's end is not certain more is taken than less. Booleans stay. Any bytes are read, in linear time.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::bytes::{Captures, Regex};
+
+/// What stands in the place of a secret.
+pub(super) const REDACTED: &str = "redacted";
+/// What stands in the place of a number, where another type would not fit.
+pub(super) const NUMBER: &str = "0";
+
+/// Words of names that say it by themselves.
+const WORDS: [&str; 10] = ["authorization", "bearer", "cookie", "cookies", "cred", "creds", "jwt", "otp", "psk", "pw"];
+/// What says it wherever it stands in a word, as in `PGPASSWORD` and `clientsecret`.
+const STEMS: [&str; 12] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "passkey",
+    "secret",
+    "token",
+    "credential",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "sharedkey",
+];
+/// Ends of words that say it, as in `dbpass` and `PHPSESSID`.
+const ENDS: [&str; 4] = ["pass", "pwd", "sessid", "sessionid"];
+/// Words that say something else.
+const ORDINARY: [&str; 18] = [
+    "bypass",
+    "compass",
+    "surpass",
+    "trespass",
+    "overpass",
+    "underpass",
+    "encompass",
+    "impass",
+    "lowpass",
+    "highpass",
+    "bandpass",
+    "multipass",
+    "nopass",
+    "nopasswd",
+    "secretary",
+    "tokenize",
+    "tokenizer",
+    "passwordless",
+];
+/// Before `key`.
+const KEYS: [&str; 14] = [
+    "access",
+    "account",
+    "api",
+    "auth",
+    "encryption",
+    "license",
+    "master",
+    "preshared",
+    "private",
+    "secret",
+    "session",
+    "shared",
+    "signing",
+    "storage",
+];
+/// Names that are secret only as a whole: `session-4.scope` is none.
+const WHOLE: [&str; 4] = ["auth", "session", "x_auth", "x_session"];
+/// The longest text of an element of XML, which ends on its line.
+const MAX_ELEMENT: usize = 256;
+/// Schemes of HTTP's authentication, in front of the secret.
+const SCHEMES: [&str; 6] = ["bearer", "basic", "digest", "negotiate", "token", "apikey"];
+/// Values that are none, or say only whether there is one.
+const HARMLESS: [&str; 11] = ["true", "false", "yes", "no", "on", "off", "none", "null", "nil", "undefined", REDACTED];
+
+#[expect(clippy::expect_used, reason = "the patterns are constants, and a test compiles them")]
+pub(super) fn compiled<const N: usize>(patterns: [(&str, &'static str); N]) -> Vec<(Regex, &'static str)> {
+    patterns.into_iter().map(|(pattern, instead)| (Regex::new(pattern).expect("a pattern"), instead)).collect()
+}
+
+/// Forms of secrets and what is put in their place; `$1` and so on is what stays.
+static FORMS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    compiled([
+        // PEM, OpenSSH and OpenPGP private keys, whole or cut.
+        (
+            r"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY([A-Z ]*)-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\z)",
+            "-----BEGIN ${1}PRIVATE KEY${2}-----\nredacted\n-----END ${1}PRIVATE KEY${2}-----",
+        ),
+        (r"(?i)\b((?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}", "${1}redacted"),
+        // Of `https://user:password@host` both. `https://host:80/@scope` has none.
+        (
+            r#"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/:@\["'<>]*:(?:[^\s/"'<>]*|\d*[^\d\s/"'<>][^\s"'<>]*)@"#,
+            "${1}redacted:redacted@",
+        ),
+        (r"(?i)\b([a-z][a-z0-9+.-]*://)[\w.~-]{20,}@", "${1}redacted@"),
+        // Of `curl -u user:password` the second.
+        (r#"(\bcurl\b[^\n|;&]*?\s(?:-\w*[uU]|--user|--proxy-user)[\s=]*["']?[^\s:"']+:)[^\s"']+"#, "${1}redacted"),
+        (r"(?i)(\bsshpass\s+-p\s*)\S+", "${1}redacted"),
+        // .netrc, redis.conf.
+        (r"(\bmachine\s+\S+\s+login\s+\S+\s+password\s+)\S+", "${1}redacted"),
+        (r"(?im)^(\s*(?:requirepass|masterauth)[ \t]+)\S.*$", "${1}redacted"),
+        (r"(?i)(\bMIT-MAGIC-COOKIE-1\s+)[0-9a-f]+", "${1}redacted"),
+        // JSON web tokens.
+        (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", REDACTED),
+        // Tokens that well-known services mark as theirs.
+        (
+            r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeoprs]-[\w-]{10,}|\b[rs]k[-_][\w-]{20,}|\bnpm_[A-Za-z0-9]{20,}|\bAIza[\w-]{30,}|\bhv[sb]\.[\w-]{20,}|\bdop_v1_[0-9a-f]{20,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bpypi-[\w-]{20,}",
+            REDACTED,
+        ),
+        // Password hashes (crypt(5)).
+        (r"\$(?:1|2[abxy]|5|6|7|y|gy|md5|sha1|argon2\w*|scrypt)\$[^\s:]{8,}", REDACTED),
+    ])
+});
+
+/// What may be a secret's name.
+#[expect(clippy::expect_used, reason = "the pattern is a constant, and a test compiles it")]
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    let first = KEYS.join("|");
+    let pattern = format!(
+        r"(?i-u)(?:\b(?:{first}) )?[a-z0-9_.-]*(?:pass|pwd|pw|secret|token|cred|cookie|key|auth|jwt|otp|psk|sess|bearer)[a-z0-9_.-]*"
+    );
+    Regex::new(&pattern).expect("a pattern")
+});
+
+/// A text without its secrets. Those that were found by a name are given to `learn` as they were.
+pub(super) fn without(text: &[u8], learn: &mut dyn FnMut(&[u8])) -> Vec<u8> {
+    let formless = replaced(&FORMS, Cow::Borrowed(text));
+    let mut pass =
+        Pass { text: &formless, out: Vec::with_capacity(formless.len()), copied: 0, quotes: Quotes::default(), learn };
+    pass.run();
+    pass.out
+}
+
+/// Replaces what these patterns match.
+pub(super) fn replaced<'a>(patterns: &[(Regex, &str)], bytes: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
+    patterns.iter().fold(bytes, |bytes, (pattern, instead)| {
+        if !pattern.is_match(&bytes) {
+            return bytes;
+        }
+        let expanded = |found: &Captures<'_>| {
+            let mut out = Vec::new();
+            found.expand(instead.as_bytes(), &mut out);
+            out
+        };
+        Cow::Owned(pattern.replace_all(&bytes, expanded).into_owned())
+    })
+}
+
+/// Whether what has this name is secret.
+pub(super) fn is_secret_name(name: &[u8]) -> bool {
+    let words = words(name);
+    let whole = words.join("_");
+    let secret = |word: &str| {
+        WORDS.contains(&word)
+            || STEMS.iter().any(|stem| word.contains(stem))
+            || ENDS.iter().any(|end| word.ends_with(end))
+    };
+    let ordinary = |word: &str| ORDINARY.contains(&word);
+    let mut before = "";
+    for word in &words {
+        // As `by-pass`.
+        let joined = [before, word].concat();
+        if secret(word) && !ordinary(word) && !ordinary(&joined) {
+            return true;
+        }
+        if matches!(word.as_str(), "key" | "keys") && KEYS.contains(&before) {
+            return true;
+        }
+        before = word;
+    }
+    WHOLE.contains(&whole.as_str()) || ["session_id", "_auth"].iter().any(|end| whole.ends_with(end))
+}
+
+/// The words of a name in small letters, without figures at their ends: `DBPass2` is `db` and `pass`.
+fn words(name: &[u8]) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (at, byte) in name.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|before| name.get(before)).copied().unwrap_or_default();
+        let after = name.get(at + 1).copied().unwrap_or_default();
+        let begins = byte.is_ascii_uppercase()
+            && (before.is_ascii_lowercase()
+                || before.is_ascii_digit()
+                || before.is_ascii_uppercase() && after.is_ascii_lowercase());
+        if begins || !byte.is_ascii_alphanumeric() {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (byte.is_ascii_alphanumeric(), words.last_mut()) {
+            word.push(char::from(byte.to_ascii_lowercase()));
+        }
+    }
+    for word in &mut words {
+        word.truncate(word.trim_end_matches(|end: char| end.is_ascii_digit()).len());
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// A quote, with the backslashes in front of it: none, one in a string of JSON, three in a string of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Quote {
+    mark: u8,
+    escapes: usize,
+}
+
+impl Quote {
+    fn len(self) -> usize {
+        self.escapes + 1
+    }
+
+    /// Whether a mark behind so many backslashes ends what this began.
+    fn ends_at(self, backslashes: usize) -> bool {
+        backslashes < self.escapes || (backslashes - self.escapes).is_multiple_of(2 * (self.escapes + 1))
+    }
+}
+
+/// Which quote is open at a place, of the line that it is on. Goes forwards only.
+#[derive(Default)]
+struct Quotes {
+    at: usize,
+    line: usize,
+    /// With the place behind it.
+    open: Option<(Quote, usize)>,
+}
+
+impl Quotes {
+    fn go_to(&mut self, text: &[u8], place: usize) {
+        let mut backslashes = 0;
+        while self.at < place {
+            let byte = byte(text, self.at);
+            match byte {
+                b'\n' | b'\0' => (self.open, self.line) = (None, self.at + 1),
+                b'"' | b'\'' => self.mark(text, byte, backslashes),
+                _ => {}
+            }
+            backslashes = if byte == b'\\' { backslashes + 1 } else { 0 };
+            self.at += 1;
+        }
+    }
+
+    fn mark(&mut self, text: &[u8], mark: u8, backslashes: usize) {
+        match self.open {
+            Some((open, _)) if open.mark != mark => {}
+            Some((open, _)) => self.open = self.open.filter(|_| !open.ends_at(backslashes)),
+            // An apostrophe inside a word opens nothing.
+            None if (self.at - backslashes)
+                .checked_sub(1)
+                .is_none_or(|before| !byte(text, before).is_ascii_alphanumeric()) =>
+            {
+                self.open = Some((Quote { mark, escapes: backslashes }, self.at + 1));
+            }
+            None => {}
+        }
+    }
+}
+
+/// A byte; behind the end, 0, which ends a line as well.
+fn byte(text: &[u8], at: usize) -> u8 {
+    text.get(at).copied().unwrap_or_default()
+}
+
+/// A name, and how it stands there.
+struct Name {
+    span: Range<usize>,
+    /// The quote that it stands in, with the place behind it.
+    open: Option<(Quote, usize)>,
+    /// The quote that ends behind it: it is a key of JSON.
+    closed: Option<Quote>,
+    /// Whether nothing but marks of a list, a comment and the like is before it on its line.
+    first: bool,
+    line: usize,
+}
+
+/// One way through a text.
+struct Pass<'a> {
+    text: &'a [u8],
+    out: Vec<u8>,
+    /// What is before this is in `out`.
+    copied: usize,
+    quotes: Quotes,
+    learn: &'a mut dyn FnMut(&[u8]),
+}
+
+impl Pass<'_> {
+    fn run(&mut self) {
+        let mut from = 0;
+        while let Some(found) = NAME.find_at(self.text, from) {
+            let name = self.name(found.range());
+            let behind = name.and_then(|name| self.value(&name)).unwrap_or_default();
+            from = behind.max(found.end());
+        }
+        self.copy(self.text.len());
+    }
+
+    fn name(&mut self, mut span: Range<usize>) -> Option<Name> {
+        let said = |span: &Range<usize>| is_secret_name(self.text.get(span.clone()).unwrap_or_default());
+        // Behind a backslash, the first letter may be a line end in a string of JSON.
+        let escape = span.start > 0 && self.byte(span.start - 1) == b'\\' && b"nrt".contains(&self.byte(span.start));
+        let shorter = span.start + 1..span.end;
+        if escape && said(&shorter) {
+            span = shorter;
+        } else if !said(&span) {
+            return None;
+        }
+        self.quotes.go_to(self.text, span.start);
+        let (open, line) = (self.quotes.open, self.quotes.line);
+        let key = |quote: &Quote| b":=,".contains(&self.byte(self.blanks(span.end + quote.len())));
+        let closed = self.quote(span.end).filter(key);
+        let before = self.text.get(line..span.start).unwrap_or_default();
+        let before = before.trim_ascii();
+        let first = [&b""[..], b"-", b"*", b">", b"<", b"+", b"#", b";", b"//", b"export", b"set"].contains(&before);
+        Some(Name { span, open, closed, first, line })
+    }
+
+    /// Takes out the value of a name. Gives the place behind it, if there is one.
+    fn value(&mut self, name: &Name) -> Option<usize> {
+        let mut at = name.span.end;
+        at += name.closed.map_or(0, Quote::len);
+        let blanks = self.blanks(at) - at;
+        let separator = self.byte(at + blanks);
+        let flag = self.byte(name.span.start) == b'-';
+        let before = name.span.start.checked_sub(1).map(|before| self.byte(before)).unwrap_or_default();
+        match separator {
+            b':' if self.byte(at + blanks + 1) == b':' => return None,
+            // The end of a path, as a program that complains has it.
+            b':' if before == b'/' => return None,
+            b':' if !name.first && name.closed.is_none() && self.span(&name.span) == b"pwd" => return None,
+            b':' | b'=' => {
+                at += blanks + 1;
+                while matches!(self.byte(at), b'=' | b'>') {
+                    at += 1;
+                }
+            }
+            b'>' if before == b'<' => {
+                let start = at + 1;
+                let near = self.span(&(start..(start + MAX_ELEMENT).min(self.text.len())));
+                let line = near.split(|byte| is_line_end(*byte)).next().unwrap_or_default();
+                let end = line.windows(2).position(|two| two == b"</")?;
+                return Some(self.take(start..start + end, REDACTED));
+            }
+            // `--password value`, and the same in an array.
+            b',' if flag && name.closed.is_some() => at += blanks + 1,
+            _ if flag && blanks > 0 && name.closed.is_none() && separator != b'-' => at += blanks,
+            _ => return None,
+        }
+        let directory = separator == b'=' && blanks == 0 && before != b';' && self.byte(at) == b'/';
+        if directory && [&b"PWD"[..], b"OLDPWD"].contains(&self.span(&name.span)) {
+            return None;
+        }
+        at = self.blanks(at);
+        // `|` and `>` with what YAML lets follow them.
+        let header = self.until(at, |byte| !b"|>+-0123456789\r".contains(&byte));
+        let block = b"|>".contains(&self.byte(at)) && is_line_end(self.byte(header));
+        if is_line_end(self.byte(at)) || separator == b':' && block {
+            return (separator == b':').then(|| self.block(name, at));
+        }
+        // As Python and shells write some strings: `b'…'`, `$'…'`.
+        at += usize::from(b"bBuUrRfFL@$".contains(&self.byte(at)) && b"'\"".contains(&self.byte(at + 1)));
+        let ends_text = |quote: &Quote| name.closed.is_none() && name.open.is_some_and(|(open, _)| open == *quote);
+        if let Some(quote) = self.quote(at).filter(|quote| !ends_text(quote)) {
+            return Some(self.quoted(at, quote));
+        }
+        if b"{[".contains(&self.byte(at)) {
+            return Some(self.composite(at, name.closed.is_some()));
+        }
+        let end = self.bare_end(name, at, before);
+        let number = name.closed.is_some() && is_number(self.span(&(at..end)));
+        Some(self.take(at..end, if number { NUMBER } else { REDACTED }))
+    }
+
+    /// Where a value without quotes ends.
+    fn bare_end(&self, name: &Name, at: usize, before: u8) -> usize {
+        let flag = self.byte(name.span.start) == b'-';
+        if name.closed.is_some() {
+            return self.until(at, |byte| byte.is_ascii_whitespace() || b",}]\"'".contains(&byte));
+        }
+        let whole_line = {
+            let words = words(self.span(&name.span));
+            words.iter().any(|word| matches!(word.as_str(), "authorization" | "cookie" | "cookies"))
+        };
+        match name.open {
+            Some((quote, behind)) if behind == name.span.start || whole_line => return self.closing(at, quote).0,
+            None if b"?&".contains(&before) => {
+                return self.until(at, |byte| byte.is_ascii_whitespace() || b"&#\"'<>".contains(&byte));
+            }
+            None if whole_line || name.first && !flag => return self.line_end(at),
+            _ => {}
+        }
+        let word = |at| self.until(at, |byte| byte.is_ascii_whitespace());
+        let mut end = word(at);
+        let scheme = self.span(&(at..end)).to_ascii_lowercase();
+        if SCHEMES.iter().any(|known| known.as_bytes() == scheme) {
+            end = word(self.blanks(end));
+        }
+        if let Some((quote, _)) = name.open {
+            end = self.closing_before(at, quote, end).0;
+        }
+        while end > at && b",;)]}".contains(&self.byte(end - 1)) {
+            end -= 1;
+        }
+        end
+    }
+
+    /// Takes out a value in quotes: to its end, or that of the line.
+    fn quoted(&mut self, at: usize, quote: Quote) -> usize {
+        let start = at + quote.len();
+        let (end, behind) = self.closing(start, quote);
+        self.take(start..end, REDACTED);
+        behind
+    }
+
+    /// Where what a quote began ends, and the place behind its end. Without an end it is the line's.
+    fn closing(&self, start: usize, quote: Quote) -> (usize, usize) {
+        self.closing_before(start, quote, self.text.len())
+    }
+
+    /// The same, and no further than to a limit.
+    fn closing_before(&self, start: usize, quote: Quote, limit: usize) -> (usize, usize) {
+        let single = quote == Quote { mark: b'\'', escapes: 0 };
+        let (mut at, mut backslashes) = (start, 0);
+        while at < limit && !is_line_end(self.byte(at)) {
+            let byte = self.byte(at);
+            if byte == quote.mark && quote.ends_at(backslashes) {
+                if backslashes < quote.escapes {
+                    // The string round it ends first.
+                    return (at - backslashes, at - backslashes);
+                }
+                // It stands for itself: twice in YAML, INI and SQL, so in a shell.
+                let in_shell = single && self.span(&(at..at + 4)) == b"'\\''";
+                // Of two behind a backslash the first is escaped in Python, and both are one in YAML: what follows tells.
+                let doubtful = single && backslashes == 0 && at > start + 1 && self.span(&(at - 2..at)) == b"\\'";
+                let next = self.byte(at + 1);
+                match self.quote(at + 1) {
+                    _ if in_shell => at += 3,
+                    Some(again) if again == quote => at += quote.len(),
+                    // A word that goes on is no end.
+                    _ if next.is_ascii_alphanumeric()
+                        || doubtful && !(is_line_end(next) || b",;:)]}\r".contains(&next)) => {}
+                    _ => return (at - quote.escapes, at + 1),
+                }
+            }
+            backslashes = if byte == b'\\' { backslashes + 1 } else { 0 };
+            at += 1;
+        }
+        (at, at)
+    }
+
+    /// Takes out all values of an array or an object. Keys stay.
+    fn composite(&mut self, mut at: usize, of_json: bool) -> usize {
+        let on_one_line = !of_json && !is_line_end(self.byte(self.blanks(at + 1)));
+        let mut nested: Vec<u8> = Vec::new();
+        // Whether a value follows in an object: what stands before its `:` or `=` is a key.
+        let mut valued = false;
+        while at < self.text.len() {
+            let byte = self.byte(at);
+            let of_object = nested.last() == Some(&b'{');
+            let is_key = |pass: &Self, behind| of_object && !valued && b":=".contains(&pass.byte(pass.blanks(behind)));
+            match byte {
+                b'{' | b'[' => {
+                    nested.push(byte);
+                    valued = false;
+                }
+                b'}' | b']' => {
+                    nested.pop();
+                    valued = false;
+                    if nested.is_empty() {
+                        return at + 1;
+                    }
+                }
+                b'\n' | b'\0' if on_one_line => return at,
+                b',' => valued = false,
+                b':' | b'=' if of_object && !valued => valued = true,
+                _ if byte.is_ascii_whitespace() => {}
+                _ => {
+                    let behind = match self.quote(at) {
+                        Some(quote) => {
+                            let behind = self.closing(at + quote.len(), quote).1.max(at + quote.len());
+                            if is_key(self, behind) { behind } else { self.quoted(at, quote).max(behind) }
+                        }
+                        None => {
+                            let in_key = of_object && !valued;
+                            let ends = |byte: u8| {
+                                byte.is_ascii_whitespace() || b",}]".contains(&byte) || in_key && b":=".contains(&byte)
+                            };
+                            let behind = self.until(at, ends).max(at + 1);
+                            let number = is_number(self.span(&(at..behind)));
+                            if !is_key(self, behind) {
+                                self.take(at..behind, if number { NUMBER } else { REDACTED });
+                            }
+                            behind
+                        }
+                    };
+                    at = behind;
+                    continue;
+                }
+            }
+            at += 1;
+        }
+        at
+    }
+
+    /// Takes out what follows a name of YAML on lines of its own: a block, or the items of a list. A mapping has names of its own.
+    fn block(&mut self, name: &Name, at: usize) -> usize {
+        let indent = self.until(name.line, |byte| byte != b' ' && byte != b'-') - name.line;
+        let scalar = b"|>".contains(&self.byte(at));
+        let mut end = self.until(at, is_line_end);
+        loop {
+            let line = end + 1;
+            let start = self.until(line, |byte| byte != b' ');
+            if end >= self.text.len() {
+                return end;
+            }
+            let next = self.until(start, is_line_end);
+            let line_end = self.line_end(start);
+            let content = self.text.get(start..line_end).unwrap_or_default();
+            let deeper = start - line > indent;
+            if content.is_empty() {
+                // An empty line inside it.
+            } else if let (true, Some(item)) = (start - line >= indent && !scalar, content.strip_prefix(b"- ")) {
+                let item = line_end - item.trim_ascii_start().len();
+                if self.is_mapping(item..line_end) {
+                    return end;
+                }
+                match self.quote(item) {
+                    Some(quote) => drop(self.quoted(item, quote)),
+                    None => drop(self.take(item..line_end, REDACTED)),
+                }
+            } else if deeper && (scalar || !self.is_mapping(start..line_end)) {
+                self.take(start..line_end, REDACTED);
+            } else {
+                return end;
+            }
+            end = next;
+        }
+    }
+
+    /// Whether a line of YAML has a key.
+    fn is_mapping(&self, line: Range<usize>) -> bool {
+        match self.quote(line.start) {
+            Some(quote) => self.byte(self.closing(line.start + quote.len(), quote).1) == b':',
+            None => self.span(&line).windows(2).any(|two| two == b": ") || self.span(&line).ends_with(b":"),
+        }
+    }
+
+    /// Takes out a value, if it is one. Gives the place behind it.
+    fn take(&mut self, span: Range<usize>, instead: &str) -> usize {
+        let value = self.text.get(span.clone()).unwrap_or_default();
+        let trimmed = value.trim_ascii();
+        let says_nothing = HARMLESS.iter().any(|word| trimmed.eq_ignore_ascii_case(word.as_bytes()))
+            || trimmed.iter().all(|byte| *byte == b'*');
+        if !says_nothing {
+            (self.learn)(trimmed);
+            self.copy(span.start);
+            self.out.extend_from_slice(instead.as_bytes());
+            self.copied = span.end;
+        }
+        span.end
+    }
+
+    fn copy(&mut self, to: usize) {
+        self.out.extend_from_slice(self.text.get(self.copied..to).unwrap_or_default());
+        self.copied = self.copied.max(to);
+    }
+
+    fn byte(&self, at: usize) -> u8 {
+        byte(self.text, at)
+    }
+
+    fn span(&self, span: &Range<usize>) -> &[u8] {
+        self.text.get(span.clone()).unwrap_or_default()
+    }
+
+    /// The quote that stands at a place.
+    fn quote(&self, at: usize) -> Option<Quote> {
+        let mark = self.until(at, |byte| byte != b'\\');
+        b"'\"".contains(&self.byte(mark)).then(|| Quote { mark: self.byte(mark), escapes: mark - at })
+    }
+
+    fn blanks(&self, at: usize) -> usize {
+        self.until(at, |byte| byte != b' ' && byte != b'\t')
+    }
+
+    fn line_end(&self, at: usize) -> usize {
+        let end = self.until(at, is_line_end);
+        end - usize::from(end > at && self.byte(end - 1) == b'\r')
+    }
+
+    fn until(&self, at: usize, ends: impl Fn(u8) -> bool) -> usize {
+        let rest = self.text.get(at..).unwrap_or_default();
+        at + rest.iter().position(|byte| ends(*byte)).unwrap_or(rest.len())
+    }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\0')
+}
+
+/// Whether JSON has it for a number.
+fn is_number(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Number>(text).is_ok()
+}
+
+#[cfg(test)]
+#[path = "secrets_tests.rs"]
+mod tests;

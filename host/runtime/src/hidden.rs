@@ -1,0 +1,77 @@
+//! Which characters of a text hide something: control how others are shown, or show nothing where something is.
+//!
+//! A model reads what a person does not see. Knows no output: whoever shows a text decides what stands in their place.
+
+/// The hidden characters of a text, each with its offset in bytes: control characters, all that Unicode says is ignorable
+/// by default (zero-width and directional marks, variation selectors, tags, blank letters), separators of lines that are
+/// none, annotations. Not hidden are line feed, tab, the carriage return before a line feed, and the selector that makes
+/// an emoji of the symbol before it: "⚠\u{fe0f}" is how people write, and tells one bit at most beside a character that
+/// is seen. Behind a letter, or behind another selector, it is hidden as all the others are: rows of them spell text.
+pub fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut before = None;
+    text.char_indices().filter(move |(at, c)| {
+        let before = before.replace(*c);
+        let after = || text.get(at + c.len_utf8()..).and_then(|rest| rest.chars().next());
+        match c {
+            '\r' => after() != Some('\n'),
+            '\u{fe0f}' => match before {
+                Some('#' | '*' | '0'..='9') => after() != Some('\u{20e3}'),
+                before => !before.is_some_and(is_symbol),
+            },
+            _ => is_hidden(*c),
+        }
+    })
+}
+
+/// Of the blocks whose symbols can be emoji.
+fn is_symbol(c: char) -> bool {
+    matches!(c,
+        '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}' | '\u{2190}'..='\u{21ff}'
+        | '\u{2300}'..='\u{23ff}' | '\u{24c2}' | '\u{25a0}'..='\u{27bf}' | '\u{2900}'..='\u{297f}'
+        | '\u{2b00}'..='\u{2bff}' | '\u{3030}' | '\u{303d}' | '\u{3297}' | '\u{3299}' | '\u{1f000}'..='\u{1faff}')
+}
+
+fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+        // Line and paragraph separator; interlinear annotations.
+        | '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}'
+        // Unicode's property Default_Ignorable_Code_Point, with what is reserved for it.
+        | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Vec<char> {
+        hidden(text).map(|(_, c)| c).collect()
+    }
+
+    #[test]
+    fn what_hides_is_found() {
+        for c in "\0\u{1b}\u{7f}\u{9b}\u{ad}\u{180e}\u{200b}\u{202e}\u{2028}\u{2066}\u{3164}\u{fe00}\u{feff}\u{fffa}\u{e0041}\u{e0100}\u{e01ef}"
+            .chars()
+        {
+            assert_eq!(hidden(&format!("aä{c}b")).collect::<Vec<_>>(), [(3, c)]);
+        }
+        assert_eq!(of("over\rwritten"), ['\r']);
+    }
+
+    #[test]
+    fn what_is_seen_is_not() {
+        assert!(of("plain\n\ttext\r\n wörld 🦀 नमस्ते 안녕 e\u{301}").is_empty());
+    }
+
+    #[test]
+    fn a_symbol_may_be_an_emoji_and_more_is_hidden_text() {
+        assert!(of("⚠\u{fe0f} ❤\u{fe0f} ⏱\u{fe0f} 1\u{fe0f}\u{20e3}").is_empty());
+        for hides in ["a\u{fe0f}", "1\u{fe0f}", "\u{fe0f}⚠", "⚠\u{fe0e}"] {
+            assert_eq!(of(hides).len(), 1, "{hides:?}");
+        }
+        assert_eq!(of("⚠\u{fe0f}\u{fe0f}\u{fe01}"), ['\u{fe0f}', '\u{fe01}']);
+    }
+}

@@ -1,0 +1,351 @@
+//! `scout explain HOST`: every effective setting with what set it, the way to the host, the public keys in the order in
+//! which they are offered, and what a dial makes of the host's key.
+//!
+//! Looks at files and asks the agent. Connects to no host.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use russh::keys::{HashAlg, PublicKey};
+use scout_ssh::config::{Explained, Methods, Proxy, Source, StrictHostKeyChecking};
+use scout_ssh::trust::{Decision, Entry, MayShow, Meaning, Verdict};
+use scout_ssh::{Ahead, HostSpec, Offer, OfferSigner, Offers, SshError, TrustAhead, offers, trust_ahead};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use self::settings::{Effective, effective};
+use super::{failed, print};
+use crate::config::{Config, ConfigError, did_you_mean, near, with_hint};
+use crate::render::visible;
+
+mod settings;
+
+/// An agent answers at once, or waits for a person who is not there.
+const AGENT: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitCode, ConfigError> {
+    let ssh = config.ssh()?;
+    let explained = match ssh.explain(host) {
+        Ok(explained) => explained,
+        Err(error) => return Ok(failed(&with_hint(error.message(), error.hint()))),
+    };
+    let names = ssh.hosts();
+    let mut all = Vec::new();
+    for stop in explained.hops.iter().chain([&explained]) {
+        all.push(match Report::of(config, stop, &explained).await {
+            Ok(report) => report,
+            Err(error) => return Ok(failed(&with_hint(error.message(), error.hint()))),
+        });
+    }
+    let Some((target, hops)) = all.split_last() else { return Ok(failed("there is no host to explain")) };
+    if json {
+        let mut value = target.json();
+        if let Value::Object(fields) = &mut value {
+            fields.insert("listed".to_owned(), names.iter().any(|name| name == host).into());
+            fields.insert("hops".to_owned(), hops.iter().map(Report::json).collect());
+        }
+        print(&format!("{value:#}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text = target.text(hops.len());
+    if !names.iter().any(|name| name == host) {
+        let near = near(host, names.iter().map(String::as_str));
+        let file = config.ssh_config.display();
+        text.push_str(&format!(
+            "No Host line of {file} names it, so clients are not offered it{}\n",
+            did_you_mean(&near)
+        ));
+    }
+    for (hop, number) in hops.iter().zip(1..) {
+        text.push_str(&format!("\nHop {number}: {}", hop.text(0)));
+    }
+    print(&visible(&text));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What there is to say of one host.
+struct Report<'a> {
+    spec: &'a HostSpec,
+    /// The host that is reached over this one, or this one.
+    target: &'a HostSpec,
+    explained: &'a Explained,
+    settings: Vec<Effective<'a>>,
+    offers: Offers,
+    trust: TrustAhead,
+}
+
+impl<'a> Report<'a> {
+    async fn of(config: &Config, explained: &'a Explained, target: &'a Explained) -> Result<Self, SshError> {
+        let (spec, target) = (&explained.spec, &target.spec);
+        Ok(Self {
+            spec,
+            target,
+            explained,
+            settings: effective(config, explained, target),
+            offers: offers(spec, &config.pool, Instant::now() + AGENT).await,
+            trust: trust_ahead(spec, &config.pool).await?,
+        })
+    }
+
+    /// The line that names a file of keys or certificates.
+    fn source_of(&self, file: &Path) -> Option<&'a Source> {
+        let name = file.display().to_string();
+        let mut settings = self.explained.settings.iter();
+        let names = ["IdentityFile", "CertificateFile"];
+        settings.find(|one| names.contains(&one.keyword) && one.value == name).and_then(|one| one.source.as_ref())
+    }
+
+    /// `hops`: how many hosts this one is reached through.
+    fn text(&self, hops: usize) -> String {
+        let mut text = String::new();
+        match self.write(&mut text, hops) {
+            // Writing to a String does not fail.
+            Ok(()) | Err(std::fmt::Error) => text,
+        }
+    }
+
+    fn write(&self, text: &mut String, hops: usize) -> std::fmt::Result {
+        let HostSpec { alias, user, host_name, port, .. } = self.spec;
+        writeln!(text, "{alias} is {user}@{host_name}:{port}, reached {}", self.reached(hops))?;
+        let width = self.settings.iter().map(|setting| setting.keyword.len()).max().unwrap_or(0);
+        for setting in &self.settings {
+            writeln!(text, "  {:width$}  {}  ({})", setting.keyword, setting.value, setting.origin())?;
+        }
+        self.write_offers(text)?;
+        self.write_trust(text)
+    }
+
+    fn write_offers(&self, text: &mut String) -> std::fmt::Result {
+        match never_offered(&self.spec.methods) {
+            Some(why) => writeln!(text, "Public keys, none of them offered: {why}")?,
+            None => writeln!(text, "Public keys, in the order in which they are offered:")?,
+        }
+        if self.offers.list.is_empty() {
+            writeln!(text, "  none")?;
+        }
+        for offer in &self.offers.list {
+            writeln!(text, "  {}", self.offer(offer))?;
+        }
+        for (file, why) in &self.offers.unread {
+            writeln!(text, "  {}  not offered: {why}  ({})", file.display(), place(self.source_of(file)))?;
+        }
+        match &self.offers.agent {
+            None => writeln!(text, "  no agent"),
+            Some(Err(why)) => writeln!(text, "  the agent {why}"),
+            Some(Ok(())) if self.spec.identities_only => {
+                writeln!(text, "  whatever else the agent holds is not offered: IdentitiesOnly")
+            }
+            Some(Ok(())) => Ok(()),
+        }
+    }
+
+    fn offer(&self, offer: &Offer) -> String {
+        let Offer { file, configured, is_certificate, key_type, fingerprint, signer, is_encrypted, hindrance } = offer;
+        let mut text = file.as_ref().map_or_else(|| "of the agent".to_owned(), |file| file.display().to_string());
+        if let (Some(key_type), Some(fingerprint)) = (key_type, fingerprint) {
+            let what = if *is_certificate { "certificate of " } else { "" };
+            text.push_str(&format!("  {what}{key_type} {fingerprint}"));
+        }
+        text.push_str(&match (hindrance, signer) {
+            (Some(why), _) => format!("  not offered: {why}"),
+            (None, Some(OfferSigner::Agent)) => "  the agent signs".to_owned(),
+            (None, _) if *is_encrypted => "  encrypted, the secret command is asked".to_owned(),
+            (None, _) => "  readable".to_owned(),
+        });
+        if let Some(configured) = configured {
+            text.push_str(&format!("  ({})", place(self.source_of(configured))));
+        }
+        text
+    }
+
+    fn write_trust(&self, text: &mut String) -> std::fmt::Result {
+        let TrustAhead { name, port, entries, decisions, .. } = &self.trust;
+        writeln!(text, "Known as {name}, port {port}:")?;
+        for entry in entries {
+            let Entry { source, meaning, is_without_port, key_type, fingerprint } = entry;
+            let (meaning, source) = (words(*meaning), place(Some(source)));
+            let named = if *is_without_port { ", without the port" } else { "" };
+            writeln!(text, "  {meaning} {key_type} {fingerprint}  ({source}{named})")?;
+        }
+        if entries.is_empty() {
+            writeln!(text, "  no line names it: unknown")?;
+        }
+        writeln!(text, "StrictHostKeyChecking {}, so if it shows", strict(self.spec))?;
+        for (shown, ahead) in decisions {
+            writeln!(text, "  {}: {}", what(shown), self.made_of_it(ahead))?;
+        }
+        Ok(())
+    }
+
+    fn made_of_it(&self, ahead: &Ahead) -> String {
+        let at = |source: &Source| place(Some(source));
+        let Ahead::Decided(decision) = ahead else {
+            return "refused, RSA of fewer bits than RequiredRSASize".to_owned();
+        };
+        match decision {
+            Decision::Trusted(source) => format!("accepted, {}", at(source)),
+            Decision::Learn => match &self.trust.learn_into {
+                Some(file) => format!("accepted, and learned into {}", file.display()),
+                None => "accepted".to_owned(),
+            },
+            Decision::Unsafe(verdict) => format!("accepted, though {}; it gets no password", found(verdict)),
+            Decision::Refused(Verdict::Unknown | Verdict::Known(_)) if self.trust.learn_into.is_none() => {
+                "refused, unknown, and there is no known_hosts file to add it to".to_owned()
+            }
+            // A hop may have another user or port than the host of its name: it is asked for on the way to the target.
+            Decision::Refused(Verdict::Unknown | Verdict::Known(_)) => {
+                format!("refused, unknown; after checking its fingerprint, `scout trust {}`", self.target.alias)
+            }
+            Decision::Refused(verdict) => format!("refused, {}", found(verdict)),
+        }
+    }
+
+    fn reached(&self, hops: usize) -> String {
+        match &self.spec.proxy {
+            Proxy::Command(_) => "through a command".to_owned(),
+            Proxy::Jump(_) if hops == 1 => "through one host, which is explained below".to_owned(),
+            Proxy::Jump(_) => format!("through {hops} hosts, which are explained below"),
+            Proxy::Direct if std::ptr::eq(self.spec, self.target) => "directly".to_owned(),
+            // The first one is, each other one through those before it.
+            Proxy::Direct => "on the way".to_owned(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let identity = |offer: &Offer| {
+            json!({
+                "file": offer.file.as_ref().map(|file| file.display().to_string()),
+                "source": offer.configured.as_ref().map_or(Value::Null, |file| at(self.source_of(file))),
+                "certificate": offer.is_certificate,
+                "key_type": offer.key_type,
+                "fingerprint": offer.fingerprint,
+                "signer": match offer.signer {
+                    Some(OfferSigner::Agent) => Some("agent"),
+                    Some(OfferSigner::File) => Some("file"),
+                    None => None,
+                },
+                "encrypted": offer.is_encrypted,
+                "hindrance": offer.hindrance.or_else(|| never_offered(&self.spec.methods)),
+            })
+        };
+        let unread = self.offers.unread.iter().map(|(file, why)| {
+            json!({"file": file.display().to_string(), "source": at(self.source_of(file)), "hindrance": why})
+        });
+        let lines = self.trust.entries.iter().map(|entry| {
+            json!({
+                "meaning": words(entry.meaning),
+                "without_port": entry.is_without_port,
+                "key_type": entry.key_type,
+                "fingerprint": entry.fingerprint,
+                "source": at(Some(&entry.source)),
+            })
+        });
+        json!({
+            "host": self.spec.alias,
+            "settings": self.settings.iter().map(Effective::json).collect::<Value>(),
+            "identities": self.offers.list.iter().map(identity).collect::<Value>(),
+            "unread": unread.collect::<Value>(),
+            "agent": self.offers.agent.as_ref().map(|agent| json!({"error": agent.as_ref().err()})),
+            "known_hosts": {
+                "name": self.trust.name,
+                "port": self.trust.port,
+                "lines": lines.collect::<Value>(),
+                "strict_host_key_checking": strict(self.spec),
+                "learn_into": self.trust.learn_into.as_ref().map(|file| file.display().to_string()),
+                "decisions": self.trust.decisions.iter().map(decision_json).collect::<Value>(),
+            },
+        })
+    }
+}
+
+/// Why no public key is offered at all.
+fn never_offered(methods: &Methods) -> Option<&'static str> {
+    let is_preferred = |names: &Vec<String>| names.iter().any(|name| name == "publickey");
+    match methods {
+        Methods { public_key: false, .. } => Some("PubkeyAuthentication is off"),
+        Methods { order: Some(names), .. } if !is_preferred(names) => {
+            Some("PreferredAuthentications does not name publickey")
+        }
+        Methods { .. } => None,
+    }
+}
+
+fn decision_json((shown, ahead): &(MayShow, Ahead)) -> Value {
+    let (shows, key) = match shown {
+        MayShow::Key(key) => ("key", Some(key)),
+        MayShow::CertifiedBy(key) => ("certificate", Some(key)),
+        MayShow::OtherKey => ("other", None),
+    };
+    let (decision, because) = match ahead {
+        Ahead::TooShort => ("refuse", None),
+        Ahead::Decided(Decision::Trusted(source)) => ("accept", Some(Verdict::Known(source.clone()))),
+        Ahead::Decided(Decision::Learn) => ("learn", Some(Verdict::Unknown)),
+        Ahead::Decided(Decision::Unsafe(verdict)) => ("accept without passwords", Some(verdict.clone())),
+        Ahead::Decided(Decision::Refused(verdict)) => ("refuse", Some(verdict.clone())),
+    };
+    let (because, source) = match &because {
+        None => ("too short", None),
+        Some(Verdict::Unknown) => ("unknown", None),
+        Some(Verdict::Known(source)) => ("known", Some(source)),
+        Some(Verdict::Changed(source)) => ("changed", Some(source)),
+        Some(Verdict::Revoked(source)) => ("revoked", Some(source)),
+    };
+    json!({
+        "shows": shows,
+        "key_type": key.map(|key| key.algorithm().to_string()),
+        "fingerprint": key.map(fingerprint),
+        "decision": decision,
+        "because": because,
+        "source": at(source),
+    })
+}
+
+fn what(shown: &MayShow) -> String {
+    match shown {
+        MayShow::Key(key) => format!("{} {}", key.algorithm(), fingerprint(key)),
+        MayShow::CertifiedBy(key) => format!("a certificate of {} {}", key.algorithm(), fingerprint(key)),
+        MayShow::OtherKey => "any other key".to_owned(),
+    }
+}
+
+fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+fn found(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Known(source) => format!("{} vouches for it", place(Some(source))),
+        Verdict::Unknown => "it is unknown".to_owned(),
+        Verdict::Changed(source) => format!("{} holds another key", place(Some(source))),
+        Verdict::Revoked(source) => format!("{} revokes it", place(Some(source))),
+    }
+}
+
+fn strict(spec: &HostSpec) -> &'static str {
+    match spec.strict_host_key_checking {
+        StrictHostKeyChecking::Yes => "yes",
+        StrictHostKeyChecking::AcceptNew => "accept-new",
+        StrictHostKeyChecking::No => "no",
+    }
+}
+
+fn words(meaning: Meaning) -> &'static str {
+    match meaning {
+        Meaning::HostKey => "key",
+        Meaning::Authority => "authority",
+        Meaning::Revoked => "revoked",
+    }
+}
+
+fn place(source: Option<&Source>) -> String {
+    source.map_or_else(|| "default".to_owned(), |source| format!("{}:{}", source.file.display(), source.line))
+}
+
+fn at(source: Option<&Source>) -> Value {
+    match source {
+        Some(source) => json!({"file": source.file.display().to_string(), "line": source.line}),
+        None => Value::Null,
+    }
+}

@@ -1,0 +1,271 @@
+//! What becomes of the plugins of one configuration while they are loaded, each by itself: one that is slow keeps nobody
+//! waiting but who needs it.
+//!
+//! Owns the order in which plugins take the names of their tools (`names` owns the rule): those that serve already, as they
+//! are; then what Scout brings along, then files, then what comes over a network; of each kind first those that serve another
+//! version; then by name. So what is here never waits for a network.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use scout_runtime::{LoadError, Subject, ToolDescription};
+use tokio::sync::{Notify, watch};
+
+use super::names::{Claim, Decision, Names};
+use super::wanted::Origin;
+use super::{Catalog, Loaded, Tool};
+
+/// What becomes of a loading plugin; absent: it is not known yet.
+pub(super) type Load = watch::Receiver<Option<Result<Arc<Loaded>, LoadError>>>;
+
+/// What has become of all plugins so far. Immutable.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    /// In the order of the configuration.
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) catalog: Arc<Catalog>,
+    names: Names,
+    /// Whether only what comes over a network is still being loaded.
+    pub(super) has_all_at_hand: bool,
+}
+
+/// What has become of a plugin.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outcome {
+    /// What serves: until it is decided, what served before.
+    pub(super) serving: Option<Serving>,
+    /// Why what was asked for does not serve; what serves then is what served before.
+    pub(super) error: Option<LoadError>,
+    /// Whether this is what it stays.
+    pub(super) is_decided: bool,
+}
+
+/// A plugin at work.
+#[derive(Clone, Debug)]
+pub(super) struct Serving {
+    pub(super) loaded: Arc<Loaded>,
+    /// Under their names for clients. A handler has none.
+    pub(super) tools: Vec<Arc<Tool>>,
+}
+
+impl State {
+    /// The plugins that may still bring a tool of this name.
+    pub(super) fn may_bring(&self, tool: &str) -> impl Iterator<Item = &str> {
+        self.names.may_come(tool)
+    }
+
+    /// Why what was asked for does not serve.
+    pub(super) fn errors(&self) -> Vec<LoadError> {
+        self.outcomes.iter().filter_map(|outcome| outcome.error.clone()).collect()
+    }
+
+    pub(super) fn is_decided(&self) -> bool {
+        self.outcomes.iter().all(|outcome| outcome.is_decided)
+    }
+}
+
+/// A plugin that the configuration asks for.
+pub(super) struct Candidate {
+    pub(super) name: String,
+    /// What it answers, if it is a handler.
+    pub(super) subject: Option<Subject>,
+    pub(super) prefix: String,
+    pub(super) origin: Origin,
+    /// Its tools, as far as they are known before it is loaded.
+    pub(super) locked_tools: Option<Vec<ToolDescription>>,
+    /// What serves under its name.
+    pub(super) before: Option<Serving>,
+    /// Whether that may go on if nothing else can.
+    pub(super) goes_on: bool,
+    pub(super) loading: Loading,
+}
+
+pub(super) enum Loading {
+    /// It serves already.
+    There(Arc<Loaded>),
+    /// It is at hand and being compiled.
+    Here(Load),
+    /// It is being fetched.
+    Fetched(Load),
+}
+
+/// The plugins of a configuration while they are loaded.
+pub(super) struct Arrangement {
+    /// As [`Names`] has them.
+    plugins: Vec<Arranged>,
+    names: Names,
+    /// How many are loaded that are at hand.
+    at_hand: usize,
+    loads: FuturesUnordered<BoxFuture<'static, Arrival>>,
+}
+
+/// What became of the loading of a plugin.
+struct Arrival {
+    place: usize,
+    was_at_hand: bool,
+    loaded: Result<Arc<Loaded>, LoadError>,
+}
+
+struct Arranged {
+    /// Its place in the configuration.
+    entry: usize,
+    name: String,
+    subject: Option<Subject>,
+    prefix: String,
+    before: Option<Serving>,
+    /// What it offers, once it is loaded.
+    offered: Option<Result<Serving, LoadError>>,
+    outcome: Outcome,
+}
+
+impl Arrangement {
+    /// Of these plugins, in the order of the configuration. Decides what can be decided without waiting.
+    pub(super) fn new(candidates: Vec<Candidate>) -> Self {
+        let mut candidates: Vec<(usize, Candidate)> = candidates.into_iter().enumerate().collect();
+        candidates.sort_by_key(|(_, candidate)| candidate.rank());
+        let names = Names::new(candidates.iter().map(|(_, candidate)| candidate.claim()).collect());
+        let mut all = Self { plugins: Vec::new(), names, at_hand: 0, loads: FuturesUnordered::new() };
+        let mut there = Vec::new();
+        for (place, (entry, candidate)) in candidates.into_iter().enumerate() {
+            let Candidate { name, subject, prefix, before, goes_on, loading, .. } = candidate;
+            let before = before.filter(|_| goes_on);
+            let outcome = Outcome { serving: before.clone(), ..Outcome::default() };
+            all.plugins.push(Arranged { entry, name, subject, prefix, before, offered: None, outcome });
+            match loading {
+                Loading::There(loaded) => there.push((place, loaded)),
+                Loading::Here(load) => all.wait_for(place, true, load),
+                Loading::Fetched(load) => all.wait_for(place, false, load),
+            }
+        }
+        for (place, loaded) in there {
+            all.take(place, Ok(loaded));
+        }
+        all.decide();
+        all
+    }
+
+    fn wait_for(&mut self, place: usize, was_at_hand: bool, mut load: Load) {
+        self.at_hand += usize::from(was_at_hand);
+        self.loads.push(Box::pin(async move {
+            let there = load.wait_for(Option::is_some).await.ok().and_then(|there| (*there).clone());
+            match there {
+                Some(loaded) => Arrival { place, was_at_hand, loaded },
+                // Nothing but the end of the process ends a load without a word: that is no failure of a plugin.
+                None => std::future::pending().await,
+            }
+        }));
+    }
+
+    /// Arranges what is loaded as it comes, until all is decided or nobody wants to know.
+    pub(super) async fn run(mut self, state: watch::Sender<Arc<State>>, changed: Arc<Notify>) {
+        loop {
+            let arrived = tokio::select! {
+                arrived = self.loads.next() => arrived,
+                () = state.closed() => return,
+            };
+            let Some(Arrival { place, was_at_hand, loaded }) = arrived else { return };
+            self.at_hand -= usize::from(was_at_hand);
+            self.take(place, loaded);
+            self.decide();
+            state.send_replace(self.state());
+            changed.notify_one();
+        }
+    }
+
+    /// What has become of all plugins so far.
+    pub(super) fn state(&self) -> Arc<State> {
+        let mut plugins: Vec<&Arranged> = self.plugins.iter().collect();
+        plugins.sort_by_key(|plugin| plugin.entry);
+        let outcomes: Vec<Outcome> = plugins.iter().map(|plugin| plugin.outcome.clone()).collect();
+        let tools = plugins.iter().filter_map(|plugin| plugin.outcome.serving.as_ref()).flat_map(|it| it.tools.clone());
+        let with_tools = plugins.iter().filter(|plugin| plugin.subject.is_none());
+        let refused = with_tools.filter_map(|plugin| plugin.outcome.error.clone());
+        let catalog = Arc::new(Catalog::new(tools.collect(), refused.collect()));
+        Arc::new(State { outcomes, catalog, names: self.names.clone(), has_all_at_hand: self.at_hand == 0 })
+    }
+
+    fn take(&mut self, place: usize, loaded: Result<Arc<Loaded>, LoadError>) {
+        let Some(plugin) = self.plugins.get_mut(place) else { return };
+        let offered = loaded.and_then(|loaded| plugin.offer(loaded));
+        match &offered {
+            Ok(serving) => self.names.wants(place, serving.names()),
+            Err(_) => self.names.cannot_be_used(place),
+        }
+        plugin.offered = Some(offered);
+    }
+
+    fn decide(&mut self) {
+        for (place, decision) in self.names.decide() {
+            if let Some(plugin) = self.plugins.get_mut(place) {
+                plugin.settle(decision);
+            }
+        }
+    }
+}
+
+impl Candidate {
+    fn rank(&self) -> (bool, bool, Origin, bool) {
+        let is_there = matches!(self.loading, Loading::There(_));
+        (self.subject.is_none(), !is_there, self.origin, self.before.is_none())
+    }
+
+    fn claim(&self) -> Claim {
+        let foreseen = match self.subject {
+            Some(_) => Some(Vec::new()),
+            None => self.locked_tools.as_ref().map(|tools| {
+                let named = |tool: &ToolDescription| format!("{}{}", self.prefix, tool.name);
+                tools.iter().map(named).collect()
+            }),
+        };
+        let has = self.before.as_ref().map(Serving::names).unwrap_or_default();
+        Claim::new(&self.name, &self.prefix, foreseen).having(has, self.goes_on)
+    }
+}
+
+impl Serving {
+    fn names(&self) -> Vec<String> {
+        self.tools.iter().map(|tool| tool.name.clone()).collect()
+    }
+}
+
+impl Arranged {
+    fn offer(&self, loaded: Arc<Loaded>) -> Result<Serving, LoadError> {
+        let tools = match self.subject {
+            Some(_) => Vec::new(),
+            None => Tool::all_of(&loaded, &self.prefix).map_err(|message| self.error(message))?,
+        };
+        Ok(Serving { loaded, tools })
+    }
+
+    fn settle(&mut self, decision: Decision) {
+        let name = &self.name;
+        let offered = match (decision, self.offered.take()) {
+            (Decision::Gets | Decision::CannotBeUsed, Some(offered)) => offered,
+            (Decision::Taken { name: tool, by }, _) => Err(self.error(format!(
+                "it has a tool `{tool}`, and so has plugin `{by}`; set `prefix` in [plugins.{name}], such as \"{name}_\""
+            ))),
+            (Decision::TooMany(most), _) => {
+                Err(self.error(format!("its tools are too many: {most} can be offered in all")))
+            }
+            // Nothing is decided of what is not loaded.
+            (Decision::Gets | Decision::CannotBeUsed, None) => return,
+        };
+        let (serving, error) = match offered {
+            Ok(serving) => (Some(serving), None),
+            Err(error) => {
+                match &self.before {
+                    Some(_) => tracing::error!(%error, "a changed plugin cannot be used, the one before goes on"),
+                    None => tracing::error!(%error, "a plugin cannot be used"),
+                }
+                (self.before.take(), Some(error))
+            }
+        };
+        self.outcome = Outcome { serving, error, is_decided: true };
+    }
+
+    fn error(&self, message: String) -> LoadError {
+        LoadError { plugin: self.name.clone(), message }
+    }
+}

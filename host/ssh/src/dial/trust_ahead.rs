@@ -1,0 +1,51 @@
+//! What a dial will make of the host's key, told without a dial: for each key that known_hosts has for the host, and for
+//! any other.
+//!
+//! The files are read and the decisions made as [`super::gate`] does it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::dial::gate::Check;
+use crate::trust::{Decision, Entry, MayShow};
+use crate::{HostSpec, PoolConfig, SshError};
+
+/// What known_hosts holds about one host, and what comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustAhead {
+    /// The name by which known_hosts knows the host.
+    pub name: String,
+    /// The port that belongs to the name.
+    pub port: u16,
+    /// The lines about it, in the files' order.
+    pub entries: Vec<Entry>,
+    /// What a dial makes of each thing that the host may show; [`MayShow::OtherKey`] comes last.
+    pub decisions: Vec<(MayShow, Ahead)>,
+    /// Where a key is added that is learned; absent: nowhere, and none is.
+    pub learn_into: Option<PathBuf>,
+}
+
+/// What a dial makes of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    /// As known_hosts and `StrictHostKeyChecking` have it.
+    Decided(Decision),
+    /// Refused, whatever known_hosts says: RSA of fewer bits than `RequiredRSASize`.
+    TooShort,
+}
+
+/// Reads the known_hosts files that count for the host; learns nothing.
+///
+/// # Errors
+/// [`crate::ErrorKind::Config`] if a file cannot be read.
+pub async fn trust_ahead(spec: &HostSpec, config: &PoolConfig) -> Result<TrustAhead, SshError> {
+    let check = Check::load(&Arc::new(spec.clone()), config).await?;
+    let ahead = |(shown, decision): (MayShow, Decision)| match &shown {
+        MayShow::Key(key) if check.is_too_short(key) => (shown, Ahead::TooShort),
+        _ => (shown, Ahead::Decided(check.settle(decision))),
+    };
+    let decisions = check.known.decide_ahead(&check.spec).into_iter().map(ahead).collect();
+    let entries = check.known.entries(&check.name, check.port);
+    let Check { name, port, learn_into, .. } = check;
+    Ok(TrustAhead { name, port, entries, decisions, learn_into })
+}
