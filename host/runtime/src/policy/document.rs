@@ -21,8 +21,8 @@ given `--help` or `--version` and nothing else. A glob stands only where files s
 `[` is sent with `./` before it, so that no file name becomes a flag. Scout quotes every word itself.
 
 `FILE` is held against the list of secret paths as it is written. Links are not followed, so a `..` with a name behind it is refused (it leads to where
-the directory before it truly is), and so is what lies below `/proc/PID/cwd` and `/proc/PID/fd`. A recursive program (`grep -r`, `rg`, `diff` of
-directories) over a directory above a secret file meets that file.
+the directory before it truly is), and so is what lies below `/proc/PID/cwd` and `/proc/PID/fd`. A program that searches (`grep -r`, `rg`, `diff` of
+directories) is not let into `/proc`, `/proc/PID`, `/sys`, `.ssh` and the like; in a directory above a secret file it meets that file.
 
 Devices (`/dev`) and what a process has open (`/proc/PID/fd`) are opened by no program: reading can block, never end, or take away what others wait for.
 ONLY_TELLS only tell of what is there and may be given them; every other

@@ -4,10 +4,10 @@
 //! not know how words are quoted, nor which paths may be read: it finds them. Invariant: a word that is not positively recognised is refused.
 
 use super::table::{
-    ABSENT, ALONE, COMBINES, FIND, Kind, LOOKS_NOWHERE, MANY, ONLY_TELLS, Operands, RECURSES, Row, SOCKET_STATES,
-    SOCKET_WORDS, row, rows,
+    ABSENT, ALONE, COMBINES, FIND, Kind, LOOKS_NOWHERE, MANY, ONLY_TELLS, Operands, RECURSES, Row, SEARCHES,
+    SOCKET_STATES, SOCKET_WORDS, row, rows,
 };
-use super::{Held, PathOperand, Refusal, Word, quoted};
+use super::{Held, Look, PathOperand, Refusal, Word, quoted};
 
 /// Whether a stage is one that the table allows, seen from this directory, and every path of it is held to be good.
 pub(super) fn check(words: &[Word], directory: Option<&[u8]>, held: &Held<'_>) -> Result<(), Refusal> {
@@ -32,7 +32,12 @@ pub(super) fn check(words: &[Word], directory: Option<&[u8]>, held: &Held<'_>) -
     {
         return Ok(());
     }
-    let stage = Stage { row, directory, held };
+    let look = match name {
+        name if lists(ONLY_TELLS, name) => Look::Tells,
+        name if lists(SEARCHES, name) => Look::Searches,
+        _ => Look::Opens,
+    };
+    let stage = Stage { row, directory, held, look };
     match row.operands {
         Operands::Words(first) => stage.words(arguments, first),
         Operands::Find => stage.find(arguments),
@@ -63,6 +68,7 @@ struct Stage<'a> {
     row: &'static Row,
     directory: Option<&'a [u8]>,
     held: &'a Held<'a>,
+    look: Look,
 }
 
 /// What the flags were, and what remains.
@@ -102,8 +108,7 @@ impl Stage<'_> {
     }
 
     fn path(&self, path: &[u8], is_glob: bool) -> Result<(), Refusal> {
-        let is_opened = !lists(ONLY_TELLS, self.row.name);
-        (self.held)(PathOperand { directory: self.directory, path, is_glob, is_opened })
+        (self.held)(PathOperand { directory: self.directory, path, is_glob, look: self.look })
     }
 
     /// The directory that a program looks at when it is given no path.
@@ -169,7 +174,8 @@ impl Stage<'_> {
                 self.bundle(text, &mut rest, &mut scanned)?;
             }
         }
-        self.operands(&scanned)
+        let recurses = scanned.flags.iter().any(|flag| lists(RECURSES, flag)) && self.look == Look::Opens;
+        Stage { look: if recurses { Look::Searches } else { self.look }, ..*self }.operands(&scanned)
     }
 
     fn long<'a>(

@@ -99,8 +99,19 @@ pub(crate) struct PathOperand<'a> {
     pub(crate) path: &'a [u8],
     /// Whether wildcards in it are active.
     pub(crate) is_glob: bool,
-    /// Whether the program opens what it names, and does not only tell of it.
-    pub(crate) is_opened: bool,
+    /// What the program does there.
+    pub(crate) look: Look,
+}
+
+/// What a program does with a path that it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It tells that it is there, what it is and where it leads.
+    Tells,
+    /// It opens it.
+    Opens,
+    /// It opens it, and what it finds in it if it is a directory.
+    Searches,
 }
 
 /// Judges a path that a command names.

@@ -1377,6 +1377,9 @@ pub(super) const RECURSES: &str = "-r -R --recursive --dereference-recursive --d
 /// that takes paths may read them.
 pub(super) const ONLY_TELLS: &str = "ls tree stat find du df realpath readlink date lsblk findmnt";
 
+/// Programs that open what they find in a directory, whatever their flags.
+pub(super) const SEARCHES: &str = "rg diff";
+
 /// Programs that, given a directory and a file, take the file of that name in the directory.
 pub(super) const COMBINES: &str = "diff";
 

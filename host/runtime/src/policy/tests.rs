@@ -132,9 +132,9 @@ fn a_program_that_takes_paths_and_needs_none_is_known_to_look_nowhere_or_looks_a
 
 #[test]
 fn programs_that_only_tell_are_rows_that_take_paths() {
-    for name in table::ONLY_TELLS.split_whitespace().chain(table::COMBINES.split_whitespace()) {
+    for name in [table::ONLY_TELLS, table::SEARCHES, table::COMBINES].into_iter().flat_map(str::split_whitespace) {
         let takes = match table::row(name).expect(name).operands {
-            Operands::Each(Kind::Path, ..) | Operands::FirstThenPaths(..) | Operands::Find => true,
+            Operands::Each(Kind::Path | Kind::MountPath, ..) | Operands::FirstThenPaths(..) | Operands::Find => true,
             _ => name == "date",
         };
         assert!(takes, "{name}");

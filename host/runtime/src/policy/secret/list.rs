@@ -12,7 +12,11 @@ type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 const SECRETS: &[Row] = &[
     ("a process's environment", &["/proc/*/environ", "/proc/*/task/*/environ"], &[]),
-    ("a process's memory", &["/proc/*/mem", "/proc/*/task/*/mem", "/proc/*/map_files/**"], &[]),
+    (
+        "a process's memory",
+        &["/proc/*/mem", "/proc/*/task/*/mem", "/proc/*/map_files/**", "/var/lib/systemd/coredump/**"],
+        &[],
+    ),
     ("the kernel's memory", &["/proc/kcore", "/proc/vmcore"], &[]),
     ("messages that are gone once somebody has read them", &["/proc/kmsg"], &[]),
     (
@@ -64,6 +68,7 @@ const SECRETS: &[Row] = &[
         "private keys",
         &[
             "/etc/ssl/private/**",
+            "/usr/lib/ssl/private/**",
             "/etc/pki/tls/private/**",
             "/etc/letsencrypt/live/*/privkey*",
             "/etc/letsencrypt/archive/*/privkey*",
@@ -71,6 +76,7 @@ const SECRETS: &[Row] = &[
             "/etc/letsencrypt/accounts/**",
             "/etc/kubernetes/pki/*.key",
             "/etc/kubernetes/pki/etcd/*.key",
+            "/etc/wireguard/**",
             "/var/lib/kubelet/pki/**",
             "**/.gnupg/**",
         ],
@@ -84,6 +90,10 @@ const SECRETS: &[Row] = &[
     (
         "credentials",
         &[
+            "/etc/ipsec.secrets",
+            "/etc/ppp/*-secrets",
+            "/etc/mysql/debian.cnf",
+            "/etc/NetworkManager/system-connections/**",
             "/etc/kubernetes/*.conf",
             "/etc/rancher/k3s/k3s.yaml",
             "/run/secrets/**",
@@ -122,7 +132,33 @@ const DEVICES: &[Row] = &[
     ("devices", &["/dev/**"], &["/dev/null", "/dev/stdin", "/dev/fd/0", "/dev/shm/**", "/dev/mqueue/**"]),
     ("what a process has open", &["/proc/*/fd/**"], &["/proc/self/fd/0"]),
     ("what a process has open", &["/proc/*/task/*/fd/**"], &[]),
-    ("a directory that is not known here", &["/proc/*/cwd/**", "/proc/*/task/*/cwd/**"], &[]),
+    ("what is not known here", &["/proc/*/cwd/**", "/proc/*/task/*/cwd/**"], &[]),
+];
+
+/// Directories in which nothing is searched: what is read there beside secrets is no loss, or blocks.
+const DIRECTORIES: &[Row] = &[
+    (
+        "environments and memory of processes",
+        &[
+            "/proc",
+            "/proc/self",
+            "/proc/thread-self",
+            "/proc/1*",
+            "/proc/2*",
+            "/proc/3*",
+            "/proc/4*",
+            "/proc/5*",
+            "/proc/6*",
+            "/proc/7*",
+            "/proc/8*",
+            "/proc/9*",
+            "/proc/*/task",
+            "/proc/*/task/*",
+        ],
+        &[],
+    ),
+    ("files that never end", &["/sys", "/sys/kernel", "/sys/kernel/debug/**", "/sys/kernel/tracing/**"], &[]),
+    ("private keys and credentials", &["**/.ssh", "**/.aws", "**/.kube", "**/.docker", "**/.config/gh"], &[]),
 ];
 
 /// Directories that are a root themselves: below them everything is as below `/`. Of a process and its threads, of macOS
@@ -148,6 +184,9 @@ pub(super) static LISTED: LazyLock<Vec<Entry>> = LazyLock::new(|| entries(SECRET
 
 /// [`DEVICES`].
 pub(super) static UNOPENED: LazyLock<Vec<Entry>> = LazyLock::new(|| entries(DEVICES));
+
+/// [`DIRECTORIES`].
+pub(super) static UNSEARCHED: LazyLock<Vec<Entry>> = LazyLock::new(|| entries(DIRECTORIES));
 
 fn entries(rows: &[Row]) -> Vec<Entry> {
     let entry = |holds: &'static str, pattern: &str, but: &[&str]| Entry {

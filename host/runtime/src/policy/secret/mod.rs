@@ -3,19 +3,19 @@
 //! Owns the list, what the operator adds to it and takes away, and what the text of a path tells: `.` and `..`, a glob that could
 //! match, roots other than `/`. Of links it knows only those of `/proc`, so text proves nothing: for files the host is asked where
 //! one truly lies ([`SecretPaths::check_true_path`]). Where nobody can be asked, as with a command's operands, a `..` behind a name
-//! is refused: behind a link it leads elsewhere (`/var/run/../etc`). A recursive program (`grep -r`, `rg`, `diff -r`) that is given a
-//! directory above a secret file still meets that file: no rule about texts can bind it.
+//! is refused: behind a link it leads elsewhere (`/var/run/../etc`). A program that searches directories (`grep -r`, `rg`, `diff`)
+//! is not let into those that hold little but secrets; in one above them it still meets the secret file: no rule about texts can bind it.
 
 mod list;
 mod name;
 mod pattern;
 mod resolve;
 
-use self::list::{LISTED, UNOPENED};
+use self::list::{LISTED, UNOPENED, UNSEARCHED};
 use self::name::Name;
 pub use self::pattern::PathPattern;
 use self::resolve::{Home, Parents, Resolved, resolve, split};
-use super::{PathOperand, Refusal, quoted};
+use super::{Look, PathOperand, Refusal, quoted};
 
 /// The secret paths: Scout's own list and what the operator has said of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,17 +83,24 @@ impl SecretPaths {
     /// Whether the list forbids a command this operand.
     pub(super) fn check_operand(&self, operand: PathOperand<'_>) -> Result<(), Refusal> {
         let resolved = self.check(operand.directory, operand.path, operand.is_glob, Parents::Refused)?;
-        match self.find(UNOPENED.iter(), &resolved, Home::IsElsewhere).filter(|_| operand.is_opened) {
-            Some(entry) => Err(Refusal {
-                what: quoted(&String::from_utf8_lossy(operand.path)),
-                why: format!("{} {entry}, and is not opened here", verb(operand.is_glob)),
-                instead: Some(
-                    "ls, stat, find, readlink or lsblk, which only tell of it; /dev/null and /dev/stdin may be read"
-                        .into(),
-                ),
-            }),
-            None => Ok(()),
+        let refuse = |entry: &Entry, what: &str, instead: &str| Refusal {
+            what: quoted(&String::from_utf8_lossy(operand.path)),
+            why: format!("{} {}, which {}, and is not {what} here", verb(operand.is_glob), entry.pattern, entry.why),
+            instead: Some(instead.into()),
+        };
+        if operand.look != Look::Tells
+            && let Some(entry) = self.find(UNOPENED.iter(), &resolved, Home::IsElsewhere)
+        {
+            let instead =
+                "ls, stat, find, readlink or lsblk, which only tell of it; /dev/null and /dev/stdin may be read";
+            return Err(refuse(entry, "opened", instead));
         }
+        if operand.look == Look::Searches
+            && let Some(entry) = self.find(UNSEARCHED.iter(), &resolved, Home::IsElsewhere)
+        {
+            return Err(refuse(entry, "searched", "the single files that are meant"));
+        }
+        Ok(())
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {

@@ -28,34 +28,38 @@ pub(super) enum Home {
 /// A path, resolved.
 pub(super) struct Resolved<'a> {
     pub(super) names: Vec<Name<'a>>,
-    /// Whether the first so many names could lead to a root.
-    is_root: Vec<bool>,
+    /// How many of the first names could lead to a root; in order, 0 among them.
+    roots: Vec<usize>,
     is_below_home: bool,
 }
 
 impl<'a> Resolved<'a> {
     pub(super) fn new(is_below_home: bool) -> Self {
-        Self { names: Vec::new(), is_root: vec![true], is_below_home }
+        Self { names: Vec::new(), roots: vec![0], is_below_home }
     }
 
     pub(super) fn push(&mut self, name: Name<'a>) {
         self.names.push(name);
-        self.is_root.push(ROOTS.iter().any(|root| self.ends_with(root)));
+        if ROOTS.iter().any(|root| self.ends_with(root)) {
+            self.roots.push(self.names.len());
+        }
     }
 
     /// Where a pattern may begin.
     pub(super) fn starts(&self, pattern: &PathPattern, home: Home) -> impl Iterator<Item = usize> {
-        let is_unknown = move |at: usize| at == 0 && self.is_below_home && home == Home::IsElsewhere;
-        let may_begin =
-            move |(at, is_root): (usize, &bool)| (!pattern.is_rooted() || *is_root && !is_unknown(at)).then_some(at);
-        self.is_root.iter().enumerate().filter_map(may_begin)
+        let (roots, others) = match pattern.is_rooted() {
+            true => (&self.roots[..], 0..0),
+            false => (&[][..], 0..self.names.len()),
+        };
+        let is_unknown = self.is_below_home && home == Home::IsElsewhere;
+        roots.iter().copied().filter(move |at| *at > 0 || !is_unknown).chain(others)
     }
 
     /// Whether the path could end with these names, the first of them in a root.
     fn ends_with(&self, path: &str) -> bool {
         let Some(start) = self.names.len().checked_sub(path.split('/').count()) else { return false };
         let names = self.names.get(start..).unwrap_or_default();
-        self.is_root.get(start) == Some(&true)
+        self.roots.binary_search(&start).is_ok()
             && names.iter().zip(path.split('/')).all(|(name, expected)| name.meets(expected.as_bytes()))
     }
 
@@ -63,9 +67,8 @@ impl<'a> Resolved<'a> {
         // Above a root is that root; above a home directory, nobody knows what.
         if self.names.is_empty() {
             self.is_below_home = false;
-        } else if self.is_root.last() == Some(&false) {
+        } else if self.roots.last() != Some(&self.names.len()) {
             self.names.pop();
-            self.is_root.pop();
         }
     }
 

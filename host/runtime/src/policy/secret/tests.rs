@@ -187,6 +187,23 @@ refused! {
         cut -c 1 /dev/zero
         paste /dev/zero
         diff /dev a/sda";
+    directories_of_secrets_are_not_searched: "grep -r x /proc
+        grep -r x /proc/self
+        grep -ra x /proc/1234
+        grep -R x /proc/self/root/proc/1
+        grep -x --directories=recurse x /proc/thread-self
+        rg -a x /proc/self/
+        rg x /proc/1/task/1
+        diff -a /proc/1 /proc/self
+        diff /proc/1/task/1 /proc/2/task/2
+        diff /home/a/.ssh /home/b/.ssh
+        diff .aws x
+        grep -r x .ssh
+        grep -rn x .kube
+        rg x /home/*/.ssh
+        grep -r x /sys
+        rg x /sys/kernel/debug
+        grep -r x /sys/kernel/tracing/events";
     files_that_diff_looks_for_are_held_too: "diff /etc /mnt/shadow
         diff /mnt/shadow /etc
         diff /etc/ /mnt/shadow/
@@ -228,6 +245,34 @@ fn devices_may_be_told_of_and_some_be_read() {
         grep -r x dev
         cat /home/me/dev/main.c",
     );
+}
+
+#[test]
+fn other_directories_are_searched_and_single_files_read() {
+    all_allowed(
+        "grep -r x /etc
+        grep -rn PermitRootLogin /etc/ssh
+        grep -r x
+        rg x
+        rg x /var/log
+        grep -r x /sys/class/net
+        grep x /proc/meminfo /proc/1/status
+        diff /proc/1/limits /proc/2/limits
+        diff /etc/ssh/sshd_config a
+        diff -r a b
+        ls -R .ssh
+        find /proc/1 -maxdepth 1
+        rg x /proc/meminfo",
+    );
+    let within = |directory: &str, line: &str| {
+        let directory = Some(directory.as_bytes().to_vec());
+        check(CommandPolicy::ReadOnly, &Pipeline { directory, ..pipeline(line) })
+    };
+    for (directory, line) in
+        [("/proc/self", "grep -r x"), ("/proc", "rg x self"), ("~/.ssh", "rg x"), ("~/.ssh", "grep -r x .")]
+    {
+        assert!(within(directory, line).is_err(), "{directory}: {line}");
+    }
 }
 
 #[test]
@@ -276,6 +321,7 @@ const EXAMPLES: &str = "/proc/1/environ
     /proc/self/mem
     /proc/1/task/2/mem
     /proc/1/map_files/1-2
+    /var/lib/systemd/coredump/core.x.zst
     /proc/kcore
     /proc/vmcore
     /proc/kmsg
@@ -309,6 +355,7 @@ const EXAMPLES: &str = "/proc/1/environ
     /etc/dropbear/dropbear_rsa_host_key
     /etc/krb5.keytab
     /etc/ssl/private/server.key
+    /usr/lib/ssl/private/server.key
     /etc/pki/tls/private/localhost.key
     /etc/letsencrypt/live/example.org/privkey.pem
     /etc/letsencrypt/archive/example.org/privkey12.pem
@@ -316,9 +363,14 @@ const EXAMPLES: &str = "/proc/1/environ
     /etc/letsencrypt/accounts/x/directory/y/private_key.json
     /etc/kubernetes/pki/ca.key
     /etc/kubernetes/pki/etcd/ca.key
+    /etc/wireguard/wg0.conf
     /var/lib/kubelet/pki/kubelet-client-current.pem
     ~/.gnupg/private-keys-v1.d/x.key
     ~/.ssh/work
+    /etc/ipsec.secrets
+    /etc/ppp/chap-secrets
+    /etc/mysql/debian.cnf
+    /etc/NetworkManager/system-connections/home.nmconnection
     /etc/kubernetes/admin.conf
     /etc/rancher/k3s/k3s.yaml
     /run/secrets/db
