@@ -341,7 +341,7 @@ async fn hostile_components_are_told_and_never_locked() {
         (Guest::EmptyFile, "no component"),
         (Guest::TooLarge, "larger than"),
         (Guest::ManyFunctions, "functions"),
-        (Guest::DoublingTypes, "effective type size exceeds the limit"),
+        (Guest::DoublingTypes, "a type of more than a million parts"),
         (Guest::NestedBlocks, "blocks inside each other in one function"),
         // Known before it is compiled.
         (Guest::SlowToCompile, "exports nothing"),
