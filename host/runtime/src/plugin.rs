@@ -194,7 +194,7 @@ impl Runtime {
     /// Sets up the engine: pooling allocation if the address space allows it, else on demand.
     ///
     /// # Errors
-    /// When the machine cannot run WebAssembly at all, and a cache directory that others could write or exchange.
+    /// When the machine cannot run WebAssembly at all.
     pub fn new(config: RuntimeConfig) -> Result<Self, LoadError> {
         Ok(Self::with(Machine::new(&config)?, config.max_instances as usize, config.memory))
     }
