@@ -285,7 +285,8 @@ impl RemoteProcess {
     }
 
     /// A script that ends what is left of it and prints `running` or `stopped`. A zombie does not run. A process that has
-    /// left the group (`setsid`, a daemon) is not ended, and runs.
+    /// left the group (`setsid`, a daemon) is not ended, and runs. The text of this script may be in an environment too
+    /// (`SSH_ORIGINAL_COMMAND` of a `ForceCommand`), so it does not hold what it looks for.
     pub(crate) fn kill_script(self) -> Vec<u8> {
         let pid = self.pid;
         let target = if self.leads_its_group { format!("-{pid}") } else { pid.to_string() };
@@ -310,7 +311,7 @@ while alive; do
   [ $i -gt 20 ] && echo running && exit 0
   sleep 0.05
 done
-if grep -qsF 'SCOUT_COMMAND=/{pid}/' /proc/[0-9]*/environ; then echo running; else echo stopped; fi"#
+if grep -qsF 'SCOUT_COMMAND='/{pid}/ /proc/[0-9]*/environ; then echo running; else echo stopped; fi"#
         )
         .into_bytes()
     }
