@@ -59,8 +59,7 @@ async fn a_connection_that_lives_and_opens_no_channel_is_left_to_those_who_use_i
     let holds = pool.lease(&me(), &spec, &call()).await.unwrap();
     let asks = pool.lease(&me(), &spec, &call()).await.unwrap();
     let asking = tokio::spawn(async move { asks.exec(&request("exit 0"), &call()).await.map(drop) });
-    eventually("another connection is made", || pool.snapshot().dials == 2).await;
-    assert_eq!(server.open(), 2, "the first one is still in use");
+    eventually("another connection is made, and the first one is still in use", || server.open() == 2).await;
     drop(holds);
     eventually("it ends with its last user", || server.open() == 1 || pool.snapshot().dials == 3).await;
     asking.abort();
@@ -206,13 +205,13 @@ fn counted_sftp(dir: &Path) -> SshdOptions {
 async fn reads_that_are_cancelled_while_they_wait_for_a_place_start_no_sftp_server() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::with(&counted_sftp(dir.path()));
-    let (lease, go) = (world.lease().await, dir.path().join("go"));
-    let busy = request(&format!("until [ -e '{}' ]; do sleep 0.05; done", go.display()));
+    let (lease, begun, go) = (world.lease().await, dir.path().join("begun"), dir.path().join("go"));
+    let busy = request(&format!("touch '{}'; until [ -e '{}' ]; do sleep 0.05; done", begun.display(), go.display()));
     let busy = {
         let lease = world.lease().await;
         tokio::spawn(async move { lease.exec(&busy, &call()).await })
     };
-    eventually("the only channel is taken", || world.pool.snapshot().in_flight == 1).await;
+    eventually("the only channel is taken", || begun.exists()).await;
     for _ in 0..40 {
         let _ = tokio::time::timeout(Duration::from_millis(20), lease.stat(b"/", &call())).await;
     }
