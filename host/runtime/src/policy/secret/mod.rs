@@ -83,9 +83,10 @@ impl SecretPaths {
     /// Whether the list forbids a command this operand.
     pub(super) fn check_operand(&self, operand: PathOperand<'_>) -> Result<(), Refusal> {
         let resolved = self.check(operand.directory, operand.path, operand.is_glob, Parents::Refused)?;
+        let could = if operand.is_glob { "could match: " } else { "" };
         let refuse = |entry: &Entry, what: &str, instead: &str| Refusal {
             what: quoted(&String::from_utf8_lossy(operand.path)),
-            why: format!("{} {}, which {}, and is not {what} here", verb(operand.is_glob), entry.pattern, entry.why),
+            why: format!("{could}{} {}, and is not {what} here", entry.pattern, entry.why),
             instead: Some(instead.into()),
         };
         if operand.look != Look::Tells
