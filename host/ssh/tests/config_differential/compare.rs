@@ -1,6 +1,7 @@
 //! One host as both have it: the same, refused by both, or refused by Scout for a reason that is written down.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -101,10 +102,14 @@ struct Probes(Vec<Probe>);
 impl Probes {
     /// Replaces the lines that ssh complains of; false if it names none.
     fn set(&mut self, world: &World, case: &Case, stderr: &str) -> bool {
-        let mut bad = bad_lines(world, case, stderr);
         if stderr.contains("Too many recursive configuration includes") {
-            bad.extend(include_of_a_loop(world, case));
+            let Some(looping) = looping_include(world, case) else { return false };
+            let name = self.name(self.0.len());
+            probe_include(world, case, &looping, &name);
+            self.0.push(Probe { file: world.file(looping.file), line: looping.line, is_unknown: false });
+            return true;
         }
+        let bad = bad_lines(world, case, stderr);
         for (file, line) in &bad {
             let name = self.name(self.0.len());
             let unknown = format!("{}: line {line}: Bad configuration option", file.display());
@@ -170,28 +175,24 @@ fn probe(file: &Path, line: u32, name: &str) {
     std::fs::write(file, lines.join("\n")).unwrap();
 }
 
-/// The first line that includes a file from which its own file is reached.
-fn include_of_a_loop(world: &World, case: &Case) -> Option<(PathBuf, u32)> {
-    fn search(world: &World, case: &Case, name: &str, above: &[&str]) -> Option<(PathBuf, u32)> {
-        let file = world.file(name);
-        let text = std::fs::read_to_string(&file).ok()?;
-        for (line, number) in text.lines().zip(1..) {
-            if keyword_of(line) != "include" {
-                continue;
-            }
-            let is_meant = |other: &str| {
-                value_of(line).split_whitespace().map(|word| word.trim_matches('"')).any(|word| {
-                    let word = word.strip_prefix("~/.ssh/").unwrap_or(word);
-                    let below = other.split_once(".ssh/").or_else(|| other.split_once("/etc/ssh/"));
-                    glob::Pattern::new(word).is_ok_and(|pattern| below.is_some_and(|(_, below)| pattern.matches(below)))
-                })
-            };
-            let of_one_directory = |other: &str| other.starts_with("/etc") == name.starts_with("/etc");
-            for (other, _) in case.files.iter().filter(|(other, _)| of_one_directory(other) && is_meant(other)) {
-                if above.contains(&other.as_str()) || other == name {
-                    return Some((file, number));
+/// A line that includes a file from which its own file is reached.
+struct LoopingInclude<'a> {
+    file: &'a str,
+    line: u32,
+    /// What it includes so.
+    included: &'a str,
+}
+
+/// The first one, looked for as ssh reads the files.
+fn looping_include<'a>(world: &World, case: &'a Case) -> Option<LoopingInclude<'a>> {
+    fn search<'a>(world: &World, case: &'a Case, file: &'a str, above: &[&str]) -> Option<LoopingInclude<'a>> {
+        let text = std::fs::read_to_string(world.file(file)).ok()?;
+        for (text, line) in text.lines().zip(1..).filter(|(text, _)| keyword_of(text) == "include") {
+            for included in included(case, file, text) {
+                if above.contains(&included) || included == file {
+                    return Some(LoopingInclude { file, line, included });
                 }
-                let found = search(world, case, other, &[above, &[name]].concat());
+                let found = search(world, case, included, &[above, &[file]].concat());
                 if found.is_some() {
                     return found;
                 }
@@ -200,6 +201,35 @@ fn include_of_a_loop(world: &World, case: &Case) -> Option<(PathBuf, u32)> {
         None
     }
     case.files.iter().find_map(|(name, _)| search(world, case, name, &[]))
+}
+
+/// The files of the case that a line of one of them includes, in order.
+fn included<'a>(case: &'a Case, file: &str, line: &str) -> Vec<&'a str> {
+    let directory = if file.starts_with("/etc/ssh/") { "/etc/ssh/" } else { ".ssh/" };
+    let value = value_of(line);
+    let patterns = value.split_whitespace().map(|word| word.trim_matches('"'));
+    let names = patterns.filter_map(|word| glob::Pattern::new(word.strip_prefix("~/.ssh/").unwrap_or(word)).ok());
+    let below = |name: &'a str| name.strip_prefix(directory);
+    let files = case.files.iter().map(|(name, _)| name.as_str());
+    names
+        .flat_map(|pattern| files.clone().filter(move |name| below(name).is_some_and(|name| pattern.matches(name))))
+        .collect()
+}
+
+/// Puts a file that tells whether it is read in the place of the one that an include leads back to.
+fn probe_include(world: &World, case: &Case, looping: &LoopingInclude<'_>, name: &str) {
+    let path = world.file(looping.file);
+    let probe = path.with_file_name(name);
+    std::fs::write(&probe, format!("SendEnv {name}\n")).unwrap();
+    std::fs::set_permissions(&probe, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+    let line = &mut lines[usize::try_from(looping.line).unwrap() - 1];
+    let files = included(case, looping.file, line);
+    let others = files.iter().map(|file| if *file == looping.included { probe.clone() } else { world.file(file) });
+    let others: Vec<String> = others.map(|file| format!("\"{}\"", file.display())).collect();
+    *line = format!("Include {}", others.join(" "));
+    std::fs::write(path, lines.join("\n")).unwrap();
 }
 
 /// Follows `ProxyJump` as ssh does: it starts itself for the last host, with the others as `-J`. The nearest host, which
@@ -276,8 +306,9 @@ fn shrunk(case: &Case, host: &str) -> Case {
             }
         }
     }
-    case.files.retain(|(_, text)| !text.is_empty());
-    case
+    let mut fewer = case.clone();
+    fewer.files.retain(|(_, text)| !text.is_empty());
+    if differs(&fewer) { fewer } else { case }
 }
 
 /// Compares all hosts of all cases, so many at once; gives how many came to what, and the first cases that differ.

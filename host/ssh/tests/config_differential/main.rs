@@ -42,10 +42,11 @@ fn generated_configurations_come_to_what_ssh_comes_to() {
     let seed = setting("SCOUT_CONFIG_SEED", DEFAULT_SEED);
     let cases: Vec<Case> =
         (0..setting("SCOUT_CONFIG_CASES", DEFAULT_CASES) as u64).map(|number| generator::case(seed, number)).collect();
-    come_to_the_same(&cases, seed, std::thread::available_parallelism().map_or(2, usize::from));
+    come_to_the_same(&cases, seed, std::thread::available_parallelism().map_or(2, usize::from), 60);
 }
 
-fn come_to_the_same(cases: &[Case], seed: u64, threads: usize) {
+/// `percent`: so many of the hosts come to the same settings, at least.
+fn come_to_the_same(cases: &[Case], seed: u64, threads: usize, percent: usize) {
     let ([same, both, not_evaluated], differences) = compare_all(cases, threads);
     let total = same + both + not_evaluated + differences.len();
     eprintln!("{total} hosts: {same} the same, {both} refused by both, {not_evaluated} not evaluated");
@@ -55,7 +56,7 @@ fn come_to_the_same(cases: &[Case], seed: u64, threads: usize) {
         differences.len(),
         differences.join("\n")
     );
-    assert!(same * 2 > total, "most hosts must be compared: {same} of {total}");
+    assert!(same * 100 > total * percent, "more hosts must be compared: {same} of {total}");
     assert!(not_evaluated * 20 < total, "few may be left out: {not_evaluated} of {total}");
 }
 

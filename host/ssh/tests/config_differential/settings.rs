@@ -48,8 +48,7 @@ fn list<'a>(spec: &'a HostSpec, keyword: &str) -> Option<&'a Vec<String>> {
 pub(crate) fn oracle() -> &'static Oracle {
     static ORACLE: OnceLock<Oracle> = OnceLock::new();
     ORACLE.get_or_init(|| {
-        let empty = world_of("");
-        let defaults = ask(&empty, &[], "any").expect("ssh reads an empty file");
+        let defaults = ask(&world_of(""), &[], "any").expect("ssh reads an empty file");
         let (mut common, mut reordered) = (HashMap::new(), HashSet::new());
         for (keyword, query) in LISTS {
             let output = Command::new("ssh").args(["-Q", query]).output().unwrap();
@@ -229,6 +228,12 @@ fn theirs(world: &World, printed: &Printed, alias: &str) -> Vec<(String, String)
 
 fn default_of(keyword: &str) -> &'static str {
     oracle().defaults.get(keyword).map_or("", |values| values[0].as_str())
+}
+
+/// Asks ssh for all that is remembered; to do so takes configurations of its own.
+pub(crate) fn ask_before() {
+    oracle();
+    ours_keywords();
 }
 
 /// The keywords that are compared.

@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use scout_tests::with_mounts;
 
-use crate::settings::oracle;
+use crate::settings::ask_before;
 use crate::world::{Case, TOKEN, home_of_passwd, take_the_machine};
 use crate::{DEFAULT_SEED, come_to_the_same, generator, setting};
 
@@ -51,10 +51,9 @@ fn the_users_and_the_systems_file_together_come_to_what_ssh_comes_to() {
 
 fn compare_inside(number: u64) {
     take_the_machine(home_of_passwd().into());
-    // It writes configurations of its own.
-    oracle();
+    ask_before();
     let seed = setting("SCOUT_CONFIG_SEED", DEFAULT_SEED);
     let cases: Vec<Case> =
         (0..CASES).map(|case| generator::case_with_system(seed, case * NAMESPACES + number)).collect();
-    come_to_the_same(&cases, seed, 1);
+    come_to_the_same(&cases, seed, 1, 40);
 }

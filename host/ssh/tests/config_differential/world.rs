@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
 
 use scout_ssh::SshConfig;
 
@@ -33,11 +33,13 @@ enum Home {
     /// The user's file alone is read.
     Own(tempfile::TempDir),
     /// That of the passwd entry, and the system's file is read after the user's.
-    Machines(&'static Path),
+    Machines { home: &'static Path, _alone: MutexGuard<'static, ()> },
 }
 
 /// The home directory of the passwd entry where the user's and the system's files are for these tests alone.
 static MACHINES_HOME: OnceLock<PathBuf> = OnceLock::new();
+/// Held by the one case that is there.
+static MACHINE: Mutex<()> = Mutex::new(());
 const SYSTEM: &str = "/etc/ssh";
 /// A file in both directories that says so.
 pub(crate) const TOKEN: &str = "this-is-a-namespace-of-scouts-tests";
@@ -56,6 +58,12 @@ impl World {
         let home = match MACHINES_HOME.get() {
             None => Home::Own(tempfile::tempdir().expect("a temporary directory")),
             Some(home) => {
+                let _alone = match MACHINE.try_lock() {
+                    Err(TryLockError::WouldBlock) => panic!("the machine has another configuration already"),
+                    // Its case differs, and is shrunk.
+                    Err(TryLockError::Poisoned(machine)) => machine.into_inner(),
+                    Ok(machine) => machine,
+                };
                 for directory in [Path::new(SYSTEM), home] {
                     for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
                         match entry.file_type().unwrap().is_dir() {
@@ -65,7 +73,7 @@ impl World {
                         }
                     }
                 }
-                Home::Machines(home)
+                Home::Machines { home, _alone }
             }
         };
         let mut world = Self { home, texts: Vec::new() };
@@ -78,7 +86,7 @@ impl World {
     pub(crate) fn path(&self) -> &Path {
         match &self.home {
             Home::Own(directory) => directory.path(),
-            Home::Machines(home) => home,
+            Home::Machines { home, .. } => home,
         }
     }
 
@@ -134,7 +142,7 @@ impl World {
     pub(crate) fn scout(&self) -> SshConfig {
         let system = match self.home {
             Home::Own(_) => None,
-            Home::Machines(_) => Some(Path::new(SYSTEM).join("ssh_config")),
+            Home::Machines { .. } => Some(Path::new(SYSTEM).join("ssh_config")),
         };
         SshConfig::load(&self.config(), system.as_deref(), self.path()).expect("a configuration")
     }
