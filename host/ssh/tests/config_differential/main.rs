@@ -45,7 +45,7 @@ fn generated_configurations_come_to_what_ssh_comes_to() {
     come_to_the_same(&cases, seed, std::thread::available_parallelism().map_or(2, usize::from), 60);
 }
 
-/// `percent`: of the hosts that are not refused, so many at least.
+/// `percent`: so many of the hosts come to the same settings, at least.
 fn come_to_the_same(cases: &[Case], seed: u64, threads: usize, percent: usize) {
     let ([same, both, not_evaluated], differences) = compare_all(cases, threads);
     let total = same + both + not_evaluated + differences.len();

@@ -33,7 +33,7 @@ enum Home {
     /// The user's file alone is read.
     Own(tempfile::TempDir),
     /// That of the passwd entry, and the system's file is read after the user's.
-    Machines(&'static Path, MutexGuard<'static, ()>),
+    Machines { home: &'static Path, _alone: MutexGuard<'static, ()> },
 }
 
 /// The home directory of the passwd entry where the user's and the system's files are for these tests alone.
@@ -58,7 +58,7 @@ impl World {
         let home = match MACHINES_HOME.get() {
             None => Home::Own(tempfile::tempdir().expect("a temporary directory")),
             Some(home) => {
-                let machine = match MACHINE.try_lock() {
+                let _alone = match MACHINE.try_lock() {
                     Err(TryLockError::WouldBlock) => panic!("the machine has another configuration already"),
                     // Its case differs, and is shrunk.
                     Err(TryLockError::Poisoned(machine)) => machine.into_inner(),
@@ -73,7 +73,7 @@ impl World {
                         }
                     }
                 }
-                Home::Machines(home, machine)
+                Home::Machines { home, _alone }
             }
         };
         let mut world = Self { home, texts: Vec::new() };
@@ -86,7 +86,7 @@ impl World {
     pub(crate) fn path(&self) -> &Path {
         match &self.home {
             Home::Own(directory) => directory.path(),
-            Home::Machines(home, _) => home,
+            Home::Machines { home, .. } => home,
         }
     }
 
@@ -142,7 +142,7 @@ impl World {
     pub(crate) fn scout(&self) -> SshConfig {
         let system = match self.home {
             Home::Own(_) => None,
-            Home::Machines(..) => Some(Path::new(SYSTEM).join("ssh_config")),
+            Home::Machines { .. } => Some(Path::new(SYSTEM).join("ssh_config")),
         };
         SshConfig::load(&self.config(), system.as_deref(), self.path()).expect("a configuration")
     }
