@@ -45,6 +45,8 @@ async fn a_server_killed_in_the_middle_of_an_answer_is_told_and_dialled_again() 
     let killed = async {
         let running = PathBuf::from(String::from_utf8(running).unwrap());
         eventually("the command runs", || running.exists()).await;
+        // The server has sent on what it had read before this: its answer comes behind it.
+        assert_eq!(world.exec("exit 0").await.ending, Ending::Exited(0));
         let sessions: Vec<u32> = tree(pid).into_iter().filter(|child| *child != pid).collect();
         signal("KILL", &sessions);
     };
