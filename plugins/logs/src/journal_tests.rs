@@ -1,7 +1,11 @@
 //! Journals as several versions of journalctl print them.
 
+#[path = "../../mutants.rs"]
+mod mutants;
+
 use super::{LEFT_OUT, parse};
 use crate::entry::Entry;
+use mutants::mutant;
 
 const DEBIAN_13: &[u8] = include_bytes!("../tests/fixtures/debian13-journal.txt");
 const DEBIAN_11: &[u8] = include_bytes!("../tests/fixtures/debian11-journal.txt");
@@ -89,46 +93,31 @@ fn what_is_no_entry_is_counted_and_odd_values_are_none() {
     assert_eq!(parse(br#"{"MESSAGE":[]}"#).entries.first().map(|entry| entry.message.clone()), Some(vec![]));
 }
 
-/// The captured output with one to eight wrongs in it, the same for the same seed.
-fn mutant(captured: &[u8], seed: u64) -> Vec<u8> {
-    const PIECES: [&[u8]; 16] = [
-        b"18446744073709551616",
-        b"-1",
-        b"NaN",
-        b"\"",
-        b"\\",
-        b"\n",
-        b"\0",
-        b"\xff\xfe",
-        b"\\u001b",
-        b"{",
-        b"}",
-        b"[",
-        b"null",
-        b"\r\n",
-        b":",
-        b"\"MESSAGE\":",
-    ];
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut below = |bound: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(state >> 33).unwrap_or_default() % bound.max(1)
-    };
-    let mut bytes = captured.to_vec();
-    for _ in 0..=below(8) {
-        let at = below(bytes.len());
-        let end = (at + below(12)).min(bytes.len());
-        let piece = PIECES.get(below(PIECES.len())).copied().unwrap_or_default();
-        bytes.splice(at..end, piece.repeat(1 + below(3)));
-    }
-    bytes
-}
+/// What this output is made of, and what no reader expects in it.
+const PIECES: [&[u8]; 16] = [
+    b"18446744073709551616",
+    b"-1",
+    b"NaN",
+    b"\"",
+    b"\\",
+    b"\n",
+    b"\0",
+    b"\xff\xfe",
+    b"\\u001b",
+    b"{",
+    b"}",
+    b"[",
+    b"null",
+    b"\r\n",
+    b":",
+    b"\"MESSAGE\":",
+];
 
 #[test]
 fn any_output_makes_entries_of_what_it_holds() {
     for seed in 0..300 {
         for captured in [DEBIAN_13, DEBIAN_11] {
-            let output = mutant(captured, seed);
+            let output = mutant(captured, &PIECES, seed);
             let journal = parse(&output);
             let lines = output.split(|byte| *byte == b'\n').count();
             let bytes: usize = journal.entries.iter().map(|entry| entry.message.len()).sum();

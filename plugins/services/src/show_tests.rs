@@ -2,6 +2,10 @@
 
 #![expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
 
+#[path = "../../mutants.rs"]
+mod mutants;
+
+use mutants::mutant;
 use scout_plugin::exec::Output;
 
 use super::{Properties, Shown, Unit, parse, unit_files};
@@ -158,46 +162,31 @@ fn an_output_that_was_cut_anywhere_gives_whole_units_only() {
     }
 }
 
-/// The captured output with one to eight wrongs in it, the same for the same seed.
-fn mutant(captured: &[u8], seed: u64) -> Vec<u8> {
-    const PIECES: [&[u8]; 16] = [
-        b"18446744073709551616",
-        b"-1",
-        b"NaN",
-        b"=",
-        b"\nId=",
-        b"\n",
-        b"\0",
-        b"\xff\xfe",
-        b"\x1b[2J",
-        b"\n\n",
-        b"\nbtime 99999999999999999999\n",
-        b"\nMainPID=-1\n",
-        b"\nMemoryCurrent=18446744073709551615\n",
-        b"\r\n",
-        b"Id=a",
-        b"e\xcc\x81",
-    ];
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut below = |bound: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(state >> 33).unwrap_or_default() % bound.max(1)
-    };
-    let mut bytes = captured.to_vec();
-    for _ in 0..=below(8) {
-        let at = below(bytes.len());
-        let end = (at + below(12)).min(bytes.len());
-        let piece = PIECES.get(below(PIECES.len())).copied().unwrap_or_default();
-        bytes.splice(at..end, piece.repeat(1 + below(3)));
-    }
-    bytes
-}
+/// What this output is made of, and what no reader expects in it.
+const PIECES: [&[u8]; 16] = [
+    b"18446744073709551616",
+    b"-1",
+    b"NaN",
+    b"=",
+    b"\nId=",
+    b"\n",
+    b"\0",
+    b"\xff\xfe",
+    b"\x1b[2J",
+    b"\n\n",
+    b"\nbtime 99999999999999999999\n",
+    b"\nMainPID=-1\n",
+    b"\nMemoryCurrent=18446744073709551615\n",
+    b"\r\n",
+    b"Id=a",
+    b"e\xcc\x81",
+];
 
 #[test]
 fn any_output_makes_units_of_what_it_holds() {
     for seed in 0..600 {
         for captured in [DEBIAN_13, RHEL_7] {
-            let output = mutant(captured.as_bytes().get(..4000).unwrap_or(captured.as_bytes()), seed);
+            let output = mutant(captured.as_bytes().get(..4000).unwrap_or(captured.as_bytes()), &PIECES, seed);
             let text = String::from_utf8_lossy(&output);
             for unit in units(&text) {
                 assert!(text.contains(unit.name.trim_end_matches('…')), "seed {seed}: {}", unit.name);
