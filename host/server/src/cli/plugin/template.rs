@@ -9,6 +9,15 @@ macro_rules! files {
     };
 }
 
+/// The contract, which a project has whatever its language.
+macro_rules! contract {
+    ($to:literal) => {
+        files!("wit/" => $to:
+            "answers.wit" "blobs.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit" "log.wit" "package.wit"
+            "progress.wit" "settings.wit" "tools.wit" "types.wit" "worlds.wit")
+    };
+}
+
 /// What a project is made of.
 pub(super) struct Template {
     /// In groups.
@@ -26,9 +35,7 @@ pub(super) const RUST: Template = Template {
             "vendor/scout-plugin/Cargo.toml.template"),
         files!("plugins/sdk/src/" => "vendor/scout-plugin/src/":
             "answer.rs" "bindings.rs" "heap.rs" "host.rs" "json.rs" "json/value.rs" "lib.rs" "output.rs" "text.rs"),
-        files!("wit/" => "wit/":
-            "answers.wit" "blobs.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit" "log.wit" "package.wit"
-            "progress.wit" "settings.wit" "tools.wit" "types.wit" "worlds.wit"),
+        contract!("wit/"),
         files!("plugins/templates/" => "": "scout.toml.template"),
         files!("plugins/templates/" => "cassettes/": "os_release.json.template"),
     ],
@@ -41,9 +48,7 @@ pub(super) const PYTHON: Template = Template {
         files!("plugins/templates/python/" => "":
             "README.md.template" "gitignore" "app.py" "build.sh" "os_release.py" "requirements.txt"
             "test_os_release.py" "wit/plugin.wit"),
-        files!("wit/" => "wit/deps/scout-plugin/":
-            "answers.wit" "blobs.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit" "log.wit" "package.wit"
-            "progress.wit" "settings.wit" "tools.wit" "types.wit" "worlds.wit"),
+        contract!("wit/deps/scout-plugin/"),
         files!("plugins/templates/" => "": "scout.toml.template"),
         files!("plugins/templates/" => "cassettes/": "os_release.json.template"),
     ],
