@@ -84,19 +84,19 @@ impl Budget {
         }
     }
 
-    /// The guest goes on after an import.
-    pub(crate) fn enter_guest(&self) {
-        self.turn.enter_guest();
-    }
-
-    /// An import begins that waits for a host: its time is not the guest's.
-    pub(crate) fn host_call(&mut self) -> Result<(), BudgetSpent> {
+    /// Waits for a host on behalf of the guest: that time is not the guest's.
+    ///
+    /// # Cancel safety
+    /// That of `work`; the guest must be dropped with it.
+    pub(crate) async fn away<T>(&self, work: impl Future<Output = T>) -> T {
         self.turn.leave_guest();
-        self.local_call()
+        let done = work.await;
+        self.turn.enter_guest();
+        done
     }
 
-    /// An import begins that Scout answers by itself: its time is the guest's, which could else have Scout work for it.
-    pub(crate) fn local_call(&mut self) -> Result<(), BudgetSpent> {
+    /// An import begins. What Scout does in it by itself is the guest's time, which could else have Scout work for it.
+    pub(crate) fn host_call(&mut self) -> Result<(), BudgetSpent> {
         self.host_calls += 1;
         if self.host_calls > self.host_call_limit {
             self.spent = Some(Spent::HostCalls);
@@ -290,20 +290,23 @@ mod tests {
     #[test]
     fn a_guest_that_never_calls_back_is_ended_by_its_ticks() {
         let mut budget = budget(&Limits { cpu: Duration::ZERO, ..Limits::default() });
-        budget.enter_guest();
+        budget.turn.enter_guest();
         // Time passes between two looks, however little.
         while budget.tick().is_ok() {}
         assert_eq!(budget.spent(), Some(Spent::Cpu));
     }
 
     #[test]
-    fn time_in_an_import_is_not_the_guests() {
-        let mut budget = budget(&Limits::default());
-        budget.enter_guest();
-        assert!(budget.host_call().is_ok());
-        let before = budget.cpu();
-        assert!(budget.tick().is_ok());
-        assert_eq!(budget.cpu(), before);
+    fn waiting_for_a_host_is_not_the_guests_time() {
+        let budget = budget(&Limits::default());
+        budget.turn.enter_guest();
+        let waited = budget.away(async {
+            let before = budget.cpu();
+            (before, budget.cpu())
+        });
+        let (before, after) = waited.now_or_never().unwrap_or_default();
+        assert!(before > Duration::ZERO && before == after);
+        while budget.cpu() == after {}
     }
 
     #[test]
@@ -315,11 +318,11 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_an_import_that_scout_answers_by_itself_is_the_guests() {
+    fn what_scout_does_by_itself_in_an_import_is_the_guests_time() {
         let mut budget = budget(&Limits { cpu: Duration::ZERO, ..Limits::default() });
-        budget.enter_guest();
+        budget.turn.enter_guest();
         while budget.tick().is_ok() {
-            assert!(budget.local_call().is_ok());
+            assert!(budget.host_call().is_ok());
         }
         assert_eq!(budget.spent(), Some(Spent::Cpu));
     }

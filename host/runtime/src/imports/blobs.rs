@@ -34,22 +34,22 @@ impl blobs::Host for CallState {}
 
 impl blobs::HostBlob for CallState {
     async fn size(&mut self, blob: Resource<Blob>) -> wasmtime::Result<u64> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         Ok(self.table.get(&blob)?.data.len() as u64)
     }
 
     async fn total(&mut self, blob: Resource<Blob>) -> wasmtime::Result<Option<u64>> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         Ok(self.table.get(&blob)?.total)
     }
 
     async fn truncated(&mut self, blob: Resource<Blob>) -> wasmtime::Result<bool> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         Ok(self.table.get(&blob)?.truncated)
     }
 
     async fn is_text(&mut self, blob: Resource<Blob>) -> wasmtime::Result<bool> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         let blob = self.table.get(&blob)?;
         Ok(match std::str::from_utf8(&blob.data) {
             Ok(_) => true,
@@ -59,7 +59,7 @@ impl blobs::HostBlob for CallState {
     }
 
     async fn read(&mut self, blob: Resource<Blob>, offset: u64, length: u32) -> wasmtime::Result<Vec<u8>> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         let data = &self.table.get(&blob)?.data;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(data.len());
         let end = start.saturating_add((length as usize).min(MAX_READ)).min(data.len());
@@ -69,7 +69,7 @@ impl blobs::HostBlob for CallState {
     }
 
     async fn share(&mut self, blob: Resource<Blob>) -> wasmtime::Result<Resource<Blob>> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         let blob = self.table.get(&blob)?.clone();
         self.own(blob)
     }

@@ -26,9 +26,7 @@ impl exec::Host for CallState {
                 (asked, judged.and_then(|_| policy::render(&pipeline)))
             })
             .await;
-        let outcome = self.outcome(ran);
-        self.budget.enter_guest();
-        Ok(outcome)
+        Ok(self.outcome(ran))
     }
 
     async fn shell(
@@ -46,9 +44,7 @@ impl exec::Host for CallState {
                 (script, rendered)
             })
             .await;
-        let outcome = self.outcome(ran);
-        self.budget.enter_guest();
-        Ok(outcome)
+        Ok(self.outcome(ran))
     }
 }
 
@@ -70,7 +66,7 @@ impl CallState {
         match script {
             Ok(script) => {
                 // In a task: a command that outlives its guest is recorded all the same.
-                in_task(async move { run(&reach, script, record).await }).await
+                self.budget.away(in_task(|| async move { run(&reach, script, record).await })).await
             }
             Err(refusal) => {
                 record.write(&reach, format!("refused: {refusal}"));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scout_ssh::{Attributes, DirEntry, Opened};
+use scout_ssh::{Attributes, DirEntry, Opened, SshError};
 use wasmtime::component::Resource;
 
 use super::blobs::Blob;
@@ -61,7 +61,6 @@ impl files::Host for CallState {
             }
             Err(error) => Err(error),
         };
-        self.budget.enter_guest();
         Ok(entry)
     }
 
@@ -76,8 +75,7 @@ impl files::Host for CallState {
         let read = match self.path(&host, &path) {
             Ok(reach) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX).min(reach.limits().file_bytes);
-                in_task(async move { reach.read(&path, offset, length).await.map_err(|error| types::from_ssh(&error)) })
-                    .await
+                self.remotely(move || async move { reach.read(&path, offset, length).await }).await
             }
             Err(error) => Err(error),
         };
@@ -85,35 +83,33 @@ impl files::Host for CallState {
             Ok(capture) => self.blob(capture),
             Err(error) => Err(error),
         };
-        self.budget.enter_guest();
         Ok(blob)
     }
 
     async fn stat(&mut self, host: String, path: Vec<u8>) -> wasmtime::Result<Result<wit_types::Attributes, Error>> {
         self.budget.host_call()?;
         let found = match self.path(&host, &path) {
-            Ok(reach) => in_task(async move { reach.stat(&path).await.map_err(|error| types::from_ssh(&error)) }).await,
+            Ok(reach) => self.remotely(|| async move { reach.stat(&path).await }).await,
             Err(error) => Err(error),
         };
-        self.budget.enter_guest();
         Ok(found.map(|found| types::attributes(&found)))
     }
 }
 
 impl files::HostEntry for CallState {
     async fn attributes(&mut self, entry: Resource<Entry>) -> wasmtime::Result<wit_types::Attributes> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         Ok(types::attributes(&self.table.get(&entry)?.attributes))
     }
 
     async fn content(&mut self, entry: Resource<Entry>) -> wasmtime::Result<Option<Resource<Blob>>> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         let content = self.table.get(&entry)?.content.clone();
         content.map(|blob| self.own(blob)).transpose()
     }
 
     async fn entries(&mut self, entry: Resource<Entry>) -> wasmtime::Result<Vec<wit_types::DirEntry>> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         let entries = self.table.get(&entry)?.entries.iter();
         let entries = entries.map(|entry| wit_types::DirEntry {
             name: entry.name.clone(),
@@ -123,7 +119,7 @@ impl files::HostEntry for CallState {
     }
 
     async fn truncated(&mut self, entry: Resource<Entry>) -> wasmtime::Result<bool> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         Ok(self.table.get(&entry)?.truncated)
     }
 
@@ -147,6 +143,14 @@ impl CallState {
         if let Some(opened) = reach.context().take_waiting(host, &path, &reach.permit().within) {
             return Ok(opened);
         }
-        in_task(async move { reach.open(&path).await.map_err(|error| types::from_ssh(&error)) }).await
+        self.remotely(|| async move { reach.open(&path).await }).await
+    }
+
+    /// Waits for a host.
+    async fn remotely<T: Send + 'static, W: Future<Output = Result<T, SshError>> + Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> W + Send + 'static,
+    ) -> Result<T, Error> {
+        self.budget.away(in_task(|| async { work().await.map_err(|error| types::from_ssh(&error)) })).await
     }
 }

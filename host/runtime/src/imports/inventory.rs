@@ -19,7 +19,7 @@ const MAX_NAMES: usize = 1000;
 
 impl inventory::Host for CallState {
     async fn hosts(&mut self) -> wasmtime::Result<Vec<Machine>> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         if let Some(tape) = self.context.as_ref().and_then(|context| context.tape.as_ref()) {
             tape.listed();
         }
@@ -53,9 +53,7 @@ impl inventory::Host for CallState {
         timeout_ms: u32,
     ) -> wasmtime::Result<Result<Vec<Reachability>, Error>> {
         self.budget.host_call()?;
-        let probed = self.probe_all(names, timeout_ms).await;
-        self.budget.enter_guest();
-        Ok(probed)
+        Ok(self.probe_all(names, timeout_ms).await)
     }
 }
 
@@ -76,7 +74,7 @@ impl CallState {
         });
         let hosts = hosts.collect::<Result<Vec<_>, Error>>()?;
         let timeout = Duration::from_millis(u64::from(timeout_ms)).min(MAX_PROBE);
-        in_task(async move {
+        let probing = in_task(move || async move {
             let probes = hosts.iter().map(|reach| async move {
                 let name = reach.host.name.clone();
                 let failed = |why: &str| Reachability {
@@ -113,7 +111,7 @@ impl CallState {
                 reach.call().cost.add_round_trips(1);
             }
             Ok(probes)
-        })
-        .await
+        });
+        self.budget.away(probing).await
     }
 }

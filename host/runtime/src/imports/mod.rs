@@ -274,10 +274,11 @@ impl CallState {
 }
 
 /// Runs work of an import in a task: a fiber's stack is too small for SSH, and what it began must be able to end.
-async fn in_task<T: Send + 'static>(
-    work: impl Future<Output = Result<T, wit::types::Error>> + Send + 'static,
+/// The future that `work` gives, tens of kilobytes large, is made there too.
+async fn in_task<T: Send + 'static, W: Future<Output = Result<T, wit::types::Error>> + Send + 'static>(
+    work: impl FnOnce() -> W + Send + 'static,
 ) -> Result<T, wit::types::Error> {
-    tokio::spawn(work).await.unwrap_or_else(|error| {
+    tokio::spawn(async { Box::pin(work()).await }).await.unwrap_or_else(|error| {
         Err(types::error(wit::types::ErrorKind::Internal, &fault("an import was at work", error), None))
     })
 }
@@ -333,7 +334,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_inside_an_import_is_an_internal_error_with_an_id() {
-        let told = in_task::<()>(async { panic!("a fault that a test makes") }).await;
+        let told = in_task::<(), _>(|| async { panic!("a fault that a test makes") }).await;
         let error = told.err().map(|error| (error.kind, error.message));
         let says = "a fault inside Scout, in its log under the id ";
         assert!(

@@ -5,7 +5,7 @@ use crate::state::CallState;
 
 impl progress::Host for CallState {
     async fn report(&mut self, done: f64, total: Option<f64>, message: Option<String>) -> wasmtime::Result<()> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         if let Some(context) = &self.context {
             context.report(done, total, message.as_deref());
         }

@@ -5,7 +5,7 @@ use crate::state::CallState;
 
 impl settings::Host for CallState {
     async fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        self.budget.local_call()?;
+        self.budget.host_call()?;
         Ok(self.settings.get(&key).map(ToString::to_string))
     }
 }
