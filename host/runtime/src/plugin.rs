@@ -246,13 +246,11 @@ impl Runtime {
         let compiler = Arc::clone(&self.compilers).acquire_owned().await;
         let compiled = tokio::task::spawn_blocking({
             let (runtime, id) = (self.clone(), id.clone());
-            move || {
-                let _compiler = compiler;
-                runtime.compile(id, component.as_ref(), grants, settings)
-            }
+            // Given back out here: who waits for it then finds this thread free, and starts no other.
+            move || (runtime.compile(id, component.as_ref(), grants, settings), compiler)
         });
         let mut inner = match compiled.await {
-            Ok(compiled) => compiled?,
+            Ok((compiled, _compiler)) => compiled?,
             // The process ends, and with it whoever waits here: that is no failure of the plugin.
             Err(error) if error.is_cancelled() => std::future::pending().await,
             Err(error) => {
@@ -611,6 +609,8 @@ impl Inner {
             receipt: Receipt::default(),
         };
         let (instance, room) = tokio::select! {
+            // What is free is taken without a look at the clock.
+            biased;
             taken = self.runtime.shares.take(&self.share, &context.principal, self.footprint) => taken,
             () = tokio::time::sleep_until(call.deadline) => {
                 return Err(ended(CallErrorKind::Timeout, "no instance became free before the deadline".to_owned()));
@@ -634,7 +634,10 @@ impl Inner {
             tokio::time::sleep(LAST_WORDS).await;
         };
         let said = tokio::select! {
-            said = turn.around(self.ask(&mut store, asked)) => Some(said),
+            // A guest that answers at once needs no clock either.
+            biased;
+            // In a box: the futures of the guest's imports are large, and every future around this one would be.
+            said = turn.around(Box::pin(self.ask(&mut store, asked))) => Some(said),
             () = over => None,
         };
         store.data().log_stdio();
