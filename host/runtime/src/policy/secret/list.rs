@@ -163,21 +163,26 @@ const DIRECTORIES: &[Row] = &[
 
 /// Directories that are a root themselves: below them everything is as below `/`. Of a process and its threads, of macOS
 /// (whose system is spread over volumes), of snapshots, of systems that boot from a tree of files.
-pub(super) const ROOTS: &[&str] = &[
-    "proc/*/root",
-    "proc/*/task/*/root",
-    "private",
-    "System/Volumes/Data",
-    "Volumes/Macintosh HD",
-    ".snapshots/*/snapshot",
-    ".zfs/snapshot/*",
-    "sysroot",
-    "ostree/deploy/*/deploy/*",
+pub(super) const ROOTS: &[&[&str]] = &[
+    &["proc", "*", "root"],
+    &["proc", "*", "task", "*", "root"],
+    &["private"],
+    &["System", "Volumes", "Data"],
+    &["Volumes", "Macintosh HD"],
+    &[".snapshots", "*", "snapshot"],
+    &[".zfs", "snapshot", "*"],
+    &["sysroot"],
+    &["ostree", "deploy", "*", "deploy", "*"],
 ];
 
 /// Where what a path leads to is not known from its text.
-pub(super) const ELSEWHERE: &[&str] =
-    &["proc/*/cwd", "proc/*/task/*/cwd", "proc/*/fd/*", "proc/*/task/*/fd/*", "dev/fd/*"];
+pub(super) const ELSEWHERE: &[&[&str]] = &[
+    &["proc", "*", "cwd"],
+    &["proc", "*", "task", "*", "cwd"],
+    &["proc", "*", "fd", "*"],
+    &["proc", "*", "task", "*", "fd", "*"],
+    &["dev", "fd", "*"],
+];
 
 /// [`SECRETS`].
 pub(super) static LISTED: LazyLock<Vec<Entry>> = LazyLock::new(|| entries(SECRETS));

@@ -56,11 +56,11 @@ impl<'a> Resolved<'a> {
     }
 
     /// Whether the path could end with these names, the first of them in a root.
-    fn ends_with(&self, path: &str) -> bool {
-        let Some(start) = self.names.len().checked_sub(path.split('/').count()) else { return false };
+    fn ends_with(&self, path: &[&str]) -> bool {
+        let Some(start) = self.names.len().checked_sub(path.len()) else { return false };
         let names = self.names.get(start..).unwrap_or_default();
         self.roots.binary_search(&start).is_ok()
-            && names.iter().zip(path.split('/')).all(|(name, expected)| name.meets(expected.as_bytes()))
+            && names.iter().zip(path).all(|(name, expected)| name.meets(expected.as_bytes()))
     }
 
     fn pop(&mut self) {
