@@ -48,12 +48,15 @@ pub(crate) async fn measure() -> Result<String> {
     let nothing = tokio::task::spawn_blocking(nothing).await?.context("calls that do nothing")?;
     let many = many(&world).await.context("many plugins")?;
     let difference = tax.component.median().saturating_sub(tax.native.median());
+    let beneath = tax.component.median().saturating_sub(tax.pool.median());
     Ok(format!(
         "## The sandbox\n\n\
          One read of 1 KiB from a real sshd at 0 ms, from the parsed request to the rendered reply, {ROUNDS} of each in turn: by the \
-         handler `file` as a component, and by the same steps in Rust. Both give the same reply.\n\n\
-         | | median |\n|---|---:|\n| the component | {} |\n| the same in Rust | {} |\n| the difference | {} |\n\
-         | a read of 1 KiB through `scout serve` | {} |\n| the difference, of that | {:.1} % |\n\n\
+         handler `file` as a component, by the same steps in Rust behind the same checks of rights and secret paths, and by those \
+         steps on the pool, without any check. All give the same reply.\n\n\
+         | | median |\n|---|---:|\n| the component | {} |\n| the same in Rust | {} |\n| the difference: the sandbox | {} |\n\
+         | on the pool, without checks | {} |\n| the difference from the component: sandbox and checks | {} |\n\
+         | a read of 1 KiB through `scout serve` | {} |\n| the sandbox, of that | {:.1} % |\n\n\
          | | |\n|---|---:|\n\
          | remote bytes copied into the guest by a read of 1 MiB | {copied} |\n\
          | a call in a fresh instance that does nothing, median of {CALLS} | {} |\n\
@@ -65,6 +68,8 @@ pub(crate) async fn measure() -> Result<String> {
         microseconds(tax.component.median()),
         microseconds(tax.native.median()),
         microseconds(difference),
+        microseconds(tax.pool.median()),
+        microseconds(beneath),
         microseconds(served.median()),
         100.0 * difference.as_secs_f64() / served.median().as_secs_f64(),
         microseconds(nothing.alone.median()),
@@ -83,31 +88,38 @@ fn microseconds(time: Duration) -> String {
 struct Tax {
     component: Samples,
     native: Samples,
+    pool: Samples,
 }
 
-/// The same read by the component and in Rust, over one pool and one connection.
+/// The same read by the component, in Rust behind the same checks, and without them, over one pool and one connection.
 async fn tax(world: &World) -> Result<Tax> {
     let config = config(world)?;
     let audit = Audit::open(&config.audit_log).map_err(anyhow::Error::msg)?;
     let router = Router::new(Arc::new(Live::new(Revision::first(&config)?)), audit);
-    let fleet = router.fleet();
+    let (fleet, limits) = (router.fleet(), Arc::new(config.limits.clone()));
     let target = format!("box:{}", world.small.display());
-    let mut tax = Tax { component: Samples::default(), native: Samples::default() };
+    let mut tax = Tax { component: Samples::default(), native: Samples::default(), pool: Samples::default() };
     for round in 0..WARM_UP + ROUNDS {
         let begun = Instant::now();
         let by_component = router.answer(request(&target)?, caller()).await;
         let component = begun.elapsed();
         let begun = Instant::now();
-        let by_rust = read(&fleet, &config.limits, request(&target)?).await?;
+        let by_rust = checked(&fleet, &limits, request(&target)?).await?;
         let native = begun.elapsed();
+        let begun = Instant::now();
+        let by_pool = unchecked(&fleet, &limits, request(&target)?).await?;
+        let pool = begun.elapsed();
         ensure!(!by_component.is_error, "{}", by_component.joined());
-        ensure!(
-            (&by_component.text, &by_component.structured) == (&by_rust.text, &by_rust.structured),
-            "the replies differ: {by_component:?} {by_rust:?}"
-        );
+        for other in [by_rust, by_pool] {
+            ensure!(
+                (&by_component.text, &by_component.structured) == (&other.text, &other.structured),
+                "the replies differ: {by_component:?} {other:?}"
+            );
+        }
         if round >= WARM_UP {
             tax.component.push(component);
             tax.native.push(native);
+            tax.pool.push(pool);
         }
     }
     fleet.pool().shutdown().await;
@@ -131,22 +143,35 @@ fn caller() -> Caller {
 }
 
 /// What the router and the handler `file` do for a text that is read in full, without a component.
-async fn read(fleet: &Fleet, limits: &Limits, request: Request) -> Result<Reply> {
+async fn checked(fleet: &Arc<Fleet>, limits: &Arc<Limits>, request: Request) -> Result<Reply> {
+    let begun = Instant::now();
+    let Request::Path { host, path: Some(path) } = request else { return Err(anyhow!("a path is read")) };
+    let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
+    let mut context = CallContext::new(Principal::new("bench"), Arc::clone(fleet), Arc::clone(limits), call);
+    context.preopen(&host, &path, &["file"]).await?;
+    told(begun, &host, &path, context.take_opened().context("nothing was opened")?)
+}
+
+/// The same, if nobody had to be kept from anything.
+async fn unchecked(fleet: &Fleet, limits: &Limits, request: Request) -> Result<Reply> {
     let begun = Instant::now();
     let Request::Path { host, path: Some(path) } = request else { return Err(anyhow!("a path is read")) };
     let record = fleet.get(&host).context("a host of the fleet")?;
     let spec = record.spec.as_ref().map_err(Clone::clone)?;
     let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
     let lease = fleet.pool().lease(&Principal::new("bench"), spec, &call).await?;
-    let Opened::File { attributes, content } = lease.open(&path, limits.file_bytes, limits.dir_entries, &call).await?
-    else {
-        return Err(anyhow!("a file is read"));
-    };
+    let opened = lease.open(&path, limits.file_bytes, limits.dir_entries, &call).await?;
+    told(begun, &host, &path, opened)
+}
+
+/// What the handler tells of a text.
+fn told(begun: Instant, host: &str, path: &[u8], opened: Opened) -> Result<Reply> {
+    let Opened::File { attributes, content } = opened else { return Err(anyhow!("a file is read")) };
     let modified = attributes.mtime.map(i64::from);
     let modified = modified.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     let fields = json!({
         "host": host,
-        "path": String::from_utf8_lossy(&path),
+        "path": String::from_utf8_lossy(path),
         "kind": "file",
         "size": content.data.len(),
         "mode": attributes.permissions.map(|mode| format!("{:04o}", mode & 0o7777)),

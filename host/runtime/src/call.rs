@@ -164,6 +164,11 @@ impl CallContext {
         refused.unwrap_or(Ok(FileKind::Other))
     }
 
+    /// Takes what [`CallContext::preopen`] found, for a handler that is no plugin.
+    pub fn take_opened(&self) -> Option<Opened> {
+        self.waiting.lock().take().map(|waiting| waiting.opened)
+    }
+
     /// Takes what waits for this path and was opened within these directories. Once; another path leaves it.
     pub(crate) fn take_waiting(&self, host: &str, path: &[u8], within: &Within) -> Option<Opened> {
         let taken = self
