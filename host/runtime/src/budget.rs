@@ -15,8 +15,11 @@ use crate::engine::{
 use crate::shares::Room;
 use crate::turns::{Turn, Turns};
 
-/// How often guests are looked at.
+/// How often guests are looked at, all at the same time.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// What a guest may compute until it needs a turn, and with one: less than a tick, so that one that began just after a tick
+/// and computed to the next has used it up.
+const SLICE: Duration = Duration::from_millis(5);
 /// Commands that one call may ask for, refused ones included: each is a channel on a host and a line of the audit trail.
 pub(crate) const COMMANDS: u32 = 200;
 /// Hosts that one call may probe, all its probes together: each is a TCP connect.
@@ -54,6 +57,8 @@ pub(crate) struct Budget {
     held: Arc<AtomicUsize>,
     spent: Option<Spent>,
     turn: Turn,
+    /// The CPU it had when it last had to wait for a turn.
+    turned: Duration,
     room: Room,
 }
 
@@ -80,6 +85,7 @@ impl Budget {
             held: Arc::default(),
             spent: None,
             turn: Turn::new(turns),
+            turned: Duration::ZERO,
             room,
         }
     }
@@ -105,13 +111,23 @@ impl Budget {
         Ok(())
     }
 
-    /// Looks at a running guest, which gives its turn back and goes on with the next.
-    pub(crate) fn tick(&mut self) -> Result<Turn, BudgetSpent> {
-        if self.cpu() > self.cpu_limit {
+    /// Looks at a running guest. One that has had its slice gives its turn back, if it has one, and goes on with the next.
+    pub(crate) fn tick(&mut self) -> Result<Option<Turn>, BudgetSpent> {
+        let cpu = self.cpu();
+        if cpu > self.cpu_limit {
             self.spent = Some(Spent::Cpu);
             return Err(BudgetSpent);
         }
-        Ok(self.turn())
+        Ok(self.slice_is_over(cpu).then(|| self.turn()))
+    }
+
+    /// Whether a guest that has had so much CPU has had a slice since this was last true.
+    fn slice_is_over(&mut self, cpu: Duration) -> bool {
+        let is_over = cpu.saturating_sub(self.turned) >= SLICE;
+        if is_over {
+            self.turned = cpu;
+        }
+        is_over
     }
 
     /// The call's place among the guests that compute.
@@ -294,6 +310,17 @@ mod tests {
         // Time passes between two looks, however little.
         while budget.tick().is_ok() {}
         assert_eq!(budget.spent(), Some(Spent::Cpu));
+    }
+
+    #[test]
+    fn a_guest_needs_a_turn_for_each_slice_and_for_nothing_less() {
+        let mut budget = budget(&Limits::default());
+        let at = |microseconds| Duration::from_micros(microseconds);
+        let looks =
+            [(0, false), (4999, false), (5000, true), (5001, false), (9999, false), (12_000, true), (16_999, false)];
+        for (microseconds, is_over) in looks {
+            assert_eq!(budget.slice_is_over(at(microseconds)), is_over, "{microseconds}");
+        }
     }
 
     #[test]

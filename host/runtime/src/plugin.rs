@@ -555,8 +555,10 @@ impl Inner {
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
-            let turn = context.data_mut().budget.tick()?;
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn.wait())))
+            Ok(match context.data_mut().budget.tick()? {
+                Some(turn) => UpdateDeadline::YieldCustom(1, Box::pin(turn.wait())),
+                None => UpdateDeadline::Continue(1),
+            })
         });
         store
     }

@@ -2,8 +2,8 @@
 //!
 //! A thread that runs a guest looks after nothing else for a tick: not even after the network, which tokio polls only
 //! between dozens of polls of busy tasks. So one thread is always left for everything else: a guest that has computed for a
-//! whole tick goes on only with a turn, and gives it back at the next tick. Turns are given in the order in which they
-//! were asked for.
+//! slice of about a tick goes on only with a turn, and gives it back after the next. One that computes less, as most do,
+//! never waits behind those. Turns are given in the order in which they were asked for.
 //!
 //! CPU is what the thread's own clock says: time in which the thread was not run, or the guest was not polled, is not the
 //! guest's. The clock is read where a guest goes on or stops, a handful of times in a call, at half a microsecond each.
