@@ -16,5 +16,6 @@ pub mod router;
 pub mod serve;
 pub mod serving;
 pub mod target;
+mod unread;
 pub mod vetting;
 mod watch;

@@ -1,24 +1,22 @@
 //! `scout serve`: MCP over stdin and stdout until the client hangs up or the process is told to end.
 
-use std::future::Future;
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rmcp::ServiceExt as _;
+use rmcp::transport::async_rw::AsyncRwTransport;
 use scout_ssh::Principal;
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::live::Renewal;
 use crate::mcp::McpServer;
 use crate::router::Router;
 use crate::serving::Notice;
+use crate::unread::Attentive;
 
 /// How long running calls may go on after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -57,9 +55,9 @@ pub async fn stdio(router: Arc<Router>, renewal: Renewal, principal: Principal) 
         })
     };
     let (stdin, stdout) = rmcp::transport::stdio_pipes();
-    let intake = Intake { inner: stdin, ended: Box::pin(hang_up.cancelled_owned()) };
+    let transport = Attentive::new(AsyncRwTransport::new_server(stdin, stdout), hang_up);
     let server = McpServer::new(Arc::clone(&router), principal, calls.clone(), stop.clone());
-    let served = match server.clone().serve((intake, stdout)).await {
+    let served = match server.clone().serve(transport).await {
         Ok(running) => {
             let _telling = AbortOnDropHandle::new(tokio::spawn(server.tell_changes(running.peer().clone())));
             running.waiting().await.map(drop).map_err(io::Error::other)
@@ -85,23 +83,4 @@ fn notice(dir: &Path) -> Option<Arc<Notice>> {
         )
         .ok()
         .map(Arc::new)
-}
-
-/// Standard input, which ends early when it is told to.
-struct Intake<R> {
-    inner: R,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl<R: AsyncRead + Unpin> AsyncRead for Intake<R> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.ended.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.inner).poll_read(context, buffer)
-    }
 }
