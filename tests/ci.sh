@@ -75,7 +75,7 @@ if [ -f plugins/Cargo.toml ]; then
 fi
 
 step "tests"
-cargo test --workspace --locked
+cargo test --workspace --locked --no-fail-fast
 
 # The tests have built it.
 step "the demo"

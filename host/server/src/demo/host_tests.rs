@@ -149,9 +149,11 @@ async fn sftp_reads_nothing_outside() {
 #[tokio::test]
 async fn ten_sessions_share_one_connection() {
     let host = DemoHost::start().await.expect("started");
-    let control = format!("ControlPath={}", host.dir().join("../client/control").display());
+    // Seen from there: a socket's path is short, whatever TMPDIR is.
+    let (control, beside) = ("ControlPath=control", host.dir().join("../client"));
     let mut master = client("ssh", &host)
-        .args(["-M", "-o", &control, ALIAS, "echo ready; cat"])
+        .current_dir(&beside)
+        .args(["-M", "-o", control, ALIAS, "echo ready; cat"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -162,7 +164,8 @@ async fn ten_sessions_share_one_connection() {
     let mut held = Vec::new();
     for _ in 1..session::MAX_SESSIONS {
         let mut child = client("ssh", &host)
-            .args(["-o", &control, ALIAS, "echo ready; cat"])
+            .current_dir(&beside)
+            .args(["-o", control, ALIAS, "echo ready; cat"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -175,7 +178,7 @@ async fn ten_sessions_share_one_connection() {
     let once = async |command: &str| {
         let mut ssh = client("ssh", &host);
         // Without a connection of its own as a way out.
-        ssh.args(["-o", &control, "-o", "ProxyCommand=false", ALIAS, command]);
+        ssh.current_dir(&beside).args(["-o", control, "-o", "ProxyCommand=false", ALIAS, command]);
         ssh.output().await.expect("install openssh-client")
     };
     assert!(!once("true").await.status.success());
