@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need, then runs them all. Usage: tests/ci.sh
 set -euo pipefail
+# What others may write is refused as a configuration, and the tests write many.
+umask 022
 cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }

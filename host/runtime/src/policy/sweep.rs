@@ -208,13 +208,15 @@ fn no_flag_writes_connects_or_runs_another_program() {
 #[test]
 fn what_is_no_look_is_seen() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let script = "cat /dev/null >/dev/null\n: >made\nmv made moved\nmkdir made\nbash -c ': >/dev/udp/192.0.2.1/9'\n";
+    let script = "cat /dev/null >/dev/null\necho text | tac\n: >made\nmv made moved\nmkdir made\nbash -c ': >/dev/udp/192.0.2.1/9'\n";
     let trace = trace::trace(script.as_bytes(), directory.path());
-    for program in ["sh", "cat", "mv", "mkdir", "bash"] {
+    for program in ["sh", "cat", "tac", "mv", "mkdir", "bash"] {
         assert!(trace.programs.contains(program), "{program}: {trace:?}");
     }
     for deed in ["\"made\", O_WRONLY|O_CREAT", "rename", "mkdir", "sin_addr=inet_addr(\"192.0.2.1\")"] {
         assert!(trace.deeds.iter().any(|seen| seen.contains(deed)), "{deed}: {trace:?}");
     }
-    assert!(!trace.deeds.iter().any(|seen| seen.contains("/dev/null\"")), "{trace:?}");
+    for innocent in ["/dev/null\"", "tac"] {
+        assert!(!trace.deeds.iter().any(|seen| seen.contains(innocent)), "{innocent}: {trace:?}");
+    }
 }

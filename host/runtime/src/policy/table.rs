@@ -265,6 +265,7 @@ const FILES: &[Row] = &[
         long: "before regex",
         long_values: &[("separator", Text)],
         operands: PATHS,
+        note: "What is no regular file, as a pipe, goes through a temporary file of the system, which it removes.",
         ..ROW
     },
     Row {

@@ -43,6 +43,7 @@ pub(crate) struct Trace {
 /// When strace is missing or may not trace, and when the script does not end.
 pub(crate) fn trace(script: &[u8], home: &Path) -> Trace {
     let (file, log) = [(); 2].map(|()| tempfile::NamedTempFile::new().expect("a temporary file")).into();
+    let spool = tempfile::tempdir().expect("a temporary directory");
     std::fs::write(file.path(), script).expect("the script");
     let calls: Vec<String> = [CHANGES, OPENS, SPEAKS, RUNS]
         .iter()
@@ -58,8 +59,12 @@ pub(crate) fn trace(script: &[u8], home: &Path) -> Trace {
         .arg("sh")
         .arg(file.path())
         .current_dir(home)
+        // As over SSH: nothing of whoever runs the tests.
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .env("HOME", home)
         .env("LC_ALL", "C")
+        .env("TMPDIR", spool.path())
         .stdin(Stdio::null())
         // Not the file that is read: `sort -m` copies what it would write over.
         .stdout(std::fs::File::options().write(true).open("/dev/zero").expect("/dev/zero"))
@@ -77,10 +82,13 @@ pub(crate) fn trace(script: &[u8], home: &Path) -> Trace {
     );
     let last = text.lines().rfind(|line| line.contains(" execve("));
     assert!(out.status.code() != Some(124), "does not end: {last:?}");
-    judged(&text)
+    let mut trace = judged(&text, &spool.path().display().to_string());
+    let left = std::fs::read_dir(spool.path()).expect("the spool").flatten();
+    trace.deeds.extend(left.map(|file| format!("somebody has left {}", file.path().display())));
+    trace
 }
 
-fn judged(log: &str) -> Trace {
+fn judged(log: &str, spool: &str) -> Trace {
     let mut trace = Trace::default();
     // What each process runs; a process that has not begun a program yet is a copy of the shell.
     let mut running: HashMap<&str, &str> = HashMap::new();
@@ -98,10 +106,13 @@ fn judged(log: &str) -> Trace {
         }
         let writes =
             ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_TMPFILE"].iter().any(|flag| arguments.contains(flag));
+        // Temporary files of `sort` and `tac`.
+        let mut paths = arguments.split('"').skip(1).step_by(2).peekable();
+        let is_spooled = paths.peek().is_some() && paths.all(|path| path.starts_with(spool));
         let is_deed = is(CHANGES)
             || is(OPENS) && writes && !SINKS.contains(&path)
             || is(SPEAKS) && arguments.contains("sa_family=AF_INET");
-        if is_deed {
+        if is_deed && !is_spooled {
             trace.deeds.push(format!("{program}\n    {call}"));
         }
     }
