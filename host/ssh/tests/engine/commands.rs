@@ -310,13 +310,16 @@ async fn a_fifo_fails_alone_among_fifty_readers() {
 #[tokio::test]
 async fn a_server_that_cannot_be_killed_costs_its_connection_and_is_told() {
     let world = World::with(&SshdOptions { sftp: Sftp::Internal, ..SshdOptions::default() });
-    assert!(std::process::Command::new("mkfifo").arg(world.sshd.dir().join("pipe")).status().unwrap().success());
+    let pipe = world.sshd.dir().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let lease = world.lease().await;
     let error = lease.open(&world.path("pipe"), 100, 100, &call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotReadable, "{error}");
     assert!(error.message().contains("may remain"), "{error}");
     lease.stat(&world.path("."), &call()).await.unwrap();
     assert_eq!(world.pool.snapshot().dials, 2);
+    // What remains goes on, finds that nobody is there any more, and ends.
+    drop(std::fs::File::options().write(true).open(pipe).unwrap());
 }
 
 #[tokio::test]
