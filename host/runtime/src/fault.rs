@@ -1,5 +1,6 @@
 //! Faults of Scout itself: who meets one is told an id, and the log says under the same id what happened.
 
+use std::any::Any;
 use std::hash::{BuildHasher as _, RandomState};
 
 use tokio::task::JoinError;
@@ -10,16 +11,21 @@ const MAX_MESSAGE: usize = 2000;
 /// Logs why a task has ended without a result, and gives the sentence for whoever waited for it: what went wrong is for the
 /// log alone. `when` says what was being done.
 pub fn fault(when: &str, error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => panicked(when, &*panic),
+        Err(error) => logged(when, &error.to_string()),
+    }
+}
+
+/// The same of what has panicked.
+pub(crate) fn panicked(when: &str, panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref().map(String::as_str));
+    logged(when, message.unwrap_or("a panic without a message"))
+}
+
+fn logged(when: &str, happened: &str) -> String {
     // Keyed at random: an id is not used twice in one log, whichever process writes to it.
     let id = RandomState::new().hash_one(when);
-    let happened = match error.try_into_panic() {
-        Ok(panic) => match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-            (Some(message), _) => (*message).to_owned(),
-            (None, Some(message)) => message.clone(),
-            (None, None) => "a panic without a message".to_owned(),
-        },
-        Err(error) => error.to_string(),
-    };
     let happened: String = happened.chars().take(MAX_MESSAGE).collect();
     tracing::error!(
         fault = format!("{id:016x}"),

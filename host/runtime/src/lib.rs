@@ -7,6 +7,7 @@ mod answer;
 mod budget;
 mod call;
 pub mod cassette;
+mod compilers;
 mod describe;
 mod engine;
 mod fault;

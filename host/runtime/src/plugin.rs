@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scout_ssh::Principal;
-use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
+use crate::compilers::Compilers;
 use crate::engine::{
     CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, Machine, TABLE_ELEMENTS, TABLES_PER_COMPONENT, out_of_memory,
 };
+use crate::fault::panicked;
 use crate::grants::{Access, CallRights};
 use crate::imports::{self, VERSION};
 use crate::shares::{PluginShare, Room, Shares};
 use crate::state::{CallState, HANDLES, shown};
 use crate::turns::Turns;
-use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe, fault, shape};
+use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe, shape};
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -160,8 +161,7 @@ pub struct RuntimeConfig {
 pub struct Runtime {
     machine: Arc<Machine>,
     shares: Arc<Shares>,
-    /// How many components are compiled at once: more would not be faster, and leave the processors to nothing else.
-    compilers: Arc<Semaphore>,
+    compilers: Compilers,
     turns: Turns,
     linkers: imports::Linkers,
 }
@@ -215,7 +215,7 @@ impl Runtime {
         Self {
             machine,
             shares: Arc::new(Shares::new(instances, memory.max(MIN_MEMORY))),
-            compilers: Arc::new(Semaphore::new(processors)),
+            compilers: Compilers::new(processors),
             turns: Turns::new(workers),
             linkers: imports::Linkers::default(),
         }
@@ -230,7 +230,7 @@ impl Runtime {
     /// once as there are processors, each on a thread that may block.
     ///
     /// # Cancel safety
-    /// Dropping the future gives the plugin up; a compilation that has begun goes on to its end.
+    /// Dropping the future gives the plugin up; if its compilation has begun, that goes on to its end.
     ///
     /// # Errors
     /// Bytes that are no component, imports that are not granted, another API version, a description that fails.
@@ -242,21 +242,13 @@ impl Runtime {
         settings: serde_json::Map<String, serde_json::Value>,
     ) -> Result<Plugin, LoadError> {
         let refused = |message: String| LoadError { plugin: id.as_str().to_owned(), message };
-        // It is never closed. Waited for here: a thread that waits has a heap of its own, a hundred of them many.
-        let compiler = Arc::clone(&self.compilers).acquire_owned().await;
-        let compiled = tokio::task::spawn_blocking({
+        let compiled = self.compilers.run({
             let (runtime, id) = (self.clone(), id.clone());
-            // Given back out here: who waits for it then finds this thread free, and starts no other.
-            move || (runtime.compile(id, component.as_ref(), grants, settings), compiler)
+            move || runtime.compile(id, component.as_ref(), grants, settings)
         });
-        let mut inner = match compiled.await {
-            Ok((compiled, _compiler)) => compiled?,
-            // The process ends, and with it whoever waits here: that is no failure of the plugin.
-            Err(error) if error.is_cancelled() => std::future::pending().await,
-            Err(error) => {
-                return Err(refused(format!("breaks the compiler: {}", fault("a plugin was compiled", error))));
-            }
-        };
+        let mut inner = compiled.await.unwrap_or_else(|panic| {
+            Err(refused(format!("breaks the compiler: {}", panicked("a plugin was compiled", &*panic))))
+        })?;
         (inner.described, inner.footprint) = inner.describe().await.map_err(refused)?;
         Ok(Plugin { inner: Arc::new(inner) })
     }

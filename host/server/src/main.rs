@@ -8,7 +8,8 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 
 fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let code = runtime.block_on(scout_server::cli::run());
+    // Where plugins are loaded and called, not on this thread: its heap would keep what reading a hundred plugins took.
+    let code = runtime.block_on(runtime.spawn(scout_server::cli::run()))?;
     runtime.shutdown_timeout(LAST_WORDS);
     Ok(code)
 }
