@@ -8,6 +8,7 @@ mod agent;
 mod fixture;
 mod link;
 mod namespace;
+mod numbers;
 mod scout;
 mod sshd;
 
@@ -15,5 +16,6 @@ pub use agent::Agent;
 pub use fixture::Guest;
 pub use link::{DelayLink, Mark};
 pub use namespace::with_mounts;
+pub use numbers::Numbers;
 pub use scout::{Answer, Scout, ScoutOptions};
 pub use sshd::{Key, Sftp, Sshd, SshdOptions, generate_key, login_name};

@@ -3,24 +3,12 @@
 use std::time::Duration;
 
 use scout_runtime::{PluginId, Runtime, RuntimeConfig};
-use scout_tests::Guest;
+use scout_tests::{Guest, Numbers};
 
 use super::{ALL, PATIENCE, World, good_plugin};
 
 #[path = "../../fuzz/fuzz_targets/survive.rs"]
 mod fuzz_target;
-
-/// Numbers that look random and are the same on every run (xorshift64*).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound as u64).unwrap()
-    }
-}
 
 /// The same component with one to four wrongs in it; every other one with a single wrong byte, with which it may still load.
 fn mutant(component: &[u8], seed: u64) -> Vec<u8> {

@@ -5,26 +5,11 @@
 use std::fmt::Write as _;
 
 use aho_corasick::AhoCorasick;
+use scout_tests::Numbers;
 use serde_json::json;
 
 use super::{Request, file, fleet, operation, said};
 use crate::cassette::{Cassette, Text, format, scrub};
-
-/// Numbers that look random and are the same on every run (xorshift64*).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound as u64).unwrap()
-    }
-
-    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-}
 
 /// Each with every name in every notation.
 const ROUNDS: u64 = 10;
