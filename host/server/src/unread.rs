@@ -4,6 +4,7 @@
 //! request of a client that only writes would leave an answer in memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rmcp::RoleServer;
 use rmcp::model::{ContentBlock, JsonRpcMessage, ResourceContents, ServerResult};
@@ -15,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Bytes of messages that may wait for a client to read them, as they are counted here, before no more is read from it.
 const UNREAD: usize = 64 << 20;
+/// How long a client that is left may take to read what is being written to it.
+const CLOSING: Duration = Duration::from_secs(1);
 /// What any message takes at least, what a value in one, and what a tool of a list does about, in bytes.
 const LEAST: usize = 1 << 10;
 const LEAST_VALUE: usize = 16;
@@ -65,8 +68,9 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for Attentive<T> {
         }
     }
 
+    /// A message that is being written would keep the transport open until the client reads it.
     async fn close(&mut self) -> Result<(), Self::Error> {
-        self.inner.close().await
+        tokio::time::timeout(CLOSING, self.inner.close()).await.unwrap_or(Ok(()))
     }
 }
 
@@ -156,6 +160,7 @@ mod tests {
         }
 
         async fn close(&mut self) -> Result<(), Infallible> {
+            drop(self.reads.wait_for(|reads| *reads).await);
             Ok(())
         }
     }
@@ -184,7 +189,7 @@ mod tests {
         assert!(transport.receive().now_or_never().is_some());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_keeps_nothing_from_ending() {
         let (_reads, told) = watch::channel(false);
         let hang_up = CancellationToken::new();
@@ -193,6 +198,7 @@ mod tests {
         assert!(transport.receive().now_or_never().is_none());
         hang_up.cancel();
         assert!(transport.receive().now_or_never().unwrap().is_none());
+        transport.close().await.unwrap();
     }
 
     #[test]
