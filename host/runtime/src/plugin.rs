@@ -603,14 +603,14 @@ impl Inner {
             receipt: Receipt::default(),
         };
         let (instance, room) = tokio::select! {
-            // What is free is taken without a look at the clock.
+            // What is free is taken without a look at the clock, unless nobody wants the answer any more.
             biased;
+            () = call.cancel.cancelled() => {
+                return Err(ended(CallErrorKind::Cancelled, "the request was cancelled".to_owned()));
+            }
             taken = self.runtime.shares.take(&self.share, &context.principal, self.footprint) => taken,
             () = tokio::time::sleep_until(call.deadline) => {
                 return Err(ended(CallErrorKind::Timeout, "no instance became free before the deadline".to_owned()));
-            }
-            () = call.cancel.cancelled() => {
-                return Err(ended(CallErrorKind::Cancelled, "the request was cancelled".to_owned()));
             }
         };
         let tool = match &asked {
