@@ -40,7 +40,7 @@ pub struct Answer {
 pub struct Receipt {
     /// From entry to answer.
     pub wall: Duration,
-    /// Time in the guest.
+    /// CPU of the guest, as [`crate::Limits::cpu`] counts it.
     pub cpu: Duration,
     /// Imports called.
     pub host_calls: u64,

@@ -15,7 +15,7 @@ use crate::{Fleet, Grants, Receipt};
 /// Bounds of one call.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Guest time, not counting imports.
+    /// CPU of the guest, and of Scout in its imports; not the time in which a host is waited for.
     pub cpu: Duration,
     /// Linear memory summed over all memories, in bytes.
     pub memory: usize,

@@ -54,14 +54,13 @@ impl files::Host for CallState {
     async fn open(&mut self, host: String, path: Vec<u8>) -> wasmtime::Result<Result<Resource<Entry>, Error>> {
         self.budget.host_call()?;
         let opened = self.open_path(&host, path).await;
-        let entry = match opened {
+        Ok(match opened {
             Ok(opened) => {
                 let hold = self.hold(weight(&opened));
                 hold.and_then(|hold| self.push(Entry::new(opened, hold)))
             }
             Err(error) => Err(error),
-        };
-        Ok(entry)
+        })
     }
 
     async fn read(
@@ -79,11 +78,7 @@ impl files::Host for CallState {
             }
             Err(error) => Err(error),
         };
-        let blob = match read {
-            Ok(capture) => self.blob(capture),
-            Err(error) => Err(error),
-        };
-        Ok(blob)
+        Ok(read.and_then(|capture| self.blob(capture)))
     }
 
     async fn stat(&mut self, host: String, path: Vec<u8>) -> wasmtime::Result<Result<wit_types::Attributes, Error>> {
