@@ -16,6 +16,7 @@ pub mod grants;
 mod hidden;
 mod imports;
 mod interface;
+pub mod json;
 mod plugin;
 pub mod policy;
 mod reports;
