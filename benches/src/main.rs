@@ -4,6 +4,7 @@
 //! of the report; sshd, the delay link and the stdio client are those of the tests.
 
 mod bare;
+mod before;
 mod bulk;
 mod embedded;
 mod engine;
@@ -21,7 +22,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-const SECTIONS: [&str; 7] = ["served", "engine", "load", "fleet", "mixed", "bulk", "sandbox"];
+const SECTIONS: [&str; 8] = ["served", "before", "engine", "load", "fleet", "mixed", "bulk", "sandbox"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -39,6 +40,7 @@ async fn main() -> Result<()> {
         eprintln!("{name} …");
         let part = match name {
             "served" => served::measure().await,
+            "before" => before::measure().await,
             "engine" => engine::measure().await,
             "load" => load::measure().await,
             "fleet" => fleet::measure().await,
