@@ -9,6 +9,8 @@ pub mod config;
 mod dial;
 mod error;
 mod exec;
+#[doc(hidden)]
+pub mod fuzz;
 mod jitter;
 mod lease;
 mod pool;

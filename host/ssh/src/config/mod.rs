@@ -292,6 +292,22 @@ impl SshConfig {
         Ok(Self { files, home: home.to_path_buf(), included: parser.watched.into_iter().collect() })
     }
 
+    /// These bytes as the user's file, for tests that choose all of them: lines that lead to other files or run commands
+    /// are left out.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+        let leads_out = |line: &str| {
+            let Some(lex::Line { keyword, rest, .. }) = lex::split(line) else { return false };
+            let is_match = keyword.eq_ignore_ascii_case("match");
+            keyword.eq_ignore_ascii_case("include") || (is_match && rest.to_ascii_lowercase().contains("exec"))
+        };
+        let text = String::from_utf8_lossy(bytes);
+        let text: Vec<&str> = text.split('\n').filter(|line| !leads_out(line)).collect();
+        let home = PathBuf::from("/nonexistent");
+        let place = Place { include_directory: home.clone(), home: &home, is_user: true };
+        let items = Parser::default().lines(Path::new("ssh_config"), &text.join("\n"), &place, 0);
+        Self { files: vec![ConfigFile { items, is_user: true }], home, included: Vec::new() }
+    }
+
     /// The paths that `Include` lines lead to, of files that are there and of those that are not: what changes at one of them
     /// may change the configuration. `DIRECTORY/*` is any name in that directory. At most some thousands.
     pub fn included(&self) -> &[PathBuf] {

@@ -85,13 +85,18 @@ impl Parser {
         let Some(text) = read::text(path, MAX_FILE_BYTES, ownership)? else { return Ok(Vec::new()) };
         self.files += 1;
         self.bytes += text.len();
+        Ok(self.lines(path, &text, place, depth))
+    }
+
+    /// The items of one file's text.
+    pub(super) fn lines(&mut self, path: &Path, text: &str, place: &Place<'_>, depth: u32) -> Vec<Item> {
         let file: Arc<Path> = Arc::from(path);
         let lines = text.split('\n').zip(1..);
-        Ok(lines
+        lines
             .filter_map(|(text, line)| {
                 Some(self.item(At { file: Arc::clone(&file), line }, lex::split(text)?, place, depth))
             })
-            .collect())
+            .collect()
     }
 
     fn item(&mut self, at: At, line: lex::Line<'_>, place: &Place<'_>, depth: u32) -> Item {

@@ -316,6 +316,12 @@ impl Check {
         Ok(Self { spec: Arc::clone(spec), name, port, known, learn_into })
     }
 
+    /// No file says anything of the host.
+    pub(super) fn of_nothing(spec: &HostSpec) -> Self {
+        let (name, port) = trust::known_as(spec);
+        Self { spec: Arc::new(spec.clone()), name, port, known: KnownHosts::default(), learn_into: None }
+    }
+
     fn certificate_algorithms(&self, all: bool) -> Vec<Algorithm> {
         let mut algorithms = match all {
             true => trust::HOST_KEY_ALGORITHMS.to_vec(),

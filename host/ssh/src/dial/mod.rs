@@ -278,6 +278,24 @@ async fn shake_hands(spec: &HostSpec, way: &Way<'_>, trip: &Trip<'_>, gate: Gate
     }
 }
 
+/// How a handshake fails with a server that says this and no more, in words. For tests that choose all the bytes.
+pub(crate) async fn handshake_with(server: Vec<u8>) -> String {
+    let spec = HostSpec::new("host", "host", 22, "user");
+    let check = Arc::new(Check::of_nothing(&spec));
+    let config = match client_config(&spec, &[], Vec::new()) {
+        Ok(config) => config,
+        Err(error) => return error.message().to_owned(),
+    };
+    let stream = tokio::io::join(std::io::Cursor::new(server), tokio::io::sink());
+    let (transport, _leash) = Transport::new(stream, None);
+    let first_words = transport.first_words();
+    match client::connect_stream(config, transport, Gate::new(&check, Purpose::LogIn, false)).await {
+        Err(Halt::Ssh(error)) => explain(&error, &first_words, None),
+        Err(Halt::Refused(error)) => error.message().to_owned(),
+        Ok(_) | Err(Halt::Captured(_) | Halt::MayBeCertified) => String::new(),
+    }
+}
+
 /// The way to a host, as far as it is the same for each attempt.
 enum Way<'a> {
     Direct,

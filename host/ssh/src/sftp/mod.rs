@@ -21,6 +21,7 @@ pub(crate) use download::{Download, receiver_failed};
 pub(crate) use operations::{check, is_guarded, not_a_file, other_home, remote_path, shown};
 pub(crate) use upload::{Plan, WriteError};
 pub use upload::{WriteOptions, Written};
+pub(crate) use wire::decode_all;
 
 use crate::{Capture, SshError};
 

@@ -72,6 +72,32 @@ pub(super) const STATUS_FAILURE: u32 = 4;
 /// `SSH_FX_OP_UNSUPPORTED`.
 pub(super) const STATUS_UNSUPPORTED: u32 = 8;
 
+/// Decodes these bytes as all that a server sends, and then as an answer to each kind of request; how many packets
+/// they are. For tests that choose all of them.
+pub(crate) fn decode_all(bytes: &[u8]) -> usize {
+    let mut buffer = BytesMut::from(bytes);
+    take_greeting(&mut buffer, &mut 0);
+    let mut packets = 0;
+    while let Ok(Some(packet)) = take_packet(&mut buffer) {
+        packets += 1;
+        let Ok((kind, _, rest)) = head(packet) else { continue };
+        for expected in [
+            Expected::Attributes,
+            Expected::Handle,
+            Expected::Data(1024),
+            Expected::Names,
+            Expected::Path,
+            Expected::FileSystem,
+            Expected::Limits,
+            Expected::Status,
+        ] {
+            // What it decodes to is for the session to judge; here it only has to come to an end.
+            let _ = answer(kind, rest.clone(), expected, 1000);
+        }
+    }
+    packets
+}
+
 /// How the server broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Violation(pub(super) &'static str);

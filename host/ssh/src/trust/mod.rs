@@ -202,7 +202,8 @@ impl KnownHosts {
         Ok(())
     }
 
-    fn parse(&mut self, file: &Path, bytes: &[u8]) {
+    /// Adds the lines of one file.
+    pub(crate) fn parse(&mut self, file: &Path, bytes: &[u8]) {
         for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
             match Line::parse(line) {
                 Ok(None) => {}
