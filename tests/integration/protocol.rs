@@ -78,8 +78,9 @@ async fn the_tool_says_what_it_takes_and_gives() {
 #[tokio::test]
 async fn what_is_not_offered_is_method_not_found() {
     let (_sshd, scout) = world().await;
-    for method in ["prompts/list", "nonsense/list"] {
-        let answer = scout.request(method, json!({})).await;
+    for method in ["prompts/list", "completion/complete", "nonsense/list"] {
+        let params = json!({"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": ""}});
+        let answer = scout.request(method, params).await;
         assert_eq!(answer["error"]["code"], -32601, "{method}: {answer}");
     }
 }

@@ -10,8 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
-    CompleteResult, ContentBlock, Implementation, JsonObject, ListPromptsRequestMethod, ListPromptsResult,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
     ProgressNotificationParam, ProgressToken, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
     Resource, ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
@@ -28,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::render::{Missing, Reply, make_visible, visible};
+use crate::render::{Missing, Reply, make_fields_visible, visible};
 use crate::revision::Revision;
 use crate::router::{Caller, Router};
 use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
@@ -339,24 +338,6 @@ impl ServerHandler for McpServer {
         }
         Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents(uri, &reply)])))
     }
-
-    // rmcp's own answers to these are empty lists, as if there could be some.
-
-    async fn list_prompts(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListPromptsResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
-    }
-
-    async fn complete(
-        &self,
-        _request: CompleteRequestParams,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<CompleteResult, ErrorData> {
-        Err(ErrorData::method_not_found::<CompleteRequestMethod>())
-    }
 }
 
 fn tool() -> Tool {
@@ -403,20 +384,22 @@ fn tool() -> Tool {
 
 /// A plugin's tool as clients see it. Its texts are the plugin's: hidden characters in them are made visible.
 fn plugin_tool(name: &str, described: &ToolDescription, revision: &Revision) -> Tool {
-    let schema = |schema: &Map<String, Value>| {
-        let mut schema = Value::Object(schema.clone());
-        make_visible(&mut schema);
-        match schema {
-            Value::Object(schema) => Arc::new(schema),
-            _ => Arc::default(),
-        }
-    };
     let mut shown =
-        Tool::new(name.to_owned(), visible(&described.description).into_owned(), schema(&described.input_schema));
+        Tool::new(name.to_owned(), visible(&described.description).into_owned(), shown_schema(&described.input_schema));
     shown.title = described.title.as_deref().map(|title| visible(title).into_owned());
-    shown.output_schema = described.output_schema.as_ref().map(schema);
+    shown.output_schema = described.output_schema.as_ref().map(shown_schema);
     shown.annotations = Some(hints(described.effect, revision));
     shown
+}
+
+/// A plugin's schema as clients see it.
+fn shown_schema(schema: &Map<String, Value>) -> Arc<JsonObject> {
+    let mut shown = schema.clone();
+    // Arguments and structured answers are objects in any case. Before 2026-07-28 the protocol wants the schema to say so:
+    // rmcp leaves an output schema out that does not, and clients refuse the whole list for an input schema.
+    shown.entry("type").or_insert_with(|| "object".into());
+    make_fields_visible(&mut shown);
+    Arc::new(shown)
 }
 
 /// What a tool of this effect can do at worst, as the operator has configured the hosts.
@@ -516,5 +499,17 @@ impl Reporter {
         if tokio::time::timeout(REPORT_PATIENCE, &mut self.forwarding).await.is_err() {
             self.forwarding.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schema_that_clients_see_says_that_it_is_of_an_object() {
+        let shown = |schema: Value| shown_schema(schema.as_object().unwrap_or(&Map::new())).get("type").cloned();
+        assert_eq!(shown(json!({"properties": {"path": {"type": "string"}}})), Some(json!("object")));
+        assert_eq!(shown(json!({"type": ["object", "null"]})), Some(json!(["object", "null"])));
     }
 }

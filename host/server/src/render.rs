@@ -126,7 +126,7 @@ fn decoded(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Makes every string of a value visible, and the names of its fields. Of names that look the same the first stays.
-pub(crate) fn make_visible(value: &mut Value) {
+fn make_visible(value: &mut Value) {
     match value {
         Value::String(text) => {
             if let Cow::Owned(shown) = visible(text) {
@@ -139,7 +139,8 @@ pub(crate) fn make_visible(value: &mut Value) {
     }
 }
 
-fn make_fields_visible(fields: &mut Map<String, Value>) {
+/// The same for the fields of an object.
+pub(crate) fn make_fields_visible(fields: &mut Map<String, Value>) {
     fields.values_mut().for_each(make_visible);
     if fields.keys().any(|name| hidden(name).next().is_some()) {
         for (name, value) in std::mem::take(fields) {
