@@ -4,6 +4,8 @@
 //! party that chooses: a plugin, a client, a file. What wasmtime maps for guests and their code is not the allocator's, and
 //! is bounded elsewhere.
 
+mod weight;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use peak_alloc::PeakAlloc;
