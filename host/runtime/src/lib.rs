@@ -23,6 +23,7 @@ mod reports;
 mod shape;
 mod shares;
 mod state;
+mod stdio;
 mod turns;
 
 pub use answer::{Answer, Content, Encoding, Receipt};

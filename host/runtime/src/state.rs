@@ -1,33 +1,26 @@
 //! What a guest's store holds: the call, its budget, its handles.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use scout_ssh::{
     Attributes, Call, Capture, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, Lease, Opened, Probe, SshError,
     TruePath,
 };
 use serde_json::{Map, Value};
-use tokio::io::AsyncWrite;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::budget::Budget;
 use crate::cassette::{self, OnTape, Request};
 use crate::grants::{CallRights, Denial, Operation, Permit, decide};
 use crate::shares::Room;
+use crate::stdio::Printed;
 use crate::turns::Turns;
 use crate::{CallContext, HostRecord, Limits, PluginId};
 
 /// Handles that a guest may hold at once.
 pub(crate) const HANDLES: usize = 4096;
-/// What is kept of each stream that a foreign guest prints to, in bytes.
-const STDIO_BYTES: usize = 64 * 1024;
 /// Random bytes that a foreign guest may ask for at once.
 const RANDOM_BYTES: u64 = 1 << 20;
 
@@ -77,46 +70,6 @@ impl CallState {
                 tracing::info!(plugin = self.plugin.as_str(), stream, printed = ?text, "a plugin printed");
             }
         }
-    }
-}
-
-/// What a guest printed to one stream: its first bytes. The rest is dropped as if it were printed, for a guest that only
-/// talks much is no reason to end it.
-#[derive(Clone, Default)]
-struct Printed(Arc<Mutex<Vec<u8>>>);
-
-impl Printed {
-    fn kept(&self) -> Vec<u8> {
-        self.0.lock().clone()
-    }
-}
-
-impl AsyncWrite for Printed {
-    fn poll_write(self: Pin<&mut Self>, _context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut kept = self.0.lock();
-        let room = STDIO_BYTES.saturating_sub(kept.len()).min(bytes.len());
-        kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl IsTerminal for Printed {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for Printed {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
     }
 }
 
