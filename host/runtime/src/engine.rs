@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::budget::TICK;
+use crate::features::OFFERED;
 use crate::{LoadError, RuntimeConfig};
 
 /// A guest's stack, in bytes. Imports run on what is left of the fiber's: they do their SSH work in tasks.
@@ -116,7 +117,8 @@ fn settings(pool: Option<PoolingAllocationConfig>, cache: Option<Cache>) -> Conf
     let mut config = Config::new();
     config
         .wasm_component_model(true)
-        .wasm_memory64(false)
+        // Known to this wasmtime or not.
+        .wasm_features(OFFERED.complement(), false)
         .epoch_interruption(true)
         // Offsets in a crash's backtrace for memory: 100 plugins take 10 MiB less. The names of functions stay.
         .generate_address_map(false)

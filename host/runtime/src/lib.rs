@@ -11,6 +11,7 @@ mod compilers;
 mod describe;
 mod engine;
 mod fault;
+mod features;
 mod fleet;
 pub mod grants;
 mod hidden;

@@ -21,7 +21,7 @@ use crate::imports::{self, VERSION};
 use crate::shares::{PluginShare, Room, Shares};
 use crate::state::{CallState, HANDLES, shown};
 use crate::turns::Turns;
-use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe, shape};
+use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe, features, shape};
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -266,6 +266,7 @@ impl Runtime {
             return Err(refused(message));
         }
         shape::check(component).map_err(refused)?;
+        features::check(component).map_err(refused)?;
         let engine = &self.machine.engine;
         let component = Component::from_binary(engine, component).map_err(|error| {
             refused(if out_of_memory(&error) {
@@ -381,10 +382,6 @@ fn beyond(error: &wasmtime::Error) -> Option<String> {
         format!("has more than {TABLES_PER_COMPONENT} tables")
     } else if is(&["minimum element size"]) {
         format!("has a table of more than {TABLE_ELEMENTS} elements")
-    } else if is(&["type nesting is too deep"]) {
-        "has types too deep inside each other".to_owned()
-    } else if is(&["type size exceeds"]) {
-        "has a type of more than a million parts".to_owned()
     } else {
         return None;
     })

@@ -3,7 +3,7 @@
 //! Compiling has no budget, and a small file can make it long: bounded here is what costs the compiler more than its bytes
 //! say. The bounds are far above what compilers of real languages write; an interpreter with its standard library in one
 //! component has some 30,000 functions, the largest of 200 KiB. Knows no grants. Whether the bytes are valid at all is
-//! wasmtime's question.
+//! asked next, in `features`.
 
 use wasmparser::{FunctionBody, Operator, Parser, Payload};
 
@@ -43,7 +43,7 @@ struct Counted {
     locals: u64,
 }
 
-/// Refuses what would be too much to compile. Bytes that are no component pass: wasmtime says better what is wrong.
+/// Refuses what would be too much to compile. Bytes that are no component pass: the validator says better what is wrong.
 ///
 /// # Errors
 /// What there is too much of, as the rest of a sentence that begins with the plugin's name.

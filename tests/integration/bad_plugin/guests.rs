@@ -78,7 +78,8 @@ guests! {
     asking_for_memory_for_ever_ends_with_its_cpu: GrowsForEver => Ended("used up its 200 ms of CPU");
     four_gibibytes_at_the_start_are_refused: NeedsFourGibibytes => Refused("more than its 64 MiB of memory");
     several_memories_are_refused: HasSeveralMemories => Refused("has several memories in one module");
-    a_memory_of_64_bits_is_refused: HasAWideMemory => Refused("memory64");
+    a_memory_of_64_bits_is_refused: HasAWideMemory =>
+        Refused("uses a feature of WebAssembly that Scout does not offer, memory64: ");
     a_table_cannot_grow_without_end: GrowsTables => Ended("used up its 200 ms of CPU");
     a_table_of_ten_million_entries_is_refused: NeedsALargeTable => Refused("has a table of more than 100000 elements");
     forty_tables_are_refused: HasManyTables => Refused("has several tables in one module");
