@@ -1,7 +1,9 @@
 //! The list of secret paths on a real host: what links lead to, what commands are given, what the operator says of it.
 
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{TryRecvError, channel};
 use std::time::Duration;
 
 use scout_tests::{DelayLink, Scout, Sftp, Sshd, SshdOptions};
@@ -63,6 +65,73 @@ async fn a_link_leads_to_no_secret() {
 async fn a_link_leads_to_no_secret_where_there_is_no_sftp() {
     let sshd = server(&SshdOptions { sftp: Sftp::Absent, ..SshdOptions::default() });
     leads_to_no_secret(&Scout::start(&options(&sshd)).await, &sshd).await;
+}
+
+/// Looks so often while somebody makes `link` lead to a secret file and to a plain one, in turn, as fast as they can.
+async fn swapped_leads_to_no_secret(options: &SshdOptions, looks: usize) {
+    let sshd = server(options);
+    let dir = sshd.dir().to_owned();
+    std::fs::write(dir.join("plain"), "plain").unwrap();
+    let scout = Scout::start(&crate::world::options(&sshd)).await;
+    let target = format!("box:{}", dir.join("link").display());
+    let (stop, stopped) = channel::<()>();
+    let swapper = std::thread::spawn(move || {
+        while stopped.try_recv() == Err(TryRecvError::Empty) {
+            for name in ["plain", ".netrc"] {
+                symlink(name, dir.join("new")).unwrap();
+                std::fs::rename(dir.join("new"), dir.join("link")).unwrap();
+            }
+        }
+    });
+    let mut read = 0;
+    for _ in 0..looks {
+        let answer = scout.call(&target).await;
+        assert!(!answer.text().contains(SECRET), "{}", answer.text());
+        read += usize::from(answer.text() == "plain");
+    }
+    drop(stop);
+    swapper.join().unwrap();
+    assert!(read > 0, "nothing was read");
+}
+
+#[tokio::test]
+async fn a_link_that_is_swapped_while_it_is_read_leads_to_no_secret() {
+    swapped_leads_to_no_secret(&SshdOptions::default(), 500).await;
+}
+
+#[tokio::test]
+async fn a_link_that_is_swapped_while_it_is_read_leads_to_no_secret_where_there_is_no_sftp() {
+    swapped_leads_to_no_secret(&SshdOptions { sftp: Sftp::Absent, ..SshdOptions::default() }, 100).await;
+}
+
+#[tokio::test]
+async fn a_server_whose_true_paths_are_only_tidied_text_leads_through_no_link() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests");
+    let python = tests.join(".venv/bin/python");
+    assert!(python.exists(), "{} is missing: tests/ci.sh makes it", python.display());
+    let subsystem =
+        format!("Subsystem sftp {} {}", python.display(), tests.join("python/textual_sftp_server.py").display());
+    let sshd = server(&SshdOptions { sftp: Sftp::Absent, extra: vec![subsystem], ..SshdOptions::default() });
+    let dir = std::fs::canonicalize(sshd.dir()).unwrap();
+    symlink("/etc", dir.join("real/out")).unwrap();
+    // Nothing but what lies in `real`, and everything.
+    let confined = ["file", "dir"]
+        .map(|name| format!("[plugins.{name}]\npaths = [{:?}]\n", dir.join("real").display().to_string()));
+    for settings in [String::new(), confined.concat()] {
+        let scout = Scout::start(&options(&sshd).setting(&settings)).await;
+        for path in LEADING.into_iter().chain(["fine", "real/rc", "real/out", "real/out/hostname", "real/out/absent"]) {
+            let answer = scout.call(&format!("box:{}", dir.join(path).display())).await;
+            let text = answer.text();
+            assert!(answer.is_error() && !text.contains(SECRET), "{path}: {text}");
+            let is_told =
+                text.contains("leads through a link") || text.contains("granted to") || text.contains("secret paths");
+            assert!(is_told, "{path}: {text}");
+        }
+        for (path, says) in [("real", "deep"), ("real/deep", "")] {
+            let answer = scout.call(&format!("box:{}", dir.join(path).display())).await;
+            assert!(!answer.is_error() && answer.text().contains(says), "{path}: {}", answer.text());
+        }
+    }
 }
 
 #[tokio::test]

@@ -167,9 +167,9 @@ impl Reach {
                 lease.open_placed(path, *file_bytes, *dir_entries, self.call()).await?
             } else {
                 let opened = lease.open_within(within, path, 0, *file_bytes, *dir_entries, self.call()).await;
-                opened.map(|(opened, place)| (opened, Some(place))).map_err(|error| self.told(error))?
+                opened.map_err(|error| self.told(error))?
             };
-            self.keep_secrets(path, place)?;
+            self.keep_secrets(path, &place)?;
             Ok(opened)
         };
         self.taped(|| Request::Open(path.into()), live).await
@@ -184,7 +184,7 @@ impl Reach {
                 (content, place)
             } else {
                 match lease.open_within(within, path, offset, length, 0, self.call()).await {
-                    Ok((Opened::File { content, .. }, place)) => (content, Some(place)),
+                    Ok((Opened::File { content, .. }, place)) => (content, place),
                     Ok((Opened::Directory { .. } | Opened::Other { .. }, _)) => {
                         let message = format!("not a regular file: `{}`", shown(&String::from_utf8_lossy(path)));
                         return Err(SshError::new(SshErrorKind::NotReadable, message));
@@ -192,7 +192,7 @@ impl Reach {
                     Err(error) => return Err(self.told(error)),
                 }
             };
-            self.keep_secrets(path, place)?;
+            self.keep_secrets(path, &place)?;
             Ok(content)
         };
         self.taped(|| Request::Read { path: path.into(), offset, length: length as u64 }, live).await
@@ -206,24 +206,20 @@ impl Reach {
                 lease.stat_placed(path, self.call()).await?
             } else {
                 let found = lease.stat_within(within, path, self.call()).await;
-                found.map(|(found, place)| (found, Some(place))).map_err(|error| self.told(error))?
+                found.map_err(|error| self.told(error))?
             };
-            self.keep_secrets(path, place)?;
+            self.keep_secrets(path, &place)?;
             Ok(found)
         };
         self.taped(|| Request::Stat(path.into()), live).await
     }
 
-    /// Holds the secret paths against where a path has truly led. Its text was held before; where the host does not
-    /// tell, that must do.
-    fn keep_secrets(&self, path: &[u8], place: Option<TruePath>) -> Result<(), SshError> {
-        let secrets = &self.context.fleet.access().secrets;
-        let kept = match place {
-            _ if !self.permit.keeps_secrets => Ok(()),
-            Some(place) => secrets.check_true_path(path, &place.path),
-            None => secrets.check_unproven_path(path),
-        };
-        kept.map_err(|refusal| {
+    /// Holds the secret paths against where a path has truly led. Its text was held before, and proves nothing.
+    fn keep_secrets(&self, path: &[u8], place: &TruePath) -> Result<(), SshError> {
+        if !self.permit.keeps_secrets {
+            return Ok(());
+        }
+        self.context.fleet.access().secrets.check_true_path(path, &place.path).map_err(|refusal| {
             SshError::new(SshErrorKind::Outside, refusal.to_string()).with_hint(refusal.instead.unwrap_or_default())
         })
     }

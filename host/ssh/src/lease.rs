@@ -44,16 +44,17 @@ impl Lease {
 
     /// Looks at a path in one round trip: attributes, and a file's first `cap` bytes or a directory's first
     /// `max_entries` entries. `~`, `~/x` and relative paths are below the home directory. A host without SFTP is asked
-    /// by a command, in one round trip as well.
+    /// by a command, in one round trip as well. Beyond 2 MiB of a file and some 300 entries each further part takes one more.
     ///
     /// # Errors
-    /// NotFound, Permission, NotReadable, Timeout, Cancelled, Unsupported, Unreachable, Remote, Invalid.
+    /// NotFound, Permission, NotReadable, Timeout, Cancelled, Unreachable, Remote, Invalid; Unsupported also for a path with a link of
+    /// which the host does not tell truly where it leads.
     pub async fn open(&self, path: &[u8], cap: usize, max_entries: usize, call: &Call) -> Result<Opened, SshError> {
         self.open_placed(path, cap, max_entries, call).await.map(|(opened, _)| opened)
     }
 
-    /// As [`Lease::open`], and where the path leads, asked in the same round trip right before it was opened. Nothing if
-    /// the host does not tell. What swaps a link between the two is not noticed: [`Lease::open_within`] proves more.
+    /// As [`Lease::open`], and where what was opened truly lies, learned in the same round trip: whoever serves only some
+    /// places compares [`TruePath::path`], then uses the content.
     ///
     /// # Errors
     /// As [`Lease::open`].
@@ -63,18 +64,28 @@ impl Lease {
         cap: usize,
         max_entries: usize,
         call: &Call,
-    ) -> Result<(Opened, Option<TruePath>), SshError> {
-        let opened = self
-            .sftp(Lane::Short, path, call, move |channel, path, call| async move {
-                channel.open(&path, cap, max_entries, &call).await
-            })
-            .await;
-        match opened {
+    ) -> Result<(Opened, TruePath), SshError> {
+        match self.open_over_sftp(path, 0, cap, max_entries, call).await {
             Err(error) if self.has_no_sftp() => {
                 self.by_script(Question::Open { cap, max_entries }, path, call, error).await
             }
             result => result,
         }
+    }
+
+    /// The same over SFTP or not at all, a file from `offset` on.
+    pub(crate) async fn open_over_sftp(
+        &self,
+        path: &[u8],
+        offset: u64,
+        cap: usize,
+        max_entries: usize,
+        call: &Call,
+    ) -> Result<(Opened, TruePath), SshError> {
+        self.sftp(Lane::Short, path, call, move |channel: SftpChannel, path: Arc<[u8]>, call| async move {
+            channel.open(&path, offset, cap, max_entries, &call).await
+        })
+        .await
     }
 
     /// Bytes of a regular file from `offset` on, at most `length`.
@@ -91,7 +102,7 @@ impl Lease {
         self.read_placed(path, offset, length, call).await.map(|(attributes, capture, _)| (attributes, capture))
     }
 
-    /// As [`Lease::read`], and where the path leads, as with [`Lease::open_placed`].
+    /// As [`Lease::read`], and where the file truly lies, as with [`Lease::open_placed`].
     ///
     /// # Errors
     /// As [`Lease::open`].
@@ -101,7 +112,7 @@ impl Lease {
         offset: u64,
         length: usize,
         call: &Call,
-    ) -> Result<(Attributes, Capture, Option<TruePath>), SshError> {
+    ) -> Result<(Attributes, Capture, TruePath), SshError> {
         let read = self
             .sftp(Lane::Short, path, call, move |channel, path, call| async move {
                 channel.read(&path, offset, length, &call).await
@@ -126,11 +137,11 @@ impl Lease {
         self.stat_placed(path, call).await.map(|(attributes, _)| attributes)
     }
 
-    /// As [`Lease::stat`], and where the path leads, as with [`Lease::open_placed`].
+    /// As [`Lease::stat`], and where that truly lies, as with [`Lease::open_placed`].
     ///
     /// # Errors
     /// As [`Lease::open`].
-    pub async fn stat_placed(&self, path: &[u8], call: &Call) -> Result<(Attributes, Option<TruePath>), SshError> {
+    pub async fn stat_placed(&self, path: &[u8], call: &Call) -> Result<(Attributes, TruePath), SshError> {
         let stat = self
             .sftp(Lane::Short, path, call, move |channel, path, call| async move { channel.stat(&path, &call).await })
             .await;
@@ -158,7 +169,7 @@ impl Lease {
         path: &[u8],
         call: &Call,
         no_sftp: SshError,
-    ) -> Result<(Opened, Option<TruePath>), SshError> {
+    ) -> Result<(Opened, TruePath), SshError> {
         match self.exec(&question.request(path)?, call).await {
             Ok(outcome) => question.answer(path, &outcome),
             Err(error) if error.kind() == ErrorKind::Unsupported => Err(no_sftp),

@@ -1,8 +1,8 @@
 //! Looking at files where the host offers no SFTP: one fixed script for `/bin/sh`.
 //!
 //! Owns the script, what goes into it and how its output is read. **The path reaches the script as data** (octal escapes
-//! for `printf %b`), never as shell text. One line says what the path names; a file's bytes follow it raw, and so do a
-//! directory's entries, each as six numbers and its name, ended by a slash and a newline: no name holds a slash, so any
+//! for `printf %b`), never as shell text. One line says what the path names, and where that truly lies comes behind it; a file's
+//! bytes follow raw, and so do a directory's entries, each as six numbers and its name, ended by a slash and a newline: no name holds a slash, so any
 //! name can be told from the next one. Needs `stat` as GNU, busybox or the BSDs have it, and `head`, `tail`, `find`.
 //! Does not know how a command is run.
 
@@ -11,27 +11,44 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 
 use crate::exec::shell::encoded;
-use crate::sftp::{check, is_guarded, not_a_file, other_home, remote_path, shown};
-use crate::{Attributes, Capture, DirEntry, Ending, ErrorKind, ExecOutcome, ExecRequest, Opened, SshError, TruePath};
+use crate::sftp::{DELETED, check, deleted, is_guarded, not_a_file, other_home, remote_path, shown, swapped, untold};
+use crate::{
+    Attributes, Capture, DirEntry, Ending, ErrorKind, ExecOutcome, ExecRequest, FileKind, Opened, SshError, TruePath,
+};
 
 /// `p`: the path, `o`: what is asked (stat, read, open), `f`: the first byte counted from 1, `c`: how many bytes, `n`: how
-/// many entries. `t` becomes where the path truly leads, in which `?` stands for what `echo` would not print as it is; it is
-/// empty where `readlink` or `tr` is missing. `-r` is asked first, because a failing redirection ends the shell; `-L`: links are followed, as STAT does.
+/// many entries. `-r` is asked first, because a failing redirection may end the shell; the first `stat` is there for its words.
+///
+/// **Nothing is used by a name that could lead elsewhere by now**: the shell goes into the directory (`d`) and asks where it is, and
+/// takes the name (`b`) there if it is no link; a link is resolved once, before. A file is opened as standard input, and what is
+/// open is asked where it lies and what it is; a directory is listed from within. Without /proc that a name in a directory
+/// is no link is asked before and after its opening.
 const SCRIPT: &str = concat!(
     "LC_ALL=C;export LC_ALL;",
     "case $p in /*);;*)p=./$p;;esac;",
     "k=-c;F=\"%f %s %u %g %X %Y\";N=%n;",
     "stat -c %f / >/dev/null 2>&1||{ k=-f;F=\"%Xp %z %u %g %a %m\";N=%N;stat -f %z / >/dev/null 2>&1||{ echo U;exit 0;};};",
-    "a=$(stat -L $k \"$F\" \"$p\" 2>&1)||{ printf \"E %s\\n\" \"$a\";exit 0;};",
-    "t=$(exec 2>/dev/null;readlink -f \"$p\"|tr \"\\n\\\\\\\\\" \"??\");a=\"$a ${t%?}\";",
-    "[ $o = s ]&&{ echo \"O $a\";exit 0;};",
-    "r=\"E denied: Permission denied\";",
-    "if [ -d \"$p\" ]&&[ $o = o ];then cd \"$p\" 2>/dev/null&&[ -r . ]||{ echo \"$r\";exit 0;};echo \"D $a\";",
+    "e(){ printf \"E %s\\n\" \"$1\";exit 0;};l(){ echo L;exit 0;};r=\"denied: Permission denied\";",
+    // Where the shell is, and whether the kernel itself says so. The dot keeps newlines at the end.
+    "w(){ y=P;t=$(exec 2>/dev/null;readlink /proc/self/cwd;echo .);",
+    "case $t in /*);;*)y=N;t=$(exec 2>/dev/null;env pwd -P||pwd -P;echo .);;esac;t=${t%??};};",
+    "h(){ printf \"%s\\n%s\\000%s\\000\" \"$1$y $a\" \"$t\" \"$b\";};",
+    "a=$(stat -L $k \"$F\" \"$p\" 2>&1)||e \"$a\";",
+    "i=0;while :;do b=${p##*/};d=${p%/*}/;case $b in \"\"|.|..)d=$p;b=.;;esac;",
+    "cd -P -- \"$d\" 2>/dev/null||e \"$r\";",
+    "[ -h \"./$b\" ]||break;[ $i = 0 ]||l;i=1;",
+    "p=$(exec 2>/dev/null;readlink -f \"./$b\"||realpath \"./$b\";echo .);p=${p%??};",
+    "case $p in /*);;*)l;;esac;done;",
+    "if [ -d \"./$b\" ]&&[ $o = o ];then cd -P -- \"./$b\" 2>/dev/null&&[ -r . ]||e \"$r\";b=.;",
+    "a=$(stat $k \"$F\" . 2>&1)||e \"$a\";w;h D;",
     "find . ! -name . -prune -exec stat $k \"$F $N/\" {} + 2>/dev/null|head -n $n;exit 0;fi;",
-    "[ -f \"$p\" ]||{ echo \"O $a\";exit 0;};",
-    "[ -r \"$p\" ]||{ echo \"$r\";exit 0;};",
-    "echo \"F $a\";",
-    "if [ $f = 1 ];then head -c $c \"$p\";else tail -c +$f \"$p\"|head -c $c;fi",
+    "[ $o = r ]&&[ -d \"./$b\" ]&&[ ! -r \"./$b\" ]&&e \"$r\";",
+    "if [ $o = s ]||[ ! -f \"./$b\" ];then w;a=$(stat $k \"$F\" \"./$b\" 2>&1)||e \"$a\";h O;exit 0;fi;",
+    "[ -r \"./$b\" ]||e \"$r\";",
+    "{ t=$(exec 2>/dev/null;readlink /proc/self/fd/0;echo .);case $t in ",
+    "/*)t=${t%??};y=P;b=.;a=$(stat -L $k \"$F\" /proc/self/fd/0 2>&1)||e \"$a\";;",
+    "*)w;y=N;a=$(stat $k \"$F\" \"./$b\" 2>&1)||e \"$a\";[ ! -h \"./$b\" ]||l;;esac;h F;",
+    "if [ $f = 1 ];then head -c $c;else tail -c +$f|head -c $c;fi;}<\"./$b\"",
 );
 
 /// What the answer's first line may take: six numbers, or an error with a path in it.
@@ -97,7 +114,7 @@ impl Question {
     ///
     /// # Errors
     /// As over SFTP; Unsupported if the host has no `stat`.
-    pub(crate) fn answer(self, path: &[u8], outcome: &ExecOutcome) -> Result<(Opened, Option<TruePath>), SshError> {
+    pub(crate) fn answer(self, path: &[u8], outcome: &ExecOutcome) -> Result<(Opened, TruePath), SshError> {
         // As SFTP names it: what is below the home directory without `~`.
         let plain = remote_path(path).unwrap_or(path.into());
         let path = &*plain;
@@ -126,11 +143,13 @@ impl Question {
             let words = [line, b"\n", &rest[..]].concat();
             return Err(refusal(words.trim_ascii(), path));
         }
-        // No number holds a slash, and a true path begins with one.
-        let (numbers, place) = line.split_at(line.iter().position(|byte| *byte == b'/').unwrap_or(line.len()));
-        let place = (!place.is_empty()).then(|| TruePath { path: place.to_vec(), is_proven: false });
-        let attributes = || attributes(numbers.trim_ascii()).ok_or_else(failed);
-        let opened = match (kind, self) {
+        if *kind == b'L' {
+            return Err(untold("this host", path));
+        }
+        let attributes =
+            || line.split_first().and_then(|(_, numbers)| attributes(numbers.trim_ascii())).ok_or_else(failed);
+        let mut place = || place(line, &mut rest, path, failed);
+        match (kind, self) {
             (b'U', _) => Err(SshError::new(
                 ErrorKind::Unsupported,
                 "the host offers no SFTP, and its `stat` command is missing or tells too little",
@@ -141,17 +160,33 @@ impl Question {
                 let message = format!("no such account, or it has no home: `{}`", shown(home));
                 Err(SshError::new(ErrorKind::NotFound, message))
             }
-            (b'O', _) => Ok(Opened::Other { attributes: attributes()? }),
-            (b'F', Self::Open { cap, .. }) => content(attributes()?, rest, 0, cap, failed),
-            (b'F', Self::Read { offset, length }) => content(attributes()?, rest, offset, length, failed),
+            (b'O', _) => {
+                let place = place()?;
+                match attributes()? {
+                    attributes if attributes.kind() == FileKind::Symlink => Err(swapped(path)),
+                    attributes => Ok((Opened::Other { attributes }, place)),
+                }
+            }
+            (b'F', Self::Open { .. } | Self::Read { .. }) => {
+                let (attributes, place) = (attributes()?, place()?);
+                if attributes.kind() != FileKind::File {
+                    return Err(swapped(path));
+                }
+                let (offset, cap) = match self {
+                    Self::Read { offset, length } => (offset, length),
+                    Self::Open { cap, .. } => (0, cap),
+                    Self::Stat => (0, 0),
+                };
+                Ok((content(attributes, rest, offset, cap, failed)?, place))
+            }
             (b'D', Self::Open { max_entries, .. }) => {
+                let (attributes, place) = (attributes()?, place()?);
                 let is_cut = matches!(outcome.ending, Ending::OutputLimit(_));
                 let (entries, truncated) = entries(rest, max_entries, is_cut).ok_or_else(failed)?;
-                Ok(Opened::Directory { attributes: attributes()?, entries, truncated })
+                Ok((Opened::Directory { attributes, entries, truncated }, place))
             }
             _ => Err(failed()),
-        };
-        Ok((opened?, place))
+        }
     }
 }
 
@@ -191,6 +226,27 @@ fn attributes(line: &[u8]) -> Option<Attributes> {
     let attributes =
         Attributes { size: Some(size), uid: Some(uid), gid: Some(gid), permissions: Some(permissions), atime, mtime };
     words.next().is_none().then_some(attributes)
+}
+
+/// A directory and a name in it, each ended by a NUL; `.` is the directory itself. Takes them off what follows the first line.
+fn place(line: &[u8], rest: &mut Bytes, path: &[u8], failed: impl Fn() -> SshError) -> Result<TruePath, SshError> {
+    let mut take = || {
+        let end = rest.iter().take(HEAD).position(|byte| *byte == 0)?;
+        let taken = rest.split_to(end);
+        rest.advance(1);
+        Some(taken)
+    };
+    let (Some(directory), Some(name)) = (take(), take()) else { return Err(failed()) };
+    if !directory.starts_with(b"/") {
+        return Err(untold("this host", path));
+    }
+    let is_proven = line.first() == Some(&b'P');
+    if is_proven && directory.ends_with(DELETED) {
+        return Err(deleted(path));
+    }
+    let slash: &[u8] = if directory.ends_with(b"/") { b"" } else { b"/" };
+    let path = if name == b"."[..] { directory.to_vec() } else { [&directory, slash, &name].concat() };
+    Ok(TruePath { path, is_proven })
 }
 
 fn content(
@@ -254,7 +310,7 @@ mod tests {
         }
     }
 
-    const OPEN: Question = Question::Open { cap: 100, max_entries: 3 };
+    const OPEN: Question = Question::Open { cap: 100, max_entries: 50 };
 
     #[test]
     fn a_question_travels_inside_the_exec_request() {
@@ -277,8 +333,8 @@ mod tests {
 
     #[test]
     fn names_with_newlines_and_other_bytes_are_told_apart() {
-        let listing = b"D 41ed 1 0 0 1 1\n81a4 12 0 0 1 1 ./a\nb 41ed 1/\n41ed 0 1 2 3 4 ./\xff ./\n";
-        let Ok((Opened::Directory { entries, truncated, .. }, None)) = OPEN.answer(b"/d", &outcome(listing)) else {
+        let listing = b"DP 41ed 1 0 0 1 1\n/d\0.\x0081a4 12 0 0 1 1 ./a\nb 41ed 1/\n41ed 0 1 2 3 4 ./\xff ./\n";
+        let Ok((Opened::Directory { entries, truncated, .. }, _)) = OPEN.answer(b"/d", &outcome(listing)) else {
             panic!("not a directory");
         };
         let names: Vec<_> = entries.iter().map(|entry| &entry.name[..]).collect();
@@ -286,81 +342,153 @@ mod tests {
         assert!(!truncated);
     }
 
-    /// Runs a question's script as the host would; `shell` begins the command line.
-    fn asked(shell: &[&str], path: &[u8], question: Question, tools: Option<&std::path::Path>) -> ExecOutcome {
-        use std::os::unix::ffi::OsStringExt as _;
-        let script = question.request(path).expect("a path").script;
-        let (program, arguments) = shell.split_first().expect("a program");
-        let mut command = std::process::Command::new(program);
-        command.args(arguments).arg("-c").arg(std::ffi::OsString::from_vec(script));
-        if let Some(tools) = tools {
-            command.env("PATH", tools);
+    /// A host's shell, as the beginning of a command line, its PATH, and whether it has /proc.
+    #[derive(Clone, Debug)]
+    struct Host<'a> {
+        shell: &'a [&'a str],
+        tools: Option<&'a std::path::Path>,
+        has_proc: bool,
+    }
+
+    impl Host<'_> {
+        /// Runs a question's script as the host would.
+        fn ask(&self, path: &[u8], question: Question) -> Result<(Opened, TruePath), SshError> {
+            use std::os::unix::ffi::OsStringExt as _;
+            let script = String::from_utf8(question.request(path).expect("a path").script).expect("text");
+            let script = if self.has_proc { script } else { script.replace("/proc/self", "/proc/absent") };
+            let (program, arguments) = self.shell.split_first().expect("a program");
+            let mut command = std::process::Command::new(program);
+            command.args(arguments).arg("-c").arg(std::ffi::OsString::from_vec(script.into_bytes()));
+            if let Some(tools) = self.tools {
+                command.env("PATH", tools);
+            }
+            let output = command.output().unwrap_or_else(|error| panic!("{program} is missing: {error}"));
+            let capture = |data: Vec<u8>| Capture { data: data.into(), ..Capture::default() };
+            let outcome =
+                ExecOutcome { stdout: capture(output.stdout), stderr: capture(output.stderr), ..outcome(b"") };
+            question.answer(path, &outcome)
         }
-        let output = command.output().unwrap_or_else(|error| panic!("{program} is missing: {error}"));
-        let capture = |data: Vec<u8>| Capture { data: data.into(), ..Capture::default() };
-        ExecOutcome { stdout: capture(output.stdout), stderr: capture(output.stderr), ..outcome(b"") }
+    }
+
+    /// A directory of links to busybox.
+    fn busybox(tools: &[&str]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("a directory");
+        for tool in tools {
+            std::os::unix::fs::symlink("/bin/busybox", directory.path().join(tool)).expect("a link");
+        }
+        directory
     }
 
     #[test]
     fn every_shell_and_busybox_answer_alike() {
         use std::os::unix::ffi::OsStrExt as _;
         let home = tempfile::tempdir().expect("a directory");
-        let tools = tempfile::tempdir().expect("a directory");
-        for tool in ["stat", "find", "head", "tail"] {
-            std::os::unix::fs::symlink("/bin/busybox", tools.path().join(tool)).expect("a link");
-        }
-        let file = home.path().join("-a \\c\nb'\"$x");
+        let dir = std::fs::canonicalize(home.path()).expect("it is there");
+        let (all, few) =
+            (busybox(&["stat", "find", "head", "tail", "readlink"]), busybox(&["stat", "find", "head", "tail"]));
+        let (all, few) = (Some(all.path()), Some(few.path()));
+        let file = dir.join("-a \\c\nb'\"$x\n");
         std::fs::write(&file, [b"0123456789".as_slice(), &[0, 255]].concat()).expect("written");
         let bytes = file.as_os_str().as_bytes();
+        let link = dir.join("link\n");
+        std::os::unix::fs::symlink(&file, &link).expect("a link");
+        std::os::unix::fs::symlink("absent", dir.join("dangling")).expect("a link");
+        std::fs::create_dir(dir.join("d")).expect("made");
+        std::os::unix::fs::symlink(&dir, dir.join("d/up")).expect("a link");
         let read = Question::Read { offset: 9, length: 2 };
         for (shell, tools) in [
-            (&["dash"][..], None),
-            (&["bash"], None),
-            (&["busybox", "sh"], None),
-            (&["dash"], Some(tools.path())),
-            (&["/bin/busybox", "sh"], Some(tools.path())),
+            (&["/bin/dash"][..], None),
+            (&["/bin/bash"], None),
+            (&["/bin/busybox", "sh"], None),
+            (&["/bin/dash"], all),
+            (&["/bin/busybox", "sh"], all),
+            (&["/bin/dash"], few),
         ] {
-            // Under a PATH of its own, a program is named by its own path.
-            let shell: Vec<_> =
-                shell.iter().map(|word| if tools.is_some() && *word == "dash" { "/bin/dash" } else { word }).collect();
-            let place = |path: &[u8], question: Question| question.answer(path, &asked(&shell, path, question, tools));
-            let ask = |path: &[u8], question: Question| place(path, question).map(|(opened, _)| opened);
-            let Ok(Opened::File { content, attributes }) = ask(bytes, OPEN) else { panic!("{shell:?}: not a file") };
-            assert_eq!((&*content.data, content.total), (&b"0123456789\0\xff"[..], Some(12)), "{shell:?}");
-            assert_eq!((attributes.size, attributes.kind()), (Some(12), crate::FileKind::File), "{shell:?}");
-            let Ok(Opened::File { content, .. }) = ask(bytes, read) else { panic!("{shell:?}: not a file") };
-            assert_eq!((&*content.data, content.truncated), (&b"9\0"[..], true), "{shell:?}");
-            let Ok(Opened::Directory { entries, .. }) = ask(home.path().as_os_str().as_bytes(), OPEN) else {
-                panic!("{shell:?}: not a directory");
-            };
-            assert_eq!(entries.len(), 1, "{shell:?}");
-            assert_eq!(entries.first().map(|entry| &entry.name[..]), Some(&b"-a \\c\nb'\"$x"[..]), "{shell:?}");
-            let link = home.path().with_extension("link");
-            let _absent = std::fs::remove_file(&link);
-            std::os::unix::fs::symlink(&file, &link).expect("a link");
-            let (_, told) = place(link.as_os_str().as_bytes(), OPEN).expect("a file behind a link");
-            std::fs::remove_file(&link).expect("it is there");
-            // What echo would take for something else is told as `?`; without `readlink` nothing is told.
-            let truly = bytes.iter().map(|byte| if b"\n\\".contains(byte) { b'?' } else { *byte }).collect();
-            assert_eq!(told, tools.is_none().then_some(TruePath { path: truly, is_proven: false }), "{shell:?}");
-            let missing = [bytes, b"\n\\c x"].concat();
-            assert_eq!(ask(&missing, OPEN).expect_err("missing").kind(), ErrorKind::NotFound, "{shell:?}");
-            let below = [bytes, b"/x"].concat();
-            assert_eq!(ask(&below, OPEN).expect_err("no directory").kind(), ErrorKind::NotFound, "{shell:?}");
-            assert!(matches!(ask(b"/dev/null", OPEN), Ok(Opened::Other { .. })), "{shell:?}");
-            assert!(matches!(ask(b"~root/..", Question::Stat), Ok(Opened::Other { .. })), "{shell:?}");
-            let stranger = ask(b"~no-such-account/x", OPEN).expect_err("no account");
-            assert_eq!(stranger.kind(), ErrorKind::NotFound, "{shell:?}");
+            for has_proc in [true, false] {
+                let host = Host { shell, tools, has_proc };
+                let ask = |path: &[u8], question: Question| host.ask(path, question).map(|(opened, _)| opened);
+                let Ok(Opened::File { content, attributes }) = ask(bytes, OPEN) else { panic!("{host:?}: not a file") };
+                assert_eq!((&*content.data, content.total), (&b"0123456789\0\xff"[..], Some(12)), "{host:?}");
+                assert_eq!((attributes.size, attributes.kind()), (Some(12), FileKind::File), "{host:?}");
+                let Ok(Opened::File { content, .. }) = ask(bytes, read) else { panic!("{host:?}: not a file") };
+                assert_eq!((&*content.data, content.truncated), (&b"9\0"[..], true), "{host:?}");
+                let Ok(Opened::Directory { entries, .. }) = ask(dir.as_os_str().as_bytes(), OPEN) else {
+                    panic!("{host:?}: not a directory");
+                };
+                assert_eq!(entries.len(), 4, "{host:?}");
+                assert!(entries.iter().any(|entry| entry.name == b"-a \\c\nb'\"$x\n"), "{host:?}");
+                let tells = has_proc && tools != few;
+                for (path, question, place, is_proven) in [
+                    (bytes, OPEN, bytes, tells),
+                    (bytes, read, bytes, tells),
+                    (bytes, Question::Stat, bytes, tells),
+                    (&[dir.as_os_str().as_bytes(), b"/d/up/d/.."].concat(), OPEN, dir.as_os_str().as_bytes(), tells),
+                    (
+                        &[dir.as_os_str().as_bytes(), b"/d/up/d/up/d"].concat(),
+                        Question::Stat,
+                        dir.join("d").as_os_str().as_bytes(),
+                        tells,
+                    ),
+                    (b"/", OPEN, b"/", tells),
+                    (b"/dev", Question::Stat, b"/dev", tells),
+                ] {
+                    let (_, told) = host.ask(path, question).unwrap_or_else(|error| panic!("{host:?}: {error}"));
+                    assert_eq!(told, TruePath { path: place.to_vec(), is_proven }, "{host:?}");
+                }
+                for question in [OPEN, read, Question::Stat] {
+                    let asked = host.ask(link.as_os_str().as_bytes(), question);
+                    match asked {
+                        Ok((_, told)) => {
+                            assert_eq!(told, TruePath { path: bytes.to_vec(), is_proven: tells }, "{host:?}")
+                        }
+                        // Without `readlink` and `realpath` nobody says where a link leads.
+                        Err(error) => {
+                            assert!(tools == few && error.kind() == ErrorKind::Unsupported, "{host:?}: {error}")
+                        }
+                    }
+                }
+                for missing in [
+                    &[bytes, b"\n\\c x"].concat()[..],
+                    &[bytes, b"/x"].concat(),
+                    dir.join("dangling").as_os_str().as_bytes(),
+                ] {
+                    assert_eq!(ask(missing, OPEN).expect_err("missing").kind(), ErrorKind::NotFound, "{host:?}");
+                }
+                assert!(matches!(ask(b"/dev/null", OPEN), Ok(Opened::Other { .. })), "{host:?}");
+                assert!(matches!(ask(b"~root/..", Question::Stat), Ok(Opened::Other { .. })), "{host:?}");
+                let stranger = ask(b"~no-such-account/x", OPEN).expect_err("no account");
+                assert_eq!(stranger.kind(), ErrorKind::NotFound, "{host:?}");
+            }
         }
     }
 
     #[test]
     fn a_listing_that_makes_no_sense_is_refused() {
         for listing in [&b"x"[..], b"1 2 ./a/\n", b"81a4 1 0 0 1 1 ./a", b"81a4 1 0 0 1 1 ./../\n"] {
-            let whole = [b"D 41ed 1 0 0 1 1\n", listing].concat();
+            let whole = [b"DP 41ed 1 0 0 1 1\n/d\0.\0", listing].concat();
             assert!(OPEN.answer(b"/d", &outcome(&whole)).is_err(), "{listing:?}");
         }
-        for text in [&b""[..], b"F", b"\n", b"F x\n", b"X 41ed 1 0 0 1 1\n", b"F 81a4 1 0 0 1 1 1\n"] {
+        for text in
+            [&b""[..], b"FP", b"\n", b"FP x\n/f\0.\0", b"XP 41ed 1 0 0 1 1\n/f\0.\0", b"FP 81a4 1 0 0 1 1 1\n/f\0.\0"]
+        {
+            assert!(OPEN.answer(b"/f", &outcome(text)).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_nowhere_or_was_swapped_is_refused() {
+        assert!(OPEN.answer(b"/f", &outcome(b"FP 81a4 0 0 0 1 1\n/f\0.\0")).is_ok());
+        for text in [
+            // No place, half a place, and one that is none.
+            &b"FP 81a4 0 0 0 1 1\n"[..],
+            b"FP 81a4 0 0 0 1 1\n/f\0",
+            b"FN 81a4 0 0 0 1 1\n.\0f\0",
+            // Removed by now; no file by now; a link by now.
+            b"FP 81a4 0 0 0 1 1\n/f (deleted)\0.\0",
+            b"FP 21b6 0 0 0 1 1\n/dev/zero\0.\0",
+            b"OP a1ff 0 0 0 1 1\n/\0f\0",
+            b"L\n",
+        ] {
             assert!(OPEN.answer(b"/f", &outcome(text)).is_err(), "{text:?}");
         }
     }

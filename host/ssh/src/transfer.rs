@@ -11,11 +11,11 @@ use tokio::time::Instant;
 
 use crate::lease::{OnLane, TRIES, within};
 use crate::sftp::{
-    Download, FileSystem, Part, Plan, SftpChannel, SftpError, Transfer, TruePath, WriteError, WriteOptions, Written,
+    Download, FileSystem, Part, Plan, SftpChannel, SftpError, Transfer, WriteError, WriteOptions, Written,
     receiver_failed, shown,
 };
 use crate::stalls::Lane;
-use crate::{Call, ErrorKind, Lease, Opened, SshError};
+use crate::{Call, ErrorKind, Lease, SshError};
 
 /// How long removing a temporary file may take.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
@@ -26,6 +26,8 @@ const PIECE: u64 = 4 * 1024 * 1024;
 impl Lease {
     /// Streams a regular file, or a part of one, into `sink`. At most 8 MiB are under way or in memory; no more is asked
     /// for than `sink` takes. If the channel dies, the transfer goes on where it was, unless the file has changed.
+    ///
+    /// Where it truly lies is not told: this is not for paths that somebody else may choose.
     ///
     /// The end is where the file ended when it was opened; [`Transfer::change`] tells whether that is still true.
     ///
@@ -155,7 +157,7 @@ impl Lease {
     /// The absolute path without links of what the path names.
     ///
     /// Another process may put something else there right after: to read a file only if it truly lies in a certain
-    /// directory, use [`Lease::open_truly`].
+    /// directory, use [`Lease::open_placed`].
     ///
     /// # Errors
     /// As [`Lease::open`].
@@ -164,27 +166,6 @@ impl Lease {
             channel.real_path(&path, &call).await
         };
         self.sftp(Lane::Short, path, call, read).await
-    }
-
-    /// As [`Lease::open`], and where what was opened truly lies, in the same round trip. At most 2 MiB of a file.
-    ///
-    /// For whoever serves only what lies in a certain directory: compare [`TruePath::path`], then use the content. With
-    /// OpenSSH on Linux the path is asked of the open file itself, which nobody can swap ([`TruePath::is_proven`]);
-    /// elsewhere of the name, before and after the opening.
-    ///
-    /// # Errors
-    /// As [`Lease::open`]; Remote if the path led elsewhere from one moment to the next; Unsupported without SFTP.
-    pub async fn open_truly(
-        &self,
-        path: &[u8],
-        cap: usize,
-        max_entries: usize,
-        call: &Call,
-    ) -> Result<(Opened, TruePath), SshError> {
-        self.sftp(Lane::Short, path, call, move |channel, path, call| async move {
-            channel.open_truly(&path, 0, cap, max_entries, &call).await
-        })
-        .await
     }
 
     /// The file system that holds the path.

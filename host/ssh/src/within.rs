@@ -5,12 +5,10 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::future::{join, join_all, join3};
+use futures_util::future::{join, join_all};
 
-use crate::sftp::{SftpChannel, shown};
-use crate::stalls::Lane;
-use crate::{Attributes, Call, Capture, ErrorKind, Lease, Opened, SshError, TruePath};
+use crate::sftp::shown;
+use crate::{Attributes, Call, ErrorKind, Lease, Opened, SshError, TruePath};
 
 /// How many of a path's parents are asked about when it cannot be opened: deeper ones tell enough.
 const PARENTS: usize = 64;
@@ -46,11 +44,11 @@ impl TrueRoots {
 }
 
 impl Lease {
-    /// As [`Lease::open`], a file from `offset` on, if what was opened truly lies within, and where. The directories are asked about
-    /// in the same round trip; a file takes one more for each 2 MiB beyond the first.
+    /// As [`Lease::open_placed`], a file from `offset` on, if what was opened truly lies within. The directories are asked about in
+    /// the same round trip.
     ///
     /// # Errors
-    /// As [`Lease::open_truly`]; Outside if it lies elsewhere, also if it could not be opened there.
+    /// As [`Lease::open_placed`], Unsupported also without SFTP; Outside if it lies elsewhere, also if it could not be opened there.
     pub async fn open_within(
         &self,
         within: &Within,
@@ -61,26 +59,11 @@ impl Lease {
         call: &Call,
     ) -> Result<(Opened, TruePath), SshError> {
         let (opened, roots) =
-            join(self.open_at(path, offset, cap, max_entries, call), self.true_roots(within, call)).await;
-        let roots = roots?;
-        let (opened, place) = match opened {
-            Ok(opened) => opened,
-            Err(error) => return Err(self.blame(error, &roots, path, call).await),
-        };
-        if !roots.hold(&place.path) {
-            return Err(outside(path));
-        }
-        match opened {
-            Opened::File { attributes, content } => {
-                let content = self.read_on(content, &place, path, offset, cap, call).await?;
-                Ok((Opened::File { attributes, content }, place))
-            }
-            opened @ (Opened::Directory { .. } | Opened::Other { .. }) => Ok((opened, place)),
-        }
+            join(self.open_over_sftp(path, offset, cap, max_entries, call), self.true_roots(within, call)).await;
+        self.held(opened, &roots?, path, call).await
     }
 
-    /// As [`Lease::stat`], if it truly lies within, and where. In one round trip; nothing is opened. The path is asked about before
-    /// and after: who swaps a directory for a link and back between the two learns attributes of what is elsewhere.
+    /// As [`Lease::stat_placed`], if it truly lies within.
     ///
     /// # Errors
     /// As [`Lease::open_within`].
@@ -90,21 +73,22 @@ impl Lease {
         path: &[u8],
         call: &Call,
     ) -> Result<(Attributes, TruePath), SshError> {
-        let aside = aside(call);
-        let ((before, found, after), roots) = join(
-            join3(self.real_path(path, &aside), self.stat(path, call), self.real_path(path, &aside)),
-            self.true_roots(within, call),
-        )
-        .await;
-        let roots = roots?;
-        match (before, found, after) {
-            (Ok(before), Ok(found), Ok(after)) if before == after && roots.hold(&before) => {
-                Ok((found, TruePath { path: before, is_proven: false }))
-            }
-            (Ok(_), Ok(_), Ok(_)) => Err(outside(path)),
-            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
-                Err(self.blame(error, &roots, path, call).await)
-            }
+        let (found, roots) = join(self.stat_placed(path, call), self.true_roots(within, call)).await;
+        self.held(found, &roots?, path, call).await
+    }
+
+    /// What was found, if it lies in the directories.
+    async fn held<T>(
+        &self,
+        found: Result<(T, TruePath), SshError>,
+        roots: &TrueRoots,
+        path: &[u8],
+        call: &Call,
+    ) -> Result<(T, TruePath), SshError> {
+        match found {
+            Ok((_, place)) if !roots.hold(&place.path) => Err(outside(path)),
+            Ok(found) => Ok(found),
+            Err(error) => Err(self.blame(error, roots, path, call).await),
         }
     }
 
@@ -139,52 +123,6 @@ impl Lease {
             Some(deepest) if roots.hold(&deepest) => error,
             Some(_) | None => outside(path),
         }
-    }
-
-    async fn open_at(
-        &self,
-        path: &[u8],
-        offset: u64,
-        cap: usize,
-        max_entries: usize,
-        call: &Call,
-    ) -> Result<(Opened, TruePath), SshError> {
-        self.sftp(Lane::Short, path, call, move |channel: SftpChannel, path: Arc<[u8]>, call| async move {
-            channel.open_truly(&path, offset, cap, max_entries, &call).await
-        })
-        .await
-    }
-
-    /// What one flight could not hold, as long as the path leads to the same place.
-    async fn read_on(
-        &self,
-        first: Capture,
-        place: &TruePath,
-        path: &[u8],
-        offset: u64,
-        cap: usize,
-        call: &Call,
-    ) -> Result<Capture, SshError> {
-        if !first.truncated || first.data.len() >= cap {
-            return Ok(first);
-        }
-        let mut whole = BytesMut::from(first.data);
-        let mut last = (true, first.total);
-        while last.0 && whole.len() < cap {
-            let at = offset.saturating_add(whole.len() as u64);
-            let (opened, there) = self.open_at(path, at, cap - whole.len(), 0, call).await?;
-            let Opened::File { content, .. } = opened else { return Err(outside(path)) };
-            if there.path != place.path {
-                return Err(outside(path));
-            }
-            last = (content.truncated, content.total);
-            if content.data.is_empty() {
-                break;
-            }
-            whole.extend_from_slice(&content.data);
-        }
-        let (truncated, total) = last;
-        Ok(Capture { data: Bytes::from(whole), truncated, total })
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::confine::Told;
 use super::wire::{self, Answer, Expected, Extension, MAX_NOISE, Request, Status, Violation};
 use super::{Attributes, DirEntry, FileSystem, SftpError};
 use crate::{Call, ErrorKind, SshError};
@@ -63,6 +64,8 @@ pub(super) struct Shared {
     read_length: AtomicU32,
     write_length: AtomicU32,
     greeting: wire::Greeting,
+    /// What the server was found to tell of true paths.
+    pub(super) told: Told,
 }
 
 /// Whether handles are guessed.
@@ -231,6 +234,7 @@ impl SftpChannel {
             read_length: AtomicU32::new(if has_limits { LONG } else { SHORT }),
             write_length: AtomicU32::new(SHORT),
             greeting,
+            told: Told::default(),
         });
         if has_limits {
             shared.state.lock().push(&[Request::Limits], false, 0, None, None);

@@ -1,22 +1,31 @@
-//! Opening a path and learning what truly was opened, in one flight.
+//! Where what was opened truly lies, learned in the flight that opens it.
 //!
-//! A path can be made to lead elsewhere between a look at it and its opening. So the question is asked about what is
-//! open: on Linux the link `/proc/self/fd/N` of the server's own process names it, and REALPATH follows that link. `N` is
-//! the lowest number that was free before the OPEN: the flight asks for a few of them before and after. This holds for
-//! servers that work in order and hand out guessed handles (OpenSSH's); there is no race then.
+//! A path can be made to lead elsewhere between a look at it and its opening. So the question is asked about what is open: on Linux
+//! the link `/proc/self/fd/N` of the server's own process holds the kernel's name for it, and READLINK gives that as it is. `N` is
+//! the lowest number that is free: a channel's first flight finds it by opening `/`, and each flight makes sure that it is free
+//! before its OPEN. This holds for servers that work in order, hand out guessed handles and announce OpenSSH's extensions; there is
+//! no race then. Attributes come from the handle, or are those of a name in a directory that is held open in the same way.
 //!
-//! Elsewhere (no /proc, as in a chroot; other servers) REALPATH of the path is asked before and after instead, and an
-//! answer that changed is refused. Who can swap a directory for a link and back again **between those two, twice**, is
-//! not noticed: [`TruePath::is_proven`] tells which it was.
+//! Elsewhere (no /proc, as in a chroot or on the BSDs; other servers) nothing proves it. What REALPATH says is no proof: there are
+//! servers that only tidy the text. So every name of the path is asked for with LSTAT before and after the opening, and **a path is
+//! answered only if none of its names is a link then**. One that has a link is asked for again by what REALPATH makes of it; if that
+//! has a link too, the server does not tell, and the path is refused. Who puts a link in the place of a name and takes it
+//! away again **between those two** is not noticed: [`TruePath::is_proven`] tells which it was. A server whose LSTAT tells no
+//! types is believed if its REALPATH agrees with the text.
+//!
+//! A hard link and a bind mount are names of their own: neither way tells that a file has another one.
 
+use std::borrow::Cow;
+use std::sync::OnceLock;
+use std::vec;
+
+use super::SftpChannel;
 use super::channel::{GUESS, Reply};
-use super::operations::{
-    FLIGHT_BYTES, Listing, Reading, attributes, handle, is_guarded, read, remote_error, status_error,
-};
+use super::operations::{Halt, attributes, remote_error, status_error};
 use super::upload::real_path;
-use super::wire::Request;
-use super::{Attributes, FileKind, Opened, SftpChannel, SftpError};
-use crate::{Call, Capture, SshError};
+use super::wire::{self, Extension, Request, Status};
+use super::{Attributes, FileKind, SftpError, shown};
+use crate::{Call, ErrorKind, SshError};
 
 /// File descriptors of the server that may be the next one: 0 to 2 are its own, and a log or sshd's sockets
 /// take some.
@@ -28,242 +37,386 @@ const DESCRIPTORS: [&[u8]; 6] = [
     b"/proc/self/fd/7",
     b"/proc/self/fd/8",
 ];
-/// READDIRs of the flight at most: with OpenSSH's 100 names each more than any answer shows.
-const MAX_READDIRS: usize = 128;
-/// Names that every server puts into one answer, roughly.
-const NAMES_PER_READDIR: usize = 50;
+/// What the kernel puts behind the name of a file that has none any more.
+pub(crate) const DELETED: &[u8] = b" (deleted)";
+/// Who does not tell.
+const WHO: &str = "this SFTP server";
+/// Names of a path at most that are asked for one by one.
+const MAX_NAMES: usize = 128;
 
-/// Where what was opened lies.
+/// Where something lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TruePath {
     /// The absolute path without links.
     pub path: Vec<u8>,
-    /// Whether this was asked about the open file itself. Otherwise it was asked about the name, before and after.
+    /// Whether this was asked about the open file itself. Otherwise none of its names was a link before and after.
     pub is_proven: bool,
 }
 
-/// The answers about a path and what it opened.
-struct Answers {
-    attributes: Attributes,
-    content: Vec<Reply>,
-    listing: Vec<Reply>,
-    true_path: TruePath,
+/// What a server was found to tell of true paths.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Which of [`DESCRIPTORS`] names what it opens next; `None`: none of them does.
+    descriptor: OnceLock<Option<usize>>,
+    /// Where relative paths begin.
+    home: OnceLock<Vec<u8>>,
+}
+
+/// How it is learned where a path leads.
+pub(super) struct Proof<'a> {
+    /// As it was asked for.
+    asked: &'a [u8],
+    path: Cow<'a, [u8]>,
+    /// Absent: the server's descriptors tell.
+    names: Option<Names>,
+    /// Whether the path is what a link was found to lead to.
+    is_resolved: bool,
+}
+
+/// The names of an absolute path.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Names {
+    /// Where they end in it.
+    ends: Vec<usize>,
+    /// The path if none of them is a link.
+    plain: Vec<u8>,
+}
+
+/// One flight's questions about where something lies.
+pub(super) struct Questions<'a> {
+    path: &'a [u8],
+    names: Option<&'a Names>,
+    descriptors: &'static [&'static [u8]],
+    /// Whether it has to be found out which of them tells.
+    probes: bool,
+    told: &'a Told,
+}
+
+/// The answers from before anything was opened.
+pub(super) enum Before {
+    /// Which of the descriptors was free.
+    Descriptor(usize),
+    /// Of the names, and what REALPATH makes of them.
+    Names(Seen, Result<Vec<u8>, Status>),
+}
+
+/// What LSTAT says of a path's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    has_link: bool,
+    is_untold: bool,
+    is_typeless: bool,
 }
 
 impl SftpChannel {
-    /// As [`open`](Self::open), a file from `offset` on, and where that truly lies. At most 2 MiB of a file are read, so
-    /// that all is one flight.
-    ///
-    /// Dropping the future leaves the channel usable.
-    pub(crate) async fn open_truly(
+    /// How to begin with a path.
+    pub(super) async fn proof<'a>(&self, path: &'a [u8], call: &Call) -> Result<Proof<'a>, SftpError> {
+        let proof = Proof { asked: path, path: path.into(), names: None, is_resolved: false };
+        let may_tell = self.has(Extension::PosixRename) && self.shared.told.descriptor.get() != Some(&None);
+        if may_tell { Ok(proof) } else { self.by_names(proof, call).await }
+    }
+
+    /// How to go on where one way has failed; the error, if there is no other.
+    pub(super) async fn otherwise<'a>(
         &self,
-        path: &[u8],
-        offset: u64,
-        cap: usize,
-        max_entries: usize,
+        proof: Proof<'a>,
+        halt: Halt,
         call: &Call,
-    ) -> Result<(Opened, TruePath), SftpError> {
-        let path = self.resolve(path, call).await?;
-        if is_guarded(&path) {
-            let attributes = self.stat_remote(&path, call).await?;
-            if attributes.kind() == FileKind::Other {
-                let path = TruePath { path: self.real_path(&path, call).await?, is_proven: false };
-                return Ok((Opened::Other { attributes }, path));
+    ) -> Result<Proof<'a>, SftpError> {
+        match halt {
+            Halt::Failed(error) => Err(error),
+            Halt::NoGuessing if proof.names.is_some() => Ok(proof),
+            Halt::NoGuessing | Halt::NoProof if proof.names.is_none() => self.by_names(proof, call).await,
+            Halt::NoGuessing | Halt::NoProof => Err(untold(WHO, proof.asked).into()),
+            Halt::NotOpened(status) => Err(status_error(&status, proof.asked).into()),
+            Halt::Link(Err(status)) => Err(status_error(&status, proof.asked).into()),
+            Halt::Link(Ok(path)) => {
+                // What a link leads to was asked for a moment ago: if that has a link too, the server does not resolve links, or
+                // somebody is changing them.
+                let (asked, is_by_names) = (proof.asked, proof.names.is_some());
+                if proof.is_resolved || path == *proof.path {
+                    return Err(if is_by_names { untold(WHO, asked) } else { swapped(asked) }.into());
+                }
+                let resolved = Proof { asked, path: path.into(), names: None, is_resolved: true };
+                if is_by_names { self.by_names(resolved, call).await } else { Ok(resolved) }
             }
         }
-        // One byte more than asked for tells whether there is more.
-        let mut reading = Reading::new(offset, cap.saturating_add(1).min(FLIGHT_BYTES), self.read_length());
-        let plan = reading.plan();
-        let readdirs = (max_entries / NAMES_PER_READDIR + 2).min(MAX_READDIRS);
-        let answers = match self.find_truly(&path, &plan, readdirs, max_entries, call).await? {
-            Some(answers) => answers,
-            None => self.find_by_name(&path, &plan, readdirs, max_entries, call).await?,
+    }
+
+    async fn by_names<'a>(&self, proof: Proof<'a>, call: &Call) -> Result<Proof<'a>, SftpError> {
+        let path: Cow<'_, [u8]> = match proof.path.starts_with(b"/") {
+            true => proof.path,
+            false => [self.home(call).await?, b"/", &proof.path].concat().into(),
         };
-        let (attributes, true_path) = (answers.attributes, answers.true_path);
-        match attributes.kind() {
-            FileKind::Directory => {
-                let mut listing = Listing::default();
-                listing.take(answers.listing, &path)?;
-                let truncated = listing.truncated || !listing.ended;
-                let entries = listing.entries;
-                Ok((Opened::Directory { attributes, entries, truncated }, true_path))
-            }
-            FileKind::File => {
-                reading.take(&plan, answers.content, self, &path)?;
-                let content = cut(reading, attributes.size, cap);
-                Ok((Opened::File { attributes, content }, true_path))
-            }
-            FileKind::Symlink | FileKind::Other => Ok((Opened::Other { attributes }, true_path)),
+        let names = Names::of(&path).ok_or_else(|| {
+            let message = format!("has more than {MAX_NAMES} names: `{}`", shown(proof.asked));
+            SshError::new(ErrorKind::Unsupported, message)
+        })?;
+        Ok(Proof { path, names: Some(names), ..proof })
+    }
+
+    async fn home(&self, call: &Call) -> Result<&[u8], SftpError> {
+        let home = &self.shared.told.home;
+        if let Some(known) = home.get() {
+            return Ok(known);
+        }
+        let reply = self.ask(&[Request::RealPath(b".")], 0, call).await?.into_iter().next();
+        let found = real_path(reply, b"~")?;
+        Ok(home.get_or_init(|| found))
+    }
+
+    /// The next flight's questions.
+    pub(super) fn questions<'a>(&'a self, proof: &'a Proof<'_>) -> Questions<'a> {
+        let told = &self.shared.told;
+        let known = told.descriptor.get().copied().flatten();
+        let descriptors = known.and_then(|known| DESCRIPTORS.get(known..=known)).unwrap_or(&DESCRIPTORS);
+        Questions { path: &proof.path, names: proof.names.as_ref(), descriptors, probes: known.is_none(), told }
+    }
+}
+
+impl Proof<'_> {
+    /// What is to be opened.
+    pub(super) fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// What was asked for, which is what messages name.
+    pub(super) fn asked(&self) -> &[u8] {
+        self.asked
+    }
+
+    /// Whether only names are asked about.
+    pub(super) fn is_by_names(&self) -> bool {
+        self.names.is_some()
+    }
+}
+
+impl<'a> Questions<'a> {
+    /// What goes before the first OPEN.
+    pub(super) fn before(&self, requests: &mut Vec<Request<'a>>) {
+        self.after(requests);
+        if self.names.is_some() {
+            requests.push(Request::RealPath(self.path));
+        } else if self.probes {
+            requests.push(Request::OpenDir(b"/"));
+            self.after(requests);
+            requests.push(Request::Close(GUESS));
         }
     }
 
-    /// All in one flight with guessed handles; `None` where they cannot be guessed.
-    async fn find_truly(
-        &self,
-        path: &[u8],
-        plan: &[(u64, u32)],
-        readdirs: usize,
-        max_entries: usize,
-        call: &Call,
-    ) -> Result<Option<Answers>, SftpError> {
-        let descriptors = || DESCRIPTORS.iter().map(|descriptor| Request::RealPath(descriptor));
-        let mut requests = vec![Request::RealPath(path), Request::Stat(path)];
-        requests.extend(descriptors());
-        requests.push(Request::Open(path));
-        requests.extend(descriptors());
-        requests.push(Request::Fstat(GUESS));
-        requests.extend(plan.iter().map(|(offset, length)| read(GUESS, *offset, *length)));
-        requests.extend([Request::Close(GUESS), Request::OpenDir(path)]);
-        requests.extend(descriptors());
-        requests.extend((0..readdirs).map(|_| Request::ReadDir(GUESS)));
-        requests.extend([Request::Close(GUESS), Request::RealPath(path)]);
-        let Some(replies) = self.guess(&requests, max_entries, call).await? else { return Ok(None) };
+    /// What goes right behind an OPEN or OPENDIR.
+    pub(super) fn after(&self, requests: &mut Vec<Request<'a>>) {
+        match self.names {
+            Some(names) => requests.extend(names.lstats(self.path)),
+            None => requests.extend(self.descriptors.iter().map(|descriptor| Request::ReadLink(descriptor))),
+        }
+    }
 
-        let mut replies = replies.into_iter();
-        let named = real_path(replies.next(), path);
-        let followed = attributes(replies.next()).map_err(|status| status_error(&status, path))?;
-        let before: Vec<_> = replies.by_ref().take(DESCRIPTORS.len()).collect();
-        let file = replies.next();
-        let with_file: Vec<_> = replies.by_ref().take(DESCRIPTORS.len()).collect();
-        let opened = attributes(replies.next());
-        let content = replies.by_ref().take(plan.len()).collect();
+    /// The names by which to ask for `name` in a directory that is open; one of them is right.
+    pub(super) fn below_descriptors(&self, name: &[u8]) -> Vec<Vec<u8>> {
+        self.descriptors.iter().map(|descriptor| [descriptor, &b"/"[..], name].concat()).collect()
+    }
+
+    /// Takes what answers [`before`](Self::before).
+    pub(super) fn take_before(&self, replies: &mut vec::IntoIter<Reply>) -> Result<Before, Halt> {
+        if let Some(names) = self.names {
+            let seen = names.take(replies);
+            return Ok(Before::Names(seen, named_path(replies.next())));
+        }
+        let count = self.descriptors.len();
+        let free = first(replies, count, is_missing);
+        if !self.probes {
+            return free.map(Before::Descriptor).ok_or(Halt::NoProof);
+        }
         replies.next();
-        let directory = replies.next();
-        let with_directory: Vec<_> = replies.by_ref().take(DESCRIPTORS.len()).collect();
-        let listing = replies.by_ref().take(readdirs).collect();
+        let opened = free.and_then(|free| nth(replies, count, free));
         replies.next();
-        let named_after = real_path(replies.next(), path);
+        let tells = free.filter(|_| matches!(opened, Some(Reply::Path(path)) if path == b"/"[..]));
+        let known = *self.told.descriptor.get_or_init(|| tells);
+        tells.filter(|tells| known == Some(*tells)).map(Before::Descriptor).ok_or(Halt::NoProof)
+    }
 
-        let is_directory = followed.kind() == FileKind::Directory;
-        match if is_directory { &directory } else { &file } {
-            Some(Reply::Status(status)) if followed.kind() != FileKind::Other => {
-                return Err(status_error(status, path).into());
+    /// Takes what answers [`after`](Self::after): where it lies.
+    pub(super) fn take_after(&self, before: &Before, replies: &mut vec::IntoIter<Reply>) -> Result<TruePath, Halt> {
+        match (before, self.names) {
+            (Before::Descriptor(free), None) => match nth(replies, self.descriptors.len(), *free) {
+                Some(Reply::Path(path)) if path.ends_with(DELETED) => Err(deleted(self.path).into()),
+                Some(Reply::Path(path)) if path.starts_with(b"/") => {
+                    Ok(TruePath { path: path.to_vec(), is_proven: true })
+                }
+                _ => Err(Halt::NoProof),
+            },
+            (Before::Names(first, real), Some(names)) => {
+                let seen = first.and(names.take(replies));
+                let differs = real.as_ref().is_ok_and(|real| *real != names.plain);
+                if seen.has_link || seen.is_typeless && differs {
+                    return Err(Halt::Link(real.clone()));
+                }
+                if seen.is_untold {
+                    return Err(Halt::NoProof);
+                }
+                Ok(TruePath { path: names.plain.clone(), is_proven: false })
             }
-            _ => {}
+            (Before::Descriptor(_), Some(_)) | (Before::Names(..), None) => Err(Halt::NoProof),
         }
-        let (file, directory) = (descriptor(&before, &with_file), descriptor(&before, &with_directory));
-        // The server opens a directory twice; what is told of it was asked the first time.
-        let is_other = is_directory && file.is_some() && file != directory;
-        let attributes = opened.unwrap_or(followed);
-        if is_other || attributes.kind() != followed.kind() {
-            return Err(swapped(path).into());
-        }
-        let true_path = match if is_directory { directory } else { file } {
-            Some(path) => TruePath { path, is_proven: true },
-            None => by_name(named, named_after, path)?,
-        };
-        Ok(Some(Answers { attributes, content, listing, true_path }))
     }
 
-    /// The same with handles that stay open for a moment.
-    async fn find_by_name(
+    /// The right one among as many replies as there are descriptors.
+    pub(super) fn take_attributes(
         &self,
-        path: &[u8],
-        plan: &[(u64, u32)],
-        readdirs: usize,
-        max_entries: usize,
-        call: &Call,
-    ) -> Result<Answers, SftpError> {
-        let followed = self.stat_remote(path, call).await?;
-        let is_directory = followed.kind() == FileKind::Directory;
-        let open = if is_directory { Request::OpenDir(path) } else { Request::Open(path) };
-        let mut replies = self.ask(&[Request::RealPath(path), open], 0, call).await?.into_iter();
-        let named = real_path(replies.next(), path);
-        let opened = handle(replies.next()).map_err(|status| status_error(&status, path))?;
-        let mut requests = vec![Request::RealPath(path), Request::Fstat(opened.as_bytes())];
-        if is_directory {
-            requests.extend((0..readdirs).map(|_| Request::ReadDir(opened.as_bytes())));
-        } else {
-            requests.extend(plan.iter().map(|(offset, length)| read(opened.as_bytes(), *offset, *length)));
+        before: &Before,
+        replies: &mut vec::IntoIter<Reply>,
+    ) -> Result<Attributes, Status> {
+        match before {
+            Before::Descriptor(free) => attributes(nth(replies, self.descriptors.len(), *free)),
+            Before::Names(..) => Err(Status::default()),
         }
-        let mut replies = self.ask(&requests, max_entries, call).await?.into_iter();
-        let true_path = by_name(named, real_path(replies.next(), path), path)?;
-        let found = attributes(replies.next()).unwrap_or(followed);
-        let (content, listing) =
-            if is_directory { (Vec::new(), replies.collect()) } else { (replies.collect(), Vec::new()) };
-        if found.kind() != followed.kind() {
-            return Err(swapped(path).into());
+    }
+}
+
+impl Names {
+    /// `None` if they are too many.
+    fn of(path: &[u8]) -> Option<Self> {
+        let (mut names, mut start) = (Self::default(), 0);
+        let mut plain: Vec<&[u8]> = Vec::new();
+        for name in path.split(|byte| *byte == b'/') {
+            let end = start + name.len();
+            match name {
+                b"" | b"." => {}
+                b".." => drop(plain.pop()),
+                name => {
+                    plain.push(name);
+                    names.ends.push(end);
+                }
+            }
+            start = end + 1;
         }
-        Ok(Answers { attributes: found, content, listing, true_path })
+        names.plain = plain.iter().flat_map(|name| [&b"/"[..], name]).flatten().copied().collect();
+        if plain.is_empty() {
+            names.plain.push(b'/');
+        }
+        (names.ends.len() <= MAX_NAMES).then_some(names)
+    }
+
+    fn lstats<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = Request<'a>> {
+        self.ends.iter().filter_map(|end| path.get(..*end)).map(Request::Lstat)
+    }
+
+    fn take(&self, replies: &mut vec::IntoIter<Reply>) -> Seen {
+        replies.by_ref().take(self.ends.len()).map(Seen::of).fold(Seen::default(), Seen::and)
     }
 }
 
-/// What the lowest descriptor that was free before leads to now.
-fn descriptor(before: &[Reply], after: &[Reply]) -> Option<Vec<u8>> {
-    // REALPATH answers for a last name that does not exist with that name: then the descriptor is free.
-    let is_free = |index: usize, reply: &Reply| match reply {
-        Reply::Path(path) => path.strip_prefix(b"/proc/").is_some_and(|rest| {
-            let number = DESCRIPTORS.get(index).and_then(|descriptor| descriptor.strip_prefix(b"/proc/self"));
-            let pid = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            pid > 0 && rest.get(pid..) == number
-        }),
-        _ => false,
-    };
-    let index = before.iter().enumerate().position(|(index, reply)| is_free(index, reply))?;
-    match after.get(index)? {
-        reply if is_free(index, reply) => None,
-        Reply::Path(path) if path.starts_with(b"/") => Some(path.to_vec()),
-        _ => None,
+impl Seen {
+    fn of(reply: Reply) -> Self {
+        match reply {
+            Reply::Attributes(Attributes { permissions: None, .. }) => Self { is_typeless: true, ..Self::default() },
+            Reply::Attributes(attributes) => {
+                Self { has_link: attributes.kind() == FileKind::Symlink, ..Self::default() }
+            }
+            // What is not there is no link.
+            reply => Self { is_untold: !is_missing(&reply), ..Self::default() },
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            has_link: self.has_link || other.has_link,
+            is_untold: self.is_untold || other.is_untold,
+            is_typeless: self.is_typeless || other.is_typeless,
+        }
     }
 }
 
-fn by_name(
-    before: Result<Vec<u8>, SshError>,
-    after: Result<Vec<u8>, SshError>,
-    path: &[u8],
-) -> Result<TruePath, SshError> {
-    let (before, after) = (before?, after?);
-    if before != after {
-        return Err(swapped(path));
+/// What REALPATH says.
+pub(super) fn named_path(reply: Option<Reply>) -> Result<Vec<u8>, Status> {
+    match reply {
+        Some(Reply::Path(path)) if path.starts_with(b"/") => Ok(path.to_vec()),
+        Some(Reply::Status(status)) => Err(status),
+        _ => Err(Status::default()),
     }
-    Ok(TruePath { path: before, is_proven: false })
 }
 
-fn swapped(path: &[u8]) -> SshError {
+/// Takes `count` replies; the one with this number.
+fn nth(replies: &mut vec::IntoIter<Reply>, count: usize, number: usize) -> Option<Reply> {
+    replies
+        .by_ref()
+        .take(count)
+        .enumerate()
+        .fold(None, |found, (at, reply)| if at == number { Some(reply) } else { found })
+}
+
+/// Takes `count` replies; the number of the first of these.
+fn first(replies: &mut vec::IntoIter<Reply>, count: usize, is_one: impl Fn(&Reply) -> bool) -> Option<usize> {
+    replies.by_ref().take(count).enumerate().fold(None, |found, (at, reply)| found.or(is_one(&reply).then_some(at)))
+}
+
+fn is_missing(reply: &Reply) -> bool {
+    matches!(reply, Reply::Status(Status { code: wire::STATUS_NO_SUCH_FILE, .. }))
+}
+
+/// A path's directory and its name there; `.` is the directory itself.
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let start = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    match path.split_at_checked(start) {
+        Some((_, b"" | b"." | b"..")) | None => (path, b"."),
+        Some((b"", name)) => (b".", name),
+        Some((directory, name)) => (directory, name),
+    }
+}
+
+pub(crate) fn swapped(path: &[u8]) -> SshError {
     remote_error("something else took its place while it was opened", path).with_hint("try again")
 }
 
-fn cut(reading: Reading, size: Option<u64>, cap: usize) -> Capture {
-    let (end, ended) = (reading.end(), reading.ended);
-    let mut data = reading.into_bytes();
-    // A size of nothing is a lie in /proc: there only an end that came is believed.
-    let goes_on = !ended && size != Some(end);
-    let truncated = data.len() > cap || goes_on;
-    let total = if truncated { size.filter(|size| *size >= end) } else { Some(end) };
-    data.truncate(cap);
-    Capture { data, truncated, total }
+pub(crate) fn deleted(path: &[u8]) -> SshError {
+    let what = "it was removed or replaced while it was opened, or has a name that looks like that";
+    remote_error(what, path).with_hint("try again")
+}
+
+/// A link, and nobody who says truly where it leads.
+pub(crate) fn untold(who: &str, path: &[u8]) -> SshError {
+    let message = format!("leads through a link, and {who} does not tell truly where to: `{}`", shown(path));
+    SshError::new(ErrorKind::Unsupported, message).with_hint("name what it leads to, by a path without links")
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::sftp::wire::Status;
-
-    fn paths(of: &[&str]) -> Vec<Reply> {
-        of.iter().map(|path| Reply::Path(Bytes::copy_from_slice(path.as_bytes()))).collect()
-    }
 
     #[test]
-    fn the_lowest_descriptor_that_was_free_tells_what_was_opened() {
-        let before = paths(&["/dev/log", "/proc/77/fd/4", "/proc/77/fd/5"]);
-        assert_eq!(descriptor(&before, &paths(&["/dev/log", "/etc/x", "/proc/77/fd/5"])), Some(b"/etc/x".to_vec()));
-        assert_eq!(descriptor(&before, &before), None, "nothing was opened");
-        assert_eq!(descriptor(&before, &[]), None);
-    }
-
-    #[test]
-    fn where_no_descriptor_is_known_to_be_free_nothing_is_proven() {
-        let after = paths(&["/etc/x", "/etc/x", "/etc/x"]);
-        for before in [
-            paths(&["/etc/x", "/etc/x", "/etc/x"]),
-            // Not the number that was asked for, or no process.
-            paths(&["/proc/77/fd/9", "/proc/x/fd/4", "/proc//fd/5"]),
-            vec![Reply::Status(Status::default())],
-            Vec::new(),
+    fn the_names_of_a_path_are_asked_for_as_they_are_spelled_and_lie_where_they_lead_without_links() {
+        for (path, asked, plain) in [
+            ("/a/b", &["/a", "/a/b"][..], "/a/b"),
+            ("//a/./b//", &["//a", "//a/./b"], "/a/b"),
+            ("/a/../b", &["/a", "/a/../b"], "/b"),
+            ("/a/b/..", &["/a", "/a/b"], "/a"),
+            ("/../a", &["/../a"], "/a"),
+            ("/", &[], "/"),
+            ("/..", &[], "/"),
         ] {
-            assert_eq!(descriptor(&before, &after), None);
+            let names = Names::of(path.as_bytes()).expect("few");
+            let spelled: Vec<_> = names.ends.iter().map(|end| &path[..*end]).collect();
+            assert_eq!((&spelled[..], &names.plain[..]), (asked, plain.as_bytes()), "{path}");
+        }
+        assert!(Names::of(&b"/x".repeat(MAX_NAMES)).is_some());
+        assert_eq!(Names::of(&b"/x".repeat(MAX_NAMES + 1)), None);
+    }
+
+    #[test]
+    fn a_path_is_its_name_in_a_directory() {
+        for (path, directory, name) in [
+            ("/a/b", "/a/", "b"),
+            ("/a", "/", "a"),
+            ("a", ".", "a"),
+            ("a/b", "a/", "b"),
+            ("/", "/", "."),
+            (".", ".", "."),
+            ("a/", "a/", "."),
+            ("a/..", "a/..", "."),
+            ("a/.", "a/.", "."),
+        ] {
+            assert_eq!(split(path.as_bytes()), (directory.as_bytes(), name.as_bytes()), "{path}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A pipelined SFTP version 3 client: bytes for names, whole operations in one flight.
 //!
 //! Owns the protocol over one stream: packets (`wire`), flights and the stall watchdog (`channel`), what is read with
-//! them in a flight or a few (`operations`), large files (`download`), writing (`upload`) and where a
-//! path truly leads (`confine`). Does not know where the
+//! them in a flight or a few (`operations`), large files (`download`), writing (`upload`) and where what is opened truly lies
+//! (`confine`). Does not know where the
 //! stream comes from, nor how to free a server that hangs. Whatever only reads may be repeated on another channel.
 
 mod channel;
@@ -10,12 +10,15 @@ mod confine;
 mod download;
 mod operations;
 #[cfg(test)]
+mod swaps;
+#[cfg(test)]
 mod tests;
 mod upload;
 mod wire;
 
 pub(crate) use channel::SftpChannel;
 pub use confine::TruePath;
+pub(crate) use confine::{DELETED, deleted, swapped, untold};
 pub use download::{Change, Part, Transfer};
 pub(crate) use download::{Download, receiver_failed};
 pub(crate) use operations::{check, is_guarded, not_a_file, other_home, remote_path, shown};

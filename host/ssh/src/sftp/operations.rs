@@ -10,9 +10,10 @@ use std::fmt::Write as _;
 use bytes::{Bytes, BytesMut};
 
 use super::channel::{GUESS, RealHandle, Reply};
+use super::confine::{Proof, TruePath, named_path, split, swapped};
 use super::upload::real_path;
 use super::wire::{self, Extension, Request, Status};
-use super::{Attributes, DirEntry, FileKind, FileSystem, Opened, SftpChannel, SftpError, TruePath};
+use super::{Attributes, DirEntry, FileKind, FileSystem, Opened, SftpChannel, SftpError};
 use crate::{Call, Capture, ErrorKind, SshError};
 
 /// Longer than any system's PATH_MAX.
@@ -20,7 +21,7 @@ const MAX_PATH: usize = 4096;
 /// How much of a path an error message shows.
 const SHOWN: usize = 200;
 /// Bytes asked for in one flight: one round trip for most files, and neighbours do not wait for long.
-pub(super) const FLIGHT_BYTES: usize = 2 * 1024 * 1024;
+const FLIGHT_BYTES: usize = 2 * 1024 * 1024;
 /// READs in one flight at most.
 const MAX_READS: usize = 512;
 /// No READ is made shorter than this because of a short answer.
@@ -40,10 +41,27 @@ enum Handles {
 }
 
 /// Why an operation stopped.
-enum Halt {
+pub(super) enum Halt {
     /// This server's handles cannot be guessed: start again with real ones.
     NoGuessing,
+    /// Nothing tells where what was opened lies: start again in another way.
+    NoProof,
+    /// The path has a link, and this is where the server says that it leads.
+    Link(Result<Vec<u8>, Status>),
+    /// It is there and cannot be opened, perhaps because it is no file.
+    NotOpened(Status),
     Failed(SftpError),
+}
+
+/// What is wanted of a path.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// Where in a file.
+    offset: u64,
+    /// How many bytes of a file.
+    cap: usize,
+    /// How many entries of a directory; `None`: only a file will do.
+    max_entries: Option<usize>,
 }
 
 impl From<SftpError> for Halt {
@@ -66,19 +84,27 @@ enum Source {
     Handle(RealHandle),
 }
 
+/// What the first flight opened.
+#[derive(Clone, Copy)]
+struct Opening<'a> {
+    proof: &'a Proof<'a>,
+    source: &'a Source,
+    place: &'a TruePath,
+}
+
 /// The answers to a path's first flight.
 struct Found {
-    place: Option<TruePath>,
-    attributes: Result<Attributes, Status>,
+    attributes: Attributes,
     /// `Err`: what OPEN or OPENDIR answered.
     file: Result<Source, Status>,
     directory: Result<Source, Status>,
+    place: TruePath,
     reads: Vec<Reply>,
     listing: Vec<Reply>,
 }
 
 /// A part of a file, as far as it has come.
-pub(super) struct Reading {
+struct Reading {
     start: u64,
     /// How many bytes are wanted.
     wanted: usize,
@@ -86,42 +112,39 @@ pub(super) struct Reading {
     chunks: Vec<Bytes>,
     /// What the server answers to one READ of this file.
     read_length: u32,
-    pub(super) ended: bool,
+    ended: bool,
 }
 
 /// A directory's names, as far as they have come.
 #[derive(Default)]
-pub(super) struct Listing {
-    pub(super) entries: Vec<DirEntry>,
-    pub(super) ended: bool,
-    pub(super) truncated: bool,
+struct Listing {
+    entries: Vec<DirEntry>,
+    ended: bool,
+    truncated: bool,
 }
 
 impl SftpChannel {
-    /// Reads whatever the path names: a file's first `cap` bytes, a directory's first `max_entries` names. Nothing
-    /// else is opened under /dev, /proc and /sys; elsewhere the OPEN goes out with the STAT, and the watchdog ends a
-    /// channel that hangs on it. Before them goes the question where the path truly leads, if the server tells.
+    /// Reads whatever the path names: of a file `cap` bytes from `offset` on, a directory's first `max_entries` names; and tells
+    /// where that truly lies. Nothing else is opened under /dev, /proc and /sys; elsewhere the OPEN goes out at once, and the watchdog
+    /// ends a channel that hangs on it.
     ///
     /// Dropping the future leaves the channel usable.
     pub(crate) async fn open(
         &self,
         path: &[u8],
+        offset: u64,
         cap: usize,
         max_entries: usize,
         call: &Call,
-    ) -> Result<(Opened, Option<TruePath>), SftpError> {
+    ) -> Result<(Opened, TruePath), SftpError> {
         let path = self.resolve(path, call).await?;
         if is_guarded(&path) {
-            let (attributes, place) = self.stat_placed(&path, call).await?;
+            let (attributes, place) = self.stat_resolved(&path, call).await?;
             if attributes.kind() == FileKind::Other {
                 return Ok((Opened::Other { attributes }, place));
             }
         }
-        match self.open_with(Handles::Guessed, &path, cap, max_entries, call).await {
-            Err(Halt::NoGuessing) => self.open_with(Handles::Real, &path, cap, max_entries, call).await,
-            result => result,
-        }
-        .map_err(Halt::into_error)
+        self.open_resolved(&path, Wanted { offset, cap, max_entries: Some(max_entries) }, call).await
     }
 
     /// Reads `length` bytes of a regular file from `offset` on, and tells where that lies. Dropping the future leaves the
@@ -132,22 +155,22 @@ impl SftpChannel {
         offset: u64,
         length: usize,
         call: &Call,
-    ) -> Result<(Attributes, Capture, Option<TruePath>), SftpError> {
+    ) -> Result<(Attributes, Capture, TruePath), SftpError> {
         let path = self.resolve(path, call).await?;
         if is_guarded(&path) && self.stat_remote(&path, call).await?.kind() != FileKind::File {
             return Err(not_a_file(&path).into());
         }
-        match self.read_with(Handles::Guessed, &path, offset, length, call).await {
-            Err(Halt::NoGuessing) => self.read_with(Handles::Real, &path, offset, length, call).await,
-            result => result,
+        match self.open_resolved(&path, Wanted { offset, cap: length, max_entries: None }, call).await? {
+            (Opened::File { attributes, content }, place) => Ok((attributes, content, place)),
+            (Opened::Directory { .. } | Opened::Other { .. }, _) => Err(not_a_file(&path).into()),
         }
-        .map_err(Halt::into_error)
     }
 
-    /// The attributes of what the path names, links followed, and where that lies.
-    pub(crate) async fn stat(&self, path: &[u8], call: &Call) -> Result<(Attributes, Option<TruePath>), SftpError> {
+    /// The attributes of what the path names, links followed, and where that lies. Only the directory is opened. A link takes a round
+    /// trip of its own.
+    pub(crate) async fn stat(&self, path: &[u8], call: &Call) -> Result<(Attributes, TruePath), SftpError> {
         let path = self.resolve(path, call).await?;
-        self.stat_placed(&path, call).await
+        self.stat_resolved(&path, call).await
     }
 
     /// The absolute path without links, of what the path names.
@@ -196,125 +219,228 @@ impl SftpChannel {
         attributes(replies.next()).map_err(|status| status_error(&status, path).into())
     }
 
-    async fn stat_placed(&self, path: &[u8], call: &Call) -> Result<(Attributes, Option<TruePath>), SftpError> {
-        let mut replies = self.ask(&[Request::RealPath(path), Request::Stat(path)], 0, call).await?.into_iter();
-        let place = place(replies.next());
-        Ok((attributes(replies.next()).map_err(|status| status_error(&status, path))?, place))
+    async fn stat_resolved(&self, path: &[u8], call: &Call) -> Result<(Attributes, TruePath), SftpError> {
+        let mut proof = self.proof(path, call).await?;
+        loop {
+            let found = match proof.is_by_names() {
+                true => self.stat_by_names(&proof, call).await,
+                false => self.stat_in_directory(&proof, call).await,
+            };
+            match found {
+                Ok(found) => return Ok(found),
+                Err(halt) => proof = self.otherwise(proof, halt, call).await?,
+            }
+        }
+    }
+
+    /// Its directory is opened, and the name asked for in what is open.
+    async fn stat_in_directory(&self, proof: &Proof<'_>, call: &Call) -> Result<(Attributes, TruePath), Halt> {
+        let (directory, name) = split(proof.path());
+        let questions = self.questions(proof);
+        let below = questions.below_descriptors(name);
+        let mut requests = Vec::new();
+        questions.before(&mut requests);
+        requests.push(Request::OpenDir(directory));
+        questions.after(&mut requests);
+        requests.extend(below.iter().map(|name| Request::Lstat(name)));
+        requests.extend([Request::Close(GUESS), Request::RealPath(proof.path())]);
+        let mut replies = self.guess(&requests, 0, call).await?.ok_or(Halt::NoGuessing)?.into_iter();
+        let before = questions.take_before(&mut replies)?;
+        let opened = source(replies.next());
+        let place = questions.take_after(&before, &mut replies);
+        let found = questions.take_attributes(&before, &mut replies);
+        replies.next();
+        let real = named_path(replies.next());
+        match opened {
+            Ok(_) => {}
+            Err(status) if status.code == wire::STATUS_NO_SUCH_FILE => return Err(Halt::NotOpened(status)),
+            // A directory that may be passed and not listed.
+            Err(_) => return Err(Halt::NoProof),
+        }
+        let TruePath { mut path, is_proven } = place?;
+        let attributes = found.map_err(|status| status_error(&status, proof.asked()))?;
+        if attributes.kind() == FileKind::Symlink {
+            return Err(Halt::Link(real));
+        }
+        if name != b"." {
+            if !path.ends_with(b"/") {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+        }
+        Ok((attributes, TruePath { path, is_proven }))
+    }
+
+    async fn stat_by_names(&self, proof: &Proof<'_>, call: &Call) -> Result<(Attributes, TruePath), Halt> {
+        let questions = self.questions(proof);
+        let mut requests = Vec::new();
+        questions.before(&mut requests);
+        requests.push(Request::Stat(proof.path()));
+        questions.after(&mut requests);
+        let mut replies = self.ask(&requests, 0, call).await?.into_iter();
+        let before = questions.take_before(&mut replies)?;
+        let found = attributes(replies.next());
+        let place = questions.take_after(&before, &mut replies);
+        let found = match (found, place) {
+            (_, Err(Halt::Link(to))) => return Err(Halt::Link(to)),
+            (found, place) => found.map(|found| (found, place)),
+        };
+        let (found, place) = found.map_err(|status| status_error(&status, proof.asked()))?;
+        Ok((found, place?))
+    }
+
+    async fn open_resolved(&self, path: &[u8], wanted: Wanted, call: &Call) -> Result<(Opened, TruePath), SftpError> {
+        let mut handles = Handles::Guessed;
+        let mut proof = self.proof(path, call).await?;
+        loop {
+            let halt = match self.open_with(handles, &proof, wanted, call).await {
+                Ok(opened) => return Ok(opened),
+                Err(halt) => halt,
+            };
+            match halt {
+                Halt::NoGuessing if handles == Handles::Real => return Err(SftpError::Closed),
+                Halt::NoGuessing => handles = Handles::Real,
+                Halt::NotOpened(status) => {
+                    let (attributes, place) = self.stat_resolved(path, call).await?;
+                    return match attributes.kind() {
+                        FileKind::Other => Ok((Opened::Other { attributes }, place)),
+                        _ => Err(status_error(&status, path).into()),
+                    };
+                }
+                Halt::NoProof | Halt::Link(_) | Halt::Failed(_) => {}
+            }
+            proof = self.otherwise(proof, halt, call).await?;
+        }
     }
 
     async fn open_with(
         &self,
         handles: Handles,
-        path: &[u8],
-        cap: usize,
-        max_entries: usize,
+        proof: &Proof<'_>,
+        wanted: Wanted,
         call: &Call,
-    ) -> Result<(Opened, Option<TruePath>), Halt> {
+    ) -> Result<(Opened, TruePath), Halt> {
+        let Wanted { offset, cap, max_entries } = wanted;
         // A cap of nothing still asks for one byte, to know whether there is any.
-        let mut reading = Reading::new(0, cap.max(1), self.read_length());
+        let mut reading = Reading::new(offset, cap.max(1), self.read_length());
         let plan = reading.plan();
-        let found = self.find(handles, path, &plan, true, max_entries, call).await?;
-        let attributes = found.attributes.map_err(|status| status_error(&status, path))?;
+        let path = proof.asked();
+        let found = self.find(handles, proof, &plan, max_entries, call).await?;
+        let attributes = found.attributes;
         let kind = match attributes.permissions {
             Some(_) => attributes.kind(),
             None if found.directory.is_ok() => FileKind::Directory,
             None => FileKind::File,
         };
-        let opened = match kind {
-            FileKind::Directory => {
+        let opened = match (kind, max_entries) {
+            (FileKind::Directory, Some(max_entries)) => {
                 let source = found.directory.map_err(|status| status_error(&status, path))?;
-                let (entries, truncated) = self.list(&source, found.listing, path, max_entries, call).await?;
+                let first = Opening { proof, source: &source, place: &found.place };
+                let (entries, truncated) = self.list(first, found.listing, max_entries, call).await?;
                 Opened::Directory { attributes, entries, truncated }
             }
-            FileKind::File => {
+            (FileKind::File, _) => {
                 let source = found.file.map_err(|status| status_error(&status, path))?;
                 reading.take(&plan, found.reads, self, path)?;
-                let content = self.finish(reading, &source, attributes.size, cap, path, call).await?;
+                let first = Opening { proof, source: &source, place: &found.place };
+                let content = self.finish(reading, first, attributes.size, cap, call).await?;
                 Opened::File { attributes, content }
             }
-            FileKind::Symlink | FileKind::Other => Opened::Other { attributes },
+            (FileKind::Directory | FileKind::Symlink | FileKind::Other, _) => Opened::Other { attributes },
         };
         Ok((opened, found.place))
     }
 
-    async fn read_with(
-        &self,
-        handles: Handles,
-        path: &[u8],
-        offset: u64,
-        length: usize,
-        call: &Call,
-    ) -> Result<(Attributes, Capture, Option<TruePath>), Halt> {
-        let mut reading = Reading::new(offset, length.max(1), self.read_length());
-        let plan = reading.plan();
-        let found = self.find(handles, path, &plan, false, 0, call).await?;
-        let attributes = found.attributes.map_err(|status| status_error(&status, path))?;
-        if attributes.permissions.is_some() && attributes.kind() != FileKind::File {
-            return Err(not_a_file(path).into());
-        }
-        let source = found.file.map_err(|status| status_error(&status, path))?;
-        reading.take(&plan, found.reads, self, path)?;
-        let content = self.finish(reading, &source, attributes.size, length, path, call).await?;
-        Ok((attributes, content, found.place))
-    }
-
-    /// The first flight: what is it, and as much of it as fits. With real handles: the handles and nothing else.
+    /// The first flight: what is it, where does it lie, and as much of it as fits. With real handles: the handles and no content.
     async fn find(
         &self,
         handles: Handles,
-        path: &[u8],
+        proof: &Proof<'_>,
         plan: &[(u64, u32)],
-        list: bool,
-        max_entries: usize,
+        max_entries: Option<usize>,
         call: &Call,
     ) -> Result<Found, Halt> {
         let guessed = handles == Handles::Guessed;
         let (reads, listing) = if guessed { (plan, FIRST_LISTING) } else { (&[][..], 0) };
-        let mut requests = vec![Request::RealPath(path), Request::Stat(path), Request::Open(path)];
+        let (path, questions) = (proof.path(), self.questions(proof));
+        let mut requests = Vec::new();
+        questions.before(&mut requests);
+        if proof.is_by_names() {
+            requests.push(Request::Stat(path));
+        }
+        requests.push(Request::Open(path));
+        questions.after(&mut requests);
+        if !proof.is_by_names() {
+            requests.push(Request::Fstat(GUESS));
+        }
         requests.extend(reads.iter().map(|(offset, length)| read(GUESS, *offset, *length)));
         if guessed {
             requests.push(Request::Close(GUESS));
         }
-        if list {
+        if max_entries.is_some() {
             requests.push(Request::OpenDir(path));
+            questions.after(&mut requests);
             requests.extend((0..listing).map(|_| Request::ReadDir(GUESS)));
             if guessed {
                 requests.push(Request::Close(GUESS));
             }
         }
-        let replies = if guessed {
-            self.guess(&requests, max_entries, call).await?.ok_or(Halt::NoGuessing)?
-        } else {
-            self.ask(&requests, max_entries, call).await?
+        let max_entries = max_entries.unwrap_or_default();
+        let replies = match guessed {
+            true => self.guess(&requests, max_entries, call).await?.ok_or(Halt::NoGuessing)?,
+            false => self.ask(&requests, max_entries, call).await?,
         };
         let mut replies = replies.into_iter();
-        let place = place(replies.next());
-        let attributes = attributes(replies.next());
+        let before = questions.take_before(&mut replies)?;
+        let named = proof.is_by_names().then(|| attributes(replies.next()));
         let file = source(replies.next());
+        let file_place = questions.take_after(&before, &mut replies);
+        let attributes = named.unwrap_or_else(|| attributes(replies.next()));
         let reads = replies.by_ref().take(reads.len()).collect();
         if guessed {
             replies.next();
         }
         let directory = source(replies.next());
+        let directory_place = questions.take_after(&before, &mut replies);
         let listing = replies.take(listing).collect();
-        Ok(Found { place, attributes, file, directory, reads, listing })
+        if proof.is_by_names() {
+            // A link comes first: what is behind it is nobody's business yet.
+            let place = match (file_place, directory_place) {
+                (Err(Halt::Link(to)), _) | (_, Err(Halt::Link(to))) => return Err(Halt::Link(to)),
+                (place, also) => also.and(place),
+            };
+            let attributes = attributes.map_err(|status| status_error(&status, proof.asked()))?;
+            return Ok(Found { attributes, file, directory, place: place?, reads, listing });
+        }
+        let attributes = match (&file, attributes) {
+            (Ok(_), Ok(attributes)) => attributes,
+            (Ok(_), Err(_)) => return Err(Halt::NoProof),
+            (Err(status), _) if is_settled(status) => return Err(status_error(status, proof.asked()).into()),
+            (Err(status), _) => return Err(Halt::NotOpened(status.clone())),
+        };
+        let place = file_place?;
+        // A directory is opened twice; what is told of it was asked the first time.
+        if attributes.kind() == FileKind::Directory && directory.is_ok() && directory_place? != place {
+            return Err(swapped(proof.asked()).into());
+        }
+        Ok(Found { attributes, file, directory, place, reads, listing })
     }
 
     /// Reads on until the file ends, enough has come, or its size has come.
     async fn finish(
         &self,
         mut reading: Reading,
-        source: &Source,
+        first: Opening<'_>,
         size: Option<u64>,
         cap: usize,
-        path: &[u8],
         call: &Call,
     ) -> Result<Capture, Halt> {
+        let path = first.proof.asked();
         // Sizes of 0 are a lie in /proc, and a file may have grown: then only its end is believed.
         while !reading.ended && reading.length < reading.wanted && size.is_none_or(|size| reading.end() != size) {
             let plan = reading.plan();
             let before = reading.length;
-            let replies = self.read_more(source, &plan, path, call).await?;
+            let replies = self.read_more(first, &plan, call).await?;
             reading.take(&plan, replies, self, path)?;
             if reading.length == before && !reading.ended {
                 return Err(status_error(&Status::default(), path).into());
@@ -323,7 +449,7 @@ impl SftpChannel {
         let end = reading.end();
         let mut more = !reading.ended && size.is_some_and(|size| size > end);
         if !reading.ended && size.is_none_or(|size| end > size) {
-            let replies = self.read_more(source, &[(end, 1)], path, call).await?;
+            let replies = self.read_more(first, &[(end, 1)], call).await?;
             more = matches!(replies.first(), Some(Reply::Data(data)) if !data.is_empty());
             reading.ended = !more;
         }
@@ -339,41 +465,27 @@ impl SftpChannel {
         Ok(Capture { data, truncated: more, total })
     }
 
-    async fn read_more(
-        &self,
-        source: &Source,
-        plan: &[(u64, u32)],
-        path: &[u8],
-        call: &Call,
-    ) -> Result<Vec<Reply>, Halt> {
-        match source {
-            Source::Handle(handle) => {
-                let requests: Vec<_> =
-                    plan.iter().map(|(offset, length)| read(handle.as_bytes(), *offset, *length)).collect();
-                Ok(self.ask(&requests, 0, call).await?)
-            }
-            Source::Path => {
-                let mut requests = vec![Request::Open(path)];
-                requests.extend(plan.iter().map(|(offset, length)| read(GUESS, *offset, *length)));
-                requests.push(Request::Close(GUESS));
-                self.again(&requests, 0, path, call).await
-            }
+    async fn read_more(&self, first: Opening<'_>, plan: &[(u64, u32)], call: &Call) -> Result<Vec<Reply>, Halt> {
+        let reads = |handle| plan.iter().map(move |(offset, length)| read(handle, *offset, *length));
+        match first.source {
+            Source::Handle(handle) => Ok(self.ask(&reads(handle.as_bytes()).collect::<Vec<_>>(), 0, call).await?),
+            Source::Path => self.again(first, Request::Open(first.proof.path()), reads(GUESS), 0, call).await,
         }
     }
 
     /// The rest of a directory: listed again in one long flight, or read on with a real handle.
     async fn list(
         &self,
-        source: &Source,
-        first: Vec<Reply>,
-        path: &[u8],
+        first: Opening<'_>,
+        replies: Vec<Reply>,
         max_entries: usize,
         call: &Call,
     ) -> Result<(Vec<DirEntry>, bool), Halt> {
-        let answered = first.len();
+        let path = first.proof.asked();
+        let answered = replies.len();
         let mut listing = Listing::default();
-        listing.take(first, path)?;
-        match source {
+        listing.take(replies, path)?;
+        match first.source {
             Source::Handle(handle) => {
                 while !listing.is_done(max_entries) {
                     let left = max_entries - listing.entries.len();
@@ -387,11 +499,10 @@ impl SftpChannel {
                     let per_answer = (listing.entries.len() / answered).max(1);
                     let needed = (max_entries / per_answer).saturating_add(2);
                     let batch = needed.clamp(answered * 2, (answered * 16).max(128)).min(MAX_LISTING);
-                    let mut requests = vec![Request::OpenDir(path)];
-                    requests.extend((0..batch).map(|_| Request::ReadDir(GUESS)));
-                    requests.push(Request::Close(GUESS));
+                    let (open, reads) =
+                        (Request::OpenDir(first.proof.path()), (0..batch).map(|_| Request::ReadDir(GUESS)));
                     listing = Listing::default();
-                    listing.take(self.again(&requests, max_entries, path, call).await?, path)?;
+                    listing.take(self.again(first, open, reads, max_entries, call).await?, path)?;
                     answered = batch;
                 }
             }
@@ -400,37 +511,42 @@ impl SftpChannel {
         Ok((listing.entries, more))
     }
 
-    /// Opens the path again, with guessed handles: the replies between the OPEN and the CLOSE.
-    async fn again(
-        &self,
-        requests: &[Request<'_>],
+    /// Opens what was opened before again, with guessed handles: the answers to `then`.
+    async fn again<'a>(
+        &'a self,
+        first: Opening<'a>,
+        open: Request<'a>,
+        then: impl Iterator<Item = Request<'a>>,
         max_entries: usize,
-        path: &[u8],
         call: &Call,
     ) -> Result<Vec<Reply>, Halt> {
-        let mut replies = self.guess(requests, max_entries, call).await?.ok_or(Halt::NoGuessing)?.into_iter();
-        source(replies.next()).map_err(|status| status_error(&status, path))?;
+        let path = first.proof.asked();
+        let questions = self.questions(first.proof);
+        let mut requests = Vec::new();
+        questions.before(&mut requests);
+        requests.push(open);
+        questions.after(&mut requests);
+        requests.extend(then);
+        requests.push(Request::Close(GUESS));
+        let mut replies = self.guess(&requests, max_entries, call).await?.ok_or(Halt::NoGuessing)?.into_iter();
+        let before = questions.take_before(&mut replies)?;
+        let opened = source(replies.next());
+        let place = questions.take_after(&before, &mut replies);
+        opened.map_err(|status| status_error(&status, path))?;
+        if place.ok().as_ref() != Some(first.place) {
+            return Err(swapped(path).into());
+        }
         replies.next_back();
         Ok(replies.collect())
     }
 }
 
-impl Halt {
-    fn into_error(self) -> SftpError {
-        match self {
-            Self::Failed(error) => error,
-            // Real handles do not guess.
-            Self::NoGuessing => SftpError::Closed,
-        }
-    }
-}
-
 impl Reading {
-    pub(super) fn new(start: u64, wanted: usize, read_length: u32) -> Self {
+    fn new(start: u64, wanted: usize, read_length: u32) -> Self {
         Self { start, wanted, length: 0, chunks: Vec::new(), read_length, ended: false }
     }
 
-    pub(super) fn into_bytes(mut self) -> Bytes {
+    fn into_bytes(mut self) -> Bytes {
         if let [_] = &self.chunks[..] {
             return self.chunks.pop().unwrap_or_default();
         }
@@ -441,12 +557,12 @@ impl Reading {
         whole.freeze()
     }
 
-    pub(super) fn end(&self) -> u64 {
+    fn end(&self) -> u64 {
         self.start.saturating_add(self.length as u64)
     }
 
     /// The next flight's READs, each of an offset and a length.
-    pub(super) fn plan(&self) -> Vec<(u64, u32)> {
+    fn plan(&self) -> Vec<(u64, u32)> {
         let mut left = (self.wanted - self.length).min(FLIGHT_BYTES);
         let mut offset = self.end();
         let mut plan = Vec::new();
@@ -460,7 +576,7 @@ impl Reading {
     }
 
     /// Takes what follows without a gap. Behind a short answer the rest is left for the next flight.
-    pub(super) fn take(
+    fn take(
         &mut self,
         plan: &[(u64, u32)],
         replies: Vec<Reply>,
@@ -498,7 +614,7 @@ impl Listing {
         self.ended || self.truncated || self.entries.len() >= max_entries
     }
 
-    pub(super) fn take(&mut self, replies: Vec<Reply>, path: &[u8]) -> Result<(), SshError> {
+    fn take(&mut self, replies: Vec<Reply>, path: &[u8]) -> Result<(), SshError> {
         for reply in replies {
             match reply {
                 Reply::Names(entries, left_out) => {
@@ -529,10 +645,9 @@ pub(super) fn attributes(reply: Option<Reply>) -> Result<Attributes, Status> {
     }
 }
 
-/// Where a path leads, asked of its name; nothing if the server does not tell.
-fn place(reply: Option<Reply>) -> Option<TruePath> {
-    let path = real_path(reply, b"").ok()?;
-    Some(TruePath { path, is_proven: false })
+/// Whether an OPEN that failed so would say the same of a directory, and of what is neither file nor directory.
+fn is_settled(status: &Status) -> bool {
+    matches!(status.code, wire::STATUS_NO_SUCH_FILE | wire::STATUS_PERMISSION_DENIED)
 }
 
 fn source(reply: Option<Reply>) -> Result<Source, Status> {

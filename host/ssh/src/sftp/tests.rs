@@ -46,7 +46,7 @@ fn ssh(error: SftpError) -> SshError {
 }
 
 async fn open(channel: &SftpChannel, path: &Path, cap: usize, call: &Call) -> Result<Opened, SftpError> {
-    channel.open(path.as_os_str().as_bytes(), cap, 10_000, call).await.map(|(opened, _)| opened)
+    channel.open(path.as_os_str().as_bytes(), 0, cap, 10_000, call).await.map(|(opened, _)| opened)
 }
 
 async fn content(channel: &SftpChannel, path: &Path, cap: usize) -> (Bytes, bool, Option<u64>) {
@@ -57,7 +57,7 @@ async fn content(channel: &SftpChannel, path: &Path, cap: usize) -> (Bytes, bool
 }
 
 async fn entries(channel: &SftpChannel, path: &Path, max: usize) -> (usize, bool) {
-    match channel.open(path.as_os_str().as_bytes(), 1024, max, &call()).await {
+    match channel.open(path.as_os_str().as_bytes(), 0, 1024, max, &call()).await {
         Ok((Opened::Directory { entries, truncated, .. }, _)) => {
             let names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
             assert_eq!(names.len(), entries.len(), "a name came twice");
@@ -479,7 +479,7 @@ impl Fake {
                 let (read, write) = self.limits;
                 (201, [1 << 18, read, write, 100].map(u64::to_be_bytes).concat())
             }
-            (17, b"/d") => (105, [4_u32.to_be_bytes(), 0o040_755_u32.to_be_bytes()].concat()),
+            (17 | 7, b"/d") => (105, [4_u32.to_be_bytes(), 0o040_755_u32.to_be_bytes()].concat()),
             (3, b"/f") | (11, b"/d") => {
                 log.opened += 1;
                 *at = 0;
@@ -684,7 +684,7 @@ async fn whatever_a_server_answers_every_operation_ends() {
             if let Ok(transfer) = result {
                 assert_eq!(transfer.bytes, content.len() as u64);
             }
-            channel.open_truly(b"/d", 0, 5000, 10, &limit).await.ok();
+            channel.stat(b"/d", &limit).await.ok();
             upload(&channel, b"/f", &pattern(5000)).await.ok();
         };
         tokio::time::timeout(Duration::from_secs(600), work).await.unwrap_or_else(|_| panic!("seed {seed} hangs"));
@@ -823,11 +823,11 @@ async fn an_idle_channel_does_not_stall() {
 async fn the_deadline_and_the_cancellation_are_kept() {
     let channel = Fake { mute: true, ..Fake::default() }.start().await;
     let late = Call::until(Instant::now() + Duration::from_millis(10));
-    let error = ssh(channel.open(b"/f", 10, 10, &late).await.expect_err("late"));
+    let error = ssh(channel.open(b"/f", 0, 10, 10, &late).await.expect_err("late"));
     assert_eq!(error.kind(), ErrorKind::Timeout);
     let cancelled = call();
     cancelled.cancel.cancel();
-    let error = ssh(channel.open(b"/f", 10, 10, &cancelled).await.expect_err("cancelled"));
+    let error = ssh(channel.open(b"/f", 0, 10, 10, &cancelled).await.expect_err("cancelled"));
     assert_eq!(error.kind(), ErrorKind::Cancelled);
     assert!(!channel.is_closed());
 }

@@ -37,6 +37,7 @@ const REMOVE: u8 = 13;
 const REALPATH: u8 = 16;
 const STAT: u8 = 17;
 const RENAME: u8 = 18;
+const READLINK: u8 = 19;
 const EXTENDED: u8 = 200;
 const STATUS: u8 = 101;
 const HANDLE: u8 = 102;
@@ -137,6 +138,8 @@ pub(super) enum Request<'a> {
     PosixRename { from: &'a [u8], to: &'a [u8] },
     /// The absolute path without links.
     RealPath(&'a [u8]),
+    /// What a link leads to, as it is written in it.
+    ReadLink(&'a [u8]),
     /// The same with `~user` understood (`expand-path@openssh.com`).
     ExpandPath(&'a [u8]),
     /// The file system that holds the path (`statvfs@openssh.com`).
@@ -158,7 +161,7 @@ pub(super) enum Expected {
     Data(u32),
     /// NAME, of a listing.
     Names,
-    /// NAME, a single path.
+    /// NAME, a single path, or what a link holds.
     Path,
     /// EXTENDED_REPLY to `statvfs@openssh.com`.
     FileSystem,
@@ -212,7 +215,7 @@ impl Request<'_> {
             Self::Open(_) | Self::Create { .. } | Self::OpenDir(_) => Expected::Handle,
             Self::Read { length, .. } => Expected::Data(*length),
             Self::ReadDir(_) => Expected::Names,
-            Self::RealPath(_) | Self::ExpandPath(_) => Expected::Path,
+            Self::RealPath(_) | Self::ReadLink(_) | Self::ExpandPath(_) => Expected::Path,
             Self::StatVfs(_) => Expected::FileSystem,
             Self::Limits => Expected::Limits,
             Self::Write { .. }
@@ -241,6 +244,7 @@ impl Request<'_> {
             Self::Remove(_) => REMOVE,
             Self::Rename { .. } => RENAME,
             Self::RealPath(_) => REALPATH,
+            Self::ReadLink(_) => READLINK,
             Self::PosixRename { .. } | Self::ExpandPath(_) | Self::StatVfs(_) | Self::Fsync(_) | Self::Limits => {
                 EXTENDED
             }
@@ -261,7 +265,8 @@ impl Request<'_> {
             | Self::ReadDir(text)
             | Self::Close(text)
             | Self::Remove(text)
-            | Self::RealPath(text) => put_string(out, text),
+            | Self::RealPath(text)
+            | Self::ReadLink(text) => put_string(out, text),
             Self::Open(path) => {
                 put_string(out, path);
                 out.put_u32(OPEN_READ);
@@ -412,7 +417,7 @@ fn status(from: &mut Bytes) -> Result<Status, Violation> {
     Ok(Status { code, text: Bytes::copy_from_slice(kept) })
 }
 
-/// The one name of an answer to REALPATH.
+/// The one name of an answer to REALPATH or READLINK.
 fn path(mut rest: Bytes) -> Result<Bytes, Violation> {
     if number(&mut rest)? != 1 {
         return Err(Violation("a path is not one name"));

@@ -479,7 +479,7 @@ async fn what_was_opened_is_told_by_its_true_path_in_one_round_trip() {
     for (asked, told) in [("inside/link", "secret"), ("also/file", "inside/file"), ("also/../also", "inside")] {
         link.settle().await;
         let (mark, call) = (link.mark(), call());
-        let (opened, path) = lease.open_truly(bytes(&dir.join(asked)), 100, 100, &call).await.unwrap();
+        let (opened, path) = lease.open_placed(bytes(&dir.join(asked)), 100, 100, &call).await.unwrap();
         assert_eq!(path.path, bytes(&dir.join(told)), "{asked}");
         assert!(path.is_proven, "{asked}");
         assert_eq!((link.round_trips_since(&mark), call.cost.snapshot().round_trips), (1, 1), "{asked}");
@@ -489,9 +489,9 @@ async fn what_was_opened_is_told_by_its_true_path_in_one_round_trip() {
             Opened::Other { .. } => panic!("{asked} is neither file nor directory"),
         }
     }
-    let error = lease.open_truly(bytes(&dir.join("absent")), 100, 100, &call()).await.unwrap_err();
+    let error = lease.open_placed(bytes(&dir.join("absent")), 100, 100, &call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    let (opened, _) = lease.open_truly(b"/dev/zero", 100, 100, &call()).await.unwrap();
+    let (opened, _) = lease.open_placed(b"/dev/zero", 100, 100, &call()).await.unwrap();
     assert!(matches!(opened, Opened::Other { .. }));
 }
 
@@ -517,7 +517,7 @@ async fn nobody_who_swaps_a_link_gets_a_file_told_by_another_path() {
     eventually("the link is there", || dir.join("link").exists()).await;
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..500 {
-        let (opened, path) = lease.open_truly(bytes(&dir.join("link")), 100, 100, &call()).await.unwrap();
+        let (opened, path) = lease.open_placed(bytes(&dir.join("link")), 100, 100, &call()).await.unwrap();
         let Opened::File { content, .. } = opened else { panic!("not a file") };
         assert!(path.is_proven);
         assert_eq!(path.path, [bytes(&dir), b"/", &content.data].concat());
@@ -682,7 +682,7 @@ async fn a_server_inside_sshd_does_all_the_same() {
     assert!(read_to(&lease, &path, Part::Whole).await.0 == content, "other bytes");
     symlink("f", world.sshd.dir().join("link")).unwrap();
     let link = world.sshd.dir().join("link");
-    let (_, told) = lease.open_truly(bytes(&link), 100, 100, &call()).await.unwrap();
+    let (_, told) = lease.open_placed(bytes(&link), 100, 100, &call()).await.unwrap();
     assert_eq!(told.path, bytes(&path));
     assert!(told.is_proven);
 }

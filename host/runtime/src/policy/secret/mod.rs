@@ -59,11 +59,6 @@ impl SecretPaths {
         self.check(Some(path), b"", false, Parents::Textual).map(drop).map_err(|refusal| named(path, refusal))
     }
 
-    /// The same of a path whose host cannot tell where it truly leads.
-    pub(crate) fn check_unproven_path(&self, path: &[u8]) -> Result<(), Refusal> {
-        self.check(Some(path), b"", false, Parents::Refused).map(drop).map_err(|refusal| named(path, refusal))
-    }
-
     /// The same of the place, absolute and without links, to which a path has led.
     pub(crate) fn check_true_path(&self, path: &[u8], place: &[u8]) -> Result<(), Refusal> {
         let mut resolved = Resolved::new(false);

@@ -1,0 +1,396 @@
+//! What somebody gains who swaps links while a path is looked at: the swap comes right before a request of a flight, before each of
+//! them in turn, at OpenSSH's own server. It stands behind a relay that passes on one request at a time and can make it behave as
+//! others do.
+
+#![expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use super::{Opened, SftpChannel, SftpError, TruePath, wire};
+use crate::{Call, ErrorKind, SshError};
+
+const OPEN: u8 = 3;
+const REALPATH: u8 = 16;
+const READLINK: u8 = 19;
+const HANDLE: u8 = 102;
+
+/// How the server is changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ways {
+    /// It announces no extensions, and READLINK knows nothing: as in a chroot without /proc, or on another system.
+    is_other: bool,
+    /// REALPATH only tidies the text, as paramiko's does unless a server overrides it.
+    is_textual: bool,
+    /// Handles are not OpenSSH's.
+    has_own_handles: bool,
+}
+
+/// What is to happen at which request.
+#[derive(Default)]
+struct Steps {
+    count: usize,
+    /// The kinds of the requests so far.
+    kinds: Vec<u8>,
+    at: Vec<(usize, Box<dyn Fn() + Send>)>,
+}
+
+struct Relay {
+    ways: Ways,
+    steps: Arc<Mutex<Steps>>,
+}
+
+async fn packet(from: &mut (impl AsyncRead + Unpin)) -> Option<Bytes> {
+    let length = from.read_u32().await.ok()?;
+    let mut body = vec![0; length as usize];
+    from.read_exact(&mut body).await.ok()?;
+    Some(body.into())
+}
+
+fn string(text: &[u8]) -> Vec<u8> {
+    [&u32::try_from(text.len()).expect("short").to_be_bytes(), text].concat()
+}
+
+impl Relay {
+    async fn serve(self, mut client: DuplexStream, mut server: Child) -> Option<()> {
+        let (mut input, mut output) = (server.stdin.take()?, server.stdout.take()?);
+        let mut init = [0; 9];
+        client.read_exact(&mut init).await.ok()?;
+        input.write_all(&init).await.ok()?;
+        let greeting = packet(&mut output).await?;
+        let greeting = if self.ways.is_other { greeting.slice(..5) } else { greeting };
+        client.write_all(&string(&greeting)).await.ok()?;
+        loop {
+            let request = packet(&mut client).await?;
+            let reply = match self.answer(&request) {
+                Some(reply) => reply,
+                None => {
+                    input.write_all(&string(&self.with_their_handle(&request))).await.ok()?;
+                    self.with_our_handle(packet(&mut output).await?)
+                }
+            };
+            client.write_all(&string(&reply)).await.ok()?;
+        }
+    }
+
+    /// What is not asked of the server. Before that, what is due at this request happens.
+    fn answer(&self, request: &Bytes) -> Option<Bytes> {
+        let (kind, id, mut rest) = wire::head(request.clone()).expect("a request");
+        let mut steps = self.steps.lock().expect("unpoisoned");
+        let count = steps.count;
+        steps.at.iter().filter(|(at, _)| *at == count).for_each(|(_, swap)| swap());
+        steps.count += 1;
+        steps.kinds.push(kind);
+        let mut reply = BytesMut::new();
+        match kind {
+            READLINK if self.ways.is_other => {
+                reply.put_u8(101);
+                reply.put_u32(id);
+                reply.put_u32(8);
+            }
+            REALPATH if self.ways.is_textual => {
+                let length = rest.get_u32() as usize;
+                let path = PathBuf::from(std::ffi::OsStr::from_bytes(&rest[..length]));
+                let mut tidy = PathBuf::from("/");
+                for part in path.components() {
+                    match part {
+                        std::path::Component::Normal(name) => tidy.push(name),
+                        std::path::Component::ParentDir => drop(tidy.pop()),
+                        _ => {}
+                    }
+                }
+                let name = string(tidy.as_os_str().as_bytes());
+                reply.put_u8(104);
+                reply.put_u32(id);
+                reply.put_u32(1);
+                reply.put_slice(&[&name[..], &name, &[0; 4]].concat());
+            }
+            _ => return None,
+        }
+        Some(reply.freeze())
+    }
+
+    fn with_our_handle(&self, reply: Bytes) -> Bytes {
+        match (self.ways.has_own_handles, reply.split_at_checked(5)) {
+            (true, Some((head @ [HANDLE, ..], rest))) => [head, &string(&[b"h", &rest[4..]].concat())].concat().into(),
+            _ => reply,
+        }
+    }
+
+    /// Of the requests that hold one: CLOSE, READ, FSTAT, READDIR.
+    fn with_their_handle(&self, request: &Bytes) -> Bytes {
+        match (self.ways.has_own_handles, request.split_at_checked(5)) {
+            (true, Some((head @ [4 | 5 | 8 | 12, ..], rest))) => {
+                let length = u32::from_be_bytes(rest[..4].try_into().expect("four")) as usize;
+                [head, &string(&rest[5..4 + length]), &rest[4 + length..]].concat().into()
+            }
+            _ => request.clone(),
+        }
+    }
+}
+
+/// A directory with a plain file and a secret one, links to the one and to the other, and the server.
+struct World {
+    directory: TempDir,
+    root: PathBuf,
+    channel: SftpChannel,
+    steps: Arc<Mutex<Steps>>,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask {
+    Open,
+    /// A part.
+    Read,
+    Stat,
+    List,
+}
+
+impl World {
+    async fn new(ways: Ways) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let root = fs::canonicalize(directory.path()).expect("it is there");
+        for name in ["plain", "secret"] {
+            fs::create_dir(root.join(name)).expect("made");
+            fs::write(root.join(name).join("file"), name).expect("written");
+            fs::write(root.join(name).join(format!("only-{name}")), "").expect("written");
+        }
+        for (target, link) in
+            [("plain", "door"), ("plain/file", "link"), ("door/../link", "round"), ("file", "plain/near")]
+        {
+            symlink(target, root.join(link)).expect("a link");
+        }
+        let server = Command::new("/usr/lib/openssh/sftp-server")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .current_dir(&root)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("sftp-server is installed");
+        let (client, relayed) = duplex(1 << 20);
+        let steps = Arc::<Mutex<Steps>>::default();
+        tokio::spawn(Relay { ways, steps: Arc::clone(&steps) }.serve(relayed, server));
+        let channel = SftpChannel::start(client, Duration::from_secs(30)).await.expect("it greets");
+        let world = Self { directory, root, channel, steps };
+        // What a first flight finds out is known from now on.
+        world.look(Ask::Open, "plain/file").await.expect("there is no link");
+        world
+    }
+
+    /// What is told of a path: a word of the content, and where it lies.
+    async fn look(&self, ask: Ask, path: &str) -> Result<(String, TruePath), SshError> {
+        let call = Call::until(Instant::now() + Duration::from_secs(60));
+        let path = self.root.join(path);
+        let path = path.as_os_str().as_bytes();
+        {
+            let mut steps = self.steps.lock().expect("unpoisoned");
+            (steps.count, steps.kinds) = (0, Vec::new());
+        }
+        let sized = |size: Option<u64>| if size == Some(5) { "plain" } else { "secret" }.to_owned();
+        let told = match ask {
+            Ask::Open | Ask::List => {
+                self.channel.open(path, 0, 100, 100, &call).await.map(|(opened, place)| match opened {
+                    Opened::File { content, attributes } => {
+                        assert_eq!(attributes.size, Some(content.data.len() as u64), "of one file");
+                        (String::from_utf8_lossy(&content.data).into_owned(), place)
+                    }
+                    Opened::Directory { entries, .. } => {
+                        // The server asks for each entry by name again, and leaves out what is not there by now.
+                        let has = |name: &str| entries.iter().any(|entry| entry.name == name.as_bytes());
+                        let words: Vec<_> =
+                            ["plain", "secret"].into_iter().filter(|word| has(&format!("only-{word}"))).collect();
+                        (words.concat(), place)
+                    }
+                    Opened::Other { .. } => panic!("neither file nor directory"),
+                })
+            }
+            Ask::Read => self.channel.read(path, 0, 100, &call).await.map(|(attributes, content, place)| {
+                assert_eq!(attributes.size, Some(content.data.len() as u64), "of one file");
+                (String::from_utf8_lossy(&content.data).into_owned(), place)
+            }),
+            Ask::Stat => {
+                self.channel.stat(path, &call).await.map(|(attributes, place)| (sized(attributes.size), place))
+            }
+        };
+        told.map_err(|error| match error {
+            SftpError::Ssh(error) => error,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    /// Makes this name a link, in one step.
+    fn swap(&self, name: &'static str, target: &'static str) -> Box<dyn Fn() + Send> {
+        let root = self.root.clone();
+        Box::new(move || {
+            let (new, old) = (root.join("new"), root.join(name));
+            symlink(target, &new).expect("a link");
+            if old.is_dir() && !old.is_symlink() {
+                fs::rename(&old, root.join("moved")).expect("moved away");
+            }
+            fs::rename(&new, &old).expect("swapped");
+        })
+    }
+
+    fn at(&self, at: Vec<(usize, Box<dyn Fn() + Send>)>) {
+        self.steps.lock().expect("unpoisoned").at = at;
+    }
+
+    fn place(&self, told: &TruePath) -> String {
+        let place = Path::new(std::ffi::OsStr::from_bytes(&told.path));
+        place.strip_prefix(&self.root).expect("below the root").display().to_string()
+    }
+
+    /// The kinds of the requests of the last look.
+    fn kinds(&self) -> Vec<u8> {
+        self.steps.lock().expect("unpoisoned").kinds.clone()
+    }
+}
+
+const LOOKS: [(Ask, &str, &str); 6] = [
+    (Ask::Open, "link", "plain/file"),
+    (Ask::Read, "link", "plain/file"),
+    (Ask::Stat, "link", "plain/file"),
+    (Ask::Open, "door/file", "plain/file"),
+    (Ask::Stat, "door/file", "plain/file"),
+    (Ask::List, "door", "plain"),
+];
+
+#[tokio::test]
+async fn whenever_a_link_is_swapped_and_back_what_is_read_lies_where_it_is_said_to() {
+    let world = World::new(Ways::default()).await;
+    let mut seen = std::collections::BTreeSet::new();
+    for (ask, path, place) in LOOKS {
+        let (name, target, back) = match path {
+            "link" => ("link", "secret/file", "plain/file"),
+            _ => ("door", "secret", "plain"),
+        };
+        world.swap(name, back)();
+        world.at(Vec::new());
+        let (word, told) = world.look(ask, path).await.expect("nothing is swapped");
+        assert_eq!((&*word, &*world.place(&told), told.is_proven), ("plain", place, true), "{ask:?} {path}");
+        let count = world.kinds().len();
+        for first in 0..count {
+            for second in first + 1..=count {
+                world.swap(name, back)();
+                world.at(vec![(first, world.swap(name, target)), (second, world.swap(name, back))]);
+                match world.look(ask, path).await {
+                    Ok((word, told)) => {
+                        assert!(told.is_proven, "{ask:?} {path} {first} {second}");
+                        let there = if word.is_empty() { world.place(&told) } else { place.replace("plain", &word) };
+                        assert_eq!(world.place(&told), there, "{ask:?} {path} {first} {second}");
+                        seen.insert(there);
+                    }
+                    Err(error) => assert!(error.message().contains("took its place"), "{error}"),
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), 4, "both were seen, files and directories");
+}
+
+#[tokio::test]
+async fn a_path_costs_two_requests_more_than_a_look_that_proves_nothing() {
+    let world = World::new(Ways::default()).await;
+    world.look(Ask::Open, "plain/file").await.expect("read");
+    // What is read: is the descriptor free, OPEN, what is it, FSTAT, READ, CLOSE; and if it is a directory the same.
+    let (readlink, close, read, readdir) = (READLINK, 4, 5, 12);
+    let file = [readlink, OPEN, readlink, 8, read, close];
+    assert_eq!(world.kinds(), [&file[..], &[11, readlink, readdir, readdir, readdir, close]].concat());
+    world.look(Ask::Read, "plain/file").await.expect("read");
+    assert_eq!(world.kinds(), file);
+    world.look(Ask::Stat, "plain/file").await.expect("there");
+    assert_eq!(world.kinds(), [readlink, 11, readlink, 7, close, REALPATH]);
+}
+
+#[tokio::test]
+async fn where_nothing_is_proven_a_name_that_becomes_a_link_is_not_followed() {
+    for has_own_handles in [false, true] {
+        let ways = Ways { is_other: true, has_own_handles, ..Ways::default() };
+        let count = {
+            let world = World::new(ways).await;
+            world.look(Ask::Open, "plain/file").await.expect("there is no link");
+            world.kinds().len()
+        };
+        for step in 0..count {
+            for (ask, path, place) in
+                [(Ask::Open, "plain/file", "file"), (Ask::Stat, "plain/file", "file"), (Ask::List, "plain", "")]
+            {
+                let world = World::new(ways).await;
+                world.at(vec![(step, world.swap("plain", "secret"))]);
+                match world.look(ask, path).await {
+                    Ok((word, told)) => {
+                        assert!(!told.is_proven);
+                        let told = world.place(&told);
+                        let word = if word.is_empty() { told.clone() } else { word };
+                        assert_eq!(
+                            told,
+                            Path::new(&word).join(place).display().to_string().trim_end_matches('/'),
+                            "{ask:?} {step}"
+                        );
+                    }
+                    Err(error) => assert_ne!(error.kind(), ErrorKind::Remote, "{ask:?} {step}: {error}"),
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_is_resolved_where_the_server_can_and_refused_where_it_only_tidies_the_text() {
+    for has_own_handles in [false, true] {
+        let ways = Ways { is_other: true, has_own_handles, ..Ways::default() };
+        let (resolves, tidies) = (World::new(ways).await, World::new(Ways { is_textual: true, ..ways }).await);
+        for (ask, path, place) in
+            LOOKS.into_iter().chain([(Ask::Open, "round", "plain/file"), (Ask::Open, "plain/near", "plain/file")])
+        {
+            let (word, told) = resolves.look(ask, path).await.expect("it says where links lead");
+            assert_eq!((&*word, &*resolves.place(&told), told.is_proven), ("plain", place, false), "{ask:?} {path}");
+            let error = tidies.look(ask, path).await.expect_err("a link");
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{ask:?} {path}: {error}");
+            assert!(error.message().starts_with("leads through a link") && error.hint().is_some(), "{error}");
+        }
+        // What is not there behind a link is not told from what is.
+        let error = tidies.look(Ask::Open, "door/absent").await.expect_err("a link");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        for (ask, path) in [
+            (Ask::Open, "plain/file"),
+            (Ask::Read, "plain/../plain/./file"),
+            (Ask::Stat, "plain/file"),
+            (Ask::List, "plain/"),
+        ] {
+            let (word, told) = tidies.look(ask, path).await.expect("there is no link");
+            assert_eq!(word, "plain");
+            assert_eq!(tidies.place(&told), if ask == Ask::List { "plain" } else { "plain/file" });
+        }
+        assert_eq!(tidies.look(Ask::Open, "plain/absent").await.expect_err("missing").kind(), ErrorKind::NotFound);
+        drop(tidies.directory);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_removed_while_it_is_opened_is_not_told_by_a_name_that_it_had() {
+    let world = World::new(Ways::default()).await;
+    symlink("gone", world.root.join("to")).expect("a link");
+    let gone = world.root.join("gone");
+    for step in 0..12 {
+        fs::write(&gone, "plain").expect("written");
+        let gone = gone.clone();
+        world.at(vec![(step, Box::new(move || fs::remove_file(&gone).expect("it was there")))]);
+        match world.look(Ask::Open, "to").await {
+            Ok((_, told)) => assert_eq!(world.place(&told), "gone", "{step}"),
+            Err(error) => assert!(matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Remote), "{step}: {error}"),
+        }
+    }
+}
