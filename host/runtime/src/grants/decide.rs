@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use scout_ssh::Within;
 
-use super::path::Lexical;
+use super::path::among;
 use super::{HostRules, Limit, Place, Rights, Root, Rule};
+use crate::policy::resolve::Resolved;
 use crate::policy::{self, CommandPolicy, PathOperand, Pipeline, Refusal, SecretPaths, Word};
 use crate::{Effect, Grants};
 
@@ -262,7 +263,8 @@ pub fn decide(rights: &CallRights, target: Target<'_>, operation: Operation<'_>)
 
 fn read(source: Source, rights: &Rights, path: &[u8], permit: &mut Permit) -> Result<(), Denial> {
     let Some(limit) = &rights.paths else { return Ok(()) };
-    let Some(rule) = Lexical::file(path).among(roots(limit)).and_then(|index| limit.rules.get(index)) else {
+    let lies = Resolved::file(path).ok().and_then(|path| among(&path, roots(limit)));
+    let Some(rule) = lies.and_then(|index| limit.rules.get(index)) else {
         let shown = quoted(&String::from_utf8_lossy(path));
         return Err(deny(source, limit, &shown, "does not lie, as it is written, in the directories", "paths below "));
     };
@@ -285,8 +287,7 @@ fn run(source: Source, rights: &Rights, pipeline: &Pipeline, permit: &mut Permit
     }
     let Some(limit) = &rights.paths else { return Ok(()) };
     let held = |operand: PathOperand<'_>| {
-        let lexical = Lexical::operand(operand.directory, operand.path, operand.is_glob);
-        if lexical.among(roots(limit)).is_some() {
+        if Resolved::operand(&operand).is_ok_and(|path| among(&path, roots(limit)).is_some()) {
             return Ok(());
         }
         let path = if operand.path == b"." { operand.directory.unwrap_or(b"~") } else { operand.path };

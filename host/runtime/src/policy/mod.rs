@@ -6,6 +6,7 @@
 
 mod grammar;
 mod render;
+pub(crate) mod resolve;
 mod secret;
 mod table;
 
@@ -169,7 +170,7 @@ pub fn check_with(secrets: &SecretPaths, policy: CommandPolicy, pipeline: &Pipel
     }
     let directory = pipeline.directory.as_deref();
     if let Some(directory) = directory {
-        secrets.check_path(directory)?;
+        secrets.check_directory(directory)?;
     }
     let held = |operand: PathOperand<'_>| secrets.check_operand(operand);
     pipeline.stages.iter().try_for_each(|stage| grammar::check(&stage.words, directory, &held))

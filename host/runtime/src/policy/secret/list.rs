@@ -163,7 +163,7 @@ const DIRECTORIES: &[Row] = &[
 
 /// Directories that are a root themselves: below them everything is as below `/`. Of a process and its threads, of macOS
 /// (whose system is spread over volumes), of snapshots, of systems that boot from a tree of files.
-pub(super) const ROOTS: &[&[&str]] = &[
+pub(crate) const ROOTS: &[&[&str]] = &[
     &["proc", "*", "root"],
     &["proc", "*", "task", "*", "root"],
     &["private"],
@@ -176,7 +176,7 @@ pub(super) const ROOTS: &[&[&str]] = &[
 ];
 
 /// Where what a path leads to is not known from its text.
-pub(super) const ELSEWHERE: &[&[&str]] = &[
+pub(crate) const ELSEWHERE: &[&[&str]] = &[
     &["proc", "*", "cwd"],
     &["proc", "*", "task", "*", "cwd"],
     &["proc", "*", "fd", "*"],

@@ -1,20 +1,19 @@
 //! The paths that nobody reads through Scout, whatever the remote account may do.
 //!
-//! Owns the list, what the operator adds to it and takes away, and what the text of a path tells: `.` and `..`, a glob that could
-//! match, roots other than `/`. Of links it knows only those of `/proc`, so text proves nothing: for files the host is asked where
-//! one truly lies ([`SecretPaths::check_true_path`]). Where nobody can be asked, as with a command's operands, a `..` behind a name
-//! is refused: behind a link it leads elsewhere (`/var/run/../etc`). A program that searches directories (`grep -r`, `rg`, `diff`)
+//! Owns the list, what the operator adds to it and takes away, and what of a path could be on it: a glob that could match, roots other
+//! than `/`. What the text of a path tells is resolved elsewhere (`policy/resolve`), and proves nothing: for files the host is asked
+//! where one truly lies ([`SecretPaths::check_true_path`]). A program that searches directories (`grep -r`, `rg`, `diff`)
 //! is not let into those that hold little but secrets; in one above them it still meets the secret file: no rule about texts can bind it.
 
 mod list;
 mod name;
 mod pattern;
-mod resolve;
 
+pub(super) use self::list::{ELSEWHERE, ROOTS};
 use self::list::{LISTED, UNOPENED, UNSEARCHED};
-use self::name::Name;
+pub(super) use self::name::Name;
 pub use self::pattern::PathPattern;
-use self::resolve::{Home, Parents, Resolved, resolve, split};
+use super::resolve::{Home, Resolved};
 use super::{Look, PathOperand, Refusal, quoted};
 
 /// The secret paths: Scout's own list and what the operator has said of it.
@@ -56,17 +55,20 @@ impl SecretPaths {
     /// # Errors
     /// Why.
     pub fn check_path(&self, path: &[u8]) -> Result<(), Refusal> {
-        self.check(Some(path), b"", false, Parents::Textual).map(drop).map_err(|refusal| named(path, refusal))
+        self.check(&Resolved::file(path)?, path, false)
     }
 
     /// The same of the place, absolute and without links, to which a path has led.
     pub(crate) fn check_true_path(&self, path: &[u8], place: &[u8]) -> Result<(), Refusal> {
-        let mut resolved = Resolved::new(false);
-        split(place).for_each(|name| resolved.push(Name::new(name, false)));
-        match self.find(self.entries(), &resolved, Home::MayBeRoot) {
+        match self.find(self.entries(), &Resolved::place(place), Home::MayBeRoot) {
             Some(entry) => Err(refuse(path, format!("leads to what is on the list of secret paths: {entry}"))),
             None => Ok(()),
         }
+    }
+
+    /// The same of the directory in which a command runs.
+    pub(super) fn check_directory(&self, path: &[u8]) -> Result<(), Refusal> {
+        self.check(&Resolved::directory(path)?, path, false)
     }
 
     /// Whether a path is on the list, whatever may be read of it.
@@ -77,7 +79,8 @@ impl SecretPaths {
 
     /// Whether the list forbids a command this operand.
     pub(super) fn check_operand(&self, operand: PathOperand<'_>) -> Result<(), Refusal> {
-        let resolved = self.check(operand.directory, operand.path, operand.is_glob, Parents::Refused)?;
+        let resolved = Resolved::operand(&operand)?;
+        self.check(&resolved, operand.path, operand.is_glob)?;
         let could = if operand.is_glob { "could match: " } else { "" };
         let refuse = |entry: &Entry, what: &str, instead: &str| Refusal {
             what: quoted(&String::from_utf8_lossy(operand.path)),
@@ -103,17 +106,10 @@ impl SecretPaths {
         LISTED.iter().chain(&self.added)
     }
 
-    fn check<'a>(
-        &self,
-        directory: Option<&'a [u8]>,
-        path: &'a [u8],
-        is_glob: bool,
-        parents: Parents,
-    ) -> Result<Resolved<'a>, Refusal> {
-        let resolved = resolve(directory, path, is_glob, parents)?;
-        match self.find(self.entries(), &resolved, Home::MayBeRoot) {
+    fn check(&self, resolved: &Resolved<'_>, path: &[u8], is_glob: bool) -> Result<(), Refusal> {
+        match self.find(self.entries(), resolved, Home::MayBeRoot) {
             Some(entry) => Err(refuse(path, format!("{} the list of secret paths: {entry}", verb(is_glob)))),
-            None => Ok(resolved),
+            None => Ok(()),
         }
     }
 
@@ -157,10 +153,6 @@ fn refuse(path: &[u8], why: String) -> Refusal {
                 .into(),
         ),
     }
-}
-
-fn named(path: &[u8], refusal: Refusal) -> Refusal {
-    Refusal { what: quoted(&String::from_utf8_lossy(path)), ..refusal }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 pub(super) const MAX_NAME: usize = 62;
 
 /// A name of a path.
-pub(super) struct Name<'a> {
+pub(crate) struct Name<'a> {
     text: &'a [u8],
     is_glob: bool,
     tokens: Vec<Token>,
@@ -25,17 +25,17 @@ enum Token {
 
 impl<'a> Name<'a> {
     /// A name whose wildcards, if it is a glob, the host's shell expands.
-    pub(super) fn new(text: &'a [u8], is_glob: bool) -> Self {
+    pub(crate) fn new(text: &'a [u8], is_glob: bool) -> Self {
         Self { text, is_glob, tokens: tokens(text, is_glob) }
     }
 
     /// As it is written.
-    pub(super) fn text(&self) -> &'a [u8] {
+    pub(crate) fn text(&self) -> &'a [u8] {
         self.text
     }
 
     /// Whether it has wildcards.
-    pub(super) fn is_wild(&self) -> bool {
+    pub(crate) fn is_wild(&self) -> bool {
         self.is_glob && self.text.iter().any(|byte| b"*?[".contains(byte))
     }
 
@@ -43,7 +43,7 @@ impl<'a> Name<'a> {
     /// match a dot, as in a shell.
     ///
     /// Bit n of a set: the first n characters of `pattern` are matched. That bounds it to [`MAX_NAME`].
-    pub(super) fn meets(&self, pattern: &[u8]) -> bool {
+    pub(crate) fn meets(&self, pattern: &[u8]) -> bool {
         if let (Some(Token::Byte(first)), Some(expected)) = (self.tokens.first(), pattern.first())
             && *expected != b'*'
             && !expected.eq_ignore_ascii_case(first)

@@ -59,7 +59,7 @@ impl PathPattern {
     }
 
     /// Whether it begins at the root.
-    pub(super) fn is_rooted(&self) -> bool {
+    pub(crate) fn is_rooted(&self) -> bool {
         self.is_rooted
     }
 

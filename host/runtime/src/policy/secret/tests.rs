@@ -285,15 +285,21 @@ fn a_parent_behind_a_name_is_refused_with_what_to_write() {
         ("/var/run", "cat ../etc/passwd", "\"/var/etc/passwd\""),
         ("/etc/nginx/conf.d", "cat ../nginx.conf", "\"/etc/nginx/nginx.conf\""),
         ("/etc/nginx/conf.d", "ls ../*.conf", "\"/etc/nginx/*.conf\""),
-        ("/var/run/..", "ls x", "\"/var/x\""),
+        ("/var/run/..", "ls x", "\"/var\""),
         ("~/app/log", "cat ../conf", "\"app/conf\""),
         ("~", "cat ../conf", "\"/conf\""),
+        ("/var/log", "ls ..", "\"/var\""),
+        ("/var/log", "find ../.. -maxdepth 1", "\"/\""),
+        ("/var/log/..", "ls", "\"/var\""),
+        ("/var/log/..", "df", "\"/var\""),
+        ("/var/log", "grep -r x run/..", "\"/var/log\""),
+        ("~", "ls x/..", "\"~\""),
     ] {
         let refusal = within(directory, line).expect_err(line);
         assert!(refusal.instead.as_ref().is_some_and(|hint| hint.contains(instead)), "{directory} {line}: {refusal:?}");
     }
     for (directory, line) in
-        [("/var/log", "ls .."), ("/var/log", "find ../.. -maxdepth 1"), ("/var/log/..", "ls"), ("/proc/self/cwd", "ls")]
+        [("/", "ls .."), ("/..", "ls"), ("/proc/self/cwd", "ls"), ("/var/log", "cat /../etc/passwd")]
     {
         assert_eq!(within(directory, line), Ok(()), "{directory}: {line}");
     }
