@@ -87,6 +87,7 @@ async fn flood(client: Client, over: Arc<AtomicBool>) -> Result<usize> {
         stdout_cap: MEBIBYTE,
         stderr_cap: KIBIBYTE,
         timeout: std::time::Duration::from_secs(60),
+        limits: scout_ssh::CommandLimits::NONE,
     };
     let mut times = 0;
     while !over.load(Ordering::Relaxed) {

@@ -118,6 +118,7 @@ impl Client {
             stdout_cap: MEBIBYTE,
             stderr_cap: KIBIBYTE,
             timeout: LIMIT,
+            limits: scout_ssh::CommandLimits::NONE,
         };
         let outcome = self.lease(&call).await?.exec(&request, &call).await?;
         ensure!(outcome.ending == scout_ssh::Ending::Exited(0), "{script}: {:?}", outcome.ending);

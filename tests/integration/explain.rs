@@ -35,6 +35,21 @@ async fn explain_names_the_line_of_each_setting_and_what_is_known_of_the_host() 
 }
 
 #[tokio::test]
+async fn explain_tells_what_limits_commands_and_what_says_so() {
+    let sshd = Sshd::start();
+    let options = options(&sshd).setting("[hosts.box]\ncommand_limits = { memory = \"2 GiB\", processes = \"none\" }");
+    let (output, stdout, stderr) = run(&options, &["explain", "box"]).await;
+    assert!(output.status.success(), "{stdout}{stderr}");
+    let line = |key: &str| stdout.lines().find(|line| line.trim().starts_with(key)).unwrap_or(&stdout).to_owned();
+    assert!(line("memory").contains("2 GiB  (scout.toml:"), "{}", line("memory"));
+    assert!(line("cpu").contains("480 s  (default)"), "{}", line("cpu"));
+    assert!(line("processes").contains("none  (scout.toml:"), "{}", line("processes"));
+    let limits = explained(&options, "box").await["command_limits"].clone();
+    assert_eq!((&limits[0]["key"], &limits[0]["bound"]), (&"memory".into(), &(2_u64 << 30).into()), "{limits}");
+    assert_eq!((&limits[2]["place"], &limits[3]["bound"]), (&Value::Null, &Value::Null), "{limits}");
+}
+
+#[tokio::test]
 async fn explain_follows_jumps_and_is_json_if_asked() {
     let sshd = Sshd::start();
     let mut options = options(&sshd);

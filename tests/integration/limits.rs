@@ -46,6 +46,43 @@ async fn a_flood_is_cut_and_stopped() {
 }
 
 #[tokio::test]
+async fn a_command_runs_within_the_limits_of_its_host_and_takes_no_round_trip_for_them() {
+    let sshd = Sshd::start();
+    let link = DelayLink::start(sshd.address(), Duration::ZERO).await;
+    let limits = "command_limits = { memory = \"1 GiB\", cpu = \"77s\" }\n[hosts.box]\ncommand_limits = { cpu = 99, file_size = \"none\" }";
+    let scout = Scout::start(&options_at(&sshd, link.address()).setting(limits)).await;
+    scout.command("box", "cat /proc/self/limits").await;
+    link.settle().await;
+    let mark = link.mark();
+    let answer = scout.command("box", "cat /proc/self/limits").await;
+    assert_eq!(link.round_trips_since(&mark), 1);
+    let told = answer.structured()["stdout"].as_str().unwrap_or_else(|| panic!("{}", answer.text())).to_owned();
+    let bounds = |name: &str| {
+        let line = told.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {told}"));
+        line[name.len()..].split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(bounds("Max address space"), "1073741824 1073741824");
+    assert_eq!(bounds("Max cpu time"), "99 99");
+    assert_ne!(bounds("Max file size"), "1073741824 1073741824", "the host's own");
+    assert_eq!(bounds("Max processes"), "4096 4096", "the default");
+}
+
+#[tokio::test]
+async fn a_script_that_asks_for_more_than_it_may_ends_and_its_neighbour_goes_on() {
+    let sshd = Sshd::start();
+    let shell = "commands = \"shell\"\ncommand_limits = { memory = \"256 MiB\", cpu = 1 }";
+    let scout = Scout::start(&options(&sshd).setting(shell)).await;
+    let (greedy, busy, neighbour) = tokio::join!(
+        scout.command("box", "python3 -c 'bytearray(512 << 20)'"),
+        scout.command("box", "while :; do :; done"),
+        scout.command("box", "python3 -c 'print(len(bytearray(16 << 20)))'"),
+    );
+    assert!(greedy.text().contains("MemoryError"), "{}", greedy.text());
+    assert!(busy.text().contains("KILL"), "{}", busy.text());
+    assert_eq!(neighbour.structured()["stdout"], "16777216\n", "{}", neighbour.text());
+}
+
+#[tokio::test]
 async fn a_command_past_its_timeout_is_stopped_on_the_host_and_its_output_kept() {
     let (sshd, _) = world().await;
     let scout = Scout::start(&options(&sshd).setting("commands = \"shell\"").setting("command_timeout = \"1s\"")).await;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use scout_ssh::{HostSpec, Pool, SshError};
+use scout_ssh::{CommandLimits, HostSpec, Pool, SshError};
 
 use crate::grants::{Access, Target};
 use crate::policy::CommandPolicy;
@@ -17,6 +17,8 @@ pub struct HostRecord {
     pub spec: Result<Arc<HostSpec>, SshError>,
     /// What commands may run there.
     pub commands: CommandPolicy,
+    /// What processes of commands may take there.
+    pub limits: CommandLimits,
 }
 
 impl HostRecord {

@@ -184,7 +184,7 @@ impl Lease {
     /// # Cancel safety
     /// A command whose future is dropped is ended on the remote host.
     pub async fn exec(&self, request: &ExecRequest, call: &Call) -> Result<ExecOutcome, SshError> {
-        let prepared = Prepared::new(&request.script)?;
+        let prepared = Prepared::new(&request.script, &request.limits)?;
         let tally = self.tally(call);
         for _ in 0..TRIES {
             let run = async {

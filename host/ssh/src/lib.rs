@@ -29,7 +29,7 @@ pub use dial::gate::HostKey;
 pub use dial::offers::{Offer, OfferSigner, Offers, offers};
 pub use dial::trust_ahead::{Ahead, TrustAhead, trust_ahead};
 pub use error::{ErrorKind, SshError};
-pub use exec::{Ending, ExecOutcome, ExecRequest, RemoteState};
+pub use exec::{CommandLimits, Ending, ExecOutcome, ExecRequest, RemoteState};
 pub use lease::Lease;
 pub use pool::{KnownHostsFiles, Pool, PoolConfig, PoolSnapshot, Probe};
 pub use sftp::{

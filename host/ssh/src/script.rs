@@ -13,7 +13,8 @@ use bytes::{Buf as _, Bytes};
 use crate::exec::shell::encoded;
 use crate::sftp::{DELETED, check, deleted, is_guarded, not_a_file, other_home, remote_path, shown, swapped, untold};
 use crate::{
-    Attributes, Capture, DirEntry, Ending, ErrorKind, ExecOutcome, ExecRequest, FileKind, Opened, SshError, TruePath,
+    Attributes, Capture, CommandLimits, DirEntry, Ending, ErrorKind, ExecOutcome, ExecRequest, FileKind, Opened,
+    SshError, TruePath,
 };
 
 /// `p`: the path, `o`: what is asked (stat, read, open), `f`: the first byte counted from 1, `c`: how many bytes, `n`: how
@@ -107,6 +108,8 @@ impl Question {
             stdout_cap: count.max(listing).saturating_add(HEAD),
             stderr_cap: STDERR,
             timeout: if is_guarded(path) { STALL } else { NO_LIMIT },
+            // What it does is bounded by what it is asked for.
+            limits: CommandLimits::NONE,
         })
     }
 
@@ -316,7 +319,10 @@ mod tests {
     fn a_question_travels_inside_the_exec_request() {
         for path in [&b"/var/log/some/quite/long/path with 'quotes' and \xff/a.log"[..], b"~root/x"] {
             let request = OPEN.request(path).expect("a path");
-            assert!(Prepared::new(&request.script).expect("a script").data.is_none(), "data costs a round trip");
+            assert!(
+                Prepared::new(&request.script, &request.limits).expect("a script").data.is_none(),
+                "data costs a round trip"
+            );
         }
     }
 

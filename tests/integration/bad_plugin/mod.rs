@@ -19,7 +19,7 @@ use scout_runtime::{
     Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, LoadError, Plugin, PluginId, Query,
     Receipt, Runtime, RuntimeConfig, Subject,
 };
-use scout_ssh::{Call, Pool, PoolConfig, Principal, SshConfig};
+use scout_ssh::{Call, CommandLimits, Pool, PoolConfig, Principal, SshConfig};
 use scout_tests::{Guest, Sshd};
 
 /// The CPU of one call.
@@ -89,6 +89,7 @@ impl World {
             name: name.to_owned(),
             spec: hosts.resolve(name).map(Arc::new),
             commands,
+            limits: CommandLimits::NONE,
         };
         let records = vec![record("box", CommandPolicy::Shell), record("kept", CommandPolicy::ReadOnly)];
         let access = Access { plugins: [("mallory".to_owned(), Arc::new(rights))].into(), ..Access::default() };

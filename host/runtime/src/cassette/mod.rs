@@ -16,7 +16,7 @@ mod wasi;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_ssh::{Call, ErrorKind, Pool, PoolConfig, Principal, SshConfig, SshError};
+use scout_ssh::{Call, CommandLimits, ErrorKind, Pool, PoolConfig, Principal, SshConfig, SshError};
 use serde_json::{Map, Value};
 use similar::TextDiffConfig;
 use tokio::time::Instant;
@@ -276,7 +276,8 @@ fn record(host: &Host) -> Result<HostRecord, CassetteError> {
             Ok(Arc::new(spec))
         }
     };
-    Ok(HostRecord { name: host.name.clone(), spec, commands: host.commands })
+    // Nothing runs.
+    Ok(HostRecord { name: host.name.clone(), spec, commands: host.commands, limits: CommandLimits::NONE })
 }
 
 impl From<&HostRecord> for Host {

@@ -5,7 +5,8 @@ mod planted;
 use std::sync::Arc;
 
 use scout_ssh::{
-    Attributes, Call, Ending, ErrorKind, ExecOutcome, Opened, Pool, PoolConfig, Probe, SshConfig, SshError,
+    Attributes, Call, CommandLimits, Ending, ErrorKind, ExecOutcome, Opened, Pool, PoolConfig, Probe, SshConfig,
+    SshError,
 };
 use serde_json::{Value, json};
 
@@ -72,7 +73,8 @@ fn fleet() -> Fleet {
     let host = |name: &str, address: &str, user: &str| {
         let mut spec = SshConfig::default().resolve(name).unwrap();
         (spec.host_name, spec.user) = (address.to_owned(), user.to_owned());
-        HostRecord { name: name.to_owned(), spec: Ok(Arc::new(spec)), commands: CommandPolicy::ReadOnly }
+        let (spec, commands, limits) = (Ok(Arc::new(spec)), CommandPolicy::ReadOnly, CommandLimits::NONE);
+        HostRecord { name: name.to_owned(), spec, commands, limits }
     };
     let hosts = vec![host("web1", "10.20.30.4", "deploy"), host("web2", "web2.corp.internal", "root")];
     Fleet::new(hosts, Pool::new(PoolConfig::default()))

@@ -111,6 +111,7 @@ async fn run(reach: &Reach, script: Vec<u8>, mut record: Record) -> Result<ExecO
         stdout_cap: limits.output_bytes,
         stderr_cap: limits.output_bytes,
         timeout: limits.command_timeout,
+        limits: reach.host.limits,
     };
     let ran = reach.exec(&request).await;
     let ending = match &ran {

@@ -9,16 +9,21 @@ use toml::Spanned;
 
 use super::rights::{Keys, Lines};
 use super::source::{Digest, Source};
-use super::values::{MemorySize, PoolSize, Prefix};
+use super::values::{CommandCpu, CommandFileSize, CommandMemory, CommandProcesses, MemorySize, PoolSize, Prefix};
 use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
 
 /// Every key at every level, for near names.
-const KEYS: [&str; 29] = [
+const KEYS: [&str; 34] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
     "secret_command",
     "commands",
+    "command_limits",
+    "memory",
+    "cpu",
+    "file_size",
+    "processes",
     "secret_paths",
     "readable_paths",
     "max_file_size",
@@ -53,6 +58,7 @@ pub(super) struct File {
     pub(super) audit_log: Option<PathBuf>,
     pub(super) secret_command: Option<PathBuf>,
     pub(super) commands: Option<Spanned<Commands>>,
+    pub(super) command_limits: Option<Spanned<LimitsTable>>,
     pub(super) secret_paths: Vec<Spanned<String>>,
     pub(super) readable_paths: Vec<Spanned<String>>,
     pub(super) max_file_size: Option<ByteCount>,
@@ -108,10 +114,21 @@ impl From<Commands> for CommandPolicy {
     }
 }
 
+/// What processes of commands may take of a host.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table of memory, cpu, file_size and processes")]
+pub(super) struct LimitsTable {
+    pub(super) memory: Option<CommandMemory>,
+    pub(super) cpu: Option<CommandCpu>,
+    pub(super) file_size: Option<CommandFileSize>,
+    pub(super) processes: Option<CommandProcesses>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HostTable {
     pub(super) commands: Option<Spanned<Commands>>,
+    pub(super) command_limits: Option<Spanned<LimitsTable>>,
     #[serde(default)]
     pub(super) tags: Vec<Spanned<String>>,
 }

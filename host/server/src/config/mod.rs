@@ -4,6 +4,7 @@
 
 mod askpass;
 mod file;
+mod limits;
 mod plugins;
 mod rights;
 mod source;
@@ -19,6 +20,7 @@ use scout_runtime::policy::{CommandPolicy, SecretPaths};
 use scout_runtime::{Fleet, HostRecord, Limits};
 use scout_ssh::{HostSpec, Pool, PoolConfig, SshConfig, SshError};
 
+pub use limits::HostLimit;
 pub use plugins::{PluginConfig, Vetting, signature_file};
 pub use rights::HostConfig;
 pub use source::{Digest, OciReference, Source};
@@ -111,6 +113,8 @@ pub struct Config {
     pub commands: CommandPolicy,
     /// Where that is written, if it is.
     commands_place: Option<Place>,
+    /// What processes of commands may take where nothing else is said.
+    command_limits: Option<limits::LimitKeys>,
     /// What nobody reads on any host.
     secrets: Arc<SecretPaths>,
     /// `[hosts.NAME]`.
@@ -247,6 +251,7 @@ impl Config {
             state_dir,
             commands: file.commands.as_ref().map(|commands| (*commands.get_ref()).into()).unwrap_or_default(),
             commands_place: file.commands.as_ref().map(|commands| lines.place(commands)),
+            command_limits: file.command_limits.as_ref().map(|keys| limits::LimitKeys::new(keys, lines)),
             secrets: Arc::new(rights::secrets(&file.secret_paths, &file.readable_paths, lines)?),
             hosts: file
                 .hosts
@@ -325,6 +330,7 @@ impl Config {
         let record = |(name, spec): (String, Result<HostSpec, SshError>)| HostRecord {
             spec: spec.map(Arc::new),
             commands: policies.get(&name).copied().unwrap_or(self.commands),
+            limits: limits::as_limits(&self.command_limits(&name)),
             name,
         };
         Ok((ssh.resolve_all().into_iter().map(record).collect(), access))
@@ -464,6 +470,47 @@ mod tests {
     fn an_unknown_key_in_a_table_is_refused() {
         let refusal = refusal(&[], "[hosts.web]\ncomands = \"none\"\n");
         assert!(refusal.contains("scout.toml:2:") && refusal.contains("`commands`"), "{refusal}");
+    }
+
+    #[test]
+    fn limits_of_commands_are_the_hosts_own_else_the_strictest_else_everybodys_else_defaults() {
+        let toml = "command_limits = { memory = \"1 GiB\" }\n[hosts.web1]\ncommand_limits = { cpu = \"none\", processes = 99 }\n\
+                    [hosts.\"web*\"]\ncommand_limits = { cpu = \"60s\", memory = \"512 MiB\" }\n\
+                    [hosts.\"*1\"]\ncommand_limits = { memory = \"none\", cpu = 30 }\n";
+        let config = config(&Flags::default(), &[], toml).unwrap();
+        for (host, memory, cpu, processes) in [
+            ("web1", Some((512 << 20, 5)), Some((0, 3)), Some((99, 3))),
+            ("web2", Some((512 << 20, 5)), Some((60, 5)), None),
+            ("db1", Some((0, 7)), Some((30, 7)), None),
+            ("other", Some((1 << 30, 1)), None, None),
+        ] {
+            let limits = config.command_limits(host);
+            let of = |key: &str| limits.iter().find(|limit| limit.key == key).unwrap().clone();
+            for (key, expected, default) in [
+                ("memory", memory, 3 << 30),
+                ("cpu", cpu, 480),
+                ("processes", processes, 4096),
+                ("file_size", None, 1 << 30),
+            ] {
+                // None is written 0 here.
+                let (bound, line) = expected.map_or((default, None), |(bound, line)| (bound, Some(line)));
+                let place = line.map(|line| format!("scout.toml:{line}"));
+                let got = (of(key).bound.unwrap_or(0), of(key).place.map(|place| place.to_string()));
+                assert_eq!(got, (bound, place), "{host} {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_that_makes_no_sense_is_refused_with_its_place() {
+        for (toml, says) in [
+            ("command_limits = { memory = \"1 MiB\" }\n", ":1: not a size from 16 MiB"),
+            ("[hosts.a]\ncommand_limits = { cpus = 1 }\n", ":2: unknown key `cpus`; did you mean `cpu`"),
+            ("command_limits = \"none\"\n", "expected a table of memory, cpu, file_size and processes"),
+        ] {
+            let refusal = refusal(&[], toml);
+            assert!(refusal.contains(says), "{toml}: {refusal}");
+        }
     }
 
     #[test]

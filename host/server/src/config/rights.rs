@@ -10,6 +10,7 @@ use scout_runtime::policy::{CommandPolicy, PathPattern, SecretPaths};
 use toml::Spanned;
 
 use super::file::{Commands, Grant, HostTable};
+use super::limits::{self, HostLimit, LimitKeys};
 use super::{Config, ConfigError, did_you_mean, near};
 
 /// Rules of one key.
@@ -112,6 +113,7 @@ pub struct HostConfig {
     /// Which hosts it is about.
     pattern: HostPattern,
     commands: Option<(CommandPolicy, Place)>,
+    limits: Option<LimitKeys>,
     tags: Vec<Arc<str>>,
 }
 
@@ -129,7 +131,8 @@ impl HostConfig {
             tags.push(tag.get_ref().as_str().into());
         }
         let place = |commands: &Spanned<Commands>| ((*commands.get_ref()).into(), lines.place(commands));
-        Ok(Self { pattern, commands: table.commands.as_ref().map(place), tags })
+        let limits = table.command_limits.as_ref().map(|keys| LimitKeys::new(keys, lines));
+        Ok(Self { pattern, commands: table.commands.as_ref().map(place), limits, tags })
     }
 }
 
@@ -188,6 +191,17 @@ impl Config {
             }
         }
         Ok((policies, access))
+    }
+
+    /// What processes of commands may take of a host, and what says so.
+    pub fn command_limits(&self, host: &str) -> [HostLimit; 4] {
+        let tables = self.hosts.values().filter(|table| table.pattern.matches(host, &[]));
+        let (own, others): (Vec<_>, Vec<_>) = tables
+            .filter_map(|table| Some((table.pattern.host().is_some(), table.limits.as_ref()?)))
+            .partition(|(is_own, _)| *is_own);
+        let others: Vec<_> = others.into_iter().map(|(_, keys)| keys).collect();
+        let own = own.first().map(|(_, keys)| *keys);
+        limits::of_host(own, &others, self.command_limits.as_ref(), self.limits.command_timeout)
     }
 
     /// A rule for a host or a tag that there is not grants nothing, and nobody would see why.

@@ -94,6 +94,79 @@ impl FromStr for Seconds {
     }
 }
 
+/// Memory of a command's process: 16 MiB to 1024 GiB, or `"none"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Raw")]
+pub(crate) struct CommandMemory(pub(crate) Option<u64>);
+
+/// A file that a command writes: 1 KiB to 1024 GiB, or `"none"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Raw")]
+pub(crate) struct CommandFileSize(pub(crate) Option<u64>);
+
+/// CPU time of a command's process in whole seconds, up to a day, or `"none"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Raw")]
+pub(crate) struct CommandCpu(pub(crate) Option<u64>);
+
+/// Processes of a command's account: 16 to 4194304, or `"none"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Raw")]
+pub(crate) struct CommandProcesses(pub(crate) Option<u64>);
+
+/// A bound, or none.
+fn bound(
+    raw: Raw,
+    read: impl FnOnce(&str) -> Option<u64>,
+    range: std::ops::RangeInclusive<u64>,
+    expected: &str,
+) -> Result<Option<u64>, String> {
+    match raw.text().as_str() {
+        "none" => Ok(None),
+        text => match read(text).filter(|bound| range.contains(bound)) {
+            Some(bound) => Ok(Some(bound)),
+            None => Err(format!("not {expected}, and not \"none\"")),
+        },
+    }
+}
+
+impl TryFrom<Raw> for CommandMemory {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        // Below it no shell starts.
+        bound(raw, bytes, 16 << 20..=1 << 40, "a size from 16 MiB to 1024 GiB").map(Self)
+    }
+}
+
+impl TryFrom<Raw> for CommandFileSize {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        bound(raw, bytes, 1 << 10..=1 << 40, "a size from 1 KiB to 1024 GiB").map(Self)
+    }
+}
+
+impl TryFrom<Raw> for CommandCpu {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        let seconds = |text: &str| {
+            let time = text.parse::<Seconds>().ok()?.as_duration();
+            (time.subsec_nanos() == 0).then_some(time.as_secs())
+        };
+        bound(raw, seconds, 1..=86_400, "whole seconds from 1s to 24h").map(Self)
+    }
+}
+
+impl TryFrom<Raw> for CommandProcesses {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        bound(raw, |text| text.parse().ok(), 16..=1 << 22, "a number from 16 to 4194304").map(Self)
+    }
+}
+
 /// How many connections the pool may hold: 1 to 10,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "i64")]
@@ -206,6 +279,24 @@ mod tests {
         for text in ["127MiB", "1025GiB", "1 TiB", "much", ""] {
             assert!(MemorySize::try_from(Raw::Text(text.to_owned())).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn bounds_of_commands_are_read_within_theirs_or_are_none() {
+        let text = |text: &str| Raw::Text(text.to_owned());
+        assert_eq!(CommandMemory::try_from(text("2 GiB")), Ok(CommandMemory(Some(2 << 30))));
+        assert_eq!(CommandFileSize::try_from(text("1KiB")), Ok(CommandFileSize(Some(1024))));
+        assert_eq!(CommandCpu::try_from(text("2m")), Ok(CommandCpu(Some(120))));
+        assert_eq!(CommandProcesses::try_from(Raw::Integer(64)), Ok(CommandProcesses(Some(64))));
+        assert_eq!(CommandMemory::try_from(text("none")), Ok(CommandMemory(None)));
+        for wrong in ["15 MiB", "2000 GiB", "much", "-1", "0"] {
+            assert!(CommandMemory::try_from(text(wrong)).is_err(), "{wrong}");
+        }
+        for wrong in ["500ms", "1.5s", "25h", "0"] {
+            assert!(CommandCpu::try_from(text(wrong)).is_err(), "{wrong}");
+        }
+        assert!(CommandFileSize::try_from(text("1023")).is_err());
+        assert!(CommandProcesses::try_from(Raw::Integer(15)).is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::lease::within;
 use crate::pool::InUse;
 use crate::pool::connection::Connection;
 use crate::pool::slots::Slot;
-use crate::{Call, Ending, ErrorKind, ExecOutcome, ExecRequest, RemoteState, SshError};
+use crate::{Call, CommandLimits, Ending, ErrorKind, ExecOutcome, ExecRequest, RemoteState, SshError};
 
 /// What a command's last output may take after its status: a background child may hold the streams open for ever.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
@@ -261,7 +261,7 @@ async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>) -> Remote
 /// Runs a script of our own beside the budget; what it printed.
 async fn control(connection: &Arc<Connection>, script: &[u8]) -> Option<String> {
     let until = Instant::now() + KILL_LIMIT;
-    let prepared = Prepared::new(script).ok()?;
+    let prepared = Prepared::new(script, &CommandLimits::NONE).ok()?;
     let (channel, slot) = connection.control_session(until).await?.into_parts()?;
     let (mut read, write) = channel.split();
     let caps = (CONTROL_CAP, CONTROL_CAP);

@@ -1,10 +1,12 @@
 //! Commands: one fixed literal that every login shell reads alike, the command as data behind it.
 
 pub(crate) mod command;
+mod limits;
 pub(crate) mod shell;
 
 use std::time::Duration;
 
+pub use self::limits::CommandLimits;
 use crate::Capture;
 
 /// A command to run.
@@ -18,6 +20,8 @@ pub struct ExecRequest {
     pub stderr_cap: usize,
     /// How long the command may run once it was sent; the call's deadline binds as well.
     pub timeout: Duration,
+    /// What its processes may take on the host.
+    pub limits: CommandLimits,
 }
 
 /// Whether a command that was stopped still runs on the remote host.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{Capture, ErrorKind, SshError};
+use crate::{Capture, CommandLimits, ErrorKind, SshError};
 
 /// Takes the command from its arguments, or from the first line of its input, and evaluates it. One argument is encoded
 /// for `printf %b`, at the cost of a fork; two are the command as it is and the marker. A process in the
@@ -30,7 +30,8 @@ const LITERAL: &str = concat!(
 );
 
 /// A command up to this many bytes, encoded, travels inside the exec request. OpenSSH grants no window before the
-/// request, so data behind it costs a round trip more; Dropbear takes 9000 bytes, everyone else far more.
+/// request, so data behind it costs a round trip more; Dropbear takes 9000 bytes, everyone else far more. The literal, the
+/// marker and what sets the limits are the rest.
 const MAX_INLINE: usize = 8000;
 /// No command is longer. The shell reads its line byte by byte.
 const MAX_SCRIPT: usize = 256 * 1024;
@@ -57,11 +58,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Renders a script for `/bin/sh`.
+    /// Renders a script for `/bin/sh`, which sets these bounds before it evaluates it: what watches over the command is not held to them.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a NUL or a script that is too long.
-    pub(crate) fn new(script: &[u8]) -> Result<Self, SshError> {
+    pub(crate) fn new(script: &[u8], limits: &CommandLimits) -> Result<Self, SshError> {
         if script.contains(&0) {
             return Err(SshError::new(ErrorKind::Invalid, "the command holds a NUL byte"));
         }
@@ -71,17 +72,20 @@ impl Prepared {
         }
         let waiting = waits(script).then(|| in_a_shell_of_its_own(script));
         let script = waiting.as_deref().unwrap_or(script);
+        let limits = limits.script();
         let marker = random_marker()?;
         let mut exec = LITERAL.as_bytes().to_vec();
         if script.len() <= MAX_INLINE && script.iter().all(|byte| is_plain(*byte)) {
             exec.extend_from_slice(b" sh '");
+            exec.extend_from_slice(limits.as_bytes());
             exec.extend_from_slice(script);
             exec.extend_from_slice(format!("' {marker}").as_bytes());
             return Ok(Self { exec, data: None, marker, environment: Vec::new() });
         }
-        let line = line(script, &marker);
+        let line = line(script, &limits, &marker);
         let argument = encoded(&line);
-        if argument.len() <= MAX_INLINE {
+        // Limits come on top: no command takes a round trip more for them.
+        if argument.len() <= MAX_INLINE + encoded(limits.as_bytes()).len() {
             exec.extend_from_slice(b" sh '");
             exec.extend_from_slice(argument.as_bytes());
             exec.push(b'\'');
@@ -103,9 +107,9 @@ fn random_marker() -> Result<String, SshError> {
     }))
 }
 
-/// One line: the marker on both streams, then the script with its newlines as `'…'"$n"'…'`.
-fn line(script: &[u8], marker: &str) -> Vec<u8> {
-    let mut line = format!("echo {marker} $k $$; echo {marker} >&2; eval ").into_bytes();
+/// One line: the marker on both streams, what sets the limits, then the script with its newlines as `'…'"$n"'…'`.
+fn line(script: &[u8], limits: &str, marker: &str) -> Vec<u8> {
+    let mut line = format!("echo {marker} $k $$; echo {marker} >&2; {limits}eval ").into_bytes();
     line.extend(quoted(script, br#"'"$n"'"#));
     line
 }
@@ -340,9 +344,36 @@ echo $r"#;
 mod tests {
     use super::*;
 
+    fn prepared(script: &[u8]) -> Prepared {
+        Prepared::new(script, &CommandLimits::NONE).expect("a script")
+    }
+
+    /// The largest bounds that can be told.
+    const WIDE: CommandLimits =
+        CommandLimits { memory: Some(1 << 40), cpu: Some(86_400), file_size: Some(1 << 40), processes: Some(1 << 22) };
+
+    #[test]
+    fn the_longest_command_in_a_request_fits_into_dropbears_nine_thousand_bytes_with_its_limits() {
+        let plain = [b'x'; MAX_INLINE];
+        let other = [b"\n".as_slice(), &[b'x'; MAX_INLINE - 200]].concat();
+        for script in [&plain[..], &other] {
+            let prepared = Prepared::new(script, &WIDE).expect("a script");
+            assert!(prepared.data.is_none() && prepared.exec.len() < 9000, "{}", prepared.exec.len());
+        }
+    }
+
+    #[test]
+    fn limits_send_no_command_as_data_that_went_in_the_request_without_them() {
+        for length in MAX_INLINE / 5 - 60..MAX_INLINE / 5 {
+            let script = vec![b'\''; length];
+            let with = Prepared::new(&script, &WIDE).expect("a script");
+            assert_eq!(with.data.is_some(), prepared(&script).data.is_some(), "{length}");
+        }
+    }
+
     #[test]
     fn the_exec_string_holds_no_character_that_a_shell_reads_its_own_way() {
-        let prepared = Prepared::new(b"echo '!a' \"$HOME\" `x` \\ \n\xff").expect("a script");
+        let prepared = prepared(b"echo '!a' \"$HOME\" `x` \\ \n\xff");
         let argument = prepared.exec.get(LITERAL.len()..).expect("longer than the literal");
         assert!(argument.starts_with(b" sh '") && argument.ends_with(b"'"));
         let inside = argument.get(5..argument.len() - 1).expect("between the quotes");
@@ -351,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_command_that_every_shell_reads_alike_goes_as_it_is() {
-        let prepared = Prepared::new(b"cd -- /var || exit 1; ls -la | head -3").expect("a script");
+        let prepared = prepared(b"cd -- /var || exit 1; ls -la | head -3");
         let argument = prepared.exec.get(LITERAL.len()..).expect("longer than the literal");
         assert_eq!(argument, format!(" sh 'cd -- /var || exit 1; ls -la | head -3' {}", prepared.marker).as_bytes());
     }
@@ -380,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_nul_is_refused() {
-        assert!(Prepared::new(b"a\0b").is_err());
+        assert!(Prepared::new(b"a\0b", &CommandLimits::NONE).is_err());
     }
 
     #[test]

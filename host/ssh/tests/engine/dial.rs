@@ -13,7 +13,7 @@ use scout_tests::{Key, Sshd, SshdOptions, generate_key, login_name};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::fake::{FakeSshd, FakeTcp, Then, Wants, public_blob, secret_command};
-use crate::world::{call, eventually, marker, me, runs};
+use crate::world::{call, eventually, marker, me, request, runs};
 
 fn base(alias: &str, address: SocketAddr, known_hosts: PathBuf) -> HostSpec {
     HostSpec {
@@ -69,8 +69,7 @@ async fn works(spec: &HostSpec) {
 }
 
 async fn runs_echo(lease: &Lease) {
-    let timeout = Duration::from_secs(30);
-    let request = ExecRequest { script: b"echo out".to_vec(), stdout_cap: 100, stderr_cap: 100, timeout };
+    let request = ExecRequest { stdout_cap: 100, timeout: Duration::from_secs(30), ..request("echo out") };
     let outcome = lease.exec(&request, &call()).await.unwrap();
     assert_eq!((outcome.ending, &*outcome.stdout.data), (Ending::Exited(0), &b"out\n"[..]));
 }
@@ -906,8 +905,7 @@ async fn a_server_that_closes_after_the_login_fails_the_request_and_not_the_next
     let key = generate_key(dir.path(), "id");
     let host = HostSpec { identity_files: vec![key.private], ..fake_spec(&server, dir.path()) };
     let pool = Pool::new(PoolConfig::default());
-    let timeout = Duration::from_secs(5);
-    let request = ExecRequest { script: b"echo".to_vec(), stdout_cap: 10, stderr_cap: 10, timeout };
+    let request = ExecRequest { timeout: Duration::from_secs(5), ..request("echo") };
     match lease_from(&pool, &host).await {
         Ok(lease) => {
             let error = lease.exec(&request, &call()).await.unwrap_err();

@@ -8,6 +8,7 @@ mod dial;
 mod endings;
 mod fake;
 mod faults;
+mod limits;
 mod order;
 mod pool;
 mod sftp;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use scout_ssh::{Ending, ExecOutcome, ExecRequest, Lease, RemoteState};
+use scout_ssh::{CommandLimits, Ending, ExecOutcome, ExecRequest, Lease, RemoteState};
 use scout_tests::SshdOptions;
 
 use crate::world::{World, call, eventually, marker, request, runs};
@@ -69,6 +69,7 @@ async fn try_one(sh: PathBuf, shell: String) {
     trial.is_that_sh(&sh).await;
     tokio::join!(
         trial.reads_alike(),
+        trial.is_limited(),
         trial.ends_alike(),
         trial.is_stopped(),
         trial.is_stopped_though_it_ignores_term()
@@ -111,6 +112,21 @@ impl Trial {
         self.gives(&long, Ending::Exited(0), "20000\n").await;
         let streams = self.exec("echo out; echo err >&2").await;
         assert_eq!((&*streams.stdout.data, &*streams.stderr.data), (&b"out\n"[..], &b"err\n"[..]), "{}", self.what);
+    }
+
+    /// Within its limits, as text that every shell takes as it is, encoded, and as a line behind the request.
+    async fn is_limited(&self) {
+        let limits =
+            CommandLimits { memory: Some(2 << 30), cpu: Some(77), file_size: Some(1 << 20), processes: Some(9999) };
+        let long = format!("cat /proc/$$/limits # {}", "x".repeat(20_000));
+        for script in ["cat /proc/$$/limits", "cat /proc/$$/limits # '", &long] {
+            let outcome = self.lease.exec(&ExecRequest { limits, ..request(script) }, &call()).await.unwrap();
+            let told = String::from_utf8_lossy(&outcome.stdout.data).into_owned();
+            for bound in ["2147483648", "77", "1048576", "9999"] {
+                let both = told.lines().any(|line| line.split_whitespace().filter(|word| *word == bound).count() == 2);
+                assert!(both, "{}: {bound} in {told} {outcome:?}", self.what);
+            }
+        }
     }
 
     async fn ends_alike(&self) {

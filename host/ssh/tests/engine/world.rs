@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scout_ssh::{Call, ExecOutcome, ExecRequest, HostSpec, Lease, Pool, PoolConfig, Principal, SshError};
+use scout_ssh::{
+    Call, CommandLimits, ExecOutcome, ExecRequest, HostSpec, Lease, Pool, PoolConfig, Principal, SshError,
+};
 use scout_tests::{Sshd, SshdOptions, login_name};
 
 pub(crate) struct World {
@@ -66,7 +68,8 @@ pub(crate) fn call() -> Call {
 
 pub(crate) fn request(script: &str) -> ExecRequest {
     let script = script.as_bytes().to_vec();
-    ExecRequest { script, stdout_cap: 1 << 20, stderr_cap: 1 << 20, timeout: Duration::from_secs(40) }
+    let (timeout, limits) = (Duration::from_secs(40), CommandLimits::NONE);
+    ExecRequest { script, stdout_cap: 1 << 20, stderr_cap: 1 << 20, timeout, limits }
 }
 
 pub(crate) fn marker() -> String {

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use self::settings::{Effective, effective};
 use super::{failed, print};
-use crate::config::{Config, ConfigError, did_you_mean, near, with_hint};
+use crate::config::{Config, ConfigError, HostLimit, did_you_mean, near, with_hint};
 use crate::render::visible;
 
 mod settings;
@@ -40,9 +40,11 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
         });
     }
     let Some((target, hops)) = all.split_last() else { return Ok(failed("there is no host to explain")) };
+    let limits = config.command_limits(host);
     if json {
         let mut value = target.json();
         if let Value::Object(fields) = &mut value {
+            fields.insert("command_limits".to_owned(), limits.iter().map(limit_json).collect());
             fields.insert("listed".to_owned(), names.iter().any(|name| name == host).into());
             fields.insert("hops".to_owned(), hops.iter().map(Report::json).collect());
         }
@@ -50,6 +52,11 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = target.text(hops.len());
+    text.push_str("Each process of a command may take there, where the host's ulimit has it:\n");
+    for limit in &limits {
+        let origin = limit.place.as_ref().map_or_else(|| "default".to_owned(), ToString::to_string);
+        text.push_str(&format!("  {:9}  {limit}  ({origin})\n", limit.key));
+    }
     if !names.iter().any(|name| name == host) {
         let near = near(host, names.iter().map(String::as_str));
         let file = config.ssh_config.display();
@@ -63,6 +70,11 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
     }
     print(&visible(&text));
     Ok(ExitCode::SUCCESS)
+}
+
+fn limit_json(limit: &HostLimit) -> Value {
+    let HostLimit { key, bound, place } = limit;
+    json!({"key": key, "bound": bound, "place": place.as_ref().map(ToString::to_string)})
 }
 
 /// What there is to say of one host.
