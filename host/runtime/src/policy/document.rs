@@ -8,6 +8,130 @@ use crate::policy::table::{
     ABSENT, ALONE, FIND, Kind, MANY, ONLY_TELLS, Operands, SOCKET_STATES, SOCKET_WORDS, row, rows,
 };
 
+/// What each kind of value may be, and what a program makes of it.
+fn kinds() -> String {
+    let mut out =
+        String::from("\n## Kinds of values\n\n| kind | what it may be | what it names or opens |\n|---|---|---|\n");
+    for kind in KINDS {
+        let (may_be, names) = described(*kind);
+        let label = kind_in_full(*kind).replace('|', "\\|");
+        let _ = writeln!(out, "| `{label}` | {} | {names} |", may_be.replace('|', "\\|"));
+    }
+    out
+}
+
+/// One of each.
+const KINDS: &[Kind] = &[
+    Kind::Path,
+    Kind::MountPath,
+    Kind::Terminal,
+    Kind::Number(1_000_000_000),
+    Kind::Between(0, 10_000),
+    Kind::Size(1 << 50),
+    Kind::Buffer(1 << 30),
+    Kind::Numbers,
+    Kind::Text,
+    Kind::Word,
+    Kind::Pattern,
+    Kind::Separator,
+    Kind::Glob,
+    Kind::Name,
+    Kind::Package,
+    Kind::Names,
+    Kind::Columns,
+    Kind::FieldMatch,
+    Kind::Time,
+    Kind::DateFormat,
+    Kind::TimeStyle,
+    Kind::Directives,
+    Kind::NumberingStyle,
+    Kind::SortKey,
+    Kind::Fields,
+    Kind::Set,
+    Kind::ByteFormat,
+    Kind::FileParameter,
+    Kind::NetWord,
+    Kind::PsWord,
+    Kind::Mode,
+    Kind::Format,
+    Kind::SedPrint,
+    Kind::AwkPrint,
+];
+
+/// Whatever names nothing has a reason why not.
+fn described(kind: Kind) -> (String, &'static str) {
+    const NUMBERS: &str = "nothing: it holds numbers alone";
+    const CLOSED: &str = "nothing: its grammar has no path";
+    const COMPARED: &str = "nothing: it is compared or printed";
+    let text = |text: &str| text.to_owned();
+    match kind {
+        Kind::Path => (
+            text("any path, where the row says so a glob with at most 16 `*`"),
+            "that file, and where the row has suffixes those names too; held against the secret paths, `paths` and devices",
+        ),
+        Kind::MountPath => (text("a path without `=`"), "that file, held in the same way"),
+        Kind::Terminal => (
+            text("letters and digits, `pts/N`, `?`, `-`"),
+            "`/dev/X`, `/dev/ttyX`, `/dev/ptyX`, `/dev/pts/X` and `/dev/Xnsole`, which are asked after and not opened; held in the same way",
+        ),
+        Kind::Number(_) => (text("digits up to a bound, perhaps with a sign"), NUMBERS),
+        Kind::Between(..) => (text("digits between two bounds"), NUMBERS),
+        Kind::Size(_) => {
+            (text("digits and a unit (`c w b k M G T P`, `KiB`) up to a bound, perhaps with a sign"), NUMBERS)
+        }
+        Kind::Buffer(_) => (text("the same; without a unit in KiB"), NUMBERS),
+        Kind::Numbers => (text("numbers up to 4294967295, separated by commas"), NUMBERS),
+        Kind::Text => (text("up to 4096 bytes; as a word of its own not beginning with `-`"), COMPARED),
+        Kind::Word => (text("anything"), "nothing: it is printed"),
+        Kind::Pattern => (
+            text(
+                "a regular expression of up to 4096 bytes, at most 32 groups within each other and 4 back-references. Where it has counts or `+`, all expressions of a command have at most 1000 characters when their repetitions are written out; where brackets or mixed escapes leave in doubt what a group is, a repetition counts for all that stands before it. With `grep -F` and `rg -F` only the length counts",
+            ),
+            COMPARED,
+        ),
+        Kind::Separator => (text("the same, or plain text"), COMPARED),
+        Kind::Glob => {
+            (text("up to 1024 bytes with at most 16 `*`"), "nothing: names that were found are held against it")
+        }
+        Kind::Name => (
+            text("up to 1024 bytes without `/` and `..`"),
+            "nothing by a path: the system looks for it among its own, accounts in its data of accounts and `which` in `PATH`",
+        ),
+        Kind::Package => (
+            text("up to 1024 bytes without `..`"),
+            "nothing but the package's own list; a path is looked for in the lists",
+        ),
+        Kind::Names => (text("letters, digits and `_`, none of an environment"), CLOSED),
+        Kind::Columns => (text("letters, digits and `_ : % - + ,`"), CLOSED),
+        Kind::FieldMatch => (text("`FIELD=anything`, of no environment, and `+`"), COMPARED),
+        Kind::Time => (
+            text(
+                "numbers of up to 14 digits with `- + : . , @`, `/` between digits, and English words of time (`yesterday`, `2 hours ago`, `Mon`, `Nov`, `UTC`). No quotes, no `=`, no other word",
+            ),
+            "nothing: the name of a time zone would be a file's, and is refused",
+        ),
+        Kind::DateFormat => (text("`+` and anything, widths of up to 3 digits"), COMPARED),
+        Kind::TimeStyle => (text("`full-iso`, `long-iso`, `iso`, `locale` or the same"), COMPARED),
+        Kind::Directives => (text("anything, widths and precisions of up to 3 digits"), COMPARED),
+        Kind::NumberingStyle => (text("`a`, `t`, `n` or `p` and a regular expression"), COMPARED),
+        Kind::SortKey => (text("`F[.C][bdfgiMhnRrV]`, perhaps `,` and another, numbers up to 100000"), CLOSED),
+        Kind::Fields => (text("`N`, `N-M`, `N-`, `-M` separated by commas, numbers up to 100000"), NUMBERS),
+        Kind::Set => (text("up to 1024 bytes, `[x*N]` with N up to 1000"), COMPARED),
+        Kind::ByteFormat => (text("letters of `acdfoux`, each perhaps with a size and `z`"), CLOSED),
+        Kind::FileParameter => (text("one of its names, `=` and a number up to 1048576"), NUMBERS),
+        Kind::NetWord => (
+            text("letters, digits and `_ . : @ % -` without `..`; `/N` behind an address"),
+            "nothing: no word has a path",
+        ),
+        Kind::PsWord => (text("letters of `auxwfjlrT`, or process ids"), CLOSED),
+        Kind::Mode => (text("octal or symbolic"), CLOSED),
+        Kind::Format => (text("text with `%s`, `%b` and `%%`"), "nothing: it is printed"),
+        Kind::SedPrint => (text("`Np`, `N,Mp`, `$p`, `Nq` joined by `;`, numbers up to 1000000000"), CLOSED),
+        Kind::AwkPrint => (text("`print` with `$N`, `$NF`, `$(NF-N)`, numbers up to 100000"), CLOSED),
+        Kind::OneOf(_) | Kind::ListOf(_) => (text("the words that stand there"), CLOSED),
+    }
+}
+
 /// Where the document stands, seen from the crate.
 const DOCUMENT: &str = "src/policy/COMMANDS.md";
 
@@ -20,7 +144,8 @@ singly or bundled, a value in the next word, behind `=`, or attached to its lett
 given `--help` or `--version` and nothing else. A glob stands only where files stand, never for a flag, a value or a pattern, and one that begins with `*`, `?` or
 `[` is sent with `./` before it, so that no file name becomes a flag. Scout quotes every word itself.
 
-`FILE` is held against the list of secret paths as it is written. Links are not followed, so a `..` with a name behind it is refused (it leads to where
+Every value has a kind, and each kind a bound and one parser that says what the value names: [below](#kinds-of-values). `FILE` is held against the list of
+secret paths as it is written. Links are not followed, so a `..` with a name behind it is refused (it leads to where
 the directory before it truly is), and so is what lies below `/proc/PID/cwd` and `/proc/PID/fd`. A program that searches (`grep -r`, `rg`, `diff` of
 directories) is not let into `/proc`, `/proc/PID`, `/sys`, `.ssh` and the like; in a directory above a secret file it meets that file.
 
@@ -40,7 +165,7 @@ fn flags(row: &Row) -> String {
     let short_optional = row.short_optional.iter().map(|(flag, kind)| format!("`-{flag}[{}]`", kind_in_full(*kind)));
     let long_values = row.long_values.iter().map(|(flag, kind)| format!("`--{flag}={}`", kind_in_full(*kind)));
     let long_optional = row.long_optional.iter().map(|(flag, kind)| format!("`--{flag}[={}]`", kind_in_full(*kind)));
-    let numbers = row.dash_number.then(|| "`-NUMBER`".to_owned());
+    let numbers = row.dash_number.map(|kind| format!("`-{}`", label(kind)));
     let all: Vec<_> = plain
         .chain(whole)
         .chain(short_values)
@@ -64,7 +189,7 @@ fn operands(operands: Operands) -> String {
         Operands::FirstThenPaths(kind, given_by) => {
             format!("{} (not with {}), then FILEs", kind_in_full(kind), given_by.join(", "))
         }
-        Operands::Subcommand(known) => format!("one of {}; then TEXTs", known.join(", ")),
+        Operands::Subcommand(known) => format!("one of {}; then NAMEs", known.join(", ")),
         Operands::SocketFilter => {
             let words = SOCKET_WORDS.replace(' ', "` `");
             format!(
@@ -73,7 +198,7 @@ fn operands(operands: Operands) -> String {
             )
         }
         Operands::Show(objects, verbs) => {
-            format!("one of {}; then one of {}; then TEXTs", objects.join(", "), verbs.join(", "))
+            format!("one of {}; then one of {}; then NAME|ADDRESSes", objects.join(", "), verbs.join(", "))
         }
         Operands::Words(None) => "any literal words".into(),
         Operands::Words(Some(kind)) => format!("{}, then any literal words", kind_in_full(kind)),
@@ -90,6 +215,7 @@ fn operands(operands: Operands) -> String {
 fn document() -> String {
     let only_tell: Vec<_> = ONLY_TELLS.split(' ').map(|name| format!("`{name}`")).collect();
     let mut out = HEAD.replace("ONLY_TELLS", &only_tell.join(", "));
+    out.push_str(&kinds());
     let mut sorted: Vec<_> = rows().collect();
     sorted.sort_by_key(|row| row.name);
     for row in sorted {
@@ -111,6 +237,15 @@ fn document() -> String {
             rule(format!(
                 "With the value of `{flags}` in the next word the pattern is held to be a file, as it is on some systems."
             ));
+        }
+        if !row.suffixes.is_empty() {
+            let suffixes = row.suffixes.join("`, `");
+            rule(format!(
+                "Of a file that is not there it opens the one with `{suffixes}` behind its name: all are held."
+            ));
+        }
+        for (name, value) in row.environment {
+            rule(format!("It runs with `{name}={value}`."));
         }
         for (subcommand, flags) in row.asks {
             rule(format!("`{subcommand}` needs one of `{}`", flags.replace(' ', "` `")));
@@ -136,6 +271,25 @@ fn document() -> String {
         let _ = writeln!(out, "| {names} | {} | {} |", why.replace('|', "\\|"), instead.replace('|', "\\|"));
     }
     out
+}
+
+#[test]
+fn every_kind_of_value_is_described() {
+    let kind_of = |kind: Kind| std::mem::discriminant(&kind);
+    let described: Vec<_> = KINDS.iter().map(|kind| kind_of(*kind)).collect();
+    for row in rows() {
+        let short = row.short_values.iter().chain(row.short_optional).map(|(_, kind)| *kind);
+        let long = row.long_values.iter().chain(row.long_optional).map(|(_, kind)| *kind);
+        let operands = match row.operands {
+            Operands::Each(kind, ..) | Operands::FirstThenPaths(kind, _) | Operands::Words(Some(kind)) => Some(kind),
+            _ => None,
+        };
+        let primaries = FIND.iter().filter_map(|(_, kind)| *kind);
+        for kind in short.chain(long).chain(operands).chain(row.dash_number).chain(primaries) {
+            let stands_there = matches!(kind, Kind::OneOf(_) | Kind::ListOf(_));
+            assert!(stands_there || described.contains(&kind_of(kind)), "{} {kind:?}", row.name);
+        }
+    }
 }
 
 #[test]
@@ -202,5 +356,5 @@ fn no_long_flag_may_be_abbreviated() {
 #[test]
 fn a_kind_is_shown_in_full_or_by_its_label() {
     assert_eq!(kind_in_full(Kind::OneOf(&["a", "b"])), "a|b");
-    assert_eq!(kind_in_full(Kind::Number), label(Kind::Number));
+    assert_eq!(kind_in_full(Kind::Number(5)), "NUMBER(up to 5)");
 }

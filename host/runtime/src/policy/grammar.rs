@@ -7,7 +7,8 @@ use super::table::{
     ABSENT, ALONE, COMBINES, FIND, Kind, LOOKS_NOWHERE, MANY, ONLY_TELLS, Operands, RECURSES, Row, SEARCHES,
     SOCKET_STATES, SOCKET_WORDS, row, rows,
 };
-use super::{Held, Look, PathOperand, Refusal, Word, quoted};
+use super::values::{self, in_units};
+use super::{Held, Look, PathOperand, Refusal, Word, quoted, regex};
 
 /// Whether a stage is one that the table allows, seen from this directory, and every path of it is held to be good.
 pub(super) fn check(words: &[Word], directory: Option<&[u8]>, held: &Held<'_>) -> Result<(), Refusal> {
@@ -78,9 +79,18 @@ struct Scanned<'a> {
     operands: Vec<&'a Word>,
     /// A flag whose value stands in the next word, where some systems do not look for it.
     detached: Option<String>,
+    /// Regular expressions: together they are one to some programs.
+    patterns: Vec<&'a str>,
 }
 
-impl Scanned<'_> {
+impl<'a> Scanned<'a> {
+    /// Takes note of the value of a flag.
+    fn given(&mut self, kind: Kind, value: &'a str) {
+        if matches!(kind, Kind::Pattern) {
+            self.patterns.push(value);
+        }
+    }
+
     fn detach(&mut self, row: &Row, flag: &str) {
         if lists(row.same_word, flag) {
             self.detached = Some(flag.to_owned());
@@ -107,8 +117,17 @@ impl Stage<'_> {
         }
     }
 
+    /// A path that a program is given, and those that it makes of it.
     fn path(&self, path: &[u8], is_glob: bool) -> Result<(), Refusal> {
-        (self.held)(PathOperand { directory: self.directory, path, is_glob, look: self.look })
+        self.look_at(path, is_glob, self.look)?;
+        for suffix in self.row.suffixes {
+            self.look_at(&[path, suffix.as_bytes()].concat(), is_glob, self.look)?;
+        }
+        Ok(())
+    }
+
+    fn look_at(&self, path: &[u8], is_glob: bool, look: Look) -> Result<(), Refusal> {
+        (self.held)(PathOperand { directory: self.directory, path, is_glob, look })
     }
 
     /// The directory that a program looks at when it is given no path.
@@ -133,7 +152,7 @@ impl Stage<'_> {
             let word = arguments.first().ok_or_else(|| self.refuse(self.row.name, "its first operand is missing"))?;
             self.operand(word, kind, false)?;
         }
-        arguments.iter().try_for_each(|word| self.operand(word, Kind::Text, false))
+        arguments.iter().try_for_each(|word| self.operand(word, Kind::Word, false))
     }
 
     fn scan(&self, arguments: &[Word]) -> Result<(), Refusal> {
@@ -181,7 +200,7 @@ impl Stage<'_> {
     fn long<'a>(
         &self,
         word: &str,
-        long: &str,
+        long: &'a str,
         rest: &mut impl Iterator<Item = &'a Word>,
         scanned: &mut Scanned<'a>,
     ) -> Result<(), Refusal> {
@@ -194,9 +213,13 @@ impl Stage<'_> {
         let seen = !scanned.operands.is_empty();
         if let Some(kind) = kind(self.row.long_values) {
             match attached {
-                Some(value) => self.value(word, value, kind, seen)?,
+                Some(value) => {
+                    self.value(word, value, kind, seen)?;
+                    scanned.given(kind, value);
+                }
                 None => {
-                    self.next_value(word, rest.next(), kind, seen)?;
+                    let value = self.next_value(word, rest.next(), kind, seen)?;
+                    scanned.given(kind, value);
                     scanned.detach(self.row, &flag);
                 }
             }
@@ -215,13 +238,13 @@ impl Stage<'_> {
 
     fn bundle<'a>(
         &self,
-        word: &str,
+        word: &'a str,
         rest: &mut impl Iterator<Item = &'a Word>,
         scanned: &mut Scanned<'a>,
     ) -> Result<(), Refusal> {
         let letters = word.trim_start_matches('-');
-        if self.row.dash_number && letters.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Ok(());
+        if let Some(kind) = self.row.dash_number.filter(|_| letters.bytes().all(|byte| byte.is_ascii_digit())) {
+            return self.kind(word, letters, kind);
         }
         let seen = !scanned.operands.is_empty();
         let mut letters = letters.chars();
@@ -231,13 +254,17 @@ impl Stage<'_> {
             if let Some(kind) = kind {
                 match letters.as_str() {
                     "" => {
-                        self.next_value(word, rest.next(), kind, seen)?;
+                        let value = self.next_value(word, rest.next(), kind, seen)?;
+                        scanned.given(kind, value);
                         scanned.detach(self.row, &flag);
                     }
                     _ if !self.row.attached => {
                         return Err(self.refuse(word, format!("the value of {flag} stands in the next word")));
                     }
-                    value => self.value(word, value, kind, seen)?,
+                    value => {
+                        self.value(word, value, kind, seen)?;
+                        scanned.given(kind, value);
+                    }
                 }
                 scanned.flags.push(flag);
                 return Ok(());
@@ -258,12 +285,13 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn next_value(&self, flag: &str, word: Option<&Word>, kind: Kind, seen: bool) -> Result<(), Refusal> {
+    fn next_value<'a>(&self, flag: &str, word: Option<&'a Word>, kind: Kind, seen: bool) -> Result<&'a str, Refusal> {
         match word {
             None => Err(self.refuse(flag, "its value is missing")),
             Some(Word::Glob(glob)) => Err(self.refuse(glob, "a glob stands only where a path operand is expected")),
             Some(Word::Literal(value)) => {
-                if matches!(kind, Kind::Text | Kind::Path) && value.len() > 1 && value.starts_with('-') {
+                let may_be_a_flag = kind.is_free() && !matches!(kind, Kind::Pattern) || matches!(kind, Kind::Path);
+                if may_be_a_flag && value.len() > 1 && value.starts_with('-') {
                     return Err(self.refuse(
                         value,
                         format!(
@@ -271,96 +299,36 @@ impl Stage<'_> {
                         ),
                     ));
                 }
-                self.value(value, value, kind, seen)
+                self.value(value, value, kind, seen)?;
+                Ok(value)
             }
         }
     }
 
     /// `operands_seen`: a system whose getopt stops at the first operand takes free text for a path from there on.
     fn value(&self, word: &str, value: &str, kind: Kind, operands_seen: bool) -> Result<(), Refusal> {
-        if operands_seen && matches!(kind, Kind::Text | Kind::Pattern) {
+        if operands_seen && kind.is_free() {
             self.path(value.as_bytes(), false)?;
         }
         self.kind(word, value, kind)
     }
 
     fn kind(&self, word: &str, value: &str, kind: Kind) -> Result<(), Refusal> {
-        let fits = match kind {
-            Kind::Text | Kind::Pattern => Ok(()),
-            Kind::Path => return self.path(value.as_bytes(), false),
-            Kind::Number => is_number(value, "").then_some(()).ok_or("a number"),
-            Kind::Size => is_number(value, "bcwkKmMgGtTpPiB").then_some(()).ok_or("a number, perhaps with a unit"),
-            Kind::Numbers => {
-                let listed =
-                    value.split(',').all(|item| !item.is_empty() && item.bytes().all(|byte| byte.is_ascii_digit()));
-                listed.then_some(()).ok_or("numbers separated by commas")
-            }
-            Kind::OneOf(known) => {
-                if !known.contains(&value) {
-                    return Err(self.refuse(word, format!("expected one of: {}", known.join(" "))));
-                }
-                Ok(())
-            }
-            Kind::ListOf(known) => {
-                let plain = |item: &str| {
-                    let item = item.strip_prefix(['+', '-']).unwrap_or(item);
-                    known.contains(&item.strip_suffix('=').unwrap_or(item))
-                };
-                if !value.split(',').all(plain) {
-                    return Err(self.refuse(word, format!("expected some of: {}", known.join(","))));
-                }
-                Ok(())
-            }
-            Kind::MountPath => {
-                if value.contains('=') {
-                    return Err(self.refuse(
-                        word,
-                        "a tag such as LABEL=x is looked up in a cache of devices, which is written anew",
-                    ));
-                }
-                return self.path(value.as_bytes(), false);
-            }
-            Kind::Names => value
-                .split(',')
-                .all(is_plain_field)
-                .then_some(())
-                .ok_or("names separated by commas, none of an environment"),
-            Kind::FieldMatch => {
-                let field = value.split_once('=').map(|(field, _)| field).unwrap_or_default();
-                let upper = !field.bytes().any(|byte| byte.is_ascii_lowercase());
-                (value == "+" || upper && is_plain_field(field))
-                    .then_some(())
-                    .ok_or("FIELD=value, of a field that is no environment")
-            }
-            Kind::DateFormat => {
-                value.starts_with('+').then_some(()).ok_or("+FORMAT; anything else would set the clock")
-            }
-            Kind::PsWord => {
-                let process = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
-                let letters = value.bytes().all(|byte| b"auxwfjlrT".contains(&byte));
-                (!value.is_empty() && (process || letters))
-                    .then_some(())
-                    .ok_or("letters of auxwfjlrT (e would show environments) or process ids")
-            }
-            Kind::SedPrint => {
-                is_sed_print(value).then_some(()).ok_or("line numbers to print, such as 5p, 5,10p or $p, joined by ;")
-            }
-            Kind::AwkPrint => is_awk_print(value).then_some(()).ok_or("fields to print, such as {print $1, $NF}"),
-            Kind::Mode => {
-                let mode = value.strip_prefix(['-', '/', '+']).unwrap_or(value);
-                let known = mode.bytes().all(|byte| byte.is_ascii_digit() || b"ugoarwxXst,=+-".contains(&byte));
-                (!mode.is_empty() && known).then_some(()).ok_or("a mode")
-            }
-            Kind::Format => {
-                let mut characters = value.chars();
-                let mut known = !value.starts_with('-');
-                while let Some(character) = characters.next() {
-                    known &= character != '%' || characters.next().is_some_and(|letter| "sb%".contains(letter));
-                }
-                known.then_some(()).ok_or("a format without flags, of whose conversions there are %s, %b and %%")
-            }
-        };
-        fits.map_err(|expected| self.refuse(word, format!("expected {expected}")))
+        let named = values::named(kind, value).map_err(|expected| self.refuse(word, format!("expected {expected}")))?;
+        named.iter().try_for_each(|named| match named.look {
+            Some(look) => self.look_at(named.path.as_bytes(), false, look),
+            None => self.path(named.path.as_bytes(), false),
+        })
+    }
+
+    /// Together, unless they are plain text.
+    fn patterns(&self, patterns: &[&str], is_plain: bool) -> Result<(), Refusal> {
+        if is_plain {
+            return Ok(());
+        }
+        regex::check(patterns).map_err(|expected| {
+            self.refuse(patterns.first().copied().unwrap_or_default(), format!("expected {expected}"))
+        })
     }
 
     fn operands(&self, scanned: &Scanned<'_>) -> Result<(), Refusal> {
@@ -377,6 +345,9 @@ impl Stage<'_> {
                     .refuse(stranger, format!("beside {flag} of {} stand no operands, and only: {others}", row.name)));
             }
         }
+        // Elsewhere -F is another flag.
+        let is_plain = lists("grep rg", row.name) && given("-F --fixed-strings");
+        let mut patterns = scanned.patterns.clone();
         let mut operands = scanned.operands.iter().copied();
         match self.row.operands {
             Operands::Each(kind, min, max) => {
@@ -393,6 +364,8 @@ impl Stage<'_> {
                 if scanned.operands.is_empty() && matches!(kind, Kind::Path) {
                     self.own_directory(&scanned.flags)?;
                 }
+                patterns.extend(operands.clone().filter(|_| matches!(kind, Kind::Pattern)).map(Word::text));
+                self.patterns(&patterns, is_plain)?;
                 operands.try_for_each(|word| self.operand(word, kind, max == MANY))?;
                 if lists(COMBINES, row.name) { self.combined(&scanned.operands) } else { Ok(()) }
             }
@@ -404,6 +377,7 @@ impl Stage<'_> {
                         }
                         Some(word) => {
                             self.operand(word, kind, false)?;
+                            patterns.extend(matches!(kind, Kind::Pattern).then_some(word.text()));
                             if let Some(flag) = &scanned.detached {
                                 self.path(word.text().as_bytes(), false).map_err(|refusal| Refusal {
                                     why: format!(
@@ -416,6 +390,7 @@ impl Stage<'_> {
                         }
                     }
                 }
+                self.patterns(&patterns, is_plain)?;
                 if operands.len() == 0 {
                     self.own_directory(&scanned.flags)?;
                 }
@@ -429,7 +404,7 @@ impl Stage<'_> {
                         return Err(self.refuse(subcommand, format!("beside it, expected one of: {flags}")));
                     }
                 }
-                operands.try_for_each(|word| self.operand(word, Kind::Text, false))
+                operands.try_for_each(|word| self.operand(word, Kind::Name, false))
             }
             Operands::SocketFilter => self.socket_filter(operands),
             Operands::Show(objects, verbs) => {
@@ -438,7 +413,7 @@ impl Stage<'_> {
                         self.operand(word, Kind::OneOf(known), false)?;
                     }
                 }
-                operands.try_for_each(|word| self.operand(word, Kind::Text, false))
+                operands.try_for_each(|word| self.operand(word, Kind::NetWord, false))
             }
             // They have no flags to scan and are handled before.
             Operands::Words(_) | Operands::Find => Ok(()),
@@ -468,7 +443,11 @@ impl Stage<'_> {
     fn operand(&self, word: &Word, kind: Kind, globs: bool) -> Result<(), Refusal> {
         match (word, kind) {
             (Word::Literal(text), _) => self.kind(text, text, kind),
-            (Word::Glob(glob), Kind::Path) if globs => self.path(glob.as_bytes(), true),
+            // The shell tries every way to divide a name among its asterisks.
+            (Word::Glob(glob), Kind::Path) if globs => {
+                self.kind(glob, glob, Kind::Glob)?;
+                self.path(glob.as_bytes(), true)
+            }
             (Word::Glob(glob), Kind::Path) => {
                 Err(self
                     .refuse(glob, format!("a glob may expand to more operands than {} may be given", self.row.name)))
@@ -492,6 +471,7 @@ impl Stage<'_> {
             self.own_directory(&[])?;
         }
         let mut open = 0_usize;
+        let mut patterns = Vec::new();
         while let Some(word) = rest.next() {
             let Word::Literal(primary) = word else {
                 return Err(
@@ -512,7 +492,10 @@ impl Stage<'_> {
                         Some(Word::Glob(glob)) => {
                             return Err(self.refuse(glob, "find matches patterns itself: give a literal word"));
                         }
-                        Some(Word::Literal(value)) => self.kind(value, value, *kind)?,
+                        Some(Word::Literal(value)) => {
+                            self.kind(value, value, *kind)?;
+                            patterns.extend(matches!(kind, Kind::Pattern).then_some(value.as_str()));
+                        }
                     },
                 },
             }
@@ -520,19 +503,13 @@ impl Stage<'_> {
         if open > 0 {
             return Err(self.refuse("(", "a bracket is not closed"));
         }
-        Ok(())
+        self.patterns(&patterns, false)
     }
 }
 
 /// Whether words separated by spaces hold this one.
 fn lists(words: &str, word: &str) -> bool {
     words.split_ascii_whitespace().any(|known| known == word)
-}
-
-/// The name of a field or property that holds no environment.
-fn is_plain_field(name: &str) -> bool {
-    let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    !name.is_empty() && named && !name.to_ascii_uppercase().contains("ENVIRON")
 }
 
 /// A word of an expression of `ss`, or an address that it need not ask anybody for: it takes every other word for the name of a host.
@@ -559,41 +536,6 @@ fn is_socket_token(token: &str) -> bool {
     is_endpoint || lists(SOCKET_WORDS, token) || token.is_empty() || token.parse::<u16>().is_ok()
 }
 
-/// `5p`, `5,10p`, `$p` and `10q`, joined by `;`.
-fn is_sed_print(script: &str) -> bool {
-    let is_line = |line: &str| line == "$" || !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
-    script.split(';').map(str::trim).all(|command| match (command.strip_suffix('p'), command.strip_suffix('q')) {
-        (Some(lines), _) => {
-            let (first, last) = lines.split_once(',').unwrap_or((lines, lines));
-            is_line(first) && is_line(last)
-        }
-        (None, Some(line)) => is_line(line),
-        (None, None) => false,
-    })
-}
-
-/// `{print $1, $NF, $(NF-1)}`.
-fn is_awk_print(program: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_field = |field: &str| match field.trim().strip_prefix('$') {
-        Some("NF") => true,
-        Some(field) => {
-            digits(field) || field.strip_prefix("(NF-").and_then(|field| field.strip_suffix(')')).is_some_and(digits)
-        }
-        None => false,
-    };
-    let inner = program.trim().strip_prefix('{').and_then(|program| program.strip_suffix('}')).map(str::trim);
-    let fields = inner.and_then(|inner| inner.strip_prefix("print"));
-    fields.is_some_and(|fields| fields.is_empty() || fields.split(',').all(is_field))
-}
-
-/// At most three letters of `units` after the digits (`KiB`).
-fn is_number(value: &str, units: &str) -> bool {
-    let value = value.strip_prefix(['+', '-']).unwrap_or(value);
-    let unit = value.trim_start_matches(|digit: char| digit.is_ascii_digit());
-    unit.len() < value.len() && unit.len() <= 3 && unit.chars().all(|letter| units.contains(letter))
-}
-
 /// Everything that a program may be given.
 fn usage(row: &Row) -> String {
     let mut parts = vec![row.name.to_owned()];
@@ -609,14 +551,14 @@ fn usage(row: &Row) -> String {
     match row.operands {
         Operands::Each(_, _, 0) => {}
         Operands::Each(kind, _, MANY) => parts.push(format!("{}...", label(kind))),
-        Operands::Each(kind, _, max) => parts.extend((0..max).map(|_| label(kind).to_owned())),
+        Operands::Each(kind, _, max) => parts.extend((0..max).map(|_| label(kind))),
         Operands::FirstThenPaths(kind, _) => parts.push(format!("{} PATH...", label(kind))),
-        Operands::Subcommand(known) => parts.push(format!("{} TEXT...", known.join("|"))),
+        Operands::Subcommand(known) => parts.push(format!("{} NAME...", known.join("|"))),
         Operands::SocketFilter => parts.push("[state STATE]... [FILTER]".into()),
         Operands::Show(objects, verbs) => {
-            parts.push(format!("{} [{} [TEXT...]]", objects.join("|"), verbs.join("|")));
+            parts.push(format!("{} [{} [NAME|ADDRESS...]]", objects.join("|"), verbs.join("|")));
         }
-        Operands::Words(_) => parts.push("TEXT...".into()),
+        Operands::Words(_) => parts.push("WORD...".into()),
         Operands::Find => {
             parts.push("[-H|-L|-P] PATH... ( )".into());
             parts.extend(FIND.iter().map(|(primary, kind)| match kind {
@@ -632,26 +574,47 @@ fn usage(row: &Row) -> String {
     }
 }
 
-fn label(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Number => "NUMBER",
-        Kind::Size => "SIZE",
+fn label(kind: Kind) -> String {
+    let label = match kind {
+        Kind::Number(most) if most == u64::MAX => "NUMBER",
+        Kind::Number(most) => return format!("NUMBER(up to {most})"),
+        Kind::Between(least, most) => return format!("NUMBER({least}-{most})"),
+        Kind::Size(most) => return format!("SIZE(up to {})", in_units(most)),
+        Kind::Buffer(most) => return format!("BUFFER(up to {})", in_units(most)),
         Kind::Numbers => "NUMBERS",
         Kind::Text => "TEXT",
+        Kind::Word => "WORD",
         Kind::Pattern => "PATTERN",
+        Kind::Separator => "SEPARATOR",
+        Kind::Glob => "GLOB",
+        Kind::Name => "NAME",
+        Kind::Package => "PACKAGE",
+        Kind::Terminal => "TERMINAL",
         Kind::Path => "PATH",
-        Kind::OneOf(_) => "WORD",
+        Kind::OneOf(_) => "ONE",
         Kind::ListOf(_) => "LIST",
-        Kind::MountPath => "PATH",
-        Kind::Names => "NAME,...",
+        Kind::MountPath => "MOUNT",
+        Kind::Names => "FIELD,...",
+        Kind::Columns => "COLUMN,...",
         Kind::FieldMatch => "FIELD=value",
+        Kind::Time => "TIME",
         Kind::DateFormat => "+FORMAT",
+        Kind::TimeStyle => "TIMESTYLE",
+        Kind::Directives => "FORMAT",
+        Kind::NumberingStyle => "a|t|n|pPATTERN",
+        Kind::SortKey => "KEY",
+        Kind::Fields => "RANGES",
+        Kind::Set => "SET",
+        Kind::ByteFormat => "BYTETYPE",
+        Kind::FileParameter => "bytes=N",
+        Kind::NetWord => "NAME|ADDRESS",
         Kind::PsWord => "auxwfjlrT|PID",
+        Kind::Mode => "MODE",
+        Kind::Format => "%FORMAT",
         Kind::SedPrint => "N[,N]p",
         Kind::AwkPrint => "{print $N, ...}",
-        Kind::Mode => "MODE",
-        Kind::Format => "FORMAT",
-    }
+    };
+    label.to_owned()
 }
 
 /// The label, or the words themselves where they are few.
@@ -660,8 +623,8 @@ fn kind_in_full(kind: Kind) -> String {
     match kind {
         Kind::OneOf(known) => known.join("|"),
         Kind::ListOf(known) => format!("LIST of {}", known.join(",")),
-        Kind::Path | Kind::MountPath => "FILE".into(),
-        kind => label(kind).into(),
+        Kind::Path => "FILE".into(),
+        kind => label(kind),
     }
 }
 

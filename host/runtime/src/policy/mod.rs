@@ -1,14 +1,16 @@
 //! Which commands may run: a pure function over typed pipelines.
 //!
-//! Owns the closed table of read-only commands, the list of secret paths, and the quoting: what was checked is what is sent. Does no
+//! Owns the closed table of read-only commands, the parser of each kind of value, the list of secret paths, and the quoting: what was checked is what is sent. Does no
 //! I/O, and so does not know what a name on the host really is: it guards against what a model writes, not against the remote account, and
 //! recursive programs (`grep -r`, `rg`, `diff -r`) over a directory are not bound by the list of secret paths.
 
 mod grammar;
+mod regex;
 mod render;
 pub(crate) mod resolve;
 mod secret;
 mod table;
+mod values;
 
 pub(crate) use render::quote;
 pub use secret::{PathPattern, SecretPaths};

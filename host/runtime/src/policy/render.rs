@@ -12,6 +12,9 @@ pub(super) fn pipeline(pipeline: &Pipeline) -> Result<Vec<u8>, Refusal> {
     let mut out = Vec::new();
     change_directory(&mut out, pipeline.directory.as_deref())?;
     if let [only] = pipeline.stages.as_slice() {
+        for (name, value) in environment(only) {
+            out.extend_from_slice(format!("export {name}={value}; ").as_bytes());
+        }
         // In place of the shell, so that a signal that ends the program is what the server reports.
         out.extend_from_slice(b"exec ");
         stage(&mut out, only)?;
@@ -20,10 +23,18 @@ pub(super) fn pipeline(pipeline: &Pipeline) -> Result<Vec<u8>, Refusal> {
             if at > 0 {
                 out.extend_from_slice(b" | ");
             }
+            for (name, value) in environment(each) {
+                out.extend_from_slice(format!("{name}={value} ").as_bytes());
+            }
             stage(&mut out, each)?;
         }
     }
     bounded(out)
+}
+
+/// What the table lets a stage's program find in its environment: names and values that need no quotes.
+fn environment(stage: &Stage) -> &'static [(&'static str, &'static str)] {
+    stage.words.first().and_then(|program| table::row(program.text())).map_or(&[], |row| row.environment)
 }
 
 /// See [`super::render_script`].

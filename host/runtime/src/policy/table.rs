@@ -5,19 +5,35 @@
 //! because nobody has needed it yet. Flags whose meaning differs between GNU, busybox and BSD in a way that matters are absent too. Every
 //! option that Debian 12's tools name in their `--help` (`options.txt`) is allowed, refused with a reason, or unused: a test says so.
 
-/// What a flag's value or an operand must look like.
+/// What a flag's value or an operand must look like. [`super::values`] reads each, and gives what it names.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// Digits with an optional sign.
-    Number,
-    /// Digits with an optional sign and a unit, such as `+5` or `10M`.
-    Size,
+    /// Digits up to this number, with an optional sign.
+    Number(u64),
+    /// Digits from one number to another.
+    Between(u64, u64),
+    /// Digits with an optional sign and a unit, such as `+5` or `10M`, up to so many bytes.
+    Size(u64),
+    /// The same of a buffer that is taken at once; without a unit in KiB.
+    Buffer(u64),
     /// Digits and commas.
     Numbers,
-    /// Any characters, but as a word of its own not beginning with `-`: elsewhere than here that word might be a flag.
+    /// Text that is printed or compared; as a word of its own not beginning with `-`: elsewhere than here that word might be a flag.
     Text,
-    /// Any characters.
+    /// An operand of a program that only prints it.
+    Word,
+    /// A regular expression.
     Pattern,
+    /// The same, or plain text, where the word may not begin with `-`.
+    Separator,
+    /// A pattern of names.
+    Glob,
+    /// A name of a user, a unit, a type and the like: no path.
+    Name,
+    /// Names of packages, or a path that is looked for in their lists.
+    Package,
+    /// A terminal, below `/dev`.
+    Terminal,
     /// A file; held against the secret paths.
     Path,
     /// One of these words.
@@ -28,10 +44,32 @@ pub(super) enum Kind {
     MountPath,
     /// Names of fields or properties, separated by commas, and none of an environment.
     Names,
+    /// Names of columns, separated by commas.
+    Columns,
     /// `FIELD=value` of the journal, of a field that is no environment.
     FieldMatch,
-    /// `+FORMAT` of `date`.
+    /// A time in numbers and English: a time zone's name would be the name of a file.
+    Time,
+    /// `+FORMAT` of `date`, its widths bounded.
     DateFormat,
+    /// A style of `ls --time-style`.
+    TimeStyle,
+    /// A format of `stat`, `find -printf` or `dpkg-query`, its widths bounded.
+    Directives,
+    /// A style of `nl`.
+    NumberingStyle,
+    /// A key of `sort`.
+    SortKey,
+    /// Ranges of `cut`.
+    Fields,
+    /// A set of `tr`.
+    Set,
+    /// A type of `od`.
+    ByteFormat,
+    /// `NAME=NUMBER` of `file`.
+    FileParameter,
+    /// A word of `ip`: a name or an address.
+    NetWord,
     /// Letters of `ps` without a dash, or process ids.
     PsWord,
     /// The mode of `find -perm`.
@@ -52,11 +90,11 @@ pub(super) enum Operands {
     Each(Kind, usize, usize),
     /// A word of this kind, then files; only files when one of these flags was given.
     FirstThenPaths(Kind, &'static [&'static str]),
-    /// One of these words, then text.
+    /// One of these words, then names.
     Subcommand(&'static [&'static str]),
     /// States and an expression of `ss`: its addresses are numbers, because it asks name servers for any other.
     SocketFilter,
-    /// One of these words, perhaps one of those, then text.
+    /// One of these words, perhaps one of those, then names and addresses.
     Show(&'static [&'static str], &'static [&'static str]),
     /// Anything literal, flags included; the first word perhaps of a kind.
     Words(Option<Kind>),
@@ -87,8 +125,8 @@ pub(super) struct Row {
     pub(super) operands: Operands,
     /// Whether `-n5` means `-n 5`. Programs that scan their own arguments may read the rest of the word as more flags.
     pub(super) attached: bool,
-    /// Whether `-5` is a flag.
-    pub(super) dash_number: bool,
+    /// What `-5` is, where it is a flag.
+    pub(super) dash_number: Option<Kind>,
     /// Whether every flag must stand before the first operand.
     pub(super) flags_first: bool,
     /// Whether a word that begins with `+` may be an old spelling of a flag: it stands behind `--` or with `./` before it.
@@ -102,6 +140,10 @@ pub(super) struct Row {
     pub(super) asks: &'static [(&'static str, &'static str)],
     /// A flag beside which only these others stand, separated by spaces, and no operands.
     pub(super) beside: Option<(&'static str, &'static str)>,
+    /// What the program puts behind the name of a file that is not there, and looks again: such names are held to be named too.
+    pub(super) suffixes: &'static [&'static str],
+    /// What it finds in its environment.
+    pub(super) environment: &'static [(&'static str, &'static str)],
     /// Flags, separated by spaces, and why they are absent.
     pub(super) refused: &'static [(&'static str, &'static str)],
     /// Flags that are absent because nobody has needed them; separated by spaces.
@@ -128,13 +170,15 @@ const ROW: Row = Row {
     whole: "",
     operands: NO_OPERANDS,
     attached: true,
-    dash_number: false,
+    dash_number: None,
     flags_first: false,
     plus_flags: false,
     same_word: "",
     needs: "",
     asks: &[],
     beside: None,
+    suffixes: &[],
+    environment: &[],
     refused: &[],
     unused: "",
     note: "",
@@ -152,7 +196,24 @@ const ELSEWHERE: &str = "it looks into another host, container or root";
 const ASKS: &str = "it asks name servers";
 const CACHES: &str = "it looks for devices by their labels, which writes a cache of devices";
 
-use Kind::{ListOf, MountPath, Names, Number, Numbers, OneOf, Path, Pattern, Size, Text};
+use Kind::{
+    Between, Buffer, ByteFormat, Columns, DateFormat, Directives, Fields, FileParameter, Glob, ListOf, MountPath, Name,
+    Names, Number, NumberingStyle, Numbers, OneOf, Package, Path, Pattern, Separator, Set, SortKey, Terminal, Text,
+    Time, TimeStyle,
+};
+
+/// Lines, entries, days, ids: what a program counts, and does not make.
+const COUNT: Kind = Number(1_000_000_000);
+/// Any number that a system knows a file by.
+const INODE: Kind = Number(u64::MAX);
+/// Bytes that are skipped, read or compared.
+const SIZE: Kind = Kind::Size(1 << 50);
+/// Lines that are kept for each that matches.
+const CONTEXT: Kind = Number(100_000);
+/// Columns of what is printed: programs fill them with blanks.
+const WIDTH: Kind = Between(0, 10_000);
+/// Directories below one another.
+const DEPTH: Kind = Between(0, 1000);
 
 const FILE_TESTS: Kind =
     OneOf(&["apptype", "ascii", "cdf", "compress", "csv", "elf", "encoding", "soft", "tar", "json", "text", "tokens"]);
@@ -165,6 +226,28 @@ const PS_COLUMNS: Kind = ListOf(&[
     "euser", "f", "gid", "group", "lstart", "lwp", "ni", "nlwp", "pcpu", "pgid", "pid", "pmem", "ppid", "pri", "psr",
     "rss", "ruser", "s", "sid", "start", "stat", "state", "stime", "sz", "thcount", "time", "tname", "tty", "uid",
     "user", "vsz", "wchan",
+]);
+
+/// Fields of `df`.
+const DF_FIELDS: Kind = ListOf(&[
+    "source", "fstype", "itotal", "iused", "iavail", "ipcent", "size", "used", "avail", "pcent", "file", "target",
+]);
+
+/// Syntaxes of `find -regex`.
+const REGEX_TYPE: Kind = OneOf(&[
+    "awk",
+    "ed",
+    "egrep",
+    "emacs",
+    "findutils-default",
+    "gnu-awk",
+    "grep",
+    "posix-awk",
+    "posix-basic",
+    "posix-egrep",
+    "posix-extended",
+    "posix-minimal-basic",
+    "sed",
 ]);
 
 const SOCKETS: Kind = ListOf(&[
@@ -261,9 +344,9 @@ const FILES: &[Row] = &[
     Row {
         name: "tac",
         short: "br",
-        short_values: &[('s', Text)],
+        short_values: &[('s', Separator)],
         long: "before regex",
-        long_values: &[("separator", Text)],
+        long_values: &[("separator", Separator)],
         operands: PATHS,
         note: "What is no regular file, as a pipe, goes through a temporary file of the system, which it removes.",
         ..ROW
@@ -272,18 +355,18 @@ const FILES: &[Row] = &[
         name: "nl",
         short: "p",
         short_values: &[
-            ('b', Text),
-            ('h', Text),
-            ('f', Text),
+            ('b', NumberingStyle),
+            ('h', NumberingStyle),
+            ('f', NumberingStyle),
             ('d', Text),
             ('s', Text),
-            ('i', Number),
-            ('l', Number),
-            ('v', Number),
-            ('w', Number),
+            ('i', COUNT),
+            ('l', COUNT),
+            ('v', COUNT),
+            ('w', WIDTH),
             ('n', OneOf(&["ln", "rn", "rz"])),
         ],
-        long_values: &[("body-numbering", Text), ("number-width", Number), ("number-separator", Text)],
+        long_values: &[("body-numbering", NumberingStyle), ("number-width", WIDTH), ("number-separator", Text)],
         operands: PATHS,
         unused: "--footer-numbering --header-numbering --join-blank-lines --line-increment --no-renumber --number-format \
                  --section-delimiter --starting-line-number",
@@ -292,22 +375,22 @@ const FILES: &[Row] = &[
     Row {
         name: "head",
         short: "qvz",
-        short_values: &[('n', Size), ('c', Size)],
+        short_values: &[('n', SIZE), ('c', SIZE)],
         long: "quiet silent verbose zero-terminated",
-        long_values: &[("lines", Size), ("bytes", Size)],
+        long_values: &[("lines", SIZE), ("bytes", SIZE)],
         operands: PATHS,
-        dash_number: true,
+        dash_number: Some(COUNT),
         note: "`-5` is `-n 5`.",
         ..ROW
     },
     Row {
         name: "tail",
         short: "qvz",
-        short_values: &[('n', Size), ('c', Size)],
+        short_values: &[('n', SIZE), ('c', SIZE)],
         long: "quiet silent verbose zero-terminated",
-        long_values: &[("lines", Size), ("bytes", Size)],
+        long_values: &[("lines", SIZE), ("bytes", SIZE)],
         operands: PATHS,
-        dash_number: true,
+        dash_number: Some(COUNT),
         plus_flags: true,
         refused: &[
             ("-f -F --follow", ENDLESS),
@@ -364,10 +447,10 @@ const FILES: &[Row] = &[
     Row {
         name: "diff",
         short: "abBcdeEinpqrstTuwyZ",
-        short_values: &[('U', Number), ('C', Number), ('W', Number), ('I', Pattern), ('x', Text)],
+        short_values: &[('U', CONTEXT), ('C', CONTEXT), ('W', WIDTH), ('I', Pattern), ('x', Glob)],
         long: "text brief recursive ignore-case ignore-all-space ignore-space-change ignore-blank-lines minimal \
                report-identical-files side-by-side suppress-common-lines strip-trailing-cr show-c-function expand-tabs",
-        long_values: &[("unified", Number), ("context", Number), ("width", Number), ("exclude", Text)],
+        long_values: &[("unified", CONTEXT), ("context", CONTEXT), ("width", WIDTH), ("exclude", Glob)],
         long_optional: &[("color", WHEN)],
         operands: Operands::Each(Path, 2, 2),
         refused: &[
@@ -387,12 +470,12 @@ const FILES: &[Row] = &[
         name: "file",
         short: "bhiklLnNr0",
         long: "brief mime mime-type mime-encoding keep-going dereference no-dereference no-pad no-buffer raw print0 extension apple list",
-        short_values: &[('F', Text), ('e', FILE_TESTS), ('P', Text)],
+        short_values: &[('F', Text), ('e', FILE_TESTS), ('P', FileParameter)],
         long_values: &[
             ("separator", Text),
             ("exclude", FILE_TESTS),
             ("exclude-quiet", FILE_TESTS),
-            ("parameter", Text),
+            ("parameter", FileParameter),
         ],
         operands: SOME_PATHS,
         refused: &[
@@ -410,6 +493,7 @@ const FILES: &[Row] = &[
     Row {
         name: "zcat",
         operands: SOME_PATHS,
+        suffixes: &[".gz", "-gz", ".z", "-z", "_z", ".Z"],
         refused: &[
             ("-f --force", "it prints what is not compressed too, which cat does"),
             ("-r --recursive", "it opens what it finds"),
@@ -420,13 +504,13 @@ const FILES: &[Row] = &[
     Row {
         name: "od",
         short: "abcdfilosvx",
-        short_values: &[('A', OneOf(&["d", "o", "x", "n"])), ('j', Size), ('N', Size), ('t', Text)],
+        short_values: &[('A', OneOf(&["d", "o", "x", "n"])), ('j', SIZE), ('N', SIZE), ('t', ByteFormat)],
         long: "output-duplicates",
         long_values: &[
             ("address-radix", OneOf(&["d", "o", "x", "n"])),
-            ("skip-bytes", Size),
-            ("read-bytes", Size),
-            ("format", Text),
+            ("skip-bytes", SIZE),
+            ("read-bytes", SIZE),
+            ("format", ByteFormat),
             ("endian", OneOf(&["big", "little"])),
         ],
         operands: PATHS,
@@ -436,9 +520,9 @@ const FILES: &[Row] = &[
     Row {
         name: "hexdump",
         short: "bcCdovx",
-        short_values: &[('n', Size), ('s', Size)],
+        short_values: &[('n', SIZE), ('s', SIZE)],
         long: "one-byte-octal one-byte-char canonical two-bytes-decimal two-bytes-octal two-bytes-hex no-squeezing",
-        long_values: &[("length", Size), ("skip", Size)],
+        long_values: &[("length", SIZE), ("skip", SIZE)],
         operands: PATHS,
         refused: &[("-f --format-file", "it reads a format out of a file")],
         unused: "-V -h -e --format -L --color",
@@ -447,9 +531,9 @@ const FILES: &[Row] = &[
     Row {
         name: "cmp",
         short: "bls",
-        short_values: &[('n', Size)],
+        short_values: &[('n', SIZE)],
         long: "print-bytes verbose quiet silent",
-        long_values: &[("bytes", Size)],
+        long_values: &[("bytes", SIZE)],
         operands: Operands::Each(Path, 2, 2),
         unused: "-v -i --ignore-initial",
         ..ROW
@@ -469,28 +553,28 @@ const FILTERS: &[Row] = &[
     Row {
         name: "grep",
         short: "abcEFGHhiILlnoPqRrsTUvwxyzZ",
-        short_values: &[('A', Number), ('B', Number), ('C', Number), ('m', Number), ('e', Pattern)],
+        short_values: &[('A', CONTEXT), ('B', CONTEXT), ('C', CONTEXT), ('m', COUNT), ('e', Pattern)],
         long: "text byte-offset count extended-regexp fixed-strings basic-regexp perl-regexp with-filename no-filename \
                ignore-case no-ignore-case files-without-match files-with-matches line-number only-matching quiet silent \
                recursive dereference-recursive no-messages initial-tab invert-match word-regexp line-regexp null null-data \
                line-buffered",
         long_values: &[
-            ("after-context", Number),
-            ("before-context", Number),
-            ("context", Number),
-            ("max-count", Number),
+            ("after-context", CONTEXT),
+            ("before-context", CONTEXT),
+            ("context", CONTEXT),
+            ("max-count", COUNT),
             ("regexp", Pattern),
-            ("include", Text),
-            ("exclude", Text),
-            ("exclude-dir", Text),
+            ("include", Glob),
+            ("exclude", Glob),
+            ("exclude-dir", Glob),
             ("label", Text),
             ("binary-files", OneOf(&["binary", "text", "without-match"])),
             ("directories", OneOf(&["read", "recurse", "skip"])),
-            ("devices", OneOf(&["read", "skip"])),
+            ("devices", OneOf(&["skip"])),
         ],
         long_optional: &[("color", WHEN), ("colour", WHEN)],
         operands: Operands::FirstThenPaths(Pattern, &["-e", "--regexp"]),
-        dash_number: true,
+        dash_number: Some(CONTEXT),
         // OpenBSD and macOS.
         same_word: "-C --context",
         refused: &[
@@ -505,17 +589,17 @@ const FILTERS: &[Row] = &[
         name: "rg",
         short: "0.acFHiIlnNopPqsSuUvwx",
         short_values: &[
-            ('A', Number),
-            ('B', Number),
-            ('C', Number),
-            ('m', Number),
-            ('M', Number),
-            ('d', Number),
-            ('j', Number),
+            ('A', CONTEXT),
+            ('B', CONTEXT),
+            ('C', CONTEXT),
+            ('m', COUNT),
+            ('M', COUNT),
+            ('d', DEPTH),
+            ('j', Between(0, 16)),
             ('e', Pattern),
-            ('g', Text),
-            ('t', Text),
-            ('T', Text),
+            ('g', Glob),
+            ('t', Name),
+            ('T', Name),
             ('r', Text),
         ],
         long: "text count count-matches fixed-strings with-filename no-filename ignore-case case-sensitive smart-case \
@@ -524,20 +608,20 @@ const FILTERS: &[Row] = &[
                multiline-dotall pcre2 null no-messages passthru trim vimgrep column no-column no-config one-file-system \
                unrestricted byte-offset crlf",
         long_values: &[
-            ("after-context", Number),
-            ("before-context", Number),
-            ("context", Number),
-            ("max-count", Number),
-            ("max-columns", Number),
-            ("max-depth", Number),
-            ("threads", Number),
+            ("after-context", CONTEXT),
+            ("before-context", CONTEXT),
+            ("context", CONTEXT),
+            ("max-count", COUNT),
+            ("max-columns", COUNT),
+            ("max-depth", DEPTH),
+            ("threads", Between(0, 16)),
             ("regexp", Pattern),
-            ("glob", Text),
-            ("iglob", Text),
-            ("type", Text),
-            ("type-not", Text),
+            ("glob", Glob),
+            ("iglob", Glob),
+            ("type", Name),
+            ("type-not", Name),
             ("replace", Text),
-            ("max-filesize", Size),
+            ("max-filesize", SIZE),
             ("color", WHEN),
             ("sort", OneOf(&["none", "path", "modified", "accessed", "created"])),
             ("sortr", OneOf(&["none", "path", "modified", "accessed", "created"])),
@@ -562,15 +646,15 @@ const FILTERS: &[Row] = &[
     Row {
         name: "sort",
         short: "bcCdfghiMmnRrsuVz",
-        short_values: &[('k', Text), ('t', Text), ('S', Size)],
+        short_values: &[('k', SortKey), ('t', Text), ('S', Buffer(1 << 30))],
         long: "ignore-leading-blanks dictionary-order ignore-case general-numeric-sort human-numeric-sort ignore-nonprinting \
                month-sort numeric-sort random-sort reverse stable unique version-sort zero-terminated merge debug",
         long_values: &[
-            ("key", Text),
+            ("key", SortKey),
             ("sort", OneOf(&["general-numeric", "human-numeric", "month", "numeric", "random", "version"])),
             ("field-separator", Text),
-            ("buffer-size", Size),
-            ("parallel", Number),
+            ("buffer-size", Buffer(1 << 30)),
+            ("parallel", Between(1, 16)),
         ],
         long_optional: &[("check", OneOf(&["quiet", "silent", "diagnose-first"]))],
         operands: PATHS,
@@ -582,15 +666,16 @@ const FILTERS: &[Row] = &[
             ("--random-source", "it reads a file without end"),
             ("--batch-size", "it belongs to temporary files"),
         ],
-        note: "Input beyond its buffer goes through temporary files of the system, which it removes.",
+        environment: &[("TMPDIR", "/dev/null/no-temporary-files")],
+        note: "It gets no temporary files: input beyond its memory is an error, and so is a merge of more than 16 files.",
         ..ROW
     },
     Row {
         name: "uniq",
         short: "cdDiuz",
-        short_values: &[('f', Number), ('s', Number), ('w', Number)],
+        short_values: &[('f', COUNT), ('s', COUNT), ('w', COUNT)],
         long: "count repeated ignore-case unique zero-terminated",
-        long_values: &[("skip-fields", Number), ("skip-chars", Number), ("check-chars", Number)],
+        long_values: &[("skip-fields", COUNT), ("skip-chars", COUNT), ("check-chars", COUNT)],
         long_optional: &[
             ("all-repeated", OneOf(&["none", "prepend", "separate"])),
             ("group", OneOf(&["separate", "prepend", "append", "both"])),
@@ -603,13 +688,13 @@ const FILTERS: &[Row] = &[
     Row {
         name: "cut",
         short: "nsz",
-        short_values: &[('b', Text), ('c', Text), ('d', Text), ('f', Text)],
+        short_values: &[('b', Fields), ('c', Fields), ('d', Text), ('f', Fields)],
         long: "complement only-delimited zero-terminated",
         long_values: &[
-            ("bytes", Text),
-            ("characters", Text),
+            ("bytes", Fields),
+            ("characters", Fields),
             ("delimiter", Text),
-            ("fields", Text),
+            ("fields", Fields),
             ("output-delimiter", Text),
         ],
         operands: PATHS,
@@ -620,7 +705,7 @@ const FILTERS: &[Row] = &[
         name: "tr",
         short: "cCdst",
         long: "complement delete squeeze-repeats truncate-set1",
-        operands: Operands::Each(Text, 1, 2),
+        operands: Operands::Each(Set, 1, 2),
         flags_first: true,
         ..ROW
     },
@@ -636,18 +721,18 @@ const FILTERS: &[Row] = &[
     Row {
         name: "fold",
         short: "bs",
-        short_values: &[('w', Number)],
+        short_values: &[('w', WIDTH)],
         long: "bytes spaces",
-        long_values: &[("width", Number)],
+        long_values: &[("width", WIDTH)],
         operands: PATHS,
         ..ROW
     },
     Row {
         name: "column",
         short: "tx",
-        short_values: &[('c', Number), ('s', Text)],
+        short_values: &[('c', WIDTH), ('s', Text)],
         long: "table fillrows",
-        long_values: &[("output-width", Number), ("separator", Text)],
+        long_values: &[("output-width", WIDTH), ("separator", Text)],
         operands: PATHS,
         unused: "-V -h -n --table-name -O --table-order -N --table-columns -l --table-columns-limit -E --table-noextreme -d --table-noheadings \
                  -e --table-header-repeat -H --table-hide -R --table-right -T --table-truncate -W --table-wrap -L --keep-empty-lines \
@@ -675,7 +760,7 @@ const FILTERS: &[Row] = &[
     },
     Row {
         name: "awk",
-        short_values: &[('F', Text)],
+        short_values: &[('F', Separator)],
         operands: Operands::Each(Kind::AwkPrint, 1, 1),
         flags_first: true,
         refused: &[
@@ -704,10 +789,10 @@ const NAMES: &[Row] = &[
                 "time",
                 OneOf(&["atime", "access", "use", "ctime", "status", "birth", "creation", "mtime", "modification"]),
             ),
-            ("time-style", Text),
-            ("block-size", Size),
-            ("hide", Text),
-            ("ignore", Text),
+            ("time-style", TimeStyle),
+            ("block-size", SIZE),
+            ("hide", Glob),
+            ("ignore", Glob),
         ],
         long_optional: &[("color", WHEN)],
         operands: PATHS,
@@ -718,9 +803,9 @@ const NAMES: &[Row] = &[
     Row {
         name: "tree",
         short: "aAcCdDfFghiJlnNpqQrsStuUvxX",
-        short_values: &[('L', Number), ('P', Text), ('I', Text)],
+        short_values: &[('L', DEPTH), ('P', Glob), ('I', Glob)],
         long: "noreport dirsfirst filesfirst du si metafirst prune inodes device gitignore ignore-case matchdirs",
-        long_values: &[("sort", OneOf(&["name", "version", "size", "mtime", "ctime"])), ("filelimit", Number)],
+        long_values: &[("sort", OneOf(&["name", "version", "size", "mtime", "ctime"])), ("filelimit", COUNT)],
         operands: PATHS,
         // Its own scanner takes the next word as the value and goes on reading flags in this one: `-Po x f` would write f.
         attached: false,
@@ -737,9 +822,9 @@ const NAMES: &[Row] = &[
     Row {
         name: "stat",
         short: "fLt",
-        short_values: &[('c', Text)],
+        short_values: &[('c', Directives)],
         long: "file-system dereference terse",
-        long_values: &[("format", Text), ("printf", Text)],
+        long_values: &[("format", Directives), ("printf", Directives)],
         operands: SOME_PATHS,
         unused: "--cached",
         ..ROW
@@ -759,10 +844,10 @@ const NAMES: &[Row] = &[
     Row {
         name: "du",
         short: "0abcDhHklLmPsSx",
-        short_values: &[('d', Number), ('t', Size), ('B', Size)],
+        short_values: &[('d', DEPTH), ('t', SIZE), ('B', SIZE)],
         long: "all apparent-size bytes total dereference human-readable inodes null si summarize one-file-system separate-dirs \
                count-links",
-        long_values: &[("max-depth", Number), ("threshold", Size), ("block-size", Size), ("exclude", Text)],
+        long_values: &[("max-depth", DEPTH), ("threshold", SIZE), ("block-size", SIZE), ("exclude", Glob)],
         long_optional: &[("time", OneOf(&["atime", "access", "use", "ctime", "status"]))],
         operands: PATHS,
         refused: &[("--files0-from", NAMES_FROM), ("-X --exclude-from", "it reads patterns out of a file")],
@@ -772,10 +857,10 @@ const NAMES: &[Row] = &[
     Row {
         name: "df",
         short: "aHhiklmPT",
-        short_values: &[('B', Size), ('t', Text), ('x', Text)],
+        short_values: &[('B', SIZE), ('t', Name), ('x', Name)],
         long: "all human-readable si inodes local portability print-type total no-sync",
-        long_values: &[("block-size", Size), ("type", Text), ("exclude-type", Text)],
-        long_optional: &[("output", Text)],
+        long_values: &[("block-size", SIZE), ("type", Name), ("exclude-type", Name)],
+        long_optional: &[("output", DF_FIELDS)],
         operands: PATHS,
         refused: &[("--sync", "it writes what the file systems have not written yet")],
         unused: "-v",
@@ -802,10 +887,10 @@ const NAMES: &[Row] = &[
         short_values: &[('s', Text)],
         long: "multiple zero",
         long_values: &[("suffix", Text)],
-        operands: Operands::Each(Text, 1, MANY),
+        operands: Operands::Each(Kind::Word, 1, MANY),
         ..ROW
     },
-    Row { name: "dirname", short: "z", long: "zero", operands: Operands::Each(Text, 1, MANY), ..ROW },
+    Row { name: "dirname", short: "z", long: "zero", operands: Operands::Each(Kind::Word, 1, MANY), ..ROW },
 ];
 
 /// Programs that describe the machine.
@@ -819,16 +904,16 @@ const MACHINE: &[Row] = &[
             ("pid", Numbers),
             ("ppid", Numbers),
             ("format", PS_COLUMNS),
-            ("user", Text),
-            ("User", Text),
-            ("group", Text),
-            ("Group", Text),
-            ("tty", Text),
+            ("user", Name),
+            ("User", Name),
+            ("group", Name),
+            ("Group", Name),
+            ("tty", Terminal),
             ("sid", Numbers),
             ("sort", PS_COLUMNS),
-            ("cols", Number),
-            ("columns", Number),
-            ("width", Number),
+            ("cols", WIDTH),
+            ("columns", WIDTH),
+            ("width", WIDTH),
         ],
 
         operands: Operands::Each(Kind::PsWord, 0, MANY),
@@ -876,9 +961,9 @@ const MACHINE: &[Row] = &[
         short: "uR",
         short_values: &[('r', Path)],
         long: "utc universal rfc-email",
-        long_values: &[("date", Text), ("reference", Path), ("rfc-3339", OneOf(&["date", "seconds", "ns"]))],
+        long_values: &[("date", Time), ("reference", Path), ("rfc-3339", OneOf(&["date", "seconds", "ns"]))],
         long_optional: &[("iso-8601", OneOf(&["date", "hours", "minutes", "seconds", "ns"]))],
-        operands: Operands::Each(Kind::DateFormat, 0, 1),
+        operands: Operands::Each(DateFormat, 0, 1),
         short_optional: &[('I', OneOf(&["date", "hours", "minutes", "seconds", "ns"]))],
         refused: &[
             ("-s --set", "it sets the clock"),
@@ -893,7 +978,7 @@ const MACHINE: &[Row] = &[
         name: "id",
         short: "gGnruzZ",
         long: "group groups name real user zero context",
-        operands: Operands::Each(Text, 0, MANY),
+        operands: Operands::Each(Name, 0, MANY),
         unused: "-a",
         ..ROW
     },
@@ -907,7 +992,7 @@ const MACHINE: &[Row] = &[
         ..ROW
     },
     Row { name: "pwd", short: "LP", ..ROW },
-    Row { name: "nproc", long: "all", long_values: &[("ignore", Number)], ..ROW },
+    Row { name: "nproc", long: "all", long_values: &[("ignore", COUNT)], ..ROW },
     Row {
         name: "free",
         short: "bghklmtvw",
@@ -919,9 +1004,9 @@ const MACHINE: &[Row] = &[
     Row {
         name: "lsblk",
         short: "abdDfiJlmnOpPrsStTz",
-        short_values: &[('o', Text), ('e', Numbers), ('I', Numbers), ('x', Text)],
+        short_values: &[('o', Columns), ('e', Numbers), ('I', Numbers), ('x', Columns)],
         long: "all bytes nodeps fs ascii json list perms noheadings output-all paths pairs raw inverse scsi topology discard tree zoned",
-        long_values: &[("output", Text), ("exclude", Numbers), ("include", Numbers), ("sort", Text)],
+        long_values: &[("output", Columns), ("exclude", Numbers), ("include", Numbers), ("sort", Columns)],
         operands: PATHS,
         refused: &[("--sysroot", ELSEWHERE)],
         unused: "-V -h -A --noempty -E --dedup -M --merge -w --width -y --shell",
@@ -930,13 +1015,13 @@ const MACHINE: &[Row] = &[
     Row {
         name: "dmesg",
         short: "deJkPprtTux",
-        short_values: &[('l', Text), ('f', Text)],
+        short_values: &[('l', Name), ('f', Name)],
         long: "show-delta reltime kernel nopager raw notime ctime userspace decode json force-prefix",
         long_values: &[
-            ("level", Text),
-            ("facility", Text),
-            ("since", Text),
-            ("until", Text),
+            ("level", Name),
+            ("facility", Name),
+            ("since", Time),
+            ("until", Time),
             ("time-format", OneOf(&["ctime", "reltime", "delta", "notime", "iso", "raw"])),
         ],
         long_optional: &[("color", WHEN)],
@@ -979,10 +1064,10 @@ const MACHINE: &[Row] = &[
     Row {
         name: "pgrep",
         short: "acfilnovwx",
-        short_values: &[('P', Numbers), ('u', Text), ('U', Text), ('t', Text)],
+        short_values: &[('P', Numbers), ('u', Name), ('U', Name), ('t', Terminal)],
         long: "list-name list-full inverse lightweight count full ignore-case newest oldest exact",
-        long_values: &[("parent", Numbers), ("euid", Text), ("uid", Text), ("terminal", Text)],
-        operands: Operands::Each(Text, 0, 1),
+        long_values: &[("parent", Numbers), ("euid", Name), ("uid", Name), ("terminal", Terminal)],
+        operands: Operands::Each(Pattern, 0, 1),
         refused: &[("-F --pidfile -L --logpidfile", READS)],
         unused: "-V -h -d --delimiter -g --pgroup -G --group -O --older -s --session -r --runstates -A --ignore-ancestors --cgroup --ns --nslist",
         ..ROW
@@ -991,7 +1076,7 @@ const MACHINE: &[Row] = &[
         name: "lscpu",
         short: "aBbceJpxy",
         long: "all online bytes offline json hex physical output-all",
-        long_optional: &[("extended", Text), ("parse", Text), ("caches", Text)],
+        long_optional: &[("extended", Columns), ("parse", Columns), ("caches", Columns)],
         refused: &[("-s --sysroot", ELSEWHERE)],
         unused: "-V -h -C",
         ..ROW
@@ -1000,7 +1085,7 @@ const MACHINE: &[Row] = &[
         name: "findmnt",
         short: "aAbcCDfiJklmnPRrsuUv",
         short_values: &[
-            ('t', Text),
+            ('t', Name),
             ('o', MOUNT_COLUMNS),
             ('O', Text),
             ('T', MountPath),
@@ -1010,7 +1095,7 @@ const MACHINE: &[Row] = &[
         long: "all ascii bytes canonicalize nocanonicalize df first-only invert json kernel list mtab noheadings pairs pseudo \
                real submounts raw fstab notruncate tree uniq nofsroot shadowed vfs-all",
         long_values: &[
-            ("types", Text),
+            ("types", Name),
             ("output", MOUNT_COLUMNS),
             ("options", Text),
             ("target", MountPath),
@@ -1030,10 +1115,9 @@ const MACHINE: &[Row] = &[
     },
     Row {
         name: "mount",
-        short: "l",
-        long: "show-labels",
         note: "Without operands it shows what is mounted. Every other flag and operand mounts.",
         refused: &[
+            ("-l --show-labels", "it reads devices for their labels, which `lsblk -f` tells"),
             (
                 "-a --all -B --bind -M --move -R --rbind -o --options -t --types -r --read-only -w --rw --read-write",
                 "it mounts",
@@ -1114,13 +1198,13 @@ const MACHINE: &[Row] = &[
     Row {
         name: "last",
         short: "aFiRwx",
-        short_values: &[('n', Number), ('s', Text), ('t', Text), ('p', Text)],
+        short_values: &[('n', COUNT), ('s', Time), ('t', Time), ('p', Time)],
         long: "fulltimes fullnames hostlast ip nohostname system",
-        long_values: &[("limit", Number), ("since", Text), ("until", Text), ("present", Text)],
-        operands: Operands::Each(Text, 0, MANY),
+        long_values: &[("limit", COUNT), ("since", Time), ("until", Time), ("present", Time)],
+        operands: Operands::Each(Name, 0, MANY),
         // On FreeBSD -s has no value: `-sf/path` would read a file.
         attached: false,
-        dash_number: true,
+        dash_number: Some(COUNT),
         refused: &[("-f --file", READS), ("-d --dns", ASKS)],
         unused: "-V -h --time-format",
         ..ROW
@@ -1129,7 +1213,7 @@ const MACHINE: &[Row] = &[
         name: "w",
         short: "fhiosu",
         long: "no-header no-current short from old-style ip-addr",
-        operands: Operands::Each(Text, 0, 1),
+        operands: Operands::Each(Name, 0, 1),
         unused: "-V",
         ..ROW
     },
@@ -1142,7 +1226,7 @@ const MACHINE: &[Row] = &[
         note: "`shadow` and `gshadow` are password hashes; `hosts`, `ahosts` and `networks` ask name servers.",
         ..ROW
     },
-    Row { name: "which", short: "a", operands: Operands::Each(Text, 1, MANY), ..ROW },
+    Row { name: "which", short: "a", operands: Operands::Each(Name, 1, MANY), ..ROW },
 ];
 
 /// Programs that describe services and their logs.
@@ -1151,12 +1235,12 @@ const SERVICES: &[Row] = &[
         name: "journalctl",
         short: "abekNlmqrx",
         short_values: &[
-            ('u', Text),
-            ('n', Size),
+            ('u', Name),
+            ('n', COUNT),
             ('p', Text),
             ('c', Text),
-            ('S', Text),
-            ('U', Text),
+            ('S', Time),
+            ('U', Time),
             ('o', JOURNAL_OUTPUT),
             ('g', Pattern),
             ('t', Text),
@@ -1165,26 +1249,26 @@ const SERVICES: &[Row] = &[
         long: "all catalog disk-usage dmesg fields full header list-boots list-catalog dump-catalog merge show-cursor verify no-full no-hostname no-pager no-tail pager-end quiet \
                reverse system user utc",
         long_values: &[
-            ("unit", Text),
-            ("user-unit", Text),
-            ("lines", Size),
+            ("unit", Name),
+            ("user-unit", Name),
+            ("lines", COUNT),
             ("priority", Text),
             ("cursor", Text),
             ("after-cursor", Text),
-            ("since", Text),
-            ("until", Text),
+            ("since", Time),
+            ("until", Time),
             ("output", JOURNAL_OUTPUT),
             ("grep", Pattern),
             ("identifier", Text),
-            ("facility", Text),
+            ("facility", Name),
             ("field", Names),
             ("output-fields", Names),
             ("case-sensitive", OneOf(&["true", "false"])),
         ],
-        long_optional: &[("boot", Text)],
+        long_optional: &[("boot", Name)],
         operands: Operands::Each(Kind::FieldMatch, 0, MANY),
         // `-b -1`; anywhere else journalctl refuses it itself.
-        dash_number: true,
+        dash_number: Some(COUNT),
         refused: &[
             ("-f --follow", ENDLESS),
             ("--vacuum-size --vacuum-time --vacuum-files", "it deletes logs"),
@@ -1204,12 +1288,12 @@ const SERVICES: &[Row] = &[
     Row {
         name: "systemctl",
         short: "alq",
-        short_values: &[('t', Text), ('n', Number), ('o', UNIT_OUTPUT), ('p', Names), ('P', Names)],
+        short_values: &[('t', Name), ('n', COUNT), ('o', UNIT_OUTPUT), ('p', Names), ('P', Names)],
         long: "all full no-pager no-legend plain failed quiet reverse show-types system user value with-dependencies",
         long_values: &[
-            ("type", Text),
-            ("state", Text),
-            ("lines", Number),
+            ("type", Name),
+            ("state", Name),
+            ("lines", COUNT),
             ("output", UNIT_OUTPUT),
             ("property", Names),
             ("timestamp", OneOf(&["pretty", "unix", "us", "utc", "us+utc"])),
@@ -1289,7 +1373,7 @@ const SERVICES: &[Row] = &[
         name: "dpkg",
         short: "lLsS",
         long: "list listfiles no-pager search status print-architecture",
-        operands: Operands::Each(Text, 0, MANY),
+        operands: Operands::Each(Package, 0, MANY),
         needs: "-l --list -L --listfiles -s --status -S --search --print-architecture",
         refused: &[
             (
@@ -1314,10 +1398,10 @@ const SERVICES: &[Row] = &[
     Row {
         name: "dpkg-query",
         short: "lLsSW",
-        short_values: &[('f', Text)],
+        short_values: &[('f', Directives)],
         long: "list listfiles no-pager search show status",
-        long_values: &[("showformat", Text)],
-        operands: Operands::Each(Text, 0, MANY),
+        long_values: &[("showformat", Directives)],
+        operands: Operands::Each(Package, 0, MANY),
         needs: "-l --list -L --listfiles -s --status -S --search -W --show",
         refused: &[
             ("--admindir --root", ELSEWHERE),
@@ -1421,45 +1505,45 @@ pub(super) const FIND: &[(&str, Option<Kind>)] = &[
     ("-writable", None),
     ("-nogroup", None),
     ("-nouser", None),
-    ("-printf", Some(Pattern)),
-    ("-name", Some(Pattern)),
-    ("-iname", Some(Pattern)),
-    ("-path", Some(Pattern)),
-    ("-ipath", Some(Pattern)),
-    ("-wholename", Some(Pattern)),
-    ("-iwholename", Some(Pattern)),
-    ("-lname", Some(Pattern)),
-    ("-ilname", Some(Pattern)),
+    ("-printf", Some(Directives)),
+    ("-name", Some(Glob)),
+    ("-iname", Some(Glob)),
+    ("-path", Some(Glob)),
+    ("-ipath", Some(Glob)),
+    ("-wholename", Some(Glob)),
+    ("-iwholename", Some(Glob)),
+    ("-lname", Some(Glob)),
+    ("-ilname", Some(Glob)),
     ("-regex", Some(Pattern)),
     ("-iregex", Some(Pattern)),
-    ("-regextype", Some(Text)),
+    ("-regextype", Some(REGEX_TYPE)),
     ("-type", Some(ListOf(&["b", "c", "d", "p", "f", "l", "s"]))),
     ("-xtype", Some(ListOf(&["b", "c", "d", "p", "f", "l", "s"]))),
-    ("-size", Some(Size)),
-    ("-mtime", Some(Number)),
-    ("-atime", Some(Number)),
-    ("-ctime", Some(Number)),
-    ("-mmin", Some(Number)),
-    ("-amin", Some(Number)),
-    ("-cmin", Some(Number)),
-    ("-inum", Some(Number)),
-    ("-links", Some(Number)),
-    ("-used", Some(Number)),
-    ("-uid", Some(Number)),
-    ("-gid", Some(Number)),
-    ("-maxdepth", Some(Number)),
-    ("-mindepth", Some(Number)),
-    ("-user", Some(Text)),
-    ("-group", Some(Text)),
-    ("-fstype", Some(Text)),
+    ("-size", Some(SIZE)),
+    ("-mtime", Some(COUNT)),
+    ("-atime", Some(COUNT)),
+    ("-ctime", Some(COUNT)),
+    ("-mmin", Some(COUNT)),
+    ("-amin", Some(COUNT)),
+    ("-cmin", Some(COUNT)),
+    ("-inum", Some(INODE)),
+    ("-links", Some(COUNT)),
+    ("-used", Some(COUNT)),
+    ("-uid", Some(INODE)),
+    ("-gid", Some(INODE)),
+    ("-maxdepth", Some(DEPTH)),
+    ("-mindepth", Some(DEPTH)),
+    ("-user", Some(Name)),
+    ("-group", Some(Name)),
+    ("-fstype", Some(Name)),
     ("-perm", Some(Kind::Mode)),
     ("-newer", Some(Path)),
     ("-anewer", Some(Path)),
     ("-cnewer", Some(Path)),
     ("-samefile", Some(Path)),
-    ("-newermt", Some(Text)),
-    ("-newerct", Some(Text)),
-    ("-newerat", Some(Text)),
+    ("-newermt", Some(Time)),
+    ("-newerct", Some(Time)),
+    ("-newerat", Some(Time)),
 ];
 
 /// Programs people reach for that have no row, why, and what to use instead.

@@ -117,6 +117,31 @@ fn every_path_of_a_command_is_found() {
 }
 
 #[test]
+fn what_a_program_makes_of_a_value_is_found_too() {
+    for (text, named) in [
+        ("zcat a", &["a", "a.gz", "a-gz", "a.z", "a-z", "a_z", "a.Z"][..]),
+        ("ps --tty tty1", &["/dev/tty1", "/dev/ttytty1", "/dev/pts/tty1", "/dev/ptytty1", "/dev/tty1nsole"]),
+        ("grep -r x a --include b", &["b", "a"]),
+        ("date --date=now", &[]),
+        ("find . -samefile a -newer b", &[".", "a", "b"]),
+    ] {
+        assert_eq!(paths(text), named, "{text}");
+    }
+    let gz = (PathPattern::parse("**/*.gz").expect("a pattern"), "scout.toml:1".to_owned());
+    let secrets = SecretPaths::new(vec![gz], Vec::new());
+    assert!(check_with(&secrets, CommandPolicy::ReadOnly, &pipeline("cat a")).is_ok());
+    assert!(check_with(&secrets, CommandPolicy::ReadOnly, &pipeline("zcat a")).is_err());
+    assert!(check_with(&secrets, CommandPolicy::ReadOnly, &pipeline("zcat a*")).is_err());
+}
+
+#[test]
+fn plain_text_may_look_like_a_repetition() {
+    all_allowed("grep -F 'a{5000}' f\nrg -F 'a{5000}'\ngrep -rF -e 'a{5000}' .");
+    // A flag's value is no flag.
+    assert!(verdict("grep -e -F 'a{5000}' f").is_ok() && verdict("grep -E -m 1 -e 'a{5000}' -e -F f").is_err());
+}
+
+#[test]
 fn a_program_that_takes_paths_and_needs_none_is_known_to_look_nowhere_or_looks_at_its_directory() {
     let looks_here = ["ls", "tree", "find", "du", "rg"];
     for row in table::rows() {
@@ -372,6 +397,117 @@ refused! {
         sudo cat a
         test -v a
         -cat";
+    a_time_names_no_file: "date '--date=TZ=\"x\" now'
+        date '--date=TZ=\":/x\" now'
+        date '--date=now TZ=\"../x\"'
+        date '--date=2026-11-29 10:00 Europe/Berlin'
+        date --date=now/now
+        date --date=/now
+        date '--date=now (x)'
+        date --date=\\now
+        date --date=x
+        date --date=123456789012345
+        find . -newermt 'TZ=\"/x\" now'
+        find . -newerat x/y
+        find . -newerct '2026-11-29 x'
+        journalctl '--since=2026-11-29 10:00:00 Europe/Berlin'
+        journalctl -U '2026-11-29 10:00:00 a/b'
+        dmesg --since=x
+        last -s x/y
+        last -p 'TZ=\"x\"'";
+    a_name_is_no_path: "id ../x
+        id a/b
+        getent passwd ../x
+        systemctl status /x
+        systemctl cat ../x.service
+        journalctl -u /x
+        which ../x
+        which /x
+        ps --tty /x
+        ps --tty ../x
+        ps --tty pts/x
+        pgrep -t a/b
+        ip link show type ../x
+        ip link show type a/b
+        ip route show table ../x
+        df -t a/b
+        dpkg -L ../x
+        find . -fstype ../x
+        rg -t ../x y
+        w ../x";
+    a_recursive_search_reads_no_devices: "grep --devices=read -r x .
+        grep --devices=read x .
+        grep -D read -r x .
+        grep -Dread -r x .
+        tree --fromfile x
+        find -L . -files0-from x";
+    numbers_widths_and_buffers_have_bounds: "head -n 1000000P f
+        head -99999999999 f
+        grep -A 100001 x f
+        grep -100001 x f
+        grep -m 1000000001 x f
+        rg -j 17 x
+        rg --threads=500 x
+        rg -d 1001 x
+        sort --parallel=17 f
+        sort --parallel=0 f
+        sort -S 2G f
+        sort -S 1048577 f
+        sort -S 50% f
+        sort --buffer-size=1T f
+        sort -k 100001 f
+        sort -k 1.100001 f
+        sort -k 1,x f
+        cut -f 100001 f
+        cut -b 1-4000000000 f
+        cut -c x f
+        fold -w 10001 f
+        nl -w 10001 f
+        nl -v 10000000000 f
+        diff -W 10001 a b
+        diff -U 100001 a b
+        column -c 10001 f
+        ps --cols 10001
+        ps -p 99999999999
+        tree -L 1001
+        find . -maxdepth 1001
+        find . -printf %1000p
+        find . -printf '%-1000p'
+        find . -printf '%.1000p'
+        stat -c %1000n f
+        stat --printf=%.1000n f
+        date +%1000Y
+        date +%_1000Y
+        ls --time-style=+%1000Y
+        ls --time-style=x
+        dpkg-query -W -f '${Package;1000}'
+        awk '{print $100001}'
+        awk '{print $(NF-100001)}'
+        sed -n 1000000001p f
+        file -P bytes=1048577 f
+        file -P x=1 f
+        od -t x3q f
+        od -t d99999 f
+        tr a '[b*1001]'
+        du -d 1001
+        nproc --ignore 1000000001";
+    patterns_do_not_grow: "grep -E '(a{100}){100}' f
+        grep 'a\\{2000\\}' f
+        grep -e 'a{600}' -e 'b{600}' f
+        rg '((a{11}){11}){11}' f
+        rg -e 'a{1001}' f
+        pgrep 'a{1001}'
+        find . -regex '.*a\\{1001\\}'
+        find . -regex 'a\\{600\\}' -o -regex 'b\\{600\\}'
+        find . -name '*****************'
+        journalctl -F X -g 'a{1001}'
+        diff -I 'a{1001}' a b
+        nl -b 'pa\\{1001\\}' f
+        tac -r -s 'a\\{1001\\}' f
+        awk -F 'a{1001}' '{print $1}'
+        grep --exclude='*****************' -r x .";
+    a_name_with_a_suffix_is_held_too: "zcat /etc/shadow
+        zcat ~/.ssh/id_rs*";
     a_glob_is_no_flag_pattern_or_value: "grep * log
         grep -e * log
         grep -e x -*
@@ -446,7 +582,11 @@ fn rendered(text: &str) -> String {
 #[test]
 fn one_stage_replaces_the_shell_and_several_are_piped() {
     assert_eq!(rendered("ls -la --sort=size"), "exec ls -la --sort=size");
-    assert_eq!(rendered("cat *.log | sort | head -n 2"), "cat ./*.log | sort | head -n 2");
+    assert_eq!(
+        rendered("cat *.log | sort | head -n 2"),
+        "cat ./*.log | TMPDIR=/dev/null/no-temporary-files sort | head -n 2"
+    );
+    assert_eq!(rendered("sort -n a"), "export TMPDIR=/dev/null/no-temporary-files; exec sort -n a");
     assert_eq!(rendered("grep 'a b' 'it''s' ''"), "exec grep 'a b' its ''");
     assert_eq!(rendered("if x | A=1 y"), "'if' x | 'A=1' y");
 }

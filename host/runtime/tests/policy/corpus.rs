@@ -1,7 +1,7 @@
 //! Two lists run against real programs: attempts to get round the policy, and commands that must simply work.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use scout_runtime::policy::{CommandPolicy, check, render};
 
@@ -51,6 +51,13 @@ fn no_attempt_changes_a_file_starts_a_process_or_shows_a_secret() {
         // What no snapshot shows: files elsewhere, other machines, other programs.
         let trace = trace(&script, home().path());
         assert_eq!(trace.deeds, [""; 0], "{attempt:?}");
+        let secret = [".netrc", ".pgpass", "id_rsa", "shadow"];
+        let is_secret = |(_, path): &&(String, PathBuf)| {
+            path.file_name().is_some_and(|name| secret.iter().any(|secret| name == *secret))
+        };
+        assert_eq!(trace.opened.iter().find(is_secret), None, "{attempt:?}");
+        let devices: Vec<_> = trace.named.iter().filter(|(_, path)| path.starts_with("/dev/pts")).collect();
+        assert!(devices.is_empty(), "{attempt:?} asks after {devices:?}");
         let stages = pipeline.stages.iter().map(|stage| program(&stage.words));
         let own: Vec<String> = ["sh".to_owned(), "gzip".to_owned()].into_iter().chain(stages).collect();
         assert!(trace.programs.iter().all(|program| own.contains(program)), "{attempt:?} runs {:?}", trace.programs);

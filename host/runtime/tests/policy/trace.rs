@@ -4,7 +4,7 @@
 //! An attempt counts, whatever came of it: an account with more rights would have succeeded. Does not know the table.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Calls that change something, whatever their arguments. Not every architecture has each: `?` before a name says so to strace.
@@ -15,6 +15,10 @@ const CHANGES: &str = "creat rename renameat renameat2 link linkat symlink symli
 
 /// Calls that change something if they are told to.
 const OPENS: &str = "open openat openat2";
+
+/// Calls that tell whether a path is there, what it is and where it leads.
+const TELLS: &str =
+    "stat lstat stat64 lstat64 newfstatat fstatat64 statx access faccessat faccessat2 readlink readlinkat statfs";
 
 /// Calls that may speak to another machine.
 const SPEAKS: &str = "connect bind sendto sendmsg sendmmsg";
@@ -35,6 +39,10 @@ pub(crate) struct Trace {
     pub(crate) programs: BTreeSet<String>,
     /// What it did that a look never does: the program and the call.
     pub(crate) deeds: Vec<String>,
+    /// Every path that a program opened, or tried to.
+    pub(crate) opened: BTreeSet<(String, PathBuf)>,
+    /// Every path that it opened, or asked after.
+    pub(crate) named: BTreeSet<(String, PathBuf)>,
 }
 
 /// Runs a script by `sh` in a directory, with nothing to read and nobody to tell.
@@ -45,13 +53,13 @@ pub(crate) fn trace(script: &[u8], home: &Path) -> Trace {
     let (file, log) = [(); 2].map(|()| tempfile::NamedTempFile::new().expect("a temporary file")).into();
     let spool = tempfile::tempdir().expect("a temporary directory");
     std::fs::write(file.path(), script).expect("the script");
-    let calls: Vec<String> = [CHANGES, OPENS, SPEAKS, RUNS]
+    let calls: Vec<String> = [CHANGES, OPENS, TELLS, SPEAKS, RUNS]
         .iter()
         .flat_map(|calls| calls.split_ascii_whitespace())
         .map(|call| format!("?{call}"))
         .collect();
     let out = Command::new("timeout")
-        .args(["--kill-after=1", LONGEST, "strace", "--follow-forks", "--seccomp-bpf", "-qqq", "-s", "4096"])
+        .args(["--kill-after=1", LONGEST, "strace", "--follow-forks", "--seccomp-bpf", "-qqq", "-y", "-s", "4096"])
         .args(["-e", "signal=none", "-e"])
         .arg(format!("trace={}", calls.join(",")))
         .arg("-o")
@@ -82,13 +90,13 @@ pub(crate) fn trace(script: &[u8], home: &Path) -> Trace {
     );
     let last = text.lines().rfind(|line| line.contains(" execve("));
     assert!(out.status.code() != Some(124), "does not end: {last:?}");
-    let mut trace = judged(&text, &spool.path().display().to_string());
+    let mut trace = judged(&text, &spool.path().display().to_string(), home);
     let left = std::fs::read_dir(spool.path()).expect("the spool").flatten();
     trace.deeds.extend(left.map(|file| format!("somebody has left {}", file.path().display())));
     trace
 }
 
-fn judged(log: &str, spool: &str) -> Trace {
+fn judged(log: &str, spool: &str, home: &Path) -> Trace {
     let mut trace = Trace::default();
     // What each process runs; a process that has not begun a program yet is a copy of the shell.
     let mut running: HashMap<&str, &str> = HashMap::new();
@@ -103,6 +111,19 @@ fn judged(log: &str, spool: &str) -> Trace {
             trace.programs.insert(path.rsplit('/').next().unwrap_or_default().to_owned());
             running.insert(process, call);
             continue;
+        }
+        // What the shell does before it is the program is not the program's.
+        if (is(OPENS) || is(TELLS)) && !program.is_empty() && !path.is_empty() {
+            let name = program.split('"').nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+            // `openat(5</a/directory>, "name"`; a path that stands alone begins where the script does.
+            let directory = arguments.split('"').next().and_then(|text| text.split_once('<'));
+            let directory =
+                directory.and_then(|(_, text)| text.rsplit_once('>')).map_or(home, |(text, _)| Path::new(text));
+            let seen = (name.to_owned(), directory.join(path));
+            if is(OPENS) {
+                trace.opened.insert(seen.clone());
+            }
+            trace.named.insert(seen);
         }
         let writes =
             ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_TMPFILE"].iter().any(|flag| arguments.contains(flag));

@@ -1,0 +1,412 @@
+//! What a flag's value or an operand may look like, and what it names.
+//!
+//! Owns one parser for each kind of value: it gives every path that a program may take the value for, or make of it. Does not know the programs, nor
+//! which paths may be read. Invariant: a kind that gives no paths takes no value of which a program could make one.
+
+use super::table::Kind;
+use super::{Look, regex};
+
+/// Bytes of free text.
+const LONGEST_TEXT: usize = 4096;
+/// Bytes of a value that is no free text.
+const LONGEST: usize = 1024;
+/// `*` in one pattern: some programs try every way to divide a name among them.
+const STARS: usize = 16;
+/// Digits of a width or precision in a format.
+const WIDTH_DIGITS: usize = 3;
+/// Fields of `awk`, `sort` and `cut`, and characters of those.
+const FIELDS: u64 = 100_000;
+/// Lines of `sed`.
+const LINES: u64 = 1_000_000_000;
+/// `[x*N]` of `tr`.
+const REPEATS: u64 = 1000;
+/// How much `file` may read of a file, and how deep it looks.
+const FILE_PARAMETER: u64 = 1 << 20;
+
+/// A path that a program makes of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) path: String,
+    /// What the program does there; absent: what it does with every path.
+    pub(super) look: Option<Look>,
+}
+
+impl Kind {
+    /// Whether it may be any text, so that elsewhere the word may be a flag or a file.
+    pub(super) fn is_free(self) -> bool {
+        matches!(
+            self,
+            Self::Text
+                | Self::Pattern
+                | Self::Glob
+                | Self::Name
+                | Self::Separator
+                | Self::Set
+                | Self::NumberingStyle
+                | Self::Directives
+                | Self::Time
+                | Self::Package
+        )
+    }
+}
+
+/// Every path that a value of this kind names.
+///
+/// # Errors
+/// What is expected, if it is no such value.
+pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
+    let longest = match kind {
+        // Bounded as words are.
+        Kind::Path | Kind::MountPath | Kind::Word => usize::MAX,
+        Kind::Text | Kind::Pattern | Kind::Separator | Kind::Format => LONGEST_TEXT,
+        _ => LONGEST,
+    };
+    if value.len() > longest {
+        return Err(format!("at most {longest} bytes"));
+    }
+    let itself = || Named { path: value.to_owned(), look: None };
+    match kind {
+        Kind::Path => return Ok(vec![itself()]),
+        Kind::MountPath if value.contains('=') => {
+            return Err(
+                "a path: a tag such as LABEL=x is looked up in a cache of devices, which is written anew".into()
+            );
+        }
+        Kind::MountPath => return Ok(vec![itself()]),
+        Kind::Terminal => {
+            let is_terminal = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                || value.strip_prefix("pts/").is_some_and(digits)
+                || value == "?"
+                || value == "-";
+            // procps asks what each of these is; the last is for `co`.
+            let candidates = ["/dev/#", "/dev/tty#", "/dev/pts/#", "/dev/pty#", "/dev/#nsole"];
+            let candidates = candidates.map(|form| form.replace('#', value));
+            let told = |path| Named { path, look: Some(Look::Tells) };
+            return is_terminal
+                .then(|| candidates.into_iter().map(told).collect())
+                .ok_or_else(|| "a terminal such as tty1 or pts/0".into());
+        }
+        Kind::OneOf(known) if !known.contains(&value) => return Err(format!("one of: {}", known.join(" "))),
+        Kind::ListOf(known) if !value.split(',').all(|item| is_listed(known, item)) => {
+            return Err(format!("some of: {}", known.join(",")));
+        }
+        // Its caller holds all patterns of a stage together.
+        Kind::Pattern => {}
+        Kind::Separator => regex::check(&[value])?,
+        Kind::NumberingStyle => {
+            let is_style = matches!(value, "a" | "t" | "n") || value.starts_with('p');
+            is_style.then_some(()).ok_or("a, t, n or pPATTERN")?;
+            regex::check(&[value])?;
+        }
+        kind => fits(kind, value).map_err(|expected| expected.into_owned())?,
+    }
+    Ok(Vec::new())
+}
+
+/// Whether a value is one of a kind that names nothing.
+fn fits(kind: Kind, value: &str) -> Result<(), std::borrow::Cow<'static, str>> {
+    let (is_good, expected): (bool, std::borrow::Cow<'static, str>) = match kind {
+        Kind::Number(most) => {
+            let digits = value.strip_prefix(['+', '-']).unwrap_or(value);
+            (up_to(digits, most), format!("a number up to {most}").into())
+        }
+        Kind::Between(least, most) => (
+            digits(value) && value.parse().is_ok_and(|number: u64| (least..=most).contains(&number)),
+            format!("a number from {least} to {most}").into(),
+        ),
+        Kind::Size(most) => (
+            size(value, 1).is_some_and(|size| size <= most),
+            format!("a number, perhaps with a unit, up to {}", in_units(most)).into(),
+        ),
+        Kind::Buffer(most) => (
+            // A number without a unit is in KiB.
+            size(value, 1024).is_some_and(|size| size <= most),
+            format!("a size up to {}, in KiB without a unit", in_units(most)).into(),
+        ),
+        Kind::Numbers => {
+            (value.split(',').all(|item| up_to(item, u64::from(u32::MAX))), "numbers separated by commas".into())
+        }
+        Kind::Names => (
+            value.split(',').all(is_plain_field),
+            "names separated by commas, none of an environment".into(),
+        ),
+        Kind::Columns => {
+            let column = |byte: u8| byte.is_ascii_alphanumeric() || b"_:%-+,".contains(&byte);
+            (value.bytes().all(column), "names of columns separated by commas".into())
+        }
+        Kind::FieldMatch => {
+            let field = value.split_once('=').map(|(field, _)| field).unwrap_or_default();
+            let upper = !field.bytes().any(|byte| byte.is_ascii_lowercase());
+            (value == "+" || upper && is_plain_field(field), "FIELD=value, of a field that is no environment".into())
+        }
+        Kind::Name => (
+            !value.contains('/') && !value.contains(".."),
+            "a name: no path, so no / and no two dots together".into(),
+        ),
+        Kind::Package => (!value.contains(".."), "the name of a package, or a path in one without two dots".into()),
+        Kind::Glob => (
+            value.matches('*').count() <= STARS,
+            format!("a pattern with at most {STARS} asterisks").into(),
+        ),
+        Kind::Set => (is_set(value), format!("characters, ranges and classes, with repeats up to [x*{REPEATS}]").into()),
+        Kind::DateFormat => (
+            value.starts_with('+') && is_narrow(value),
+            format!("+FORMAT with widths of at most {WIDTH_DIGITS} digits; anything else would set the clock").into(),
+        ),
+        Kind::TimeStyle => {
+            let name = value.strip_prefix("posix-").unwrap_or(value);
+            let is_known = matches!(name, "full-iso" | "long-iso" | "iso" | "locale");
+            (
+                is_known || value.starts_with('+') && is_narrow(value),
+                "full-iso, long-iso, iso, locale or +FORMAT with narrow widths".into(),
+            )
+        }
+        Kind::Directives => {
+            (is_narrow(value), format!("a format whose widths have at most {WIDTH_DIGITS} digits").into())
+        }
+        Kind::Time => (
+            is_time(value),
+            "a time in numbers and English, such as yesterday, -2 hours, 2026-11-29 10:00 or @1764400000: no name of a \
+             time zone, which would be a file, but UTC, Z and +01:00"
+                .into(),
+        ),
+        Kind::SortKey => (is_sort_key(value), format!("a key such as 2,2n or 1.3, its fields up to {FIELDS}").into()),
+        Kind::Fields => (
+            value.split(',').all(is_range),
+            format!("ranges such as 1,3-5,7-, separated by commas, up to {FIELDS}").into(),
+        ),
+        Kind::ByteFormat => (is_byte_format(value), "types such as x1, d4, c or x1z".into()),
+        Kind::FileParameter => (is_file_parameter(value), format!("bytes=N and the like, N up to {FILE_PARAMETER}").into()),
+        Kind::NetWord => (is_net_word(value), "a name, or an address in numbers, perhaps with /PREFIX".into()),
+        Kind::PsWord => {
+            let letters = value.bytes().all(|byte| b"auxwfjlrT".contains(&byte));
+            let processes = value.split(',').all(|process| up_to(process, u64::from(u32::MAX)));
+            (
+                !value.is_empty() && (letters || processes),
+                "letters of auxwfjlrT (e would show environments) or process ids".into(),
+            )
+        }
+        Kind::SedPrint => {
+            (is_sed_print(value), "line numbers to print, such as 5p, 5,10p or $p, joined by ;".into())
+        }
+        Kind::AwkPrint => (
+            is_awk_print(value),
+            format!("fields to print up to {FIELDS}, such as {{print $1, $NF}}").into(),
+        ),
+        Kind::Mode => {
+            let mode = value.strip_prefix(['-', '/', '+']).unwrap_or(value);
+            let known = mode.bytes().all(|byte| byte.is_ascii_digit() || b"ugoarwxXst,=+-".contains(&byte));
+            (!mode.is_empty() && known, "a mode".into())
+        }
+        Kind::Format => (
+            is_text_format(value),
+            "a format without flags, of whose conversions there are %s, %b and %%".into(),
+        ),
+        // Text goes nowhere but into what is printed and compared; the others are parsed before.
+        Kind::Text
+        | Kind::Word
+        | Kind::Path
+        | Kind::MountPath
+        | Kind::Terminal
+        | Kind::OneOf(_)
+        | Kind::ListOf(_)
+        | Kind::Pattern
+        | Kind::Separator
+        | Kind::NumberingStyle => (true, "".into()),
+    };
+    if is_good { Ok(()) } else { Err(expected) }
+}
+
+fn digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn up_to(text: &str, most: u64) -> bool {
+    digits(text) && text.parse().is_ok_and(|number: u64| number <= most)
+}
+
+/// Bytes, of at most three letters behind the digits (`KiB`); `plain` is what a number without a unit counts.
+fn size(value: &str, plain: u64) -> Option<u64> {
+    let value = value.strip_prefix(['+', '-']).unwrap_or(value);
+    let unit = value.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let number: u64 = value.strip_suffix(unit)?.parse().ok()?;
+    let (first, rest) = match unit.chars().next() {
+        Some(first) => (Some(first), unit.get(first.len_utf8()..)?),
+        None => (None, ""),
+    };
+    let factor = match first {
+        None => plain,
+        Some('c' | 'B') => 1,
+        Some('w') => 2,
+        Some('b') => 512,
+        Some('k' | 'K') => 1 << 10,
+        Some('m' | 'M') => 1 << 20,
+        Some('g' | 'G') => 1 << 30,
+        Some('t' | 'T') => 1 << 40,
+        Some('p' | 'P') => 1 << 50,
+        Some(_) => return None,
+    };
+    if matches!(rest, "" | "B" | "iB") { number.checked_mul(factor) } else { None }
+}
+
+/// A power of 1024 as people write it.
+pub(super) fn in_units(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (mut number, mut unit) = (bytes, UNITS.iter());
+    let mut name = unit.next();
+    while number >= 1024 && number % 1024 == 0 {
+        (number, name) = (number / 1024, unit.next());
+    }
+    format!("{number} {}", name.copied().unwrap_or_default())
+}
+
+fn is_listed(known: &[&str], item: &str) -> bool {
+    let item = item.strip_prefix(['+', '-']).unwrap_or(item);
+    known.contains(&item.strip_suffix('=').unwrap_or(item))
+}
+
+/// The name of a field or property that holds no environment.
+fn is_plain_field(name: &str) -> bool {
+    let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    !name.is_empty() && named && !name.to_ascii_uppercase().contains("ENVIRON")
+}
+
+/// Whether no width is large: of `%10d`, `%-10.10s` and dpkg's `${field;10}`.
+fn is_narrow(format: &str) -> bool {
+    let is_short = |number: &str| {
+        number.len() - number.trim_start_matches(|digit: char| digit.is_ascii_digit()).len() <= WIDTH_DIGITS
+    };
+    format.split(['%', ';']).skip(1).all(|directive| {
+        let width = directive.trim_start_matches(|flag: char| "-+ #_^':0".contains(flag));
+        let precision = width.trim_start_matches(|digit: char| digit.is_ascii_digit()).strip_prefix('.');
+        is_short(width) && precision.is_none_or(is_short)
+    })
+}
+
+/// Words of a time. `m` may be a minute or a month, nobody's file either way.
+const TIME_WORDS: &str = "now today yesterday tomorrow noon midnight ago last next this first second third am pm utc z t \
+     mon monday tue tues tuesday wed wednesday thu thur thurs thursday fri friday sat saturday sun sunday \
+     jan january feb february mar march apr april may jun june jul july aug august sep sept september oct october nov november \
+     dec december s sec secs seconds m min mins minute minutes h hr hour hours d day days w week weeks fortnight fortnights \
+     month months y year years ms us boot";
+
+/// A closed grammar: numbers, their punctuation and the words above. What holds `TZ="…"`, quotes, `=`, or another word is a time in no program here.
+fn is_time(value: &str) -> bool {
+    /// `YYYYMMDDhhmmss`.
+    const DIGITS: usize = 14;
+    let is_known = |word: &str| TIME_WORDS.split_ascii_whitespace().any(|known| known.eq_ignore_ascii_case(word));
+    value.split(' ').filter(|token| !token.is_empty()).all(|token| {
+        let words = token.split(|character: char| !character.is_ascii_alphabetic());
+        let numbers = token.split(|character: char| !character.is_ascii_digit());
+        let bytes = token.as_bytes();
+        // A slash divides the numbers of a date and nothing else.
+        let is_slash_inside = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').all(|(at, _)| {
+            let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+            is_digit(at.checked_sub(1)) && is_digit(at.checked_add(1))
+        });
+        token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+:/.,@".contains(&byte))
+            && is_slash_inside
+            && words.filter(|word| !word.is_empty()).all(is_known)
+            && numbers.into_iter().all(|number| number.len() <= DIGITS)
+    })
+}
+
+/// `F[.C][LETTERS][,F[.C][LETTERS]]`.
+fn is_sort_key(key: &str) -> bool {
+    let is_position = |position: &str| {
+        let numbers = position.trim_end_matches(|letter: char| "bdfgiMhnRrV".contains(letter));
+        let (field, character) = numbers.split_once('.').unwrap_or((numbers, "1"));
+        up_to(field, FIELDS) && up_to(character, FIELDS)
+    };
+    let (start, end) = key.split_once(',').map_or((key, None), |(start, end)| (start, Some(end)));
+    is_position(start) && end.is_none_or(is_position)
+}
+
+/// `N`, `N-`, `-N`, `N-M`.
+fn is_range(range: &str) -> bool {
+    let is_end = |end: &str| end.is_empty() || up_to(end, FIELDS);
+    match range.split_once('-') {
+        Some((first, last)) => (first, last) != ("", "") && is_end(first) && is_end(last),
+        None => up_to(range, FIELDS),
+    }
+}
+
+/// Types of `od`: `a`, `c`, `d`, `f`, `o`, `u`, `x`, with a size and perhaps `z`.
+fn is_byte_format(format: &str) -> bool {
+    let mut rest = format;
+    while let Some(letter) = rest.chars().next() {
+        let sizes: &[&str] = match letter {
+            'a' | 'c' => &[""],
+            'd' | 'o' | 'u' | 'x' => &["16", "1", "2", "4", "8", "C", "S", "I", "L", ""],
+            'f' => &["16", "4", "8", "F", "D", "L", ""],
+            _ => return false,
+        };
+        let behind = rest.get(1..).unwrap_or_default();
+        let behind = sizes.iter().find_map(|size| behind.strip_prefix(size)).unwrap_or(behind);
+        rest = behind.strip_prefix('z').unwrap_or(behind);
+    }
+    !format.is_empty()
+}
+
+fn is_file_parameter(parameter: &str) -> bool {
+    const NAMES: [&str; 9] =
+        ["bytes", "elf_notes", "elf_phnum", "elf_shnum", "elf_shsize", "encoding", "indir", "name", "regex"];
+    parameter.split_once('=').is_some_and(|(name, number)| NAMES.contains(&name) && up_to(number, FILE_PARAMETER))
+}
+
+/// A word of `ip`. A slash stands only before the length of an address's prefix: of a type of link it makes the name of a library.
+fn is_net_word(word: &str) -> bool {
+    let (name, prefix) = word.split_once('/').map_or((word, None), |(name, prefix)| (name, Some(prefix)));
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:@%-".contains(&byte));
+    let is_address = || name.parse::<std::net::IpAddr>().is_ok() || name == "default";
+    is_plain && !name.contains("..") && prefix.is_none_or(|prefix| is_address() && up_to(prefix, 128))
+}
+
+/// Sets of `tr`, which write their repeats out.
+fn is_set(set: &str) -> bool {
+    set.match_indices('*').all(|(at, _)| {
+        let behind = set.get(at + 1..).unwrap_or_default();
+        let end = behind.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        let number = behind.strip_suffix(end).unwrap_or_default();
+        number.is_empty() || !end.starts_with(']') || up_to(number, REPEATS)
+    })
+}
+
+/// A format of `printf` that converts text only.
+fn is_text_format(format: &str) -> bool {
+    let mut characters = format.chars();
+    let mut known = !format.starts_with('-');
+    while let Some(character) = characters.next() {
+        known &= character != '%' || characters.next().is_some_and(|letter| "sb%".contains(letter));
+    }
+    known
+}
+
+/// `5p`, `5,10p`, `$p` and `10q`, joined by `;`.
+fn is_sed_print(script: &str) -> bool {
+    let is_line = |line: &str| line == "$" || up_to(line, LINES);
+    script.split(';').map(str::trim).all(|command| match (command.strip_suffix('p'), command.strip_suffix('q')) {
+        (Some(lines), _) => {
+            let (first, last) = lines.split_once(',').unwrap_or((lines, lines));
+            is_line(first) && is_line(last)
+        }
+        (None, Some(line)) => is_line(line),
+        (None, None) => false,
+    })
+}
+
+/// `{print $1, $NF, $(NF-1)}`.
+fn is_awk_print(program: &str) -> bool {
+    let is_number = |text: &str| up_to(text, FIELDS);
+    let is_field = |field: &str| match field.trim().strip_prefix('$') {
+        Some("NF") => true,
+        Some(field) => {
+            is_number(field)
+                || field.strip_prefix("(NF-").and_then(|field| field.strip_suffix(')')).is_some_and(is_number)
+        }
+        None => false,
+    };
+    let inner = program.trim().strip_prefix('{').and_then(|program| program.strip_suffix('}')).map(str::trim);
+    let fields = inner.and_then(|inner| inner.strip_prefix("print"));
+    fields.is_some_and(|fields| fields.is_empty() || fields.split(',').all(is_field))
+}
