@@ -13,6 +13,7 @@ mod exec;
 pub mod fuzz;
 mod jitter;
 mod lease;
+pub mod local_file;
 mod pool;
 mod script;
 pub mod sftp;

@@ -280,3 +280,25 @@ fn whoever_signed_is_named() {
     let certified = world.signature(&certificate, NAMESPACE, "sha512");
     assert_eq!(named(&certified, &[]).unwrap(), "alice");
 }
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_signers_or_a_key_is_refused_at_once() {
+    let world = World::new();
+    let fifo = world.path("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    let refused = AllowedSigners::load(&fifo).unwrap_err();
+    assert!(refused.ends_with("fifo cannot be read: it is a pipe, not a regular file"), "{refused}");
+    let refused = sign(&fifo, None, NAMESPACE, MESSAGE, Instant::now()).await.unwrap_err();
+    assert!(refused.ends_with("fifo: not a key file"), "{refused}");
+}
+
+#[test]
+fn signers_that_others_may_write_are_refused() {
+    let world = World::new();
+    let file = world.path("signers");
+    std::fs::write(&file, "").unwrap();
+    assert!(AllowedSigners::load(&file).is_ok());
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let refused = AllowedSigners::load(&file).unwrap_err();
+    assert!(refused.contains("other accounts may write") && refused.contains("run `chmod go-w "), "{refused}");
+}

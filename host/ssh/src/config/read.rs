@@ -1,10 +1,8 @@
 //! Reading small files of the user's, with bounds.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use crate::local_file::{self, FileError};
 use crate::{ErrorKind, SshError};
 
 /// Who may have written a file that is believed.
@@ -19,34 +17,30 @@ pub(crate) enum Ownership {
 /// The file's bytes, decoded lossily; `None` if there is none.
 ///
 /// # Errors
-/// `Config` if the file is no file, is larger than `limit` bytes, cannot be read or belongs to somebody else.
+/// `Config` if the file is no file, is larger than `limit` bytes, cannot be read or can be changed by somebody else.
 pub(crate) fn text(path: &Path, limit: u64, ownership: Ownership) -> Result<Option<String>, SshError> {
-    let fail = |why: String| SshError::new(ErrorKind::Config, format!("cannot read {}: {why}", path.display()));
-    // Asked before opening: opening a FIFO waits for its writer.
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            return Ok(None);
+    let fail = |error: FileError| {
+        let failed = |why: &str| SshError::new(ErrorKind::Config, format!("cannot read {}: {why}", path.display()));
+        match error {
+            FileError::Exposed { why, mend } => failed(&why).with_hint(format!("as for ssh itself: {mend}")),
+            FileError::Special(_) => failed(&error.to_string())
+                .with_hint("it is read again whenever it may have changed: name a file, not a pipe to another program"),
+            FileError::Io(_) => failed(&error.to_string()),
         }
-        Err(e) => return Err(fail(e.to_string())),
     };
-    // /dev/null is a customary name for "no file".
-    if !metadata.is_file() && !metadata.file_type().is_char_device() {
-        return Err(fail("it is not a regular file".to_owned()));
+    let file = match local_file::open(path) {
+        Ok(file) => file,
+        Err(FileError::Io(error)) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(fail(error)),
+    };
+    if ownership == Ownership::Private {
+        let metadata = file.metadata().map_err(|error| fail(error.into()))?;
+        local_file::check_file(&metadata, path).map_err(fail)?;
     }
-    let user = rustix::process::getuid().as_raw();
-    if ownership == Ownership::Private
-        && ((metadata.uid() != 0 && metadata.uid() != user) || metadata.mode() & 0o022 != 0)
-    {
-        return Err(fail("others may change it".to_owned()).with_hint(
-            "as for ssh itself, you or root must own it, and group and others may not write it: chmod go-w",
-        ));
-    }
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
-    match read {
-        Ok(n) if n as u64 > limit => Err(fail(format!("it is larger than {limit} bytes"))),
-        Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(e) => Err(fail(e.to_string())),
-    }
+    let bytes = local_file::read_to_end(file, limit).map_err(fail)?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }

@@ -352,9 +352,12 @@ fn a_file_that_others_may_write_is_refused() {
 #[test]
 fn a_directory_or_an_endless_file_is_no_configuration() {
     let home = tempfile::tempdir().expect("a temporary directory");
-    for path in [home.path(), Path::new("/dev/zero")] {
+    let fifo = home.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).expect("a FIFO");
+    for path in [home.path(), Path::new("/dev/zero"), &fifo] {
         assert_eq!(SshConfig::load(path, None, home.path()).expect_err("no file").kind(), ErrorKind::Config);
     }
+    assert!(SshConfig::load(Path::new("/dev/null"), None, home.path()).is_ok(), "a customary name for no file");
 }
 
 /// The way to a host, as `user@name:port` of each hop.

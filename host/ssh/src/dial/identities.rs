@@ -3,7 +3,6 @@
 //! Owns how they are found, read and unlocked, and who signs for each. A locked key is unlocked only to sign with, or to
 //! learn its public half. Does not know the server.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -21,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::dial::secrets::{Kind, Secrets};
+use crate::local_file::{self, FileError};
 use crate::sshsig::{Signing, private_of};
 use crate::{HostSpec, trust};
 
@@ -399,15 +399,16 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// A file's text: regular and not too large. Wiped when dropped.
 fn read_text(path: &Path) -> Result<Zeroizing<String>, &'static str> {
-    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file",
-        _ => "not readable",
+    let file = local_file::open(path).map_err(|error| match error {
+        FileError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => "no such file",
+        FileError::Io(_) => "not readable",
+        FileError::Special(_) | FileError::Exposed { .. } => "not a key file",
     })?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
+    let size = file.metadata().map_err(|_| "not readable")?.len();
+    if size > MAX_FILE_BYTES {
         return Err("not a key file");
     }
-    let file = File::open(path).map_err(|_| "not readable")?;
-    let mut text = Zeroizing::new(String::with_capacity(metadata.len() as usize + 1));
+    let mut text = Zeroizing::new(String::with_capacity(size as usize + 1));
     file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(|_| "not a key file")?;
     Ok(text)
 }

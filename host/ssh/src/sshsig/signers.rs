@@ -1,8 +1,6 @@
 //! `allowed_signers`: who may sign what, until when. The questions are those of `sshsig_check_allowed_keys` in
 //! OpenSSH's sshsig.c. Stricter in one thing: a line that cannot be read is an error of the whole file.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::{Date, DateTime, Time};
@@ -14,6 +12,7 @@ use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 
 use crate::config::MIN_RSA_BITS;
 use crate::config::pattern::matches_list;
+use crate::local_file;
 use crate::trust::{intact, is_too_short};
 
 /// The largest file of signers, in bytes.
@@ -55,18 +54,15 @@ struct Options {
 }
 
 impl AllowedSigners {
-    /// Reads a file.
+    /// Reads a file that only root and this account can change: who may write there says who may sign.
     ///
     /// # Errors
-    /// A file that cannot be read, or the line that cannot.
+    /// A file that cannot be read or that others can change, or the line that cannot be read.
     pub fn load(file: &Path) -> Result<Self, String> {
         let told = |why: String| format!("{} cannot be read: {why}", file.display());
-        let mut text = String::new();
-        let opened = File::open(file).map_err(|error| told(error.to_string()))?;
-        opened.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| told(error.to_string()))?;
-        if text.len() as u64 > MAX_FILE {
-            return Err(told(format!("it is larger than {} KiB", MAX_FILE >> 10)));
-        }
+        let read = local_file::check(file).and_then(|()| local_file::read(file, MAX_FILE));
+        let bytes = read.map_err(|error| told(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| told("it is not UTF-8".to_owned()))?;
         Self::parse(file, &text)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::{KnownHosts, Name, Presented, Verdict, line};
+use crate::local_file;
 use crate::{ErrorKind, SshError};
 
 /// Others hold the lock as long as it takes to append a line; together with `LOCK_PAUSE` this is two seconds.
@@ -77,14 +78,14 @@ fn open_locked(path: &Path) -> Result<File, String> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(text)?;
     }
     for _ in 0..LOCK_ATTEMPTS {
-        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map_err(text)?;
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o600).custom_flags(local_file::AT_ONCE);
+        let file = options.open(path).map_err(text)?;
         let own = file.metadata().map_err(text)?;
+        local_file::check_kind(&own).map_err(|error| error.to_string())?;
         // /dev/null keeps nothing, and its lock would be one for the whole machine.
-        if own.file_type().is_char_device() {
-            return Ok(file);
-        }
         if !own.is_file() {
-            return Err("it is not a regular file".to_owned());
+            return Ok(file);
         }
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) if std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (own.dev(), own.ino())) => {

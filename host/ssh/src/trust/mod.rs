@@ -11,9 +11,7 @@ mod name;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::io::{ErrorKind as IoErrorKind, Read};
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -28,6 +26,7 @@ use name::Name;
 pub use name::known_as;
 
 use crate::config::{AlgorithmLists, Source, StrictHostKeyChecking};
+use crate::local_file::{self, FileError};
 use crate::{ErrorKind, HostSpec, SshError};
 
 /// What the known_hosts files say of a key.
@@ -445,36 +444,24 @@ pub(crate) fn is_same_type(one: &Algorithm, other: &Algorithm) -> bool {
     matches!((one, other), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || one == other
 }
 
-/// A file's bytes, empty if it is absent; `Ok(Err)` says why it was passed over.
+/// A file's bytes, empty if it is absent; `Ok(Err)` says why it was passed over. `/dev/null` is a customary name for "no
+/// file".
 fn contents(path: &Path) -> Result<Result<Vec<u8>, String>, SshError> {
-    // Asked before opening: opening a FIFO waits for its writer. /dev/null is a customary name for "no file".
-    let file = match std::fs::metadata(path) {
-        Ok(found) if !found.is_file() && !found.file_type().is_char_device() => {
-            return Ok(Err("it is not a regular file".to_owned()));
-        }
-        Ok(_) => File::open(path),
-        Err(error) => Err(error),
+    let error = match local_file::open(path) {
+        Ok(file) => return bytes_of(file, path).map(Ok),
+        Err(FileError::Io(error)) => error,
+        Err(special @ (FileError::Special(_) | FileError::Exposed { .. })) => return Ok(Err(special.to_string())),
     };
-    match file {
-        Ok(file) => bytes_of(file, path).map(Ok),
-        Err(error) => match error.kind() {
-            IoErrorKind::NotFound | IoErrorKind::NotADirectory => Ok(Ok(Vec::new())),
-            IoErrorKind::PermissionDenied => Ok(Err(error.to_string())),
-            _ => Err(unreadable(path, &error.to_string())),
-        },
+    match error.kind() {
+        IoErrorKind::NotFound | IoErrorKind::NotADirectory => Ok(Ok(Vec::new())),
+        IoErrorKind::PermissionDenied => Ok(Err(error.to_string())),
+        _ => Err(unreadable(path, &error.to_string())),
     }
 }
 
 /// What is left of an open file; `path` is for the message.
 fn bytes_of(file: impl Read, path: &Path) -> Result<Vec<u8>, SshError> {
-    let mut bytes = Vec::new();
-    match file.take(MAX_FILE_BYTES.saturating_add(1)).read_to_end(&mut bytes) {
-        Ok(read) if read as u64 > MAX_FILE_BYTES => {
-            Err(unreadable(path, &format!("it is larger than {MAX_FILE_BYTES} bytes")))
-        }
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(unreadable(path, &error.to_string())),
-    }
+    local_file::read_to_end(file, MAX_FILE_BYTES).map_err(|error| unreadable(path, &error.to_string()))
 }
 
 fn unreadable(path: &Path, why: &str) -> SshError {

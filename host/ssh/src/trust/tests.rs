@@ -176,8 +176,15 @@ fn later_files_count_and_absent_ones_are_empty() {
 #[test]
 fn what_is_no_file_is_passed_over_with_a_warning() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let known = KnownHosts::load(&[directory.path()]).expect("passed over");
-    assert!(matches!(known.warnings(), [one] if one.ends_with("not read: it is not a regular file")));
+    let fifo = directory.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).expect("a FIFO");
+    for (path, what) in [(directory.path(), "a directory"), (&fifo, "a pipe"), (Path::new("/dev/zero"), "a device")] {
+        let known = KnownHosts::load(&[path]).expect("passed over");
+        let says = format!("not read: it is {what}, not a regular file");
+        assert!(matches!(known.warnings(), [one] if one.ends_with(&says)), "{:?}", known.warnings());
+        let refused = learn(path, "h", 22, &key(KEY_A), false).expect_err("nothing to write into");
+        assert_eq!(refused.kind(), ErrorKind::Config, "{refused}");
+    }
 }
 
 #[test]
