@@ -16,6 +16,7 @@ mod lifecycle;
 mod limits;
 mod live;
 mod load;
+mod own_files;
 mod plugin_projects;
 mod progress;
 mod protocol;

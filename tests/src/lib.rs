@@ -15,7 +15,7 @@ mod sshd;
 pub use agent::Agent;
 pub use fixture::Guest;
 pub use link::{DelayLink, Mark};
-pub use namespace::with_mounts;
+pub use namespace::{with_mounts, with_read_only, with_small_disk};
 pub use numbers::Numbers;
 pub use scout::{Answer, Scout, ScoutOptions};
 pub use sshd::{Key, Sftp, Sshd, SshdOptions, generate_key, login_name};

@@ -1,11 +1,16 @@
 //! Programs that see other files in the place of this machine's own.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Binds each file or directory over the one behind it, up to `--`, and becomes what follows.
-const BIND: &str = r#"while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 125; shift 2; done; shift; exec "$@""#;
+/// Mounts what each triple says, up to `--`, and becomes what follows.
+const MOUNT: &str = r#"while [ "$1" != -- ]; do case $1 in
+bind) mount --bind "$2" "$3" ;;
+read-only) mount --bind "$2" "$3" && mount -o remount,bind,ro "$3" ;;
+small) mount -t tmpfs -o "size=$2,mode=700" scout-tests "$3" ;;
+esac || exit 125; shift 3; done; shift; exec "$@""#;
 
 /// A command that runs what its further arguments say in a mount namespace of its own, where the first of each pair is
 /// bound over the second, which exists. The account stays the same.
@@ -13,10 +18,31 @@ const BIND: &str = r#"while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 12
 /// # Panics
 /// Where this machine allows no such namespace: with what to do about it.
 pub fn with_mounts(binds: &[(&Path, &Path)]) -> Command {
+    let binds: Vec<_> = binds.iter().map(|(from, onto)| ("bind", from.as_os_str(), *onto)).collect();
+    allowed(&binds)
+}
+
+/// The same, where nobody can write below a directory.
+///
+/// # Panics
+/// As [`with_mounts`].
+pub fn with_read_only(directory: &Path) -> Command {
+    allowed(&[("read-only", directory.as_os_str(), directory)])
+}
+
+/// The same, where an empty disk of so many bytes is mounted on a directory.
+///
+/// # Panics
+/// As [`with_mounts`].
+pub fn with_small_disk(bytes: u64, directory: &Path) -> Command {
+    allowed(&[("small", OsStr::new(&bytes.to_string()), directory)])
+}
+
+fn allowed(mounts: &[(&str, &OsStr, &Path)]) -> Command {
     static ALLOWED: OnceLock<Result<(), String>> = OnceLock::new();
     let allowed = ALLOWED.get_or_init(|| {
         // One exists everywhere.
-        let mut command = command(&[(Path::new("/tmp"), Path::new("/tmp"))]);
+        let mut command = command(&[("bind", OsStr::new("/tmp"), Path::new("/tmp"))]);
         match command.arg("true").output() {
             Ok(output) if output.status.success() => Ok(()),
             Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
@@ -30,19 +56,19 @@ pub fn with_mounts(binds: &[(&Path, &Path)]) -> Command {
              kernel.apparmor_restrict_unprivileged_userns=0)"
         );
     }
-    command(binds)
+    command(mounts)
 }
 
-fn command(binds: &[(&Path, &Path)]) -> Command {
+fn command(mounts: &[(&str, &OsStr, &Path)]) -> Command {
     let id = |flag: &str| {
         let output = Command::new("id").arg(flag).output().expect("`id` runs");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
     let (user, group) = (id("-u"), id("-g"));
     let mut command = Command::new("unshare");
-    command.arg(if user == "0" { "-m" } else { "-rm" }).args(["sh", "-c", BIND, "sh"]);
-    for (from, onto) in binds {
-        command.arg(from).arg(onto);
+    command.arg(if user == "0" { "-m" } else { "-rm" }).args(["sh", "-c", MOUNT, "sh"]);
+    for (how, what, onto) in mounts {
+        command.arg(how).arg(what).arg(onto);
     }
     command.arg("--");
     if user != "0" {

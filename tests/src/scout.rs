@@ -1,6 +1,7 @@
 //! A client of `scout serve` over stdio: JSON-RPC by hand, so that a test sees every byte.
 
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct ScoutOptions {
     /// The binary.
     pub binary: PathBuf,
+    /// A program with arguments that runs it, as those of a mount namespace do. Empty: none.
+    pub launcher: Vec<OsString>,
     /// The text of ssh_config.
     pub ssh_config: String,
     /// The text of known_hosts.
@@ -36,6 +39,7 @@ impl ScoutOptions {
     pub fn new(binary: impl Into<PathBuf>, ssh_config: impl Into<String>, known_hosts: impl Into<String>) -> Self {
         Self {
             binary: binary.into(),
+            launcher: Vec::new(),
             ssh_config: ssh_config.into(),
             known_hosts: known_hosts.into(),
             settings: String::new(),
@@ -48,6 +52,13 @@ impl ScoutOptions {
     pub fn setting(mut self, line: &str) -> Self {
         self.settings.push_str(line);
         self.settings.push('\n');
+        self
+    }
+
+    /// Has this command run the binary.
+    #[must_use]
+    pub fn launched_by(mut self, command: &std::process::Command) -> Self {
+        self.launcher = [command.get_program()].into_iter().chain(command.get_args()).map(OsStr::to_owned).collect();
         self
     }
 
@@ -78,9 +89,10 @@ impl ScoutOptions {
     }
 
     /// The program in its environment, without arguments.
-    fn bare_command(&self, dir: &Path) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.env_clear();
+    pub fn bare_command(&self, dir: &Path) -> Command {
+        let mut words = self.launcher.iter().map(OsString::as_os_str).chain([self.binary.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).env_clear();
         for name in ["PATH", "HOME", "USER", "TMPDIR"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -247,15 +259,23 @@ impl Scout {
     /// When the handshake fails.
     pub async fn start(options: &ScoutOptions) -> Arc<Self> {
         let scout = Self::spawn(options);
-        let hello = scout
+        scout.initialize().await;
+        scout
+    }
+
+    /// Shakes hands as a client of 2025-06-18.
+    ///
+    /// # Panics
+    /// When the handshake fails.
+    pub async fn initialize(&self) {
+        let hello = self
             .request(
                 "initialize",
                 json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "scout-tests", "version": "0"}}),
             )
             .await;
-        assert!(hello.get("result").is_some(), "the handshake failed: {hello}\n{}", scout.stderr());
-        scout.send_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string()).await;
-        scout
+        assert!(hello.get("result").is_some(), "the handshake failed: {hello}\n{}", self.stderr());
+        self.send_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string()).await;
     }
 
     /// Sends a line as it is.

@@ -1,18 +1,16 @@
 //! Files of this machine: read within bounds, written whole or not at all.
 
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
+use scout_ssh::local_file;
 use tempfile::NamedTempFile;
 
 const MAX_COMPONENT: u64 = scout_runtime::MAX_COMPONENT as u64;
-
-/// A FIFO is opened without its writer, so that it can be refused instead of waited for.
-const AT_ONCE: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// The mode of what anybody may read; the umask takes from it.
 pub(crate) const READABLE: u32 = 0o644;
@@ -33,12 +31,22 @@ pub(crate) fn beside(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().permissions(permissions).tempfile_in(directory_of(path))
 }
 
-/// The bytes of a file of the operator's own, such as `scout.lock`: where a link leads is the operator's choice.
+/// The bytes of a file of the operator's own, such as a cassette: where a link leads is the operator's choice.
 ///
 /// # Errors
 /// A file that cannot be read, or is larger than `max` bytes.
 pub(crate) fn read_own(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    bounded(File::options().read(true).custom_flags(AT_ONCE).open(path)?, path, max)
+    Ok(local_file::read(path, max)?)
+}
+
+/// The bytes of a file that says what Scout does, such as `scout.toml`: of the operator's own, and nobody but root and this
+/// account can change it.
+///
+/// # Errors
+/// As [`read_own`], and a file that others can change.
+pub(crate) fn read_trusted(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    local_file::check(path)?;
+    read_own(path, max)
 }
 
 /// The file that is to be replaced when something is written to `path`: the one behind its links, so that they stay.
@@ -76,16 +84,26 @@ pub(crate) fn read_component(path: &Path) -> io::Result<Vec<u8>> {
     read(path, MAX_COMPONENT)
 }
 
-/// The components of a directory by their names without `.wasm`, in the order of the directory.
+/// The bytes of a component that serves: nobody but root and this account can change it. Links as in [`read_component`].
 ///
 /// # Errors
-/// A directory or a component that cannot be read.
+/// As [`read_component`], and a file that others can change.
+pub(crate) fn read_serving_component(path: &Path) -> io::Result<Vec<u8>> {
+    local_file::check(path)?;
+    read_component(path)
+}
+
+/// The components of a directory that serve, by their names without `.wasm`, in the order of the directory.
+///
+/// # Errors
+/// A directory or a component that cannot be read, or that others can change.
 pub(crate) fn read_components(path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
     let dir = Dir::open_ambient_dir(path, ambient_authority())?;
     let mut found = Vec::new();
     for entry in dir.entries()? {
         let file_name = entry?.file_name();
         let Some(name) = file_name.to_str().and_then(|name| name.strip_suffix(".wasm")) else { continue };
+        local_file::check(&path.join(&file_name))?;
         found.push((name.to_owned(), read_in(&dir, Path::new(&file_name), MAX_COMPONENT)?));
     }
     Ok(found)
@@ -93,7 +111,7 @@ pub(crate) fn read_components(path: &Path) -> io::Result<Vec<(String, Vec<u8>)>>
 
 fn read_in(dir: &Dir, name: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut options = OpenOptions::new();
-    cap_std::fs::OpenOptionsExt::custom_flags(options.read(true), AT_ONCE);
+    cap_std::fs::OpenOptionsExt::custom_flags(options.read(true), local_file::AT_ONCE);
     let file = dir.open_with(name, &options).map_err(|error| match (error.kind(), error.raw_os_error()) {
         // That is how cap-std tells of a way out; the system's own refusals have a number.
         (io::ErrorKind::PermissionDenied, None) => io::Error::other(format!(
@@ -106,15 +124,9 @@ fn read_in(dir: &Dir, name: &Path, max: u64) -> io::Result<Vec<u8>> {
 }
 
 fn bounded(file: File, name: &Path, max: u64) -> io::Result<Vec<u8>> {
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other(format!("{} is no regular file", name.display())));
-    }
-    let mut bytes = Vec::new();
-    file.take(max + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > max {
-        return Err(io::Error::other(format!("{} is larger than {} KiB", name.display(), max >> 10)));
-    }
-    Ok(bytes)
+    let named = |error: local_file::FileError| io::Error::other(format!("{}: {error}", name.display()));
+    local_file::check_kind(&file.metadata()?).map_err(named)?;
+    local_file::read_to_end(file, max).map_err(named)
 }
 
 #[cfg(test)]
@@ -129,8 +141,35 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo.wasm");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
-        for refused in [read_own(&fifo, 9), read(&fifo, 9), read_components(dir.path()).map(|_| Vec::new())] {
-            assert_eq!(refused.unwrap_err().to_string().rsplit('/').next(), Some("fifo.wasm is no regular file"));
+        let refused = read_own(&fifo, 9).unwrap_err().to_string();
+        assert_eq!(refused, "it is a pipe, not a regular file");
+        for refused in [read(&fifo, 9), read_components(dir.path()).map(|_| Vec::new())] {
+            assert_eq!(refused.unwrap_err().to_string(), "fifo.wasm: it is a pipe, not a regular file");
+        }
+    }
+
+    #[test]
+    fn what_serves_can_be_changed_by_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mine.wasm");
+        std::fs::write(&file, "bytes").unwrap();
+        let read_all =
+            || read_components(dir.path()).map(|found| found.into_iter().map(|(_, bytes)| bytes).collect::<Vec<_>>());
+        assert_eq!(read_all().unwrap(), [b"bytes"]);
+        for (path, mode) in [(file.as_path(), 0o646), (dir.path(), 0o757)] {
+            let before = path.metadata().unwrap().permissions();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let refused = [
+                read_trusted(&file, 9).unwrap_err(),
+                read_serving_component(&file).unwrap_err(),
+                read_all().unwrap_err(),
+            ];
+            for refused in refused {
+                let says = format!("(mode {mode:04o}); run `chmod go-w {}`", path.display());
+                assert!(refused.to_string().ends_with(&says), "{refused}");
+            }
+            assert_eq!(read_component(&file).unwrap(), b"bytes", "what is only looked at");
+            std::fs::set_permissions(path, before).unwrap();
         }
     }
 

@@ -4,12 +4,13 @@
 //! Invariant: a file counts only as long as its process holds the lock beside it, so what a killed process left behind, or
 //! one in another container with the same number, misleads nobody. Nothing is ever read back by the process that serves.
 
-use std::fs::{DirBuilder, File, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{DirBuilder, TryLockError};
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use scout_ssh::local_file;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
@@ -120,9 +121,8 @@ pub fn serving(dir: &Path) -> io::Result<Vec<Serving>> {
         .into_iter()
         .filter(|(_, lock)| is_held(lock))
         .filter_map(|(file, _)| {
-            let mut text = String::new();
-            File::open(file).ok()?.take(MAX_FILE).read_to_string(&mut text).ok()?;
-            serde_json::from_str(&text).ok()
+            let bytes = files::read_own(&file, MAX_FILE).ok()?;
+            serde_json::from_slice(&bytes).ok()
         })
         .take(MAX_PROCESSES)
         .collect();
@@ -147,7 +147,7 @@ fn files(dir: &Path) -> io::Result<Vec<(PathBuf, PathBuf)>> {
 }
 
 fn is_held(lock: &Path) -> bool {
-    File::open(lock).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    local_file::open(lock).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
 use scout_runtime::{Fleet, HostRecord, Subject};
+use scout_ssh::local_file::{self, FileError};
 use scout_ssh::trust::KnownHosts;
 use scout_ssh::{Call, HostSpec, Principal};
 
@@ -59,6 +60,7 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
     }
     report.agents(&fleet);
     report.known_hosts(config, &fleet);
+    report.secret_command(config);
     let checks = stream::iter(fleet.hosts().iter().cloned()).map(|host| check(Arc::clone(&fleet), host, config));
     let results: Vec<(String, Result<String, String>)> = checks.buffered(AT_ONCE).collect().await;
     let width = results.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
@@ -100,7 +102,7 @@ fn missing_key(spec: &HostSpec) -> Result<(), String> {
         return Ok(());
     }
     for file in &spec.identity_files {
-        if let Err(error) = std::fs::File::open(file) {
+        if let Err(error) = local_file::open(file) {
             return Err(format!("IdentityFile {}: {error}", file.display()));
         }
     }
@@ -152,11 +154,26 @@ impl Report {
             }
         }
         for file in files {
+            // Not refused, as by ssh; what is refused has been.
+            if let Err(error @ FileError::Exposed { .. }) = local_file::check(file) {
+                self.trouble(&format!("known_hosts   {error}"));
+            }
             match KnownHosts::load(&[file]) {
                 Ok(known) if known.warnings().is_empty() => self.say(format!("known_hosts   {}", file.display())),
                 Ok(known) => known.warnings().iter().for_each(|warning| self.trouble(warning)),
                 Err(error) => self.trouble(&with_hint(error.message(), error.hint())),
             }
+        }
+    }
+
+    /// A program that is asked for passwords.
+    fn secret_command(&mut self, config: &Config) {
+        // What has no directory is looked for in those of PATH.
+        let named = config.pool.secret_command.as_ref();
+        let Some(program) = named.filter(|program| program.components().count() > 1) else { return };
+        match local_file::check(program).and_then(|()| Ok(program.metadata()?)) {
+            Ok(_) => self.say(format!("secrets from  {}", program.display())),
+            Err(error) => self.trouble(&format!("secrets from  {}: {error}", program.display())),
         }
     }
 

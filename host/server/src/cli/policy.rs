@@ -17,12 +17,16 @@ use toml::Spanned;
 
 use super::{LOCAL, print};
 use crate::config::{Config, ConfigError, did_you_mean, near};
+use crate::files;
 use crate::plugins::{Plugins, Reading};
 use crate::render::visible;
 
 // The parser of the plugin `command` itself: what is explained is what would run.
 #[path = "../../../../plugins/command/src/lex.rs"]
 mod lex;
+
+/// The largest table of cases, in bytes.
+const MAX_TABLE: u64 = 4 << 20;
 
 const OPERATIONS: &str = "An OPERATION is one of
   list                    see the host, and whether it answers
@@ -241,7 +245,8 @@ impl Desk<'_> {
 
     fn test(&self, path: &Path) -> Result<ExitCode, ConfigError> {
         let refuse = |why: String| ConfigError::new(format!("{}{why}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| refuse(format!(" cannot be read: {error}")))?;
+        let bytes = files::read_own(path, MAX_TABLE).map_err(|error| refuse(format!(" cannot be read: {error}")))?;
+        let text = String::from_utf8(bytes).map_err(|_| refuse(" is not UTF-8".to_owned()))?;
         let line = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
         let table: Table = toml::from_str(&text).map_err(|error| {
             refuse(format!(":{}: {}", line(error.span().map_or(0, |span| span.start)), error.message()))

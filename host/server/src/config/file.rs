@@ -1,6 +1,7 @@
 //! `scout.toml`. A key that is not here is an error: a misspelt limit must not silently be no limit.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use scout_runtime::policy::CommandPolicy;
@@ -11,6 +12,10 @@ use super::rights::{Keys, Lines};
 use super::source::{Digest, Source};
 use super::values::{CommandCpu, CommandFileSize, CommandMemory, CommandProcesses, MemorySize, PoolSize, Prefix};
 use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
+use crate::files;
+
+/// The largest file, in bytes.
+const MAX_FILE: u64 = 4 << 20;
 
 /// Every key at every level, for near names.
 const KEYS: [&str; 34] = [
@@ -208,9 +213,19 @@ pub(super) enum Grant {
 }
 
 impl File {
+    /// Reads the file at its usual place, if there is one. One that cannot be reached may say anything.
+    pub(super) fn read_usual(path: &Path) -> Result<Option<Self>, ConfigError> {
+        match path.symlink_metadata() {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Ok(_) | Err(_) => Self::read(path).map(Some),
+        }
+    }
+
+    /// Reads a file that nobody but root and this account can change: it names programs and says who may do what.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError(format!("{} cannot be read: {error}", path.display())))?;
+        let refused = |why: &str| ConfigError(format!("{} cannot be read: {why}", path.display()));
+        let bytes = files::read_trusted(path, MAX_FILE).map_err(|error| refused(&error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8"))?;
         let parsed: Result<Self, toml::de::Error> = toml::from_str(&text);
         let mut file = parsed.map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();

@@ -168,8 +168,10 @@ impl Config {
         let default_file = xdg("XDG_CONFIG_HOME", ".config").join("scout.toml");
         let (path, file) = match &flags.config {
             Some(path) => (Some(path.clone()), File::read(path)?),
-            None if default_file.exists() => (Some(default_file.clone()), File::read(&default_file)?),
-            None => (None, File::default()),
+            None => match File::read_usual(&default_file)? {
+                Some(file) => (Some(default_file.clone()), file),
+                None => (None, File::default()),
+            },
         };
         let lines = &file.lines;
         let variables = Variables(environment);

@@ -312,7 +312,7 @@ impl Seek<'_> {
     fn component(self, source: Source) -> (String, Result<Component, ConfigError>) {
         let (shown, admission) = (source.to_string(), self.admission(source.clone()));
         let component = match source {
-            Source::File(path) => files::read_component(&path)
+            Source::File(path) => files::read_serving_component(&path)
                 .map(|bytes| Component::read(admission, bytes, self.grants, self.settings))
                 .map_err(|why| ConfigError::new(format!("[plugins.{}] source {}: {why}", self.name, path.display()))),
             Source::Bundled | Source::Https(_) | Source::Oci(_) => {

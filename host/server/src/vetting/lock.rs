@@ -61,10 +61,10 @@ impl Lock {
     /// Reads the file; one that is not there is empty.
     ///
     /// # Errors
-    /// A file that cannot be read, with its line.
+    /// A file that cannot be read, with its line, or that others can change.
     pub fn read(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        let bytes = match files::read_own(path, MAX_FILE) {
+        let bytes = match files::read_trusted(path, MAX_FILE) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self { path: path.to_owned(), ..Self::default() });

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use scout_runtime::{Grants, Plugin};
+use scout_ssh::local_file;
 use scout_ssh::sshsig::{AllowedSigners, Signer};
 
 use crate::config::{Config, Digest, Source, Vetting, signature_file};
@@ -175,7 +176,7 @@ impl Admission {
     fn obtain(&self, asked: Asked<'_>) -> Result<Fetched, String> {
         match &self.source {
             Source::File(path) => Ok(Fetched {
-                bytes: files::read_component(path)
+                bytes: files::read_serving_component(path)
                     .map_err(|error| format!("cannot be read from {}: {error}", path.display()))?,
                 signature: if asked.signed { signature_beside(path)? } else { None },
             }),
@@ -272,7 +273,8 @@ pub fn shown(source: &Source, lock_file: &Path) -> String {
 
 fn signature_beside(component: &Path) -> Result<Option<Vec<u8>>, String> {
     let path = signature_file(component);
-    match files::read(&path, MAX_SIGNATURE) {
+    let read = local_file::check(&path).map_err(Into::into).and_then(|()| files::read(&path, MAX_SIGNATURE));
+    match read {
         Ok(signature) => Ok(Some(signature)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("has a signature that cannot be read: {}: {error}", path.display())),

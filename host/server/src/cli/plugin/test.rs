@@ -1,6 +1,6 @@
 //! `scout plugin test`: recorded calls, played to a plugin without any host.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::render::{render, visible};
 
 /// Where cassettes are when nothing else is said.
 const CASSETTES: &str = "cassettes";
-/// More of a file than any cassette has, in bytes.
-const MAX_READ: u64 = (16 << 20) + 1;
+/// The largest cassette, in bytes.
+const MAX_READ: u64 = 16 << 20;
 
 /// Room for calls; one is made after the other, and none has all of it.
 const INSTANCES: u32 = 8;
@@ -94,9 +94,7 @@ struct Bench {
 impl Bench {
     /// Plays one cassette: what is to be said of it, or why it failed.
     async fn play(&self, path: &Path) -> Result<&'static str, String> {
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-        file.take(MAX_READ).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        let bytes = files::read_own(path, MAX_READ).map_err(|error| error.to_string())?;
         let mut cassette = Cassette::parse(&bytes).map_err(|error| error.to_string())?;
         let id = PluginId::new(cassette.plugin()).ok_or("names a plugin that there cannot be")?;
         let (grants, settings) = (cassette.grants(), cassette.settings().clone());
