@@ -95,7 +95,7 @@ struct Tax {
 /// The same read by the component, in Rust behind the same checks, and without them, over one pool and one connection.
 async fn tax(world: Arc<World>) -> Result<Tax> {
     let config = config(&world)?;
-    let audit = Audit::open(&config.audit_log).map_err(anyhow::Error::msg)?;
+    let audit = Audit::open(&config.audit_log, config.audit).map_err(anyhow::Error::msg)?;
     let router = Router::new(Arc::new(Live::new(Revision::first(&config)?)), audit);
     let (fleet, limits) = (router.fleet(), Arc::new(config.limits.clone()));
     let target = format!("box:{}", world.small.display());
@@ -228,7 +228,7 @@ async fn copied(world: &World) -> Result<u64> {
 /// Reads by one principal while guests of another use all the CPU they get.
 async fn beside_loops(world: &World) -> Result<Samples> {
     let config = config(world)?;
-    let audit = Audit::open(&config.audit_log).map_err(anyhow::Error::msg)?;
+    let audit = Audit::open(&config.audit_log, config.audit).map_err(anyhow::Error::msg)?;
     let fleet = Router::new(Arc::new(Live::new(Revision::first(&config)?)), audit).fleet();
     let runtime = Runtime::new(RuntimeConfig { max_instances: 256, memory: 1 << 30, cache_dir: None })?;
     let load = async |name: &str, guest: Guest| {

@@ -186,12 +186,14 @@ async fn each_command_leaves_an_audit_line_before_its_answer() {
     scout.command("box", "rm -rf /").await;
     let audit = std::fs::read_to_string(scout.dir().join("audit.jsonl")).unwrap();
     let lines: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 2, "{audit}");
-    assert_eq!(lines[0]["host"], "box");
-    assert!(lines[0]["command"].as_str().unwrap().contains("cat"), "{audit}");
-    assert!(lines[0]["ending"].as_str().unwrap().contains("exited 0"), "{audit}");
-    assert!(lines[1]["ending"].as_str().unwrap().contains("refused"), "{audit}");
-    for line in &lines {
+    let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["begin", "end", "unsent"], "{audit}");
+    assert_eq!((&lines[0]["host"], &lines[0]["id"]), (&"box".into(), &lines[1]["id"]));
+    assert!(lines[1]["command"].as_str().unwrap().contains("cat"), "{audit}");
+    assert_eq!(lines[0]["command"], lines[1]["command"]);
+    assert!(lines[1]["ending"].as_str().unwrap().contains("exited 0"), "{audit}");
+    assert!(lines[2]["ending"].as_str().unwrap().contains("refused"), "{audit}");
+    for line in &lines[1..] {
         assert!(line["duration_ms"].is_number() && line["time"].is_string() && line["principal"].is_string(), "{line}");
     }
 }

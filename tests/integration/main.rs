@@ -3,6 +3,7 @@
 
 mod answers;
 mod arriving;
+mod audit;
 mod bad_input;
 mod bad_plugin;
 mod bounded_memory;

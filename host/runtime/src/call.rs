@@ -1,5 +1,6 @@
 //! One call of a plugin: who asks, with which rights and limits, and how it can fail.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,8 +62,8 @@ pub struct CallContext {
     pub call: Call,
     /// Where progress goes, if the client asked for it.
     pub progress: Option<Progress>,
-    /// Takes one record per command, before its outcome reaches the plugin (runtime fills it; server writes it).
-    pub audit: Option<Arc<dyn Fn(CommandRecord) + Send + Sync>>,
+    /// Where commands are recorded (runtime fills the records; server writes them).
+    pub audit: Option<Audit>,
     /// Where the call is recorded, or played from.
     pub(crate) tape: Option<Tape>,
     waiting: Arc<Mutex<Option<Waiting>>>,
@@ -78,15 +79,42 @@ struct Waiting {
     opened: Opened,
 }
 
+/// Takes records of commands. A record is handed over when the function is called, whatever becomes of the future; that
+/// tells when it has been written.
+pub type Audit = Arc<dyn Fn(CommandRecord) -> Recorded + Send + Sync>;
+
+/// A record on its way. An error says why it is not written; a command whose beginning has one is not sent.
+pub type Recorded = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
 /// What the audit trail says of a command.
 #[derive(Clone, Debug)]
 pub struct CommandRecord {
+    /// Which command of this process it is.
+    pub number: u64,
     /// The plugin that asked.
     pub plugin: String,
     /// The host's name.
     pub host: String,
-    /// The command as it was sent, or as it was asked for if it was refused.
-    pub command: String,
+    /// The command as it is sent, or as it was asked for if it is not.
+    pub command: Arc<str>,
+    /// What has become of it.
+    pub event: CommandEvent,
+}
+
+/// What becomes of a command.
+#[derive(Clone, Debug)]
+pub enum CommandEvent {
+    /// It is sent next, unless that cannot be recorded. [`CommandEvent::End`] follows.
+    Begin,
+    /// It has ended, or nobody waits for it any more.
+    End(CommandEnd),
+    /// It was not sent, and nothing was recorded of it before.
+    Unsent(CommandEnd),
+}
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub struct CommandEnd {
     /// `exited 0`, `signaled TERM`, `timed out (stopped)`, `refused: …`, `failed: …`.
     pub ending: String,
     /// From entry to end.

@@ -28,7 +28,9 @@ mod stdio;
 mod turns;
 
 pub use answer::{Answer, Content, Encoding, Receipt};
-pub use call::{CallContext, CallError, CallErrorKind, CommandRecord, Limits};
+pub use call::{
+    Audit, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent, CommandRecord, Limits, Recorded,
+};
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use fault::fault;
 pub use fleet::{Fleet, HostRecord};

@@ -224,9 +224,17 @@ impl Reach {
         })
     }
 
-    /// Runs a command.
-    pub(crate) async fn exec(&self, request: &ExecRequest) -> Result<ExecOutcome, SshError> {
-        let live = async { self.lease().await?.exec(request, self.call()).await };
+    /// Runs a command once `recorded`, which is asked when the host has been reached, says that it may be sent.
+    pub(crate) async fn exec(
+        &self,
+        request: &ExecRequest,
+        recorded: impl Future<Output = Result<(), SshError>>,
+    ) -> Result<ExecOutcome, SshError> {
+        let live = async {
+            let lease = self.lease().await?;
+            recorded.await?;
+            lease.exec(request, self.call()).await
+        };
         self.taped(|| Request::Exec(request.script.as_slice().into()), live).await
     }
 

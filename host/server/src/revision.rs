@@ -123,6 +123,7 @@ impl Revision {
         config.pool = self.config.pool.clone();
         config.plugin_memory = self.config.plugin_memory;
         config.audit_log.clone_from(&self.config.audit_log);
+        config.audit = self.config.audit;
         let next = Self {
             number: self.number + 1,
             fleet: Arc::new(Fleet::new(hosts, self.fleet.pool().clone()).with_access(access)),

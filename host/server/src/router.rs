@@ -166,7 +166,7 @@ impl Router {
         let mut context = CallContext::new(caller.principal.clone(), fleet, limits, call);
         context.progress = caller.progress;
         let (audit, principal) = (Arc::clone(&self.audit), caller.principal);
-        context.audit = Some(Arc::new(move |record| audit.record(&principal, &record)));
+        context.audit = Some(Arc::new(move |record| audit.record(&principal, record)));
         context
     }
 }

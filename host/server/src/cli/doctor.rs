@@ -11,7 +11,7 @@ use scout_ssh::trust::KnownHosts;
 use scout_ssh::{Call, HostSpec, Principal};
 
 use super::{LOCAL, print};
-use crate::audit::Audit;
+use crate::audit::{self, AuditMode};
 use crate::config::{Config, ConfigError, with_hint};
 use crate::plugins::{Plugins, Reading};
 
@@ -29,9 +29,13 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
     for warning in &config.warnings {
         report.trouble(warning);
     }
-    match Audit::open(&config.audit_log) {
-        Ok(_) => report.say(format!("audit log     {}", config.audit_log.display())),
-        Err(why) => report.trouble(&why),
+    let unrecorded = match config.audit {
+        AuditMode::Strict => "",
+        AuditMode::BestEffort => ", best-effort: a command that cannot be recorded runs all the same",
+    };
+    match audit::check(&config.audit_log) {
+        Ok(()) => report.say(format!("audit log     {}{unrecorded}", config.audit_log.display())),
+        Err(why) => report.trouble(&format!("{why}{unrecorded}")),
     }
     let plugins = Plugins::start(config, Reading::strict(config)?);
     for subject in [Subject::Hosts, Subject::File, Subject::Directory, Subject::Command] {

@@ -151,7 +151,7 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
 }
 
 fn router(config: &Config) -> Result<Arc<Router>, ConfigError> {
-    let audit = Audit::open(&config.audit_log).map_err(ConfigError::new)?;
+    let audit = Audit::open(&config.audit_log, config.audit).map_err(ConfigError::new)?;
     Ok(Arc::new(Router::new(Arc::new(Live::new(Revision::first(config)?)), audit)))
 }
 

@@ -12,16 +12,18 @@ use super::rights::{Keys, Lines};
 use super::source::{Digest, Source};
 use super::values::{CommandCpu, CommandFileSize, CommandMemory, CommandProcesses, MemorySize, PoolSize, Prefix};
 use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
+use crate::audit::AuditMode;
 use crate::files;
 
 /// The largest file, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
 /// Every key at every level, for near names.
-const KEYS: [&str; 34] = [
+const KEYS: [&str; 35] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
+    "audit",
     "secret_command",
     "commands",
     "command_limits",
@@ -61,6 +63,7 @@ pub(super) struct File {
     pub(super) ssh_config: Option<PathBuf>,
     pub(super) known_hosts: Option<OneOrMore>,
     pub(super) audit_log: Option<PathBuf>,
+    pub(super) audit: AuditMode,
     pub(super) secret_command: Option<PathBuf>,
     pub(super) commands: Option<Spanned<Commands>>,
     pub(super) command_limits: Option<Spanned<LimitsTable>>,

@@ -27,6 +27,7 @@ pub use source::{Digest, OciReference, Source};
 pub(crate) use source::{check_url, is_loopback};
 pub use values::{ByteCount, Seconds};
 
+use crate::audit::AuditMode;
 use file::File;
 
 /// The longest that a call may take beyond connecting and running its command: queues, SFTP, a slow link.
@@ -109,6 +110,8 @@ pub struct Config {
     pub system_ssh_config: Option<PathBuf>,
     /// Where audit lines go.
     pub audit_log: PathBuf,
+    /// What becomes of a command that cannot be recorded.
+    pub audit: AuditMode,
     /// What commands run where nothing else is said.
     pub commands: CommandPolicy,
     /// Where that is written, if it is.
@@ -250,6 +253,7 @@ impl Config {
             system_ssh_config: named.is_none().then(|| PathBuf::from("/etc/ssh/ssh_config")),
             ssh_config: named.unwrap_or_else(|| home.join(".ssh/config")),
             audit_log: file.audit_log.as_deref().map_or_else(|| state_dir.join("audit.jsonl"), relative_to_file),
+            audit: file.audit,
             state_dir,
             commands: file.commands.as_ref().map(|commands| (*commands.get_ref()).into()).unwrap_or_default(),
             commands_place: file.commands.as_ref().map(|commands| lines.place(commands)),
@@ -364,6 +368,7 @@ impl Config {
         let (pool, new_pool) = (&self.pool, &new.pool);
         let keys = [
             ("audit_log", self.audit_log != new.audit_log),
+            ("audit", self.audit != new.audit),
             ("secret_command", pool.secret_command != new_pool.secret_command),
             ("known_hosts", pool.known_hosts != new_pool.known_hosts),
             ("connection_timeout", pool.connect_timeout != new_pool.connect_timeout),

@@ -1,0 +1,119 @@
+//! Lines of the audit log.
+
+use std::sync::Arc;
+
+use scout_runtime::{CommandEvent, CommandRecord};
+use scout_ssh::Principal;
+use serde::{Serialize, Serializer};
+
+/// The longest command that a line holds in full, in bytes; a longer one is cut and its length told.
+const MAX_COMMAND: usize = 64 * 1024;
+/// The same of a command that is not sent: whoever asks for it pays nothing.
+const MAX_UNSENT: usize = 512;
+/// The longest text of an ending, in bytes; a host or a client chose some of it.
+const MAX_ENDING: usize = 512;
+
+/// What is written of an event of a command.
+#[derive(Debug, Serialize)]
+pub(super) struct Line {
+    pub(super) event: Event,
+    id: String,
+    time: String,
+    principal: String,
+    plugin: String,
+    host: String,
+    #[serde(serialize_with = "bounded")]
+    command: (Arc<str>, usize),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_bytes: Option<usize>,
+    #[serde(flatten)]
+    end: Option<End>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Event {
+    Begin,
+    End,
+    Unsent,
+}
+
+#[derive(Debug, Serialize)]
+struct End {
+    ending: String,
+    duration_ms: u64,
+}
+
+impl Line {
+    /// The line of a record that comes now, in the process `run`.
+    pub(super) fn new(run: &str, principal: &Principal, record: CommandRecord) -> Self {
+        let (event, end) = match record.event {
+            CommandEvent::Begin => (Event::Begin, None),
+            CommandEvent::End(end) => (Event::End, Some(end)),
+            CommandEvent::Unsent(end) => (Event::Unsent, Some(end)),
+        };
+        let most = if event == Event::Unsent { MAX_UNSENT } else { MAX_COMMAND };
+        let kept = record.command.floor_char_boundary(most);
+        Self {
+            event,
+            id: format!("{run}-{}", record.number),
+            time: now(),
+            principal: principal.as_str().to_owned(),
+            plugin: record.plugin,
+            host: record.host,
+            command_bytes: (kept < record.command.len()).then_some(record.command.len()),
+            command: (record.command, kept),
+            end: end.map(|mut end| {
+                end.ending.truncate(end.ending.floor_char_boundary(MAX_ENDING));
+                let duration_ms = u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX);
+                End { ending: end.ending, duration_ms }
+            }),
+        }
+    }
+
+    /// What it keeps in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.command.0.len()
+    }
+}
+
+fn bounded<S: Serializer>((command, kept): &(Arc<str>, usize), serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(command.get(..*kept).unwrap_or_default())
+}
+
+/// What the lines before do not tell of.
+#[derive(Debug, Serialize)]
+pub(super) struct Omitted {
+    event: &'static str,
+    time: String,
+    /// When the first of it was left out.
+    since: String,
+    /// Lines of commands that were not sent, of which there were too many.
+    pub(super) unsent: u64,
+    /// Lines that could not be written.
+    pub(super) unwritten: u64,
+}
+
+impl Omitted {
+    /// Nothing yet.
+    pub(super) fn new() -> Self {
+        Self { event: "omitted", time: String::new(), since: now(), unsent: 0, unwritten: 0 }
+    }
+
+    /// The line, as of now.
+    pub(super) fn told(&mut self) -> &Self {
+        self.time = now();
+        self
+    }
+}
+
+/// The text of a line, with its end.
+pub(super) fn text(line: &impl Serialize) -> std::io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().to_string()
+}

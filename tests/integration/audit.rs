@@ -1,0 +1,170 @@
+//! The audit trail of a Scout that is killed, whose disk is full, or that may not write.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use scout_tests::{Answer, Scout, ScoutOptions, Sshd, with_read_only, with_small_disk};
+use serde_json::{Value, json};
+
+use crate::limits::until;
+use crate::world::options;
+
+/// The lines of an audit log, each of which is JSON.
+fn lines(log: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(log).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {text}"))).collect()
+}
+
+fn of<'a>(lines: &'a [Value], event: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|line| line["event"] == event).collect()
+}
+
+/// A configuration in a directory of its own whose audit log lies in another one below it.
+struct Place {
+    sshd: Sshd,
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(settings: &str) -> Self {
+        let place = Self { sshd: Sshd::start(), dir: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(place.disk()).unwrap();
+        let options = options(&place.sshd);
+        let write = |name: &str, text: &str| std::fs::write(place.dir.path().join(name), text).unwrap();
+        write("ssh_config", &options.ssh_config);
+        write("known_hosts", &options.known_hosts);
+        let toml = format!(
+            "ssh_config = \"ssh_config\"\nknown_hosts = \"known_hosts\"\naudit_log = \"disk/audit.jsonl\"\n{settings}\n"
+        );
+        write("scout.toml", &toml);
+        place
+    }
+
+    fn options(&self) -> ScoutOptions {
+        options(&self.sshd)
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.dir.path().join("disk")
+    }
+
+    /// Scout with this configuration.
+    async fn start(&self, options: &ScoutOptions) -> Arc<Scout> {
+        let scout = Scout::spawn_at(options, &self.dir.path().join("scout.toml"));
+        scout.initialize().await;
+        scout
+    }
+}
+
+/// Begins a command that ends never, and waits until it runs.
+async fn endless(sshd: &Sshd, scout: &Scout) {
+    let begun = sshd.dir().join("begun");
+    let query = format!("touch {}; sleep 1000", begun.display());
+    scout.begin("tools/call", json!({"name": "scout", "arguments": {"target": "box", "query": query}})).await;
+    until(|| begun.exists()).await;
+}
+
+#[tokio::test]
+async fn a_command_under_which_scout_is_killed_has_a_line() {
+    let sshd = Sshd::start();
+    let scout = Scout::start(&options(&sshd).setting("commands = \"shell\"")).await;
+    endless(&sshd, &scout).await;
+    scout.signal("KILL");
+    scout.wait().await;
+    let lines = lines(&scout.dir().join("audit.jsonl"));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!((&lines[0]["event"], &lines[0]["host"]), (&"begin".into(), &"box".into()));
+    assert!(lines[0]["command"].as_str().unwrap().contains("sleep 1000"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_command_whose_client_leaves_has_a_beginning_and_an_end() {
+    let sshd = Sshd::start();
+    let scout = Scout::start(&options(&sshd).setting("commands = \"shell\"")).await;
+    endless(&sshd, &scout).await;
+    assert!(scout.close().await.success());
+    let lines = lines(&scout.dir().join("audit.jsonl"));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!((&lines[1]["event"], &lines[1]["id"]), (&"end".into(), &lines[0]["id"]));
+    assert_eq!(lines[1]["ending"], "cancelled (stopped)", "{lines:?}");
+}
+
+/// Runs commands that each leave a line on the host until one fails, at most so many; what that one answered.
+async fn run_until_one_fails(sshd: &Sshd, scout: &Scout, most: usize) -> Option<Answer> {
+    for _ in 0..most {
+        let answer = scout.command("box", &format!("echo ran >> {}", sshd.dir().join("ran").display())).await;
+        if answer.is_error() {
+            return Some(answer);
+        }
+    }
+    None
+}
+
+fn runs(sshd: &Sshd) -> usize {
+    std::fs::read_to_string(sshd.dir().join("ran")).unwrap().lines().count()
+}
+
+#[tokio::test]
+async fn on_a_full_disk_no_command_runs_that_has_no_line() {
+    let place = Place::new("commands = \"shell\"");
+    let options = place.options().launched_by(&with_small_disk(16 << 10, &place.disk()));
+    let scout = place.start(&options).await;
+    let disk = PathBuf::from(format!("/proc/{}/root{}", scout.pid(), place.disk().display()));
+    assert!(run_until_one_fails(&place.sshd, &scout, 2).await.is_none(), "{}", scout.stderr());
+    // All but what is left of the log's last page.
+    let filled = std::fs::write(disk.join("fill"), vec![0; 16 << 10]).unwrap_err();
+    assert_eq!(filled.kind(), std::io::ErrorKind::StorageFull);
+    let refused = run_until_one_fails(&place.sshd, &scout, 40).await.expect("the disk is full");
+    assert!(refused.text().contains("No space left on device"), "{}", refused.text());
+    assert!(refused.text().contains("the command was not sent"), "{}", refused.text());
+    let ran = runs(&place.sshd);
+    let log = disk.join("audit.jsonl");
+    assert_eq!(of(&lines(&log), "begin").len(), ran);
+    // Reading leaves no line, and goes on.
+    assert!(!scout.call("box:/etc/hostname").await.is_error());
+    std::fs::remove_file(disk.join("fill")).unwrap();
+    assert!(run_until_one_fails(&place.sshd, &scout, 1).await.is_none(), "{}", scout.stderr());
+    let lines = lines(&log);
+    assert_eq!((of(&lines, "begin").len(), runs(&place.sshd)), (ran + 1, ran + 1));
+    assert!(of(&lines, "omitted")[0]["unwritten"].as_u64().unwrap() > 0, "{lines:?}");
+    assert!(scout.stderr().contains("the audit log cannot be written"), "{}", scout.stderr());
+}
+
+#[tokio::test]
+async fn best_effort_runs_commands_where_nothing_can_be_written_and_doctor_tells() {
+    for (settings, serves) in [("", false), ("audit = \"best-effort\"", true)] {
+        let place = Place::new(settings);
+        let options = place.options().launched_by(&with_read_only(&place.disk()));
+        if serves {
+            let scout = place.start(&options).await;
+            assert!(!scout.command("box", "uname").await.is_error());
+            assert!(scout.stderr().contains("Read-only file system"), "{}", scout.stderr());
+        } else {
+            let scout = Scout::spawn_at(&options, &place.dir.path().join("scout.toml"));
+            assert_eq!(scout.wait().await.code(), Some(2));
+            assert!(scout.stderr().contains("audit.jsonl cannot be written: Read-only"), "{}", scout.stderr());
+        }
+        let mut doctor = options.bare_command(place.dir.path());
+        doctor.arg("--config").arg(place.dir.path().join("scout.toml")).arg("doctor");
+        let doctor = doctor.output().await.unwrap();
+        let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        assert!(said.contains("audit.jsonl cannot be written: Read-only"), "{said}");
+        assert_eq!(said.contains("best-effort: a command that cannot be recorded runs all the same"), serves, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_agent_is_refused_without_end_is_bounded_in_the_log() {
+    let sshd = Sshd::start();
+    let scout = Scout::start(&options(&sshd)).await;
+    let long = "x".repeat(10_000);
+    for _ in 0..150 {
+        assert!(scout.command("box", &format!("rm {long}")).await.is_error());
+    }
+    assert!(scout.close().await.success());
+    let lines = lines(&scout.dir().join("audit.jsonl"));
+    let (unsent, omitted) = (of(&lines, "unsent"), of(&lines, "omitted"));
+    let told: u64 = omitted.iter().map(|line| line["unsent"].as_u64().unwrap()).sum();
+    assert_eq!(unsent.len() as u64 + told, 150);
+    assert!(told > 0 && unsent.iter().all(|line| line["command"].as_str().unwrap().len() <= 512));
+}
