@@ -4,6 +4,9 @@
 //! party that chooses: a plugin, a client, a file. What wasmtime maps for guests and their code is not the allocator's, and
 //! is bounded elsewhere.
 
+#![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+mod plugins;
 mod weight;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

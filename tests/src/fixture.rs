@@ -59,7 +59,9 @@ guests! {
     plain {
         AnswersDeepJson = "answers_deep_json",
         AnswersInManyParts = "answers_in_many_parts",
+        AnswersMuchToALargeSchema = "answers_much_to_a_large_schema",
         AnswersNoJson = "answers_no_json",
+        AnswersSmallValues = "answers_small_values",
         AnswersTheSameBytes = "answers_the_same_bytes",
         AnswersTooMuch = "answers_too_much",
         AnswersWithLongFields = "answers_with_long_fields",
@@ -71,6 +73,7 @@ guests! {
         DescribesAForgedName = "describes_a_forged_name",
         DescribesAtLength = "describes_at_length",
         DescribesHiddenText = "describes_hidden_text",
+        DescribesManyPatterns = "describes_many_patterns",
         DescribesManyTools = "describes_many_tools",
         DescribesNoSchema = "describes_no_schema",
         DoesAsSet = "does_as_set",

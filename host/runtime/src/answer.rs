@@ -1,8 +1,12 @@
 //! What a plugin answered, in host types.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+use crate::budget::Hold;
+use crate::shares::Room;
 
 /// A part of an answer, not yet made safe to show.
 #[derive(Clone, Debug)]
@@ -33,6 +37,17 @@ pub struct Answer {
     pub attachments: Vec<(String, Bytes, Encoding)>,
     /// Whether the operation itself failed.
     pub is_error: bool,
+    /// Bytes of all of it as it came: text, JSON, and blobs wherever they are.
+    pub size: usize,
+    /// What it takes.
+    pub held: Held,
+}
+
+/// The memory that an answer takes in Scout, given back when the last copy of this is dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    pub(crate) bytes: Vec<Arc<Hold>>,
+    pub(crate) parsed: Option<Arc<Room>>,
 }
 
 /// What a call cost.

@@ -1,8 +1,12 @@
 //! What plugins say of themselves, and what they are asked, across the boundary. Untrusted text: bounded and checked.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::imports::{handler, tools};
+use crate::json::Weight;
+use crate::shares::Room;
 use crate::state::shown;
 use crate::{Effect, HandlerDescription, Query, Subject, ToolDescription, hidden};
 
@@ -12,6 +16,10 @@ const MAX_LINE: usize = 512;
 const MAX_DESCRIPTION: usize = 8 * 1024;
 /// The longest schema, in bytes.
 const MAX_SCHEMA: usize = 64 * 1024;
+/// All schemas of a plugin, in bytes.
+const MAX_SCHEMAS: usize = 1 << 20;
+/// What they may take when they are parsed, in bytes.
+const MAX_PARSED: usize = 16 << 20;
 /// Tools of one plugin.
 pub const MAX_TOOLS_OF_PLUGIN: usize = 100;
 
@@ -34,10 +42,12 @@ pub(crate) fn handler(said: handler::Description) -> Result<HandlerDescription, 
     Ok(HandlerDescription { summary: line("summary", said.summary)?, subjects })
 }
 
-pub(crate) fn tools(said: Vec<tools::Tool>) -> Result<Vec<ToolDescription>, String> {
+/// Takes `room` for what the descriptions take, before they take it.
+pub(crate) fn tools(said: Vec<tools::Tool>, room: &mut Room) -> Result<Vec<ToolDescription>, String> {
     if said.len() > MAX_TOOLS_OF_PLUGIN {
         return Err(format!("{} tools; {MAX_TOOLS_OF_PLUGIN} are allowed", said.len()));
     }
+    weigh(&said, room)?;
     let mut described: Vec<ToolDescription> = Vec::new();
     for given in said {
         let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -69,6 +79,30 @@ pub(crate) fn tools(said: Vec<tools::Tool>) -> Result<Vec<ToolDescription>, Stri
     Ok(described)
 }
 
+/// Refuses schemas that together are too large, or would be once they are parsed.
+fn weigh(said: &[tools::Tool], room: &mut Room) -> Result<(), String> {
+    let schemas = || said.iter().flat_map(|tool| [Some(&tool.input_schema), tool.output_schema.as_ref()]).flatten();
+    let text: usize = schemas().map(String::len).sum();
+    if text > MAX_SCHEMAS {
+        return Err(format!("its schemas are {text} bytes together; {MAX_SCHEMAS} are allowed"));
+    }
+    let memory = schemas().fold(0_usize, |all, text| all.saturating_add(Weight::of(text.as_bytes()).memory()));
+    if memory > MAX_PARSED {
+        return Err(format!(
+            "its schemas take {} MiB together once they are read; {} are allowed: make them smaller or fewer",
+            memory >> 20,
+            MAX_PARSED >> 20
+        ));
+    }
+    let told: usize = said.iter().map(|tool| tool.description.len() + tool.title.as_ref().map_or(0, String::len)).sum();
+    if !room.grow_to(memory + told) {
+        return Err("there is no memory for it: what all plugins may say of themselves is used up; \
+            raise `max_plugin_memory` or configure fewer plugins"
+            .to_owned());
+    }
+    Ok(())
+}
+
 pub(crate) fn query(query: Query) -> handler::Query {
     handler::Query {
         subject: match query.subject {
@@ -90,7 +124,7 @@ fn line(what: &str, text: String) -> Result<String, String> {
     Ok(text)
 }
 
-fn schema(tool: &str, text: &str) -> Result<Map<String, Value>, String> {
+fn schema(tool: &str, text: &str) -> Result<Arc<Map<String, Value>>, String> {
     if text.len() > MAX_SCHEMA {
         return Err(format!("a schema of `{tool}` is longer than {MAX_SCHEMA} bytes"));
     }
@@ -105,7 +139,7 @@ fn schema(tool: &str, text: &str) -> Result<Map<String, Value>, String> {
             u32::from(c)
         ));
     }
-    Ok(schema)
+    Ok(Arc::new(schema))
 }
 
 /// A hidden character, and the way there: the innermost step first.
@@ -140,6 +174,44 @@ fn hidden_in_text(text: &str) -> Option<Hidden> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn tool(name: usize, schema: String) -> tools::Tool {
+        tools::Tool {
+            name: format!("t{name}"),
+            title: None,
+            description: String::new(),
+            input_schema: schema,
+            output_schema: None,
+            effect: tools::Effect::Read,
+        }
+    }
+
+    #[test]
+    fn schemas_that_are_large_together_are_refused_before_they_are_read() {
+        let of = |count: usize, schema: &str| {
+            tools((0..count).map(|n| tool(n, schema.to_owned())).collect(), &mut Room::endless())
+        };
+        let text = format!(r#"{{"description": "{}"}}"#, "x".repeat(60_000));
+        assert!(of(10, &text).is_ok());
+        assert!(of(20, &text).is_err_and(|why| why.contains("bytes together; 1048576 are allowed")));
+        let nodes = format!(r#"{{"enum": [{}]}}"#, vec!["{\"\":{}}"; 3000].join(","));
+        assert!(of(1, &nodes).is_ok());
+        assert!(of(10, &nodes).is_err_and(|why| why.contains("once they are read; 16 are allowed")));
+    }
+
+    #[test]
+    fn what_all_plugins_say_of_themselves_is_bounded_and_given_back() {
+        let shares = crate::shares::Shares::new(1, 4 << 20);
+        let describe = |room: &mut Room| {
+            let schema = format!(r#"{{"description": "{}"}}"#, "x".repeat(60_000));
+            tools((0..10).map(|n| tool(n, schema.clone())).collect(), room)
+        };
+        let (mut first, mut second) = (shares.keep(), shares.keep());
+        assert!(describe(&mut first).is_ok());
+        assert!(describe(&mut second).is_err_and(|why| why.contains("raise `max_plugin_memory`")));
+        drop(first);
+        assert!(describe(&mut second).is_ok());
+    }
 
     #[test]
     fn a_schema_that_hides_text_is_refused_with_the_place() {

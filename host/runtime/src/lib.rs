@@ -7,7 +7,6 @@ mod answer;
 mod budget;
 mod call;
 pub mod cassette;
-mod compilers;
 mod describe;
 mod engine;
 mod fault;
@@ -18,6 +17,7 @@ mod hidden;
 mod imports;
 mod interface;
 pub mod json;
+mod meter;
 mod plugin;
 pub mod policy;
 mod reports;
@@ -26,8 +26,10 @@ mod shares;
 mod state;
 mod stdio;
 mod turns;
+mod work;
+mod workers;
 
-pub use answer::{Answer, Content, Encoding, Receipt};
+pub use answer::{Answer, Content, Encoding, Held, Receipt};
 pub use call::{
     Audit, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent, CommandRecord, Limits, Recorded,
 };
@@ -36,8 +38,9 @@ pub use fault::fault;
 pub use fleet::{Fleet, HostRecord};
 pub use hidden::hidden;
 pub use interface::Interface;
+pub use meter::{Meter, Stopped};
 pub use plugin::{
-    Effect, Grants, HandlerDescription, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime, RuntimeConfig,
-    Subject, ToolDescription,
+    Effect, Grants, HandlerDescription, Kept, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime,
+    RuntimeConfig, Subject, ToolDescription,
 };
 pub use reports::Progress;

@@ -11,16 +11,18 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
-use crate::compilers::Compilers;
 use crate::engine::{
     CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, Machine, TABLE_ELEMENTS, TABLES_PER_COMPONENT, out_of_memory,
 };
 use crate::fault::panicked;
 use crate::grants::{Access, CallRights};
 use crate::imports::{self, VERSION};
+use crate::meter::Meter;
 use crate::shares::{PluginShare, Room, Shares};
 use crate::state::{CallState, HANDLES, shown};
 use crate::turns::Turns;
+use crate::work::{Lane, Work, ended};
+use crate::workers::Workers;
 use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe, features, shape};
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
@@ -112,9 +114,9 @@ pub struct ToolDescription {
     /// For the model.
     pub description: String,
     /// JSON Schema, an object.
-    pub input_schema: serde_json::Map<String, serde_json::Value>,
+    pub input_schema: Arc<serde_json::Map<String, serde_json::Value>>,
     /// JSON Schema of the structured answer.
-    pub output_schema: Option<serde_json::Map<String, serde_json::Value>>,
+    pub output_schema: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
     /// What it does.
     pub effect: Effect,
 }
@@ -161,7 +163,9 @@ pub struct RuntimeConfig {
 pub struct Runtime {
     machine: Arc<Machine>,
     shares: Arc<Shares>,
-    compilers: Compilers,
+    /// Compile plugins.
+    compilers: Workers<()>,
+    work: Work,
     turns: Turns,
     linkers: imports::Linkers,
 }
@@ -215,7 +219,8 @@ impl Runtime {
         Self {
             machine,
             shares: Arc::new(Shares::new(instances, memory.max(MIN_MEMORY))),
-            compilers: Compilers::new(processors),
+            compilers: Workers::new(processors, processors),
+            work: Work::new(),
             turns: Turns::new(workers),
             linkers: imports::Linkers::default(),
         }
@@ -242,14 +247,21 @@ impl Runtime {
         settings: serde_json::Map<String, serde_json::Value>,
     ) -> Result<Plugin, LoadError> {
         let refused = |message: String| LoadError { plugin: id.as_str().to_owned(), message };
-        let compiled = self.compilers.run({
+        let compiled = self.compilers.run((), {
             let (runtime, id) = (self.clone(), id.clone());
             move || runtime.compile(id, component.as_ref(), grants, settings)
         });
         let mut inner = compiled.await.unwrap_or_else(|panic| {
             Err(refused(format!("breaks the compiler: {}", panicked("a plugin was compiled", &*panic))))
         })?;
-        (inner.described, inner.footprint) = inner.describe().await.map_err(refused)?;
+        let (said, footprint) = inner.describe().await.map_err(refused)?;
+        let mut room = self.shares.keep();
+        let read = self.compilers.run((), move || Ok((said.read(&mut room)?, room)));
+        let (described, room) = read
+            .await
+            .unwrap_or_else(|panic| Err(panicked("what a plugin said of itself was read", &*panic)))
+            .map_err(|why: String| refused(format!("describes itself wrongly: {why}")))?;
+        (inner.described, inner.footprint, inner.kept) = (described, footprint, Arc::new(room));
         Ok(Plugin { inner: Arc::new(inner) })
     }
 
@@ -305,7 +317,8 @@ impl Runtime {
         let settings = Arc::new(settings);
         let declared = imports::declared(engine, &component);
         let (described, share, runtime) = (Description::Nothing, self.shares.plugin(), self.clone());
-        Ok(Inner { id, grants, declared, settings, world, described, footprint: 0, share, runtime })
+        let kept = Arc::new(self.shares.keep());
+        Ok(Inner { id, grants, declared, settings, world, described, kept, footprint: 0, share, runtime })
     }
 }
 
@@ -401,6 +414,8 @@ struct Inner {
     settings: Arc<serde_json::Map<String, serde_json::Value>>,
     world: World,
     described: Description,
+    /// The memory that the description takes.
+    kept: Arc<Room>,
     /// The memory that it needed to describe itself, in bytes: no call needs less.
     footprint: usize,
     share: PluginShare,
@@ -420,6 +435,25 @@ enum Description {
     Handler(HandlerDescription),
     Tools(Vec<ToolDescription>),
 }
+
+/// What a plugin has said of itself, as it said it.
+enum Said {
+    Handler(imports::handler::Description),
+    Tools(Vec<imports::tools::Tool>),
+}
+
+impl Said {
+    fn read(self, room: &mut Room) -> Result<Description, String> {
+        match self {
+            Self::Handler(said) => describe::handler(said).map(Description::Handler),
+            Self::Tools(said) => describe::tools(said, room).map(Description::Tools),
+        }
+    }
+}
+
+/// Memory that is kept for a plugin as long as it is loaded, given back when this is dropped.
+#[derive(Debug)]
+pub struct Kept(#[expect(dead_code, reason = "gives back what it holds")] Room);
 
 /// What is asked of a plugin.
 enum Asked {
@@ -462,7 +496,7 @@ impl Plugin {
     /// The same plugin with other settings; nothing is compiled again.
     #[must_use]
     pub(crate) fn with_settings(&self, settings: serde_json::Map<String, serde_json::Value>) -> Self {
-        let Inner { id, grants, declared, world, described, footprint, runtime, .. } = &*self.inner;
+        let Inner { id, grants, declared, world, described, kept, footprint, runtime, .. } = &*self.inner;
         let inner = Inner {
             id: id.clone(),
             grants: *grants,
@@ -470,6 +504,7 @@ impl Plugin {
             settings: Arc::new(settings),
             world: world.clone(),
             described: described.clone(),
+            kept: Arc::clone(kept),
             footprint: *footprint,
             share: runtime.shares.plugin(),
             runtime: runtime.clone(),
@@ -510,6 +545,31 @@ impl Plugin {
         arguments: &str,
     ) -> Result<(Answer, Receipt), CallError> {
         self.inner.call(context, Asked::Call { name: name.to_owned(), arguments: arguments.to_owned() }).await
+    }
+
+    /// Does work of Scout's own for a call of this plugin, on a thread for it, with as many steps as such work may take. It
+    /// waits for its turn among the work for other plugins and principals. `doing` says what is done, behind "while".
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the work at its next steps, or before it has begun.
+    ///
+    /// # Errors
+    /// The deadline, the cancellation, and a fault of the work: each with a receipt of nothing.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        principal: &Principal,
+        call: &scout_ssh::Call,
+        doing: &str,
+        work: impl FnOnce(&mut Meter) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        let lane = Lane { plugin: self.inner.id.clone(), principal: principal.clone() };
+        self.inner.runtime.work.run(lane, call, doing, work).await
+    }
+
+    /// Takes memory for what is kept of this plugin beside its description. None: what all plugins may take is used up.
+    pub fn keep(&self, bytes: usize) -> Option<Kept> {
+        let mut room = self.inner.runtime.shares.keep();
+        room.grow_to(bytes).then_some(Kept(room))
     }
 }
 
@@ -552,8 +612,8 @@ impl Inner {
         store
     }
 
-    /// Asks the plugin who it is, without any host in reach, and checks what it says. Gives the memory it needed, too.
-    async fn describe(&self) -> Result<(Description, usize), String> {
+    /// Asks the plugin who it is, without any host in reach. Gives the memory it needed, too.
+    async fn describe(&self) -> Result<(Said, usize), String> {
         let late = |_| format!("cannot describe itself: it did not within {} s", DESCRIBE_DEADLINE.as_secs());
         let deadline = tokio::time::Instant::now() + DESCRIBE_DEADLINE;
         let taken = tokio::time::timeout_at(deadline, self.runtime.shares.take_for_nobody()).await;
@@ -567,20 +627,19 @@ impl Inner {
                 World::Handler(pre) => {
                     let instance = pre.instantiate_async(&mut store).await?;
                     let said = instance.scout_plugin_handler().call_describe(&mut store).await?;
-                    Ok::<_, wasmtime::Error>(describe::handler(said).map(Description::Handler))
+                    Ok::<_, wasmtime::Error>(Said::Handler(said))
                 }
                 World::Tools(pre) => {
                     let instance = pre.instantiate_async(&mut store).await?;
                     let said = instance.scout_plugin_tools().call_describe(&mut store).await?;
-                    Ok(describe::tools(said).map(Description::Tools))
+                    Ok(Said::Tools(said))
                 }
             }
         };
         let described = tokio::time::timeout_at(deadline, turn.around(asked)).await;
         store.data().log_stdio();
         match described.map_err(late)? {
-            Ok(Ok(description)) => Ok((description, store.data().budget.memory_peak() as usize)),
-            Ok(Err(why)) => Err(format!("describes itself wrongly: {why}")),
+            Ok(said) => Ok((said, store.data().budget.memory_peak() as usize)),
             Err(error) => Err(format!("cannot describe itself: it {}", why_ended(&store, &error))),
         }
     }
@@ -591,14 +650,7 @@ impl Inner {
         context.call.cancel = context.call.cancel.child_token();
         let _stop_when_dropped = context.call.cancel.clone().drop_guard();
         let call = context.call.clone();
-        let limits = Arc::clone(&context.limits);
-        let ended = |kind, message: String| CallError {
-            kind,
-            is_missing: false,
-            message,
-            hint: None,
-            receipt: Receipt::default(),
-        };
+        let (limits, principal) = (Arc::clone(&context.limits), context.principal.clone());
         let (instance, room) = tokio::select! {
             // What is free is taken without a look at the clock, unless nobody wants the answer any more.
             biased;
@@ -635,7 +687,7 @@ impl Inner {
         let name = self.id.as_str();
         let answer = match said {
             Some(Ok(Ok(given))) => imports::answer(store.data(), given)
-                .map_err(|why| ended(CallErrorKind::Plugin, format!("plugin `{name}` {why}"))),
+                .map_err(|(kind, why)| ended(kind, format!("plugin `{name}` {why}"))),
             Some(Ok(Err(error))) => Err(imports::failed(error)),
             Some(Err(error)) => {
                 tracing::warn!(plugin = name, error = ?trace(&error), "a plugin was ended");
@@ -654,6 +706,13 @@ impl Inner {
         // The dead instance goes before its permit: the pool's slots are as many as the permits.
         drop(store);
         drop(instance);
+        let answer = match answer {
+            Ok(given) => {
+                let caller = Lane { plugin: self.id.clone(), principal };
+                self.runtime.work.read(given, caller, &call, &self.runtime.shares).await
+            }
+            Err(error) => Err(error),
+        };
         match answer {
             Ok(answer) => Ok((answer, receipt)),
             Err(error) => Err(CallError { receipt, ..error }),

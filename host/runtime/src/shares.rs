@@ -13,6 +13,10 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// What memory is counted in, in bytes: a page of WebAssembly.
 const PAGE: usize = 64 << 10;
+/// What the JSON of all answers may take once it is parsed, in bytes.
+const PARSED: usize = 128 << 20;
+/// What that of one answer may: half of it.
+pub(crate) const MAX_PARSED: usize = PARSED / 2;
 
 /// What all calls of a runtime share.
 #[derive(Debug)]
@@ -24,6 +28,9 @@ pub(crate) struct Shares {
     pages: Arc<Semaphore>,
     /// Half of the pages each.
     pages_of: PerPrincipal,
+    /// A quarter of the pages: what Scout keeps of plugins leaves the rest to their calls.
+    kept: Arc<Semaphore>,
+    parsed: Arc<Semaphore>,
 }
 
 /// What all calls of a plugin share.
@@ -66,6 +73,8 @@ impl Shares {
             instances_of: PerPrincipal::new((instances * 3).div_ceil(4)),
             pages: Arc::new(Semaphore::new(pages)),
             pages_of: PerPrincipal::new(pages.div_ceil(2)),
+            kept: Arc::new(Semaphore::new(pages.div_ceil(4))),
+            parsed: Arc::new(Semaphore::new(PARSED / PAGE)),
         }
     }
 
@@ -99,6 +108,21 @@ impl Shares {
     pub(crate) async fn take_for_nobody(&self) -> (Result<OwnedSemaphorePermit, AcquireError>, Room) {
         let room = Room { from: vec![Arc::clone(&self.pages)], pages: 0 };
         (Arc::clone(&self.instances).acquire_owned().await, room)
+    }
+
+    /// Room for what is kept of a plugin as long as it is loaded. It begins without any.
+    pub(crate) fn keep(&self) -> Room {
+        Room { from: vec![Arc::clone(&self.kept), Arc::clone(&self.pages)], pages: 0 }
+    }
+
+    /// Waits for room for JSON that is to be parsed, [`MAX_PARSED`] bytes at most.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    pub(crate) async fn parse(&self, bytes: usize) -> Room {
+        let mut room = Room { from: Vec::with_capacity(1), pages: bytes.min(MAX_PARSED).div_ceil(PAGE) };
+        room.wait(Arc::clone(&self.parsed)).await;
+        room
     }
 }
 
@@ -224,6 +248,26 @@ mod tests {
         assert!(room.beside(1).is_none());
         drop(beside);
         assert!(room.beside(1).is_some());
+    }
+
+    #[test]
+    fn what_is_kept_of_plugins_leaves_three_quarters_to_their_calls() {
+        let shares = Shares::new(ALL, MEMORY);
+        let (mut one, mut other) = (shares.keep(), shares.keep());
+        assert!(one.grow_to(20 * PAGE) && !other.grow_to(6 * PAGE) && other.grow_to(5 * PAGE));
+        assert_eq!(shares.pages.available_permits(), 75);
+        drop((one, other));
+        assert!(shares.keep().grow_to(25 * PAGE) && shares.pages.available_permits() == 100);
+    }
+
+    #[test]
+    fn two_large_answers_are_parsed_at_once_and_a_third_waits_for_one_of_them() {
+        let shares = Shares::new(ALL, MEMORY);
+        let large = || shares.parse(MAX_PARSED).now_or_never();
+        let (first, second) = (large(), large());
+        assert!(first.is_some() && second.is_some() && large().is_none());
+        drop(first);
+        assert!(large().is_some());
     }
 
     #[test]

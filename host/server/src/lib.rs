@@ -13,6 +13,7 @@ pub mod plugins;
 pub mod render;
 pub mod revision;
 pub mod router;
+mod schema;
 pub mod serve;
 pub mod serving;
 pub mod target;

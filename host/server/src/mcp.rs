@@ -20,14 +20,14 @@ use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionConte
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use scout_runtime::{Effect, Progress, Receipt, ToolDescription};
 use scout_ssh::Principal;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::render::{Missing, Reply, make_fields_visible, visible};
+use crate::render::{Missing, Reply, is_visible, make_fields_visible, visible};
 use crate::revision::Revision;
 use crate::router::{Caller, Router};
 use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
@@ -393,8 +393,12 @@ fn plugin_tool(name: &str, described: &ToolDescription, revision: &Revision) -> 
 }
 
 /// A plugin's schema as clients see it.
-fn shown_schema(schema: &Map<String, Value>) -> Arc<JsonObject> {
-    let mut shown = schema.clone();
+fn shown_schema(schema: &Arc<JsonObject>) -> Arc<JsonObject> {
+    // That of most: as it is, however often it is listed.
+    if schema.contains_key("type") && is_visible(schema) {
+        return Arc::clone(schema);
+    }
+    let mut shown = JsonObject::clone(schema);
     // Arguments and structured answers are objects in any case. Before 2026-07-28 the protocol wants the schema to say so:
     // rmcp leaves an output schema out that does not, and clients refuse the whole list for an input schema.
     shown.entry("type").or_insert_with(|| "object".into());
@@ -508,7 +512,10 @@ mod tests {
 
     #[test]
     fn every_schema_that_clients_see_says_that_it_is_of_an_object() {
-        let shown = |schema: Value| shown_schema(schema.as_object().unwrap_or(&Map::new())).get("type").cloned();
+        let shown = |schema: Value| {
+            let fields = schema.as_object().cloned().unwrap_or_default();
+            shown_schema(&Arc::new(fields)).get("type").cloned()
+        };
         assert_eq!(shown(json!({"properties": {"path": {"type": "string"}}})), Some(json!("object")));
         assert_eq!(shown(json!({"type": ["object", "null"]})), Some(json!(["object", "null"])));
     }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use scout_runtime::{Answer, CallError, Content, Encoding, Receipt, hidden};
+use scout_runtime::{Answer, CallError, Content, Encoding, Held, Receipt, hidden};
 use serde_json::{Map, Value, json};
 
 /// An answer as clients see it.
@@ -25,6 +25,8 @@ pub struct Reply {
     pub receipt: Receipt,
     /// The bytes of a file, as they are, for resources.
     pub raw: Option<Bytes>,
+    /// The memory that the answer took, for as long as this is there.
+    pub held: Held,
 }
 
 /// What was asked for and is not there.
@@ -111,7 +113,7 @@ pub fn render(answer: Answer, receipt: Receipt) -> Reply {
         }
         fields
     });
-    Reply { text, structured, is_error: answer.is_error, missing: None, receipt, raw }
+    Reply { text, structured, is_error: answer.is_error, missing: None, receipt, raw, held: answer.held }
 }
 
 /// UTF-8 as far as it goes; a character that a cap has split at the end is left out, not replaced.
@@ -137,6 +139,19 @@ fn make_visible(value: &mut Value) {
         Value::Object(fields) => make_fields_visible(fields),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// Whether nothing is hidden in the fields, at any depth.
+pub(crate) fn is_visible(fields: &Map<String, Value>) -> bool {
+    fn is_visible_value(value: &Value) -> bool {
+        match value {
+            Value::String(text) => hidden(text).next().is_none(),
+            Value::Array(values) => values.iter().all(is_visible_value),
+            Value::Object(fields) => is_visible(fields),
+            Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        }
+    }
+    fields.iter().all(|(name, value)| hidden(name).next().is_none() && is_visible_value(value))
 }
 
 /// The same for the fields of an object.

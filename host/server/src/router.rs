@@ -16,7 +16,7 @@ use crate::audit::Audit;
 use crate::config::{did_you_mean, near};
 use crate::live::Live;
 use crate::plugins::{Catalog, Tool};
-use crate::render::{Missing, Reply, render};
+use crate::render::{Missing, Reply};
 use crate::revision::Revision;
 use crate::target::Request;
 
@@ -115,8 +115,11 @@ impl Router {
                 return Reply::failure(&message, Some(LATER), receipt(&cost));
             }
         };
+        let (principal, call) = (context.principal.clone(), context.call.clone());
         match plugin.handle(context, Query { subject, host, path, command }).await {
-            Ok((answer, receipt)) => render(answer, receipt),
+            Ok((answer, receipt)) => {
+                plugin.render(answer, receipt, &principal, &call).await.unwrap_or_else(Reply::from)
+            }
             Err(error) => error.into(),
         }
     }
@@ -142,21 +145,7 @@ impl Router {
 
     /// Calls a tool in a context of this router's.
     pub(crate) async fn call_tool_in(&self, context: CallContext, tool: &Tool, arguments: Map<String, Value>) -> Reply {
-        let arguments = Value::Object(arguments);
-        if let Err(why) = tool.check_arguments(&arguments) {
-            return Reply::failure(&why, None, Receipt::default());
-        }
-        match tool.loaded().call_tool(context, &tool.described.name, &arguments.to_string()).await {
-            Ok((answer, receipt)) => {
-                let reply = render(answer, receipt);
-                // An answer that tells of a failure owes nobody the fields of a success.
-                match tool.check_answer(reply.structured.as_ref()) {
-                    Err(why) if !reply.is_error => Reply::failure(&why, None, reply.receipt),
-                    Ok(()) | Err(_) => reply,
-                }
-            }
-            Err(error) => error.into(),
-        }
+        tool.call(context, arguments).await.unwrap_or_else(Reply::from)
     }
 
     /// What a call for this caller may touch, from now until the deadline of every call.

@@ -92,7 +92,9 @@ guests! {
     the_same_bytes_hundreds_of_times_are_no_answer: AnswersTheSameBytes => Ended("bytes of blobs");
     field_names_of_megabytes_are_no_answer: AnswersWithLongFields => Ended("bytes of text; 4194304 are allowed");
     broken_json_is_no_answer: AnswersNoJson => Ended("answered with something that is no JSON");
-    json_a_million_deep_is_no_answer: AnswersDeepJson => Ended("answered with something that is no JSON");
+    json_a_million_deep_is_no_answer: AnswersDeepJson => Ended("once it is read; 64 are allowed");
+    json_of_a_million_small_values_is_no_answer: AnswersSmallValues => Ended("once it is read; 64 are allowed");
+    as_much_as_may_be_answered_is_an_answer: AnswersMuchToALargeSchema => Answers("");
     an_error_of_megabytes_is_cut_and_cleaned: FailsAtLength => Fails("failed");
     text_that_is_no_utf8_ends_it: AnswersInvalidUtf8 => Ended("crashed: what it handed over is nothing that the contract knows (invalid utf-8");
     text_from_nowhere_ends_it: AnswersFromNowhere => Ended("crashed: what it handed over is nothing that the contract knows (string pointer");
@@ -128,6 +130,7 @@ guests! {
     hidden_text_in_a_schema_is_refused: HidesTextInASchema =>
         Refused("a schema of `looks` has a hidden character in `/properties/path");
     ten_thousand_tools_are_refused: DescribesManyTools => Refused("10000 tools; 100 are allowed");
+    schemas_with_many_patterns_can_be_described: DescribesManyPatterns => Fails("cannot be called");
     a_schema_that_is_no_json_is_refused: DescribesNoSchema => Refused("is no JSON object");
     a_forged_tool_name_is_refused: DescribesAForgedName => Refused("a tool's name is 1 to 64 of");
     the_clock_and_randomness_are_the_hosts: AsksTheClock => Answers(" ");

@@ -21,12 +21,12 @@ pub struct Blob {
     truncated: bool,
     total: Option<u64>,
     /// The same for all handles to these bytes.
-    _hold: Arc<Hold>,
+    pub(super) hold: Arc<Hold>,
 }
 
 impl Blob {
     pub(super) fn new(capture: Capture, hold: Arc<Hold>) -> Self {
-        Self { data: capture.data, truncated: capture.truncated, total: capture.total, _hold: hold }
+        Self { data: capture.data, truncated: capture.truncated, total: capture.total, hold }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::budget::{Hold, REMOTE_BYTES, Spent};
 use crate::state::{CallState, Reach};
 use crate::{Grants, fault};
 
-pub(crate) use answers::answer;
+pub(crate) use answers::{Given, answer};
 pub(crate) use bindings::handler::QueryHandlerPre;
 pub(crate) use bindings::handler::exports::scout::plugin::handler;
 pub(crate) use bindings::tools::ToolPluginPre;

@@ -389,7 +389,9 @@ impl Config {
 pub fn near<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     /// Below this two names have little in common (Jaro-Winkler similarity, 0 to 1).
     const ALIKE: f64 = 0.7;
-    let given = given.to_lowercase();
+    /// More of a name than any has, in characters: what is given may be megabytes, and is held against each name.
+    const LONG: usize = 256;
+    let given: String = given.chars().take(LONG).flat_map(char::to_lowercase).collect();
     let mut scored: Vec<(f64, &str)> =
         names.map(|name| (strsim::jaro_winkler(&given, &name.to_lowercase()), name)).collect();
     scored.retain(|(score, _)| *score >= ALIKE);

@@ -2,15 +2,25 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use scout_runtime::{Answer, CallContext, CallError, CallErrorKind, Grants, Plugin, Query, Receipt};
-use scout_ssh::Principal;
+use scout_runtime::{Answer, CallContext, CallError, CallErrorKind, Grants, Kept, LoadError, Plugin, Query, Receipt};
+use scout_ssh::{Call, Principal};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Quarantine, Verdict};
+use super::schemas::Schemas;
+use crate::render::{Reply, render};
+
+/// On whose behalf schemas are compiled: nobody's who calls.
+const LOADING: &str = "loading";
+/// How long compiling all schemas of a plugin may take, its turn among other work included.
+const COMPILING: Duration = Duration::from_secs(10);
+/// Bytes of an answer that is made fit to be seen where the call is: some tens of microseconds.
+const IN_PLACE: usize = 16 << 10;
 
 /// What a plugin is made of. Of two that are equal here, one is as good as the other.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +49,9 @@ pub struct Loaded {
     plugin: Plugin,
     pub(super) identity: Identity,
     pub(super) breaker: Breaker,
+    /// Those of its tools, in their order; of a handler none.
+    schemas: Vec<Arc<Schemas>>,
+    _kept: Kept,
 }
 
 impl fmt::Debug for Loaded {
@@ -48,9 +61,57 @@ impl fmt::Debug for Loaded {
 }
 
 impl Loaded {
-    /// `changed` is told when the plugin is quarantined for somebody, or no longer.
-    pub(super) fn new(plugin: Plugin, identity: Identity, changed: Arc<Notify>) -> Self {
-        Self { plugin, identity, breaker: Breaker::new(changed) }
+    /// Compiles the schemas of its tools, on a thread for such work. `changed` is told when the plugin is quarantined for
+    /// somebody, or no longer.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the work.
+    ///
+    /// # Errors
+    /// A schema that cannot be used, and schemas for which there is no memory.
+    pub(super) async fn new(plugin: Plugin, identity: Identity, changed: Arc<Notify>) -> Result<Self, LoadError> {
+        let refused = |message| LoadError { plugin: plugin.id().as_str().to_owned(), message };
+        let call = Call::until(Instant::now() + COMPILING);
+        let tools = plugin.tools().to_vec();
+        let compiled = plugin
+            .work(&Principal::new(LOADING), &call, "its schemas were compiled", move |meter| Schemas::of(&tools, meter))
+            .await;
+        let (schemas, memory) = compiled.map_err(|error| refused(error.message))?.map_err(refused)?;
+        let kept = plugin.keep(memory).ok_or_else(|| {
+            refused(
+                "there is no memory for its schemas: what all plugins may say of themselves is used up; \
+                 raise `max_plugin_memory` or configure fewer plugins"
+                    .to_owned(),
+            )
+        })?;
+        Ok(Self { plugin, identity, breaker: Breaker::new(changed), schemas, _kept: kept })
+    }
+
+    /// The schemas of its tools, in their order.
+    pub(super) fn schemas(&self) -> &[Arc<Schemas>] {
+        &self.schemas
+    }
+
+    /// Makes an answer fit to be seen: a small one in place, a larger one on a thread for it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives it up.
+    ///
+    /// # Errors
+    /// The deadline, the cancellation.
+    pub(crate) async fn render(
+        &self,
+        answer: Answer,
+        receipt: Receipt,
+        principal: &Principal,
+        call: &Call,
+    ) -> Result<Reply, CallError> {
+        if answer.size <= IN_PLACE {
+            return Ok(render(answer, receipt));
+        }
+        let rendered =
+            self.plugin.work(principal, call, "its answer was made fit to be seen", move |_| render(answer, receipt));
+        rendered.await.map_err(|error| CallError { receipt, ..error })
     }
 
     /// The plugin as it describes itself.

@@ -12,6 +12,7 @@ mod loaded;
 mod names;
 pub(crate) mod one;
 mod preview;
+mod schemas;
 mod status;
 mod tool;
 mod wanted;
@@ -29,8 +30,8 @@ use wanted::{Fetch, Wanted};
 
 pub use loaded::Loaded;
 pub use preview::Listed;
+pub(crate) use schemas::Schemas;
 pub use status::{PluginStatus, QuarantineStatus};
-pub(crate) use tool::Schemas;
 pub use tool::{Catalog, Tool};
 pub(crate) use wanted::{Reading, handlers};
 
@@ -265,7 +266,7 @@ async fn compile(runtime: &Runtime, wanted: Wanted, changed: Arc<Notify>) -> Res
     if let Some(subject) = wanted.subject {
         check_handler(&plugin, subject)?;
     }
-    Ok(Arc::new(Loaded::new(plugin, component.identity, changed)))
+    Ok(Arc::new(Loaded::new(plugin, component.identity, changed).await?))
 }
 
 fn check_handler(plugin: &Plugin, subject: Subject) -> Result<(), LoadError> {

@@ -58,9 +58,9 @@ fn unknown<'a>(plugin: &str, names: impl Iterator<Item = &'a str>) -> ConfigErro
 ///
 /// # Errors
 /// Why it cannot be offered.
-pub(crate) fn tools(plugin: Plugin, component: &[u8]) -> Result<Catalog, LoadError> {
+pub(crate) async fn tools(plugin: Plugin, component: &[u8]) -> Result<Catalog, LoadError> {
     let identity = Identity::new(component, plugin.grants(), plugin.settings().clone());
-    let loaded = Arc::new(Loaded::new(plugin, identity, Arc::default()));
+    let loaded = Arc::new(Loaded::new(plugin, identity, Arc::default()).await?);
     match Tool::all_of(&loaded, "") {
         Ok(tools) => Ok(Catalog::new(tools, Vec::new())),
         Err(message) => Err(LoadError { plugin: loaded.plugin().id().as_str().to_owned(), message }),

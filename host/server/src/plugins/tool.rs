@@ -3,24 +3,22 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jsonschema::{Draft, PatternOptions, Validator};
-use scout_runtime::{LoadError, Plugin, ToolDescription};
+use scout_runtime::{
+    CallContext, CallError, CallErrorKind, LoadError, Meter, Plugin, Receipt, Stopped, ToolDescription,
+};
+use scout_ssh::{Call, Principal};
 use serde_json::{Map, Value};
 
 use super::Loaded;
+use super::schemas::Schemas;
+use crate::render::Reply;
 
-/// Sub-schemas that a schema comes to when its references are followed. Beyond it, checking a value could take for ever.
-const MAX_SCHEMAS: usize = 10_000;
-/// What a regular expression of a schema may take when it is compiled, in bytes.
-const MAX_PATTERN: usize = 1 << 20;
-/// Mistakes that are told at once.
-const MAX_MISTAKES: usize = 5;
 /// The longest name of a tool with its prefix, in bytes: some clients take no more.
 const MAX_NAME: usize = 64;
 /// Names that no plugin's tool may have.
 const RESERVED: [&str; 1] = ["scout"];
-/// The longest text that tells one, in characters.
-const MAX_MISTAKE: usize = 300;
+/// Steps that a check may take where the call is: some hundred microseconds. What takes more is done on a thread for it.
+const IN_PLACE: u64 = 5_000;
 
 /// A tool that is offered.
 pub struct Tool {
@@ -29,8 +27,7 @@ pub struct Tool {
     /// What the plugin said of it.
     pub described: ToolDescription,
     plugin: Arc<Loaded>,
-    arguments: Validator,
-    answer: Option<Validator>,
+    schemas: Arc<Schemas>,
 }
 
 impl fmt::Debug for Tool {
@@ -40,24 +37,6 @@ impl fmt::Debug for Tool {
 }
 
 impl Tool {
-    /// A tool of this plugin.
-    ///
-    /// # Errors
-    /// A schema that cannot be used, with why.
-    fn new(plugin: &Arc<Loaded>, prefix: &str, described: &ToolDescription) -> Result<Self, String> {
-        let own = &described.name;
-        let compiled = |what: &str, schema: &Map<String, Value>| {
-            compile(schema).map_err(|why| format!("the {what} schema of its tool `{own}` cannot be used: {why}"))
-        };
-        Ok(Self {
-            name: format!("{prefix}{own}"),
-            arguments: compiled("input", &described.input_schema)?,
-            answer: described.output_schema.as_ref().map(|schema| compiled("output", schema)).transpose()?,
-            described: described.clone(),
-            plugin: Arc::clone(plugin),
-        })
-    }
-
     /// All tools of a plugin, or none of them: half a plugin would be a riddle.
     ///
     /// # Errors
@@ -68,9 +47,8 @@ impl Tool {
             return Err("offers no tools; a handler takes the name of the one whose place it takes".to_owned());
         }
         let mut tools = Vec::new();
-        for described in plugin.tools() {
-            let tool = Self::new(loaded, prefix, described)?;
-            let (name, id) = (&tool.name, plugin.id().as_str());
+        for (described, schemas) in plugin.tools().iter().zip(loaded.schemas()) {
+            let (name, id) = (format!("{prefix}{}", described.name), plugin.id().as_str());
             if name.len() > MAX_NAME {
                 return Err(format!("the name `{name}` is longer than {MAX_NAME} bytes: shorten the prefix"));
             }
@@ -79,7 +57,8 @@ impl Tool {
                     "it has a tool `{name}`, and so has Scout itself; set `prefix` in [plugins.{id}], such as \"{id}_\""
                 ));
             }
-            tools.push(Arc::new(tool));
+            let (plugin, schemas, described) = (Arc::clone(loaded), Arc::clone(schemas), described.clone());
+            tools.push(Arc::new(Self { name, described, plugin, schemas }));
         }
         Ok(tools)
     }
@@ -89,139 +68,98 @@ impl Tool {
         self.plugin.plugin()
     }
 
-    /// The same, as it is called.
-    pub(crate) fn loaded(&self) -> &Loaded {
-        &self.plugin
-    }
-
-    /// Checks arguments against the input schema.
+    /// Calls the tool: with arguments that fit, and an answer that fits.
+    ///
+    /// # Cancel safety
+    /// As [`Plugin::handle`]; what is checked is given up.
     ///
     /// # Errors
-    /// What does not fit and where, for whoever called.
-    pub fn check_arguments(&self, arguments: &Value) -> Result<(), String> {
-        mistakes(&self.arguments, arguments)
-            .map_or(Ok(()), |what| Err(format!("the arguments do not fit the tool `{}`: {what}", self.name)))
+    /// As [`Loaded::call_tool`], [`Tool::check_arguments`] and [`Tool::reply`].
+    pub(crate) async fn call(&self, context: CallContext, arguments: Map<String, Value>) -> Result<Reply, CallError> {
+        let (principal, call) = (context.principal.clone(), context.call.clone());
+        let arguments = self.check_arguments(arguments, &principal, &call).await?;
+        let (answer, receipt) = self.plugin.call_tool(context, &self.described.name, &arguments).await?;
+        drop(arguments);
+        self.reply(answer, receipt, &principal, &call).await
     }
 
-    /// Checks a structured answer against the output schema, if the tool has one: a client may rely on it.
+    /// Checks arguments against the input schema, and gives them as the plugin gets them. In place if that takes few steps,
+    /// else on a thread for it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the check.
     ///
     /// # Errors
-    /// What does not fit and where.
-    pub fn check_answer(&self, structured: Option<&Map<String, Value>>) -> Result<(), String> {
-        let Some(validator) = &self.answer else { return Ok(()) };
-        let wrong = match structured {
-            None => Some("it is missing".to_owned()),
-            Some(fields) => mistakes(validator, &Value::Object(fields.clone())),
-        };
-        wrong.map_or(Ok(()), |what| {
-            let plugin = self.plugin().id().as_str();
-            Err(format!("plugin `{plugin}` broke its own output schema in `{}`: {what}", self.name))
-        })
-    }
-}
-
-/// A tool's schemas by themselves, for a plugin that is tried and not offered.
-pub(crate) struct Schemas {
-    arguments: Validator,
-    answer: Option<Validator>,
-}
-
-impl Schemas {
-    /// Those of this tool.
-    ///
-    /// # Errors
-    /// A schema that cannot be used, with why.
-    pub(crate) fn of(described: &ToolDescription) -> Result<Self, String> {
-        let compiled = |what: &str, schema: &Map<String, Value>| {
-            compile(schema).map_err(|why| format!("its {what} schema cannot be used: {why}"))
-        };
-        let answer = described.output_schema.as_ref().map(|schema| compiled("output", schema)).transpose()?;
-        Ok(Self { arguments: compiled("input", &described.input_schema)?, answer })
-    }
-
-    /// How much is wrong with arguments, as far as that is counted; nothing: they fit.
-    pub(crate) fn mistakes_in_arguments(&self, arguments: &Value) -> usize {
-        /// More is not told apart.
-        const COUNTED: usize = 100;
-        self.arguments.iter_errors(arguments).take(COUNTED).count()
-    }
-
-    /// Whether a structured answer fits.
-    ///
-    /// # Errors
-    /// What does not.
-    pub(crate) fn check_answer(&self, structured: Option<&Map<String, Value>>) -> Result<(), String> {
-        let wrong = match (&self.answer, structured) {
-            (None, _) => None,
-            (Some(_), None) => Some("it is missing".to_owned()),
-            (Some(validator), Some(fields)) => mistakes(validator, &Value::Object(fields.clone())),
-        };
-        wrong.map_or(Ok(()), |what| Err(format!("broke its own output schema: {what}")))
-    }
-}
-
-/// A plugin's schema, ready to be used. Fetches nothing and takes bounded time, whatever the schema says.
-fn compile(schema: &Map<String, Value>) -> Result<Validator, String> {
-    if schema.get("type") != Some(&Value::from("object")) {
-        return Err("its `type` is not `object`".to_owned());
-    }
-    let schema = Value::Object(schema.clone());
-    let mut left = MAX_SCHEMAS;
-    follow(&schema, &schema, &mut Vec::new(), &mut left)?;
-    jsonschema::options()
-        .with_draft(Draft::Draft202012)
-        .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN))
-        .build(&schema)
-        .map_err(|error| bounded(&error.to_string()))
-}
-
-/// Counts what a schema comes to when its references are followed, which must lie in the schema itself and never lead back.
-fn follow<'a>(value: &'a Value, whole: &'a Value, within: &mut Vec<&'a str>, left: &mut usize) -> Result<(), String> {
-    *left = left.checked_sub(1).ok_or("it is too large when its references are followed")?;
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                match (key.as_str(), value) {
-                    ("$ref", Value::String(reference)) => {
-                        let target = reference
-                            .strip_prefix('#')
-                            .and_then(|pointer| whole.pointer(pointer))
-                            .ok_or_else(|| format!("`$ref` {} is not in it", bounded(&format!("{reference:?}"))))?;
-                        if within.contains(&reference.as_str()) {
-                            return Err(format!("`$ref` {} leads to itself", bounded(&format!("{reference:?}"))));
-                        }
-                        within.push(reference);
-                        follow(target, whole, within, left)?;
-                        within.pop();
-                    }
-                    ("$dynamicRef" | "$recursiveRef" | "$id" | "$anchor" | "$dynamicAnchor", Value::String(_)) => {
-                        return Err(format!("`{key}` is not supported; use `$ref` with `#/$defs/…`"));
-                    }
-                    // Definitions count where they are used.
-                    ("$defs" | "definitions", Value::Object(_)) => {}
-                    _ => follow(value, whole, within, left)?,
-                }
+    /// What does not fit and where, for whoever called; a check that takes too long; the deadline, the cancellation.
+    pub(crate) async fn check_arguments(
+        &self,
+        arguments: Map<String, Value>,
+        principal: &Principal,
+        call: &Call,
+    ) -> Result<String, CallError> {
+        let arguments = Value::Object(arguments);
+        let checked = match self.schemas.checked_arguments(&arguments, &mut Meter::new(IN_PLACE)) {
+            Ok(checked) => Ok(checked),
+            Err(_beyond) => {
+                let schemas = Arc::clone(&self.schemas);
+                let work = move |meter: &mut Meter| schemas.checked_arguments(&arguments, meter);
+                self.plugin().work(principal, call, "its arguments were checked", work).await?
             }
-            Ok(())
+        };
+        let tool = &self.name;
+        let failed = |message| failed(CallErrorKind::Failed, message);
+        match checked {
+            Ok(Ok(arguments)) => Ok(arguments),
+            Ok(Err(what)) => Err(failed(format!("the arguments do not fit the tool `{tool}`: {what}"))),
+            Err(_) => Err(failed(format!(
+                "the arguments of the tool `{tool}` take too long to be checked against its input schema: make them smaller"
+            ))),
         }
-        Value::Array(values) => values.iter().try_for_each(|value| follow(value, whole, within, left)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+
+    /// Makes an answer fit to be seen and checks it against the output schema, if the tool has one: a client may rely on it.
+    /// A small one in place, if that takes few steps, else on a thread for it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the check.
+    ///
+    /// # Errors
+    /// An answer that does not fit, and where; a check that takes too long; the deadline, the cancellation.
+    pub(crate) async fn reply(
+        &self,
+        answer: scout_runtime::Answer,
+        receipt: Receipt,
+        principal: &Principal,
+        call: &Call,
+    ) -> Result<Reply, CallError> {
+        const DOING: &str = "its answer was checked";
+        let reply = self.plugin.render(answer, receipt, principal, call).await?;
+        let (reply, checked) = match self.schemas.checked(reply, &mut Meter::new(IN_PLACE)) {
+            (reply, Err(_beyond)) => {
+                let schemas = Arc::clone(&self.schemas);
+                let work = move |meter: &mut Meter| schemas.checked(reply, meter);
+                self.plugin()
+                    .work(principal, call, DOING, work)
+                    .await
+                    .map_err(|error| CallError { receipt, ..error })?
+            }
+            checked => checked,
+        };
+        let (plugin, tool) = (self.plugin().id().as_str(), &self.name);
+        let why = match checked {
+            Ok(None) => return Ok(reply),
+            Ok(Some(what)) => format!("plugin `{plugin}` broke its own output schema in `{tool}`: {what}"),
+            Err(Stopped::Spent | Stopped::Abandoned) => format!(
+                "the answer of plugin `{plugin}` takes too long to be checked against the output schema of `{tool}`: \
+                 a smaller answer or a simpler schema takes less"
+            ),
+        };
+        Err(CallError { receipt, ..failed(CallErrorKind::Failed, why) })
     }
 }
 
-/// The first things that are wrong with a value, or nothing.
-fn mistakes(validator: &Validator, value: &Value) -> Option<String> {
-    let mut told: Vec<String> = Vec::new();
-    for error in validator.iter_errors(value).take(MAX_MISTAKES) {
-        let place = error.instance_path().to_string();
-        let place = if place.is_empty() { String::new() } else { format!("`{}`: ", bounded(&place)) };
-        told.push(format!("{place}{}", bounded(&error.to_string())));
-    }
-    (!told.is_empty()).then(|| told.join("; "))
-}
-
-fn bounded(text: &str) -> String {
-    text.chars().take(MAX_MISTAKE).collect()
+fn failed(kind: CallErrorKind, message: String) -> CallError {
+    CallError { kind, is_missing: false, message, hint: None, receipt: Receipt::default() }
 }
 
 /// The tools of several plugins, under names that are each one's alone.
@@ -255,55 +193,4 @@ impl Catalog {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn compiled(schema: Value) -> Result<Validator, String> {
-        compile(schema.as_object().unwrap())
-    }
-
-    fn refusal(schema: Value) -> String {
-        compiled(schema).err().unwrap()
-    }
-
-    #[test]
-    fn a_value_that_does_not_fit_is_told_with_its_place() {
-        let schema = json!({"type": "object", "properties": {"lines": {"$ref": "#/$defs/lines"}},
-            "$defs": {"lines": {"type": "integer", "maximum": 9}}, "additionalProperties": false});
-        let validator = compiled(schema).unwrap();
-        assert_eq!(mistakes(&validator, &json!({"lines": 9})), None);
-        let told = mistakes(&validator, &json!({"lines": 10, "lnes": 1})).unwrap();
-        assert!(told.contains("`/lines`: 10 is greater than the maximum of 9") && told.contains("lnes"), "{told}");
-    }
-
-    #[test]
-    fn a_schema_that_leads_elsewhere_or_to_itself_is_refused() {
-        let with = |reference: &str| json!({"type": "object", "properties": {"a": {"$ref": reference}}});
-        assert!(refusal(with("https://example.org/schema")).contains("is not in it"));
-        assert!(refusal(with("#/$defs/absent")).contains("is not in it"));
-        assert!(refusal(with("#/properties/a")).contains("leads to itself"));
-        assert!(refusal(json!({"type": "object", "$dynamicRef": "#a"})).contains("not supported"));
-    }
-
-    #[test]
-    fn a_schema_whose_references_double_is_refused() {
-        let mut definitions = Map::new();
-        for i in 0..40 {
-            let next = json!({"$ref": format!("#/$defs/d{}", i + 1)});
-            definitions.insert(format!("d{i}"), json!({"allOf": [next, next]}));
-        }
-        definitions.insert("d40".to_owned(), json!({"type": "string"}));
-        let schema = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": definitions});
-        assert!(refusal(schema).contains("too large"));
-    }
-
-    #[test]
-    fn what_is_no_schema_of_an_object_is_refused() {
-        assert!(refusal(json!({})).contains("`type`"));
-        assert!(compiled(json!({"type": "object", "properties": {"a": {"type": "strnig"}}})).is_err());
-        assert!(compiled(json!({"type": "object", "properties": {"a": {"pattern": "(x{1000}){1000}"}}})).is_err());
-    }
-}
+mod tests;

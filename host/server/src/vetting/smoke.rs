@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scout_runtime::{CallContext, CallError, CallErrorKind, Fleet, Limits, Plugin, Query, Subject};
+use scout_runtime::{CallContext, CallError, CallErrorKind, Fleet, Limits, Meter, Plugin, Query, Subject};
 use scout_ssh::{Call, Pool, PoolConfig, Principal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -15,6 +15,10 @@ use super::arguments::{self, Arguments, LONG, NASTY};
 use crate::plugins::Schemas;
 use crate::render::render;
 
+/// Steps that compiling all schemas may take, and checking an answer: as many as when it is loaded and called.
+const STEPS: u64 = 20_000_000;
+/// Steps that each look at made up arguments may take; there are thousands of them.
+const CHECK: u64 = 100_000;
 /// One call.
 const CALL: Duration = Duration::from_secs(10);
 /// All of them together; what is not tried by then is told.
@@ -47,11 +51,17 @@ pub(super) async fn run(plugin: &Plugin) -> Vec<Tried> {
         until: Instant::now() + ALL,
     };
     let mut all = Vec::new();
-    for described in plugin.tools() {
+    // As it will be when it is loaded: all of its schemas can be used, or none of its tools.
+    let schemas = Schemas::of(plugin.tools(), &mut Meter::new(STEPS));
+    for (place, described) in plugin.tools().iter().enumerate() {
         let mut tried = Tried { name: described.name.clone(), ..Tried::default() };
-        match Schemas::of(described) {
-            Err(why) => tried.faults.push(why),
-            Ok(schemas) => bench.tool(plugin, &described.input_schema, &schemas, &mut tried).await,
+        match &schemas {
+            Err(why) => tried.faults.push(why.clone()),
+            Ok((schemas, _)) => {
+                if let Some(schemas) = schemas.get(place) {
+                    bench.tool(plugin, &described.input_schema, schemas, &mut tried).await;
+                }
+            }
         }
         all.push(tried);
     }
@@ -72,19 +82,30 @@ struct Bench {
 
 impl Bench {
     async fn tool(&self, plugin: &Plugin, schema: &Map<String, Value>, schemas: &Schemas, tried: &mut Tried) {
-        let Arguments { calls, untried } = arguments::make_up(schema, |value| schemas.mistakes_in_arguments(value));
+        // What takes too long to be checked does not fit: a call with it would be refused, too.
+        let mistakes = |value: &Value| {
+            let counted = schemas.count_mistakes_in_arguments(value, &mut Meter::new(CHECK));
+            counted.unwrap_or(usize::MAX)
+        };
+        let Arguments { calls, untried } = arguments::make_up(schema, mistakes);
         tried.untried = untried;
         for arguments in calls {
             if self.is_over(tried) {
                 return;
             }
             let called = plugin.call_tool(self.context(), &tried.name, &arguments.to_string()).await;
-            let replied = called.map(|(answer, receipt)| render(answer, receipt));
+            let replied = called.map(|(answer, receipt)| {
+                let (reply, checked) = schemas.checked(render(answer, receipt), &mut Meter::new(STEPS));
+                (reply.is_error, checked)
+            });
             let broken = match &replied {
-                Ok(reply) if !reply.is_error => schemas.check_answer(reply.structured.as_ref()).err(),
-                Ok(_) | Err(_) => None,
+                Ok((_, Ok(what))) => what.as_ref().map(|what| format!("broke its own output schema: {what}")),
+                Ok((_, Err(_))) => {
+                    Some("answered what takes too long to be checked against its output schema".to_owned())
+                }
+                Err(_) => None,
             };
-            note(tried, replied.map(|reply| reply.is_error), broken, &arguments);
+            note(tried, replied.map(|(is_error, _)| is_error), broken, &arguments);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a plugin shows of itself: what it imports and exports, what it answers, its tools. Compared between two versions.
 
+use std::sync::Arc;
+
 use scout_runtime::{Effect, HandlerDescription, Interface, Plugin, Subject, ToolDescription};
 use serde::{Deserialize, Serialize};
 
@@ -118,13 +120,13 @@ impl Tool {
             description: described.description.clone(),
             effect: effect.to_owned(),
             input_schema: schema(&described.input_schema),
-            output_schema: described.output_schema.as_ref().map(schema),
+            output_schema: described.output_schema.as_deref().map(schema),
         }
     }
 
     fn described(&self) -> Result<ToolDescription, String> {
         let wrong = |what: &str| format!("the {what} of the tool `{}` is none", self.name);
-        let schema = |text: &str| serde_json::from_str(text).map_err(|_| wrong("schema"));
+        let schema = |text: &str| serde_json::from_str(text).map(Arc::new).map_err(|_| wrong("schema"));
         Ok(ToolDescription {
             name: self.name.clone(),
             title: self.title.clone(),

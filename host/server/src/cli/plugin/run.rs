@@ -66,13 +66,13 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
         let near = did_you_mean(&near(&given.tool, names));
         return Ok(usage(&format!("plugin `{}` has no tool `{}`{near}", given.plugin, given.tool)));
     };
-    if let Err(why) = tool.check_arguments(&Value::Object(fields.clone())) {
-        return Ok(usage(&why));
-    }
     let cancel = CancellationToken::new();
     let principal = Principal::new(LOCAL);
     let caller = Caller { principal: principal.clone(), cancel: cancel.clone(), progress: None };
     let mut context = router.context(&revision, caller);
+    if let Err(error) = tool.check_arguments(fields.clone(), &principal, &context.call).await {
+        return Ok(usage(&error.message));
+    }
     let recorder = match &given.record {
         Some(_) => {
             let recorder = recorder()?;

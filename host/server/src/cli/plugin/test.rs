@@ -4,22 +4,26 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use scout_runtime::cassette::Cassette;
 use scout_runtime::{Limits, PluginId, Runtime, RuntimeConfig};
-use serde_json::Value;
+use scout_ssh::{Call, Principal};
+use tokio::time::Instant;
 
-use super::super::{print, usage};
+use super::super::{LOCAL, print, usage};
 use crate::config::{Config, ConfigError, with_hint};
 use crate::files;
 use crate::plugins::one;
-use crate::render::{render, visible};
+use crate::render::visible;
 
 /// Where cassettes are when nothing else is said.
 const CASSETTES: &str = "cassettes";
 /// The largest cassette, in bytes.
 const MAX_READ: u64 = 16 << 20;
 
+/// How long checking what a cassette says may take: it waits for nobody.
+const CHECK: Duration = Duration::from_secs(60);
 /// Room for calls; one is made after the other, and none has all of it.
 const INSTANCES: u32 = 8;
 
@@ -100,10 +104,12 @@ impl Bench {
         let (grants, settings) = (cassette.grants(), cassette.settings().clone());
         let loaded = self.runtime.load(id, Arc::clone(&self.component), grants, settings).await;
         let plugin = loaded.map_err(|error| error.to_string())?;
-        let catalog = one::tools(plugin.clone(), &self.component).map_err(|error| error.to_string())?;
+        let catalog = one::tools(plugin.clone(), &self.component).await.map_err(|error| error.to_string())?;
         let tool =
             catalog.tool(cassette.tool()).ok_or_else(|| format!("the plugin has no tool `{}`", cassette.tool()))?;
-        tool.check_arguments(&Value::Object(cassette.arguments().clone()))?;
+        let (principal, call) = (Principal::new(LOCAL), Call::until(Instant::now() + CHECK));
+        let checked = tool.check_arguments(cassette.arguments().clone(), &principal, &call).await;
+        checked.map_err(|error| error.message)?;
         let replay = cassette.replay(&plugin, &self.limits).await.map_err(|error| error.to_string())?;
         if !replay.faults.is_empty() {
             let faults = replay.faults.join("\n");
@@ -114,10 +120,8 @@ impl Bench {
             return Err(format!("{faults}{}\nif the plugin is right, record the call anew", ended.unwrap_or_default()));
         }
         if let Ok((answer, receipt)) = &replay.answer {
-            let reply = render(answer.clone(), *receipt);
-            if !reply.is_error {
-                tool.check_answer(reply.structured.as_ref())?;
-            }
+            let replied = tool.reply(answer.clone(), *receipt, &principal, &call).await;
+            replied.map_err(|error| error.message)?;
         }
         match cassette.difference(&replay) {
             None => Ok(""),
