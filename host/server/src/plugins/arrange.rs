@@ -243,9 +243,15 @@ impl Arranged {
         let name = &self.name;
         let offered = match (decision, self.offered.take()) {
             (Decision::Gets | Decision::CannotBeUsed, Some(offered)) => offered,
-            (Decision::Taken { name: tool, by }, _) => Err(self.error(format!(
-                "it has a tool `{tool}`, and so has plugin `{by}`; set `prefix` in [plugins.{name}], such as \"{name}_\""
-            ))),
+            (Decision::Taken { name: tool, by, theirs }, _) => {
+                let how = if tool == theirs {
+                    format!("and so has plugin `{by}`")
+                } else {
+                    format!("and plugin `{by}` has `{theirs}`, which is too much like it")
+                };
+                let instead = format!("set `prefix` in [plugins.{name}], such as \"{name}_\"");
+                Err(self.error(format!("it has a tool `{tool}`, {how}; {instead}")))
+            }
             (Decision::TooMany(most), _) => {
                 Err(self.error(format!("its tools are too many: {most} can be offered in all")))
             }

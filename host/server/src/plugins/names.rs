@@ -4,6 +4,8 @@
 //! it is decided without it; one that cannot have what it wants keeps what it has, if it may go on. A plugin is decided as soon
 //! as none before it in the order can still change what it gets, so it never waits for one that could not own one of its
 //! names. Pure: knows neither tools nor how they are loaded.
+//!
+//! Names that differ only in what a reader overlooks ([`alike`]) are one name: whoever has the one has the other.
 
 use scout_runtime::MAX_TOOLS_OF_PLUGIN;
 
@@ -48,8 +50,8 @@ pub(super) enum Decision {
     Gets,
     /// It wanted nothing.
     CannotBeUsed,
-    /// It wanted a name that another plugin has.
-    Taken { name: String, by: String },
+    /// It wanted a name that is, or is [`alike`], one that another plugin has.
+    Taken { name: String, by: String, theirs: String },
     /// There would be more than so many tools.
     TooMany(usize),
 }
@@ -70,19 +72,29 @@ impl Claim {
         matches!(self.wants, Wants::Decided)
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.has.iter().any(|other| other == name)
+    /// What it has that is alike.
+    fn has_alike(&self, name: &str) -> Option<&String> {
+        self.has.iter().find(|other| alike(other, name))
     }
 
     /// Whether this name may be its own in the end, as far as is known.
     fn could_have(&self, name: &str) -> bool {
-        let among = |names: &[String]| names.iter().any(|other| other == name);
+        self.could_have_one(|other| other == name, name.starts_with(&self.prefix))
+    }
+
+    /// Whether one that is alike may be.
+    fn could_have_alike(&self, name: &str) -> bool {
+        self.could_have_one(|other| alike(other, name), begins_alike(name, &self.prefix))
+    }
+
+    fn could_have_one(&self, is_meant: impl Fn(&str) -> bool, has_prefix: bool) -> bool {
+        let among = |names: &[String]| names.iter().any(|other| is_meant(other));
         let may_get = match (&self.wants, &self.foreseen) {
             (Wants::Decided | Wants::Nothing, _) => false,
             (Wants::These(names), _) | (Wants::Unknown, Some(names)) => among(names),
-            (Wants::Unknown, None) => name.starts_with(&self.prefix),
+            (Wants::Unknown, None) => has_prefix,
         };
-        may_get || self.has(name)
+        may_get || among(&self.has)
     }
 
     /// The most names that may be its own in the end.
@@ -150,18 +162,45 @@ impl Names {
 /// What becomes of a plugin that wants these names; `None` as long as one before it could change that.
 fn judge(earlier: &[Claim], names: &[String], later: &[Claim]) -> Option<Decision> {
     let mut undecided = earlier.iter().filter(|claim| !claim.is_decided());
-    if undecided.clone().any(|claim| names.iter().any(|name| claim.could_have(name))) {
+    if undecided.clone().any(|claim| names.iter().any(|name| claim.could_have_alike(name))) {
         return None;
     }
     let others = || earlier.iter().chain(later);
-    if let Some((name, by)) = names.iter().find_map(|name| Some((name, others().find(|claim| claim.has(name))?))) {
-        return Some(Decision::Taken { name: name.clone(), by: by.plugin.clone() });
+    let taken = |name: &String| {
+        others().find_map(|claim| {
+            let (name, by, theirs) = (name.clone(), claim.plugin.clone(), claim.has_alike(name)?.clone());
+            Some(Decision::Taken { name, by, theirs })
+        })
+    };
+    if let Some(taken) = names.iter().find_map(taken) {
+        return Some(taken);
     }
     let at_most: usize = earlier.iter().map(Claim::at_most).chain(later.iter().map(|claim| claim.has.len())).sum();
     if names.is_empty() || at_most + names.len() <= MAX_TOOLS {
         return Some(Decision::Gets);
     }
     undecided.next().is_none().then_some(Decision::TooMany(MAX_TOOLS))
+}
+
+/// Whether two names differ at most in case, in `_` and `-`, and in digits that look like letters: a model, or a person who
+/// is asked to allow a call, takes the one for the other.
+pub(super) fn alike(one: &str, other: &str) -> bool {
+    folded(one).eq(folded(other))
+}
+
+fn begins_alike(name: &str, prefix: &str) -> bool {
+    let mut name = folded(name);
+    folded(prefix).all(|expected| name.next() == Some(expected))
+}
+
+/// What a reader sees of a name. Names of tools are ASCII.
+fn folded(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().filter(|byte| !b"_-".contains(byte)).map(|byte| match byte.to_ascii_lowercase() {
+        b'0' => b'o',
+        b'1' | b'i' => b'l',
+        b'5' => b's',
+        byte => byte,
+    })
 }
 
 #[cfg(test)]
@@ -188,6 +227,10 @@ mod tests {
         }
         assert!(all.0.iter().all(Claim::is_decided), "{all:?}");
         all.0.into_iter().map(|claim| (claim.plugin, claim.has)).collect()
+    }
+
+    fn taken(name: &str, by: &str, theirs: &str) -> Decision {
+        Decision::Taken { name: name.to_owned(), by: by.to_owned(), theirs: theirs.to_owned() }
     }
 
     fn permutations<T: Copy>(of: &[T]) -> Vec<Vec<T>> {
@@ -249,7 +292,7 @@ mod tests {
             let mut all = Names::new(claims);
             all.cannot_be_used(0);
             all.wants(1, names(&["disk"]));
-            let taken = Decision::Taken { name: "disk".to_owned(), by: "old".to_owned() };
+            let taken = taken("disk", "old", "disk");
             let new = if goes_on { taken } else { Decision::Gets };
             assert_eq!(all.decide(), [(0, Decision::CannotBeUsed), (1, new)]);
         }
@@ -284,5 +327,41 @@ mod tests {
         assert_eq!(decided, [(0, Decision::CannotBeUsed), (4, Decision::Gets), (5, Decision::TooMany(MAX_TOOLS))]);
         all.wants(6, many(6));
         assert_eq!(all.decide(), [(6, Decision::Gets)]);
+    }
+
+    #[test]
+    fn names_are_alike_that_a_reader_takes_for_each_other() {
+        for name in ["scout", "Scout", "SCOUT", "scout_", "_scout", "s-cout", "s_c_o_u_t", "sc0ut", "5cout", "Sc0-Ut_"]
+        {
+            assert!(alike("scout", name) && alike(name, "scout"), "{name}");
+        }
+        assert!(alike("diskIO", "disk_l0") && alike("read_text", "ReadText") && alike("v1", "vI"));
+        for name in ["scouts", "scou", "scout2", "my_scout", "", "-"] {
+            assert!(!alike("scout", name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_alike_is_taken_whoever_is_loaded_first() {
+        for order in [[0, 1], [1, 0]] {
+            let mut all = Names::new(vec![unknown("first"), unknown("second")]);
+            let mut decided = Vec::new();
+            for place in order {
+                all.wants(place, names(&[if place == 0 { "read_text" } else { "ReadText" }]));
+                decided.extend(all.decide());
+            }
+            assert_eq!(decided, [(0, Decision::Gets), (1, taken("ReadText", "first", "read_text"))]);
+        }
+        let mut all = Names::new(vec![Claim::new("prefixed", "My_", None), unknown("other")]);
+        all.wants(1, names(&["my-tool"]));
+        assert_eq!(all.decide(), [], "`My_tool` may come");
+        assert_eq!(all.may_come("my-tool").collect::<Vec<_>>(), ["other"], "a call means one name");
+    }
+
+    #[test]
+    fn tools_of_one_plugin_may_be_alike() {
+        let mut all = Names::new(vec![unknown("one")]);
+        all.wants(0, names(&["a_b", "ab"]));
+        assert_eq!(all.decide(), [(0, Decision::Gets)]);
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Plugins;
 use super::arrange::State;
+use super::names::alike;
 
 /// How long whoever asks for the list waits for what is fetched and was not vetted: a client that looks only once sees what
 /// comes as fast as most does.
@@ -60,7 +61,7 @@ impl Plugins {
                 })
                 .collect();
             // All of a plugin's tools or none, as it will be.
-            if tools.iter().all(|tool| all.iter().all(|(_, other)| other.name != tool.name)) {
+            if tools.iter().all(|tool| all.iter().all(|(_, other)| !alike(&other.name, &tool.name))) {
                 all.extend(tools.into_iter().map(|tool| (entry.name.as_str(), tool)));
             }
         }

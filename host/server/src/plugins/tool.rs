@@ -10,12 +10,13 @@ use scout_ssh::{Call, Principal};
 use serde_json::{Map, Value};
 
 use super::Loaded;
+use super::names::alike;
 use super::schemas::Schemas;
 use crate::render::Reply;
 
 /// The longest name of a tool with its prefix, in bytes: some clients take no more.
 const MAX_NAME: usize = 64;
-/// Names that no plugin's tool may have.
+/// Names that no plugin's tool may have, nor one that is [`alike`].
 const RESERVED: [&str; 1] = ["scout"];
 /// Steps that a check may take where the call is: some hundred microseconds. What takes more is done on a thread for it.
 const IN_PLACE: u64 = 5_000;
@@ -49,14 +50,7 @@ impl Tool {
         let mut tools = Vec::new();
         for (described, schemas) in plugin.tools().iter().zip(loaded.schemas()) {
             let (name, id) = (format!("{prefix}{}", described.name), plugin.id().as_str());
-            if name.len() > MAX_NAME {
-                return Err(format!("the name `{name}` is longer than {MAX_NAME} bytes: shorten the prefix"));
-            }
-            if RESERVED.contains(&name.as_str()) {
-                return Err(format!(
-                    "it has a tool `{name}`, and so has Scout itself; set `prefix` in [plugins.{id}], such as \"{id}_\""
-                ));
-            }
+            check_name(&name, id)?;
             let (plugin, schemas, described) = (Arc::clone(loaded), Arc::clone(schemas), described.clone());
             tools.push(Arc::new(Self { name, described, plugin, schemas }));
         }
@@ -156,6 +150,23 @@ impl Tool {
         };
         Err(CallError { receipt, ..failed(CallErrorKind::Failed, why) })
     }
+}
+
+/// Whether a plugin may have a tool of this name, whatever other plugins have.
+///
+/// # Errors
+/// Why not, and what the operator can do.
+fn check_name(name: &str, plugin: &str) -> Result<(), String> {
+    if name.len() > MAX_NAME {
+        return Err(format!("the name `{name}` is longer than {MAX_NAME} bytes: shorten the prefix"));
+    }
+    let Some(reserved) = RESERVED.into_iter().find(|reserved| alike(reserved, name)) else { return Ok(()) };
+    let how = if name == reserved {
+        "and so has Scout itself".to_owned()
+    } else {
+        format!("which is too much like Scout's own `{reserved}`")
+    };
+    Err(format!("it has a tool `{name}`, {how}; set `prefix` in [plugins.{plugin}], such as \"{plugin}_\""))
 }
 
 fn failed(kind: CallErrorKind, message: String) -> CallError {

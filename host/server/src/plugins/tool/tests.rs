@@ -145,3 +145,18 @@ async fn a_plugin_of_too_many_patterns_is_refused() {
     let error = one::tools(plugin, &component).await.unwrap_err();
     assert!(error.message.contains("the patterns of the plugin take more than 4 MiB"), "{error}");
 }
+
+#[test]
+fn no_plugin_has_a_tool_that_is_taken_for_scouts_own() {
+    let why = check_name("scout", "mine").unwrap_err();
+    let says = "it has a tool `scout`, and so has Scout itself; set `prefix` in [plugins.mine], such as \"mine_\"";
+    assert_eq!(why, says);
+    for name in ["Scout", "SCOUT", "scout_", "-scout", "s-cout", "sc0ut"] {
+        let why = check_name(name, "mine").unwrap_err();
+        assert!(why.contains("which is too much like Scout's own `scout`; set `prefix`"), "{name}: {why}");
+    }
+    for name in ["mine_scout", "scouts", "scout_disk"] {
+        assert_eq!(check_name(name, "mine"), Ok(()));
+    }
+    assert!(check_name(&"x".repeat(65), "mine").unwrap_err().contains("shorten the prefix"));
+}
