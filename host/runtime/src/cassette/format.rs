@@ -1,15 +1,21 @@
 //! A cassette as JSON: what a person reads and compares, and what may come from anybody.
 //!
 //! Bytes are text where they are UTF-8, a list of lines if there are several, else base64. An unknown key, another
-//! version and an operation whose answer does not fit are errors.
+//! version and an operation whose answer does not fit are errors. What it would take in memory is told from its text before
+//! anything of it is read, and what its author may repeat is counted while it is.
+
+use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use scout_ssh::{ErrorKind, RemoteState};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::CassetteError;
+use super::bounded::{fields, items, optional_fields};
+use crate::json::Weight;
 use crate::policy::CommandPolicy;
 use crate::{CallErrorKind, Encoding, Grants};
 
@@ -17,8 +23,10 @@ use crate::{CallErrorKind, Encoding, Grants};
 pub(super) const VERSION: u64 = 1;
 /// The largest cassette, in bytes.
 pub(super) const MAX_BYTES: usize = 16 << 20;
-/// Hosts and operations of one cassette, each.
-const MAX_ITEMS: usize = 10_000;
+/// Lines, values and objects of a cassette, all together: the shortest take a hundred times their text.
+const MAX_NODES: usize = 500_000;
+/// How deep they lie in each other.
+const MAX_DEPTH: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +34,9 @@ pub(super) struct File {
     pub(super) cassette: u64,
     pub(super) plugin: String,
     pub(super) tool: String,
+    #[serde(deserialize_with = "fields")]
     pub(super) arguments: Map<String, Value>,
+    #[serde(deserialize_with = "fields")]
     pub(super) settings: Map<String, Value>,
     #[serde(with = "grants")]
     pub(super) grants: Grants,
@@ -48,7 +58,9 @@ pub(super) struct File {
     /// What its random numbers are made of.
     pub(super) seed: u64,
     /// Those that the guest saw or named.
+    #[serde(deserialize_with = "items")]
     pub(super) hosts: Vec<Host>,
+    #[serde(deserialize_with = "items")]
     pub(super) operations: Vec<Operation>,
     pub(super) expect: Expect,
 }
@@ -285,6 +297,7 @@ enum FailureKind {
 pub(super) enum Expect {
     Answer {
         content: Vec<Content>,
+        #[serde(default, deserialize_with = "optional_fields")]
         structured: Option<Map<String, Value>>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         attachments: Vec<Attachment>,
@@ -352,12 +365,12 @@ impl From<&str> for Text {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "text, a list of lines, or base64 under the key `base64`")]
-enum Written {
-    Line(String),
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Written<'a> {
+    Line(&'a str),
     /// Put together as they are: each holds its own line feed.
-    Lines(Vec<String>),
+    Lines(Vec<&'a str>),
     Base64 {
         base64: String,
     },
@@ -367,8 +380,8 @@ impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let written = match std::str::from_utf8(&self.0) {
             Ok(text) => {
-                let lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
-                if lines.len() > 1 { Written::Lines(lines) } else { Written::Line(text.to_owned()) }
+                let lines: Vec<&str> = text.split_inclusive('\n').collect();
+                if lines.len() > 1 { Written::Lines(lines) } else { Written::Line(text) }
             }
             Err(_) => Written::Base64 { base64: BASE64_STANDARD.encode(&self.0) },
         };
@@ -378,11 +391,40 @@ impl Serialize for Text {
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(match Written::deserialize(deserializer)? {
-            Written::Line(text) => text.into_bytes(),
-            Written::Lines(lines) => lines.concat().into_bytes(),
-            Written::Base64 { base64 } => BASE64_STANDARD.decode(base64).map_err(serde::de::Error::custom)?,
-        }))
+        deserializer.deserialize_any(ReadText)
+    }
+}
+
+/// Puts the lines together as they come.
+struct ReadText;
+
+impl<'de> Visitor<'de> for ReadText {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, a list of lines, or base64 under the key `base64`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut lines: A) -> Result<Text, A::Error> {
+        let mut text = Vec::new();
+        while let Some(line) = lines.next_element::<String>()? {
+            text.extend_from_slice(line.as_bytes());
+        }
+        Ok(Text(text))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Text, A::Error> {
+        let (Some("base64"), base64) = (object.next_key::<String>()?.as_deref(), object.next_value::<String>()?) else {
+            return Err(A::Error::custom("bytes stand under the key `base64`"));
+        };
+        if object.next_key::<String>()?.is_some() {
+            return Err(A::Error::custom("beside `base64` stands nothing"));
+        }
+        BASE64_STANDARD.decode(base64).map(Text).map_err(A::Error::custom)
     }
 }
 
@@ -449,6 +491,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<File, CassetteError> {
     if bytes.len() > MAX_BYTES {
         return Err(broken(format!("it has more than {} MiB", MAX_BYTES >> 20)));
     }
+    let weight = Weight::of(bytes);
+    if weight.nodes() > MAX_NODES || weight.depth() > MAX_DEPTH {
+        let most = format!("{MAX_NODES} lines and values, or lies more than {MAX_DEPTH} deep");
+        return Err(broken(format!("it has more than {most}: record a call that asks for less")));
+    }
     // The version first: another one may differ in everything else.
     #[derive(Deserialize)]
     struct Version {
@@ -462,9 +509,6 @@ pub(super) fn parse(bytes: &[u8]) -> Result<File, CassetteError> {
         )));
     }
     let file: File = serde_json::from_slice(bytes).map_err(|error| broken(error.to_string()))?;
-    if file.hosts.len().max(file.operations.len()) > MAX_ITEMS {
-        return Err(broken(format!("it has more than {MAX_ITEMS} hosts or operations")));
-    }
     for (at, operation) in file.operations.iter().enumerate() {
         if !operation.given.fits(&operation.asked) {
             return Err(broken(format!("operation {} is answered with what cannot answer it", at + 1)));
@@ -482,8 +526,10 @@ pub(super) fn print(file: &File) -> Result<String, CassetteError> {
     let mut text = serde_json::to_string_pretty(file)
         .map_err(|error| CassetteError::new(format!("cannot be written: {error}")))?;
     text.push('\n');
-    if text.len() > MAX_BYTES || file.hosts.len().max(file.operations.len()) > MAX_ITEMS {
+    if text.len() > MAX_BYTES {
         return Err(too_large());
     }
+    // Who reads it has bounds that who records it does not.
+    parse(text.as_bytes()).map_err(|error| CassetteError::new(format!("would not be read again: it {error}")))?;
     Ok(text)
 }

@@ -4,6 +4,7 @@
 //! out of it, and the comparison of a replay with what was expected. Knows no command line and no paths: whoever records or
 //! plays reads and writes the files. A cassette may come from anybody: it is bounded and checked, and playing one reaches no host.
 
+mod bounded;
 mod format;
 mod rights;
 mod scrub;
@@ -211,7 +212,8 @@ impl Cassette {
         let call = Call::until(Instant::now() + REPLAY);
         let mut context = CallContext::new(Principal::new(CALLER), fleet, limits, call);
         context.tape = Some(Tape::Playing(Arc::clone(&playing)));
-        let arguments = Value::Object(self.file.arguments.clone()).to_string();
+        let arguments = serde_json::to_string(&self.file.arguments)
+            .map_err(|error| CassetteError::new(format!("has arguments that cannot be written: {error}")))?;
         let answer = plugin.call_tool(context, &self.file.tool, &arguments).await;
         let mut faults: Vec<String> =
             playing.played().missing.iter().map(|missing| format!("asked for: {missing}")).collect();

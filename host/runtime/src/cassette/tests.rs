@@ -165,7 +165,11 @@ fn a_broken_cassette_is_refused_with_its_place() {
     assert!(refusal("").contains("is no cassette that can be used: "));
     assert!(refusal("{").contains("line 1 column"));
     let deep = format!("\"settings\":{{\"a\":{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    assert!(refusal(&good.to_string().replace("\"settings\":{", &deep)).contains("recursion limit"));
+    assert!(refusal(&good.to_string().replace("\"settings\":{", &deep)).contains("more than 100 deep"));
+    let base64 = json!({"base64": "/wA=", "text": "x"});
+    good["expect"]["answer"]["content"] = json!([{"text": base64}]);
+    assert!(refusal(&good.to_string()).contains("beside `base64` stands nothing"));
+    good["expect"]["answer"]["content"] = json!([]);
     good["operations"][0]["asked"] = json!({"stat": "/x"});
     assert!(refusal(&good.to_string()).contains("operation 1 is answered with what cannot answer it"));
     good["operations"][0]["asked"] = json!({"rm": "/x"});
@@ -183,6 +187,28 @@ fn a_cassette_that_is_too_large_is_neither_read_nor_written() {
     let many = Cassette { file: file(vec![exec(b"").operations[0].clone(); 10_001]) };
     assert!(many.print().is_err());
     assert!(refusal(&serde_json::to_string(&many.file).unwrap()).contains("10000"));
+}
+
+#[test]
+fn what_a_cassette_repeats_is_counted_while_it_is_read() {
+    let with = |values: usize| {
+        let mut good = serde_json::to_value(exec(b"x")).unwrap();
+        good["settings"] = json!({"a": vec![json!({"": 1.5}); values], "b": [null, true, -1, 1, "x"]});
+        good.to_string()
+    };
+    let parsed = Cassette::parse(with(2).as_bytes()).unwrap();
+    assert_eq!(
+        Value::Object(parsed.settings().clone()),
+        json!({"a": [{"": 1.5}, {"": 1.5}], "b": [null, true, -1, 1, "x"]})
+    );
+    assert!(refusal(&with(25_000)).contains("more than 50000 values in arguments, settings or a structured answer"));
+    let mut file = exec(b"x");
+    file.arguments = json!({"a": vec![0; 50_000]}).as_object().unwrap().clone();
+    let unread = Cassette { file }.print().unwrap_err().to_string();
+    assert!(
+        unread.contains("would not be read again: it is no cassette that can be used: more than 50000"),
+        "{unread}"
+    );
 }
 
 #[tokio::test]
