@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use scout_runtime::policy::SecretPaths;
 use scout_runtime::{
     Answer, CallContext, Content, Encoding, Fleet, Grants, Limits, Plugin, PluginId, Query, Receipt, Runtime,
     RuntimeConfig, Subject,
@@ -35,6 +36,18 @@ const THREADS: usize = 2;
 /// Guests that never end beside the reads of somebody else, and those reads.
 const LOOPS: usize = 8;
 const READS: usize = 1_000;
+/// Paths that are held against the list of secret paths, in turn: files, what is secret, what is nearly so.
+const PATHS: [&str; 8] = [
+    "/var/log/nginx/access.log",
+    "/srv/app/current/src/server/handlers/files/mod.rs",
+    "/etc/ssh/sshd_config",
+    "~/.config/containers/registries.conf",
+    "/var/lib/docker/overlay2/0a/merged/etc/hostname",
+    "/home/me/.ssh/known_hosts",
+    "/mnt/backup/etc/shadow.bak",
+    "/proc/self/status",
+];
+const HOLDS: usize = 1_000;
 /// Plugins of the server that has many.
 const PLUGINS: usize = 100;
 const STARTS: usize = 10;
@@ -46,6 +59,7 @@ pub(crate) async fn measure() -> Result<String> {
     let served = served(&world).await.context("reads through `scout serve`")?;
     let copied = copied(&world).await.context("1 MiB handed through")?;
     let beside = beside_loops(&world).await.context("reads beside guests that loop")?;
+    let held = secret_paths();
     let nothing = tokio::task::spawn_blocking(nothing).await?.context("calls that do nothing")?;
     let many = many(&world).await.context("many plugins")?;
     let difference = tax.component.median().saturating_sub(tax.native.median());
@@ -59,6 +73,7 @@ pub(crate) async fn measure() -> Result<String> {
          | on the pool, without checks | {} |\n| the difference from the component: sandbox and checks | {} |\n\
          | a read of 1 KiB through `scout serve` | {} |\n| the sandbox, of that | {:.1} % |\n\n\
          | | |\n|---|---:|\n\
+         | a path held against the list of secret paths, mean of {} paths, median of {HOLDS} | {:.2} µs |\n\
          | remote bytes copied into the guest by a read of 1 MiB | {copied} |\n\
          | a call in a fresh instance that does nothing, median of {CALLS} | {} |\n\
          | such calls, {THREADS} threads | {:.0} per second |\n\
@@ -73,6 +88,8 @@ pub(crate) async fn measure() -> Result<String> {
         microseconds(beneath),
         microseconds(served.median()),
         100.0 * difference.as_secs_f64() / served.median().as_secs_f64(),
+        PATHS.len(),
+        held.median().as_secs_f64() * 1e6 / PATHS.len() as f64,
         microseconds(nothing.alone.median()),
         nothing.per_second,
         milliseconds(beside.median()),
@@ -80,6 +97,21 @@ pub(crate) async fn measure() -> Result<String> {
         milliseconds(many.starts.median()),
         many.memory,
     ))
+}
+
+/// What it takes to hold all of [`PATHS`] against Scout's own list.
+fn secret_paths() -> Samples {
+    let (secrets, mut samples) = (SecretPaths::default(), Samples::default());
+    for round in 0..WARM_UP + HOLDS {
+        let begun = Instant::now();
+        for path in PATHS {
+            std::hint::black_box(secrets.check_path(std::hint::black_box(path.as_bytes())).is_ok());
+        }
+        if round >= WARM_UP {
+            samples.push(begun.elapsed());
+        }
+    }
+    samples
 }
 
 fn microseconds(time: Duration) -> String {

@@ -210,3 +210,60 @@ async fn the_operator_adds_to_the_list_and_takes_away() {
     let refused = scout.call(&format!("{at}/plain")).await.text();
     assert!(refused.contains("**/plain stands in scout.toml:"), "{refused}");
 }
+
+/// Files whose names tell nothing, with a key in them, and such as only look like it.
+fn server_with_keys(options: &SshdOptions) -> Sshd {
+    let sshd = Sshd::start_with(options);
+    let block = |label: &str, body: &str| {
+        let line = body.repeat(4);
+        format!("-----BEGIN {label}-----\n{line}\n{line}\n-----END {label}-----\n")
+    };
+    let (certificate, key) = (block("CERTIFICATE", "TUlJQg=="), block("EC PRIVATE KEY", "U2VjcmV0"));
+    std::fs::create_dir(sshd.dir().join("tls")).unwrap();
+    for (name, text) in [
+        ("site.pem", &key),
+        ("combined.pem", &[certificate.clone(), key.clone()].concat()),
+        ("notes.txt", &format!("for the build:\n{key}")),
+        ("tls/a.key", &key),
+        ("chain.pem", &certificate),
+        ("site.key", &certificate),
+        ("manual.txt", &"a key begins with -----BEGIN PRIVATE KEY----- and its name".to_owned()),
+    ] {
+        std::fs::write(sshd.dir().join(name), text).unwrap();
+    }
+    symlink("site.pem", sshd.dir().join("link")).unwrap();
+    sshd
+}
+
+async fn keys_are_held_by_what_files_hold(options: &SshdOptions) {
+    let sshd = server_with_keys(options);
+    let scout = Scout::start(&crate::world::options(&sshd).setting("readable_paths = [\"**/tls/**\"]\n")).await;
+    let at = format!("box:{}", sshd.dir().display());
+    for path in ["site.pem", "combined.pem", "notes.txt", "link"] {
+        let answer = scout.call(&format!("{at}/{path}")).await;
+        let text = answer.text();
+        assert!(answer.is_error() && text.contains("holds a private key"), "{path}: {text}");
+        assert!(text.contains("readable_paths") && !text.contains("U2VjcmV0"), "{path}: {text}");
+    }
+    for path in ["tls/a.key", "chain.pem", "site.key", "manual.txt"] {
+        let answer = scout.call(&format!("{at}/{path}")).await;
+        assert!(!answer.is_error(), "{path}: {}", answer.text());
+    }
+    // Of commands only the text is seen.
+    for (command, is_refused) in
+        [("cat site.key", true), ("cat *.key", true), ("cat tls/a.key", false), ("cat chain.pem", false)]
+    {
+        let answer = scout.command(&at, command).await;
+        assert_eq!(answer.is_error(), is_refused, "{command}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_held_by_what_its_file_holds_whatever_its_name() {
+    keys_are_held_by_what_files_hold(&SshdOptions::default()).await;
+}
+
+#[tokio::test]
+async fn a_key_is_held_by_what_its_file_holds_where_there_is_no_sftp() {
+    keys_are_held_by_what_files_hold(&SshdOptions { sftp: Sftp::Absent, ..SshdOptions::default() }).await;
+}

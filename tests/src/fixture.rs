@@ -68,6 +68,7 @@ guests! {
         AnswersWithoutEnd = "answers_without_end",
         AsksForLongPaths = "asks_for_long_paths",
         AsksForOddRanges = "asks_for_odd_ranges",
+        AsksForPartsOfAKey = "asks_for_parts_of_a_key",
         AsksForSecrets = "asks_for_secrets",
         BringsTools = "brings_tools",
         DescribesAForgedName = "describes_a_forged_name",

@@ -14,6 +14,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::budget::Budget;
 use crate::cassette::{self, OnTape, Request};
 use crate::grants::{CallRights, Denial, Operation, Permit, decide};
+use crate::policy::{LEAD, Refusal};
 use crate::shares::Room;
 use crate::stdio::Printed;
 use crate::turns::Turns;
@@ -169,6 +170,9 @@ impl Reach {
                 let opened = lease.open_within(within, path, 0, *file_bytes, *dir_entries, self.call()).await;
                 opened.map_err(|error| self.told(error))?
             };
+            if let Opened::File { content, .. } = &opened {
+                self.keep_keys(path, &place, content)?;
+            }
             self.keep_secrets(path, &place)?;
             Ok(opened)
         };
@@ -179,11 +183,14 @@ impl Reach {
     pub(crate) async fn read(&self, path: &[u8], offset: u64, length: usize) -> Result<Capture, SshError> {
         let live = async {
             let (lease, within) = (self.lease().await?, &self.permit.within);
+            // With what is before it: a key that begins there would not be seen in its second half.
+            let lead = offset.min(LEAD);
+            let (from, most) = (offset - lead, length.saturating_add(lead as usize));
             let (content, place) = if within.is_everything() {
-                let (_, content, place) = lease.read_placed(path, offset, length, self.call()).await?;
+                let (_, content, place) = lease.read_placed(path, from, most, self.call()).await?;
                 (content, place)
             } else {
-                match lease.open_within(within, path, offset, length, 0, self.call()).await {
+                match lease.open_within(within, path, from, most, 0, self.call()).await {
                     Ok((Opened::File { content, .. }, place)) => (content, place),
                     Ok((Opened::Directory { .. } | Opened::Other { .. }, _)) => {
                         let message = format!("not a regular file: `{}`", shown(&String::from_utf8_lossy(path)));
@@ -192,8 +199,10 @@ impl Reach {
                     Err(error) => return Err(self.told(error)),
                 }
             };
+            self.keep_keys(path, &place, &content)?;
             self.keep_secrets(path, &place)?;
-            Ok(content)
+            let data = content.data.slice(content.data.len().min(lead as usize)..);
+            Ok(Capture { data, ..content })
         };
         self.taped(|| Request::Read { path: path.into(), offset, length: length as u64 }, live).await
     }
@@ -219,9 +228,15 @@ impl Reach {
         if !self.permit.keeps_secrets {
             return Ok(());
         }
-        self.context.fleet.access().secrets.check_true_path(path, &place.path).map_err(|refusal| {
-            SshError::new(SshErrorKind::Outside, refusal.to_string()).with_hint(refusal.instead.unwrap_or_default())
-        })
+        self.context.fleet.access().secrets.check_true_path(path, &place.path).map_err(refused)
+    }
+
+    /// Holds what a file holds against what no file is answered with, whatever its name.
+    fn keep_keys(&self, path: &[u8], place: &TruePath, content: &Capture) -> Result<(), SshError> {
+        if !self.permit.keeps_secrets {
+            return Ok(());
+        }
+        self.context.fleet.access().secrets.check_content(path, &place.path, &content.data).map_err(refused)
     }
 
     /// Runs a command once `recorded`, which is asked when the host has been reached, says that it may be sent.
@@ -260,6 +275,10 @@ impl Reach {
     fn told(&self, error: SshError) -> SshError {
         if error.kind() == SshErrorKind::Outside { error.with_hint(self.permit.granted_paths()) } else { error }
     }
+}
+
+fn refused(refusal: Refusal) -> SshError {
+    SshError::new(SshErrorKind::Outside, refusal.to_string()).with_hint(refusal.instead.unwrap_or_default())
 }
 
 /// A name from a guest as messages show it.

@@ -118,6 +118,8 @@ guests! {
     paths_of_a_megabyte_are_refused: AsksForLongPaths => Answers("8 of 8 refused");
     ranges_that_there_are_not_hold_nothing: AsksForOddRanges =>
         Answers("[1048576, 0, 0, 1, 1048575, 0, 0, 0, 0, 0, 0, 0, 0, 0]");
+    no_part_of_a_key_is_read_from_its_middle: AsksForPartsOfAKey =>
+        Answers("refused true, certificate true, key false, notes true");
     forged_hosts_are_unknown: ForgesHosts => Answers("[ErrorKind::UnknownHost]");
     secrets_are_refused_however_they_are_spelled: AsksForSecrets => Answers("[Some(ErrorKind::Refused)]");
     nothing_outside_of_its_roots_is_read: LeavesItsRoots => Answers("21 paths refused");

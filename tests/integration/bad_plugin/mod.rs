@@ -77,6 +77,13 @@ impl World {
     fn start_on(sshd: Sshd, rights: Rights) -> Self {
         let file = sshd.dir().join("megabyte");
         std::fs::write(&file, "0123456789abcdef".repeat(65_536)).unwrap();
+        // A chain that is longer than what is looked at before an answer, the key, and what somebody wrote below it.
+        let block = |label: &str, line: &str, lines| {
+            format!("-----BEGIN {label}-----\n{}-----END {label}-----\n", format!("{}\n", line.repeat(8)).repeat(lines))
+        };
+        let chain = block("CERTIFICATE", "TUlJQg==", 200);
+        let combined = [chain.repeat(2), block("PRIVATE KEY", "U2VjcmV0", 100), "notes\n".repeat(5_000)].concat();
+        std::fs::write(sshd.dir().join("combined.pem"), combined).unwrap();
         let known_hosts = sshd.dir().join("known_hosts");
         std::fs::write(&known_hosts, sshd.known_hosts_line(sshd.address())).unwrap();
         let config = sshd.dir().join("config");

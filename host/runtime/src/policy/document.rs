@@ -149,6 +149,10 @@ secret paths as it is written. Links are not followed, so a `..` with a name beh
 the directory before it truly is), and so is what lies below `/proc/PID/cwd` and `/proc/PID/fd`. A program that searches (`grep -r`, `rg`, `diff` of
 directories) is not let into `/proc`, `/proc/PID`, `/sys`, `.ssh` and the like; in a directory above a secret file it meets that file.
 
+What a file holds decides only where the host sees it before it is answered: for files, not for commands. To a command a key is what is called like one:
+`*.key`, `*key.pem`, `privkey*`, `*.ovpn` and `.git/config` are not opened. Of names that are secret in any directory (`id_rsa*`, `*.p12`, `wp-config*.php`) a
+glob is refused that begins like one or matches nothing else (`id_*`, `*.key`); every `*` could match one, and is not.
+
 Devices (`/dev`) and what a process has open (`/proc/PID/fd`) are opened by no program: reading can block, never end, or take away what others wait for.
 ONLY_TELLS only tell of what is there and may be given them; every other
 program may be given `/dev/null`, `/dev/stdin` and what lies below `/dev/shm` and `/dev/mqueue`.

@@ -13,6 +13,7 @@ mod table;
 mod values;
 
 pub(crate) use render::quote;
+pub(crate) use secret::LEAD;
 pub use secret::{PathPattern, SecretPaths};
 
 /// A word of a command.

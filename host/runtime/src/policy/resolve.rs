@@ -5,7 +5,7 @@
 //! is written. Nobody is asked about a command's paths: there a `..` leads nowhere, be it the last name, and so does a glob that could
 //! match one. Knows no list and no root.
 
-use super::secret::{ELSEWHERE, Name, PathPattern, ROOTS};
+use super::secret::{ELSEWHERE, Name, PROCESS_ROOTS, PathPattern, ROOTS};
 use super::{PathOperand, Refusal, home_relative, quoted};
 
 /// What a `..` behind a name is taken for.
@@ -85,7 +85,7 @@ impl<'a> Resolved<'a> {
 
     fn push(&mut self, name: Name<'a>) {
         self.names.push(name);
-        if ROOTS.iter().any(|root| self.ends_with(root)) {
+        if PROCESS_ROOTS.iter().chain(ROOTS).any(|root| self.ends_with(root)) {
             self.roots.push(self.names.len());
         }
     }
@@ -103,9 +103,14 @@ impl<'a> Resolved<'a> {
             true => (&self.roots[..], 0..0),
             false => (&[][..], 0..self.names.len()),
         };
+        roots.iter().copied().filter(move |at| self.is_root(*at, home)).chain(others)
+    }
+
+    /// Whether what is below so many names could be below a root.
+    pub(super) fn is_root(&self, at: usize, home: Home) -> bool {
         let is_below_home = matches!(self.start, Start::Home | Start::OtherHome);
         let is_unknown = is_below_home && home == Home::IsElsewhere;
-        roots.iter().copied().filter(move |at| *at > 0 || !is_unknown).chain(others)
+        self.roots.binary_search(&at).is_ok() && (at > 0 || !is_unknown)
     }
 
     /// Whether the path could end with these names, the first of them in a root.
@@ -118,12 +123,15 @@ impl<'a> Resolved<'a> {
 
     /// Goes up; whether the text tells where that is.
     fn pop(&mut self) -> bool {
-        // Above a root is that root; above a home directory, nobody knows what.
+        // Above the root of a process is that root; above a home directory, nobody knows what.
         match (self.names.is_empty(), self.start) {
             (true, Start::Root) => return true,
             (true, _) => self.start = Start::AboveHome,
-            (false, _) if self.roots.last() == Some(&self.names.len()) => {}
-            (false, _) => drop(self.names.pop()),
+            (false, _) if PROCESS_ROOTS.iter().any(|root| self.ends_with(root)) => {}
+            (false, _) => {
+                self.names.pop();
+                self.roots.truncate(self.roots.partition_point(|root| *root <= self.names.len()));
+            }
         }
         false
     }

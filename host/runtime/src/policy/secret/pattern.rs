@@ -68,22 +68,19 @@ impl PathPattern {
         self.names.is_empty()
     }
 
-    /// Whether what these names could be from `at` on could match.
-    pub(super) fn meets(&self, names: &[Name<'_>], at: usize) -> bool {
-        self.holds(names, at, |name, pattern| name.meets(pattern))
+    /// Its names, without `**`.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// Whether whatever these names are from `at` on matches.
     pub(super) fn covers(&self, names: &[Name<'_>], at: usize) -> bool {
-        self.holds(names, at, |name, pattern| name.lies_in(pattern))
-    }
-
-    fn holds(&self, names: &[Name<'_>], at: usize, fits: impl Fn(&Name<'_>, &[u8]) -> bool) -> bool {
         let Some(names) = names.get(at..).filter(|names| self.fits_in(names.len())) else { return false };
-        self.names.iter().zip(names).all(|(pattern, name)| fits(name, pattern.as_bytes()))
+        self.names.iter().zip(names).all(|(pattern, name)| name.lies_in(pattern.as_bytes()))
     }
 
-    fn fits_in(&self, count: usize) -> bool {
+    /// Whether a path of so many names could match.
+    pub(super) fn fits_in(&self, count: usize) -> bool {
         if self.is_tree { count >= self.names.len() } else { count == self.names.len() }
     }
 }
