@@ -131,10 +131,12 @@ impl SftpChannel {
             Halt::NotOpened(status) => Err(status_error(&status, proof.asked).into()),
             Halt::Link(Err(status)) => Err(status_error(&status, proof.asked).into()),
             Halt::Link(Ok(path)) => {
-                // What a link leads to was asked for a moment ago: if that has a link too, the server does not resolve links, or
-                // somebody is changing them.
                 let (asked, is_by_names) = (proof.asked, proof.names.is_some());
-                if proof.is_resolved || path == *proof.path {
+                // A text that is only tidied leads elsewhere where a `..` is behind a link; and what a link leads to was asked for a
+                // moment ago: if that has a link too, the server does not resolve links, or somebody is changing them.
+                let is_tidied =
+                    proof.names.is_some_and(|names| Names::of(&path).is_none_or(|real| real.plain == names.plain));
+                if is_tidied || proof.is_resolved || path == *proof.path {
                     return Err(if is_by_names { untold(WHO, asked) } else { swapped(asked) }.into());
                 }
                 let resolved = Proof { asked, path: path.into(), names: None, is_resolved: true };

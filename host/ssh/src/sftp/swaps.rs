@@ -167,9 +167,15 @@ impl World {
             fs::write(root.join(name).join("file"), name).expect("written");
             fs::write(root.join(name).join(format!("only-{name}")), "").expect("written");
         }
-        for (target, link) in
-            [("plain", "door"), ("plain/file", "link"), ("door/../link", "round"), ("file", "plain/near")]
-        {
+        fs::create_dir(root.join("plain/below")).expect("made");
+        fs::write(root.join("file"), "secret").expect("written");
+        for (target, link) in [
+            ("plain", "door"),
+            ("plain/file", "link"),
+            ("door/../link", "round"),
+            ("file", "plain/near"),
+            ("plain/below", "deep"),
+        ] {
             symlink(target, root.join(link)).expect("a link");
         }
         let server = Command::new("/usr/lib/openssh/sftp-server")
@@ -361,6 +367,13 @@ async fn a_link_is_resolved_where_the_server_can_and_refused_where_it_only_tidie
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{ask:?} {path}: {error}");
             assert!(error.message().starts_with("leads through a link") && error.hint().is_some(), "{error}");
         }
+        // What the tidied text leads to is another file, or none, than the path names.
+        for path in ["deep/../file", "deep/../absent"] {
+            let error = tidies.look(Ask::Open, path).await.expect_err("a link");
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{path}: {error}");
+        }
+        let (word, told) = resolves.look(Ask::Open, "deep/../file").await.expect("it says where links lead");
+        assert_eq!((&*word, &*resolves.place(&told)), ("plain", "plain/file"));
         // What is not there behind a link is not told from what is.
         let error = tidies.look(Ask::Open, "door/absent").await.expect_err("a link");
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
