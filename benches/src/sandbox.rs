@@ -172,7 +172,7 @@ fn request(target: &str) -> Result<Request> {
 }
 
 fn caller() -> Caller {
-    Caller { principal: Principal::new("bench"), cancel: CancellationToken::new(), progress: None }
+    Caller { principal: Principal::new("bench"), cancel: CancellationToken::new(), progress: None, held: None }
 }
 
 /// What the router and the handler `file` do for a text that is read in full, without a component.

@@ -276,12 +276,52 @@ async fn a_nul_in_a_path_or_command_is_refused() {
 }
 
 #[tokio::test]
-async fn malformed_json_rpc_is_answered_or_passed_over() {
+async fn what_is_no_message_is_answered_as_json_rpc_has_it_and_the_next_line_serves() {
     let (_sshd, scout) = world().await;
-    for line in
-        ["{", "null", "[]", "{\"jsonrpc\": \"2.0\"}", "not json at all", "{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":7}"]
-    {
+    let no_json = ["{", "not json at all", "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"} {}"];
+    let no_message = [
+        "null",
+        "[]",
+        "{\"jsonrpc\": \"2.0\"}",
+        "{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":7}",
+        "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]",
+    ];
+    for (line, code) in no_json.map(|line| (line, -32700)).into_iter().chain(no_message.map(|line| (line, -32600))) {
+        let before = scout.unasked().len();
         scout.send_line(line).await;
+        alive(&scout).await;
+        scout.answers_unasked(before + 1).await;
+        let answer = scout.unasked().pop().unwrap();
+        assert_eq!(
+            (answer.get("id"), &answer["error"]["code"]),
+            (Some(&json!(null)), &json!(code)),
+            "{line}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn blank_lines_and_notifications_that_nobody_knows_are_passed_over() {
+    let (_sshd, scout) = world().await;
+    for line in ["", " \t", "\r", "{\"jsonrpc\":\"2.0\",\"method\":\"textDocument/didOpen\",\"params\":7}"] {
+        scout.send_line(line).await;
+        alive(&scout).await;
+    }
+    assert_eq!(scout.unasked(), Vec::<serde_json::Value>::new());
+}
+
+#[tokio::test]
+async fn a_request_that_is_large_deep_or_has_many_values_is_refused_with_its_id_and_the_next_one_serves() {
+    let (_sshd, scout) = world().await;
+    let deep: serde_json::Value = (0..100).fold(json!(0), |inner, _| json!([inner]));
+    for (arguments, says) in [
+        (json!({"target": "x".repeat(5 << 20)}), "longer than 4 MiB"),
+        (json!({"target": vec![json!([]); 15_000]}), "more than 20000 values"),
+        (json!({"target": deep}), "nested deeper than 64"),
+    ] {
+        let answer = scout.request("tools/call", json!({"name": "scout", "arguments": arguments})).await;
+        assert_eq!(answer["error"]["code"], -32600, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(says), "{answer}");
         alive(&scout).await;
     }
 }

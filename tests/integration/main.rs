@@ -25,5 +25,6 @@ mod python;
 mod secrets;
 mod tools;
 mod trips;
+mod unread;
 mod vetting;
 mod world;

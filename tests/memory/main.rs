@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod cassette;
+mod client;
 mod plugins;
 mod weight;
 

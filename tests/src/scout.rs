@@ -360,6 +360,14 @@ impl Scout {
         self.until(&format!("send {method} {times} times"), || self.notified(method) >= times).await;
     }
 
+    /// Waits until so many messages that no request waits for have come.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub async fn answers_unasked(&self, times: usize) {
+        self.until(&format!("answer {times} times"), || self.unasked().len() >= times).await;
+    }
+
     /// How many notifications of this method have come.
     pub fn notified(&self, method: &str) -> usize {
         self.unasked().iter().filter(|message| message.get("method").is_some_and(|name| name == method)).count()

@@ -27,10 +27,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::held::{self, Held};
 use crate::render::{Missing, Reply, is_visible, make_fields_visible, visible};
 use crate::revision::Revision;
 use crate::router::{Caller, Router};
 use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
+use crate::transport::Answers;
 
 /// The receipt's key in a result's `_meta`.
 const RECEIPT: &str = "dev.scout/receipt";
@@ -42,6 +44,10 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(5);
 const SUBSCRIPTIONS: usize = 16;
 /// Requests of one client that may be under way at once: each takes some 16 KiB while it waits.
 const REQUESTS: usize = 1024;
+/// What a tool in a list takes beside its description and schemas, in bytes; `scout` has no more than that in all.
+const TOOL: usize = 4 << 10;
+/// The longest URI of a resource, in bytes: the longest path of Linux with each of its bytes encoded, and a host.
+const MAX_URI: usize = 16 << 10;
 
 const TARGET: &str = "What to look at: `hosts` lists all hosts; `host:/path` reads a file or lists a directory; `host:~/path` \
 is below the home directory; with `query`, `host:/dir` is where the command runs and `host` alone is the home directory.";
@@ -66,14 +72,23 @@ pub struct McpServer {
     greeted: CancellationToken,
     subscriptions: Arc<Semaphore>,
     requests: Arc<Semaphore>,
+    held: Held,
+    /// Where the room of finished answers goes.
+    answers: Answers,
     /// The list of tools that the client was given last.
     listed: watch::Sender<Option<Fingerprint>>,
     tool: Arc<Tool>,
 }
 
 impl McpServer {
-    /// A server for one principal.
-    pub fn new(router: Arc<Router>, principal: Principal, calls: TaskTracker, stop: CancellationToken) -> Self {
+    /// A server for one client, which has a principal's rights.
+    pub(crate) fn new(
+        router: Arc<Router>,
+        principal: Principal,
+        calls: TaskTracker,
+        stop: CancellationToken,
+        answers: Answers,
+    ) -> Self {
         Self {
             router,
             principal,
@@ -82,6 +97,8 @@ impl McpServer {
             greeted: CancellationToken::new(),
             subscriptions: Arc::new(Semaphore::new(SUBSCRIPTIONS)),
             requests: Arc::new(Semaphore::new(REQUESTS)),
+            held: Held::default(),
+            answers,
             listed: watch::Sender::new(None),
             tool: Arc::new(tool()),
         }
@@ -140,7 +157,8 @@ impl McpServer {
         let cancel = context.ct.child_token();
         let reporter = Reporter::start(context);
         let progress = reporter.as_ref().map(Reporter::progress);
-        let caller = Caller { principal: self.principal.clone(), cancel: cancel.clone(), progress };
+        let held = Some(self.held.clone());
+        let caller = Caller { principal: self.principal.clone(), cancel: cancel.clone(), progress, held };
         let answer = self.calls.track_future(begin(caller));
         tokio::pin!(answer);
         let reply = tokio::select! {
@@ -155,6 +173,13 @@ impl McpServer {
             reporter.end().await;
         }
         reply
+    }
+
+    /// The answer to this request goes to the transport, and what is reserved for it goes with it.
+    fn finish(&self, reply: &mut Reply, context: RequestContext<RoleServer>) {
+        if let Some(room) = reply.room.take() {
+            self.answers.finish(context.id, context.ct, room);
+        }
     }
 
     /// Takes one more request of this client, until the permit is dropped.
@@ -259,13 +284,25 @@ impl ServerHandler for McpServer {
     ) -> Result<ListToolsResult, ErrorData> {
         let _permit = self.admit().map_err(|why| ErrorData::internal_error(why, None))?;
         let revision = self.router.revision();
+        let deadline = self.router.deadline(&revision);
         tokio::select! {
-            () = self.router.knows_tools(&revision) => {}
+            () = self.router.knows_tools(&revision, deadline) => {}
             () = context.ct.cancelled() => {}
             () = self.stop.cancelled() => {}
         }
+        let room = tokio::select! {
+            biased;
+            room = self.held.message(list_weight(&revision)) => room,
+            () = context.ct.cancelled() => return Err(ErrorData::internal_error("the request was cancelled", None)),
+            () = self.stop.cancelled() => return Err(ErrorData::internal_error("Scout is shutting down", None)),
+            () = tokio::time::sleep_until(deadline) => {
+                let message = "answers to earlier requests of yours hold all the memory that they may: read them";
+                return Err(ErrorData::internal_error(message, None));
+            }
+        };
         let tools = self.tools(&revision);
         self.listed.send_replace(Some(fingerprint(&tools)));
+        self.answers.finish(context.id, context.ct, Arc::new(room));
         Ok(ListToolsResult::with_all_items(tools))
     }
 
@@ -283,7 +320,7 @@ impl ServerHandler for McpServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let given = request.arguments.unwrap_or_default();
-        let reply = if request.name == self.tool.name {
+        let mut reply = if request.name == self.tool.name {
             match arguments(given) {
                 Ok(request) => self.answer(request, &context).await,
                 Err(why) => Reply::failure(&why, None, Receipt::default()),
@@ -295,6 +332,7 @@ impl ServerHandler for McpServer {
             let message = format!("{}; `tools/list` has all of them", reply.joined());
             return Err(ErrorData::invalid_params(message, None));
         }
+        self.finish(&mut reply, context);
         Ok(CallToolResponse::Complete(call_result(reply)))
     }
 
@@ -325,9 +363,13 @@ impl ServerHandler for McpServer {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let uri = request.uri;
+        // The answer repeats it.
+        if uri.len() > MAX_URI {
+            return Err(ErrorData::resource_not_found(format!("the URI is longer than {MAX_URI} bytes"), None));
+        }
         let wanted =
             Request::parse_uri(&uri).map_err(|error| ErrorData::resource_not_found(error.to_string(), None))?;
-        let reply = self.answer(wanted, &context).await;
+        let mut reply = self.answer(wanted, &context).await;
         if reply.is_error {
             let (message, data) = (reply.joined(), Some(json!({"uri": visible(&uri)})));
             return Err(match reply.missing {
@@ -336,6 +378,7 @@ impl ServerHandler for McpServer {
                 None => ErrorData::internal_error(message, data),
             });
         }
+        self.finish(&mut reply, context);
         Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents(uri, &reply)])))
     }
 }
@@ -380,6 +423,15 @@ fn tool() -> Tool {
     tool.title = Some("Scout".to_owned());
     tool.output_schema = Some(object(output));
     tool
+}
+
+/// What a list of all tools takes, in bytes, about.
+fn list_weight(revision: &Revision) -> usize {
+    let weight = |tool: &ToolDescription| {
+        let output = tool.output_schema.as_ref().map_or(0, |schema| held::fields_size(schema));
+        TOOL + tool.description.len() + held::fields_size(&tool.input_schema) + output
+    };
+    revision.plugins.listed().iter().map(|tool| weight(&tool.described)).sum::<usize>() + TOOL
 }
 
 /// A plugin's tool as clients see it. Its texts are the plugin's: hidden characters in them are made visible.

@@ -3,12 +3,15 @@
 //! Invariant: nothing that came from a plugin or a remote host leaves this process without passing here.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use scout_runtime::{Answer, CallError, Content, Encoding, Held, Receipt, hidden};
 use serde_json::{Map, Value, json};
+
+use crate::held::Room;
 
 /// An answer as clients see it.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +30,8 @@ pub struct Reply {
     pub raw: Option<Bytes>,
     /// The memory that the answer took, for as long as this is there.
     pub held: Held,
+    /// What is reserved for it, where that is counted: to be kept until it is written.
+    pub room: Option<Arc<Room>>,
 }
 
 /// What was asked for and is not there.
@@ -113,7 +118,7 @@ pub fn render(answer: Answer, receipt: Receipt) -> Reply {
         }
         fields
     });
-    Reply { text, structured, is_error: answer.is_error, missing: None, receipt, raw, held: answer.held }
+    Reply { text, structured, is_error: answer.is_error, missing: None, receipt, raw, held: answer.held, room: None }
 }
 
 /// UTF-8 as far as it goes; a character that a cap has split at the end is left out, not replaced.

@@ -14,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::config::{did_you_mean, near};
+use crate::held::Held;
 use crate::live::Live;
 use crate::plugins::{Catalog, Tool};
 use crate::render::{Missing, Reply};
 use crate::revision::Revision;
+use crate::running::{Running, in_time, receipt};
 use crate::target::Request;
 
 /// The plugins of which one looks at a path, by what it is.
@@ -37,6 +39,8 @@ pub struct Caller {
     pub cancel: CancellationToken,
     /// Where progress goes, if they asked for it.
     pub progress: Option<Progress>,
+    /// What their calls may hold together; nothing is counted where there is one call only.
+    pub held: Option<Held>,
 }
 
 /// Routes requests to plugins. Shared by all calls.
@@ -66,12 +70,17 @@ impl Router {
         Arc::clone(&self.live.revision().fleet)
     }
 
-    /// Waits until it is known which tools this revision has, as long as a request may take.
+    /// When a request that begins now must be answered.
+    pub fn deadline(&self, revision: &Revision) -> tokio::time::Instant {
+        deadline(revision)
+    }
+
+    /// Waits until it is known which tools this revision has, until the deadline of a request.
     ///
     /// # Cancel safety
     /// Dropping the future stops the waiting and nothing else.
-    pub async fn knows_tools(&self, revision: &Revision) {
-        revision.plugins.known(deadline(revision)).await;
+    pub async fn knows_tools(&self, revision: &Revision, deadline: tokio::time::Instant) {
+        revision.plugins.known(deadline).await;
     }
 
     /// Answers a request. A failure is an answer too.
@@ -95,8 +104,18 @@ impl Router {
         {
             return unknown_host(&revision.fleet, host, &caller.principal);
         }
+        let held = caller.held.clone();
         let mut context = self.context(&revision, caller);
-        let cost = Arc::clone(&context.call.cost);
+        let (call, cost) = (context.call.clone(), Arc::clone(&context.call.cost));
+        let expected = match (&host, &command) {
+            (None, _) => 0,
+            (Some(_), None) => revision.limits.file_bytes,
+            (Some(_), Some(_)) => 2 * revision.limits.output_bytes,
+        };
+        let running = match Running::wait(&call, held, expected).await {
+            Ok(running) => running,
+            Err(error) => return error.into(),
+        };
         let subject = match (subject, &host) {
             (Some(subject), _) => subject,
             (None, None) => Subject::Hosts,
@@ -117,9 +136,13 @@ impl Router {
         };
         let (principal, call) = (context.principal.clone(), context.call.clone());
         match plugin.handle(context, Query { subject, host, path, command }).await {
-            Ok((answer, receipt)) => {
-                plugin.render(answer, receipt, &principal, &call).await.unwrap_or_else(Reply::from)
-            }
+            Ok((answer, receipt)) => match running.reserve(&call, &answer).await {
+                Ok(reserved) => {
+                    let reply = plugin.render(answer, receipt, &principal, &call).await;
+                    reserved.keep(reply.unwrap_or_else(Reply::from))
+                }
+                Err(error) => error.into(),
+            },
             Err(error) => error.into(),
         }
     }
@@ -130,9 +153,10 @@ impl Router {
     /// As [`Router::answer`].
     pub async fn call_tool(&self, name: &str, arguments: Map<String, Value>, caller: Caller) -> Reply {
         let (begun, revision) = (Instant::now(), self.revision());
+        let held = caller.held.clone();
         let context = self.context(&revision, caller);
         let reply = match in_time(&context.call, revision.plugins.tool(name)).await {
-            Ok(Some(tool)) => self.call_tool_in(context, &tool, arguments).await,
+            Ok(Some(tool)) => self.call_tool_in(context, held, &tool, arguments).await,
             Ok(None) => no_tool(name, &revision.plugins.catalog_now()),
             Err(why) => {
                 let plugins = revision.plugins.may_bring(name).join("`, `");
@@ -144,8 +168,14 @@ impl Router {
     }
 
     /// Calls a tool in a context of this router's.
-    pub(crate) async fn call_tool_in(&self, context: CallContext, tool: &Tool, arguments: Map<String, Value>) -> Reply {
-        tool.call(context, arguments).await.unwrap_or_else(Reply::from)
+    pub(crate) async fn call_tool_in(
+        &self,
+        context: CallContext,
+        held: Option<Held>,
+        tool: &Tool,
+        arguments: Map<String, Value>,
+    ) -> Reply {
+        tool.call(context, held, arguments).await.unwrap_or_else(Reply::from)
     }
 
     /// What a call for this caller may touch, from now until the deadline of every call.
@@ -190,47 +220,8 @@ fn failed(error: &SshError, cost: &Cost) -> Reply {
     if error.kind() == ErrorKind::NotFound { reply.missing(Missing::Target) } else { reply }
 }
 
-/// Waits for what a call needs, as long as the call may take.
-///
-/// # Errors
-/// Why it waits no longer, as the beginning of a sentence.
-async fn in_time<T>(call: &Call, awaited: impl Future<Output = T>) -> Result<T, &'static str> {
-    tokio::select! {
-        // What is there is there.
-        biased;
-        awaited = awaited => Ok(awaited),
-        () = call.cancel.cancelled() => Err("the request was cancelled"),
-        () = tokio::time::sleep_until(call.deadline) => Err("the deadline passed"),
-    }
-}
-
 /// With the time since the request began: what a plugin tells of it leaves out what came before the plugin.
 fn taking(begun: Instant, mut reply: Reply) -> Reply {
     reply.receipt.wall = begun.elapsed();
     reply
-}
-
-/// The receipt of a call that reached no plugin.
-fn receipt(cost: &Cost) -> Receipt {
-    let cost = cost.snapshot();
-    Receipt { round_trips: cost.round_trips, remote_bytes: cost.remote_bytes, execs: cost.execs, ..Receipt::default() }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_waits_for_a_plugin_no_longer_than_it_may_take_or_is_wanted() {
-        let begun = tokio::time::Instant::now();
-        let call = Call::until(begun + Duration::from_secs(45));
-        assert_eq!(in_time(&call, std::future::pending::<()>()).await, Err("the deadline passed"));
-        assert_eq!(begun.elapsed(), Duration::from_secs(45));
-        assert_eq!(in_time(&call, async { 7 }).await, Ok(7), "what is there needs no time");
-        let call = Call::until(begun + Duration::from_secs(100));
-        call.cancel.cancel();
-        assert_eq!(in_time(&call, std::future::pending::<()>()).await, Err("the request was cancelled"));
-    }
 }

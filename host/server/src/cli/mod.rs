@@ -159,7 +159,7 @@ fn router(config: &Config) -> Result<Arc<Router>, ConfigError> {
 async fn ask(config: &Config, request: Request, json: bool) -> Result<ExitCode, ConfigError> {
     let router = router(config)?;
     let cancel = CancellationToken::new();
-    let caller = Caller { principal: Principal::new(LOCAL), cancel: cancel.clone(), progress: None };
+    let caller = Caller { principal: Principal::new(LOCAL), cancel: cancel.clone(), progress: None, held: None };
     let answer = router.answer(request, caller);
     tokio::pin!(answer);
     let reply = tokio::select! {

@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use super::Loaded;
 use super::names::alike;
 use super::schemas::Schemas;
+use crate::held::Held;
 use crate::render::Reply;
+use crate::running::Running;
 
 /// The longest name of a tool with its prefix, in bytes: some clients take no more.
 const MAX_NAME: usize = 64;
@@ -62,19 +64,27 @@ impl Tool {
         self.plugin.plugin()
     }
 
-    /// Calls the tool: with arguments that fit, and an answer that fits.
+    /// Calls the tool: with arguments that fit, and an answer that fits, within what the client may hold.
     ///
     /// # Cancel safety
     /// As [`Plugin::handle`]; what is checked is given up.
     ///
     /// # Errors
     /// As [`Loaded::call_tool`], [`Tool::check_arguments`] and [`Tool::reply`].
-    pub(crate) async fn call(&self, context: CallContext, arguments: Map<String, Value>) -> Result<Reply, CallError> {
-        let (principal, call) = (context.principal.clone(), context.call.clone());
+    pub(crate) async fn call(
+        &self,
+        context: CallContext,
+        held: Option<Held>,
+        arguments: Map<String, Value>,
+    ) -> Result<Reply, CallError> {
+        let (principal, call, limits) = (context.principal.clone(), context.call.clone(), Arc::clone(&context.limits));
         let arguments = self.check_arguments(arguments, &principal, &call).await?;
+        let expected = limits.file_bytes.max(2 * limits.output_bytes).max(limits.answer_bytes);
+        let running = Running::wait(&call, held, expected).await?;
         let (answer, receipt) = self.plugin.call_tool(context, &self.described.name, &arguments).await?;
         drop(arguments);
-        self.reply(answer, receipt, &principal, &call).await
+        let reserved = running.reserve(&call, &answer).await?;
+        Ok(reserved.keep(self.reply(answer, receipt, &principal, &call).await?))
     }
 
     /// Checks arguments against the input schema, and gives them as the plugin gets them. In place if that takes few steps,

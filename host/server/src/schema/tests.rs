@@ -146,7 +146,7 @@ impl Dice {
             1 => json!(self.roll(2) == 0),
             2 => json!(self.roll(5)),
             3 => json!(self.of(&[1.0, 1.5, -2.0, 0.3, 1e20, 2.5])),
-            4 => json!(-1_i64 * i64::try_from(self.roll(4)).unwrap()),
+            4 => json!(-i64::try_from(self.roll(4)).unwrap()),
             5 | 6 => json!(self.of(&["", "a", "ab", "aab", "ü", "12", "\u{1f980}\u{1f980}"])),
             7 | 8 => (0..self.roll(5)).map(|_| self.value(depth - 1)).collect::<Vec<_>>().into(),
             _ => (0..self.roll(5)).map(|_| (self.name(), self.value(depth - 1))).collect::<Map<_, _>>().into(),

@@ -68,7 +68,7 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
     };
     let cancel = CancellationToken::new();
     let principal = Principal::new(LOCAL);
-    let caller = Caller { principal: principal.clone(), cancel: cancel.clone(), progress: None };
+    let caller = Caller { principal: principal.clone(), cancel: cancel.clone(), progress: None, held: None };
     let mut context = router.context(&revision, caller);
     if let Err(error) = tool.check_arguments(fields.clone(), &principal, &context.call).await {
         return Ok(usage(&error.message));
@@ -81,7 +81,7 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
         }
         None => None,
     };
-    let answer = router.call_tool_in(context, tool, fields.clone());
+    let answer = router.call_tool_in(context, None, tool, fields.clone());
     tokio::pin!(answer);
     let reply = tokio::select! {
         reply = &mut answer => reply,

@@ -1,0 +1,229 @@
+//! What the calls of one client may hold: what hosts send for them while they run, and their answers until the client has
+//! read them. Both are reserved before the memory is taken, and waited for.
+//!
+//! Owns three bounds and their order: a call, what it has beyond what was expected, its answer. Who waits for one of them holds
+//! none that comes later, so none waits for another in a circle. Room for answers comes back as the client reads, so a client
+//! that reads goes on, however many calls it has begun; of one that does not read, calls wait until they are cancelled or
+//! too late.
+
+use std::sync::Arc;
+
+use scout_runtime::{Answer, Content};
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::render::Reply;
+
+/// Bytes that all calls under way are expected to have from hosts and plugins: as many calls with the greatest outputs as a
+/// principal has instances, at the default limits. A call that may have more than all runs alone.
+const RUNNING: usize = 96 << 20;
+/// Bytes that they have beyond that, together.
+const BEYOND: usize = 32 << 20;
+/// Bytes of answers that the client has not read.
+const ANSWERS: usize = 64 << 20;
+/// What a value in an answer takes beside its text, in bytes: its place in the tree of an object, half full.
+const VALUE: usize = 128;
+/// What the smallest answer takes: its message, its id, and the task that writes it.
+const LEAST: usize = 2 << 10;
+/// Copies of an answer: as text, as structured content, and the bytes themselves.
+const COPIES: usize = 3;
+/// How much longer a text may become until it can be shown: U+0080 is two bytes, `<U+0080>` eight.
+const SHOWN: usize = 4;
+
+/// What the calls of one client hold. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Held {
+    running: Bound,
+    beyond: Bound,
+    answers: Bound,
+}
+
+#[derive(Clone, Debug)]
+struct Bound {
+    free: Arc<Semaphore>,
+    bytes: usize,
+}
+
+/// Room that a call or an answer has. Given back when it is dropped.
+#[derive(Debug)]
+pub struct Room(Option<OwnedSemaphorePermit>);
+
+impl Default for Held {
+    fn default() -> Self {
+        Self { running: Bound::new(RUNNING), beyond: Bound::new(BEYOND), answers: Bound::new(ANSWERS) }
+    }
+}
+
+impl Held {
+    /// Waits for room for what a call has while it runs.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    pub async fn call(&self, bytes: usize) -> Room {
+        self.running.take(bytes).await
+    }
+
+    /// Waits for room for what a call has in all, `bytes`, beyond the room that it has.
+    ///
+    /// # Cancel safety
+    /// As [`Held::call`].
+    pub async fn beyond(&self, room: &Room, bytes: usize) -> Option<Room> {
+        let more = bytes.saturating_sub(room.bytes());
+        if more == 0 { None } else { Some(self.beyond.take(more).await) }
+    }
+
+    /// Waits for room for an answer that is made from this one.
+    ///
+    /// # Cancel safety
+    /// As [`Held::call`].
+    pub async fn answer(&self, answer: &Answer) -> Room {
+        self.message(SHOWN * COPIES * weight(answer)).await
+    }
+
+    /// Waits for room for a message of so many bytes.
+    ///
+    /// # Cancel safety
+    /// As [`Held::call`].
+    pub async fn message(&self, bytes: usize) -> Room {
+        self.answers.take(LEAST.saturating_add(bytes)).await
+    }
+}
+
+impl Bound {
+    fn new(bytes: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(bytes)), bytes }
+    }
+
+    async fn take(&self, bytes: usize) -> Room {
+        // It is never closed.
+        Room(Arc::clone(&self.free).acquire_many_owned(self.permits(bytes)).await.ok())
+    }
+
+    /// Who may take more than there is takes all.
+    fn permits(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.min(self.bytes)).unwrap_or(u32::MAX)
+    }
+}
+
+impl Room {
+    fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
+    /// Gives back what is beyond so many bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        if let Some(held) = &mut self.0 {
+            drop(held.split(held.num_permits().saturating_sub(LEAST.saturating_add(bytes))));
+        }
+    }
+}
+
+/// What an answer takes as it comes from a plugin, in bytes, about. Its blobs are the host's bytes, each counted once: as
+/// part of the text and as a field they are the same.
+pub fn weight(answer: &Answer) -> usize {
+    let parts = |is_blob: bool| {
+        let lengths = answer.content.iter().map(move |content| match content {
+            Content::Text(text) if !is_blob => text.len(),
+            Content::Bytes(bytes) if is_blob => bytes.len(),
+            Content::Text(_) | Content::Bytes(_) => 0,
+        });
+        lengths.sum::<usize>()
+    };
+    let fields: usize = answer.attachments.iter().map(|(name, bytes, _)| name.len() + bytes.len()).sum();
+    let structured = answer.structured.as_ref().map_or(0, fields_size);
+    parts(false) + parts(true).max(fields) + structured
+}
+
+/// What a reply takes until it is written, in bytes, about.
+pub fn reply_weight(reply: &Reply) -> usize {
+    let text: usize = reply.text.iter().map(|text| VALUE + text.len()).sum();
+    text + reply.structured.as_ref().map_or(0, fields_size) + reply.raw.as_ref().map_or(0, bytes::Bytes::len)
+}
+
+/// What the fields of a JSON object take, in bytes, about.
+pub fn fields_size(fields: &serde_json::Map<String, Value>) -> usize {
+    fields.iter().map(|(name, value)| VALUE + name.len() + size(value)).sum()
+}
+
+/// What a JSON value takes beside its place, in bytes, about.
+pub fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(|value| VALUE + size(value)).sum(),
+        Value::Object(fields) => fields_size(fields),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::FutureExt as _;
+    use scout_runtime::{Encoding, Receipt};
+    use serde_json::json;
+
+    use super::*;
+    use crate::render::render;
+
+    /// What the plugin `file` answers with.
+    fn file(content: &'static [u8]) -> Answer {
+        let bytes = Bytes::from_static(content);
+        Answer {
+            content: vec![Content::Bytes(bytes.clone())],
+            structured: json!({"path": "/f", "size": 1}).as_object().cloned(),
+            attachments: vec![("content".to_owned(), bytes, Encoding::Text)],
+            ..Answer::default()
+        }
+    }
+
+    #[test]
+    fn calls_wait_for_each_other_and_one_that_may_have_more_than_all_runs_alone() {
+        let held = Held::default();
+        let running: Vec<Room> = std::iter::from_fn(|| held.call(2 << 20).now_or_never()).collect();
+        assert_eq!(running.len(), 48);
+        assert!(held.call(1).now_or_never().is_none());
+        drop(running);
+        let alone = held.call(usize::MAX).now_or_never().unwrap();
+        assert!(held.call(1).now_or_never().is_none());
+        drop(alone);
+        assert_eq!(held.running.free.available_permits(), RUNNING);
+    }
+
+    #[test]
+    fn what_a_call_has_beyond_what_was_expected_takes_nothing_from_calls() {
+        let held = Held::default();
+        let beyond = |room: &Room, bytes| held.beyond(room, bytes).now_or_never();
+        let calls: Vec<Room> = std::iter::from_fn(|| held.call(2 << 20).now_or_never()).collect();
+        let [first, second, ..] = calls.as_slice() else { panic!("no calls") };
+        assert!(beyond(first, 2 << 20).unwrap().is_none(), "as expected");
+        let all = beyond(first, usize::MAX).unwrap().unwrap();
+        assert_eq!(all.bytes(), BEYOND);
+        assert!(beyond(second, (2 << 20) + 1).is_none());
+        drop(all);
+        assert!(beyond(second, (2 << 20) + 1).unwrap().is_some());
+    }
+
+    #[test]
+    fn room_for_an_answer_is_for_all_that_it_may_become_and_then_for_what_it_is() {
+        for content in [&b"plain"[..], &[0x1b; 1000], "\u{80}".repeat(1000).leak().as_bytes(), &[0xff; 1000]] {
+            let held = Held::default();
+            let mut room = held.answer(&file(content)).now_or_never().unwrap();
+            let reserved = ANSWERS - held.answers.free.available_permits();
+            let reply = render(file(content), Receipt::default());
+            assert!(reply_weight(&reply) <= reserved, "{} of {reserved}", reply_weight(&reply));
+            room.shrink_to(reply_weight(&reply));
+            assert_eq!(ANSWERS - held.answers.free.available_permits(), LEAST + reply_weight(&reply));
+            assert!(reply_weight(&reply) >= COPIES * content.len());
+        }
+    }
+
+    #[test]
+    fn answers_take_nothing_from_calls() {
+        let held = Held::default();
+        let answers = held.message(usize::MAX).now_or_never().unwrap();
+        assert!(held.answer(&file(b"")).now_or_never().is_none() && held.call(RUNNING).now_or_never().is_some());
+        drop(answers);
+        assert_eq!(held.answers.free.available_permits(), ANSWERS);
+    }
+}

@@ -1,0 +1,117 @@
+//! A call that runs, and what it takes of what its client may hold.
+//!
+//! Owns the order: room for the call before its plugin is asked, room for its answer before that is made fit to be seen, and
+//! of the latter what the reply takes until it is written. Knows neither plugins nor the protocol.
+
+use std::sync::Arc;
+
+use scout_runtime::{Answer, CallError, CallErrorKind, Receipt};
+use scout_ssh::{Call, Cost};
+
+use crate::held::{self, Held, Room};
+use crate::render::Reply;
+
+/// What most answers say beside the bytes of a host, in bytes.
+const FIELDS: usize = 64 << 10;
+/// Why a call finds no room.
+const CROWDED: &str = "other calls of yours hold all the memory that they may";
+/// What to do about it.
+const READ: &str = "read the answers to them, or ask for less at once";
+
+/// A call that has room for what it gets from hosts, as long as there is this.
+pub(crate) struct Running(Option<(Held, Room)>);
+
+/// Room for an answer until it is known what the reply takes.
+pub(crate) struct Reserved(Option<(Room, Option<Room>)>);
+
+impl Running {
+    /// Waits until there is room for a call that is expected to have so many bytes beside what an answer says of them.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    ///
+    /// # Errors
+    /// The deadline or the cancellation, before there was room.
+    pub(crate) async fn wait(call: &Call, held: Option<Held>, bytes: usize) -> Result<Self, CallError> {
+        let Some(held) = held else { return Ok(Self(None)) };
+        match in_time(call, held.call(FIELDS + bytes)).await {
+            Ok(room) => Ok(Self(Some((held, room)))),
+            Err(why) => Err(crowded(why, &call.cost)),
+        }
+    }
+
+    /// Waits until there is room for all that an answer may become.
+    ///
+    /// # Cancel safety
+    /// As [`Running::wait`].
+    ///
+    /// # Errors
+    /// As [`Running::wait`].
+    pub(crate) async fn reserve(&self, call: &Call, answer: &Answer) -> Result<Reserved, CallError> {
+        let Some((held, running)) = &self.0 else { return Ok(Reserved(None)) };
+        let crowded = |why| crowded(why, &call.cost);
+        let beyond = in_time(call, held.beyond(running, held::weight(answer))).await.map_err(crowded)?;
+        let room = in_time(call, held.answer(answer)).await.map_err(crowded)?;
+        Ok(Reserved(Some((room, beyond))))
+    }
+}
+
+impl Reserved {
+    /// The reply with what it takes of the room; the rest is given back.
+    pub(crate) fn keep(self, mut reply: Reply) -> Reply {
+        if let Some((mut room, _beyond)) = self.0 {
+            room.shrink_to(held::reply_weight(&reply));
+            reply.room = Some(Arc::new(room));
+        }
+        reply
+    }
+}
+
+fn crowded(why: &str, cost: &Cost) -> CallError {
+    CallError {
+        kind: CallErrorKind::Busy,
+        is_missing: false,
+        message: format!("{why}: {CROWDED}"),
+        hint: Some(READ.to_owned()),
+        receipt: receipt(cost),
+    }
+}
+
+/// Waits for what a call needs, as long as the call may take.
+///
+/// # Errors
+/// Why it waits no longer, as the beginning of a sentence.
+pub(crate) async fn in_time<T>(call: &Call, awaited: impl Future<Output = T>) -> Result<T, &'static str> {
+    tokio::select! {
+        // What is there is there.
+        biased;
+        awaited = awaited => Ok(awaited),
+        () = call.cancel.cancelled() => Err("the request was cancelled"),
+        () = tokio::time::sleep_until(call.deadline) => Err("the deadline passed"),
+    }
+}
+
+/// The receipt of a call that reached no plugin.
+pub(crate) fn receipt(cost: &Cost) -> Receipt {
+    let cost = cost.snapshot();
+    Receipt { round_trips: cost.round_trips, remote_bytes: cost.remote_bytes, execs: cost.execs, ..Receipt::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_waits_no_longer_than_it_may_take_or_is_wanted() {
+        let begun = tokio::time::Instant::now();
+        let call = Call::until(begun + Duration::from_secs(45));
+        assert_eq!(in_time(&call, std::future::pending::<()>()).await, Err("the deadline passed"));
+        assert_eq!(begun.elapsed(), Duration::from_secs(45));
+        assert_eq!(in_time(&call, async { 7 }).await, Ok(7), "what is there needs no time");
+        let call = Call::until(begun + Duration::from_secs(100));
+        call.cancel.cancel();
+        assert_eq!(in_time(&call, std::future::pending::<()>()).await, Err("the request was cancelled"));
+    }
+}
