@@ -216,7 +216,7 @@ fn told(begun: Instant, host: &str, path: &[u8], opened: Opened) -> Result<Reply
         content: vec![Content::Bytes(content.data.clone())],
         structured: fields.as_object().cloned(),
         attachments: vec![("content".to_owned(), content.data, Encoding::Text)],
-        is_error: false,
+        ..Answer::default()
     };
     Ok(render(answer, Receipt { wall: begun.elapsed(), ..Receipt::default() }))
 }
