@@ -76,6 +76,8 @@ if [ -f plugins/Cargo.toml ]; then
   (cd plugins && cargo clippy --workspace --all-targets --locked -- -D warnings && cargo test --workspace --locked)
 fi
 
+# Among them: a short run of each fuzz target, and the crates of all lock files against the list of advisories in
+# tests/advisories.toml, which warns here when it is old.
 step "tests"
 cargo test --workspace --locked --no-fail-fast
 

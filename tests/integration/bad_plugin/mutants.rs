@@ -7,7 +7,7 @@ use scout_tests::{Guest, Numbers};
 
 use super::{ALL, PATIENCE, World, good_plugin};
 
-#[path = "../../fuzz/fuzz_targets/survive.rs"]
+#[path = "../../fuzz/src/component.rs"]
 mod fuzz_target;
 
 /// The same component with one to four wrongs in it; every other one with a single wrong byte, with which it may still load.

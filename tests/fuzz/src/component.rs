@@ -1,4 +1,4 @@
-//! What the fuzz target does with bytes. A test of the workspace does it too, so that it goes on to compile.
+//! Components of random bytes: loading them and calling what was loaded neither crashes nor hangs.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
