@@ -7,6 +7,8 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod held;
 pub mod lines;
 pub mod live;

@@ -6,6 +6,7 @@
 
 mod component;
 mod files;
+mod schema;
 mod ssh;
 
 use std::collections::BTreeMap;
@@ -28,12 +29,13 @@ const GROWTH: usize = 8 << 20;
 type Target = fn(&[u8]);
 
 /// All targets by their names.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("cassette", files::cassette),
     ("component", |bytes| _ = component::load_and_call(bytes)),
     ("config", files::config),
     ("identification", ssh::identification),
     ("known_hosts", ssh::known_hosts),
+    ("schema", schema::schema),
     ("sftp_reply", ssh::sftp_reply),
     ("ssh_config", ssh::ssh_config),
 ];
