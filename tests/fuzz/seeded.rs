@@ -114,6 +114,11 @@ fn known_hosts_are_read_whatever_they_hold() {
 }
 
 #[test]
+fn a_client_may_write_anything() {
+    survives("request", 10_000);
+}
+
+#[test]
 fn a_schema_may_be_anything_and_so_may_a_value() {
     survives("schema", 5_000);
 }

@@ -4,6 +4,7 @@
 //! time (`seeded.rs`, which has this file as a module). A panic is a crash; so is an input that takes too much memory, and
 //! memory that is not given back.
 
+mod client;
 mod component;
 mod files;
 mod schema;
@@ -29,12 +30,13 @@ const GROWTH: usize = 8 << 20;
 type Target = fn(&[u8]);
 
 /// All targets by their names.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("cassette", files::cassette),
     ("component", |bytes| _ = component::load_and_call(bytes)),
     ("config", files::config),
     ("identification", ssh::identification),
     ("known_hosts", ssh::known_hosts),
+    ("request", client::request),
     ("schema", schema::schema),
     ("sftp_reply", ssh::sftp_reply),
     ("ssh_config", ssh::ssh_config),
