@@ -180,7 +180,8 @@ impl Lease {
     /// Runs a command.
     ///
     /// # Errors
-    /// Only if it provably did not run; otherwise the outcome tells how it ended.
+    /// If it provably did not run; otherwise the outcome tells how it ended. HostKeyRejected too if the host's key
+    /// changed in the meantime: then the message says whether it may have run.
     /// # Cancel safety
     /// A command whose future is dropped is ended on the remote host.
     pub async fn exec(&self, request: &ExecRequest, call: &Call) -> Result<ExecOutcome, SshError> {
@@ -245,7 +246,7 @@ impl Lease {
         match within(&self.spec().alias, &tally.call, opening).await? {
             Ok((channel, generation)) => Ok(Some(OnLane { channel, lane, generation, using, connection })),
             Err(SftpError::Ssh(error)) if error.kind() != ErrorKind::ConnectionLost => Err(error),
-            Err(_) => Ok(None),
+            Err(_) => connection.refused().map_or(Ok(None), Err),
         }
     }
 
@@ -257,8 +258,10 @@ impl Lease {
         path: &[u8],
         tally: &Tally,
     ) -> Result<(), SshError> {
+        let connection = Arc::clone(&on.connection);
         let killed = on.settle(&error).await;
         match error {
+            SftpError::Stalled { .. } | SftpError::Closed if let Some(error) = connection.refused() => Err(error),
             SftpError::Stalled { culprit: true } => Err(self.hangs(path, killed)),
             SftpError::Stalled { culprit: false } | SftpError::Closed => Ok(()),
             SftpError::Ssh(error) => Err(self.named(error, tally.begun.elapsed())),
@@ -361,6 +364,11 @@ pub(crate) struct OnLane {
 }
 
 impl OnLane {
+    /// Why the connection was ended, if a host's key changed.
+    pub(crate) fn refused(&self) -> Option<SshError> {
+        self.connection.refused()
+    }
+
     /// Ends the use after a failure; whether a server that hangs was killed.
     pub(crate) async fn settle(self, error: &SftpError) -> bool {
         let Self { lane, generation, using, connection, .. } = self;

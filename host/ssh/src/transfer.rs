@@ -135,9 +135,11 @@ impl Lease {
                 Err(WriteError::Untouched(error)) => (error, true),
                 Err(WriteError::Unknown(error)) => (error, false),
             };
+            let refused = on.refused();
             let left = temporary.remove().await.err();
             let error = match error {
                 SftpError::Ssh(error) => error,
+                SftpError::Stalled { .. } | SftpError::Closed if let Some(error) = refused => error,
                 SftpError::Closed => SshError::new(ErrorKind::Unreachable, "SFTP ended while the file was written"),
                 SftpError::Stalled { .. } => {
                     SshError::new(ErrorKind::NotReadable, "the file system or the server hangs")

@@ -4,8 +4,8 @@
 //! is [`crate::dial`]'s.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use russh::Channel;
@@ -54,6 +54,18 @@ impl Farewell {
     }
 }
 
+/// The error of a host whose key was refused in a later exchange of keys; shared with the gate that refuses. It is there
+/// before anybody notices that the connection has ended.
+#[derive(Clone, Default)]
+pub(crate) struct Refusal(Arc<OnceLock<SshError>>);
+
+impl Refusal {
+    /// The error, if there was one.
+    pub(crate) fn error(&self) -> Option<SshError> {
+        self.0.get().cloned()
+    }
+}
+
 /// What a host showed, and what a dial makes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostKey {
@@ -72,8 +84,11 @@ pub(crate) enum Purpose {
     Capture,
 }
 
-/// Decides about the host's key, once in a connection: later exchanges of keys are inside what this one protects. Refuses
-/// what a server opens by itself: nothing is forwarded to here.
+/// Decides about the host's key, in the first exchange of keys and in every later one. Refuses what a server opens by
+/// itself: nothing is forwarded to here.
+///
+/// russh as published asks about the first key only; `vendor/README.md` has the change that makes it ask always. An
+/// exchange that it did not ask about ends the connection.
 pub(crate) struct Gate {
     check: Arc<Check>,
     purpose: Purpose,
@@ -83,6 +98,9 @@ pub(crate) struct Gate {
     farewell: Farewell,
     /// The type of the presented key, until it is compared with what was negotiated.
     presented: Option<Algorithm>,
+    /// The key that the host was accepted with; of a certificate, the one in it.
+    accepted: Option<PublicKey>,
+    refusal: Refusal,
 }
 
 /// What the decision about a host's key rests on: read once for all handshakes of a dial.
@@ -120,8 +138,16 @@ impl Gate {
     /// OpenSSH asks for keys of the known types before certificates of other types. russh's lists cannot say so: the
     /// first handshake leaves those certificates out, and a host that has no key of a known type is asked again.
     pub(crate) fn new(check: &Arc<Check>, purpose: Purpose, insists: bool) -> Self {
-        let (check, secrets, farewell) = (Arc::clone(check), Secrets::default(), Farewell::default());
-        Self { check, purpose, insists, secrets, farewell, presented: None }
+        Self {
+            check: Arc::clone(check),
+            purpose,
+            insists,
+            secrets: Secrets::default(),
+            farewell: Farewell::default(),
+            presented: None,
+            accepted: None,
+            refusal: Refusal::default(),
+        }
     }
 
     /// The algorithms to ask for before all others, because such keys are known for the host.
@@ -137,6 +163,11 @@ impl Gate {
     /// What the server will say when it ends the connection.
     pub(crate) fn farewell(&self) -> Farewell {
         self.farewell.clone()
+    }
+
+    /// Where the error will be if a later key is refused.
+    pub(crate) fn refusal(&self) -> Refusal {
+        self.refusal.clone()
     }
 
     /// What authentication asks before it sends a password.
@@ -157,6 +188,25 @@ impl Gate {
             Decision::Learn => self.learn(&presented.public_key()).await,
             Decision::Refused(verdict) => Err(check.refused(&verdict, presented)),
         }
+    }
+
+    /// A host that shows another key than the one it was accepted with is another host: with `ssh` too that ends the
+    /// connection, even if known_hosts has both keys (seen with OpenSSH 9.2).
+    fn changed(&self, accepted: &PublicKey, now: &PublicKey) -> Halt {
+        let alias = &self.check.spec.alias;
+        let shown = |key: &PublicKey| format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
+        let (before, now) = (shown(accepted), shown(now));
+        let message =
+            format!("{alias}: the host's key changed while it was connected, from {before} to {now}: connection ended");
+        self.refuse(SshError::new(ErrorKind::HostKeyRejected, message).with_hint(changed_hint(alias)))
+    }
+
+    /// Ends the connection, and tells everybody on it why.
+    fn refuse(&self, error: SshError) -> Halt {
+        tracing::warn!(host = %self.check.spec.alias, %error, "the connection is ended");
+        // Nothing follows the first refusal.
+        let _ = self.refusal.0.set(error.clone());
+        Halt::Refused(error)
     }
 
     /// As OpenSSH, a file that cannot be written is a warning. A host that somebody else has just learned with another
@@ -182,12 +232,20 @@ impl Handler for Gate {
     type Error = Halt;
 
     async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Halt> {
-        self.presented = Some(presented.public_key().algorithm());
+        let key = presented.public_key();
+        self.presented = Some(key.algorithm());
+        if let Some(accepted) = &self.accepted {
+            return if *accepted.key_data() == *key.key_data() { Ok(true) } else { Err(self.changed(accepted, &key)) };
+        }
         if !self.insists && self.check.may_be_certified(presented) {
             return Err(Halt::MayBeCertified);
         }
         match self.purpose {
-            Purpose::LogIn => self.verdict(presented).await.map(|()| true).map_err(Halt::Refused),
+            Purpose::LogIn => {
+                self.verdict(presented).await.map_err(Halt::Refused)?;
+                self.accepted = Some(key);
+                Ok(true)
+            }
             Purpose::Capture => {
                 let decision = self.check.decide(presented).map_err(Halt::Refused)?;
                 Err(Halt::Captured(Box::new(HostKey { key: presented.public_key(), decision })))
@@ -198,7 +256,12 @@ impl Handler for Gate {
     /// Refuses a key of another type than the one that was negotiated, as OpenSSH does; russh leaves that open.
     async fn kex_done(&mut self, _: Option<&[u8]>, names: &russh::Names, _: &mut Session) -> Result<(), Halt> {
         match (self.presented.take(), &names.key) {
-            (None, _) => Ok(()),
+            (None, _) => {
+                let alias = &self.check.spec.alias;
+                let message =
+                    format!("{alias}: keys were exchanged and the host's key was not shown: connection ended");
+                Err(self.refuse(SshError::new(ErrorKind::HostKeyRejected, message)))
+            }
             (Some(presented), negotiated) if trust::is_same_type(&presented, negotiated) => Ok(()),
             (Some(_), _) => Err(Halt::Ssh(russh::Error::WrongServerSig)),
         }
@@ -407,6 +470,14 @@ impl Check {
 /// What to do about an unknown key: `scout trust` asks for the keys of the jump hosts of `alias` and for its own.
 pub(crate) fn trust_hint(alias: &str) -> String {
     format!("run `scout trust {alias}` after checking the fingerprint out of band")
+}
+
+/// What to do about a key that changed while the host was connected.
+pub(crate) fn changed_hint(alias: &str) -> String {
+    format!(
+        "somebody may be in between: find out why the key changed; `scout trust {alias}` shows the one that a new \
+         connection meets, to be compared out of band"
+    )
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Proxy, user_shell};
-use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Secrets};
+use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Refusal, Secrets};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport, harmless};
 use crate::jitter::jittered;
@@ -56,6 +56,27 @@ pub(crate) struct Dialled {
     pub(crate) round_trips: u64,
     /// The connection ends with this.
     pub(crate) leash: Leash,
+    pub(crate) refusals: Refusals,
+}
+
+/// The keys that were refused in later exchanges: the host's, and those of the jump hosts that carry its connection.
+#[derive(Clone)]
+pub(crate) struct Refusals {
+    alias: String,
+    own: Refusal,
+    /// Of the jump hosts.
+    way: Vec<Refusal>,
+}
+
+impl Refusals {
+    /// Why the connection has ended, if that is why.
+    pub(crate) fn error(&self) -> Option<SshError> {
+        let on_the_way = |refusal: &Refusal| {
+            let error = on_the_way(&self.alias, &refusal.error()?);
+            Some(error.with_hint(gate::changed_hint(&self.alias)))
+        };
+        self.own.error().or_else(|| self.way.iter().find_map(on_the_way))
+    }
 }
 
 /// Dials the host until authentication has succeeded.
@@ -178,10 +199,11 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
             farewell: met.farewell,
             until: trip.until,
         };
-        let attempts = auth::authenticate(&mut met.handle, &login).await?;
+        let attempts = auth::authenticate(&mut met.handle, &login).await;
+        let attempts = attempts.map_err(|error| met.refusals.error().unwrap_or(error))?;
         met.leash.establish();
         let round_trips = met.way_round_trips + HANDSHAKE_ROUND_TRIPS * met.handshakes + attempts;
-        Ok(Dialled { handle: met.handle, round_trips, leash: met.leash })
+        Ok(Dialled { handle: met.handle, round_trips, leash: met.leash, refusals: met.refusals })
     })
 }
 
@@ -191,6 +213,7 @@ struct Met {
     leash: Leash,
     secrets: Secrets,
     farewell: Farewell,
+    refusals: Refusals,
     /// What the way there took.
     way_round_trips: u64,
     /// How many it took to learn what key the host has.
@@ -222,7 +245,9 @@ async fn meet(spec: &Arc<HostSpec>, way: Option<Way<'_>>, trip: &Trip<'_>, purpo
     let (mut silent, mut handshakes) = (0, 1);
     loop {
         let gate = Gate::new(&check, purpose, handshakes > 1);
-        let (error, is_too_busy) = match shake_hands(spec, &way, trip, gate).await {
+        let refusals = Refusals { alias: spec.alias.clone(), own: gate.refusal(), way: way.refusals() };
+        let (error, is_too_busy) = match shake_hands(spec, &way, trip, gate, &refusals).await {
+            Err(_) if let Some(error) = refusals.error() => return Err(Break::Failed(error)),
             Err(Break::TurnedAway { error, is_too_busy }) => (error, is_too_busy),
             Err(Break::MayBeCertified) if handshakes == 1 => {
                 handshakes = 2;
@@ -241,7 +266,13 @@ async fn meet(spec: &Arc<HostSpec>, way: Option<Way<'_>>, trip: &Trip<'_>, purpo
     }
 }
 
-async fn shake_hands(spec: &HostSpec, way: &Way<'_>, trip: &Trip<'_>, gate: Gate) -> Result<Met, Break> {
+async fn shake_hands(
+    spec: &HostSpec,
+    way: &Way<'_>,
+    trip: &Trip<'_>,
+    gate: Gate,
+    refusals: &Refusals,
+) -> Result<Met, Break> {
     let (known, certificates) = (gate.known_algorithms(), gate.certificate_algorithms());
     let config = client_config(spec, &known, certificates).map_err(Break::Failed)?;
     let (secrets, farewell) = (gate.secrets(), gate.farewell());
@@ -254,8 +285,8 @@ async fn shake_hands(spec: &HostSpec, way: &Way<'_>, trip: &Trip<'_>, gate: Gate
     trip.enter(spec, "in the handshake");
     match client::connect_stream(config, transport, gate).await {
         Ok(handle) => {
-            let way_round_trips = way.round_trips();
-            Ok(Met { handle, leash, secrets, farewell, way_round_trips, handshakes: 1 })
+            let (way_round_trips, refusals) = (way.round_trips(), refusals.clone());
+            Ok(Met { handle, leash, secrets, farewell, refusals, way_round_trips, handshakes: 1 })
         }
         Err(Halt::MayBeCertified) => Err(Break::MayBeCertified),
         Err(Halt::Refused(error)) => Err(Break::Failed(error)),
@@ -315,10 +346,18 @@ impl<'a> Way<'a> {
         // The first host's own configuration says how it is reached.
         let mut way = None;
         for hop in hops {
-            let dialled = log_in(hop, way.take(), trip).await.map_err(|error| on_the_way(spec, &error))?;
+            let dialled = log_in(hop, way.take(), trip).await.map_err(|error| on_the_way(&spec.alias, &error))?;
             way = Some(Self::Through(Arc::new(dialled), &hop.alias));
         }
         Ok(way.unwrap_or(Self::Direct))
+    }
+
+    /// Where the jump hosts' refused keys are told.
+    fn refusals(&self) -> Vec<Refusal> {
+        match self {
+            Self::Direct | Self::Command(_) => Vec::new(),
+            Self::Through(hop, _) => hop.refusals.way.iter().chain([&hop.refusals.own]).cloned().collect(),
+        }
     }
 
     /// What it took to log in to the jump hosts.
@@ -370,10 +409,10 @@ impl<'a> Way<'a> {
 }
 
 /// A jump host's failure, told to whoever asked for the target: that is the name to act on.
-fn on_the_way(spec: &HostSpec, error: &SshError) -> SshError {
-    let told = SshError::new(error.kind(), format!("{}: jump host {}", spec.alias, error.message()));
+fn on_the_way(alias: &str, error: &SshError) -> SshError {
+    let told = SshError::new(error.kind(), format!("{alias}: jump host {}", error.message()));
     match error.hint() {
-        Some(_) if error.kind() == ErrorKind::UnknownHostKey => told.with_hint(gate::trust_hint(&spec.alias)),
+        Some(_) if error.kind() == ErrorKind::UnknownHostKey => told.with_hint(gate::trust_hint(alias)),
         Some(hint) => told.with_hint(hint.to_owned()),
         None => told,
     }

@@ -35,7 +35,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 pub(crate) enum RunError {
     /// It provably was not begun and the connection or channel was stale: try again.
     NotSent,
-    /// It was not begun.
+    /// It was not begun, or may have been and the message says so.
     Failed(SshError),
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn run(
                 _ => RunError::Failed(error),
             }
         })?;
-    let Some((channel, slot)) = session.into_parts() else { return Err(RunError::NotSent) };
+    let Some((channel, slot)) = session.into_parts() else { return Err(not_sent(connection)) };
     let mut prepared = prepared.clone();
     prepared.environment.clone_from(&connection.key().spec().set_env);
     call.cost.add_exec();
@@ -109,6 +109,11 @@ pub(crate) async fn run(
     outcome.await.unwrap_or_else(|_| {
         Err(RunError::Failed(SshError::new(ErrorKind::ConnectionLost, "the command was given up; it may have run")))
     })
+}
+
+/// That the command may be tried on another connection, unless this one was ended for its host's key.
+fn not_sent(connection: &Connection) -> RunError {
+    connection.refused().map_or(RunError::NotSent, RunError::Failed)
 }
 
 /// Kills the SFTP servers of this connection; whether there was one.
@@ -213,10 +218,13 @@ async fn conclude(connection: &Arc<InUse>, talk: Conversation, started: Instant)
     let ending = match talk.end {
         End::Cancelled if !talk.is_asked => return not_begun(ErrorKind::Cancelled, "the request was cancelled"),
         End::TimedOut if !talk.is_asked => return not_begun(ErrorKind::Timeout, "the deadline passed"),
-        End::Closed { .. } if !talk.is_asked => return Err(RunError::NotSent),
+        End::Closed { .. } if !talk.is_asked => return Err(not_sent(connection)),
         End::Refused => {
             let message = format!("{}: the server takes no commands", connection.alias);
             return Err(RunError::Failed(SshError::new(ErrorKind::Unsupported, message)));
+        }
+        End::Closed { .. } if let Some(error) = connection.refused() => {
+            return Err(RunError::Failed(error.with_addition("; the command may have run")));
         }
         End::Closed { taken: false } if connection.is_alive() && !begun => return Err(RunError::NotSent),
         End::Exited(_) | End::Signaled(_) if !begun => {

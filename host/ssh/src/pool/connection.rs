@@ -14,9 +14,9 @@ use russh::{Channel, ChannelMsg, Disconnect};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::dial::Dialled;
 use crate::dial::gate::Gate;
 use crate::dial::transport::Leash;
+use crate::dial::{Dialled, Refusals};
 use crate::pool::slots::{Slot, Slots};
 use crate::pool::{Counter, Gauge, PoolConfig, Stats};
 use crate::stalls::SftpLanes;
@@ -95,6 +95,7 @@ pub(crate) struct Connection {
     handle: Handle<Gate>,
     /// Ends the session with this value.
     leash: Leash,
+    refusals: Refusals,
     answer_timeout: Duration,
     channels_per_life: u64,
     channels: Arc<Slots>,
@@ -128,6 +129,7 @@ impl Connection {
             users: Counter::default(),
             handle: dialled.handle,
             leash: dialled.leash,
+            refusals: dialled.refusals,
             answer_timeout: config.answer_timeout,
             channels_per_life: config.channels_per_connection,
             channels: Slots::new(CHANNELS),
@@ -299,9 +301,15 @@ impl Connection {
         self.channels.places() == 1
     }
 
-    /// That the connection is gone.
+    /// That the connection is gone. With [`ErrorKind::ConnectionLost`] another one may serve.
     pub(crate) fn lost(&self) -> SshError {
-        SshError::new(ErrorKind::ConnectionLost, format!("{}: the connection was lost", self.alias))
+        let lost = || SshError::new(ErrorKind::ConnectionLost, format!("{}: the connection was lost", self.alias));
+        self.refused().unwrap_or_else(lost)
+    }
+
+    /// Why the connection was ended, if a host's key changed: then nothing that was under way is repeated on another.
+    pub(crate) fn refused(&self) -> Option<SshError> {
+        self.refusals.error()
     }
 
     fn take_spare(&self) -> Option<Session> {

@@ -11,6 +11,7 @@ mod faults;
 mod limits;
 mod order;
 mod pool;
+mod rekey;
 mod sftp;
 mod shells;
 mod world;
