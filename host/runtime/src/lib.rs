@@ -13,7 +13,6 @@ mod fault;
 mod features;
 mod fleet;
 pub mod grants;
-mod hidden;
 mod imports;
 mod interface;
 pub mod json;
@@ -36,7 +35,6 @@ pub use call::{
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use fault::fault;
 pub use fleet::{Fleet, HostRecord};
-pub use hidden::hidden;
 pub use interface::Interface;
 pub use meter::{Meter, Stopped};
 pub use plugin::{
@@ -44,3 +42,4 @@ pub use plugin::{
     RuntimeConfig, Subject, ToolDescription,
 };
 pub use reports::Progress;
+pub use scout_ssh::hidden;

@@ -367,8 +367,8 @@ impl ServerHandler for McpServer {
         if uri.len() > MAX_URI {
             return Err(ErrorData::resource_not_found(format!("the URI is longer than {MAX_URI} bytes"), None));
         }
-        let wanted =
-            Request::parse_uri(&uri).map_err(|error| ErrorData::resource_not_found(error.to_string(), None))?;
+        let wanted = Request::parse_uri(&uri)
+            .map_err(|error| ErrorData::resource_not_found(visible(&error.to_string()).into_owned(), None))?;
         let mut reply = self.answer(wanted, &context).await;
         if reply.is_error {
             let (message, data) = (reply.joined(), Some(json!({"uri": visible(&uri)})));

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use scout_runtime::{Answer, CallError, Content, Encoding, Held, Receipt, hidden};
+pub use scout_ssh::visible;
 use serde_json::{Map, Value, json};
 
 use crate::held::Room;
@@ -169,26 +170,6 @@ pub(crate) fn make_fields_visible(fields: &mut Map<String, Value>) {
     }
 }
 
-/// Text whose hidden characters can be seen: ESC is `␛`, U+202E is `<U+202E>`.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    let (mut shown, mut done) = (String::new(), 0);
-    for (at, c) in hidden(text) {
-        shown.push_str(text.get(done..at).unwrap_or_default());
-        match c {
-            // The control pictures stand in the order of what they picture.
-            '\0'..='\u{1f}' => shown.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
-            '\u{7f}' => shown.push('\u{2421}'),
-            _ => shown.push_str(&format!("<U+{:04X}>", u32::from(c))),
-        }
-        done = at + c.len_utf8();
-    }
-    if done == 0 {
-        return Cow::Borrowed(text);
-    }
-    shown.push_str(text.get(done..).unwrap_or_default());
-    Cow::Owned(shown)
-}
-
 fn milliseconds(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
@@ -196,25 +177,6 @@ fn milliseconds(duration: std::time::Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_hides_is_shown() {
-        for (given, expected) in [
-            ("plain\n\ttext\r\n", "plain\n\ttext\r\n"),
-            ("\u{1b}[2J", "␛[2J"),
-            ("over\rwritten", "over␍written"),
-            ("\u{9b}31m", "<U+009B>31m"),
-            ("a\u{202e}b", "a<U+202E>b"),
-            ("zero\u{200b}width", "zero<U+200B>width"),
-            ("tag\u{e0041}", "tag<U+E0041>"),
-            ("a\u{fe01}\u{e01ef}", "a<U+FE01><U+E01EF>"),
-            ("\u{1b}", "␛"),
-            ("\u{7f}", "␡"),
-            ("wörld 🦀", "wörld 🦀"),
-        ] {
-            assert_eq!(visible(given), expected);
-        }
-    }
 
     #[test]
     fn a_character_split_by_the_cap_is_left_out_and_a_broken_one_replaced() {

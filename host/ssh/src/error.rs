@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::foreign::visible;
+
 /// What kind of trouble it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -39,7 +41,7 @@ pub enum ErrorKind {
     ConnectionLost,
 }
 
-/// A failure of the engine. Never holds a secret or the raw command.
+/// A failure of the engine. Never holds a secret or the raw command, nor a hidden character of anybody's.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct SshError {
@@ -51,20 +53,20 @@ pub struct SshError {
 impl SshError {
     /// An error of this kind. `message` is one sentence: what failed and where.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: seen(message.into()), hint: None }
     }
 
     /// Adds what to do instead.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(seen(hint.into()));
         self
     }
 
     /// Adds to the message.
     #[must_use]
     pub(crate) fn with_addition(mut self, addition: &str) -> Self {
-        self.message.to_mut().push_str(addition);
+        self.message.to_mut().push_str(&visible(addition));
         self
     }
 
@@ -81,5 +83,13 @@ impl SshError {
     /// What to do instead, if known.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+}
+
+/// The text, its hidden characters made visible: whoever made it may have forgotten that a part is somebody else's.
+fn seen(text: Cow<'static, str>) -> Cow<'static, str> {
+    match visible(&text) {
+        Cow::Owned(visible) => Cow::Owned(visible),
+        Cow::Borrowed(_) => text,
     }
 }

@@ -9,6 +9,7 @@ pub mod config;
 mod dial;
 mod error;
 mod exec;
+mod foreign;
 #[doc(hidden)]
 pub mod fuzz;
 mod jitter;
@@ -31,6 +32,7 @@ pub use dial::offers::{Offer, OfferSigner, Offers, offers};
 pub use dial::trust_ahead::{Ahead, TrustAhead, trust_ahead};
 pub use error::{ErrorKind, SshError};
 pub use exec::{CommandLimits, Ending, ExecOutcome, ExecRequest, RemoteState};
+pub use foreign::{hidden, visible};
 pub use lease::Lease;
 pub use pool::{KnownHostsFiles, Pool, PoolConfig, PoolSnapshot, Probe};
 pub use sftp::{

@@ -15,11 +15,13 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use scout_ssh::Principal;
 use tokio_util::sync::CancellationToken;
+use tracing::field::Field;
+use tracing_subscriber::fmt::format::Writer;
 
 use crate::audit::Audit;
 use crate::config::{Config, ConfigError, Flags};
 use crate::live::{Live, Renewal};
-use crate::render::Reply;
+use crate::render::{Reply, visible};
 use crate::revision::Revision;
 use crate::router::{Caller, Router};
 use crate::target::Request;
@@ -187,33 +189,48 @@ fn show(reply: &Reply, json: bool) -> ExitCode {
     if reply.is_error { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Prints to stdout, ending the last line. A reader that has gone away is no failure.
+/// Prints to stdout, ending the last line; hidden characters are made visible, whoever they come from. A reader that has
+/// gone away is no failure.
 fn print(text: &str) {
+    let text = visible(text);
     let newline = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
     drop(write!(std::io::stdout().lock(), "{text}{newline}"));
 }
 
 fn failed(why: &str) -> ExitCode {
-    drop(writeln!(std::io::stderr().lock(), "scout: {why}"));
+    drop(writeln!(std::io::stderr().lock(), "scout: {}", visible(why)));
     ExitCode::FAILURE
 }
 
 fn usage(why: &str) -> ExitCode {
-    drop(writeln!(std::io::stderr().lock(), "scout: {why}"));
+    drop(writeln!(std::io::stderr().lock(), "scout: {}", visible(why)));
     ExitCode::from(USAGE)
 }
 
 fn log_to_stderr(filter: &str) -> Result<(), ConfigError> {
     use std::io::IsTerminal as _;
+    use tracing_subscriber::field::MakeExt as _;
+    use tracing_subscriber::fmt;
 
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| ConfigError::new(format!("the log filter `{filter}` is not understood: {error}")))?;
     tracing_subscriber::fmt()
+        .fmt_fields(fmt::format::debug_fn(log_field).delimited(" "))
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init()
         .map_err(|error| ConfigError::new(format!("logging cannot be set up: {error}")))
+}
+
+/// One field of an event on its line: what it says is often a host's or a plugin's.
+fn log_field(writer: &mut Writer<'_>, field: &Field, value: &dyn std::fmt::Debug) -> std::fmt::Result {
+    let value = format!("{value:?}");
+    let value = visible(&value).replace('\n', "␊");
+    match field.name() {
+        "message" => write!(writer, "{value}"),
+        name => write!(writer, "{name}={value}"),
+    }
 }
 
 #[cfg(test)]
@@ -229,6 +246,41 @@ mod tests {
     fn after_help(command: &clap::Command) -> Vec<String> {
         let own = command.get_after_help().map(ToString::to_string);
         own.into_iter().chain(command.get_subcommands().flat_map(after_help)).collect()
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<parking_lot::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line_of_the_log_whoever_speaks_in_it() {
+        use tracing_subscriber::field::MakeExt as _;
+        let lines = Lines::default();
+        let sink = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .fmt_fields(tracing_subscriber::fmt::format::debug_fn(log_field).delimited(" "))
+            .with_writer(move || sink.clone())
+            .with_ansi(false)
+            .without_time()
+            .finish();
+        let foreign = "a\u{1b}[2J\r\nb\u{202e}";
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(host = %foreign, said = foreign, debug = ?foreign, "he said {foreign}");
+        });
+        let text = String::from_utf8(lines.0.lock().clone()).unwrap();
+        assert!(text.ends_with("\n") && text.lines().count() == 1, "{text:?}");
+        assert!(!text.contains(['\u{1b}', '\r', '\u{202e}']), "{text:?}");
+        assert!(text.contains("he said a␛[2J␍␊b<U+202E> host=a␛[2J"), "{text:?}");
     }
 
     /// The words of a line, some in single quotes.

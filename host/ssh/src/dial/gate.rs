@@ -13,7 +13,7 @@ use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use crate::config::{MIN_RSA_BITS, Source, StrictHostKeyChecking};
-use crate::dial::transport::harmless;
+use crate::foreign::line;
 use crate::trust::{self, Decision, KnownHosts, Verdict};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
@@ -270,8 +270,7 @@ impl Handler for Gate {
     async fn disconnected(&mut self, reason: DisconnectReason<Halt>) -> Result<(), Halt> {
         match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
-                let message = info.message.as_bytes();
-                let message = harmless(message.get(..message.len().min(FAREWELL_BYTES)).unwrap_or_default());
+                let message = line(info.message.as_bytes(), FAREWELL_BYTES);
                 let farewell = (!message.is_empty()).then_some(message);
                 *self.farewell.0.lock() = farewell;
                 Ok(())

@@ -31,7 +31,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::config::{Proxy, user_shell};
 use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Refusal, Secrets};
 use crate::dial::proxy_command::Complaint;
-use crate::dial::transport::{FirstWords, Leash, Transport, harmless};
+use crate::dial::transport::{FirstWords, Leash, Transport};
+use crate::foreign::line;
 use crate::jitter::jittered;
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
@@ -47,6 +48,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// How often a host is asked again that closes without a word. One that says it is too busy is asked as long as there is
 /// time.
 const SILENT_RETRIES: u32 = 4;
+/// Kept of the algorithms that a server offers: OpenSSH's longest list has 500.
+const OFFER_BYTES: usize = 1000;
 /// How sshd turns away what exceeds `MaxStartups`, since OpenSSH 8.5.
 const TOO_BUSY: &str = "Exceeded MaxStartups";
 
@@ -433,8 +436,8 @@ fn is_closed(error: &russh::Error) -> bool {
 /// What went wrong in a handshake.
 fn explain(error: &russh::Error, first_words: &FirstWords, farewell: Option<&str>) -> String {
     let said = match first_words.line() {
-        line if line.is_empty() || first_words.has_identification() => String::new(),
-        line => format!("; it said {line:?}"),
+        words if words.is_empty() || first_words.has_identification() => String::new(),
+        words => format!("; it said \"{words}\""),
     };
     match error {
         closed if is_closed(closed) => match farewell {
@@ -442,7 +445,7 @@ fn explain(error: &russh::Error, first_words: &FirstWords, farewell: Option<&str
             None => format!("the server closed the connection{said}"),
         },
         russh::Error::NoCommonAlgo { kind, ours, theirs } => {
-            let theirs = harmless(theirs.join(",").as_bytes());
+            let theirs = line(theirs.join(",").as_bytes(), OFFER_BYTES);
             format!("no common {kind:?} algorithm: we offer {}; it offers {theirs}", ours.join(","))
         }
         russh::Error::Version => format!("it does not name itself as an SSH server{said}"),
@@ -493,4 +496,36 @@ fn client_config(
         preferred: algorithms::preferred(spec, known, certificates)?,
         ..client::Config::default()
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+    use scout_tests::{Sshd, SshdOptions, login_name};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_exchange_of_keys_that_we_begin_is_nothing_that_a_channel_notices() {
+        let sshd = Sshd::start_with(&SshdOptions { is_verbose: true, ..SshdOptions::default() });
+        let known_hosts = sshd.dir().join("known_hosts");
+        std::fs::write(&known_hosts, sshd.known_hosts_line(sshd.address())).unwrap();
+        let spec = HostSpec {
+            identity_files: vec![sshd.user_key().private.clone()],
+            user_known_hosts_files: vec![known_hosts],
+            ..HostSpec::new("box", "127.0.0.1", sshd.address().port(), login_name())
+        };
+        let dialled = dial(&Arc::new(spec), &PoolConfig::default()).await.unwrap();
+        for _ in 0..3 {
+            dialled.handle.rekey_soon().await.unwrap();
+            dialled.handle.channel_open_session().await.unwrap();
+        }
+        let exchanges = || sshd.log().iter().filter(|line| line.contains("SSH2_MSG_NEWKEYS received")).count();
+        // The open of a channel is answered after the exchange; the log comes by another way.
+        while exchanges() < 4 {
+            tokio::task::yield_now().await;
+        }
+        assert!(dialled.refusals.error().is_none() && !dialled.handle.is_closed());
+    }
 }

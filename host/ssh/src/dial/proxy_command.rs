@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::dial::process::{Group, piped};
-use crate::dial::transport::harmless;
+use crate::foreign::line;
 
 /// Kept of what the command writes to its standard error.
 const COMPLAINT_BYTES: usize = 2048;
@@ -40,7 +40,11 @@ impl Complaint {
     /// What the command has written to its standard error so far, on one line; empty if nothing.
     pub(crate) fn so_far(&self) -> String {
         let stderr = self.stderr.lock();
-        let lines: Vec<String> = stderr.split(|byte| *byte == b'\n').map(harmless).filter(|l| !l.is_empty()).collect();
+        let lines: Vec<String> = stderr
+            .split(|byte| *byte == b'\n')
+            .map(|said| line(said, COMPLAINT_BYTES))
+            .filter(|l| !l.is_empty())
+            .collect();
         lines.join("; ")
     }
 

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::HostSpec;
 use crate::dial::process::Group;
-use crate::dial::transport::harmless;
+use crate::foreign::line;
 
 /// How long the command may take; the dial's own limit mostly ends before.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -65,8 +65,7 @@ impl Secrets<'_> {
     /// The command is killed with its group.
     pub(crate) async fn ask(&self, kind: Kind, prompt: &str) -> Result<Zeroizing<String>, &'static str> {
         let program = self.command.ok_or("there is no secret command")?;
-        let prompt =
-            harmless(prompt.get(..prompt.floor_char_boundary(MAX_PROMPT_BYTES)).unwrap_or_default().as_bytes());
+        let prompt = line(prompt.as_bytes(), MAX_PROMPT_BYTES);
         let mut command = Command::new(program);
         command
             .arg(prompt)

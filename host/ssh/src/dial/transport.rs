@@ -5,7 +5,6 @@
 //! **What carries a stream (a jump host's connection, a process) lives exactly as long as the stream.** Knows no SSH but
 //! the first line of a server.
 
-use std::fmt::Write as _;
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
@@ -18,6 +17,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::foreign::line;
 
 /// How long a session that was in use may take for its last words.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -50,30 +51,14 @@ impl FirstWords {
     /// Whether an SSH server has named itself.
     pub(crate) fn has_identification(&self) -> bool {
         let heard = self.0.lock();
-        heard.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"SSH-"))
+        heard.split(|byte| *byte == b'\n').any(|words| words.starts_with(b"SSH-"))
     }
 
     /// The first line, made harmless; empty if nothing was said.
     pub(crate) fn line(&self) -> String {
         let heard = self.0.lock();
-        harmless(heard.split(|byte| *byte == b'\n').next().unwrap_or_default())
+        line(heard.split(|byte| *byte == b'\n').next().unwrap_or_default(), FIRST_WORDS_BYTES)
     }
-}
-
-/// Text of a stranger for a message: control characters, and those that reorder or hide text, are escaped.
-pub(crate) fn harmless(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for c in String::from_utf8_lossy(bytes).trim().chars() {
-        let hides =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if c.is_control() || hides {
-            // Writing to a String does not fail.
-            let _ = write!(text, "{}", c.escape_default());
-        } else {
-            text.push(c);
-        }
-    }
-    text
 }
 
 /// Ends a stream when dropped: at once while its session is being made, after its last words later.
@@ -315,10 +300,5 @@ mod tests {
             }
             assert_eq!(started.elapsed(), if established { limit * 3 } else { limit * 9 });
         }
-    }
-
-    #[test]
-    fn what_a_stranger_says_cannot_steer_a_terminal() {
-        assert_eq!(harmless(b"a\x1b[2Jb\xe2\x80\xaec\r\n"), "a\\u{1b}[2Jb\\u{202e}c");
     }
 }

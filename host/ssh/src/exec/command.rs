@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::exec::shell::{KILL_SFTP_SERVERS, Prepared, RemoteProcess, Stream};
+use crate::foreign::line;
 use crate::lease::within;
 use crate::pool::InUse;
 use crate::pool::connection::Connection;
@@ -28,6 +29,8 @@ const KILL_LIMIT: Duration = Duration::from_secs(4);
 const CONTROL_CAP: usize = 4096;
 /// How long a command that is given up may take to say which process it is.
 const FIRST_LINE: Duration = Duration::from_secs(1);
+/// Kept of a signal's name that is none of the protocol's.
+const SIGNAL_BYTES: usize = 64;
 /// Sending a close never takes long; a connection that hangs must not hold us.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -282,7 +285,20 @@ async fn control(connection: &Arc<Connection>, script: &[u8]) -> Option<String> 
 
 fn signal_name_text(signal: Sig) -> String {
     match signal {
-        Sig::Custom(name) => name,
+        Sig::Custom(name) => line(name.as_bytes(), SIGNAL_BYTES),
         known => format!("{known:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_signal_is_short_and_steers_nothing() {
+        let name = |name: &str| signal_name_text(Sig::Custom(name.to_owned()));
+        assert_eq!(signal_name_text(Sig::KILL), "KILL");
+        assert_eq!(name("x@example.com\u{1b}[2J\r\n\u{202e}"), "x@example.com␛[2J␍␊<U+202E>");
+        assert_eq!(name(&"x".repeat(100)), format!("{}…", "x".repeat(SIGNAL_BYTES)));
     }
 }

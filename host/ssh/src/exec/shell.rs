@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::foreign;
 use crate::{Capture, CommandLimits, ErrorKind, SshError};
 
 /// Takes the command from its arguments, or from the first line of its input, and evaluates it. One argument is encoded
@@ -258,7 +259,7 @@ impl Stream {
     pub(crate) fn noise(&self) -> String {
         let mut noise = self.noise.clone();
         noise.extend(self.pending.iter().take(NOISE_KEPT.saturating_sub(noise.len())));
-        String::from_utf8_lossy(&noise).trim().to_owned()
+        foreign::line(&noise, NOISE_KEPT)
     }
 
     /// What was kept, and how much came.

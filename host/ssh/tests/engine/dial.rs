@@ -299,7 +299,7 @@ async fn a_proxy_command_that_fails_is_told_with_its_words_and_status() {
     };
     let error = refused(&host("sh -c 'echo no \x1b[31mroute >&2; exit 7'")).await;
     assert_eq!(error.kind(), ErrorKind::Unreachable);
-    let told = "the server closed the connection; the proxy command ended with exit status: 7: no \\u{1b}[31mroute";
+    let told = "the server closed the connection; the proxy command ended with exit status: 7: no ␛[31mroute";
     assert!(error.message().ends_with(told), "{error}");
 
     let error = refused(&host("/nonexistent/command")).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use russh::keys::{self, ssh_key};
 use russh::server::{self, Auth, ChannelOpenHandle, Msg, Response, Session, VerifiedPublicKey};
-use russh::{Channel, Disconnect, MethodKind, MethodSet};
+use russh::{Channel, ChannelId, Disconnect, MethodKind, MethodSet, Sig};
 use scout_tests::{Key, generate_key};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
@@ -36,16 +36,28 @@ impl Wants {
     }
 }
 
+/// What a terminal would obey and a person not see, in front of a word to look for.
+pub(crate) const MARK: &str = "\u{1b}]0;x\u{7}\u{9b}2J\r\nMARK\t\u{202e}\u{200b}\u{2066}\u{e0041}";
+
+/// Whether a text shows the mark and nothing of it as it is.
+pub(crate) fn shows_mark(text: &str) -> bool {
+    let raw = MARK.chars().filter(|c| !c.is_ascii_graphic());
+    text.contains("MARK") && raw.into_iter().all(|c| !text.contains(c))
+}
+
 /// What becomes of a login that succeeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Then {
     #[default]
     Serves,
     Closes,
+    ClosesWithMark,
     /// Opens a channel of each kind that forwards something to the client.
     Forwards,
     /// Leaves every request for a channel unanswered.
     OpensNothing,
+    /// Says [`MARK`] wherever it may say anything: instead of running a command, and in each answer over SFTP.
+    Complains,
 }
 
 /// An SSH server in this process; ends with this value.
@@ -145,6 +157,10 @@ impl Handler {
 impl server::Handler for Handler {
     type Error = russh::Error;
 
+    async fn authentication_banner(&mut self) -> Result<Option<String>, russh::Error> {
+        Ok((self.shared.then == Then::Complains).then(|| MARK.to_owned()))
+    }
+
     async fn auth_none(&mut self, _user: &str) -> Result<Auth, russh::Error> {
         self.hear("none".to_owned());
         Ok(self.judge(false))
@@ -190,8 +206,9 @@ impl server::Handler for Handler {
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), russh::Error> {
         match self.shared.then {
-            Then::Serves | Then::OpensNothing => {}
+            Then::Serves | Then::OpensNothing | Then::Complains => {}
             Then::Closes => session.disconnect(Disconnect::ByApplication, "closing time", "")?,
+            Then::ClosesWithMark => session.disconnect(Disconnect::ByApplication, MARK, MARK)?,
             Then::Forwards => {
                 let (handle, shared) = (session.handle(), Arc::clone(&self.shared));
                 tokio::spawn(async move {
@@ -211,6 +228,41 @@ impl server::Handler for Handler {
         Ok(())
     }
 
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        _name: &str,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        match self.shared.then {
+            Then::Complains => session.channel_success(channel),
+            _ => Ok(()),
+        }
+    }
+
+    async fn data(&mut self, channel: ChannelId, data: &[u8], session: &mut Session) -> Result<(), russh::Error> {
+        if self.shared.then == Then::Complains {
+            session.data(channel, sftp_complaints(data))?;
+        }
+        Ok(())
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        _data: &[u8],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        if self.shared.then != Then::Complains {
+            return Ok(());
+        }
+        session.channel_success(channel)?;
+        session.data(channel, MARK.as_bytes())?;
+        session.extended_data(channel, 1, MARK.as_bytes())?;
+        session.exit_signal_request(channel, Sig::Custom(MARK.to_owned()), false, MARK, MARK)?;
+        session.close(channel)
+    }
+
     async fn channel_open_session(
         &mut self,
         _channel: Channel<Msg>,
@@ -223,6 +275,30 @@ impl server::Handler for Handler {
         }
         Ok(())
     }
+}
+
+/// The packets of SFTP that answer these: a greeting for the first, then a refusal for each.
+fn sftp_complaints(requests: &[u8]) -> Vec<u8> {
+    let (mut rest, mut answers) = (requests, Vec::new());
+    while let Some((length, packet)) = rest.split_first_chunk::<4>() {
+        let (packet, after) = packet.split_at(u32::from_be_bytes(*length) as usize);
+        rest = after;
+        let answer = match packet[0] {
+            1 => vec![2, 0, 0, 0, 3],
+            _ => {
+                // SSH_FX_FAILURE.
+                let mut status = [&[101], &packet[1..5], &[0, 0, 0, 4][..]].concat();
+                for text in [MARK, MARK] {
+                    status.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
+                    status.extend(text.as_bytes());
+                }
+                status
+            }
+        };
+        answers.extend(u32::try_from(answer.len()).unwrap().to_be_bytes());
+        answers.extend(answer);
+    }
+    answers
 }
 
 /// A TCP server that treats each connection in its own way; ends with this value.

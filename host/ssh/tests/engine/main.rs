@@ -14,4 +14,5 @@ mod pool;
 mod rekey;
 mod sftp;
 mod shells;
+mod text;
 mod world;

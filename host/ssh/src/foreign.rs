@@ -1,6 +1,10 @@
-//! Which characters of a text hide something: control how others are shown, or show nothing where something is.
+//! Text of others (hosts, agents, local commands, files) on its way into messages and logs.
 //!
-//! A model reads what a person does not see. Knows no output: whoever shows a text decides what stands in their place.
+//! A model reads what a person does not see, and a terminal obeys it. Owns which characters hide something and what is
+//! shown in their place. Whoever takes text of others into a message passes it through [`line`]; every
+//! [`crate::SshError`] passes [`visible`] besides.
+
+use std::borrow::Cow;
 
 /// The hidden characters of a text, each with its offset in bytes: control characters, all that Unicode says is ignorable
 /// by default (zero-width and directional marks, variation selectors, tags, blank letters), separators of lines that are
@@ -43,9 +47,71 @@ fn is_hidden(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Text whose hidden characters can be seen: ESC is `␛`, U+202E is `<U+202E>`.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let (mut shown, mut done) = (String::new(), 0);
+    for (at, c) in hidden(text) {
+        shown.push_str(text.get(done..at).unwrap_or_default());
+        match c {
+            // The control pictures stand in the order of what they picture.
+            '\0'..='\u{1f}' => shown.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
+            '\u{7f}' => shown.push('\u{2421}'),
+            _ => shown.push_str(&format!("<U+{:04X}>", u32::from(c))),
+        }
+        done = at + c.len_utf8();
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    shown.push_str(text.get(done..).unwrap_or_default());
+    Cow::Owned(shown)
+}
+
+/// Text of others for a message: one line, at most so many bytes of it, everything in it visible. What is not UTF-8 is
+/// replaced.
+pub(crate) fn line(bytes: &[u8], most: usize) -> String {
+    let bytes = bytes.trim_ascii();
+    let text = String::from_utf8_lossy(bytes.get(..most).unwrap_or(bytes));
+    let mut line = visible(&text).replace('\r', "␍").replace('\n', "␊").replace('\t', "␉");
+    if bytes.len() > most {
+        line.push('…');
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_others_is_one_bounded_line_that_steers_nothing() {
+        for (given, expected) in [
+            (&b" a\x1b[2Jb\xe2\x80\xaec\r\n"[..], "a␛[2Jb<U+202E>c"),
+            (b"one\r\ntwo\tx\ny", "one␍␊two␉x␊y"),
+            (b"caf\xe9 0123456789", "caf\u{fffd} 012345…"),
+        ] {
+            assert_eq!(line(given, if given.len() > 14 { 11 } else { 99 }), expected);
+        }
+    }
+
+    #[test]
+    fn what_hides_is_shown() {
+        for (given, expected) in [
+            ("plain\n\ttext\r\n", "plain\n\ttext\r\n"),
+            ("\u{1b}[2J", "␛[2J"),
+            ("over\rwritten", "over␍written"),
+            ("\u{9b}31m", "<U+009B>31m"),
+            ("a\u{202e}b", "a<U+202E>b"),
+            ("zero\u{200b}width", "zero<U+200B>width"),
+            ("tag\u{e0041}", "tag<U+E0041>"),
+            ("a\u{fe01}\u{e01ef}", "a<U+FE01><U+E01EF>"),
+            ("\u{1b}", "␛"),
+            ("\u{7f}", "␡"),
+            ("wörld 🦀", "wörld 🦀"),
+        ] {
+            assert_eq!(visible(given), expected);
+        }
+    }
 
     fn of(text: &str) -> Vec<char> {
         hidden(text).map(|(_, c)| c).collect()

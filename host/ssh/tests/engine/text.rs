@@ -1,0 +1,107 @@
+//! What a server says cannot steer a terminal, add a line to a message or hide from whoever reads it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use scout_ssh::{ErrorKind, HostSpec, Pool, PoolConfig, SshError};
+use scout_tests::{generate_key, login_name};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::fake::{FakeSshd, FakeTcp, MARK, Then, Wants, secret_command, shows_mark};
+use crate::world::{call, me, request};
+
+fn spec(address: SocketAddr, dir: &Path, known: &str) -> Arc<HostSpec> {
+    let known_hosts = dir.join("known_hosts");
+    std::fs::write(&known_hosts, known).unwrap();
+    Arc::new(HostSpec {
+        identity_files: vec![generate_key(dir, "id").private],
+        identities_only: true,
+        user_known_hosts_files: vec![known_hosts],
+        ..HostSpec::new("box", "127.0.0.1", address.port(), login_name())
+    })
+}
+
+fn is_shown(error: &SshError) -> bool {
+    let text = format!("{error}{}", error.hint().unwrap_or_default());
+    assert!(text.len() < 4096, "{text}");
+    shows_mark(&text)
+}
+
+/// A packet in the clear.
+fn packet(payload: &[u8]) -> Vec<u8> {
+    let padding = 8 + (8 - (payload.len() + 5) % 8);
+    let length = u32::try_from(payload.len() + padding + 1).unwrap();
+    [&length.to_be_bytes()[..], &[u8::try_from(padding).unwrap()], payload, &vec![0; padding]].concat()
+}
+
+fn string(text: &str) -> Vec<u8> {
+    [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat()
+}
+
+#[tokio::test]
+async fn what_a_server_says_before_it_is_known_is_shown_and_obeyed_by_nobody() {
+    let identification = b"SSH-2.0-x\r\n";
+    // russh takes no other names than ASCII.
+    let name: String = MARK.chars().filter(char::is_ascii).collect();
+    let offer = [&[20][..], &[7; 16], &string(&vec![name; 400].join(",")).repeat(10), &[0; 5]].concat();
+    let goodbye = [&[1, 0, 0, 0, 2][..], &string(MARK), &string(MARK)].concat();
+    // Without the line feed in it: the first line is what is told.
+    let greeting = [MARK.replace('\n', "").as_bytes(), b"\r\n"].concat();
+    for (says, kind) in [
+        (greeting.clone(), ErrorKind::Unreachable),
+        ([&identification[..], &packet(&offer)].concat(), ErrorKind::Unreachable),
+        ([&identification[..], &packet(&goodbye)].concat(), ErrorKind::Unreachable),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let said = says.clone();
+        let server = FakeTcp::start(move |mut stream| {
+            let said = said.clone();
+            async move {
+                stream.write_all(&said).await.unwrap();
+                stream.shutdown().await.unwrap();
+                stream
+            }
+        })
+        .await;
+        let spec = spec(server.address, dir.path(), "");
+        let error = Pool::new(PoolConfig::default()).lease(&me(), &spec, &call()).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(is_shown(&error), "{error:?} for {:?}", String::from_utf8_lossy(&says));
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_says_to_requests_is_shown_and_obeyed_by_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = FakeSshd::start(&[Wants::PublicKey], Then::Complains).await;
+    let spec = spec(server.address, dir.path(), &server.known_hosts_line());
+    let lease = Pool::new(PoolConfig::default()).lease(&me(), &spec, &call()).await.unwrap();
+    let error = lease.exec(&request("exit 3"), &call()).await.unwrap_err();
+    assert!(is_shown(&error), "{error:?}");
+    for error in [
+        lease.stat(b"/x", &call()).await.unwrap_err(),
+        lease.read(b"/x", 0, 10, &call()).await.unwrap_err(),
+        lease.open(b"/x", 10, 10, &call()).await.unwrap_err(),
+        lease.real_path(b"/x", &call()).await.unwrap_err(),
+        lease.stat(MARK.as_bytes(), &call()).await.unwrap_err(),
+    ] {
+        assert!(is_shown(&error), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_asks_is_shown_to_the_secret_command_on_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = FakeSshd::start(&[Wants::Answers(vec![vec![(MARK, "right")]])], Then::ClosesWithMark).await;
+    let spec = spec(server.address, dir.path(), &server.known_hosts_line());
+    let secrets = secret_command(dir.path(), "echo right");
+    let pool = Pool::new(PoolConfig { secret_command: Some(secrets), ..PoolConfig::default() });
+    if let Err(error) = pool.lease(&me(), &spec, &call()).await {
+        // The goodbye came before the yes.
+        assert!(is_shown(&error), "{error:?}");
+    }
+    let asked = std::fs::read_to_string(dir.path().join("asked")).unwrap();
+    let lines: Vec<&str> = asked.lines().collect();
+    assert!(lines.len() == 1 && shows_mark(lines[0]), "{asked:?}");
+}
