@@ -24,9 +24,9 @@ impl Place {
             std::fs::write(place.at("etc").join(name), text).unwrap();
         }
         std::fs::write(place.at("etc/mine.wasm"), Guest::BringsTools.bytes()).unwrap();
-        std::fs::write(place.at("askpass"), "#!/bin/sh\n").unwrap();
+        std::fs::write(place.at("etc/askpass"), "#!/bin/sh\n").unwrap();
         let toml = "ssh_config = \"ssh_config\"\nknown_hosts = \"known_hosts\"\naudit_log = \"../audit.jsonl\"\n\
-             allowed_signers = \"allowed_signers\"\nsecret_command = \"../askpass\"\n[plugins.mine]\nsource = \"mine.wasm\"\n";
+             allowed_signers = \"allowed_signers\"\nsecret_command = \"askpass\"\n[plugins.mine]\nsource = \"mine.wasm\"\n";
         std::fs::write(place.at("etc/scout.toml"), toml).unwrap();
         place
     }
@@ -65,7 +65,7 @@ async fn what_names_programs_or_policies_is_refused_where_others_can_change_it()
         ("etc", 0o777, 2),
         // Believed by ssh, so that they are only told.
         ("etc/known_hosts", 0o666, 1),
-        ("askpass", 0o777, 1),
+        ("etc/askpass", 0o777, 1),
     ] {
         let before = place.at(name).metadata().unwrap().permissions();
         chmod(&place.at(name), mode);
