@@ -24,7 +24,7 @@ missing_packages=()
 need sshd openssh-server
 need sftp-server openssh-sftp-server
 need ssh openssh-client; need ssh-keygen openssh-client; need ssh-agent openssh-client
-need openssl openssl
+need openssl openssl; need patch patch
 # Mount namespaces, in which tests put files of their own in the place of the machine's.
 need unshare util-linux; need mount mount
 need python3 python3
@@ -64,6 +64,9 @@ cargo fmt --all --check
 for workspace in plugins tests/fixtures tests/fuzz; do
   [ ! -f "$workspace/Cargo.toml" ] || (cd "$workspace" && cargo fmt --all --check)
 done
+
+step "what is carried of others"
+host/vendor/check.sh
 
 step "clippy"
 cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scout_runtime::{CommandEvent, CommandRecord};
+use scout_runtime::{CommandEvent, CommandRecord, hidden};
 use scout_ssh::Principal;
 use serde::{Serialize, Serializer};
 
@@ -107,13 +107,39 @@ impl Omitted {
     }
 }
 
-/// The text of a line, with its end.
+/// The text of a line, with its end. What hides or steers a terminal is written as JSON's escapes: whoever parses the line gets it
+/// as it was, and whoever only looks at it sees it.
 pub(super) fn text(line: &impl Serialize) -> std::io::Result<Vec<u8>> {
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
-    Ok(text)
+    let text = serde_json::to_string(line)?;
+    let (mut told, mut done) = (String::with_capacity(text.len() + 1), 0);
+    for (at, hidden) in hidden(&text) {
+        told.push_str(text.get(done..at).unwrap_or_default());
+        for unit in hidden.encode_utf16(&mut [0; 2]) {
+            told.push_str(&format!("\\u{unit:04x}"));
+        }
+        done = at + hidden.len_utf8();
+    }
+    told.push_str(text.get(done..).unwrap_or_default());
+    told.push('\n');
+    Ok(told.into_bytes())
 }
 
 fn now() -> String {
     jiff::Timestamp::now().to_string()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::text;
+
+    #[test]
+    fn a_line_hides_nothing_and_says_what_was_there() {
+        let said = json!({"command": "a\u{202e}b\u{1b}[2J\u{9b}\u{e0041}\tü"});
+        let line = String::from_utf8(text(&said).unwrap()).unwrap();
+        assert_eq!(line, "{\"command\":\"a\\u202eb\\u001b[2J\\u009b\\udb40\\udc41\\tü\"}\n");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), said);
+    }
 }

@@ -87,7 +87,7 @@ pub(crate) enum Purpose {
 /// Decides about the host's key, in the first exchange of keys and in every later one. Refuses what a server opens by
 /// itself: nothing is forwarded to here.
 ///
-/// russh as published asks about the first key only; `vendor/README.md` has the change that makes it ask always. An
+/// russh as published asks about the first key only; `host/vendor/README.md` has the change that makes it ask always. An
 /// exchange that it did not ask about ends the connection.
 pub(crate) struct Gate {
     check: Arc<Check>,
