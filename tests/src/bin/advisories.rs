@@ -64,12 +64,11 @@ struct Lock {
     package: Vec<Package>,
 }
 
-/// A crate at a version. Those of a lock file without a source are our own.
+/// A crate at a version. Ours are among them, and what we carry with a change of ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 struct Package {
     name: String,
     version: Version,
-    source: Option<String>,
 }
 
 /// What the front of an advisory of RustSec's says.
@@ -175,12 +174,12 @@ fn faults(list: &List, packages: &BTreeSet<Package>) -> Vec<String> {
     faults
 }
 
-/// Crates of all lock files that came from a registry.
+/// Crates of all lock files.
 fn packages(root: &Path) -> Result<BTreeSet<Package>, String> {
     let mut packages = BTreeSet::new();
     for file in LOCKS {
         let lock: Lock = parse(file, &read(&root.join(file))?)?;
-        packages.extend(lock.package.into_iter().filter(|package| package.source.is_some()));
+        packages.extend(lock.package);
     }
     Ok(packages)
 }
@@ -245,7 +244,7 @@ mod tests {
     }
 
     fn found(exceptions: &str, version: &str) -> Vec<String> {
-        let package = |name: &str| Package { name: name.to_owned(), version: version.parse().unwrap(), source: None };
+        let package = |name: &str| Package { name: name.to_owned(), version: version.parse().unwrap() };
         faults(&list(exceptions), &[package("one"), package("other")].into())
     }
 
