@@ -4,6 +4,7 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use scout_tests::Numbers;
 
@@ -81,8 +82,10 @@ fn mutant(seeds: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
     bytes
 }
 
-/// Has a target read all seeds, and so many mutants.
+/// Has a target read all seeds, and so many mutants. Alone in this process, for the memory of all is counted together.
 fn survives(target: &str, mutants: u64) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let seeds = seeds(target);
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mutants = (0..mutants).map(|_| mutant(&seeds, &mut numbers)).collect::<Vec<_>>();

@@ -173,6 +173,12 @@ impl Budget {
         Ok(Arc::new(Hold { bytes, held: Arc::clone(&self.held), _room: room }))
     }
 
+    /// Takes memory for what a guest answers with. It is bounded by itself, so that a guest that holds all it may still answers.
+    pub(crate) fn hold_answer(&self, bytes: usize) -> Option<Arc<Hold>> {
+        let room = self.room.beside(bytes)?;
+        Some(Arc::new(Hold { bytes: 0, held: Arc::clone(&self.held), _room: room }))
+    }
+
     pub(crate) fn held_limit(&self) -> usize {
         self.held_limit
     }

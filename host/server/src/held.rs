@@ -14,9 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::render::Reply;
 
-/// Bytes that all calls under way are expected to have from hosts and plugins: as many calls with the greatest outputs as a
-/// principal has instances, at the default limits. A call that may have more than all runs alone.
-const RUNNING: usize = 96 << 20;
+/// Bytes that all calls under way are expected to have from hosts: at the default limits 62 commands or 120 reads at once. A
+/// call that may have more than all runs alone.
+const RUNNING: usize = 128 << 20;
 /// Bytes that they have beyond that, together.
 const BEYOND: usize = 32 << 20;
 /// Bytes of answers that the client has not read.
@@ -181,7 +181,7 @@ mod tests {
     fn calls_wait_for_each_other_and_one_that_may_have_more_than_all_runs_alone() {
         let held = Held::default();
         let running: Vec<Room> = std::iter::from_fn(|| held.call(2 << 20).now_or_never()).collect();
-        assert_eq!(running.len(), 48);
+        assert_eq!(running.len(), 64);
         assert!(held.call(1).now_or_never().is_none());
         drop(running);
         let alone = held.call(usize::MAX).now_or_never().unwrap();

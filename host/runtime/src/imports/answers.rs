@@ -4,7 +4,6 @@ use wasmtime::component::Resource;
 
 use super::blobs::Blob;
 use super::wit::answers;
-use crate::budget::Spent;
 use crate::state::CallState;
 use crate::{Answer, CallErrorKind, Content, Encoding};
 
@@ -41,12 +40,9 @@ pub(crate) fn answer(state: &CallState, given: answers::Answer) -> Result<Given,
         let allowed = state.limits.answer_bytes;
         return Err(wrong(format!("answered with {written} bytes of text; {allowed} are allowed")));
     }
-    let text = state.budget.hold(written).map_err(|spent| match spent {
-        Spent::Room => {
-            let why = "answered, and there is no memory for it: what all calls share is used up; try again later";
-            (CallErrorKind::Busy, why.to_owned())
-        }
-        _ => wrong(format!("answered with more than the {} MiB that it may hold", state.budget.held_limit() >> 20)),
+    let text = state.budget.hold_answer(written).ok_or_else(|| {
+        let why = "answered, and there is no memory for it: what all calls share is used up; try again later";
+        (CallErrorKind::Busy, why.to_owned())
     })?;
     let mut answer = Answer { is_error: given.is_error, size: written, ..Answer::default() };
     answer.held.bytes.push(text);

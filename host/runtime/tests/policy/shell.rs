@@ -372,7 +372,7 @@ fn a_directory_of_any_bytes_is_entered() {
     for name in hostile.chain([
         b"-".to_vec(),
         b"~".to_vec(),
-        b"~root".to_vec(),
+        b"./~root".to_vec(),
         b"--help".to_vec(),
         b"\xff\xfe'\n$(id)".to_vec(),
     ]) {

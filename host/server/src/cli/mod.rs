@@ -226,7 +226,7 @@ fn log_to_stderr(filter: &str) -> Result<(), ConfigError> {
 /// One field of an event on its line: what it says is often a host's or a plugin's.
 fn log_field(writer: &mut Writer<'_>, field: &Field, value: &dyn std::fmt::Debug) -> std::fmt::Result {
     let value = format!("{value:?}");
-    let value = visible(&value).replace('\n', "␊");
+    let value = visible(&value).replace('\r', "␍").replace('\n', "␊");
     match field.name() {
         "message" => write!(writer, "{value}"),
         name => write!(writer, "{name}={value}"),

@@ -260,9 +260,9 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             File::read(&path).and_then(|file| secrets(&file.secret_paths, &file.readable_paths, &file.lines))
         };
-        let list = read("secret_paths = [\n\"**/.env\"]\nreadable_paths = [\"/etc/sudoers\"]\n").unwrap();
-        let refusal = list.check_path(b"~/app/.env").unwrap_err();
-        assert_eq!(refusal.why, "is on the list of secret paths: **/.env stands in scout.toml:2");
+        let list = read("secret_paths = [\n\"**/.mine\"]\nreadable_paths = [\"/etc/sudoers\"]\n").unwrap();
+        let refusal = list.check_path(b"~/app/.mine").unwrap_err();
+        assert_eq!(refusal.why, "is on the list of secret paths: **/.mine stands in scout.toml:2");
         assert!(list.check_path(b"/etc/sudoers").is_ok() && list.check_path(b"/etc/shadow").is_err());
         let many = vec!["\"/x\""; MAX_RULES + 1].join(",");
         for (text, says) in [

@@ -79,7 +79,8 @@ impl Tool {
     ) -> Result<Reply, CallError> {
         let (principal, call, limits) = (context.principal.clone(), context.call.clone(), Arc::clone(&context.limits));
         let arguments = self.check_arguments(arguments, &principal, &call).await?;
-        let expected = limits.file_bytes.max(2 * limits.output_bytes).max(limits.answer_bytes);
+        // What it answers with beyond that waits for room of its own.
+        let expected = limits.file_bytes.max(2 * limits.output_bytes);
         let running = Running::wait(&call, held, expected).await?;
         let (answer, receipt) = self.plugin.call_tool(context, &self.described.name, &arguments).await?;
         drop(arguments);

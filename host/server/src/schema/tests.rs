@@ -103,8 +103,8 @@ fn what_takes_long_ends_with_its_steps() {
         ),
         (
             "what nobody looked at",
-            json!({"type": "object", "unevaluatedProperties": {"unevaluatedProperties": {"unevaluatedProperties": false}}, "anyOf": vec![json!({"properties": {"x": true}}); 3000]}),
-            json!({"x": (0..30_000).map(|n| (n.to_string(), json!({}))).collect::<Map<_, _>>()}),
+            json!({"type": "object", "unevaluatedProperties": false, "anyOf": vec![json!({"additionalProperties": true}); 3000]}),
+            (0..30_000).map(|n| (n.to_string(), json!({}))).collect::<Map<_, _>>().into(),
         ),
         (
             "names of properties",

@@ -101,7 +101,12 @@ enum Token {
     One,
     /// Any characters.
     Any,
+    /// A character that some file system takes for a few letters, or ignores.
+    Folded,
 }
+
+/// Letters that one character is taken for at most: the ligature `ﬃ`.
+const FOLDED: usize = 3;
 
 impl<'a> Name<'a> {
     /// A name whose wildcards, if it is a glob, the host's shell expands.
@@ -204,8 +209,10 @@ fn wild_meets(tokens: &[Token], pattern: &[u8]) -> bool {
         (Some(Token::Byte(first)), Some(expected)) => expected.eq_ignore_ascii_case(first),
         (Some(Token::One), Some(expected)) => *expected != b'.',
         // Nothing at the start, and then the dot.
-        (Some(Token::Any), Some(b'.')) => matches!(tokens.get(1), Some(Token::Byte(b'.') | Token::One | Token::Any)),
-        (Some(Token::Any), Some(_)) => true,
+        (Some(Token::Any | Token::Folded), Some(b'.')) => {
+            matches!(tokens.get(1), Some(Token::Byte(b'.') | Token::One | Token::Any | Token::Folded))
+        }
+        (Some(Token::Any | Token::Folded), Some(_)) => true,
     };
     if !starts || pattern.len() >= u128::BITS as usize {
         return false;
@@ -240,6 +247,13 @@ fn wild_meets(tokens: &[Token], pattern: &[u8]) -> bool {
                 set |= reached;
                 for _ in pattern {
                     reached = step(reached, &|_| true);
+                    set |= reached;
+                }
+            }
+            Token::Folded => {
+                let mut reached = set;
+                for _ in 0..FOLDED {
+                    reached = step(reached, &|byte| byte.is_ascii_alphabetic());
                     set |= reached;
                 }
             }
@@ -323,7 +337,7 @@ fn plain_tokens(tokens: &mut Vec<Token>, text: &[u8], is_glob: bool) {
                 '*' if is_glob => tokens.push(Token::Any),
                 '?' if is_glob => tokens.push(Token::One),
                 character if character.is_ascii() => tokens.push(Token::Byte(character.to_ascii_lowercase() as u8)),
-                character if may_be_ascii(character) => tokens.push(Token::Any),
+                character if may_be_ascii(character) => tokens.push(Token::Folded),
                 character => tokens.extend(character.encode_utf8(&mut [0; 4]).bytes().map(Token::Byte)),
             }
         }

@@ -319,7 +319,9 @@ fn names_in_other_scripts_are_no_secrets() {
         cat \u{6587}\u{6863}/\u{9879}\u{76ee}
         ls /srv/\u{65e5}\u{672c}\u{8a9e}/\u{65e5}\u{672c}\u{8a9e}
         cat /etc/caf\u{e9}
-        cat caf\u{e9}/\u{fc}ber.txt",
+        cat caf\u{e9}/\u{fc}ber.txt
+        cat music\u{266b} plan\u{201c}b\u{201d} notes\u{2013}old.txt
+        ls d\u{1f980}/f* \u{266b}/x",
     );
 }
 
