@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     pub(crate) resident: u64,
-    peak: u64,
+    pub(crate) peak: u64,
 }
 
 impl fmt::Display for Memory {

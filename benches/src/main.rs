@@ -3,6 +3,7 @@
 //! Usage: `scout-bench [SECTION…]`, all sections without a name. Each section owns what it measures and returns its part
 //! of the report; sshd, the delay link and the stdio client are those of the tests.
 
+mod attacks;
 mod bare;
 mod before;
 mod bulk;
@@ -22,7 +23,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-const SECTIONS: [&str; 8] = ["served", "before", "engine", "load", "fleet", "mixed", "bulk", "sandbox"];
+const SECTIONS: [&str; 9] = ["served", "before", "engine", "load", "fleet", "mixed", "bulk", "sandbox", "attacks"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -46,7 +47,8 @@ async fn main() -> Result<()> {
             "fleet" => fleet::measure().await,
             "mixed" => mixed::measure().await,
             "bulk" => bulk::measure().await,
-            _ => sandbox::measure().await,
+            "sandbox" => sandbox::measure().await,
+            _ => attacks::measure().await,
         };
         report.push(part.with_context(|| format!("section {name}"))?);
     }

@@ -47,7 +47,8 @@ impl Case {
 fn the_allocator_counts_what_is_taken_and_given_back() {
     let case = Case::alone();
     let (bytes, ()) = case.peak(|| drop(std::hint::black_box(vec![7_u8; MOST])));
-    assert!((MOST..MOST + (1 << 20)).contains(&bytes), "{bytes}");
+    // What others of this process give back meanwhile is counted too.
+    assert!((MOST - (1 << 20)..MOST + (1 << 20)).contains(&bytes), "{bytes}");
     let (bytes, ()) = case.peak(|| ());
     assert!(bytes < 1 << 20, "{bytes}");
 }

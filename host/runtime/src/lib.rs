@@ -43,3 +43,4 @@ pub use plugin::{
 };
 pub use reports::Progress;
 pub use scout_ssh::hidden;
+pub use work::STEPS as WORK_STEPS;

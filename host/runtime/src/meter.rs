@@ -11,10 +11,14 @@ use serde_json::Value;
 /// Steps between two looks at whether anybody still waits.
 const LOOK: u64 = 4096;
 
-/// Steps that one piece of work may take.
+/// What one piece of work may allocate for itself, in bytes. What it is about and what it makes are bounded elsewhere.
+const MEMORY: usize = 32 << 20;
+
+/// Steps that one piece of work may take, and memory for itself.
 #[derive(Debug)]
 pub struct Meter {
     left: u64,
+    memory: usize,
     /// Of what is left, where the next look is due.
     look: u64,
     abandoned: Arc<AtomicBool>,
@@ -23,8 +27,8 @@ pub struct Meter {
 /// Why work ended before it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stopped {
-    /// All its steps were taken.
-    #[error("it takes more steps than it may")]
+    /// All its steps, or all its memory, were taken.
+    #[error("it takes more steps or memory than it may")]
     Spent,
     /// Nobody waits for it any more.
     #[error("nobody waits for it any more")]
@@ -40,7 +44,7 @@ impl Meter {
 
     /// So many steps, until this is set.
     pub(crate) fn watching(steps: u64, abandoned: Arc<AtomicBool>) -> Self {
-        Self { left: steps, look: steps.saturating_sub(LOOK), abandoned }
+        Self { left: steps, memory: MEMORY, look: steps.saturating_sub(LOOK), abandoned }
     }
 
     /// Takes steps, before they are done.
@@ -54,6 +58,16 @@ impl Meter {
         }
         self.look = self.left.saturating_sub(LOOK);
         if self.abandoned.load(Ordering::Relaxed) { Err(Stopped::Abandoned) } else { Ok(()) }
+    }
+
+    /// Takes memory for what the work keeps beside what it is about, before it is there. It is not given back: a few steps of work
+    /// that is about something else are no reason to count it so exactly.
+    ///
+    /// # Errors
+    /// As [`Meter::take`].
+    pub fn take_memory(&mut self, bytes: usize) -> Result<(), Stopped> {
+        self.memory = self.memory.checked_sub(bytes).ok_or(Stopped::Spent)?;
+        Ok(())
     }
 
     /// Takes steps for a text of so many bytes that is gone through once.
@@ -93,6 +107,12 @@ mod tests {
         let mut meter = Meter::new(3);
         assert_eq!([meter.take(2), meter.take(1), meter.take(1)], [Ok(()), Ok(()), Err(Stopped::Spent)]);
         assert_eq!(Meter::new(u64::MAX).take(u64::MAX), Ok(()));
+    }
+
+    #[test]
+    fn memory_is_counted_to_the_last_byte() {
+        let mut meter = Meter::new(3);
+        assert_eq!([meter.take_memory(MEMORY), meter.take_memory(1)], [Ok(()), Err(Stopped::Spent)]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(crate) struct Shares {
     /// A quarter of the pages: what Scout keeps of plugins leaves the rest to their calls.
     kept: Arc<Semaphore>,
     parsed: Arc<Semaphore>,
+    /// Half of it each.
+    parsed_of: PerPrincipal,
 }
 
 /// What all calls of a plugin share.
@@ -75,6 +77,7 @@ impl Shares {
             pages_of: PerPrincipal::new(pages.div_ceil(2)),
             kept: Arc::new(Semaphore::new(pages.div_ceil(4))),
             parsed: Arc::new(Semaphore::new(PARSED / PAGE)),
+            parsed_of: PerPrincipal::new(MAX_PARSED / PAGE),
         }
     }
 
@@ -115,12 +118,13 @@ impl Shares {
         Room { from: vec![Arc::clone(&self.kept), Arc::clone(&self.pages)], pages: 0 }
     }
 
-    /// Waits for room for JSON that is to be parsed, [`MAX_PARSED`] bytes at most.
+    /// Waits for room for JSON of a principal's that is to be parsed, [`MAX_PARSED`] bytes at most.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub(crate) async fn parse(&self, bytes: usize) -> Room {
-        let mut room = Room { from: Vec::with_capacity(1), pages: bytes.min(MAX_PARSED).div_ceil(PAGE) };
+    pub(crate) async fn parse(&self, principal: &Principal, bytes: usize) -> Room {
+        let mut room = Room { from: Vec::with_capacity(2), pages: bytes.min(MAX_PARSED).div_ceil(PAGE) };
+        room.wait(self.parsed_of.of(principal)).await;
         room.wait(Arc::clone(&self.parsed)).await;
         room
     }
@@ -261,13 +265,16 @@ mod tests {
     }
 
     #[test]
-    fn two_large_answers_are_parsed_at_once_and_a_third_waits_for_one_of_them() {
+    fn two_large_answers_are_parsed_at_once_and_never_both_of_one_principal() {
         let shares = Shares::new(ALL, MEMORY);
-        let large = || shares.parse(MAX_PARSED).now_or_never();
-        let (first, second) = (large(), large());
-        assert!(first.is_some() && second.is_some() && large().is_none());
-        drop(first);
-        assert!(large().is_some());
+        let large = |of: &str| shares.parse(&Principal::new(of), MAX_PARSED).now_or_never();
+        let alice = large("alice");
+        assert!(alice.is_some() && large("alice").is_none());
+        // Whoever waits for their own share is in nobody's way.
+        let bob = large("bob");
+        assert!(bob.is_some() && large("carol").is_none());
+        drop(alice);
+        assert!(large("carol").is_some());
     }
 
     #[test]

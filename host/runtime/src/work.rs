@@ -20,7 +20,7 @@ use crate::{Answer, CallError, CallErrorKind, PluginId, Receipt};
 /// Threads for such work: two, for one lane may have all but one.
 const THREADS: usize = 2;
 /// Steps that one piece of work may take: some hundred milliseconds.
-const STEPS: u64 = 5_000_000;
+pub const STEPS: u64 = 5_000_000;
 /// JSON that is read where the call is, in bytes: a tenth of a millisecond.
 const IN_PLACE: usize = 16 << 10;
 
@@ -87,7 +87,7 @@ impl Work {
         const DOING: &str = "the JSON of its answer was read";
         let Given { mut answer, structured } = given;
         let Some(text) = structured else { return Ok(answer) };
-        let plugin = lane.plugin.clone();
+        let (plugin, principal) = (lane.plugin.clone(), lane.principal.clone());
         let wrong = |why: String| ended(CallErrorKind::Plugin, format!("plugin `{}` {why}", plugin.as_str()));
         let weighed = |text: String| (Weight::of(text.as_bytes()).memory(), text);
         let in_place = text.len() <= IN_PLACE;
@@ -102,7 +102,7 @@ impl Work {
                 MAX_PARSED >> 20
             )));
         }
-        let room = while_wanted(&plugin, call, DOING, shares.parse(memory)).await?;
+        let room = while_wanted(&plugin, call, DOING, shares.parse(&principal, memory)).await?;
         let read = match in_place {
             true => fields(&text),
             false => self.run(lane, call, DOING, move |_| fields(&text)).await?,
@@ -116,8 +116,8 @@ impl Work {
 fn fields(text: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err("answered with JSON that is no object".to_owned()),
-        Err(error) => Err(format!("answered with something that is no JSON: {error}")),
+        Ok(_) => Err("answered with JSON that is not an object".to_owned()),
+        Err(error) => Err(format!("answered with something that is not JSON: {error}")),
     }
 }
 

@@ -91,7 +91,7 @@ guests! {
     four_billion_parts_end_it: AnswersFourBillionParts => Ended("crashed: what it handed over is nothing that the contract knows (list");
     the_same_bytes_hundreds_of_times_are_no_answer: AnswersTheSameBytes => Ended("bytes of blobs");
     field_names_of_megabytes_are_no_answer: AnswersWithLongFields => Ended("bytes of text; 4194304 are allowed");
-    broken_json_is_no_answer: AnswersNoJson => Ended("answered with something that is no JSON");
+    broken_json_is_no_answer: AnswersNoJson => Ended("answered with something that is not JSON");
     json_a_million_deep_is_no_answer: AnswersDeepJson => Ended("once it is read; 64 are allowed");
     json_of_a_million_small_values_is_no_answer: AnswersSmallValues => Ended("once it is read; 64 are allowed");
     as_much_as_may_be_answered_is_an_answer: AnswersMuchToALargeSchema => Answers("");

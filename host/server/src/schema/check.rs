@@ -61,9 +61,16 @@ struct Seen<'v> {
     items: HashSet<usize>,
 }
 
+/// With how many others a name is compared when it is looked up, about.
+const COMPARED: usize = 8;
+/// What an entry of a set or a map takes, in bytes: its key, and as much again for the room that it grows by.
+const ENTRY: usize = 64;
+
 impl<'v> Seen<'v> {
     fn add(&mut self, other: Self, meter: &mut Meter) -> Result<(), Stopped> {
-        meter.take((other.fields.len() + other.items.len()) as u64)?;
+        let entries = other.fields.len() + other.items.len();
+        meter.take(entries as u64)?;
+        meter.take_memory(entries * ENTRY)?;
         self.fields.extend(other.fields);
         self.items.extend(other.items);
         Ok(())
@@ -240,6 +247,7 @@ impl<'s, 'v, 'm> Run<'s, 'v, 'm> {
                 }
                 if let Some(seen) = seen {
                     self.meter.take(count as u64)?;
+                    self.meter.take_memory(count * ENTRY)?;
                     seen.items.extend(0..count);
                 }
                 Ok(fits)
@@ -250,6 +258,7 @@ impl<'s, 'v, 'm> Run<'s, 'v, 'm> {
                     if self.check(*schema, item, false, None)? {
                         count += 1;
                         if let Some(seen) = seen.as_deref_mut() {
+                            self.meter.take_memory(ENTRY)?;
                             seen.items.insert(index);
                         }
                     }
@@ -269,6 +278,7 @@ impl<'s, 'v, 'm> Run<'s, 'v, 'm> {
                         return self.wrong(tell, || format!("{} is an item that nothing allows", index));
                     }
                 }
+                self.meter.take_memory(items.len() * ENTRY)?;
                 seen.items.extend(0..items.len());
                 Ok(fits)
             }
@@ -280,6 +290,7 @@ impl<'s, 'v, 'm> Run<'s, 'v, 'm> {
         let key = RandomState::new();
         let mut known: HashMap<u64, &Value> = HashMap::new();
         for item in items {
+            self.meter.take_memory(ENTRY)?;
             let hash = hash(item, &key, self.meter)?;
             if let Some(other) = known.insert(hash, item)
                 // Of two that only have the same hash the first is forgotten: that nobody can bring about.
@@ -305,6 +316,7 @@ impl<'s, 'v, 'm> Run<'s, 'v, 'm> {
                 let mut fits = true;
                 for (name, names) in dependent {
                     self.meter.take(1)?;
+                    self.meter.take_bytes(COMPARED * name.len())?;
                     fits &= !fields.contains_key(&**name) || self.has_all(names, fields, tell)?;
                 }
                 Ok(fits)
@@ -313,6 +325,7 @@ impl<'s, 'v, 'm> Run<'s, 'v, 'm> {
                 let (mut fits, mut seen) = (true, seen);
                 for (name, schema) in dependent {
                     self.meter.take(1)?;
+                    self.meter.take_bytes(COMPARED * name.len())?;
                     fits &= !fields.contains_key(&**name) || self.check(*schema, value, tell, seen.as_deref_mut())?;
                 }
                 Ok(fits)
@@ -340,6 +353,7 @@ impl<'s, 'v, 'm> Run<'s, 'v, 'm> {
                         });
                     }
                 }
+                self.meter.take_memory(fields.len() * ENTRY)?;
                 seen.fields.extend(fields.keys().map(String::as_str));
                 Ok(true)
             }
@@ -349,6 +363,8 @@ impl<'s, 'v, 'm> Run<'s, 'v, 'm> {
 
     fn has_all(&mut self, names: &[Box<str>], fields: &Map<String, Value>, tell: bool) -> Result<bool, Stopped> {
         self.meter.take(names.len() as u64)?;
+        // A name is compared with several others that may begin alike.
+        self.meter.take_bytes(COMPARED * names.iter().map(|name| name.len()).sum::<usize>())?;
         let mut fits = true;
         for name in names.iter().filter(|name| !fields.contains_key(&***name)) {
             fits = self.wrong(tell, || format!("{} is a required property", of(name)))?;
@@ -370,6 +386,7 @@ impl<'s, 'v, 'm> Run<'s, 'v, 'm> {
         let mut fits = true;
         for (name, value) in fields {
             self.meter.take(1)?;
+            self.meter.take_bytes(COMPARED * name.len())?;
             let mut is_known = false;
             if let Ok(place) = named.binary_search_by(|(known, _)| (**known).cmp(name))
                 && let Some((_, schema)) = named.get(place)
@@ -396,6 +413,7 @@ impl<'s, 'v, 'm> Run<'s, 'v, 'm> {
                 return Ok(false);
             }
             if let (true, Some(seen)) = (is_known, seen.as_deref_mut()) {
+                self.meter.take_memory(ENTRY)?;
                 seen.fields.insert(name);
             }
         }

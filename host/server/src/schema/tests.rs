@@ -108,7 +108,7 @@ fn what_takes_long_ends_with_its_steps() {
         ),
         (
             "names of properties",
-            json!({"type": "object", "propertyNames": {"anyOf": vec![json!({"minLength": 1000}); 1000]}}),
+            json!({"type": "object", "propertyNames": {"allOf": vec![json!({"minLength": 1}); 1000]}}),
             (0..1000).map(|n| (n.to_string(), json!(n))).collect::<Map<_, _>>().into(),
         ),
     ] {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scout_runtime::{CallContext, CallError, CallErrorKind, Fleet, Limits, Meter, Plugin, Query, Subject};
+use scout_runtime::{CallContext, CallError, CallErrorKind, Fleet, Limits, Meter, Plugin, Query, Subject, WORK_STEPS};
 use scout_ssh::{Call, Pool, PoolConfig, Principal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -15,8 +15,6 @@ use super::arguments::{self, Arguments, LONG, NASTY};
 use crate::plugins::Schemas;
 use crate::render::render;
 
-/// Steps that compiling all schemas may take, and checking an answer: as many as when it is loaded and called.
-const STEPS: u64 = 20_000_000;
 /// Steps that each look at made up arguments may take; there are thousands of them.
 const CHECK: u64 = 100_000;
 /// One call.
@@ -52,7 +50,7 @@ pub(super) async fn run(plugin: &Plugin) -> Vec<Tried> {
     };
     let mut all = Vec::new();
     // As it will be when it is loaded: all of its schemas can be used, or none of its tools.
-    let schemas = Schemas::of(plugin.tools(), &mut Meter::new(STEPS));
+    let schemas = Schemas::of(plugin.tools(), &mut Meter::new(WORK_STEPS));
     for (place, described) in plugin.tools().iter().enumerate() {
         let mut tried = Tried { name: described.name.clone(), ..Tried::default() };
         match &schemas {
@@ -95,7 +93,7 @@ impl Bench {
             }
             let called = plugin.call_tool(self.context(), &tried.name, &arguments.to_string()).await;
             let replied = called.map(|(answer, receipt)| {
-                let (reply, checked) = schemas.checked(render(answer, receipt), &mut Meter::new(STEPS));
+                let (reply, checked) = schemas.checked(render(answer, receipt), &mut Meter::new(WORK_STEPS));
                 (reply.is_error, checked)
             });
             let broken = match &replied {
