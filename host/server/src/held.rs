@@ -6,21 +6,26 @@
 //! that reads goes on, however many calls it has begun; of one that does not read, calls wait until they are cancelled or
 //! too late.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use scout_runtime::{Answer, Content};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::render::Reply;
 
-/// Bytes that all calls under way are expected to have from hosts: at the default limits 62 commands or 120 reads at once. A
+/// Bytes that all calls under way are expected to have from hosts: at the default limits 46 commands or 90 reads at once. A
 /// call that may have more than all runs alone.
-const RUNNING: usize = 128 << 20;
+const RUNNING: usize = 96 << 20;
+/// The same of the calls to one host, of which so many are more than it answers at once: calls that wait for a slow host leave
+/// room for those to others.
+const OF_HOST: usize = RUNNING / 3;
 /// Bytes that they have beyond that, together.
-const BEYOND: usize = 32 << 20;
+const BEYOND: usize = 16 << 20;
 /// Bytes of answers that the client has not read.
-const ANSWERS: usize = 64 << 20;
+const ANSWERS: usize = 48 << 20;
 /// What a value in an answer takes beside its text, in bytes: its place in the tree of an object, half full.
 const VALUE: usize = 128;
 /// What the smallest answer takes: its message, its id, and the task that writes it.
@@ -34,6 +39,8 @@ const SHOWN: usize = 4;
 #[derive(Clone, Debug)]
 pub struct Held {
     running: Bound,
+    /// For each host that calls go to.
+    hosts: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
     beyond: Bound,
     answers: Bound,
 }
@@ -48,27 +55,56 @@ struct Bound {
 #[derive(Debug)]
 pub struct Room(Option<OwnedSemaphorePermit>);
 
+/// Room of a call: of what calls to its host may have, and of what all may.
+#[derive(Debug)]
+pub struct CallRoom {
+    room: Room,
+    _of_host: Option<Room>,
+}
+
 impl Default for Held {
     fn default() -> Self {
-        Self { running: Bound::new(RUNNING), beyond: Bound::new(BEYOND), answers: Bound::new(ANSWERS) }
+        Self {
+            running: Bound::new(RUNNING),
+            hosts: Arc::default(),
+            beyond: Bound::new(BEYOND),
+            answers: Bound::new(ANSWERS),
+        }
     }
 }
 
 impl Held {
-    /// Waits for room for what a call has while it runs.
+    /// Waits for room for what a call to this host, if it is to one, has while it runs: first among the calls to that host,
+    /// which holds up nobody else, then among all.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn call(&self, bytes: usize) -> Room {
-        self.running.take(bytes).await
+    pub async fn call(&self, host: Option<&str>, bytes: usize) -> CallRoom {
+        let of_host = match host {
+            Some(host) => Some(self.of_host(host).take(bytes).await),
+            None => None,
+        };
+        CallRoom { room: self.running.take(bytes).await, _of_host: of_host }
+    }
+
+    fn of_host(&self, host: &str) -> Bound {
+        let mut hosts = self.hosts.lock();
+        let known = hosts.get(host).and_then(Weak::upgrade);
+        let free = known.unwrap_or_else(|| {
+            hosts.retain(|_, free| free.strong_count() > 0);
+            let free = Arc::new(Semaphore::new(OF_HOST));
+            hosts.insert(host.to_owned(), Arc::downgrade(&free));
+            free
+        });
+        Bound { free, bytes: OF_HOST }
     }
 
     /// Waits for room for what a call has in all, `bytes`, beyond the room that it has.
     ///
     /// # Cancel safety
     /// As [`Held::call`].
-    pub async fn beyond(&self, room: &Room, bytes: usize) -> Option<Room> {
-        let more = bytes.saturating_sub(room.bytes());
+    pub async fn beyond(&self, room: &CallRoom, bytes: usize) -> Option<Room> {
+        let more = bytes.saturating_sub(room.room.bytes());
         if more == 0 { None } else { Some(self.beyond.take(more).await) }
     }
 
@@ -180,21 +216,37 @@ mod tests {
     #[test]
     fn calls_wait_for_each_other_and_one_that_may_have_more_than_all_runs_alone() {
         let held = Held::default();
-        let running: Vec<Room> = std::iter::from_fn(|| held.call(2 << 20).now_or_never()).collect();
-        assert_eq!(running.len(), 64);
-        assert!(held.call(1).now_or_never().is_none());
+        let running: Vec<CallRoom> = std::iter::from_fn(|| held.call(None, 2 << 20).now_or_never()).collect();
+        assert_eq!(running.len(), 48);
+        assert!(held.call(None, 1).now_or_never().is_none());
         drop(running);
-        let alone = held.call(usize::MAX).now_or_never().unwrap();
-        assert!(held.call(1).now_or_never().is_none());
+        let alone = held.call(None, usize::MAX).now_or_never().unwrap();
+        assert!(held.call(None, 1).now_or_never().is_none());
         drop(alone);
         assert_eq!(held.running.free.available_permits(), RUNNING);
     }
 
     #[test]
+    fn calls_that_wait_for_a_host_leave_room_for_those_to_others() {
+        let held = Held::default();
+        let slow: Vec<CallRoom> =
+            std::iter::from_fn(|| held.call(Some("slow"), 2 << 20).now_or_never()).take(100).collect();
+        assert_eq!(slow.len(), 16);
+        let mut waits = Box::pin(held.call(Some("slow"), 2 << 20));
+        assert!(waits.as_mut().now_or_never().is_none());
+        assert!(held.call(Some("quick"), 2 << 20).now_or_never().is_some());
+        assert!(held.call(None, 2 << 20).now_or_never().is_some());
+        drop(slow);
+        assert!(waits.now_or_never().is_some());
+        drop(held.call(Some("next"), 1).now_or_never());
+        assert_eq!(held.hosts.lock().len(), 1, "nothing is kept of hosts that nobody asks");
+    }
+
+    #[test]
     fn what_a_call_has_beyond_what_was_expected_takes_nothing_from_calls() {
         let held = Held::default();
-        let beyond = |room: &Room, bytes| held.beyond(room, bytes).now_or_never();
-        let calls: Vec<Room> = std::iter::from_fn(|| held.call(2 << 20).now_or_never()).collect();
+        let beyond = |room: &CallRoom, bytes| held.beyond(room, bytes).now_or_never();
+        let calls: Vec<CallRoom> = std::iter::from_fn(|| held.call(None, 2 << 20).now_or_never()).collect();
         let [first, second, ..] = calls.as_slice() else { panic!("no calls") };
         assert!(beyond(first, 2 << 20).unwrap().is_none(), "as expected");
         let all = beyond(first, usize::MAX).unwrap().unwrap();
@@ -222,7 +274,7 @@ mod tests {
     fn answers_take_nothing_from_calls() {
         let held = Held::default();
         let answers = held.message(usize::MAX).now_or_never().unwrap();
-        assert!(held.answer(&file(b"")).now_or_never().is_none() && held.call(RUNNING).now_or_never().is_some());
+        assert!(held.answer(&file(b"")).now_or_never().is_none() && held.call(None, RUNNING).now_or_never().is_some());
         drop(answers);
         assert_eq!(held.answers.free.available_permits(), ANSWERS);
     }

@@ -112,7 +112,7 @@ impl Router {
             (Some(_), None) => revision.limits.file_bytes,
             (Some(_), Some(_)) => 2 * revision.limits.output_bytes,
         };
-        let running = match Running::wait(&call, held, expected).await {
+        let running = match Running::wait(&call, held, host.as_deref(), expected).await {
             Ok(running) => running,
             Err(error) => return error.into(),
         };

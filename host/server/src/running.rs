@@ -8,7 +8,7 @@ use std::sync::Arc;
 use scout_runtime::{Answer, CallError, CallErrorKind, Receipt};
 use scout_ssh::{Call, Cost};
 
-use crate::held::{self, Held, Room};
+use crate::held::{self, CallRoom, Held, Room};
 use crate::render::Reply;
 
 /// What most answers say beside the bytes of a host, in bytes.
@@ -19,22 +19,27 @@ const CROWDED: &str = "other calls of yours hold all the memory that they may";
 const READ: &str = "read the answers to them, or ask for less at once";
 
 /// A call that has room for what it gets from hosts, as long as there is this.
-pub(crate) struct Running(Option<(Held, Room)>);
+pub(crate) struct Running(Option<(Held, CallRoom)>);
 
 /// Room for an answer until it is known what the reply takes.
 pub(crate) struct Reserved(Option<(Room, Option<Room>)>);
 
 impl Running {
-    /// Waits until there is room for a call that is expected to have so many bytes beside what an answer says of them.
+    /// Waits until there is room for a call to this host, if it is to one, that is expected to have so many bytes beside what an answer says of them.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
     ///
     /// # Errors
     /// The deadline or the cancellation, before there was room.
-    pub(crate) async fn wait(call: &Call, held: Option<Held>, bytes: usize) -> Result<Self, CallError> {
+    pub(crate) async fn wait(
+        call: &Call,
+        held: Option<Held>,
+        host: Option<&str>,
+        bytes: usize,
+    ) -> Result<Self, CallError> {
         let Some(held) = held else { return Ok(Self(None)) };
-        match in_time(call, held.call(FIELDS + bytes)).await {
+        match in_time(call, held.call(host, FIELDS + bytes)).await {
             Ok(room) => Ok(Self(Some((held, room)))),
             Err(why) => Err(crowded(why, &call.cost)),
         }

@@ -104,6 +104,8 @@ impl Answers {
         let mut finished = self.0.lock();
         // Of a cancelled request rmcp sends no answer.
         if !dropped.is_cancelled() {
+            // Of requests with the same id rmcp answers one: room for the others would never be given back.
+            finished.retain(|other| other.id != id);
             finished.push(Finished { id, dropped, room });
         }
     }

@@ -78,10 +78,13 @@ impl Tool {
         arguments: Map<String, Value>,
     ) -> Result<Reply, CallError> {
         let (principal, call, limits) = (context.principal.clone(), context.call.clone(), Arc::clone(&context.limits));
+        // What most tools call the host that they ask.
+        let host = arguments.get("host").and_then(Value::as_str).map(str::to_owned);
+        let host = host.unwrap_or_else(|| self.plugin().id().as_str().to_owned());
         let arguments = self.check_arguments(arguments, &principal, &call).await?;
         // What it answers with beyond that waits for room of its own.
         let expected = limits.file_bytes.max(2 * limits.output_bytes);
-        let running = Running::wait(&call, held, expected).await?;
+        let running = Running::wait(&call, held, Some(&host), expected).await?;
         let (answer, receipt) = self.plugin.call_tool(context, &self.described.name, &arguments).await?;
         drop(arguments);
         let reserved = running.reserve(&call, &answer).await?;
