@@ -518,7 +518,7 @@ mod tests {
             sending.push(tokio::spawn(transport.send(answer(sending.len(), &text))));
             tokio::task::yield_now().await;
         }
-        assert_eq!((sending.len(), *transport.unread.borrow()), (63, 0));
+        assert_eq!((sending.len(), *transport.unread.borrow()), (47, 0));
         let mut written = vec![0; text.len() + 1000];
         client.reads.read_exact(&mut written).await.unwrap();
         drop(held.message(text.len()).await);

@@ -248,6 +248,9 @@ fn document() -> String {
                 "Of a file that is not there it opens the one with `{suffixes}` behind its name: all are held."
             ));
         }
+        if !row.begins.is_empty() {
+            rule(format!("It always gets `{}`.", row.begins));
+        }
         for (name, value) in row.environment {
             rule(format!("It runs with `{name}={value}`."));
         }

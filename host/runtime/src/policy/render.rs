@@ -96,6 +96,15 @@ fn change_directory(out: &mut Vec<u8>, directory: Option<&[u8]>) -> Result<(), R
     Ok(())
 }
 
+/// Writes what the table has a program begin with.
+fn begin(out: &mut Vec<u8>, program: &Word) {
+    let begins = table::row(program.text()).map_or("", |row| row.begins);
+    if !begins.is_empty() {
+        out.push(b' ');
+        out.extend_from_slice(begins.as_bytes());
+    }
+}
+
 fn stage(out: &mut Vec<u8>, stage: &Stage) -> Result<(), Refusal> {
     for (at, word) in stage.words.iter().enumerate() {
         if at > 0 {
@@ -115,6 +124,9 @@ fn stage(out: &mut Vec<u8>, stage: &Stage) -> Result<(), Refusal> {
                 no_nul(text.as_bytes())?;
                 glob(out, text);
             }
+        }
+        if at == 0 {
+            begin(out, word);
         }
     }
     match stage.stderr {

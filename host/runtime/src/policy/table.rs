@@ -142,6 +142,8 @@ pub(super) struct Row {
     pub(super) beside: Option<(&'static str, &'static str)>,
     /// What the program puts behind the name of a file that is not there, and looks again: such names are held to be named too.
     pub(super) suffixes: &'static [&'static str],
+    /// Words that it is always begun with, separated by spaces; they need no quotes.
+    pub(super) begins: &'static str,
     /// What it finds in its environment.
     pub(super) environment: &'static [(&'static str, &'static str)],
     /// Flags, separated by spaces, and why they are absent.
@@ -178,6 +180,7 @@ const ROW: Row = Row {
     asks: &[],
     beside: None,
     suffixes: &[],
+    begins: "",
     environment: &[],
     refused: &[],
     unused: "",
@@ -666,8 +669,10 @@ const FILTERS: &[Row] = &[
             ("--random-source", "it reads a file without end"),
             ("--batch-size", "it belongs to temporary files"),
         ],
+        // By itself GNU's takes a few MiB for what comes through a pipe. Of several sizes the largest counts.
+        begins: "-S 512M",
         environment: &[("TMPDIR", "/dev/null/no-temporary-files")],
-        note: "It gets no temporary files: input beyond its memory is an error, and so is a merge of more than 16 files.",
+        note: "It gets no temporary files: input beyond its memory is an error, and so is a merge of more than 16 files; `-S 1G` is the most memory.",
         ..ROW
     },
     Row {

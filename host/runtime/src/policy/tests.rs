@@ -584,9 +584,9 @@ fn one_stage_replaces_the_shell_and_several_are_piped() {
     assert_eq!(rendered("ls -la --sort=size"), "exec ls -la --sort=size");
     assert_eq!(
         rendered("cat *.log | sort | head -n 2"),
-        "cat ./*.log | TMPDIR=/dev/null/no-temporary-files sort | head -n 2"
+        "cat ./*.log | TMPDIR=/dev/null/no-temporary-files sort -S 512M | head -n 2"
     );
-    assert_eq!(rendered("sort -n a"), "export TMPDIR=/dev/null/no-temporary-files; exec sort -n a");
+    assert_eq!(rendered("sort -n a"), "export TMPDIR=/dev/null/no-temporary-files; exec sort -S 512M -n a");
     assert_eq!(rendered("grep 'a b' 'it''s' ''"), "exec grep 'a b' its ''");
     assert_eq!(rendered("if x | A=1 y"), "'if' x | 'A=1' y");
 }

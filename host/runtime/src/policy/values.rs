@@ -284,7 +284,7 @@ fn is_narrow(format: &str) -> bool {
 }
 
 /// Words of a time. `m` may be a minute or a month, nobody's file either way.
-const TIME_WORDS: &str = "now today yesterday tomorrow noon midnight ago last next this first second third am pm utc z t \
+const TIME_WORDS: &str = "now today yesterday tomorrow noon midnight ago last next this first second third am pm utc gmt z t \
      mon monday tue tues tuesday wed wednesday thu thur thurs thursday fri friday sat saturday sun sunday \
      jan january feb february mar march apr april may jun june jul july aug august sep sept september oct october nov november \
      dec december s sec secs seconds m min mins minute minutes h hr hour hours d day days w week weeks fortnight fortnights \

@@ -21,10 +21,14 @@ static KEY: LazyLock<Regex> = LazyLock::new(|| {
     compiled(&[
         // PEM, OpenSSH and OpenPGP: a line of the body, or headers as old keys have them.
         &format!(
-            r"-----BEGIN (?:[A-Z0-9]+ ){{0,4}}PRIVATE KEY(?: BLOCK)?-----{BREAK}{{1,80}}(?:[A-Za-z0-9+/=]{{16}}|[A-Z][A-Za-z-]+: )"
+            r"-----BEGIN (?:[A-Z0-9]+ ){{0,4}}PRIVATE KEY(?: BLOCK)?-----{BREAK}{{0,80}}(?:[A-Za-z0-9+/=]{{16}}|[A-Z][A-Za-z-]+: )"
         ),
         &format!(r"-----BEGIN OpenVPN Static key V\d-----{BREAK}{{1,80}}[0-9a-f]{{16}}"),
-        r"---- BEGIN SSH2 (?:ENCRYPTED )?PRIVATE KEY ----",
+        &format!(
+            r"---- BEGIN SSH2 (?:ENCRYPTED )?PRIVATE KEY ----{BREAK}{{1,80}}(?:[A-Za-z0-9+/=]{{16}}|[A-Z][A-Za-z-]+: )"
+        ),
+        // The same in base64, as Kubernetes writes secrets: `-----BEGIN PRIVATE`, `RSA`, `EC`, `OPENSSH`, `ENCRYPTED`, `DSA`.
+        r"LS0tLS1CRUdJTiB(?:QUklWQVRF|SU0EgUFJJVk|FQyBQUklW|PUEVOU1NIIF|FTkNSWVBURU|EU0EgUFJJVk)",
         r"AGE-SECRET-KEY-(?:[A-Z]+-)?1[0-9A-Z]{20}",
         r"\APuTTY-User-Key-File-\d",
         r"\Aopenssh-key-v1\x00",

@@ -44,8 +44,8 @@ pub(super) const SECRETS: &[Row] = &[
     (
         "password hashes",
         &[
-            "/etc/shadow*",
-            "/etc/gshadow*",
+            "/etc/shadow",
+            "/etc/gshadow",
             // Those of old systems and what is left of conversions.
             "/etc/passwd-*",
             "/etc/passwd~*",
@@ -440,7 +440,6 @@ pub(super) const SECRETS: &[Row] = &[
             "/var/lib/krb5kdc/*/**",
             "/var/kerberos/krb5kdc/*/**",
             "/etc/krb5kdc/*/**",
-            "/tmp/krb5cc*/**",
             "/run/user/*/krb5cc*/**",
             "/etc/postfix/sasl/**",
             "/etc/exim4/passwd",
@@ -576,6 +575,7 @@ pub(super) const NAMES: &[Row] = &[
             "**/secring.gpg",
             "**/crypto_keyfile.bin",
             "**/*.keytab",
+            "**/krb5cc_*",
             "**/wallet.dat",
         ],
         &[],
@@ -595,7 +595,6 @@ pub(super) const NAMES: &[Row] = &[
             "**/passwd.client",
             "**/userlist.txt",
             "**/wpa_supplicant*.conf",
-            "**/hostapd*.conf",
             "**/vault_pass*",
             "**/vault-pass*",
             "**/logins.json",

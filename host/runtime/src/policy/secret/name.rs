@@ -22,6 +22,10 @@ const COPIES: &[(&[u8], &[u8])] = &[
     (b"", b".bak"),
     (b"", b"_bak"),
     (b"", b"-bak"),
+    (b"", b".bkp"),
+    (b"", b" (copy)"),
+    (b"", b".txt"),
+    (b"", b".b64"),
     (b"", b".backup"),
     (b"", b"_backup"),
     (b"", b"-backup"),
@@ -58,6 +62,8 @@ const COPIES: &[(&[u8], &[u8])] = &[
     (b"", b".bz2"),
     (b"", b".xz"),
     (b"", b".zst"),
+    (b"", b".lz4"),
+    (b"", b".7z"),
     (b"", b".zip"),
     (b"", b".tar"),
     (b"", b".tgz"),
@@ -70,6 +76,7 @@ const COPIES: &[(&[u8], &[u8])] = &[
     (b".", b".swn"),
     (b"#", b"#"),
     (b".#", b""),
+    (b"copy of ", b""),
 ];
 
 /// A name of a path.
@@ -101,7 +108,7 @@ enum Token {
     One,
     /// Any characters.
     Any,
-    /// A character that some file system takes for a few letters, or ignores.
+    /// A character that some file system takes for a few letters.
     Folded,
 }
 
@@ -298,7 +305,7 @@ fn originals(name: &[u8]) -> Vec<Range<usize>> {
 
 /// Without digits and what joins them at the end, as logs are rotated and dates are written: `.1`, `-20261129`, `.~1~`.
 fn numbered(text: &[u8]) -> Option<Range<usize>> {
-    let digits = |byte: &u8| byte.is_ascii_digit() || b"-_.~:".contains(byte);
+    let digits = |byte: &u8| byte.is_ascii_digit() || b"-_.~:t".contains(byte);
     let kept = text.iter().rposition(|byte| !digits(byte))? + 1;
     let rest = text.get(kept..)?;
     let is_number = rest.iter().any(u8::is_ascii_digit) && rest.first().is_some_and(|byte| b"-_.~".contains(byte));
@@ -337,7 +344,8 @@ fn plain_tokens(tokens: &mut Vec<Token>, text: &[u8], is_glob: bool) {
                 '*' if is_glob => tokens.push(Token::Any),
                 '?' if is_glob => tokens.push(Token::One),
                 character if character.is_ascii() => tokens.push(Token::Byte(character.to_ascii_lowercase() as u8)),
-                character if may_be_ascii(character) => tokens.push(Token::Folded),
+                character if folds(character) => tokens.push(Token::Folded),
+                character if is_ignored(character) => {}
                 character => tokens.extend(character.encode_utf8(&mut [0; 4]).bytes().map(Token::Byte)),
             }
         }
@@ -345,9 +353,13 @@ fn plain_tokens(tokens: &mut Vec<Token>, text: &[u8], is_glob: bool) {
     }
 }
 
-/// Whether some file system takes it for ASCII (`ſ` for `s`, `ﬁ` for `fi`) or ignores it (zero-width characters, marks).
-fn may_be_ascii(character: char) -> bool {
-    let folds = character.to_lowercase().chain(character.to_uppercase()).any(|folded| folded.is_ascii());
+/// Whether some file system takes it for ASCII: `ſ` for `s`, `ﬁ` for `fi`.
+fn folds(character: char) -> bool {
+    character.to_lowercase().chain(character.to_uppercase()).any(|folded| folded.is_ascii())
+}
+
+/// Whether some file system ignores it: zero-width characters and marks do so, and whatever else is no letter is taken for one of them.
+fn is_ignored(character: char) -> bool {
     // The fillers of Hangul are letters, and ignored all the same.
-    folds || !character.is_alphanumeric() || matches!(character, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}')
+    !character.is_alphanumeric() || matches!(character, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}')
 }

@@ -199,7 +199,7 @@ fn a_refusal_tells_what_it_is_a_copy_of_and_where_else_it_lies() {
     for (path, why) in [
         ("~/.netrc", "**/.netrc holds credentials of databases and services"),
         ("~/.netrc.bak", "a copy of **/.netrc, which holds credentials of databases and services"),
-        ("/mnt/etc/shadow", "/etc/shadow* below another root, which holds password hashes"),
+        ("/mnt/etc/shadow", "/etc/shadow below another root, which holds password hashes"),
         ("/mnt/etc/kcpassword~", "a copy of /etc/kcpassword below another root, which holds password hashes"),
     ] {
         let refusal = check_path(path.as_bytes()).expect_err(path);
@@ -335,6 +335,9 @@ fn a_key_is_held_by_what_the_file_holds() {
         b"# created: 2026-11-29\nAGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQ\n",
         b"<tls-auth>\n-----BEGIN OpenVPN Static key V1-----\n0123456789abcdef0123456789abcdef\n",
         b"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nComment: a\n",
+        b"KEY=-----BEGIN PRIVATE KEY-----MIIEvQIBADANBgkqhkiG9w0BAQ",
+        b"  tls.key: LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCk1JSUV2UUlCQURBTkJna3Fo\n",
+        b"LS0tLS1CRUdJTiBPUEVOU1NIIFBSSVZBVEUgS0VZLS0tLS0KYjNCbGJuTnphQzFyWlhrdA\n",
         b"[remote \"origin\"]\n\turl = https://me:hunter2@example.org/a.git\n",
         b"# mine\n[remote \"origin\"]\n\turl = https://ghp_0123456789abcdefghij@example.org/a.git\n",
         b"[http \"https://example.org/\"]\n\textraheader = AUTHORIZATION: basic eDp5\n",
@@ -352,6 +355,8 @@ fn a_key_is_held_by_what_the_file_holds() {
         b"if line == \"-----BEGIN RSA PRIVATE KEY-----\" { return }\n",
         b"A key begins with `-----BEGIN PRIVATE KEY-----` and ends as it began.\n",
         b"-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n",
+        b"A file that begins with \"---- BEGIN SSH2 PRIVATE KEY ----\" is a key of SSH.com\n",
+        b"  tls.crt: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUNVVENDQWZ1Z0F3SUJB\n",
         b"see PuTTY-User-Key-File-3 and openssh-key-v1\0",
         b"[remote \"origin\"]\n\turl = https://example.org/a.git\n\turl = git@example.org:a.git\n\turl = ssh://me@example.org:22/a\n",
         b"",
