@@ -79,6 +79,9 @@ const COPIES: &[(&[u8], &[u8])] = &[
     (b"copy of ", b""),
 ];
 
+/// Each of [`COPIES`], and each number at the end, has one of these.
+const MARKS: &[u8] = b"~-._# ";
+
 /// A name of a path.
 pub(crate) struct Name<'a> {
     text: &'a [u8],
@@ -273,6 +276,11 @@ fn wild_meets(tokens: &[Token], pattern: &[u8]) -> bool {
 }
 
 fn could_be(text: &[u8], is_glob: bool) -> CouldBe {
+    // Most names are one name as they stand.
+    if text.is_ascii() && !(is_glob && text.iter().any(|byte| b"*?[".contains(byte))) {
+        let bytes = text.get(..without_end(text)).unwrap_or_default().to_ascii_lowercase();
+        return CouldBe::Plain(Plain { originals: originals(&bytes), bytes });
+    }
     let tokens = tokens(text, is_glob);
     let byte = |token: &Token| if let Token::Byte(byte) = token { Some(*byte) } else { None };
     match tokens.iter().map(byte).collect::<Option<Vec<u8>>>() {
@@ -283,6 +291,10 @@ fn could_be(text: &[u8], is_glob: bool) -> CouldBe {
 
 /// What a name could be a copy of, where it stands in it; what that could be a copy of behind it.
 fn originals(name: &[u8]) -> Vec<Range<usize>> {
+    // Most names have none of them.
+    if !name.iter().any(|byte| MARKS.contains(byte)) {
+        return Vec::new();
+    }
     let mut found: Vec<Range<usize>> = Vec::new();
     let mut whole = 0..name.len();
     while found.len() < MAX_COPIES {
@@ -312,12 +324,15 @@ fn numbered(text: &[u8]) -> Option<Range<usize>> {
     is_number.then_some(0..kept)
 }
 
+/// Where a name ends without the dots and spaces at its end, which Windows and its file systems drop.
+fn without_end(text: &[u8]) -> usize {
+    text.iter().rposition(|byte| !b". ".contains(byte)).map_or(0, |last| last + 1)
+}
+
 /// Shells disagree on where a bracket expression ends, so everything from the first `[` to the last `]` may be anything. One
-/// that does not end is a literal `[` to the shell, and anything here. Dots and spaces at the end are dropped, as Windows and
-/// its file systems do.
+/// that does not end is a literal `[` to the shell, and anything here.
 fn tokens(text: &[u8], is_glob: bool) -> Vec<Token> {
-    let end = text.iter().rposition(|byte| !b". ".contains(byte)).map_or(0, |last| last + 1);
-    let text = text.get(..end).unwrap_or_default();
+    let text = text.get(..without_end(text)).unwrap_or_default();
     let mut tokens = Vec::with_capacity(text.len());
     let bracket = text.iter().position(|byte| is_glob && *byte == b'[');
     let (before, behind) = match bracket {
@@ -362,4 +377,16 @@ fn folds(character: char) -> bool {
 fn is_ignored(character: char) -> bool {
     // The fillers of Hangul are letters, and ignored all the same.
     !character.is_alphanumeric() || matches!(character, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COPIES, MARKS};
+
+    #[test]
+    fn what_is_put_to_a_copys_name_has_a_mark() {
+        for (before, after) in COPIES {
+            assert!([*before, *after].concat().iter().any(|byte| MARKS.contains(byte)), "{after:?}");
+        }
+    }
 }
