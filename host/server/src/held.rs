@@ -1,7 +1,7 @@
 //! What the calls of one client may hold: what hosts send for them while they run, and their answers until the client has
 //! read them. Both are reserved before the memory is taken, and waited for.
 //!
-//! Owns three bounds and their order: a call, what it has beyond what was expected, its answer. Who waits for one of them holds
+//! Owns four bounds and their order: the calls to one host, all calls, what they have beyond what was expected, answers. Who waits for one of them holds
 //! none that comes later, so none waits for another in a circle. Room for answers comes back as the client reads, so a client
 //! that reads goes on, however many calls it has begun; of one that does not read, calls wait until they are cancelled or
 //! too late.
@@ -28,8 +28,8 @@ const BEYOND: usize = 16 << 20;
 const ANSWERS: usize = 48 << 20;
 /// What a value in an answer takes beside its text, in bytes: its place in the tree of an object, half full.
 const VALUE: usize = 128;
-/// What the smallest answer takes: its message, its id, and the task that writes it.
-const LEAST: usize = 2 << 10;
+/// What any message takes at least, in bytes: it, its id, and the task that writes it.
+pub(crate) const LEAST: usize = 2 << 10;
 /// Copies of an answer: as text, as structured content, and the bytes themselves.
 const COPIES: usize = 3;
 /// How much longer a text may become until it can be shown: U+0080 is two bytes, `<U+0080>` eight.

@@ -24,7 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::codec::FramedWrite;
 use tokio_util::sync::CancellationToken;
 
-use crate::held::{self, Room};
+use crate::held::{self, LEAST, Room};
 use crate::lines::{Line, Lines};
 use crate::message::{Parsed, Refusal, parse};
 
@@ -40,8 +40,6 @@ const SMALL: usize = 16 << 10;
 /// Bytes of messages that wait for the client to read them and for which no room was reserved, as they are counted here:
 /// beyond that no more is read from it.
 const UNREAD: usize = 16 << 20;
-/// What any message takes at least, in bytes: it, its id, and the task that writes it.
-const LEAST: usize = 2 << 10;
 /// How long a client that is left may take to read what is being written to it.
 const CLOSING: Duration = Duration::from_secs(1);
 /// A buffer for messages that is larger is not kept for the next one.
