@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::confine::Told;
 use super::wire::{self, Answer, Expected, Extension, MAX_NOISE, Request, Status, Violation};
-use super::{Attributes, DirEntry, FileSystem, SftpError};
+use super::{Attributes, DirEntry, FileKind, FileSystem, SftpError};
 use crate::{Call, ErrorKind, SshError};
 
 /// OpenSSH's sftp-server hands out the lowest free index, four bytes big-endian.
@@ -105,6 +105,8 @@ struct Waiting {
     guesses: bool,
     guessed_right: bool,
     entries_left: usize,
+    /// Whose answers are enough if a file was opened.
+    file: Option<FilePart>,
     payload: u64,
     sent: Instant,
     /// `None` for a CLOSE that nobody waits for.
@@ -112,7 +114,27 @@ struct Waiting {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A flight that is fully answered.
+/// What is to be known of a flight, besides its requests.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    /// Whether its requests use [`GUESS`].
+    guesses: bool,
+    /// How many names are kept.
+    max_entries: usize,
+    file: Option<FilePart>,
+}
+
+/// The first part of a flight that asks for a file and then for a directory at the same path: where it turns out to be a file,
+/// nobody waits for the answers about a directory.
+#[derive(Clone, Copy)]
+pub(super) struct FilePart {
+    /// How many requests there are in it.
+    pub(super) requests: usize,
+    /// Which of them asks for the attributes of what was opened.
+    pub(super) attributes: usize,
+}
+
+/// A flight that is answered as far as somebody waits for it.
 struct Landed {
     replies: Vec<Reply>,
     payload: u64,
@@ -237,7 +259,7 @@ impl SftpChannel {
             told: Told::default(),
         });
         if has_limits {
-            shared.state.lock().push(&[Request::Limits], false, 0, None, None);
+            shared.state.lock().push(&[Request::Limits], Asked::default(), None, None);
         }
         let (reader, writer) = tokio::io::split(stream);
         tokio::spawn(Arc::clone(&shared).run(|shared| read_answers(shared, reader, buffer)));
@@ -296,17 +318,19 @@ impl SftpChannel {
         self.shared.read_length.fetch_min(length.max(SHORT), Ordering::Relaxed);
     }
 
-    /// Sends a flight whose requests use [`GUESS`] and waits for all of its answers. `Ok(None)`: this server's handles
-    /// cannot be guessed, so the answers do not count.
+    /// Sends a flight whose requests use [`GUESS`] and waits for its answers: all of them, or those of its part for a file where
+    /// that is what was opened. `Ok(None)`: this server's handles cannot be guessed, so the answers do not count.
     ///
     /// Dropping the future leaves the flight on the wire; its answers are discarded.
     pub(super) async fn guess(
         &self,
         requests: &[Request<'_>],
         max_entries: usize,
+        file: Option<FilePart>,
         call: &Call,
     ) -> Result<Option<Vec<Reply>>, SftpError> {
-        let replies = within(call, self.fly(requests, true, max_entries, call)).await?;
+        let flight = Asked { guesses: true, max_entries, file };
+        let replies = within(call, self.fly(requests, flight, call)).await?;
         Ok(replies.filter(|replies| !replies.iter().any(|reply| matches!(reply, Reply::Handle(_)))))
     }
 
@@ -317,14 +341,15 @@ impl SftpChannel {
         max_entries: usize,
         call: &Call,
     ) -> Result<Vec<Reply>, SftpError> {
-        within(call, self.fly(requests, false, max_entries, call)).await?.ok_or(SftpError::Closed)
+        let flight = Asked { max_entries, ..Asked::default() };
+        within(call, self.fly(requests, flight, call)).await?.ok_or(SftpError::Closed)
     }
 
     /// Sends a flight that guesses nothing, for whoever counts the round trips of several such.
     pub(super) async fn launch(&self, requests: &[Request<'_>], call: &Call) -> Result<Flight, SftpError> {
         within(call, async {
             let permit = self.permit().await?;
-            match self.shared.queue(requests, false, 0, permit) {
+            match self.shared.queue(requests, Asked::default(), permit) {
                 Queued::Sent(answer) => Ok(Flight(answer)),
                 _ => Err(SftpError::Closed),
             }
@@ -345,7 +370,7 @@ impl SftpChannel {
             let bytes = handle.bytes.clone();
             let mut requests = requests(&bytes);
             requests.push(Request::Close(&bytes));
-            match self.shared.queue(&requests, false, 0, permit) {
+            match self.shared.queue(&requests, Asked::default(), permit) {
                 Queued::Sent(answer) => {
                     // A second CLOSE would hit whoever is given the same handle next.
                     handle.is_closed = true;
@@ -363,17 +388,11 @@ impl SftpChannel {
         Arc::clone(&self.shared.permits).acquire_owned().await.map_err(|_| SftpError::Closed)
     }
 
-    async fn fly(
-        &self,
-        requests: &[Request<'_>],
-        guesses: bool,
-        max_entries: usize,
-        call: &Call,
-    ) -> Result<Option<Vec<Reply>>, SftpError> {
+    async fn fly(&self, requests: &[Request<'_>], flight: Asked, call: &Call) -> Result<Option<Vec<Reply>>, SftpError> {
         let mut decided = self.shared.decided.subscribe();
         let mut permit = self.permit().await?;
         let answer = loop {
-            match self.shared.queue(requests, guesses, max_entries, permit) {
+            match self.shared.queue(requests, flight, permit) {
                 Queued::Sent(answer) => break answer,
                 Queued::Probing(unused) => permit = unused,
                 Queued::GuessingIsOff => return Ok(None),
@@ -448,18 +467,12 @@ impl Shared {
     }
 
     /// Registers a flight and queues its packets, in one step.
-    fn queue(
-        &self,
-        requests: &[Request<'_>],
-        guesses: bool,
-        max_entries: usize,
-        permit: OwnedSemaphorePermit,
-    ) -> Queued {
+    fn queue(&self, requests: &[Request<'_>], flight: Asked, permit: OwnedSemaphorePermit) -> Queued {
         let mut state = self.state.lock();
         if state.closed {
             return Queued::Closed;
         }
-        if guesses {
+        if flight.guesses {
             match state.guessing {
                 Guessing::Probing => return Queued::Probing(permit),
                 Guessing::Off => return Queued::GuessingIsOff,
@@ -468,7 +481,7 @@ impl Shared {
             }
         }
         let (waiter, answer) = oneshot::channel();
-        state.push(requests, guesses, max_entries, Some(waiter), Some(permit));
+        state.push(requests, flight, Some(waiter), Some(permit));
         drop(state);
         self.queued.notify_one();
         self.waiting.notify_one();
@@ -483,7 +496,7 @@ impl Shared {
             return VecDeque::new();
         }
         for handle in &orphans {
-            state.push(&[Request::Close(handle)], false, 0, None, None);
+            state.push(&[Request::Close(handle)], Asked::default(), None, None);
         }
         let outbox = std::mem::take(&mut state.outbox);
         drop(state);
@@ -540,9 +553,18 @@ impl Shared {
         }
         flight.missing -= 1;
         if flight.missing > 0 {
+            let waiter = flight.file_is_read().then(|| flight.waiter.take()).flatten();
+            let Some(waiter) = waiter else { return Ok(()) };
+            let landed = flight.land();
+            if *guessing == Guessing::Probing {
+                *guessing = Guessing::On;
+            }
+            drop(state);
+            self.decided.send_replace(());
+            waiter.send(Ok(landed)).ok();
             return Ok(());
         }
-        let Some(flight) = flights.remove(&pending.flight) else { return Ok(()) };
+        let Some(mut flight) = flights.remove(&pending.flight) else { return Ok(()) };
         if flight.guesses && *guessing == Guessing::Probing {
             *guessing = if flight.guessed_right { Guessing::On } else { Guessing::Untried };
         }
@@ -550,10 +572,9 @@ impl Shared {
         if flight.guesses {
             self.decided.send_replace(());
         }
-        if let Some(waiter) = flight.waiter {
-            let replies = flight.replies.into_iter().flatten().collect();
+        if let Some(waiter) = flight.waiter.take() {
             // Whoever waited may be gone; handles among the replies close themselves.
-            waiter.send(Ok(Landed { replies, payload: flight.payload })).ok();
+            waiter.send(Ok(flight.land())).ok();
         }
         Ok(())
     }
@@ -566,12 +587,32 @@ impl Shared {
     }
 }
 
+impl Waiting {
+    /// Whether what was asked for is a file, and all about it is here. Servers answer in the order that they like.
+    fn file_is_read(&self) -> bool {
+        let Some(part) = self.file.filter(|part| self.missing <= self.replies.len() - part.requests) else {
+            return false;
+        };
+        let (Some(part_replies), Some(attributes)) =
+            (self.replies.get(..part.requests), self.replies.get(part.attributes))
+        else {
+            return false;
+        };
+        let is_file = matches!(attributes, Some(Reply::Attributes(found)) if found.kind() == FileKind::File);
+        is_file && self.guessed_right && part_replies.iter().all(Option::is_some)
+    }
+
+    fn land(&mut self) -> Landed {
+        self.file = None;
+        Landed { replies: std::mem::take(&mut self.replies).into_iter().flatten().collect(), payload: self.payload }
+    }
+}
+
 impl State {
     fn push(
         &mut self,
         requests: &[Request<'_>],
-        guesses: bool,
-        max_entries: usize,
+        asked: Asked,
         waiter: Option<oneshot::Sender<Result<Landed, SftpError>>>,
         permit: Option<OwnedSemaphorePermit>,
     ) {
@@ -590,9 +631,10 @@ impl State {
             Waiting {
                 replies: requests.iter().map(|_| None).collect(),
                 missing: requests.len(),
-                guesses,
+                guesses: asked.guesses,
                 guessed_right: false,
-                entries_left: max_entries,
+                entries_left: asked.max_entries,
+                file: asked.file,
                 payload: 0,
                 sent: Instant::now(),
                 waiter,

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
 
-use super::channel::{GUESS, RealHandle, Reply};
+use super::channel::{FilePart, GUESS, RealHandle, Reply};
 use super::confine::{Proof, TruePath, named_path, split, swapped};
 use super::upload::real_path;
 use super::wire::{self, Extension, Request, Status};
@@ -244,7 +244,7 @@ impl SftpChannel {
         questions.after(&mut requests);
         requests.extend(below.iter().map(|name| Request::Lstat(name)));
         requests.extend([Request::Close(GUESS), Request::RealPath(proof.path())]);
-        let mut replies = self.guess(&requests, 0, call).await?.ok_or(Halt::NoGuessing)?.into_iter();
+        let mut replies = self.guess(&requests, 0, None, call).await?.ok_or(Halt::NoGuessing)?.into_iter();
         let before = questions.take_before(&mut replies)?;
         let opened = source(replies.next());
         let place = questions.take_after(&before, &mut replies);
@@ -370,6 +370,7 @@ impl SftpChannel {
         }
         requests.push(Request::Open(path));
         questions.after(&mut requests);
+        let asks_attributes = requests.len();
         if !proof.is_by_names() {
             requests.push(Request::Fstat(GUESS));
         }
@@ -377,6 +378,9 @@ impl SftpChannel {
         if guessed {
             requests.push(Request::Close(GUESS));
         }
+        // By names, what is behind the opening says whether the path had a link then.
+        let file = (guessed && !proof.is_by_names())
+            .then_some(FilePart { requests: requests.len(), attributes: asks_attributes });
         if max_entries.is_some() {
             requests.push(Request::OpenDir(path));
             questions.after(&mut requests);
@@ -387,7 +391,7 @@ impl SftpChannel {
         }
         let max_entries = max_entries.unwrap_or_default();
         let replies = match guessed {
-            true => self.guess(&requests, max_entries, call).await?.ok_or(Halt::NoGuessing)?,
+            true => self.guess(&requests, max_entries, file, call).await?.ok_or(Halt::NoGuessing)?,
             false => self.ask(&requests, max_entries, call).await?,
         };
         let mut replies = replies.into_iter();
@@ -528,7 +532,7 @@ impl SftpChannel {
         questions.after(&mut requests);
         requests.extend(then);
         requests.push(Request::Close(GUESS));
-        let mut replies = self.guess(&requests, max_entries, call).await?.ok_or(Halt::NoGuessing)?.into_iter();
+        let mut replies = self.guess(&requests, max_entries, None, call).await?.ok_or(Halt::NoGuessing)?.into_iter();
         let before = questions.take_before(&mut replies)?;
         let opened = source(replies.next());
         let place = questions.take_after(&before, &mut replies);
