@@ -154,6 +154,22 @@ async fn best_effort_runs_commands_where_nothing_can_be_written_and_doctor_tells
 }
 
 #[tokio::test]
+async fn doctor_tells_of_a_log_that_has_no_room() {
+    let place = Place::new("");
+    let fill = format!("cat /dev/zero >{}/fill 2>/dev/null; exec \"$@\"", place.disk().display());
+    for (script, has_room) in [("exec \"$@\"", true), (&*fill, false)] {
+        let mut launcher = with_small_disk(16 << 10, &place.disk());
+        launcher.args(["sh", "-c", script, "sh"]);
+        let mut doctor = place.options().launched_by(&launcher).bare_command(place.dir.path());
+        doctor.arg("--config").arg(place.dir.path().join("scout.toml")).arg("doctor");
+        let doctor = doctor.output().await.unwrap();
+        let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        assert_eq!(!said.contains("audit.jsonl cannot be written: No space left on device"), has_room, "{said}");
+        assert!(said.contains("audit.jsonl"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn what_an_agent_is_refused_without_end_is_bounded_in_the_log() {
     let sshd = Sshd::start();
     let scout = Scout::start(&options(&sshd)).await;

@@ -70,7 +70,19 @@ impl LogFile {
 /// # Errors
 /// Why not, and what to do.
 pub(crate) fn check(path: &Path) -> Result<(), String> {
-    LogFile::new(path).open().map_err(|error| unwritable(path, &error))
+    let mut log = LogFile::new(path);
+    log.at_its_path().and_then(has_room).map_err(|error| unwritable(path, &error))
+}
+
+/// Makes sure that a line has room now. Nothing is written: only a command that ran leaves a line.
+fn has_room(file: &File) -> io::Result<()> {
+    let space = rustix::fs::fstatvfs(file)?;
+    // Some blocks are the superuser's alone. A file system that counts none tells nothing.
+    let free = if rustix::process::geteuid().is_root() { space.f_bfree } else { space.f_bavail };
+    if space.f_blocks > 0 && free == 0 {
+        return Err(rustix::io::Errno::NOSPC.into());
+    }
+    Ok(())
 }
 
 /// What is said of a log that cannot be opened.
