@@ -49,6 +49,10 @@ fn is_hidden(c: char) -> bool {
 
 /// Text whose hidden characters can be seen: ESC is `␛`, U+202E is `<U+202E>`.
 pub fn visible(text: &str) -> Cow<'_, str> {
+    // Most text is: nothing in it needs to be looked at one by one.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
+        return Cow::Borrowed(text);
+    }
     let (mut shown, mut done) = (String::new(), 0);
     for (at, c) in hidden(text) {
         shown.push_str(text.get(done..at).unwrap_or_default());

@@ -299,10 +299,11 @@ fn originals(name: &[u8]) -> Vec<Range<usize>> {
     let mut whole = 0..name.len();
     while found.len() < MAX_COPIES {
         let text = name.get(whole.clone()).unwrap_or_default();
-        let copied = COPIES.iter().filter_map(|(before, after)| {
-            let of = before.len()..text.len().checked_sub(after.len())?;
-            (!of.is_empty() && text.starts_with(before) && text.ends_with(after)).then_some(of)
-        });
+        let copied =
+            COPIES.iter().filter(|(before, after)| may_end(text, before, after)).filter_map(|(before, after)| {
+                let of = before.len()..text.len().checked_sub(after.len())?;
+                (!of.is_empty() && text.starts_with(before) && text.ends_with(after)).then_some(of)
+            });
         // `.x.swp` is a copy of `.x` and of `x`: both are looked at, and only the shorter one is taken for a copy again.
         let mut all: Vec<Range<usize>> = copied.chain(numbered(text)).collect();
         all.sort_by_key(|of| std::cmp::Reverse(of.len()));
@@ -313,6 +314,11 @@ fn originals(name: &[u8]) -> Vec<Range<usize>> {
         }
     }
     found
+}
+
+/// Whether the first and the last byte are as what a copy puts there: most of [`COPIES`] end otherwise, and are not compared.
+fn may_end(text: &[u8], before: &[u8], after: &[u8]) -> bool {
+    (after.is_empty() || after.last() == text.last()) && (before.is_empty() || before.first() == text.first())
 }
 
 /// Without digits and what joins them at the end, as logs are rotated and dates are written: `.1`, `-20261129`, `.~1~`.
