@@ -8,6 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 
 use rustix::io::Errno;
+use scout_ssh::local_file;
 use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::budget::TICK;
@@ -163,10 +164,9 @@ fn open_cache(dir: &Path) -> Result<Cache, String> {
     let account = rustix::process::geteuid().as_raw();
     for above in dir.ancestors() {
         let metadata = std::fs::symlink_metadata(above).map_err(told)?;
-        if let Some(fault) = exchangeable(metadata.uid(), metadata.mode(), account) {
+        if let Err(fault) = local_file::check_file(&metadata, above) {
             return Err(format!(
-                "what is compiled is run, and {} {fault}; or set XDG_CACHE_HOME to a directory that is yours alone",
-                above.display()
+                "what is compiled is run, and {fault}; or set XDG_CACHE_HOME to a directory that is yours alone"
             ));
         }
     }
@@ -184,16 +184,6 @@ fn open_cache(dir: &Path) -> Result<Cache, String> {
     // 2 MiB for each thread that loads plugins, and 32 MiB once wasmtime has compressed them anew.
     config.with_directory(dir).with_baseline_compression_level(1).with_optimized_compression_level(1);
     Cache::new(config).map_err(|error| error.to_string())
-}
-
-/// Why somebody else than root and this account could exchange what lies in a directory, and what to do about it. In a
-/// sticky one only the owner of what lies there can. As sshd judges with StrictModes.
-fn exchangeable(owner: u32, mode: u32, account: u32) -> Option<String> {
-    if owner != 0 && owner != account {
-        return Some(format!("belongs to another account ({owner}): chown it"));
-    }
-    (mode & 0o022 != 0 && mode & 0o1000 == 0)
-        .then(|| format!("can be written by other accounts (mode {:04o}): run chmod go-w on it", mode & 0o7777))
 }
 
 #[cfg(test)]
@@ -232,30 +222,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (shared, cache) = (dir.path().join("shared"), dir.path().join("shared/mine/cache"));
         std::fs::create_dir(&shared).unwrap();
-        for mode in [0o777, 0o775, 0o757] {
+        for mode in [0o777, 0o757] {
             std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(mode)).unwrap();
             let refusal = open_cache(&cache).err().unwrap();
-            let says = format!("shared can be written by other accounts (mode {mode:04o}): run chmod go-w");
+            let says = format!("shared (mode {mode:04o}); run `chmod go-w ");
             assert!(refusal.contains(&says), "{refusal}");
         }
         for mode in [0o755, 0o1777] {
             std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(mode)).unwrap();
             assert!(open_cache(&cache).is_ok(), "{mode:o}");
-        }
-    }
-
-    #[test]
-    fn only_root_and_the_account_are_trusted_with_what_lies_above_the_cache() {
-        for (owner, mode, trusted) in [
-            (0, 0o755, true),
-            (1000, 0o700, true),
-            (1001, 0o755, false),
-            (1001, 0o1755, false),
-            (0, 0o1777, true),
-            (0, 0o777, false),
-            (1000, 0o775, false),
-        ] {
-            assert_eq!(exchangeable(owner, mode, 1000).is_none(), trusted, "{owner} {mode:o}");
         }
     }
 
