@@ -14,8 +14,8 @@ pub(crate) const LEAD: u64 = 16 << 10;
 /// How much of a file is looked at for Git's settings, in bytes.
 const MAX_SETTINGS: usize = 64 << 10;
 
-/// Line breaks, also as strings write them, and what strings and comments put before a line.
-const BREAK: &str = r#"(?:[\s"'+,#>|*]|\\[nrt\\])"#;
+/// Line breaks, also as strings and XML write them, and what strings, lists and comments put before a line.
+const BREAK: &str = r#"(?:[\s"'+,#>|*-]|\\[nrt\\]|\\u00(?:0[aAdD9]|20)|&#(?:1[03]|x0?[aAdD]);)"#;
 
 static KEY: LazyLock<Regex> = LazyLock::new(|| {
     compiled(&[
@@ -35,6 +35,9 @@ static KEY: LazyLock<Regex> = LazyLock::new(|| {
     ])
 });
 
+/// Text of UTF-16, as PowerShell writes what other programs print, that has what begins a key.
+static WIDE: LazyLock<Regex> = LazyLock::new(|| compiled(&[r"-\x00-\x00-\x00-\x00 ?\x00?B\x00E\x00G\x00I\x00N"]));
+
 /// A user and a password in an address, or what stands in its place.
 static PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
     compiled(&[
@@ -45,7 +48,8 @@ static PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
 
 /// What a file holds that is not answered.
 pub(super) fn held_by_content(bytes: &[u8]) -> Option<&'static str> {
-    if KEY.is_match(bytes) {
+    let narrow = || bytes.iter().copied().filter(|byte| *byte != 0).collect::<Vec<_>>();
+    if KEY.is_match(bytes) || WIDE.is_match(bytes) && KEY.is_match(&narrow()) {
         return Some("a private key");
     }
     let is_settings = bytes.trim_ascii_start().first().is_some_and(|first| b"[#;".contains(first));

@@ -316,7 +316,16 @@ fn a_key_is_held_by_what_the_file_holds() {
         br#"{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ"}"#;
     let old = b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A\n\nMIIB\n";
     let indented = b"key: |\n    -----BEGIN EC PRIVATE KEY-----\n    MHcCAQEEIIYmVfo1AAAAAAAA\n";
+    let wide = |text: &[u8]| text.iter().flat_map(|byte| [*byte, 0]).collect::<Vec<u8>>();
+    let big_endian = |text: &[u8]| text.iter().flat_map(|byte| [0, *byte]).collect::<Vec<u8>>();
     for held in [
+        &[b"\xff\xfe".to_vec(), wide(&pem("PRIVATE KEY"))].concat()[..],
+        &[b"\xfe\xff".to_vec(), big_endian(&pem("OPENSSH PRIVATE KEY"))].concat(),
+        // From an offset on.
+        &wide(&[b"# me\r\n", &pem("PRIVATE KEY")[..]].concat())[3..],
+        b"{\"k\": \"-----BEGIN PRIVATE KEY-----\\u000aMIIEvQIBADANBgkqhkiG9w0BAQ\"}",
+        b"<key>-----BEGIN PRIVATE KEY-----&#xA;MIIEvQIBADANBgkqhkiG9w0BAQ</key>",
+        b"- -----BEGIN PRIVATE KEY-----\n- MIIEvQIBADANBgkqhkiG9w0BAQ\n",
         &pem("PRIVATE KEY")[..],
         &pem("RSA PRIVATE KEY"),
         &pem("ENCRYPTED PRIVATE KEY"),
@@ -346,6 +355,9 @@ fn a_key_is_held_by_what_the_file_holds() {
     }
     for read in [
         &certificate[..],
+        &wide(&certificate),
+        b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
+        b"- `-----BEGIN PRIVATE KEY-----`\n- `-----END PRIVATE KEY-----`\n",
         &pem("PUBLIC KEY"),
         &pem("RSA PUBLIC KEY"),
         &pem("CERTIFICATE REQUEST"),
