@@ -25,6 +25,8 @@ need sshd openssh-server
 need sftp-server openssh-sftp-server
 need ssh openssh-client; need ssh-keygen openssh-client; need ssh-agent openssh-client
 need openssl openssl; need patch patch
+# Makes the programs of a newer Debian's OpenSSH run here.
+need patchelf patchelf
 # Mount namespaces, in which tests put files of their own in the place of the machine's.
 need unshare util-linux; need mount mount
 need python3 python3
@@ -48,6 +50,9 @@ if [ "${#missing_packages[@]}" -gt 0 ]; then
     fail "missing: ${missing_packages[*]}. Install them: sudo apt-get install ${missing_packages[*]}"
   fi
 fi
+
+# Tests that compare with OpenSSH run once more with the one of a newer Debian. Made when it is missing.
+tests/openssh_tree.sh
 
 # The official MCP client and what builds Python plugins, in an environment of its own: made when it is missing or when what it holds has changed.
 venv=tests/.venv

@@ -9,6 +9,7 @@ mod fixture;
 mod link;
 mod namespace;
 mod numbers;
+mod openssh;
 mod scout;
 mod sshd;
 
@@ -17,5 +18,6 @@ pub use fixture::Guest;
 pub use link::{DelayLink, Mark};
 pub use namespace::{with_mounts, with_read_only, with_small_disk};
 pub use numbers::Numbers;
+pub use openssh::{is_with_newer_openssh, newer_openssh, with_newer_openssh};
 pub use scout::{Answer, Scout, ScoutOptions};
 pub use sshd::{Key, Sftp, Sshd, SshdOptions, generate_key, login_name};

@@ -9,6 +9,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::openssh::program;
 use crate::with_mounts;
 
 /// How long an sshd may take to listen.
@@ -39,6 +40,8 @@ pub struct SshdOptions {
     pub programs: Option<PathBuf>,
     /// What the server's processes find as `/bin/sh`, in a mount namespace of the server's own; absent: the machine's.
     pub shell: Option<PathBuf>,
+    /// The directory of the OpenSSH that it is, as [`crate::newer_openssh`] gives one; absent: the first in `PATH`.
+    pub openssh: Option<PathBuf>,
     /// Whether it logs each request.
     pub is_verbose: bool,
     /// Further lines of sshd_config.
@@ -80,14 +83,6 @@ pub fn login_name() -> String {
     String::from_utf8(output.stdout).expect("an account name is UTF-8").trim().to_owned()
 }
 
-fn first_existing(candidates: &[&str], install: &str) -> PathBuf {
-    candidates
-        .iter()
-        .map(PathBuf::from)
-        .find(|path| path.exists())
-        .unwrap_or_else(|| panic!("{} is missing: {install}", candidates.join(" or ")))
-}
-
 /// A running sshd; ends with this value.
 #[derive(Debug)]
 pub struct Sshd {
@@ -110,8 +105,7 @@ impl Sshd {
     /// # Panics
     /// When sshd is missing or does not come up.
     pub fn start_with(options: &SshdOptions) -> Self {
-        let program =
-            first_existing(&["/usr/sbin/sshd", "/usr/local/sbin/sshd"], "sudo apt-get install openssh-server");
+        let program = program(options.openssh.as_deref(), "sshd");
         let dir = tempfile::tempdir().expect("a temporary directory");
         let host_key = generate_key(dir.path(), "host_ed25519");
         let user_key = generate_key(dir.path(), "user_ed25519");
@@ -256,10 +250,7 @@ fn config_text(options: &SshdOptions, dir: &Path, port: u16, host_key: &Path) ->
         Sftp::Internal => text.push_str("Subsystem sftp internal-sftp\n"),
         Sftp::Absent => {}
         Sftp::External => {
-            let server = first_existing(
-                &["/usr/lib/openssh/sftp-server", "/usr/libexec/sftp-server", "/usr/lib/ssh/sftp-server"],
-                "sudo apt-get install openssh-sftp-server",
-            );
+            let server = program(options.openssh.as_deref(), "sftp-server");
             text.push_str(&format!("Subsystem sftp {}\n", server.display()));
         }
     }
