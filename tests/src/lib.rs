@@ -6,6 +6,7 @@
 
 mod agent;
 mod fixture;
+mod language;
 mod link;
 mod namespace;
 mod numbers;
@@ -15,6 +16,7 @@ mod sshd;
 
 pub use agent::Agent;
 pub use fixture::Guest;
+pub use language::German;
 pub use link::{DelayLink, Mark};
 pub use namespace::{with_mounts, with_read_only, with_small_disk};
 pub use numbers::Numbers;

@@ -16,11 +16,15 @@ use crate::{Capture, CommandLimits, ErrorKind, SshError};
 /// shell leads its process group, else its pid (servers such as Dropbear run commands in a group of their own: then
 /// only the command itself is killed).
 ///
+/// What runs speaks one language, whatever an rc file says, in UTF-8 where the host has it and else as `C`: a locale that is missing
+/// sets none, and what a shell says of that stands before the marker. `LANGUAGE` is emptied because gettext heeds it under every locale
+/// but `C` (glibc 2.36: `LC_ALL=C.UTF-8 LANGUAGE=de ls /nosuch` complains in German).
+///
 /// Read alike by bash, dash, zsh, fish, tcsh and busybox as login shells; hence no `!` before a letter and no newline.
 const LITERAL: &str = concat!(
     "exec /bin/sh -c '",
     r#"case $# in 0) IFS= read -r c || exit 255;; 1) c=$(printf %b "$1");; *) c=$1;; esac; "#,
-    r#"n=${IFS#??}; k=0; export SCOUT_COMMAND=/$$/; "#,
+    r#"n=${IFS#??}; k=0; export SCOUT_COMMAND=/$$/ LC_ALL=C.UTF-8 LANGUAGE=; "#,
     r#"[ -r /proc/self/stat ] && read -r g g g g g x </proc/self/stat && [ "$g" != $$ ] && k=$$; "#,
     r#"exec 3<&0 </dev/null; "#,
     r#"(trap "" HUP INT TERM; while read -r x; do :; done <&3; "#,

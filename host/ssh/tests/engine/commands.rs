@@ -7,7 +7,7 @@ use std::time::Duration;
 use scout_ssh::config::StrictHostKeyChecking;
 use scout_ssh::trust::{Decision, Verdict};
 use scout_ssh::{Call, Ending, ErrorKind, ExecRequest, HostKey, Opened, Pool, PoolConfig, Principal, RemoteState};
-use scout_tests::{Agent, DelayLink, Sftp, Sshd, SshdOptions, generate_key};
+use scout_tests::{Agent, DelayLink, German, Sftp, Sshd, SshdOptions, generate_key};
 
 use crate::world::{World, call, eventually, marker, me, request, runs, spec};
 
@@ -428,6 +428,21 @@ async fn an_rc_file_that_prints_and_sleeps_is_no_part_of_a_commands_output() {
     let outcome = World::with(&forced).exec("echo out; echo err >&2; exit 3").await;
     assert_eq!(outcome.ending, Ending::Exited(3));
     assert_eq!((&*outcome.stdout.data, &*outcome.stderr.data), (&b"out\n"[..], &b"err\n"[..]));
+}
+
+#[tokio::test]
+async fn a_command_speaks_one_language_whatever_the_hosts_is() {
+    let german = German::new();
+    let world = World::with(&SshdOptions { extra: vec![german.login()], ..SshdOptions::default() });
+    // As it is, as data of `printf`, and as a line of its own.
+    for script in ["cat /no/such", "cat '/no/such'", &format!("cat /no/such # {}", "!".repeat(20_000))] {
+        let outcome = world.exec(script).await;
+        let said = String::from_utf8_lossy(&outcome.stderr.data);
+        assert_eq!(said, "cat: /no/such: No such file or directory\n");
+    }
+    // Characters are those of UTF-8 all the same, and decimals have a point.
+    let outcome = world.exec("printf käse | wc -m; printf '%.1f\\n' 1.5; date +%B --date=2026-12-01").await;
+    assert_eq!(String::from_utf8_lossy(&outcome.stdout.data), "4\n1.5\nDecember\n");
 }
 
 #[tokio::test]
