@@ -294,9 +294,10 @@ fn naming(row: &Row, home: &Path) -> (Vec<String>, BTreeSet<PathBuf>) {
     (cases, held.into_inner())
 }
 
-/// Whether the path has a name that a value of the sweep has. busybox takes `--flag=value` for a file where it does not know the flag: there is none of
+/// Whether the path has a name that a value of the sweep has, apart from the sweep's directory: its name is random. busybox takes `--flag=value` for a file where it does not know the flag: there is none of
 /// such a name.
-fn is_named(path: &Path) -> bool {
+fn is_named(path: &Path, home: &Path) -> bool {
+    let path = path.strip_prefix(home).unwrap_or(path);
     let mut parts = path.components().map(|part| part.as_os_str().to_string_lossy());
     path.components().all(|part| !part.as_os_str().as_encoded_bytes().starts_with(b"--"))
         && parts.any(|part| part.contains("zq"))
@@ -318,10 +319,10 @@ fn unheld(row: &Row, exec: &str) -> Vec<String> {
     let looks_up = |path: &Path| {
         let is_own =
             |(name, places): &(&str, &[&str])| *name == row.name && places.iter().any(|place| path.starts_with(place));
-        let parent = path.parent().filter(|parent| !is_named(parent));
+        let parent = path.parent().filter(|parent| !is_named(parent, home));
         parent.is_some_and(|parent| parent.ends_with(ACCOUNTS) || LOOKS_UP.iter().any(is_own))
     };
-    let named = trace.named.iter().filter(|(_, path)| is_named(path) && !looks_up(path));
+    let named = trace.named.iter().filter(|(_, path)| is_named(path, home) && !looks_up(path));
     let secrets = SecretPaths::default();
     let opened = trace.opened.iter().filter(|(program, path)| {
         let is_device = path.starts_with("/dev")
