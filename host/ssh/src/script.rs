@@ -2,7 +2,7 @@
 //!
 //! Owns the script, what goes into it and how its output is read. **The path reaches the script as data** (octal escapes
 //! for `printf %b`), never as shell text. One line says what the path names, and where that truly lies comes behind it; a file's
-//! bytes follow raw, and so do a directory's entries, each as six numbers and its name, ended by a slash and a newline: no name holds a slash, so any
+//! bytes follow raw, and so do a directory's entries, each as seven numbers and its name, ended by a slash and a newline: no name holds a slash, so any
 //! name can be told from the next one. Needs `stat` as GNU, busybox or the BSDs have it, and `head`, `tail`, `find`.
 //! Does not know how a command is run.
 
@@ -27,8 +27,8 @@ use crate::{
 const SCRIPT: &str = concat!(
     "LC_ALL=C;export LC_ALL;",
     "case $p in /*);;*)p=./$p;;esac;",
-    "k=-c;F=\"%f %s %u %g %X %Y\";N=%n;",
-    "stat -c %f / >/dev/null 2>&1||{ k=-f;F=\"%Xp %z %u %g %a %m\";N=%N;stat -f %z / >/dev/null 2>&1||{ echo U;exit 0;};};",
+    "k=-c;F=\"%f %s %u %g %X %Y %h\";N=%n;",
+    "stat -c %f / >/dev/null 2>&1||{ k=-f;F=\"%Xp %z %u %g %a %m %l\";N=%N;stat -f %z / >/dev/null 2>&1||{ echo U;exit 0;};};",
     "e(){ printf \"E %s\\n\" \"$1\";exit 0;};l(){ echo L;exit 0;};r=\"denied: Permission denied\";",
     // Where the shell is, and whether the kernel itself says so. The dot keeps newlines at the end.
     "w(){ y=P;t=$(exec 2>/dev/null;readlink /proc/self/cwd;echo .);",
@@ -52,7 +52,7 @@ const SCRIPT: &str = concat!(
     "if [ $f = 1 ];then head -c $c;else tail -c +$f|head -c $c;fi;}<\"./$b\"",
 );
 
-/// What the answer's first line may take: six numbers, or an error with a path in it.
+/// What the answer's first line may take: seven numbers, or an error with a path in it.
 const HEAD: usize = 16 * 1024;
 /// What a listing's entry takes, on average, at most; with longer names a listing is cut before its limit.
 const ENTRY: usize = 512;
@@ -218,7 +218,7 @@ fn refusal(words: &[u8], path: &[u8]) -> SshError {
     }
 }
 
-/// Mode (hexadecimal), size, owner, group, times.
+/// Mode (hexadecimal), size, owner, group, times, names.
 fn attributes(line: &[u8]) -> Option<Attributes> {
     let mut words = std::str::from_utf8(line).ok()?.split(' ');
     let permissions = u32::from_str_radix(words.next()?, 16).ok()?;
@@ -226,9 +226,9 @@ fn attributes(line: &[u8]) -> Option<Attributes> {
     // Times before 1970 and after 2106 have no place in SFTP's answer either.
     let mut time = || Some(words.next()?.parse::<i64>().ok()?.try_into().ok());
     let (atime, mtime): (Option<u32>, Option<u32>) = (time()?, time()?);
-    let attributes =
-        Attributes { size: Some(size), uid: Some(uid), gid: Some(gid), permissions: Some(permissions), atime, mtime };
-    words.next().is_none().then_some(attributes)
+    let links = Some(words.next()?.parse().ok()?);
+    let (size, uid, gid, permissions) = (Some(size), Some(uid), Some(gid), Some(permissions));
+    words.next().is_none().then_some(Attributes { size, uid, gid, permissions, links, atime, mtime })
 }
 
 /// A directory and a name in it, each ended by a NUL; `.` is the directory itself. Takes them off what follows the first line.
@@ -287,7 +287,7 @@ fn entries(mut rest: Bytes, max_entries: usize, is_cut: bool) -> Option<(Vec<Dir
     Some((entries, is_cut || limit_reached || !rest.is_empty()))
 }
 
-/// One entry, `81a4 12 0 0 1 1 ./name/` and a newline, and its length.
+/// One entry, `81a4 12 0 0 1 1 1 ./name/` and a newline, and its length.
 fn entry(from: &[u8]) -> Option<(DirEntry, usize)> {
     let start = from.windows(3).take(HEAD).position(|window| window == b" ./")?;
     let numbers = from.get(..start)?;
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn names_with_newlines_and_other_bytes_are_told_apart() {
-        let listing = b"DP 41ed 1 0 0 1 1\n/d\0.\x0081a4 12 0 0 1 1 ./a\nb 41ed 1/\n41ed 0 1 2 3 4 ./\xff ./\n";
+        let listing = b"DP 41ed 1 0 0 1 1 1\n/d\0.\x0081a4 12 0 0 1 1 1 ./a\nb 41ed 1/\n41ed 0 1 2 3 4 5 ./\xff ./\n";
         let Ok((Opened::Directory { entries, truncated, .. }, _)) = OPEN.answer(b"/d", &outcome(listing)) else {
             panic!("not a directory");
         };
@@ -400,6 +400,7 @@ mod tests {
         std::os::unix::fs::symlink(&file, &link).expect("a link");
         std::os::unix::fs::symlink("absent", dir.join("dangling")).expect("a link");
         std::fs::create_dir(dir.join("d")).expect("made");
+        std::fs::hard_link(&file, dir.join("d/other")).expect("a second name");
         std::os::unix::fs::symlink(&dir, dir.join("d/up")).expect("a link");
         let read = Question::Read { offset: 9, length: 2 };
         for (shell, tools) in [
@@ -416,6 +417,7 @@ mod tests {
                 let Ok(Opened::File { content, attributes }) = ask(bytes, OPEN) else { panic!("{host:?}: not a file") };
                 assert_eq!((&*content.data, content.total), (&b"0123456789\0\xff"[..], Some(12)), "{host:?}");
                 assert_eq!((attributes.size, attributes.kind()), (Some(12), FileKind::File), "{host:?}");
+                assert_eq!(attributes.links, Some(2), "{host:?}");
                 let Ok(Opened::File { content, .. }) = ask(bytes, read) else { panic!("{host:?}: not a file") };
                 assert_eq!((&*content.data, content.truncated), (&b"9\0"[..], true), "{host:?}");
                 let Ok(Opened::Directory { entries, .. }) = ask(dir.as_os_str().as_bytes(), OPEN) else {
@@ -470,12 +472,12 @@ mod tests {
 
     #[test]
     fn a_listing_that_makes_no_sense_is_refused() {
-        for listing in [&b"x"[..], b"1 2 ./a/\n", b"81a4 1 0 0 1 1 ./a", b"81a4 1 0 0 1 1 ./../\n"] {
-            let whole = [b"DP 41ed 1 0 0 1 1\n/d\0.\0", listing].concat();
+        for listing in [&b"x"[..], b"1 2 ./a/\n", b"81a4 1 0 0 1 1 1 ./a", b"81a4 1 0 0 1 1 1 ./../\n"] {
+            let whole = [b"DP 41ed 1 0 0 1 1 1\n/d\0.\0", listing].concat();
             assert!(OPEN.answer(b"/d", &outcome(&whole)).is_err(), "{listing:?}");
         }
         for text in
-            [&b""[..], b"FP", b"\n", b"FP x\n/f\0.\0", b"XP 41ed 1 0 0 1 1\n/f\0.\0", b"FP 81a4 1 0 0 1 1 1\n/f\0.\0"]
+            [&b""[..], b"FP", b"\n", b"FP x\n/f\0.\0", b"XP 41ed 1 0 0 1 1 1\n/f\0.\0", b"FP 81a4 1 0 0 1 1 1 1\n/f\0.\0"]
         {
             assert!(OPEN.answer(b"/f", &outcome(text)).is_err(), "{text:?}");
         }
@@ -483,16 +485,16 @@ mod tests {
 
     #[test]
     fn what_lies_nowhere_or_was_swapped_is_refused() {
-        assert!(OPEN.answer(b"/f", &outcome(b"FP 81a4 0 0 0 1 1\n/f\0.\0")).is_ok());
+        assert!(OPEN.answer(b"/f", &outcome(b"FP 81a4 0 0 0 1 1 1\n/f\0.\0")).is_ok());
         for text in [
             // No place, half a place, and one that is none.
-            &b"FP 81a4 0 0 0 1 1\n"[..],
-            b"FP 81a4 0 0 0 1 1\n/f\0",
-            b"FN 81a4 0 0 0 1 1\n.\0f\0",
+            &b"FP 81a4 0 0 0 1 1 1\n"[..],
+            b"FP 81a4 0 0 0 1 1 1\n/f\0",
+            b"FN 81a4 0 0 0 1 1 1\n.\0f\0",
             // Removed by now; no file by now; a link by now.
-            b"FP 81a4 0 0 0 1 1\n/f (deleted)\0.\0",
-            b"FP 21b6 0 0 0 1 1\n/dev/zero\0.\0",
-            b"OP a1ff 0 0 0 1 1\n/\0f\0",
+            b"FP 81a4 0 0 0 1 1 1\n/f (deleted)\0.\0",
+            b"FP 21b6 0 0 0 1 1 1\n/dev/zero\0.\0",
+            b"OP a1ff 0 0 0 1 1 1\n/\0f\0",
             b"L\n",
         ] {
             assert!(OPEN.answer(b"/f", &outcome(text)).is_err(), "{text:?}");

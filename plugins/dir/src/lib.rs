@@ -119,6 +119,7 @@ mod tests {
             mode: Some(mode),
             uid: None,
             gid: None,
+            links: None,
             modified: Some(1_700_000_000),
         };
         DirEntry { name: name.to_vec(), attributes }

@@ -47,6 +47,11 @@ struct Seen {
 }
 
 impl Seen {
+    /// How many names the file has, if it has others: what is said of one of them is said of all.
+    fn links(&self) -> Option<u64> {
+        self.attributes.links.filter(|links| *links > 1)
+    }
+
     /// Bytes that the file holds. A file of /proc says zero and holds more: what was read in full is counted.
     fn size(&self) -> Option<u64> {
         if self.truncated {
@@ -76,6 +81,9 @@ fn as_json(host: &str, path: &[u8], seen: &Seen) -> Object {
     if let Some(bytes) = &path_base64 {
         object = object.text("path_base64", bytes.as_str());
     }
+    if let Some(links) = seen.links() {
+        object = object.integer("links", Some(links));
+    }
     object
         .text("kind", text::kind(attributes.kind))
         .integer("size", seen.size())
@@ -96,7 +104,7 @@ fn note(path: &[u8], seen: &Seen) -> Option<String> {
         };
         format!("first {}{of} bytes; {on}", seen.read)
     });
-    match (seen.is_text, cut) {
+    let content = match (seen.is_text, cut) {
         (true, None) if seen.read == 0 => Some("empty file".to_owned()),
         (true, cut) => cut,
         (false, cut) => {
@@ -108,6 +116,11 @@ fn note(path: &[u8], seen: &Seen) -> Option<String> {
                 None => format!("{what}; {where_to}"),
             })
         }
+    };
+    let links = seen.links().map(|links| format!("the file has {links} names (hard links); this is one of them"));
+    match (content, links) {
+        (Some(content), Some(links)) => Some(format!("{content}; {links}")),
+        (content, links) => content.or(links),
     }
 }
 
@@ -155,6 +168,7 @@ mod tests {
             mode: Some(0o100_640),
             uid: None,
             gid: None,
+            links: None,
             modified: Some(0),
         };
         Seen { attributes, read, total: Some(size), truncated, is_text }
@@ -207,6 +221,17 @@ mod tests {
     fn the_size_of_a_file_of_proc_is_what_was_read() {
         let proc = Seen { total: None, ..seen(30, 0, false, true) };
         assert_eq!(proc.size(), Some(30));
+    }
+
+    #[test]
+    fn other_names_of_a_file_are_told_where_they_are_known() {
+        for (links, told) in [(None, false), (Some(1), false), (Some(3), true)] {
+            let mut seen = seen(5, 5, false, true);
+            seen.attributes.links = links;
+            let says = "the file has 3 names (hard links); this is one of them";
+            assert_eq!(note(b"/f", &seen).as_deref(), told.then_some(says));
+            assert_eq!(as_json("box", b"/f", &seen).finish().contains("\"links\":3"), told);
+        }
     }
 
     #[test]

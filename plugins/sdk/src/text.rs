@@ -209,7 +209,9 @@ mod tests {
 
     #[test]
     fn modes_read_as_in_ls() {
-        let shown = |kind, mode| ls_mode(&Attributes { kind, size: None, mode, uid: None, gid: None, modified: None });
+        let shown = |kind, mode| {
+            ls_mode(&Attributes { kind, size: None, mode, uid: None, gid: None, links: None, modified: None })
+        };
         assert_eq!(shown(FileKind::File, Some(0o100_644)), "-rw-r--r--");
         assert_eq!(shown(FileKind::Directory, Some(0o041_777)), "drwxrwxrwt");
         assert_eq!(shown(FileKind::File, Some(0o106_711)), "-rws--s--x");

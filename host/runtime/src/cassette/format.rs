@@ -230,6 +230,8 @@ pub(crate) struct Attributes {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) gid: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) links: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) modified: Option<u32>,
 }
 

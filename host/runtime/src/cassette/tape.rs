@@ -392,15 +392,15 @@ impl From<Capture> for ssh::Capture {
 
 impl From<&ssh::Attributes> for Attributes {
     fn from(attributes: &ssh::Attributes) -> Self {
-        let ssh::Attributes { size, uid, gid, permissions, atime: _, mtime } = *attributes;
-        Self { size, mode: permissions, uid, gid, modified: mtime }
+        let ssh::Attributes { size, uid, gid, permissions, links, atime: _, mtime } = *attributes;
+        Self { size, mode: permissions, uid, gid, links, modified: mtime }
     }
 }
 
 impl From<Attributes> for ssh::Attributes {
     fn from(attributes: Attributes) -> Self {
-        let Attributes { size, mode, uid, gid, modified } = attributes;
-        Self { size, uid, gid, permissions: mode, atime: None, mtime: modified }
+        let Attributes { size, mode, uid, gid, links, modified } = attributes;
+        Self { size, uid, gid, permissions: mode, links, atime: None, mtime: modified }
     }
 }
 

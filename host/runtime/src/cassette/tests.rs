@@ -32,7 +32,7 @@ fn outcome(stdout: &[u8]) -> ExecOutcome {
 }
 
 fn attributes(size: u64) -> Attributes {
-    Attributes { size: Some(size), permissions: Some(0o100_644), mtime: Some(9), uid: Some(0), gid: None, atime: None }
+    Attributes { size: Some(size), permissions: Some(0o100_644), mtime: Some(9), uid: Some(0), ..Attributes::default() }
 }
 
 fn operation(host: &str, asked: Request, given: Given) -> Operation {

@@ -68,6 +68,7 @@ pub(super) fn attributes(attributes: &Attributes) -> types::Attributes {
         mode: attributes.permissions,
         uid: attributes.uid,
         gid: attributes.gid,
+        links: attributes.links,
         modified: attributes.mtime.map(u64::from),
     }
 }

@@ -72,6 +72,8 @@ pub struct Attributes {
     pub gid: Option<u32>,
     /// `st_mode`: type and permission bits.
     pub permissions: Option<u32>,
+    /// Names that it has on its file system. Version 3 of SFTP does not tell.
+    pub links: Option<u64>,
     /// Seconds since 1970.
     pub atime: Option<u32>,
     /// Seconds since 1970.
