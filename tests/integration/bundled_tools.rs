@@ -11,58 +11,64 @@ use serde_json::{Value, json};
 use crate::world::options;
 
 /// A host with programs of ours, and a Scout with the three plugins.
-struct World {
+pub(crate) struct World {
     _sshd: Sshd,
-    scout: Arc<Scout>,
+    pub(crate) scout: Arc<Scout>,
     dir: tempfile::TempDir,
 }
 
 impl World {
     /// Programs by name, each the rest of a script of `sh`.
-    async fn with(programs: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with(programs: &[(&str, &str)]) -> Self {
+        Self::on(SshdOptions::default(), programs, "").await
+    }
+
+    /// The same on such a host, with a Scout of further settings.
+    pub(crate) async fn on(host: SshdOptions, programs: &[(&str, &str)], settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for (name, script) in programs {
             let path = dir.path().join(name);
             let arguments = dir.path().join("arguments");
-            let log =
-                format!("for word in {name} \"$@\"; do printf '%s\\n' \"$word\"; done >> {}", arguments.display());
+            // All at once: stages of a pipeline write beside each other.
+            let log = format!("printf '%s\\n' {name} \"$@\" >> {}", arguments.display());
             std::fs::write(&path, format!("#!/bin/sh\n{log}\n{script}\n")).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let programs = Some(dir.path().to_owned());
-        let sshd = Sshd::start_with(&SshdOptions { programs, ..SshdOptions::default() });
+        let sshd = Sshd::start_with(&SshdOptions { programs, ..host });
         let bundled = ["disk", "services", "logs"].map(|name| format!("[plugins.{name}]\nsource = \"bundled\""));
-        let scout = Scout::start(&options(&sshd).setting(&bundled.join("\n"))).await;
+        // Tables stand behind what is in none.
+        let scout = Scout::start(&options(&sshd).setting(settings).setting(&bundled.join("\n"))).await;
         Self { _sshd: sshd, scout, dir }
     }
 
-    async fn call(&self, tool: &str, arguments: Value) -> Answer {
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Answer {
         Answer { message: self.scout.request("tools/call", json!({"name": tool, "arguments": arguments})).await }
     }
 
     /// An answer that is none of an error, after so many commands, none of them refused.
-    async fn answer(&self, tool: &str, arguments: Value, commands: u64) -> Value {
+    pub(crate) async fn answer(&self, tool: &str, arguments: Value, commands: u64) -> Value {
         let answer = self.call(tool, arguments).await;
         assert!(!answer.is_error(), "{}", answer.text());
         assert_eq!(answer.receipt()["execs"], commands, "{}", answer.text());
         answer.structured()
     }
 
-    async fn failure(&self, tool: &str, arguments: Value) -> String {
+    pub(crate) async fn failure(&self, tool: &str, arguments: Value) -> String {
         let answer = self.call(tool, arguments).await;
         assert!(answer.is_error(), "{}", answer.text());
         answer.text()
     }
 
     /// The words that programs of ours were given, since this was last asked.
-    fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let path = self.dir.path().join("arguments");
         let words = std::fs::read_to_string(&path).unwrap_or_default();
         let _ = std::fs::remove_file(&path);
         words.lines().map(str::to_owned).collect()
     }
 
-    fn file(&self, name: &str, content: &[u8]) -> String {
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> String {
         let path = self.dir.path().join(name);
         std::fs::write(&path, content).unwrap();
         path.display().to_string()
@@ -206,12 +212,19 @@ async fn services_of_openrc_are_told_where_there_is_no_systemd() {
 
 #[tokio::test]
 async fn logs_are_the_newest_of_the_journal_in_one_command() {
-    let world = World::with(&[("journalctl", &cat("logs", "debian13-journal.txt"))]).await;
+    let huge = "{\"MESSAGE\":\"hhhh";
+    let journal = format!(
+        "case \" $* \" in *--cursor=*) printf '%s' '{huge}'; exit;; *--reverse*) ;; *) exit;; esac\n{}",
+        cat("logs", "debian13-journal.txt")
+    );
+    let world = World::with(&[("journalctl", &journal)]).await;
     let marker = world.dir.path().join("injected");
     let grep = format!("-e x'; touch {} $(touch {0}) `touch {0}`", marker.display());
     let arguments = json!({"host": "box", "lines": 8, "unit": "-x", "since": "2h", "grep": grep, "priority": "debug"});
-    let answer = world.answer("logs", arguments, 1).await;
+    // One more for the message that the first leaves out.
+    let answer = world.answer("logs", arguments, 2).await;
     let entries = answer["entries"].as_array().unwrap();
+    assert_eq!((&entries[2]["message"], &entries[2]["message_cut"]), (&json!("hhhh…"), &json!(true)));
     assert_eq!((entries.len(), &answer["source"], &answer["truncated"]), (8, &json!("journal"), &json!(true)));
     assert_eq!(
         entries[0]["message"],
@@ -223,9 +236,11 @@ async fn logs_are_the_newest_of_the_journal_in_one_command() {
     );
     assert_eq!(entries[7]["time"], "2026-11-21T11:39:17.613062Z");
     let words = world.arguments();
+    let journalctl = words.split(|word| word == "journalctl");
+    let asked: Vec<_> = journalctl.filter(|words| words.contains(&"--reverse".to_owned())).collect();
     assert_eq!(
-        words[6..],
-        ["--unit=-x", "--since=-7200s", "--priority=debug", "--case-sensitive=true", &format!("--grep={grep}")]
+        asked[0][5..],
+        ["--since=-7200s", "--unit=-x", "--priority=debug", "--case-sensitive=true", &format!("--grep={grep}")]
     );
     assert!(!marker.exists());
 }
@@ -289,9 +304,17 @@ async fn logs_come_from_files_where_there_is_no_journal() {
     // As systemd 252: with `-o json` it is quiet, whether nothing fits or there is no journal.
     let quiet = "case \" $* \" in *' json '*) ;; *) echo 'No journal files were found.' >&2;; esac";
     let world = World::with(&[("journalctl", quiet), ("tail", &*tail)]).await;
-    let answer = world.answer("logs", json!({"host": "box"}), 3).await;
+    let answer = world.answer("logs", json!({"host": "box"}), 2).await;
     assert_eq!((&answer["source"], &answer["path"]), (&json!("file"), &json!("/var/log/syslog")));
     let world = World::with(&[("journalctl", "true"), ("tail", &*tail)]).await;
-    let answer = world.answer("logs", json!({"host": "box", "since": "1m"}), 2).await;
+    let answer = world.answer("logs", json!({"host": "box", "since": "1m"}), 1).await;
     assert_eq!((&answer["source"], &answer["entries"]), (&json!("journal"), &json!([])));
+    // What nobody knows is no empty journal, and beside entries it is told.
+    let odd = "echo 'the moon is full' >&2";
+    let world = World::with(&[("journalctl", odd), ("tail", &*tail)]).await;
+    let failure = world.failure("logs", json!({"host": "box"})).await;
+    assert!(failure.contains("journalctl on box said: the moon is full"), "{failure}");
+    let world = World::with(&[("tail", &*format!("{odd}; {tail}"))]).await;
+    let answer = world.answer("logs", json!({"host": "box", "source": "files"}), 1).await;
+    assert!(answer["notes"].to_string().contains("the moon is full"), "{answer}");
 }

@@ -22,6 +22,7 @@ mod plugin_projects;
 mod progress;
 mod protocol;
 mod python;
+mod real_programs;
 mod secrets;
 mod tools;
 mod trips;

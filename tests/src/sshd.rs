@@ -42,6 +42,8 @@ pub struct SshdOptions {
     pub shell: Option<PathBuf>,
     /// The directory of the OpenSSH that it is, as [`crate::newer_openssh`] gives one; absent: the first in `PATH`.
     pub openssh: Option<PathBuf>,
+    /// What the server's processes find in the place of files and directories of the machine's, which exist: what, and where.
+    pub binds: Vec<(PathBuf, PathBuf)>,
     /// Whether it logs each request.
     pub is_verbose: bool,
     /// Further lines of sshd_config.
@@ -123,10 +125,12 @@ impl Sshd {
                 let mut command = Command::new("setpriv");
                 command.args(["--bounding-set", capabilities, "--inh-caps", capabilities, "--"]).arg(&program);
                 command
-            } else if let Some(shell) = &options.shell {
+            } else if options.shell.is_some() || !options.binds.is_empty() {
                 // It is a link mostly, and what it leads to is bound over.
                 let machines = fs::canonicalize("/bin/sh").expect("/bin/sh exists");
-                let mut command = with_mounts(&[(shell.as_path(), machines.as_path())]);
+                let shell = options.shell.iter().map(|shell| (shell.as_path(), machines.as_path()));
+                let binds = options.binds.iter().map(|(from, onto)| (from.as_path(), onto.as_path()));
+                let mut command = with_mounts(&shell.chain(binds).collect::<Vec<_>>());
                 command.arg(&program);
                 command
             } else {

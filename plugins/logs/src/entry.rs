@@ -5,8 +5,8 @@ use scout_plugin::text;
 
 use crate::time;
 
-/// The most bytes of a message that an answer repeats.
-const MAX_MESSAGE: usize = 2000;
+/// The most bytes of a message that an answer repeats, unless all of it is asked for.
+pub(crate) const BEGINNING: usize = 2000;
 
 /// The most characters of a name.
 const MAX_NAME: usize = 200;
@@ -26,6 +26,8 @@ pub(crate) struct Entry {
     /// An index of [`PRIORITIES`].
     pub(crate) priority: Option<u8>,
     pub(crate) message: Vec<u8>,
+    /// Whether the message is only a beginning.
+    pub(crate) is_cut: bool,
 }
 
 impl Entry {
@@ -33,21 +35,25 @@ impl Entry {
         PRIORITIES.get(usize::from(self.priority?)).copied()
     }
 
-    /// How many bytes of an answer its message takes.
-    pub(crate) fn weight(&self) -> usize {
-        self.message.len().min(MAX_MESSAGE)
-    }
-
-    /// The message as far as it is repeated, with its bytes if it is not text.
-    fn shown(&self) -> (String, Option<String>) {
-        let cut = self.message.get(..MAX_MESSAGE.min(self.message.len())).unwrap_or_default();
+    /// Leaves so many bytes of the message at most, and no part of a character.
+    pub(crate) fn cut(&mut self, bytes: usize) {
+        if self.message.len() <= bytes {
+            return;
+        }
+        let cut = self.message.get(..bytes).unwrap_or_default();
         // The cut may have split a character.
         let whole = match std::str::from_utf8(cut) {
-            Err(error) if error.error_len().is_none() && cut.len() < self.message.len() => error.valid_up_to(),
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
             _ => cut.len(),
         };
-        let (mut message, base64) = text::name(cut.get(..whole).unwrap_or_default());
-        if whole < self.message.len() {
+        self.message.truncate(whole);
+        self.is_cut = true;
+    }
+
+    /// The message, with its bytes if it is not text.
+    fn shown(&self) -> (String, Option<String>) {
+        let (mut message, base64) = text::name(&self.message);
+        if self.is_cut {
             message.push('…');
         }
         (message, base64)
@@ -64,10 +70,11 @@ impl Entry {
             .integer("pid", self.pid)
             .text("priority", self.priority_name())
             .text("message", message.as_str());
-        match base64 {
+        let object = match base64 {
             Some(base64) => object.text("message_base64", base64.as_str()),
             None => object,
-        }
+        };
+        if self.is_cut { object.boolean("message_cut", true) } else { object }
     }
 
     /// One line for people; further lines of the message are indented.
@@ -88,7 +95,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::Entry;
+    use super::{BEGINNING, Entry};
 
     fn entry(message: &[u8]) -> Entry {
         Entry {
@@ -118,8 +125,14 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_between_characters_and_one_that_is_not_text_keeps_its_bytes() {
-        let long = entry(format!("x{}", "ü".repeat(4000)).as_bytes());
-        assert!(long.text(false).ends_with("üü…") && !long.json().finish().contains("base64"));
+        let mut long = entry(format!("x{}", "ü".repeat(4000)).as_bytes());
+        long.cut(BEGINNING);
+        assert_eq!((long.message.len(), long.is_cut), (1999, true));
+        let json = long.json().finish();
+        assert!(long.text(false).ends_with("üü…") && json.ends_with("…\",\"message_cut\":true}"), "{json}");
+        let mut short = entry(b"caf\xe9");
+        short.cut(4);
+        assert_eq!(short, entry(b"caf\xe9"));
         let binary = entry(b"caf\xe9").json().finish();
         assert!(binary.ends_with("\"message\":\"caf\u{fffd}\",\"message_base64\":\"Y2Fm6Q==\"}"), "{binary}");
     }

@@ -109,7 +109,7 @@ impl<'a> Tail<'a> {
 /// Leaves what was asked for and no command could choose.
 pub(crate) fn keep_wanted(query: &Query, clock: Clock, entries: &mut Vec<Entry>, notes: &mut Vec<String>) {
     let (since, until) = (query.since.map(|time| clock.resolve(time)), query.until.map(|time| clock.resolve(time)));
-    let program = query.unit.as_deref().map(|unit| unit.strip_suffix(".service").unwrap_or(unit));
+    let program = query.program();
     let (mut timeless, mut unranked) = (0, 0);
     entries.retain(|entry| {
         let in_time = match entry.time {

@@ -1,5 +1,7 @@
 //! Journals as several versions of journalctl print them.
 
+#![expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
+
 #[path = "../../mutants.rs"]
 mod mutants;
 
@@ -35,6 +37,7 @@ fn fields_become_those_of_the_entry() {
         pid: Some(107),
         priority: Some(6),
         message: b"Server listening on :: port 22.".to_vec(),
+        is_cut: false,
     };
     assert!(parse(DEBIAN_13).entries.contains(&expected));
     // Who speaks counts, not who hands it on.
@@ -67,16 +70,38 @@ fn a_journalctl_that_cannot_leave_out_fields_gives_the_same_entries() {
 }
 
 #[test]
-fn a_journal_of_one_user_is_noticed() {
-    let user = |uids: &[&str]| {
-        let lines: Vec<_> = uids.iter().map(|uid| format!("{{\"MESSAGE\":\"x\",\"_UID\":\"{uid}\"}}\n")).collect();
-        parse(lines.concat().as_bytes()).only_user
-    };
-    assert_eq!(
-        (user(&["1000", "1000"]), user(&["1000", "0"]), user(&["0"]), user(&[])),
-        (Some(1000), None, None, None)
-    );
-    assert_eq!(parse(DEBIAN_13).only_user, None);
+fn units_of_users_are_told_by_their_own_names() {
+    let unit = |fields: &str| parse(fields.as_bytes()).entries.first().and_then(|entry| entry.unit.clone());
+    let system = r#""_SYSTEMD_UNIT":"user@1000.service""#;
+    assert_eq!(unit(&format!("{{{system},\"_SYSTEMD_USER_UNIT\":\"app.service\"}}")).as_deref(), Some("app.service"));
+    assert_eq!(unit(&format!("{{{system},\"USER_UNIT\":\"of.timer\"}}")).as_deref(), Some("of.timer"));
+    assert_eq!(unit(&format!("{{{system}}}")).as_deref(), Some("user@1000.service"));
+}
+
+#[test]
+fn a_beginning_that_is_cut_anywhere_is_the_beginning_of_its_message() {
+    let message = "a \"quoted\" \\ line\nkäse 😀 {[,:]}";
+    for value in [
+        r#""a \"quoted\" \\ line\nkäse \ud83d\ude00 {[,:]}""#.to_owned(),
+        format!("{:?}", message.as_bytes()).replace(' ', ""),
+    ] {
+        for whole in [
+            format!("{{\"__CURSOR\":\"c,]}}\",\"MESSAGE\":{value},\"_BOOT_ID\":\"b\"}}"),
+            format!("{{\"MESSAGE\":{value},\"__CURSOR\":\"c,]}}\"}}"),
+        ] {
+            for end in 1..=whole.len() {
+                let mut journal = parse(b"{\"MESSAGE\":null,\"__CURSOR\":\"c,]}\"}\n");
+                journal.add_beginnings(&String::from_utf8_lossy(&whole.as_bytes()[..end]));
+                let told = &journal.entries[0].message;
+                let known = String::from_utf8_lossy(told).trim_end_matches('\u{fffd}').to_owned();
+                assert!(told == LEFT_OUT.as_bytes() || message.starts_with(&known), "{end}: {known}");
+                assert!(end < whole.len() || known == message, "{whole}");
+            }
+        }
+    }
+    let mut journal = parse(b"{\"MESSAGE\":null,\"__CURSOR\":\"mine\"}\n");
+    journal.add_beginnings("{\"MESSAGE\":\"another's\",\"__CURSOR\":\"other\"}");
+    assert_eq!(journal.entries[0].message, LEFT_OUT.as_bytes());
 }
 
 #[test]
@@ -132,11 +157,4 @@ fn any_output_makes_entries_of_what_it_holds() {
             );
         }
     }
-}
-
-#[test]
-fn a_journal_of_as_many_users_as_entries_is_read() {
-    let lines = (0..100_000).map(|user| format!("{{\"_UID\":\"{user}\"}}\n")).collect::<String>();
-    let journal = parse(lines.as_bytes());
-    assert_eq!((journal.entries.len(), journal.only_user), (100_000, None));
 }

@@ -4,6 +4,7 @@ mod entry;
 mod files;
 mod journal;
 mod query;
+mod said;
 mod schema;
 mod syslog;
 mod time;
@@ -12,9 +13,10 @@ use scout_plugin::exec::{self, Output};
 use scout_plugin::json::Object;
 use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
 
-use crate::entry::Entry;
+use crate::entry::{BEGINNING, Entry};
 use crate::files::Tail;
 use crate::query::{Journalctl, Query, Source, Stages};
+use crate::said::{Said, complaints, one_line};
 use crate::time::Clock;
 
 struct Logs;
@@ -23,8 +25,8 @@ register!(Logs: tools);
 /// The most bytes of messages in an answer: what a model reads at once.
 const MAX_MESSAGES: usize = 128 * 1024;
 
-/// The most characters of what a program complained about.
-const MAX_COMPLAINT: usize = 500;
+/// The same where they are asked for whole: an answer holds them twice.
+const MAX_WHOLE: usize = 512 * 1024;
 
 impl Tools for Logs {
     fn describe() -> Vec<Tool> {
@@ -52,10 +54,12 @@ struct Found {
     entries: Vec<Entry>,
     /// Whether older entries may fit as well.
     truncated: bool,
+    /// Whether the account is known not to see all entries that there are.
+    is_partial: bool,
     notes: Vec<String>,
 }
 
-/// One command where a current journal has entries, or where files are asked for; two or three elsewhere.
+/// One command where there is a current journal, or where files are asked for; two or three elsewhere, and one more for long messages.
 fn look(query: &Query) -> Result<Found, Error> {
     if query.wants_files() {
         return tail(query);
@@ -88,64 +92,36 @@ fn run(query: &Query, stages: &Stages) -> Result<Output, Error> {
     })
 }
 
-/// What a journalctl without entries meant.
-#[derive(Debug, PartialEq, Eq)]
-enum Silence {
-    /// Nothing fits.
-    Empty,
-    /// It does not know one of our flags.
-    Old,
-    /// There is no journal that the account may read; why.
-    NoJournal(String),
-    /// It could not do what was asked; why.
-    Failed(String),
-}
-
-fn silence(stderr: &str) -> Silence {
-    let said = complaint(stderr);
-    let says = |known: &[&str]| known.iter().any(|known| said.contains(known));
-    if says(&["unrecognized option", "invalid option", "ompiled without pattern matching"]) {
-        Silence::Old
-    } else if says(&["not found", "No journal files were", "Failed to open journal"]) {
-        Silence::NoJournal(said)
-    } else if says(&["Failed to", "Bad pattern", "grep:"]) {
-        Silence::Failed(said)
-    } else {
-        Silence::Empty
-    }
-}
-
 /// The journal's entries, or why there is no journal.
 fn journal(query: &Query) -> Result<Result<Found, String>, Error> {
     let mut journalctl = Journalctl::Current;
     loop {
         let output = run(query, &query.journal(journalctl))?;
+        let said = Said::parse(&output.stderr);
         if output.stdout.is_empty() {
-            match silence(&output.stderr) {
-                Silence::Old if journalctl == Journalctl::Current => {
+            match said {
+                Said { old: Some(_), .. } if journalctl == Journalctl::Current => {
                     journalctl = Journalctl::Old;
                     continue;
                 }
-                Silence::Empty => {
-                    // Asked for JSON, it does not say that there is no journal.
-                    if let Silence::NoJournal(why) = silence(&run(query, &query::any_entry())?.stderr) {
-                        return Ok(Err(why));
-                    }
-                }
-                Silence::NoJournal(why) => return Ok(Err(why)),
-                Silence::Old => return Ok(Err(complaint(&output.stderr))),
-                Silence::Failed(why) => {
-                    return Err(Error::new(ErrorKind::Invalid, format!("journalctl on {} said: {why}", query.host))
-                        .hint("`grep` is a regular expression; a `unit` is a name as the tool `services` shows it"));
-                }
+                Said { old: Some(why), .. } | Said { no_journal: Some(why), .. } => return Ok(Err(why)),
+                Said { other, .. } if !other.is_empty() => return Err(journal_error(query, &one_line(&other))),
+                _ => {}
             }
         }
-        return Ok(Ok(from_journal(query, journalctl, &output)));
+        let beginnings = |cursor: &str, entries| Ok(run(query, &query.beginnings(journalctl, cursor, entries))?.stdout);
+        return from_journal(query, journalctl, &output, &said, beginnings).map(Ok);
     }
 }
 
-fn from_journal(query: &Query, journalctl: Journalctl, output: &Output) -> Found {
-    let mut found = Found { truncated: output.truncated, ..Found::default() };
+fn from_journal(
+    query: &Query,
+    journalctl: Journalctl,
+    output: &Output,
+    said: &Said,
+    beginnings: impl FnOnce(&str, usize) -> Result<Vec<u8>, Error>,
+) -> Result<Found, Error> {
+    let mut found = Found { truncated: output.truncated, is_partial: said.unseen.is_some(), ..Found::default() };
     if journalctl == Journalctl::Old && query.grep.is_some() {
         // These lines have their zone with them.
         let clock = Clock { now: 0, offset: 0 };
@@ -158,29 +134,54 @@ fn from_journal(query: &Query, journalctl: Journalctl, output: &Output) -> Found
             .notes
             .push("this journalctl is old: `grep` was matched to whole lines, and priorities are not known".to_owned());
     } else {
-        let journal = journal::parse(output.whole_lines());
+        let mut journal = journal::parse(output.whole_lines());
         if journal.unread > 0 {
             let lines = text::count(journal.unread as u64, "line", "lines");
             found.notes.push(format!("{lines} of journalctl could not be read"));
         }
-        if let (Some(user), None, None) = (journal.only_user, &query.unit, &query.grep) {
-            found.notes.push(format!(
-                "all of these are of the user {user}: the account may see no others unless it is in the group systemd-journal"
-            ));
+        if let Some((cursor, entries)) = journal.span() {
+            let told = beginnings(&cursor, entries)?;
+            journal.add_beginnings(&String::from_utf8_lossy(&told));
         }
         found.entries = journal.entries;
     }
+    if found.entries.is_empty() && output.truncated {
+        let message =
+            format!("the newest entry of the journal on {} is more than Scout takes of a command", query.host);
+        return Err(Error::new(ErrorKind::Exhausted, message).hint(
+            "leave `whole` away, or read a part: `journalctl -o cat --all -n 1 | head -c 500000` with the tool `scout`",
+        ));
+    }
     found.truncated |= found.entries.len() >= query.lines;
     found.entries.reverse();
-    found
+    if found.entries.is_empty() && query.unit.is_some() {
+        found
+            .notes
+            .push("`unit` is one of the system's manager; those of users are asked for with `user_unit`".to_owned());
+    }
+    found.notes.extend(said.notes());
+    Ok(found)
 }
+
+fn journal_error(query: &Query, said: &str) -> Error {
+    let (kind, hint) = if ["Bad pattern", "grep:"].iter().any(|known| said.contains(known)) {
+        (ErrorKind::Invalid, "`grep` is a regular expression")
+    } else if said.contains("ermission denied") {
+        (ErrorKind::Permission, PERMISSION)
+    } else {
+        (ErrorKind::Remote, "read it with the tool `scout`, as `journalctl --no-pager -n 100`; or name a `path`")
+    };
+    Error::new(kind, format!("journalctl on {} said: {said}", query.host)).hint(hint)
+}
+
+/// What lets an account read a journal.
+const PERMISSION: &str =
+    "the operator adds the account to the group systemd-journal or adm; or name a `path` that it may read";
 
 fn no_journal(query: &Query, why: &str) -> Error {
     let kind = if why.contains("permission") { ErrorKind::Permission } else { ErrorKind::NotFound };
     Error::new(kind, format!("no journal on {}: {why}", query.host)).hint(match kind {
-        ErrorKind::Permission => {
-            "the operator adds the account to the group systemd-journal or adm; or name a `path` that it may read"
-        }
+        ErrorKind::Permission => PERMISSION,
         _ => "name the file with `path`; list /var/log with the tool `scout`",
     })
 }
@@ -194,6 +195,8 @@ fn tail(query: &Query) -> Result<Found, Error> {
             format!("{} on {} is more than Scout takes of a command", query.files().join(" and "), query.host);
         return Err(Error::new(ErrorKind::Exhausted, message).hint("ask for fewer `lines`, or name a `grep`"));
     }
+    let complaints = complaints(&output.stderr);
+    let said = one_line(&complaints);
     let mut tail = Tail::parse(query, &output.stdout);
     let clock = match tail.clock {
         Some(clock) => clock,
@@ -202,11 +205,17 @@ fn tail(query: &Query) -> Result<Found, Error> {
             let date = run(query, &vec![query::clock()])?;
             files::clock(&date.stdout).ok_or_else(|| tail_error(query, &date.stderr))?
         }
-        None => return Err(tail_error(query, &output.stderr)),
+        None => return Err(tail_error(query, &said)),
+    };
+    // Of a BSD's `tail`, of the file that no `-` is; and of several files most hosts have one.
+    let is_expected = |complaint: &String| {
+        complaint.contains("tail: -") || query.path.is_none() && complaint.contains("No such file")
     };
     let Some((path, lines)) = tail.preferred() else {
-        if ["o such file", "ermission denied", "s a directory"].iter().any(|known| output.stderr.contains(known)) {
-            return Err(tail_error(query, &output.stderr));
+        let all_missing = query.path.is_none()
+            && complaints.iter().filter(|complaint| complaint.contains("No such file")).count() >= query.files().len();
+        if all_missing || !complaints.iter().all(is_expected) {
+            return Err(tail_error(query, &said));
         }
         return Ok(Found { path: query.path.clone(), of_files: true, ..Found::default() });
     };
@@ -214,6 +223,10 @@ fn tail(query: &Query) -> Result<Found, Error> {
     let mut found =
         Found { path: Some(path), of_files: true, entries: syslog::parse(lines, clock), ..Found::default() };
     files::keep_wanted(query, clock, &mut found.entries, &mut found.notes);
+    let unexpected: Vec<String> = complaints.into_iter().filter(|complaint| !is_expected(complaint)).collect();
+    if !unexpected.is_empty() {
+        found.notes.push(format!("the host said: {}", one_line(&unexpected)));
+    }
     if full && query.scanned() > query.lines {
         let lines = if query.grep.is_some() { "matching lines" } else { "lines" };
         found.notes.push(format!(
@@ -226,8 +239,8 @@ fn tail(query: &Query) -> Result<Found, Error> {
     Ok(found)
 }
 
-fn tail_error(query: &Query, stderr: &str) -> Error {
-    let said = complaint(stderr);
+fn tail_error(query: &Query, said: &str) -> Error {
+    let said = said.trim();
     let (kind, hint) = if said.contains("o such file") {
         (ErrorKind::NotFound, "name a file that exists; list /var/log with the tool `scout`")
     } else if said.contains("ermission denied") {
@@ -242,21 +255,8 @@ fn tail_error(query: &Query, stderr: &str) -> Error {
     } else {
         (ErrorKind::Remote, "read the file with the tool `scout`, as `tail -n 100 FILE`")
     };
-    let said = if said.is_empty() { "nothing" } else { said.as_str() };
+    let said = if said.is_empty() { "nothing" } else { said };
     Error::new(kind, format!("reading {} on {}: {said}", query.files().join(" and "), query.host)).hint(hint)
-}
-
-/// Standard error in one line, without the colours that some versions write.
-fn complaint(stderr: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = stderr.trim();
-    while let Some((before, after)) = rest.split_once('\u{1b}') {
-        plain.push_str(before);
-        rest = after.strip_prefix('[').unwrap_or(after).trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
-        rest = rest.strip_prefix(|c: char| c.is_ascii_alphabetic()).unwrap_or(rest);
-    }
-    plain.push_str(rest);
-    text::clipped(&plain.trim().replace('\n', "; "), MAX_COMPLAINT)
 }
 
 fn answer(query: &Query, mut found: Found) -> Answer {
@@ -264,12 +264,14 @@ fn answer(query: &Query, mut found: Found) -> Answer {
     Answer::new().text(as_text(&found)).structured(as_json(query, &found))
 }
 
-/// Leaves the newest entries, as many as are asked for and a model can read.
+/// Leaves the newest entries, as many as are asked for and a model can read, and of their messages as much.
 fn keep_newest(query: &Query, found: &mut Found) {
+    let (most, message) = if query.whole { (MAX_WHOLE, MAX_WHOLE) } else { (MAX_MESSAGES, BEGINNING) };
+    found.entries.iter_mut().for_each(|entry| entry.cut(message));
     let mut bytes = 0;
     let fits = found.entries.iter().rev().take(query.lines).take_while(|entry| {
-        bytes += entry.weight();
-        bytes <= MAX_MESSAGES
+        bytes += entry.message.len();
+        bytes <= most
     });
     let kept = fits.count();
     let dropped = found.entries.len() - kept;
@@ -278,6 +280,13 @@ fn keep_newest(query: &Query, found: &mut Found) {
         found.notes.push(format!("the messages are long: only the newest {kept} entries are shown"));
     }
     found.entries.drain(..dropped);
+    let cut = found.entries.iter().filter(|entry| entry.is_cut).count();
+    if cut > 0 && !query.whole {
+        let messages = text::count(cut as u64, "message is", "messages are");
+        found
+            .notes
+            .push(format!("{messages} cut; `whole` shows all of it, with `since` and `until` both the entry's time"));
+    }
 }
 
 fn as_json(query: &Query, found: &Found) -> Object {
@@ -297,8 +306,9 @@ fn as_text(found: &Found) -> String {
     let mut lines: Vec<String> = found.entries.iter().map(|entry| entry.text(with_host)).collect();
     if lines.is_empty() {
         lines.push(format!(
-            "no entry of {} fits",
-            found.path.as_deref().unwrap_or(if found.of_files { "the files" } else { "the journal" })
+            "no entry of {} {}fits",
+            found.path.as_deref().unwrap_or(if found.of_files { "the files" } else { "the journal" }),
+            if found.is_partial { "that the account may see " } else { "" }
         ));
     } else if found.truncated {
         lines.push(format!(

@@ -6,8 +6,7 @@ use scout_plugin::exec::Output;
 use scout_plugin::json::Value;
 
 use super::{
-    Found, Journalctl, Query, Silence, as_json, as_text, from_journal, keep_newest, no_journal, schema, silence,
-    tail_error,
+    Error, Found, Journalctl, Query, Said, as_json, as_text, journal_error, keep_newest, no_journal, schema, tail_error,
 };
 use crate::entry::Entry;
 
@@ -24,27 +23,57 @@ fn the_schemas_are_json() {
     assert!(Value::parse(schema::INPUT).is_some() && Value::parse(schema::OUTPUT).is_some());
 }
 
+/// What is found where nobody asks for beginnings.
+fn from_journal(query: &Query, journalctl: Journalctl, output: &Output) -> Found {
+    try_from_journal(query, journalctl, output, "").unwrap_or_else(|error| panic!("{}", error.message))
+}
+
+fn try_from_journal(query: &Query, journalctl: Journalctl, output: &Output, beginnings: &str) -> Result<Found, Error> {
+    let beginnings = beginnings.as_bytes().to_vec();
+    super::from_journal(query, journalctl, output, &Said::parse(&output.stderr), |_, _| Ok(beginnings))
+}
+
 #[test]
-fn silence_is_told_apart_by_what_is_complained_about() {
-    let red = "\u{1b}[0;1;31mNo journal files were opened due to insufficient permissions.\u{1b}[0m\n";
-    assert_eq!(
-        silence(red),
-        Silence::NoJournal("No journal files were opened due to insufficient permissions.".to_owned())
+fn entries_that_the_account_does_not_see_are_told() {
+    let hint = "Hint: You are currently not seeing messages from other users and the system.\n      \
+                Users in the 'systemd-journal' group can see all messages. Pass -q to\n      turn off this notice.\n";
+    let found =
+        from_journal(&query(""), Journalctl::Current, &Output { stderr: hint.to_owned(), ..output(b"", false) });
+    let text = as_text(&found);
+    assert!(
+        text.starts_with("no entry of the journal that the account may see fits\n(the account does not see"),
+        "{text}"
     );
-    assert_eq!(silence("journalctl: unrecognized option '--output-fields=X'\n"), Silence::Old);
-    assert_eq!(silence("Compiled without pattern matching support\n"), Silence::Old);
-    assert_eq!(
-        silence("sh: 1: journalctl: not found\n"),
-        Silence::NoJournal("sh: 1: journalctl: not found".to_owned())
-    );
-    assert_eq!(
-        silence("Bad pattern \"(\": missing closing parenthesis\n"),
-        Silence::Failed("Bad pattern \"(\": missing closing parenthesis".to_owned())
-    );
-    assert_eq!(
-        (silence(""), silence("bash: warning: setlocale: LC_ALL: cannot change locale (xx)\n")),
-        (Silence::Empty, Silence::Empty)
-    );
+    let units = from_journal(&query(r#","unit":"nginx""#), Journalctl::Current, &output(b"", false));
+    assert!(units.notes.iter().any(|note| note.contains("`user_unit`")), "{:?}", units.notes);
+}
+
+#[test]
+fn messages_that_journalctl_leaves_out_are_told_from_their_beginnings() {
+    let line = |cursor: &str, message: &str| format!("{{\"__CURSOR\":\"{cursor}\",\"MESSAGE\":{message}}}\n");
+    let stdout = [line("c", "null"), line("b", "\"short\""), line("a", "null")].concat();
+    // Each line cut, its fields in any order: one in a string, one in an array of bytes.
+    let told = "{\"__CURSOR\":\"c\",\"MESSAGE\":\"line one\\nline t\n{\"MESSAGE\":\"short\",\"__CURSOR\":\"b\"}\n{\"MESSAGE\":[27,91,51,4\n";
+    let (asked, output) = (query(""), output(stdout.as_bytes(), false));
+    let mut span = None;
+    let found = super::from_journal(&asked, Journalctl::Current, &output, &Said::default(), |cursor, entries| {
+        span = Some((cursor.to_owned(), entries));
+        Ok(told.as_bytes().to_vec())
+    });
+    assert_eq!(span, Some(("c".to_owned(), 3)));
+    let mut found = found.unwrap_or_else(|error| panic!("{}", error.message));
+    let messages: Vec<_> = found.entries.iter().map(|entry| (entry.message.as_slice(), entry.is_cut)).collect();
+    assert_eq!(messages, [(&b"\x1b[3"[..], true), (b"short", false), (b"line one\nline t", true)]);
+    keep_newest(&asked, &mut found);
+    assert!(found.notes.iter().any(|note| note.starts_with("2 messages are cut; `whole`")), "{:?}", found.notes);
+}
+
+#[test]
+fn an_entry_that_no_command_may_print_is_no_empty_journal() {
+    let error =
+        try_from_journal(&query(r#","whole":true"#), Journalctl::Current, &output(b"{\"MESSAGE\":\"xxx", true), "");
+    let error = error.expect_err("nothing is whole");
+    assert_eq!((error.kind, error.hint.is_some()), (ErrorKind::Exhausted, true));
 }
 
 #[test]
@@ -72,8 +101,16 @@ fn a_journal_that_was_cut_anywhere_gives_whole_entries_only_and_tells_it() {
         let stdout = &stdout[..stdout.len().min(4000)];
         let stdout = &stdout[..=stdout.iter().rposition(|byte| *byte == b'\n').unwrap_or_default()];
         let all = from_journal(&asked, journalctl, &output(stdout, false)).entries;
+        assert!(all.len() > 5, "{}", all.len());
         for end in 0..stdout.len() {
-            let found = from_journal(&asked, journalctl, &output(&stdout[..end], true));
+            let found = match try_from_journal(&asked, journalctl, &output(&stdout[..end], true), "") {
+                Ok(found) => found,
+                // Not even the newest is whole.
+                Err(error) => {
+                    assert_eq!(error.kind, ErrorKind::Exhausted, "{end}");
+                    continue;
+                }
+            };
             // The oldest is first, and the newest was written first.
             assert_eq!(found.entries, all[all.len() - found.entries.len()..], "{end}");
             assert!(found.truncated && !found.notes.iter().any(|note| note.contains("could not be read")), "{end}");
@@ -107,6 +144,7 @@ fn both_answers_hold_the_entries_and_notes() {
         of_files: true,
         entries: vec![entry("a", "one"), entry("b", "two\nlines")],
         truncated: true,
+        is_partial: false,
         notes: vec!["a note".to_owned()],
     };
     assert_eq!(
@@ -131,7 +169,11 @@ fn the_newest_entries_are_kept_as_many_as_can_be_read() {
     keep_newest(&query(""), &mut found);
     assert_eq!((found.entries.len(), found.truncated), (65, true));
     assert_eq!(found.entries.last().and_then(|entry| entry.program.as_deref()), Some("199"));
-    assert_eq!(found.notes, ["the messages are long: only the newest 65 entries are shown"]);
+    assert_eq!(found.notes[0], "the messages are long: only the newest 65 entries are shown");
+    assert!(found.notes[1].starts_with("65 messages are cut"), "{:?}", found.notes);
+    let mut whole = Found { entries: (0..9).map(|_| entry("a", &long)).collect(), ..Found::default() };
+    keep_newest(&query(r#","whole":true"#), &mut whole);
+    assert_eq!((whole.entries.len(), whole.entries[0].message.len(), whole.entries[0].is_cut), (5, 100_000, false));
     let mut few = Found { entries: (0..5).map(|_| entry("a", "x")).collect(), ..Found::default() };
     keep_newest(&query(r#","lines":2"#), &mut few);
     assert_eq!((few.entries.len(), few.truncated, few.notes.len()), (2, true, 0));
@@ -151,6 +193,14 @@ fn errors_say_what_where_and_what_instead() {
         let error = tail_error(&query(r#","path":"/x""#), stderr);
         assert_eq!(error.kind, kind, "{stderr}");
         assert!(error.message.starts_with("reading /x on box: ") && error.hint.is_some(), "{}", error.message);
+    }
+    for (said, kind) in [
+        ("Bad pattern \"(\": missing closing parenthesis", ErrorKind::Invalid),
+        ("Failed to open files: Permission denied", ErrorKind::Permission),
+        ("the moon is full", ErrorKind::Remote),
+    ] {
+        let error = journal_error(&query(""), said);
+        assert_eq!((error.kind, error.message.ends_with(said), error.hint.is_some()), (kind, true, true), "{said}");
     }
     let error = no_journal(&query(""), "No journal files were opened due to insufficient permissions.");
     assert_eq!(error.kind, ErrorKind::Permission);

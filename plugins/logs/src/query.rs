@@ -5,7 +5,7 @@
 use scout_plugin::json::Value;
 use scout_plugin::{Error, ErrorKind, text};
 
-use crate::entry::PRIORITIES;
+use crate::entry::{BEGINNING, PRIORITIES};
 use crate::journal::FIELDS;
 use crate::time::{self, SECOND, Written};
 
@@ -23,6 +23,24 @@ pub(crate) const CLOCK: &str = "scout-clock ";
 
 /// Where logs are without a journal: of Red Hat and Alpine, and of Debian, which prefers the last.
 const FILES: [&str; 2] = ["/var/log/messages", "/var/log/syslog"];
+
+/// The most bytes of a line that tells the beginning of a message: four for each byte where it is told as numbers, and room for its cursor.
+const BEGINNING_LINE: usize = 4 * BEGINNING + 1024;
+
+/// Types of units, without which a name is a service's.
+const UNIT_TYPES: [&str; 11] = [
+    ".service",
+    ".socket",
+    ".timer",
+    ".mount",
+    ".automount",
+    ".swap",
+    ".target",
+    ".path",
+    ".slice",
+    ".scope",
+    ".device",
+];
 
 /// Words of the programs of a pipeline.
 pub(crate) type Stages = Vec<Vec<String>>;
@@ -43,6 +61,8 @@ pub(crate) struct Query {
     pub(crate) source: Source,
     pub(crate) path: Option<String>,
     pub(crate) unit: Option<String>,
+    /// A unit of any user's manager.
+    pub(crate) user_unit: Option<String>,
     pub(crate) since: Option<Written>,
     pub(crate) until: Option<Written>,
     pub(crate) grep: Option<String>,
@@ -50,6 +70,8 @@ pub(crate) struct Query {
     /// The least urgent that is wanted.
     pub(crate) priority: Option<u8>,
     pub(crate) lines: usize,
+    /// Whether messages are wanted whole.
+    pub(crate) whole: bool,
 }
 
 /// What a journalctl can do.
@@ -88,6 +110,7 @@ impl Query {
             },
             path: text("path"),
             unit: text("unit"),
+            user_unit: text("user_unit"),
             since: time("since")?,
             until: time("until")?,
             grep: text("grep"),
@@ -96,7 +119,14 @@ impl Query {
                 .and_then(|name| PRIORITIES.iter().position(|known| *known == name))
                 .and_then(|at| at.try_into().ok()),
             lines: usize::try_from(lines).unwrap_or(usize::MAX),
+            whole: arguments.get("whole").and_then(Value::as_boolean).unwrap_or(false),
         };
+        if query.unit.is_some() && query.user_unit.is_some() {
+            return Err(invalid(
+                "name a `unit` and a `user_unit`",
+                "ask twice: one is of the system's manager, the other of users'",
+            ));
+        }
         match &query.path {
             Some(_) if query.source == Source::Journal => Err(invalid(
                 "name a `path` and the source `journal`",
@@ -117,32 +147,61 @@ impl Query {
 
     /// The newest entries of the journal, the newest first.
     ///
-    /// `head` and not `-n`: beside `--since` and `--reverse`, `-n` means another thing in each of several versions.
+    /// `head` and not `-n`: beside `--since` and `--reverse`, `-n` means another thing in each of several versions. In front stands a
+    /// journalctl that prints no entry and says whose entries the account does not see: with JSON it keeps that to itself.
     pub(crate) fn journal(&self, journalctl: Journalctl) -> Stages {
         let old_grep = self.grep.is_some() && journalctl == Journalctl::Old;
+        let all = if self.whole { " --all" } else { "" };
         let mut words = match (journalctl, old_grep) {
-            (Journalctl::Current, _) => split(&format!("journalctl --no-pager --reverse -o json {FIELDS}")),
-            (Journalctl::Old, false) => split("journalctl --no-pager --reverse -o json"),
+            (Journalctl::Current, _) => split(&format!("journalctl --no-pager --reverse{all} -o json {FIELDS}")),
+            (Journalctl::Old, false) => split(&format!("journalctl --no-pager --reverse{all} -o json")),
             // A search outside sees one line for an entry, as its reader does, and not JSON's escapes.
             (Journalctl::Old, true) => split("journalctl --no-pager --reverse -q -o short-iso"),
         };
-        words.extend(self.unit.as_ref().map(|unit| format!("--unit={unit}")));
         words.extend(self.since.map(|time| format!("--since={}", journal_time(time))));
         words.extend(self.until.map(|time| format!("--until={}", journal_time(time))));
-        let priority = self.priority.and_then(|at| PRIORITIES.get(usize::from(at)));
-        words.extend(priority.map(|name| format!("--priority={name}")));
-        let mut stages = vec![words];
-        if let Some(pattern) = &self.grep {
-            if old_grep {
-                let mut grep = self.grep("-a");
-                grep.extend(["-e".to_owned(), pattern.clone()]);
-                stages.push(grep);
-            } else if let Some(words) = stages.first_mut() {
-                words.extend([format!("--case-sensitive={}", !self.ignore_case), format!("--grep={pattern}")]);
-            }
+        words.extend(self.matches(journalctl));
+        let mut stages = vec![split("journalctl --no-pager -n 0 -o short-iso"), words];
+        if let (Some(pattern), true) = (&self.grep, old_grep) {
+            let mut grep = self.grep("-a");
+            grep.extend(["-e".to_owned(), pattern.clone()]);
+            stages.push(grep);
         }
         stages.push(split(&format!("head -n {}", self.lines)));
         stages
+    }
+
+    /// The beginnings of the messages of so many entries, from the one of this cursor on, each line cut.
+    pub(crate) fn beginnings(&self, journalctl: Journalctl, cursor: &str, entries: usize) -> Stages {
+        let fields = match journalctl {
+            Journalctl::Current => " --output-fields=MESSAGE",
+            Journalctl::Old => "",
+        };
+        let mut words = split(&format!("journalctl --no-pager --reverse --all -o json{fields}"));
+        // From there on all are older than `until`, and journalctl takes no `since` beside it.
+        words.push(format!("--cursor={cursor}"));
+        words.extend(self.matches(journalctl));
+        vec![words, split(&format!("cut -b 1-{BEGINNING_LINE}")), split(&format!("head -n {entries}"))]
+    }
+
+    /// What journalctl filters by, but for times.
+    fn matches(&self, journalctl: Journalctl) -> Vec<String> {
+        let mut words: Vec<String> = self.unit.iter().map(|unit| format!("--unit={unit}")).collect();
+        let priority = self.priority.and_then(|at| PRIORITIES.get(usize::from(at)));
+        words.extend(priority.map(|name| format!("--priority={name}")));
+        if let (Some(pattern), Journalctl::Current) = (&self.grep, journalctl) {
+            words.extend([format!("--case-sensitive={}", !self.ignore_case), format!("--grep={pattern}")]);
+        }
+        if let Some(unit) = &self.user_unit {
+            // Not `--user-unit`, which looks for units of the account's own manager only.
+            let kind = if UNIT_TYPES.iter().any(|kind| unit.ends_with(kind)) { "" } else { ".service" };
+            words.extend([
+                format!("_SYSTEMD_USER_UNIT={unit}{kind}"),
+                "+".to_owned(),
+                format!("USER_UNIT={unit}{kind}"),
+            ]);
+        }
+        words
     }
 
     /// Words of a `grep` with these flags, before its patterns.
@@ -159,9 +218,16 @@ impl Query {
         }
     }
 
+    /// The program whose lines are wanted of a file, where units have no names.
+    pub(crate) fn program(&self) -> Option<&str> {
+        let unit = self.unit.as_deref().or(self.user_unit.as_deref())?;
+        Some(unit.strip_suffix(".service").unwrap_or(unit))
+    }
+
     /// How many lines of a file are looked at.
     pub(crate) fn scanned(&self) -> usize {
-        let filters = self.since.is_some() || self.until.is_some() || self.unit.is_some() || self.priority.is_some();
+        let filters =
+            self.since.is_some() || self.until.is_some() || self.program().is_some() || self.priority.is_some();
         if filters { SCANNED.max(self.lines) } else { self.lines }
     }
 
@@ -195,20 +261,18 @@ fn split(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
 }
 
-/// Tells whether there is a journal at all.
-pub(crate) fn any_entry() -> Stages {
-    vec![split("journalctl --no-pager -n 1 -o short-iso")]
-}
-
 /// The words of the command that tells the host's clock.
 pub(crate) fn clock() -> Vec<String> {
     vec!["date".to_owned(), format!("+{CLOCK}%s %z")]
 }
 
-/// A time as journalctl reads it. Every version knows these three forms.
+/// A time as journalctl reads it, to the microsecond. Every version knows these three forms, but fractions of local times.
 fn journal_time(written: Written) -> String {
     match written {
-        Written::Instant(instant) => format!("@{}", instant.div_euclid(SECOND)),
+        Written::Instant(instant) => match instant.rem_euclid(SECOND) {
+            0 => format!("@{}", instant.div_euclid(SECOND)),
+            fraction => format!("@{}.{fraction:06}", instant.div_euclid(SECOND)),
+        },
         Written::Local(local) => time::local_text(local),
         Written::Ago(ago) => format!("-{}s", ago / SECOND),
     }

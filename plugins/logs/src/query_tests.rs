@@ -13,13 +13,49 @@ fn shown(stages: &Stages) -> String {
     stages.iter().map(|words| words.join("_")).collect::<Vec<_>>().join(" | ")
 }
 
+/// Says whose entries the account does not see.
+const PROBE: &str = "journalctl_--no-pager_-n_0_-o_short-iso";
+
+#[test]
+fn times_are_told_to_the_microsecond() {
+    let asked =
+        query(r#"{"host":"box","since":"2026-11-21T12:00:00.000001Z","until":"2026-11-21 12:00:00.5","whole":true}"#);
+    let shown = shown(&asked.journal(Journalctl::Current));
+    assert!(
+        shown.contains("_--since=@1795262400.000001_--until=2026-11-21 12:00:00.500000 ") && shown.contains("_--all_"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn units_of_users_are_asked_for_by_fields() {
+    let matched = |unit: &str| {
+        let asked = query(&format!(r#"{{"host":"box","user_unit":"{unit}"}}"#));
+        let stages = shown(&asked.journal(Journalctl::Current));
+        stages.split("_SYSTEMD_USER_UNIT=").last().unwrap_or_default().to_owned()
+    };
+    assert_eq!(matched("app"), "app.service_+_USER_UNIT=app.service | head_-n_100");
+    assert_eq!(matched("app.timer"), "app.timer_+_USER_UNIT=app.timer | head_-n_100");
+    assert!(Query::read(r#"{"host":"box","unit":"a","user_unit":"b"}"#).is_err());
+}
+
+#[test]
+fn beginnings_are_asked_for_from_the_first_that_was_left_out() {
+    let asked = query(r#"{"host":"box","unit":"nginx","since":"1h","until":"1m","grep":"x"}"#);
+    assert_eq!(
+        shown(&asked.beginnings(Journalctl::Current, "s=1;i=2", 7)),
+        "journalctl_--no-pager_--reverse_--all_-o_json_--output-fields=MESSAGE_--cursor=s=1;i=2_--unit=nginx_--case-sensitive=true_--grep=x \
+         | cut_-b_1-9024 | head_-n_7"
+    );
+}
+
 #[test]
 fn a_current_journal_filters_by_itself() {
     let plain = query(r#"{"host":"box"}"#);
     let fields = super::FIELDS;
     assert_eq!(
         shown(&plain.journal(Journalctl::Current)),
-        format!("journalctl_--no-pager_--reverse_-o_json_{fields} | head_-n_100")
+        format!("{PROBE} | journalctl_--no-pager_--reverse_-o_json_{fields} | head_-n_100")
     );
     let all = query(
         r#"{"host":"box","unit":"nginx","since":"90m","until":"2026-11-21T12:00:00+01:00","grep":"-x $(id)'","priority":"err","lines":5}"#,
@@ -27,7 +63,7 @@ fn a_current_journal_filters_by_itself() {
     assert_eq!(
         shown(&all.journal(Journalctl::Current)),
         format!(
-            "journalctl_--no-pager_--reverse_-o_json_{fields}_--unit=nginx_--since=-5400s_--until=@1795258800_--priority=err_\
+            "{PROBE} | journalctl_--no-pager_--reverse_-o_json_{fields}_--since=-5400s_--until=@1795258800_--unit=nginx_--priority=err_\
              --case-sensitive=true_--grep=-x $(id)' | head_-n_5"
         )
     );
@@ -43,12 +79,14 @@ fn an_old_journal_is_searched_outside() {
     let plain = query(r#"{"host":"box","unit":"sshd"}"#);
     assert_eq!(
         shown(&plain.journal(Journalctl::Old)),
-        "journalctl_--no-pager_--reverse_-o_json_--unit=sshd | head_-n_100"
+        format!("{PROBE} | journalctl_--no-pager_--reverse_-o_json_--unit=sshd | head_-n_100")
     );
     let grep = query(r#"{"host":"box","grep":"-e /etc/shadow","ignore_case":true}"#);
     assert_eq!(
         shown(&grep.journal(Journalctl::Old)),
-        "journalctl_--no-pager_--reverse_-q_-o_short-iso | grep_-E_-a_-i_-e_-e /etc/shadow | head_-n_100"
+        format!(
+            "{PROBE} | journalctl_--no-pager_--reverse_-q_-o_short-iso | grep_-E_-a_-i_-e_-e /etc/shadow | head_-n_100"
+        )
     );
 }
 

@@ -12,6 +12,8 @@ pub(crate) const INPUT: &str = r#"{
     "host": {"type": "string", "minLength": 1, "maxLength": 255, "description": "name of a configured host"},
     "unit": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9:_.@\\\\-]+$",
       "description": "unit of systemd, as nginx or nginx.service"},
+    "user_unit": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9:_.@\\\\-]+$",
+      "description": "unit of the manager of any user, instead"},
     "since": {"type": "string", "maxLength": 40,
       "pattern": "^([0-9]{1,8}[smhdw]|[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?)$",
       "description": "from then on: an age (15m, 2h, 7d), RFC 3339, or a date or time of the host's zone (2026-11-21 14:00)"},
@@ -24,6 +26,8 @@ pub(crate) const INPUT: &str = r#"{
     "priority": {"enum": ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"],
       "description": "only entries at least so urgent"},
     "lines": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100, "description": "how many entries at most"},
+    "whole": {"type": "boolean", "default": false,
+      "description": "messages whole, not their first 2000 bytes; with few `lines`, or `since` and `until` both the time of an entry"},
     "path": {"type": "string", "minLength": 2, "maxLength": 4096, "pattern": "^(/|~/)[^\\u0000]*$", "description": "a log file instead"},
     "source": {"enum": ["auto", "journal", "files"], "default": "auto",
       "description": "`files` saves a round trip on hosts that have no journal"}
@@ -50,7 +54,8 @@ pub(crate) const OUTPUT: &str = r#"{
           "pid": {"type": ["integer", "null"], "minimum": 0},
           "priority": {"enum": ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", null]},
           "message": {"type": "string"},
-          "message_base64": {"type": "string", "description": "its bytes, only where they are not UTF-8"}
+          "message_base64": {"type": "string", "description": "its bytes, only where they are not UTF-8"},
+          "message_cut": {"type": "boolean", "description": "true where the message is only a beginning"}
         },
         "required": ["time", "host", "unit", "program", "pid", "priority", "message"],
         "additionalProperties": false
