@@ -7,10 +7,18 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use scout_ssh::sshsig::{AllowedSigners, sign};
+use scout_tests::{is_with_newer_openssh, with_newer_openssh};
 use tokio::time::Instant;
 
 const NAMESPACE: &str = "scout-plugin";
 const MESSAGE: &[u8] = b"\0asm and more\n";
+
+#[test]
+fn a_newer_openssh_comes_to_the_same() {
+    if !is_with_newer_openssh() {
+        with_newer_openssh("a_newer_openssh_comes_to_the_same", &[]);
+    }
+}
 
 /// Keys in a directory of their own, and a message.
 struct World {

@@ -51,6 +51,10 @@ fn one(config: &Config, spec: &HostSpec, shown: HostKey, is_hop: bool) -> Result
     let fingerprint = shown.key.fingerprint(russh::keys::HashAlg::Sha256);
     let what = if is_hop { "The jump host " } else { "" };
     print(&format!("{what}{alias} ({host_name}:{port}) shows this {} key:\n  {fingerprint}", shown.key.algorithm()));
+    if shown.decision == Decision::Localhost {
+        print("It is accepted whatever its key, by NoHostAuthenticationForLocalhost.");
+        return Ok(());
+    }
     match shown.decision.into_verdict() {
         Verdict::Unknown => {}
         Verdict::Known(source) => {

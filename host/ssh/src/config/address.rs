@@ -18,6 +18,11 @@ pub(crate) fn canonical(name: &str, family: AddressFamily) -> String {
     }
 }
 
+/// Whether OpenSSH takes a name for an address, so that it looks it up nowhere.
+pub(super) fn is_numeric(name: &str, family: AddressFamily) -> bool {
+    looks_like_one(name) || parse(name, family).is_some()
+}
+
 /// What OpenSSH takes for an address though it may be none.
 fn looks_like_one(name: &str) -> bool {
     name.contains(['%', ':']) || name.chars().all(|c| c.is_ascii_digit() || c == '.')

@@ -20,7 +20,7 @@ pub(super) enum Kind {
     CaSignature,
 }
 
-/// OpenSSH 9.2's, with the key exchange that 9.9 added in its place.
+/// OpenSSH 10.6's, as all lists here; what only older versions have is in the lists of others.
 const DEFAULT_KEX: &[&str] = &[
     "mlkem768x25519-sha256",
     "sntrup761x25519-sha512",
@@ -35,15 +35,21 @@ const DEFAULT_KEX: &[&str] = &[
     "diffie-hellman-group18-sha512",
     "diffie-hellman-group14-sha256",
 ];
-const MORE_KEX: &[&str] =
-    &["diffie-hellman-group1-sha1", "diffie-hellman-group14-sha1", "diffie-hellman-group-exchange-sha1"];
+const MORE_KEX: &[&str] = &[
+    "diffie-hellman-group1-sha1",
+    "diffie-hellman-group14-sha1",
+    "diffie-hellman-group-exchange-sha1",
+    "mlkem768nistp256-sha256",
+    // Of Red Hat's: its policies name it.
+    "mlkem1024nistp384-sha384",
+];
 const DEFAULT_CIPHERS: &[&str] = &[
     "chacha20-poly1305@openssh.com",
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
     "aes128-ctr",
     "aes192-ctr",
     "aes256-ctr",
-    "aes128-gcm@openssh.com",
-    "aes256-gcm@openssh.com",
 ];
 const MORE_CIPHERS: &[&str] = &["3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc"];
 const DEFAULT_MACS: &[&str] = &[
@@ -73,16 +79,20 @@ const DEFAULT_KEYS: &[&str] = &[
     "ecdsa-sha2-nistp521-cert-v01@openssh.com",
     "sk-ssh-ed25519-cert-v01@openssh.com",
     "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
     "rsa-sha2-512-cert-v01@openssh.com",
     "rsa-sha2-256-cert-v01@openssh.com",
+    "ssh-mldsa44-ed25519-cert",
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
     "ecdsa-sha2-nistp384",
     "ecdsa-sha2-nistp521",
     "sk-ssh-ed25519@openssh.com",
     "sk-ecdsa-sha2-nistp256@openssh.com",
+    "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
     "rsa-sha2-512",
     "rsa-sha2-256",
+    "ssh-mldsa44-ed25519",
 ];
 /// No SHA-1 among them.
 pub(super) const DEFAULT_CA_SIGNATURES: &[&str] = &[
@@ -92,6 +102,7 @@ pub(super) const DEFAULT_CA_SIGNATURES: &[&str] = &[
     "ecdsa-sha2-nistp521",
     "sk-ssh-ed25519@openssh.com",
     "sk-ecdsa-sha2-nistp256@openssh.com",
+    "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
     "rsa-sha2-512",
     "rsa-sha2-256",
 ];
@@ -101,6 +112,8 @@ const ALL_KEYS: &[&str] = &[
     "ssh-ed25519-cert-v01@openssh.com",
     "sk-ssh-ed25519@openssh.com",
     "sk-ssh-ed25519-cert-v01@openssh.com",
+    "ssh-mldsa44-ed25519",
+    "ssh-mldsa44-ed25519-cert",
     "ecdsa-sha2-nistp256",
     "ecdsa-sha2-nistp256-cert-v01@openssh.com",
     "ecdsa-sha2-nistp384",
@@ -110,6 +123,7 @@ const ALL_KEYS: &[&str] = &[
     "sk-ecdsa-sha2-nistp256@openssh.com",
     "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
     "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+    "webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
     "ssh-dss",
     "ssh-dss-cert-v01@openssh.com",
     "ssh-rsa",
@@ -182,7 +196,7 @@ pub(super) fn assemble(kind: Kind, text: &str) -> Result<Vec<String>, Refusal> {
     let mut all = kind.all();
     if kind == Kind::CaSignature {
         // Certificates' names may be written, and are no signatures.
-        all.retain(|name| !name.contains("-cert-v01@"));
+        all.retain(|name| !name.contains("-cert-v01@") && !name.ends_with("-cert"));
     }
     let defaults = kind.defaults().iter().copied();
     if let Some(removed) = text.strip_prefix('-') {
@@ -230,11 +244,11 @@ mod tests {
     #[test]
     fn lists_are_assembled_as_in_openssh() {
         assert_eq!(joined(Kind::Cipher, "aes256-ctr,aes128-ctr,aes256-ctr"), "aes256-ctr aes128-ctr");
-        assert!(joined(Kind::Cipher, "+aes128-cbc").ends_with("aes256-gcm@openssh.com aes128-cbc"));
-        assert!(joined(Kind::Cipher, "^aes256-ctr").starts_with("aes256-ctr chacha20-poly1305@openssh.com aes128-ctr"));
+        assert!(joined(Kind::Cipher, "+aes128-cbc").ends_with("aes256-ctr aes128-cbc"));
+        assert!(joined(Kind::Cipher, "^aes256-ctr").starts_with("aes256-ctr chacha20-poly1305@openssh.com aes128-gcm"));
         assert_eq!(joined(Kind::Cipher, "-*gcm*,chacha*"), "aes128-ctr aes192-ctr aes256-ctr");
         assert_eq!(joined(Kind::Key, "ssh-ed25519*"), "ssh-ed25519 ssh-ed25519-cert-v01@openssh.com");
-        assert!(joined(Kind::Key, "+ssh-rsa").ends_with("rsa-sha2-256 ssh-rsa"));
+        assert!(joined(Kind::Key, "+ssh-rsa").ends_with("rsa-sha2-256 ssh-mldsa44-ed25519 ssh-rsa"));
         assert_eq!(joined(Kind::CaSignature, "ssh-rsa"), "ssh-rsa");
         assert_eq!(joined(Kind::CaSignature, "ssh-ed25519*"), "ssh-ed25519");
     }

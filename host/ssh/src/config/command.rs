@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -39,6 +40,17 @@ impl Commands {
         self.done.insert(command.to_owned(), outcome.clone());
         outcome
     }
+}
+
+/// The version of this machine's `ssh`, as `Match version` has it (`OpenSSH_10.0p2 Debian-7`), asked for once; empty if
+/// there is none.
+pub(super) fn ssh_version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let output = Command::new("ssh").arg("-V").stdin(Stdio::null()).output();
+        let told = output.map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).unwrap_or_default();
+        told.split([',', '\n']).next().unwrap_or_default().to_owned()
+    })
 }
 
 /// The user's shell, for a `ProxyCommand`: `SHELL`, unless that is empty.

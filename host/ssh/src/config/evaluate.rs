@@ -8,19 +8,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::algorithms::{self, Kind};
+use super::canonical::{AllowedCname, Canonicalize, Rules};
 use super::command::Commands;
 use super::expand::{self, Known, Tokens};
 use super::explain::{Report, seconds};
-use super::jump::{self, Hop};
+use super::jump::{self, Hop, is_safe_user};
 use super::keyword::{Class, Keyword, classify};
 use super::lex::BLANKS;
-use super::matching::{self, Facts};
+use super::matching::{self, Facts, SessionType};
 use super::parse::{Item, Statement};
 use super::refusal::{At, Refusal};
 use super::value::{self, DEFAULT_PORT, one};
 use super::{
     AddressFamily, AlgorithmLists, DEFAULT_SERVER_ALIVE_COUNT_MAX, HostSpec, MIN_RSA_BITS, Methods, Proxy,
-    StrictHostKeyChecking, address, pattern,
+    StrictHostKeyChecking, address, canonical, pattern,
 };
 use crate::SshError;
 
@@ -72,12 +73,22 @@ pub(super) struct Settings {
     server_alive_interval: Set<Duration>,
     server_alive_count_max: Set<u32>,
     ignore_unknown: Set<String>,
-    /// Keywords whose first value is one that changes nothing here.
-    harmless: HashSet<&'static str>,
+    tag: Set<String>,
+    session_type: Set<SessionType>,
+    canonicalize: Set<Canonicalize>,
+    canonical_domains: Set<Vec<String>>,
+    canonical_max_dots: Set<u32>,
+    canonical_fallback: Set<bool>,
+    canonical_cnames: Set<Vec<AllowedCname>>,
+    no_localhost_check: Set<bool>,
+    check_host_ip: Set<bool>,
+    pkcs11_provider: Set<String>,
+    bind_interface: Set<String>,
+    revoked_host_keys: Set<Vec<String>>,
+    /// Keywords whose first value is `none`.
+    none: HashSet<&'static str>,
     /// Whether a line names `final`.
     names_final: bool,
-    /// The first line that names `!final`.
-    not_final: Option<At>,
 }
 
 /// Names of files that accumulate.
@@ -158,11 +169,7 @@ impl Settings {
                     active = reachable && pattern::matches_list(pass.host(), patterns.iter().map(String::as_str));
                 }
                 Item::Match(at, criteria) => {
-                    let wants = matching::wants(criteria);
-                    self.names_final |= wants.second_pass;
-                    if wants.second_pass_if_old {
-                        self.not_final.get_or_insert_with(|| at.clone());
-                    }
+                    self.names_final |= matching::wants_second_pass(criteria);
                     active = reachable
                         && self.holds(criteria, pass, commands).map_err(|refusal| at.refuse(refusal.of("Match")))?;
                 }
@@ -207,23 +214,40 @@ impl Settings {
             port: value_of(&self.port).unwrap_or(DEFAULT_PORT),
             remote_user: self.user.as_ref().map_or(pass.local_user, |(user, _)| user),
             local_user: pass.local_user,
-            jumps: self.jump.as_ref().is_some_and(|(hops, _)| !hops.is_empty()),
+            jump: last_jump(&self.jump),
         };
-        let facts = Facts { tokens, is_final: pass.dialled.is_some() };
+        let facts = Facts {
+            tokens,
+            tag: self.tag.as_ref().map_or("", |(tag, _)| tag),
+            session_type: value_of(&self.session_type).unwrap_or_default(),
+            is_final: pass.dialled.is_some(),
+        };
         matching::holds(criteria, &facts, |command| commands.succeeds(command))
     }
 
-    /// Whether the files are to be read again, for the sake of `Match final`.
+    /// Whether the files are to be read again: for the sake of `Match final`, or because names are made canonical.
+    pub(super) fn wants_second_pass(&self) -> bool {
+        self.names_final || value_of(&self.canonicalize).is_some_and(|how| how != Canonicalize::No)
+    }
+
+    /// Looks whether OpenSSH might dial another name than `dialled` after looking it up in domains or following aliases.
     ///
     /// # Errors
-    /// If versions of OpenSSH differ about it.
-    pub(super) fn wants_second_pass(&self) -> Result<bool, SshError> {
-        match &self.not_final {
-            Some(at) if !self.names_final => Err(at.refuse(Refusal::unsupported(
-                "Match !final makes only some versions of OpenSSH read the configuration again",
-            ))),
-            _ => Ok(self.names_final),
-        }
+    /// If so, and if it would refuse to go on: what is dialled then is not known here.
+    pub(super) fn check_canonical(&self, dialled: &str) -> Result<(), SshError> {
+        let Some((how, at)) = &self.canonicalize else { return Ok(()) };
+        let family = value_of(&self.address_family).unwrap_or_default();
+        let is_command = self.proxy_command.as_ref().is_some_and(|(command, _)| !command.eq_ignore_ascii_case("none"));
+        let rules = Rules {
+            how: *how,
+            is_direct: !is_command && last_jump(&self.jump).is_empty(),
+            domains: self.canonical_domains.as_ref().map_or(&[], |(domains, _)| domains),
+            max_dots: value_of(&self.canonical_max_dots).unwrap_or(1),
+            falls_back: value_of(&self.canonical_fallback).unwrap_or(true),
+            cnames: self.canonical_cnames.as_ref().map_or(&[], |(cnames, _)| cnames),
+        };
+        let checked = if address::is_numeric(dialled, family) { Ok(()) } else { rules.check(dialled) };
+        checked.map_err(|refusal| at.refuse(refusal.of("CanonicalizeHostname")))
     }
 
     /// The name that is dialled.
@@ -242,21 +266,14 @@ impl Settings {
         match classify(keyword) {
             Class::Evaluated(keyword) => self.evaluate(keyword, statement, pass),
             Class::Irrelevant => Ok(()),
-            Class::Unsupported(name, harmless, others) => {
-                let is_one_of = |words: &[&str]| match arguments.as_slice() {
-                    [only] => words.iter().any(|word| word.eq_ignore_ascii_case(only)),
-                    _ => false,
-                };
+            Class::Unsupported(name) => {
                 if arguments.is_empty() {
                     return Err(Refusal::bad("needs an argument"));
                 }
-                if !others.is_empty() && !is_one_of(harmless) && !is_one_of(others) {
-                    return Err(Refusal::bad(format!("{} is none of its values", arguments.join(" "))));
+                if is_none(arguments) {
+                    self.none.insert(name);
                 }
-                if is_one_of(harmless) {
-                    self.harmless.insert(name);
-                }
-                if self.harmless.contains(name) {
+                if self.none.contains(name) {
                     return Ok(());
                 }
                 Err(Refusal::unsupported(format!("{} is not evaluated", arguments.join(" "))))
@@ -282,14 +299,7 @@ impl Settings {
         let Statement { at, arguments, rest, .. } = statement;
         match keyword {
             Keyword::HostName => settle(&mut self.host_name, one(arguments)?.to_owned(), at),
-            Keyword::User => {
-                let value = one(arguments)?;
-                if self.user.is_none() && (value.contains('%') || value.contains("${")) {
-                    // OpenSSH 10 expands them, older ones do not.
-                    return Err(Refusal::unsupported(format!("{value}: tokens are not evaluated here")));
-                }
-                settle(&mut self.user, value.to_owned(), at)
-            }
+            Keyword::User => settle(&mut self.user, one(arguments)?.to_owned(), at),
             Keyword::Port => settle(&mut self.port, value::port(one(arguments)?)?, at),
             Keyword::IdentityFile => self.identity_files.add(one(arguments)?, pass.is_user, at),
             Keyword::CertificateFile => self.certificate_files.add(one(arguments)?, pass.is_user, at),
@@ -345,7 +355,11 @@ impl Settings {
             Keyword::BatchMode => settle(&mut self.batch, value::flag(one(arguments)?)?, at),
             Keyword::SetEnv => {
                 let variables = value::variables(arguments)?;
-                if variables.is_empty() { Ok(()) } else { settle(&mut self.set_env, variables, at) }
+                // Since OpenSSH 9.4; before, such a line set nothing.
+                if variables.is_empty() {
+                    return Err(Refusal::bad("needs an argument"));
+                }
+                settle(&mut self.set_env, variables, at)
             }
             // `none` sets nothing: a later line may still.
             Keyword::ConnectTimeout => match value::duration(one(arguments)?)? {
@@ -359,6 +373,28 @@ impl Settings {
             Keyword::ServerAliveCountMax => {
                 settle(&mut self.server_alive_count_max, value::number(one(arguments)?)?, at)
             }
+            Keyword::Tag => settle(&mut self.tag, one(arguments)?.to_owned(), at),
+            Keyword::SessionType => settle(&mut self.session_type, value::session_type(one(arguments)?)?, at),
+            Keyword::CanonicalizeHostname => settle(&mut self.canonicalize, Canonicalize::parse(one(arguments)?)?, at),
+            Keyword::CanonicalDomains => settle(&mut self.canonical_domains, canonical::domains(arguments)?, at),
+            Keyword::CanonicalizeMaxDots => settle(&mut self.canonical_max_dots, value::number(one(arguments)?)?, at),
+            Keyword::CanonicalizeFallbackLocal => {
+                settle(&mut self.canonical_fallback, value::flag(one(arguments)?)?, at)
+            }
+            Keyword::CanonicalizePermittedCnames => {
+                settle(&mut self.canonical_cnames, canonical::cnames(arguments)?, at)
+            }
+            Keyword::NoHostAuthenticationForLocalhost => {
+                settle(&mut self.no_localhost_check, value::flag(one(arguments)?)?, at)
+            }
+            Keyword::CheckHostIp => settle(&mut self.check_host_ip, value::flag(one(arguments)?)?, at),
+            Keyword::Pkcs11Provider => settle(&mut self.pkcs11_provider, one(arguments)?.to_owned(), at),
+            Keyword::BindInterface => settle(&mut self.bind_interface, one(arguments)?.to_owned(), at),
+            Keyword::RevokedHostKeys => known_hosts(&mut self.revoked_host_keys, arguments, at),
+            Keyword::RefuseConnection => Err(Refusal::hinted(
+                one(arguments)?,
+                "ssh_config says that this host is not to be connected to; ask whoever wrote that line",
+            )),
             Keyword::IgnoreUnknown => settle(&mut self.ignore_unknown, one(arguments)?.to_owned(), at),
         }
     }
@@ -385,20 +421,29 @@ impl Settings {
     pub(super) fn finish(mut self, pass: &Pass<'_>, host_name: String) -> Result<Finished, SshError> {
         let Pass { alias, home, local_user, .. } = *pass;
         let mut report = Report::default();
-        let user = value_of(&self.user).unwrap_or_else(|| local_user.to_owned());
         let port = value_of(&self.port).unwrap_or(DEFAULT_PORT);
         let host_key_alias = self.host_key_alias.as_ref().map(|(alias, _)| alias.to_ascii_lowercase());
         let jump = self.jump.take().filter(|(hops, _)| !hops.is_empty());
+        let last_hop = last_jump(&jump).to_owned();
         let tokens = Tokens {
             home,
             host_name: &host_name,
             alias,
             key_alias: host_key_alias.as_deref().unwrap_or(alias),
             port,
-            remote_user: &user,
+            remote_user: "",
             local_user,
-            jumps: jump.is_some(),
+            jump: &last_hop,
         };
+        let user = match &self.user {
+            None => local_user.to_owned(),
+            Some((text, at)) => {
+                tokens.value_of(text, Known::User).ok().filter(|user| user == text || is_safe_user(user)).ok_or_else(
+                    || at.refuse(Refusal::bad(format!("User {text} does not come to a name of an account"))),
+                )?
+            }
+        };
+        let tokens = Tokens { remote_user: &user, ..tokens };
         report.add("HostName", &host_name, at_of(&self.host_name));
         report.add("User", &user, at_of(&self.user));
         report.add("Port", port, at_of(&self.port));
@@ -425,6 +470,8 @@ impl Settings {
             .to_owned()
         });
         report.add_set("BindAddress", self.bind_address.as_ref(), String::clone);
+        report.add_set("BindInterface", self.bind_interface.as_ref(), String::clone);
+        report.add_set("Tag", self.tag.as_ref(), String::clone);
 
         let identity_files_are_default = self.identity_files.0.is_empty();
         let mut identity_files = Vec::new();
@@ -453,6 +500,10 @@ impl Settings {
         let agent = agent(&self.agent, &tokens)?;
         let agent_name = agent.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
         report.add("IdentityAgent", agent_name, at_of(&self.agent));
+        let provider = self.pkcs11_provider.as_ref().filter(|(provider, _)| !provider.eq_ignore_ascii_case("none"));
+        report.add_set("PKCS11Provider", provider, |provider| {
+            format!("{provider} (not loaded here: `ssh-add -s {provider}` gives its keys to the agent)")
+        });
         let methods = methods(&self, &mut report);
 
         let strict_host_key_checking = value_of(&self.strict).unwrap_or(StrictHostKeyChecking::Yes);
@@ -483,6 +534,22 @@ impl Settings {
                 .collect::<Result<_, _>>()?,
         };
         report.files("GlobalKnownHostsFile", &global_known_hosts_files, at_of(&self.global_known_hosts));
+        let revoked_host_keys = match &self.revoked_host_keys {
+            None => Vec::new(),
+            Some((files, _)) if is_none(files) => Vec::new(),
+            Some((files, at)) => {
+                files.iter().map(|text| expanded("RevokedHostKeys", text, at, &tokens)).collect::<Result<_, _>>()?
+            }
+        };
+        if !revoked_host_keys.is_empty() {
+            report.files("RevokedHostKeys", &revoked_host_keys, at_of(&self.revoked_host_keys));
+        }
+        report.add_set("NoHostAuthenticationForLocalhost", self.no_localhost_check.as_ref(), yes_or_no);
+        // It only adds a check: ignoring it makes nothing trusted that is not trusted by name.
+        report.add_set("CheckHostIP", self.check_host_ip.as_ref(), |yes| match yes {
+            true => "yes (not evaluated: the host's key is looked up by its name alone)".to_owned(),
+            false => "no".to_owned(),
+        });
         if let Some(alias) = &host_key_alias {
             report.add("HostKeyAlias", alias, at_of(&self.host_key_alias));
         }
@@ -501,8 +568,12 @@ impl Settings {
             report.add_set(keyword, list.as_ref(), |names| names.join(","));
         }
         report.add_set("HostKeyAlgorithms", self.host_keys.as_ref(), |(names, _)| names.join(","));
-        report.add_set("SetEnv", self.set_env.as_ref(), |variables| {
-            variables.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        let set_env = match &self.set_env {
+            None => Vec::new(),
+            Some((variables, at)) => set_env(variables, at, &tokens)?,
+        };
+        report.add_set("SetEnv", self.set_env.as_ref(), |_| {
+            set_env.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
         });
         report.add_set("ConnectTimeout", self.connect_timeout.as_ref(), seconds);
         report.add_set("ServerAliveInterval", self.server_alive_interval.as_ref(), seconds);
@@ -522,6 +593,7 @@ impl Settings {
             proxy,
             address_family: value_of(&self.address_family).unwrap_or_default(),
             bind_address: value_of(&self.bind_address),
+            bind_interface: value_of(&self.bind_interface),
             algorithms: AlgorithmLists {
                 kex: value_of(&self.kex),
                 ciphers: value_of(&self.ciphers),
@@ -531,12 +603,14 @@ impl Settings {
                 public_keys: value_of(&self.public_keys),
                 ca_signatures: value_of(&self.ca_signatures),
             },
-            set_env: value_of(&self.set_env).unwrap_or_default(),
+            set_env,
             host_key_alias,
             hash_known_hosts,
             user_known_hosts_files,
             global_known_hosts_files,
             strict_host_key_checking,
+            trusts_localhost: value_of(&self.no_localhost_check).unwrap_or(false),
+            revoked_host_keys,
             required_rsa_bits,
             // Zero is no limit to OpenSSH too.
             connect_timeout: value_of(&self.connect_timeout).filter(|limit| !limit.is_zero()),
@@ -547,6 +621,26 @@ impl Settings {
         };
         Ok(Finished { spec, report, jump })
     }
+}
+
+/// The last host of `ProxyJump`, as it is written; empty if there is none.
+fn last_jump(jump: &Set<Vec<Hop>>) -> &str {
+    jump.as_ref().and_then(|(hops, _)| hops.last()).map_or("", |hop| &hop.host)
+}
+
+fn yes_or_no(yes: &bool) -> String {
+    if *yes { "yes" } else { "no" }.to_owned()
+}
+
+/// The variables with the tokens in their values replaced, as OpenSSH does since 9.4.
+fn set_env(variables: &[(String, String)], at: &At, tokens: &Tokens<'_>) -> Result<Vec<(String, String)>, SshError> {
+    let expanded = |(name, value): &(String, String)| {
+        let value = tokens
+            .value_of(value, Known::All)
+            .map_err(|why| at.refuse(Refusal::bad(format!("SetEnv {name}={value}: {why}"))))?;
+        Ok((name.clone(), value))
+    };
+    variables.iter().map(expanded).collect()
 }
 
 /// What a keyword takes that is followed by a command: all of the line.

@@ -25,8 +25,9 @@ pub(super) struct Tokens<'a> {
     pub(super) remote_user: &'a str,
     /// `%u`
     pub(super) local_user: &'a str,
-    /// Whether the host is reached through others: then versions of OpenSSH differ about `%C`.
-    pub(super) jumps: bool,
+    /// `%j`: the last host of `ProxyJump`, as it is written; empty if there is none. `%C` is made of it too, since
+    /// OpenSSH 9.6.
+    pub(super) jump: &'a str,
 }
 
 /// Which tokens a keyword knows.
@@ -34,8 +35,12 @@ pub(super) struct Tokens<'a> {
 pub(super) enum Known {
     /// Those of most keywords.
     All,
+    /// Those of `User`, which others are made of.
+    User,
     /// Those of `ProxyCommand`.
     Proxy,
+    /// Those that are the same for all hosts.
+    Machine,
     /// `%h` alone.
     Host,
 }
@@ -43,22 +48,29 @@ pub(super) enum Known {
 impl Known {
     fn letters(self) -> &'static str {
         match self {
-            Self::All => "CLdhiklnpru",
+            Self::All => "CLdhijklnpru",
+            Self::User => "Ldhijklnpu",
             Self::Proxy => "hknpr",
+            Self::Machine => "Ldilu",
             Self::Host => "h",
         }
     }
 }
 
-impl Tokens<'_> {
+impl<'a> Tokens<'a> {
+    /// Those of no host.
+    fn of_nothing(home: &'a Path) -> Self {
+        Self { home, host_name: "", alias: "", key_alias: "", port: 0, remote_user: "", local_user: "", jump: "" }
+    }
+
     fn value(&self, token: char) -> Option<Cow<'_, str>> {
         Some(match token {
-            'C' if self.jumps => return None,
-            'C' => connection_hash(&machine(), self.host_name, self.port, self.remote_user).into(),
+            'C' => connection_hash(&machine(), self.host_name, self.port, self.remote_user, self.jump).into(),
             'L' => machine().split('.').next().unwrap_or_default().to_owned().into(),
             'd' => self.home.to_string_lossy(),
             'h' => self.host_name.into(),
             'i' => rustix::process::getuid().as_raw().to_string().into(),
+            'j' => self.jump.into(),
             'k' => self.key_alias.into(),
             'l' => machine().into(),
             'n' => self.alias.into(),
@@ -75,6 +87,14 @@ impl Tokens<'_> {
     /// Why it cannot be done.
     pub(super) fn percent(&self, text: &str, known: Known) -> Result<String, String> {
         self.expand(text, known, false)
+    }
+
+    /// `text` with `%` tokens and variables replaced.
+    ///
+    /// # Errors
+    /// Why it cannot be done.
+    pub(super) fn value_of(&self, text: &str, known: Known) -> Result<String, String> {
+        self.expand(text, known, true)
     }
 
     /// A file name with `~`, tokens and variables replaced.
@@ -112,22 +132,49 @@ impl Tokens<'_> {
     }
 }
 
+/// Why the name in an `Include` line comes to no file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unexpanded {
+    /// This token is something else for each host.
+    OfHosts(char),
+    /// A variable is not set.
+    NotSet,
+    Bad(String),
+}
+
+/// The name in an `Include` line with the tokens replaced that are the same for all hosts, and the variables.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn include(text: &str, home: &Path) -> Result<String, Unexpanded> {
+    let mut percent = text.split('%').skip(1);
+    while let Some(after) = percent.next() {
+        match after.chars().next() {
+            // Of `%%` the second one begins the next part.
+            None => drop(percent.next()),
+            Some(token) if Known::All.letters().contains(token) && !Known::Machine.letters().contains(token) => {
+                return Err(Unexpanded::OfHosts(token));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some((_, after)) = text.split_once("${")
+        && after.split_once('}').is_some_and(|(name, _)| variable(name).is_err())
+    {
+        return Err(Unexpanded::NotSet);
+    }
+    let local_user = uzers::get_current_username().unwrap_or_default();
+    let local_user = local_user.to_string_lossy();
+    let tokens = Tokens { home, local_user: &local_user, ..Tokens::of_nothing(home) };
+    tokens.value_of(text, Known::Machine).map_err(Unexpanded::Bad)
+}
+
 /// `HostName` with `%h` and `%%` replaced.
 ///
 /// # Errors
 /// Why it cannot be done.
 pub(super) fn host_name(text: &str, alias: &str) -> Result<String, String> {
-    let tokens = Tokens {
-        home: Path::new(""),
-        host_name: alias,
-        alias,
-        key_alias: alias,
-        port: 0,
-        remote_user: "",
-        local_user: "",
-        jumps: false,
-    };
-    tokens.percent(text, Known::Host)
+    Tokens { host_name: alias, ..Tokens::of_nothing(Path::new("")) }.percent(text, Known::Host)
 }
 
 /// Replaces a leading `~` or `~account`; `None` if there is no such account.
@@ -185,8 +232,9 @@ fn machine() -> String {
 }
 
 /// `%C` in lower-case hexadecimal digits.
-fn connection_hash(machine: &str, host_name: &str, port: u16, user: &str) -> String {
+fn connection_hash(machine: &str, host_name: &str, port: u16, user: &str, jump: &str) -> String {
+    let port = port.to_string();
     let hash =
-        Sha1::new().chain_update(machine).chain_update(host_name).chain_update(port.to_string()).chain_update(user);
+        [machine, host_name, &port, user, jump].into_iter().fold(Sha1::new(), |hash, part| hash.chain_update(part));
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

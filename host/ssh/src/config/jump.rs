@@ -62,7 +62,7 @@ fn hop(text: &str) -> Result<Hop, Refusal> {
         None => of_text(text),
     };
     let hop = hop.ok_or_else(|| Refusal::bad(format!("{text:?} is not [user@]host[:port]")))?;
-    if is_safe_host(&hop.host) && hop.user.as_deref().is_none_or(is_safe_user) {
+    if is_safe_host(&hop.host) && hop.user.as_deref().is_none_or(is_safe_hop_user) {
         Ok(hop)
     } else {
         // ssh gives them to a shell, which may or may not undo what they mean.
@@ -159,10 +159,18 @@ fn is_safe_host(text: &str) -> bool {
         && !text.contains(|c: char| "'`\"$\\;&<>|(){}%".contains(c) || c.is_whitespace() || c.is_control())
 }
 
-/// As newer versions of OpenSSH demand of a user on the command line.
-fn is_safe_user(text: &str) -> bool {
+/// As newer versions of OpenSSH demand of a user on the command line; besides, nothing that a shell would read or replace.
+fn is_safe_hop_user(text: &str) -> bool {
+    is_safe_user(text) && !text.contains(|c: char| "$\\%".contains(c) || c.is_whitespace())
+}
+
+/// As OpenSSH's `ssh_valid_ruser`.
+pub(super) fn is_safe_user(text: &str) -> bool {
+    let after_blank = |pair: &[u8]| matches!(pair, [blank, b'-'] if blank.is_ascii_whitespace());
     !text.starts_with('-')
-        && !text.contains(|c: char| "'`\"$\\;&<>|(){}%".contains(c) || c.is_whitespace() || c.is_control())
+        && !text.contains(|c: char| "'`\";&<>|(){}".contains(c) || c.is_ascii_control())
+        && !text.as_bytes().windows(2).any(after_blank)
+        && !text.ends_with('\\')
 }
 
 #[cfg(test)]

@@ -9,9 +9,8 @@ pub(super) enum Class {
     Evaluated(Keyword),
     /// Some OpenSSH knows it, and it changes nothing here.
     Irrelevant,
-    /// OpenSSH knows it by this name, and ignoring it could change where or how one connects, unless the only argument
-    /// is one of the first words. If there are further words, it takes no others.
-    Unsupported(&'static str, &'static [&'static str], &'static [&'static str]),
+    /// OpenSSH knows it, and ignoring it could change whom one trusts, unless its value is `none`.
+    Unsupported(&'static str),
     /// No OpenSSH knows it.
     Unknown,
 }
@@ -50,6 +49,19 @@ pub(super) enum Keyword {
     ServerAliveInterval,
     ServerAliveCountMax,
     IgnoreUnknown,
+    Tag,
+    SessionType,
+    CanonicalizeHostname,
+    CanonicalDomains,
+    CanonicalizeMaxDots,
+    CanonicalizeFallbackLocal,
+    CanonicalizePermittedCnames,
+    NoHostAuthenticationForLocalhost,
+    CheckHostIp,
+    Pkcs11Provider,
+    BindInterface,
+    RevokedHostKeys,
+    RefuseConnection,
 }
 
 /// The class of a keyword, in any case. `Host`, `Match` and `Include` are the parser's.
@@ -96,25 +108,24 @@ pub(super) fn classify(keyword: &str) -> Class {
         "serveralivecountmax" => Class::Evaluated(Keyword::ServerAliveCountMax),
         "ignoreunknown" => Class::Evaluated(Keyword::IgnoreUnknown),
 
-        "knownhostscommand" => Class::Unsupported("KnownHostsCommand", &["none"], &[]),
-        "pkcs11provider" | "smartcarddevice" => Class::Unsupported("PKCS11Provider", &["none"], &[]),
-        "revokedhostkeys" => Class::Unsupported("RevokedHostKeys", &["none"], &[]),
-        "canonicalizehostname" => {
-            Class::Unsupported("CanonicalizeHostname", &["no", "false"], &["yes", "true", "always"])
-        }
-        "checkhostip" => Class::Unsupported("CheckHostIP", &["no", "false"], &["yes", "true"]),
-        "nohostauthenticationforlocalhost" => {
-            Class::Unsupported("NoHostAuthenticationForLocalhost", &["no", "false"], &["yes", "true"])
-        }
-        "bindinterface" => Class::Unsupported("BindInterface", &[], &[]),
-        "refuseconnection" => Class::Unsupported("RefuseConnection", &[], &[]),
+        "tag" => Class::Evaluated(Keyword::Tag),
+        "sessiontype" => Class::Evaluated(Keyword::SessionType),
+        "canonicalizehostname" => Class::Evaluated(Keyword::CanonicalizeHostname),
+        "canonicaldomains" => Class::Evaluated(Keyword::CanonicalDomains),
+        "canonicalizemaxdots" => Class::Evaluated(Keyword::CanonicalizeMaxDots),
+        "canonicalizefallbacklocal" => Class::Evaluated(Keyword::CanonicalizeFallbackLocal),
+        "canonicalizepermittedcnames" => Class::Evaluated(Keyword::CanonicalizePermittedCnames),
+        "nohostauthenticationforlocalhost" => Class::Evaluated(Keyword::NoHostAuthenticationForLocalhost),
+        "checkhostip" => Class::Evaluated(Keyword::CheckHostIp),
+        "pkcs11provider" | "smartcarddevice" => Class::Evaluated(Keyword::Pkcs11Provider),
+        "bindinterface" => Class::Evaluated(Keyword::BindInterface),
+        "revokedhostkeys" => Class::Evaluated(Keyword::RevokedHostKeys),
+        "refuseconnection" => Class::Evaluated(Keyword::RefuseConnection),
+
+        "knownhostscommand" => Class::Unsupported("KnownHostsCommand"),
 
         "addkeystoagent"
         | "afstokenpassing"
-        | "canonicaldomains"
-        | "canonicalizefallbacklocal"
-        | "canonicalizemaxdots"
-        | "canonicalizepermittedcnames"
         | "cipher"
         | "clearallforwardings"
         | "compression"
@@ -161,7 +172,6 @@ pub(super) fn classify(keyword: &str) -> Class {
         | "rsaauthentication"
         | "securitykeyprovider"
         | "sendenv"
-        | "sessiontype"
         | "stdinnull"
         | "streamlocalbindmask"
         | "streamlocalbindunlink"
@@ -181,7 +191,7 @@ pub(super) fn classify(keyword: &str) -> Class {
 
         // Not every ssh knows these, and the one of this machine may refuse them. A configuration that is shared with
         // machines that do must not fail here: versions of OpenSSH after 9.2, macOS, and what systems with Kerberos add.
-        "channeltimeout" | "obscurekeystroketiming" | "tag" | "usekeychain" | "versionaddendum" | "warnweakcrypto" => {
+        "channeltimeout" | "obscurekeystroketiming" | "usekeychain" | "versionaddendum" | "warnweakcrypto" => {
             Class::Irrelevant
         }
         other if other.starts_with("gssapi") => Class::Irrelevant,

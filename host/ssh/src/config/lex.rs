@@ -35,22 +35,17 @@ pub(super) fn split(line: &str) -> Option<Line<'_>> {
     Some(Line { keyword, rest, arguments })
 }
 
-/// The words of a line as OpenSSH's `strdelim` gives them: for keywords, and for all of a `Match` line.
+/// The words of a line as OpenSSH's `strdelim` gives them: the keyword is the first.
 ///
 /// A blank or one `=` ends a word, and so does a closing quote. A quote that is not closed ends them all.
 #[derive(Clone, Debug)]
-pub(super) struct Words<'a> {
+struct Words<'a> {
     rest: Option<&'a str>,
 }
 
 impl<'a> Words<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    fn new(text: &'a str) -> Self {
         Self { rest: Some(text) }
-    }
-
-    /// What no word has been taken of yet.
-    pub(super) fn rest(&self) -> &'a str {
-        self.rest.unwrap_or("")
     }
 }
 

@@ -1,7 +1,8 @@
 //! `Match` lines: their criteria, and whether they hold.
 
+use super::command;
 use super::expand::{Known, Tokens};
-use super::lex::Words;
+use super::network::{self, Network};
 use super::pattern;
 use super::refusal::Refusal;
 
@@ -22,98 +23,114 @@ enum Test {
     User(String),
     LocalUser(String),
     Exec(String),
-    /// Newer versions of OpenSSH know it.
-    Other(String),
+    LocalNetwork(Vec<Network>),
+    Tagged(String),
+    Command(String),
+    SessionType(String),
+    Version(String),
 }
+
+/// The criteria that may be written with `=` before their argument.
+const WITH_EQUALS: [&str; 9] =
+    ["host", "originalhost", "user", "localuser", "localnetwork", "version", "tagged", "command", "exec"];
 
 /// What criteria are compared with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
     /// `host`, and the tokens of `exec`. `alias` is `originalhost`.
     pub(super) tokens: Tokens<'a>,
+    /// `Tag`; empty if there is none.
+    pub(super) tag: &'a str,
+    pub(super) session_type: SessionType,
     /// Whether the files are read for the second time.
     pub(super) is_final: bool,
 }
 
-/// What a `Match` line says of reading the files again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wants {
-    /// It names `final`.
-    pub(super) second_pass: bool,
-    /// It names `!final`, for which only older versions of OpenSSH read again.
-    pub(super) second_pass_if_old: bool,
+/// `SessionType`. Without one, what `ssh HOST` asks for counts, as for `ssh -G`: a shell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum SessionType {
+    #[default]
+    Default,
+    Subsystem,
+    None,
 }
 
-/// Reads what follows the keyword `Match`.
-///
-/// `arguments` are the same text as other lines are split.
+/// Reads what follows the keyword `Match`, split as the arguments of other lines are: so does OpenSSH since 9.9.
 ///
 /// # Errors
-/// For what OpenSSH refuses, and for quotes that its versions read differently.
-pub(super) fn parse(text: &str, arguments: &[String]) -> Result<Vec<Criterion>, Refusal> {
-    let mut words = Words::new(text);
+/// For what OpenSSH refuses.
+pub(super) fn parse(arguments: &[String]) -> Result<Vec<Criterion>, Refusal> {
+    let mut words = arguments.iter().map(String::as_str);
     let mut criteria: Vec<Criterion> = Vec::new();
-    let mut seen: Vec<String> = Vec::new();
-    let mut next = |words: &mut Words<'_>| match words.next() {
-        Some(word) if word.starts_with('#') => Ok(None),
-        Some(word) if word.is_empty() && !words.rest().is_empty() => Err(Refusal::bad("has an empty argument")),
-        Some(word) if word.is_empty() => Ok(None),
-        Some(word) => {
-            seen.push(word.clone());
-            Ok(Some(word))
-        }
-        None => Ok(None),
-    };
-    while let Some(word) = next(&mut words)? {
-        let (negated, name) = match word.strip_prefix('!') {
-            Some(name) => (true, name.to_ascii_lowercase()),
-            None => (false, word.to_ascii_lowercase()),
-        };
-        if name == "all" {
-            if criteria.len() > 1 || next(&mut words)?.is_some() {
-                return Err(Refusal::bad("has `all` beside other criteria"));
-            }
-            criteria.push(Criterion { negated, test: Test::All });
+    while let Some(word) = words.next() {
+        if word.starts_with('#') {
             break;
         }
+        let (negated, name) = match word.strip_prefix('!') {
+            Some(name) => (true, name),
+            None => (false, word),
+        };
+        let (name, attached) = match name.split_once('=') {
+            Some((name, argument)) if WITH_EQUALS.contains(&name.to_ascii_lowercase().as_str()) => {
+                (name.to_ascii_lowercase(), Some(argument))
+            }
+            _ => (name.to_ascii_lowercase(), None),
+        };
         let test = match name.as_str() {
+            "all" => {
+                let is_last = words.next().is_none_or(|next| next.is_empty() || next.starts_with('#'));
+                if criteria.len() > 1 || !is_last {
+                    return Err(Refusal::bad("has `all` beside other criteria"));
+                }
+                criteria.push(Criterion { negated, test: Test::All });
+                break;
+            }
             "final" => Test::Final,
             "canonical" => Test::Canonical,
-            _ => {
-                let argument = next(&mut words)?
-                    .ok_or_else(|| Refusal::bad(format!("{word} needs an argument, or is no criterion")))?;
-                match name.as_str() {
-                    "host" => Test::Host(argument),
-                    "originalhost" => Test::OriginalHost(argument),
-                    "user" => Test::User(argument),
-                    "localuser" => Test::LocalUser(argument),
-                    "exec" => Test::Exec(argument),
-                    "localnetwork" | "tagged" | "command" | "sessiontype" | "version" => Test::Other(word),
-                    _ => return Err(Refusal::bad(format!("{word} is not a criterion"))),
-                }
-            }
+            _ => with_argument(word, &name, attached.or_else(|| words.next()))?,
         };
         criteria.push(Criterion { negated, test });
     }
     if criteria.is_empty() {
         return Err(Refusal::bad("needs a criterion"));
     }
-    if seen != arguments && text.contains(['\'', '\\']) {
-        return Err(Refusal::hinted(
-            "has quotes that versions of OpenSSH read differently",
-            "quote with double quotes only, and without backslashes",
-        ));
-    }
     Ok(criteria)
 }
 
-/// What a line says of reading the files again. It counts wherever the line stands, and whatever else it says.
-pub(super) fn wants(criteria: &[Criterion]) -> Wants {
-    let names = |negated| criteria.contains(&Criterion { negated, test: Test::Final });
-    Wants { second_pass: names(false), second_pass_if_old: names(true) }
+/// A criterion that has an argument. Only those of `tagged` and `command` may be empty.
+fn with_argument(word: &str, name: &str, argument: Option<&str>) -> Result<Test, Refusal> {
+    let may_be_empty = matches!(name, "tagged" | "command");
+    let argument = argument
+        .filter(|argument| !argument.starts_with('#') && (may_be_empty || !argument.is_empty()))
+        .ok_or_else(|| Refusal::bad(format!("{word} needs an argument, or is no criterion")))?;
+    let owned = argument.to_owned();
+    Ok(match name {
+        "host" => Test::Host(owned),
+        "originalhost" => Test::OriginalHost(owned),
+        "user" => Test::User(owned),
+        "localuser" => Test::LocalUser(owned),
+        "exec" => Test::Exec(owned),
+        "localnetwork" => {
+            Test::LocalNetwork(network::parse(argument).map_err(|why| Refusal::bad(format!("localnetwork {why}")))?)
+        }
+        "tagged" => Test::Tagged(owned),
+        "command" => Test::Command(owned),
+        "sessiontype" => Test::SessionType(owned),
+        "version" => Test::Version(owned),
+        _ => return Err(Refusal::bad(format!("{word} is not a criterion"))),
+    })
+}
+
+/// Whether the line makes OpenSSH read the files again: it names `final`, without a negation. That counts wherever the line
+/// stands, and whatever else it says.
+pub(super) fn wants_second_pass(criteria: &[Criterion]) -> bool {
+    criteria.contains(&Criterion { negated: false, test: Test::Final })
 }
 
 /// Whether all criteria hold. `run` runs a command of the local shell and tells whether it succeeds.
+///
+/// A connection of Scout is what `ssh HOST` makes, without a command: so `command` matches the empty text alone, and
+/// `sessiontype` is that of the file, else `shell`, as for `ssh -G`.
 ///
 /// # Errors
 /// For what is not evaluated and what cannot be found out.
@@ -147,8 +164,20 @@ pub(super) fn holds(
                     )
                 })?
             }
-            Test::Other(_) if !holds => continue,
-            Test::Other(name) => return Err(Refusal::unsupported(format!("{name} is not evaluated"))),
+            Test::LocalNetwork(networks) => network::is_local(networks)
+                .map_err(|why| Refusal::hinted(format!("localnetwork: {why}"), "ask this machine's administrator"))?,
+            Test::Tagged(list) if facts.tag.is_empty() => list.is_empty(),
+            Test::Tagged(list) => pattern::matches_list(facts.tag, list.split(',')),
+            Test::Command(list) => list.is_empty(),
+            Test::SessionType(list) => {
+                let session_type = match facts.session_type {
+                    SessionType::Default => "shell",
+                    SessionType::Subsystem => "subsystem",
+                    SessionType::None => "none",
+                };
+                pattern::matches_list(session_type, list.split(','))
+            }
+            Test::Version(list) => pattern::matches_list(command::ssh_version(), list.split(',')),
         };
         holds &= is_so != *negated;
     }

@@ -5,6 +5,7 @@
 
 pub(crate) mod address;
 mod algorithms;
+mod canonical;
 mod command;
 mod evaluate;
 mod expand;
@@ -14,6 +15,7 @@ mod jump;
 mod keyword;
 mod lex;
 mod matching;
+pub(crate) mod network;
 mod parse;
 pub(crate) mod pattern;
 pub(crate) mod read;
@@ -171,6 +173,8 @@ pub struct HostSpec {
     pub address_family: AddressFamily,
     /// The local address that is dialled from.
     pub bind_address: Option<String>,
+    /// The interface whose address is dialled from, if there is no `bind_address`.
+    pub bind_interface: Option<String>,
     /// What may be negotiated.
     pub algorithms: AlgorithmLists,
     /// Environment variables that are asked for with each command.
@@ -185,6 +189,11 @@ pub struct HostSpec {
     pub global_known_hosts_files: Vec<PathBuf>,
     /// What happens to an unknown key.
     pub strict_host_key_checking: StrictHostKeyChecking,
+    /// `NoHostAuthenticationForLocalhost`: a host that is dialled directly at a loopback address, and has no
+    /// `host_key_alias`, is accepted with any key, and none is learned.
+    pub trusts_localhost: bool,
+    /// `RevokedHostKeys`: keys in these files are never accepted. A file that cannot be read revokes all.
+    pub revoked_host_keys: Vec<PathBuf>,
     /// `RequiredRSASize`: RSA keys with fewer bits are neither accepted from the host nor offered to it. Fewer than 1024
     /// bits never are.
     pub required_rsa_bits: u32,
@@ -214,6 +223,7 @@ impl HostSpec {
             proxy: Proxy::default(),
             address_family: AddressFamily::default(),
             bind_address: None,
+            bind_interface: None,
             algorithms: AlgorithmLists::default(),
             set_env: Vec::new(),
             host_key_alias: None,
@@ -221,6 +231,8 @@ impl HostSpec {
             user_known_hosts_files: Vec::new(),
             global_known_hosts_files: Vec::new(),
             strict_host_key_checking: StrictHostKeyChecking::Yes,
+            trusts_localhost: false,
+            revoked_host_keys: Vec::new(),
             required_rsa_bits: MIN_RSA_BITS,
             connect_timeout: None,
             server_alive_interval: None,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::expand::tilde;
+use super::expand::{self, Unexpanded, tilde};
 use super::matching::{self, Criterion};
 use super::read::{self, Ownership};
 use super::refusal::{At, Refusal};
@@ -116,7 +116,7 @@ impl Parser {
         match keyword.to_ascii_lowercase().as_str() {
             "host" if arguments.iter().any(String::is_empty) => refused(at, Refusal::bad("has an empty argument")),
             "host" => Item::Host(arguments),
-            "match" => match matching::parse(rest, &arguments) {
+            "match" => match matching::parse(&arguments) {
                 Ok(criteria) => Item::Match(at, criteria),
                 Err(refusal) => refused(at, refusal),
             },
@@ -137,10 +137,19 @@ impl Parser {
             if text.starts_with('~') && !place.is_user {
                 return Err(Refusal::bad(format!("{text}: a home directory has no place in the system's file")));
             }
-            if text.contains('%') || text.contains("${") {
-                // Newer versions of OpenSSH replace them, older ones do not.
-                return Err(Refusal::unsupported(format!("{text}: tokens are not evaluated here")));
-            }
+            let text = match expand::include(text, place.home) {
+                Ok(text) => text,
+                Err(Unexpanded::OfHosts(token)) => {
+                    return Err(Refusal::hinted(
+                        format!("{text}: %{token} makes it another file for each host"),
+                        "name the files themselves, each in the Host block that it is for",
+                    ));
+                }
+                Err(Unexpanded::Bad(why)) => return Err(Refusal::bad(format!("{text}: {why}"))),
+                // OpenSSH tells so, and goes on.
+                Err(Unexpanded::NotSet) => continue,
+            };
+            let text = text.as_str();
             let pattern = tilde(text, place.home)
                 .ok_or_else(|| Refusal::bad(format!("{text}: there is no such account")))
                 .map(|pattern| place.include_directory.join(pattern))?;

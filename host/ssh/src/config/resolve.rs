@@ -110,7 +110,8 @@ impl Resolution<'_> {
         };
         self.apply(&mut settings, pass)?;
         let dialled = settings.dialled(&request.alias)?;
-        if settings.wants_second_pass()? {
+        settings.check_canonical(&dialled)?;
+        if settings.wants_second_pass() {
             pass.dialled = Some(&dialled);
             self.apply(&mut settings, pass)?;
         }

@@ -228,7 +228,14 @@ fn bad_lines_are_refused_with_file_and_line() {
         ("IdentityAgent $A-B", "\"A-B\" is not the name of an environment variable"),
         ("HostKeyAlgorithms +!ssh-rsa", "HostKeyAlgorithms !ssh-rsa: only a list"),
         ("Ciphers aes128-ctr\nCiphers aes128-foo", "Ciphers aes128-foo is not an algorithm"),
-        ("CheckHostIP no\nCheckHostIP perhaps", "CheckHostIP perhaps is none of its values"),
+        ("CheckHostIP no\nCheckHostIP perhaps", "CheckHostIP perhaps is neither yes nor no"),
+        ("User %q", "User %q does not come to"),
+        ("User ${SCOUT_IS_NOT_SET_HERE}", "User ${SCOUT_IS_NOT_SET_HERE} does not come to"),
+        ("RefuseConnection \"use the bastion\"", "RefuseConnection use the bastion"),
+        ("Match localnetwork 10.0.0.1/8", "Match localnetwork \"10.0.0.1/8\" has bits"),
+        ("CanonicalizeHostname perhaps", "CanonicalizeHostname perhaps is none of yes, no, always"),
+        ("SetEnv A=%q", "SetEnv A=%q: the token %q"),
+        ("SetEnv # nothing", "SetEnv needs an argument"),
         ("Match host", "Match host needs an argument"),
         ("Match colour blue", "Match colour is not a criterion"),
         ("Match host a user b all", "Match has `all` beside"),
@@ -248,19 +255,14 @@ fn bad_lines_are_refused_with_file_and_line() {
 fn a_line_that_is_not_evaluated_fails_only_the_hosts_it_touches() {
     for line in [
         "Port 99999",
-        "Port https",
-        "User %h",
+        "Port no-such-service",
         "ProxyJump none # why",
         "ProxyJump a, b",
         "ProxyCommand -",
         "KnownHostsCommand /bin/keys %h",
-        "CanonicalizeHostname yes",
-        "CheckHostIP yes",
-        "RevokedHostKeys /keys",
-        "NoHostAuthenticationForLocalhost yes",
-        "BindInterface eth0",
+        "CanonicalizeHostname yes\n CanonicalDomains example.org",
         "Include %h",
-        "Include ${HOME}/x",
+        "RefuseConnection no",
         "Whatever x",
     ] {
         let config = format!("Host a*\n {line}\nHost b\n User x\n");
@@ -273,9 +275,50 @@ fn a_line_that_is_not_evaluated_fails_only_the_hosts_it_touches() {
 #[test]
 fn the_first_value_wins_for_what_is_not_evaluated_too() {
     resolve("HostKeyAlgorithms ssh-ed25519\nHostKeyAlgorithms +!ssh-rsa\nHostKeyAlgorithms -*\n", "a");
-    resolve("CheckHostIP no\nCheckHostIP yes\nKnownHostsCommand none\nKnownHostsCommand /x\nUser x\nUser %h\n", "a");
-    let error = refusal("PKCS11Provider none\nCheckHostIP no\nRevokedHostKeys /x\nRevokedHostKeys none\n", "a");
-    assert!(error.message().contains("config:3: RevokedHostKeys"), "{error}");
+    resolve("CheckHostIP no\nCheckHostIP yes\nKnownHostsCommand none\nKnownHostsCommand /x\nUser x\nUser %q\n", "a");
+    let error = refusal("PKCS11Provider none\nKnownHostsCommand /x\nKnownHostsCommand none\n", "a");
+    assert!(error.message().contains("config:2: KnownHostsCommand"), "{error}");
+}
+
+#[test]
+fn one_line_that_only_some_versions_read_or_dns_decides_bans_no_other_host() {
+    let config = "CanonicalizeHostname yes\nCanonicalDomains corp.example.org\nCheckHostIP yes\nPKCS11Provider /p.so\n\
+        NoHostAuthenticationForLocalhost yes\nRevokedHostKeys ~/revoked /%h.krl\nBindInterface lo\n\
+        Host long.name.example.org\n User u\nHost behind\n ProxyJump long.name.example.org\nHost 10.0.0.1\n User v\n\
+        Host off\n HostName full.off.example.org\nHost short\n User w\n";
+    let home = Home::new(config);
+    for (name, host_name) in [
+        ("long.name.example.org", "long.name.example.org"),
+        ("behind", "behind"),
+        ("10.0.0.1", "10.0.0.1"),
+        ("off", "full.off.example.org"),
+    ] {
+        let host = home.resolve(name).expect(name);
+        assert_eq!(host.host_name, host_name);
+        assert!(host.trusts_localhost && host.bind_interface.as_deref() == Some("lo"), "{name}");
+        assert_eq!(host.revoked_host_keys, [home.path("revoked"), PathBuf::from(format!("/{host_name}.krl"))]);
+    }
+    let error = home.resolve("short").expect_err("DNS decides");
+    assert!(error.message().contains("config:1: CanonicalizeHostname may make another name of short"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("HostName line")), "{error}");
+    let told = home.load().explain("off").expect("a host").settings;
+    let value = |keyword| told.iter().find(|setting| setting.keyword == keyword).map(|setting| setting.value.clone());
+    assert!(value("CheckHostIP").is_some_and(|value| value.starts_with("yes (not evaluated")));
+    assert!(value("PKCS11Provider").is_some_and(|value| value.contains("ssh-add -s /p.so")));
+}
+
+#[test]
+fn users_variables_and_includes_know_the_tokens_of_newer_versions() {
+    let home = Home::new(
+        "Include conf-%u-%%-${CARGO_PKG_NAME} ${SCOUT_IS_NOT_SET_HERE}/x\nHost a\n User %n-%h-%p-%%\n HostName h\n SetEnv A=%r:%j\n ProxyJump u@b:7\n",
+    );
+    let local = uzers::get_current_username().expect("a name").to_string_lossy().into_owned();
+    home.write(&format!(".ssh/conf-{local}-%-scout-ssh"), "ConnectTimeout 7\n");
+    let host = home.resolve("a").expect("a host");
+    assert_eq!(host.user, "a-h-22-%");
+    assert_eq!(host.set_env, [("A".to_owned(), "a-h-22-%:b".to_owned())]);
+    assert_eq!(host.connect_timeout, Some(Duration::from_secs(7)));
+    assert_eq!(resolve("Port https\n", "a").port, 443);
 }
 
 #[test]
@@ -413,8 +456,8 @@ fn jumps_that_lead_back_are_refused_and_end() {
 
 #[test]
 fn a_hop_that_does_not_resolve_fails_those_behind_it() {
-    let config = "Host a\n ProxyJump b\nHost b\n CanonicalizeHostname yes\n";
-    assert!(refusal(config, "a").message().contains("config:4: CanonicalizeHostname"));
+    let config = "Host a\n ProxyJump b\nHost b\n KnownHostsCommand /x\n";
+    assert!(refusal(config, "a").message().contains("config:4: KnownHostsCommand"));
 }
 
 #[test]
@@ -473,6 +516,30 @@ fn criteria_of_match_are_evaluated_in_order_with_what_is_set_so_far() {
         ("Match host a all\n", true),
         ("Match canonical\n", false),
         ("Match host b localnetwork 10.0.0.0/8\n", false),
+        ("Match localnetwork 127.0.0.0/8\n", true),
+        ("Match !localnetwork 203.0.113.0/24\n", true),
+        ("Match localnetwork=127.0.0.1\n", true),
+        ("Tag work\nMatch tagged work\n", true),
+        ("Tag work\nTag home\nMatch tagged home\n", false),
+        ("Tag work\nMatch tagged=w*,!home\n", true),
+        ("Match tagged \"\"\n", true),
+        ("Match tagged *\n", false),
+        ("Tag work\nMatch !tagged \"\"\n", true),
+        ("Match command \"\"\n", true),
+        ("Match command *\n", false),
+        ("Match sessiontype shell\n", true),
+        ("Match sessiontype exec,subsystem\n", false),
+        ("SessionType subsystem\nMatch sessiontype sub*\n", true),
+        ("SessionType none\nMatch sessiontype none\n", true),
+        ("Match version OpenSSH_*\n", true),
+        ("Match version Dropbear_*\n", false),
+        ("Match exec 'test %h = a'\n", true),
+        ("Match exec \"test \\\"%h\\\" = a\"\n", true),
+        ("Match \"host=a\"\n", true),
+        ("Match !final\n", true),
+        ("CanonicalizeHostname yes\nMatch canonical\n", true),
+        ("CanonicalizeHostname yes\nCanonicalDomains none\nMatch final\n", true),
+        ("CanonicalizeHostname no\nMatch canonical\n", false),
     ] {
         let host = resolve(&format!("{config} ConnectTimeout 5\n"), "a");
         assert_eq!(host.connect_timeout.is_some(), matches, "{config}");
@@ -481,9 +548,7 @@ fn criteria_of_match_are_evaluated_in_order_with_what_is_set_so_far() {
 
 #[test]
 fn a_match_that_cannot_be_decided_fails_the_hosts_that_reach_it() {
-    for line in
-        ["exec \"kill -9 $$\"", "localnetwork 10.0.0.0/8", "tagged x", "!final", "exec 'true x'", "exec \"a\\\"\""]
-    {
+    for line in ["exec \"kill -9 $$\"", "localnetwork 10.0.0.0/33", "host = a", "sessiontype \"\""] {
         let config = format!("Host a\n User x\nMatch {line}\n Port 9\n");
         assert!(refusal(&config, "a").message().contains("config:3: Match"), "{line}");
     }

@@ -1,7 +1,10 @@
 //! Arguments into values.
 
+use std::path::Path;
 use std::time::Duration;
 
+use super::matching::SessionType;
+use super::read::Ownership;
 use super::refusal::Refusal;
 use super::{AddressFamily, StrictHostKeyChecking};
 
@@ -9,6 +12,9 @@ use super::{AddressFamily, StrictHostKeyChecking};
 pub(super) const DEFAULT_PORT: u16 = 22;
 /// OpenSSH's SSH_MAX_HOSTS_FILES.
 const MAX_KNOWN_HOSTS_FILES: usize = 32;
+const SERVICES: &str = "/etc/services";
+/// Debian's has 13 KB, IANA's whole list 700.
+const MAX_SERVICES_BYTES: u64 = 4 << 20;
 /// What the C library takes for a blank before a number.
 const C_BLANKS: [char; 6] = [' ', '\t', '\n', '\x0b', '\x0c', '\r'];
 
@@ -55,13 +61,20 @@ pub(super) fn port(text: &str) -> Result<u16, Refusal> {
     match text.trim_start_matches(C_BLANKS).parse() {
         Ok(0) => Err(Refusal::bad(format!("{text} is not a port from 1 to 65535"))),
         Ok(port) => Ok(port),
-        // The one name of a service that makes sense here.
         Err(_) if text == "ssh" => Ok(DEFAULT_PORT),
-        Err(_) if text.starts_with(|c: char| c.is_ascii_alphabetic()) => Err(Refusal::unsupported(format!(
-            "{text} is not a port from 1 to 65535; names of services are not evaluated"
-        ))),
-        Err(_) => Err(Refusal::bad(format!("{text} is not a port from 1 to 65535"))),
+        Err(_) => service(text)
+            .ok_or_else(|| Refusal::bad(format!("{text} is not a port from 1 to 65535, nor a service of {SERVICES}"))),
     }
+}
+
+/// The port that this machine knows a service of TCP by.
+fn service(name: &str) -> Option<u16> {
+    let text = super::read::text(Path::new(SERVICES), MAX_SERVICES_BYTES, Ownership::Any).ok()??;
+    text.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let (own, port) = (words.next()?, words.next()?.strip_suffix("/tcp")?);
+        if own == name || words.any(|alias| alias == name) { port.parse().ok() } else { None }
+    })
 }
 
 /// A number that fits OpenSSH's `int`.
@@ -98,6 +111,16 @@ pub(super) fn strict(text: &str) -> Result<StrictHostKeyChecking, Refusal> {
     }
 }
 
+/// `SessionType`.
+pub(super) fn session_type(text: &str) -> Result<SessionType, Refusal> {
+    match text.to_ascii_lowercase().as_str() {
+        "default" => Ok(SessionType::Default),
+        "subsystem" => Ok(SessionType::Subsystem),
+        "none" => Ok(SessionType::None),
+        _ => Err(Refusal::bad(format!("{text} is none of default, subsystem, none"))),
+    }
+}
+
 /// `AddressFamily`.
 pub(super) fn address_family(text: &str) -> Result<AddressFamily, Refusal> {
     match text.to_ascii_lowercase().as_str() {
@@ -121,11 +144,8 @@ pub(super) fn duration(text: &str) -> Result<Option<Duration>, Refusal> {
     let mut total: u64 = 0;
     let mut rest = text;
     while !rest.is_empty() {
-        // The C library passes over blanks and a sign.
-        let unsigned = rest.trim_start_matches(C_BLANKS);
-        let unsigned = unsigned.strip_prefix('+').unwrap_or(unsigned);
-        let end = unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len());
-        let (digits, after) = unsigned.split_at(end);
+        // Older versions passed over blanks and a sign too.
+        let (digits, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
         let number: u64 = digits.parse().map_err(|_| fail())?;
         let mut after = after.chars();
         let unit = match after.next() {

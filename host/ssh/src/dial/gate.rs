@@ -14,6 +14,7 @@ use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use crate::config::{MIN_RSA_BITS, Source, StrictHostKeyChecking};
 use crate::foreign::line;
+use crate::trust::revoked::RevokedKeys;
 use crate::trust::{self, Decision, KnownHosts, Verdict};
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
@@ -94,6 +95,8 @@ pub(crate) struct Gate {
     purpose: Purpose,
     /// All certificates are asked for, before any key.
     insists: bool,
+    /// The host was dialled directly, at an address of this machine's own.
+    is_localhost: bool,
     secrets: Secrets,
     farewell: Farewell,
     /// The type of the presented key, until it is compared with what was negotiated.
@@ -110,6 +113,7 @@ pub(crate) struct Check {
     pub(super) name: String,
     pub(super) port: u16,
     pub(super) known: KnownHosts,
+    revoked: RevokedKeys,
     pub(super) learn_into: Option<PathBuf>,
 }
 
@@ -142,12 +146,19 @@ impl Gate {
             check: Arc::clone(check),
             purpose,
             insists,
+            is_localhost: false,
             secrets: Secrets::default(),
             farewell: Farewell::default(),
             presented: None,
             accepted: None,
             refusal: Refusal::default(),
         }
+    }
+
+    /// Tells it that the host answers at a loopback address, which nobody on the way stands behind.
+    #[must_use]
+    pub(crate) fn at_localhost(self, is_localhost: bool) -> Self {
+        Self { is_localhost, ..self }
     }
 
     /// The algorithms to ask for before all others, because such keys are known for the host.
@@ -178,8 +189,8 @@ impl Gate {
     /// Acts on the decision about what the host presents.
     async fn verdict(&self, presented: &PublicKeyOrCertificate) -> Result<(), SshError> {
         let (check, alias) = (&self.check, &self.check.spec.alias);
-        match check.decide(presented)? {
-            Decision::Trusted(_) => Ok(()),
+        match check.decide(presented, self.is_localhost)? {
+            Decision::Trusted(_) | Decision::Localhost => Ok(()),
             Decision::Unsafe(verdict) => {
                 tracing::warn!(host = %alias, ?verdict, "StrictHostKeyChecking no: the host is accepted, and passwords are off");
                 self.secrets.forbid();
@@ -247,7 +258,7 @@ impl Handler for Gate {
                 Ok(true)
             }
             Purpose::Capture => {
-                let decision = self.check.decide(presented).map_err(Halt::Refused)?;
+                let decision = self.check.decide(presented, self.is_localhost).map_err(Halt::Refused)?;
                 Err(Halt::Captured(Box::new(HostKey { key: presented.public_key(), decision })))
             }
         }
@@ -366,22 +377,31 @@ impl Check {
         let files = config.known_hosts_of(spec);
         let learn_into = files.learn_into().map(Path::to_path_buf);
         let files: Vec<PathBuf> = files.all().map(Path::to_path_buf).collect();
-        let known = tokio::task::spawn_blocking(move || KnownHosts::load(&files))
+        let revoked = spec.revoked_host_keys.clone();
+        let load = move || Ok((KnownHosts::load(&files)?, RevokedKeys::load(&revoked)));
+        let (known, revoked) = tokio::task::spawn_blocking(load)
             .await
             .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))
             .flatten()
-            .map_err(|error| SshError::new(error.kind(), format!("{}: {}", spec.alias, error.message())))?;
+            .map_err(|error: SshError| SshError::new(error.kind(), format!("{}: {}", spec.alias, error.message())))?;
         for warning in known.warnings() {
             tracing::warn!(host = %spec.alias, "{warning}");
         }
         let (name, port) = trust::known_as(spec);
-        Ok(Self { spec: Arc::clone(spec), name, port, known, learn_into })
+        Ok(Self { spec: Arc::clone(spec), name, port, known, revoked, learn_into })
     }
 
     /// No file says anything of the host.
     pub(super) fn of_nothing(spec: &HostSpec) -> Self {
         let (name, port) = trust::known_as(spec);
-        Self { spec: Arc::new(spec.clone()), name, port, known: KnownHosts::default(), learn_into: None }
+        Self {
+            spec: Arc::new(spec.clone()),
+            name,
+            port,
+            known: KnownHosts::default(),
+            revoked: RevokedKeys::default(),
+            learn_into: None,
+        }
     }
 
     fn certificate_algorithms(&self, all: bool) -> Vec<Algorithm> {
@@ -406,7 +426,7 @@ impl Check {
     ///
     /// # Errors
     /// [`ErrorKind::HostKeyRejected`] for what no line of any file could make good.
-    fn decide(&self, presented: &PublicKeyOrCertificate) -> Result<Decision, SshError> {
+    fn decide(&self, presented: &PublicKeyOrCertificate, is_localhost: bool) -> Result<Decision, SshError> {
         let flawed = |what: &str| {
             let message = format!("{}: the host's key is no good: {what}", self.spec.alias);
             SshError::new(ErrorKind::HostKeyRejected, message)
@@ -421,7 +441,22 @@ impl Check {
         if let Some(certificate) = presented.certificate() {
             trust::intact(certificate).map_err(flawed)?;
         }
+        if let Some(revoked) = self.revoked.find(presented) {
+            let print = presented.public_key().fingerprint(HashAlg::Sha256);
+            let why = trust::revoked::why(&revoked.source.file, &revoked);
+            let message = format!("{}: the host's key {print} is {why}", self.spec.alias);
+            return Err(SshError::new(ErrorKind::HostKeyRejected, message)
+                .with_hint("ask whoever keeps that file; Scout connects to no host with such a key, nor does ssh"));
+        }
+        if is_localhost && self.spec.trusts_localhost && self.spec.host_key_alias.is_none() {
+            return Ok(Decision::Localhost);
+        }
         Ok(self.settle(self.known.decide(&self.spec, presented)))
+    }
+
+    /// The line of `RevokedHostKeys` that refuses this, whatever known_hosts says.
+    pub(super) fn revoked(&self, presented: &PublicKeyOrCertificate) -> Option<Source> {
+        self.revoked.find(presented).map(|revoked| revoked.source)
     }
 
     /// Whether it is refused for its length, whatever the files say.

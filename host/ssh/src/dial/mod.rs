@@ -279,7 +279,8 @@ async fn shake_hands(
     let (known, certificates) = (gate.known_algorithms(), gate.certificate_algorithms());
     let config = client_config(spec, &known, certificates).map_err(Break::Failed)?;
     let (secrets, farewell) = (gate.secrets(), gate.farewell());
-    let (transport, leash, complaint) = way.open(spec, trip).await.map_err(Break::Failed)?;
+    let Opened { transport, leash, complaint, is_localhost } = way.open(spec, trip).await.map_err(Break::Failed)?;
+    let gate = gate.at_localhost(is_localhost);
     if let Some(complaint) = &complaint {
         trip.heed(complaint);
     }
@@ -338,6 +339,16 @@ enum Way<'a> {
     Through(Arc<Dialled>, &'a str),
 }
 
+/// A stream to a host.
+struct Opened {
+    transport: Transport,
+    leash: Leash,
+    /// What the command that carries it says.
+    complaint: Option<Complaint>,
+    /// It is a direct one to a loopback address.
+    is_localhost: bool,
+}
+
 impl<'a> Way<'a> {
     /// Logs in to the jump hosts, if there are any.
     async fn find(spec: &'a HostSpec, trip: &'a Trip<'_>) -> Result<Self, SshError> {
@@ -372,12 +383,13 @@ impl<'a> Way<'a> {
     }
 
     /// Opens a stream to the host.
-    async fn open(&self, spec: &HostSpec, trip: &Trip<'_>) -> Result<(Transport, Leash, Option<Complaint>), SshError> {
+    async fn open(&self, spec: &HostSpec, trip: &Trip<'_>) -> Result<Opened, SshError> {
         match self {
             Self::Direct => {
                 let stream = tcp::connect(spec, |stage| trip.enter(spec, stage)).await?;
+                let is_localhost = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
                 let (transport, leash) = Transport::new(stream, None);
-                Ok((transport, leash, None))
+                Ok(Opened { transport, leash, complaint: None, is_localhost })
             }
             Self::Command(text) => {
                 trip.enter(spec, "starting the proxy command");
@@ -388,7 +400,7 @@ impl<'a> Way<'a> {
                     SshError::new(ErrorKind::Unreachable, message)
                 })?;
                 let (transport, leash) = Transport::new(streams, Some(Box::new(process)));
-                Ok((transport, leash, Some(complaint)))
+                Ok(Opened { transport, leash, complaint: Some(complaint), is_localhost: false })
             }
             Self::Through(hop, name) => {
                 let HostSpec { alias, host_name, port, .. } = spec;
@@ -405,7 +417,7 @@ impl<'a> Way<'a> {
                     SshError::new(ErrorKind::Unreachable, message)
                 })?;
                 let (transport, leash) = Transport::new(channel.into_stream(), Some(Box::new(Arc::clone(hop))));
-                Ok((transport, leash, None))
+                Ok(Opened { transport, leash, complaint: None, is_localhost: false })
             }
         }
     }

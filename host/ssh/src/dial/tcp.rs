@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
 
-use crate::config::AddressFamily;
+use crate::config::{AddressFamily, network};
 use crate::{ErrorKind, HostSpec, SshError};
 
 /// The next address is tried beside one that has not answered for so long: RFC 8305 §5.
@@ -33,13 +33,23 @@ pub(crate) async fn connect(spec: &HostSpec, stage: impl Fn(String)) -> Result<T
     let addresses = resolve(host_name, *port, spec.address_family).await.map_err(unreachable)?;
     let sources = match &spec.bind_address {
         Some(name) => Some(resolve(name, 0, spec.address_family).await.map_err(unreachable)?),
-        None => None,
+        None => spec.bind_interface.as_deref().map(sources_of).transpose().map_err(unreachable)?,
     };
     let stream = race(addresses, sources.as_deref(), stage).await.map_err(unreachable)?;
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(host = %alias, %error, "TCP_NODELAY was refused");
     }
     Ok(stream)
+}
+
+/// The addresses of an interface, as OpenSSH prefers them: those of this machine alone come last.
+fn sources_of(interface: &str) -> Result<Vec<SocketAddr>, String> {
+    let mut addresses = network::addresses(Some(interface))?;
+    if addresses.is_empty() {
+        return Err(format!("BindInterface {interface} is not there, or has no address, or is not up"));
+    }
+    addresses.sort_by_key(IpAddr::is_loopback);
+    Ok(addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
 }
 
 /// Connects to one of the addresses; each but the first has its turn when those before it failed or stayed silent.
@@ -100,14 +110,16 @@ async fn resolve(name: &str, port: u16, family: AddressFamily) -> Result<Vec<Soc
 fn source_for(sources: Option<&[SocketAddr]>, address: SocketAddr) -> io::Result<Option<IpAddr>> {
     let Some(sources) = sources else { return Ok(None) };
     let source = sources.iter().find(|source| source.is_ipv4() == address.is_ipv4());
-    source.map(|source| Some(source.ip())).ok_or_else(|| io::Error::other("BindAddress is of another family"))
+    source
+        .map(|source| Some(source.ip()))
+        .ok_or_else(|| io::Error::other("the address to dial from is of another family"))
 }
 
 async fn connect_from(source: io::Result<Option<IpAddr>>, address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(source) = source? {
         let bound = socket.bind(SocketAddr::new(source, 0));
-        bound.map_err(|error| io::Error::new(error.kind(), format!("BindAddress {source}: {error}")))?;
+        bound.map_err(|error| io::Error::new(error.kind(), format!("dialled from {source}: {error}")))?;
     }
     socket.connect(address).await
 }

@@ -3,11 +3,13 @@
 //!
 //! The files are read and the decisions made as [`super::gate`] does it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::config::Proxy;
 use crate::dial::gate::Check;
-use crate::trust::{Decision, Entry, MayShow};
+use crate::trust::{Decision, Entry, MayShow, Verdict};
 use crate::{HostSpec, PoolConfig, SshError};
 
 /// What known_hosts holds about one host, and what comes of it.
@@ -42,10 +44,23 @@ pub async fn trust_ahead(spec: &HostSpec, config: &PoolConfig) -> Result<TrustAh
     let check = Check::load(&Arc::new(spec.clone()), config).await?;
     let ahead = |(shown, decision): (MayShow, Decision)| match &shown {
         MayShow::Key(key) if check.is_too_short(key) => (shown, Ahead::TooShort),
+        MayShow::Key(key) if let Some(line) = check.revoked(&key.clone().into()) => {
+            (shown, Ahead::Decided(Decision::Refused(Verdict::Revoked(line))))
+        }
+        _ if is_localhost(spec) => (shown, Ahead::Decided(Decision::Localhost)),
         _ => (shown, Ahead::Decided(check.settle(decision))),
     };
     let decisions = check.known.decide_ahead(&check.spec).into_iter().map(ahead).collect();
     let entries = check.known.entries(&check.name, check.port);
     let Check { name, port, learn_into, .. } = check;
     Ok(TrustAhead { name, port, entries, decisions, learn_into })
+}
+
+/// Whether nobody asks for the host's key, as far as its name tells: other names too may lead to this machine.
+fn is_localhost(spec: &HostSpec) -> bool {
+    let is_named = match spec.host_name.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => spec.host_name == "localhost",
+    };
+    spec.trusts_localhost && spec.host_key_alias.is_none() && spec.proxy == Proxy::Direct && is_named
 }

@@ -8,7 +8,7 @@ use russh::keys::Certificate;
 use russh::keys::ssh_key::certificate::CertType;
 
 use super::line::is_too_short;
-use crate::config::{AlgorithmLists, MIN_RSA_BITS};
+use crate::config::{AlgorithmLists, MIN_RSA_BITS, pattern};
 
 /// OpenSSH reads no certificate with more.
 const MAX_PRINCIPALS: usize = 256;
@@ -30,8 +30,8 @@ pub(crate) fn intact(certificate: &Certificate) -> Result<(), &'static str> {
 
 /// Why the certificate does not prove to be `host`, its authority being trusted; `None` if it does.
 ///
-/// `algorithms` say how it may be signed. As OpenSSH before 10.3: a principal is a name, never a pattern, and a
-/// certificate without principals is good for every host of its authority.
+/// `algorithms` say how it may be signed. As OpenSSH since 10.3: a principal may be a pattern, and a certificate without
+/// principals is good for no host.
 pub(super) fn flaw(
     certificate: &Certificate,
     host: &str,
@@ -46,7 +46,9 @@ pub(super) fn flaw(
         Some("it is not valid yet")
     } else if now >= certificate.valid_before() {
         Some("it has expired")
-    } else if !principals.is_empty() && !principals.iter().any(|principal| principal == host) {
+    } else if principals.is_empty() {
+        Some("it names no host")
+    } else if !principals.iter().any(|principal| pattern::matches(host, principal)) {
         Some("it is for another host")
     } else if !certificate.critical_options().is_empty() {
         Some("it has critical options")

@@ -8,6 +8,7 @@ mod certificate;
 mod learn;
 mod line;
 mod name;
+pub(crate) mod revoked;
 #[cfg(test)]
 mod tests;
 
@@ -78,6 +79,8 @@ pub enum Decision {
     /// `StrictHostKeyChecking no` accepts the host against this verdict, and then nothing may be sent to it that
     /// somebody in between could use: no password, no answer to a question.
     Unsafe(Verdict),
+    /// `NoHostAuthenticationForLocalhost`: the host is this machine, and nobody asks.
+    Localhost,
     /// The host is not accepted.
     Refused(Verdict),
 }
@@ -87,7 +90,7 @@ impl Decision {
     pub fn into_verdict(self) -> Verdict {
         match self {
             Self::Trusted(source) => Verdict::Known(source),
-            Self::Learn => Verdict::Unknown,
+            Self::Learn | Self::Localhost => Verdict::Unknown,
             Self::Unsafe(verdict) | Self::Refused(verdict) => verdict,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::settings::oracle;
 use crate::world::Case;
 
 const NAMES: [&str; 9] = ["web", "db", "DB", "bastion", "jump1", "web1.example.org", "10.0.0.1", "fe80::1", "a-b_c"];
@@ -103,7 +104,7 @@ fn condition(random: &mut Random) -> String {
         let negation = random.of(&["", "", "", "!"]);
         let list = [random.of(&NAMES), random.of(&PATTERNS), random.of(&["web,db", "*,!db", "real.example.org"])];
         let list = random.of(&list);
-        let criterion = match random.below(11) {
+        let criterion = match random.below(12) {
             0..3 => format!("host {list}"),
             3 | 4 => format!("originalhost {list}"),
             5 => format!("user {}", random.of(&["root", "u1", "u*", "!u1,*", "U1"])),
@@ -114,23 +115,57 @@ fn condition(random: &mut Random) -> String {
             ),
             8 => format!("host=\"{list}\""),
             9 => random.of(&["final", "final", "canonical"]).to_owned(),
+            10 if oracle().version >= SINCE => random.of(&NEWER_CRITERIA).to_owned(),
             _ => return format!("{text} {negation}all"),
         };
-        // Alone, `!final` is refused.
-        let negation = if criterion == "final" { "" } else { negation };
+        // Before 10.1, `!final` alone makes ssh read the files again.
+        let negation = if criterion == "final" && oracle().version < (10, 1) { "" } else { negation };
         write!(text, " {negation}{criterion}").unwrap();
     }
     if random.once_in(150) {
-        text.push_str(random.of(&[" all x", " colour blue", " host", " !final"]));
+        text.push_str(random.of(&[" all x", " colour blue", " host"]));
     }
     text
 }
 
+/// From when on ssh knows what is listed as newer here.
+const SINCE: (u32, u32) = (10, 0);
+
+const NEWER_CRITERIA: [&str; 15] = [
+    "tagged work",
+    "tagged=work,home",
+    "tagged \"\"",
+    "tagged w*,!home",
+    "command \"\"",
+    "command ls*",
+    "sessiontype shell",
+    "sessiontype exec,subsystem",
+    "sessiontype none",
+    "version OpenSSH_1*",
+    "version OpenSSH_9.*",
+    "localnetwork 127.0.0.0/8",
+    "localnetwork 203.0.113.0/24,2001:db8::/32",
+    "exec 'true x'",
+    "\"host=web\"",
+];
+
+/// The same as [`LINES`], of newer versions.
+const NEWER_LINES: &[(&str, &[&str], &[&str])] = &[
+    ("Tag", &["work", "home", "workshop"], &["a b", "\"\""]),
+    ("User", &["%u", "%n.%h", "${CARGO_PKG_NAME}-%p", "100%%"], &["%q", "%r", "${SCOUT_IS_NOT_SET}", "%"]),
+    ("SetEnv", &["A=%h:%p", "A=1 B=${CARGO_PKG_NAME}%%"], &["A=%q"]),
+    ("IdentityFile", &["/k/%j", "/k/%r-%j"], &[]),
+];
+
 /// Keywords with arguments: good ones, and after `|` those that are refused or not evaluated.
 const LINES: &[(&str, &[&str], &[&str])] = &[
     ("HostName", &["%h.Example.ORG", "real.example.org", "10.0.0.2", "127.1", "FE80::0:1", "%%x", "web"], &["%q", "%"]),
-    ("User", &["u1", "\"two words\"", "U1", "o\\ ne", "x#y", "root"], &["a b", "%h", "\"\""]),
-    ("Port", &["22", "2202", "022", "+24", "ssh", "65535"], &["0", "70000", "0x16", "http", "22 23"]),
+    ("User", &["u1", "\"two words\"", "U1", "o\\ ne", "x#y", "root"], &["a b", "\"\""]),
+    (
+        "Port",
+        &["22", "2202", "022", "+24", "ssh", "65535", "http"],
+        &["0", "70000", "0x16", "no-such-service", "22 23"],
+    ),
     (
         "IdentityFile",
         &[
@@ -228,8 +263,8 @@ const LINES: &[(&str, &[&str], &[&str])] = &[
     ("PreferredAuthentications", &["publickey", "password,publickey"], &["a b"]),
     ("NumberOfPasswordPrompts", &["1", "0", "7"], &["-1", "x"]),
     ("BatchMode", &["yes", "no"], &["maybe"]),
-    ("SetEnv", &["A=1", "A=1 B=\"x y\" A=2", "LANG=C.UTF-8 X=", "# nothing"], &["A", "A=1 B"]),
-    ("ConnectTimeout", &["5", "1m30s", "none", "0", "2H", "\"1m 5\""], &["5x", "-1", "9999999999", ""]),
+    ("SetEnv", &["A=1", "A=1 B=\"x y\" A=2", "LANG=C.UTF-8 X="], &["A", "A=1 B", "# nothing"]),
+    ("ConnectTimeout", &["5", "1m30s", "none", "0", "2H"], &["\"1m 5\"", "5x", "-1", "9999999999", ""]),
     ("ServerAliveInterval", &["15", "1m", "none", "0"], &["soon"]),
     ("ServerAliveCountMax", &["0", "5"], &["1m", "2147483648"]),
     ("IgnoreUnknown", &["Foo*,bar", "*", "!bar,*"], &["a b"]),
@@ -256,15 +291,25 @@ const LINES: &[(&str, &[&str], &[&str])] = &[
     ("RSAAuthentication", &["yes"], &[]),
     ("FooThing", &[], &["x"]),
     ("Bar", &[], &["x y"]),
-    ("CanonicalizeHostname", &["no"], &["perhaps"]),
-    ("CheckHostIP", &["no"], &["yes"]),
+    // Domains would be looked up.
+    ("CanonicalizeHostname", &["no", "no", "yes", "always", "TRUE"], &["perhaps"]),
+    ("CanonicalizeMaxDots", &["0", "1", "3"], &["x"]),
+    ("CanonicalizeFallbackLocal", &["yes", "yes", "no"], &["perhaps"]),
+    ("CanonicalDomains", &["none"], &["none a.org", "-a.org", "a..org"]),
+    ("CanonicalizePermittedCNAMEs", &["none"], &["none *:*", "a"]),
+    ("SessionType", &["default", "subsystem", "none"], &["shell"]),
+    ("NoHostAuthenticationForLocalhost", &["yes", "no"], &["perhaps"]),
+    ("BindInterface", &["lo", "wlan0"], &["a b"]),
+    ("PKCS11Provider", &["none", "/usr/lib/x.so"], &["a b"]),
+    ("CheckHostIP", &["no", "yes"], &["perhaps"]),
     ("KnownHostsCommand", &["none"], &["/bin/x %H"]),
     ("RequiredRSASize", &["1024", "2048", "3072", "0", "16384"], &["x", "-1", "2147483648", "2048 3072"]),
-    ("RevokedHostKeys", &["none"], &["/keys"]),
+    ("RevokedHostKeys", &["none", "/keys", "~/keys"], &["\"\""]),
 ];
 
 fn line(random: &mut Random) -> String {
-    let (keyword, good, bad) = random.of(LINES);
+    let is_newer = oracle().version >= SINCE && random.once_in(12);
+    let (keyword, good, bad) = random.of(if is_newer { NEWER_LINES } else { LINES });
     let value =
         if good.is_empty() || (!bad.is_empty() && random.once_in(60)) { random.of(bad) } else { random.of(good) };
     // Of those that are nothing but bad, few.

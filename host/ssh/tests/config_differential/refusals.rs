@@ -7,18 +7,19 @@ use crate::world::World;
 /// that only Scout refuses is a difference.
 const NOT_EVALUATED: &[(&str, &[&str])] = &[
     // Ignored, they could reach another machine or trust another key.
-    ("checkhostip", &["yes"]),
     ("knownhostscommand", &["/bin/x %H", "=/bin/x %H", "=none"]),
-    ("revokedhostkeys", &["/keys", "=/keys", "=none"]),
     ("proxyusefdpass", &["yes"]),
-    // The name of a service; tokens that OpenSSH 10 knows and 9 does not.
-    ("port", &["http"]),
-    ("user", &["%h"]),
+    // ssh says that it finds no such host, and names no line.
+    ("canonicalizehostname", &["yes", "always", "TRUE", "=yes", "=always", "=TRUE"]),
+    // Newer versions refuse them.
+    ("setenv", &["# nothing", "=# nothing"]),
+    ("connecttimeout", &["\"1m 5\"", "=\"1m 5\""]),
     // Versions of OpenSSH read them differently.
-    ("match", &["!final", "exec \"test '%n%%' = web%% -a %p = 22\""]),
     ("proxyjump", &["none # x", "a,none", "=a,none"]),
     // `ssh -G` does not look into these; ssh itself would end.
     ("hostname", &["%q", "%", "=%q", "=%"]),
+    ("user", &["%q", "%r", "%", "${SCOUT_IS_NOT_SET}", "=%q", "=%r", "=%", "=${SCOUT_IS_NOT_SET}"]),
+    ("setenv", &["A=%q", "=A=%q"]),
     ("identityfile", &["/k/%q", "${SCOUT_IS_NOT_SET}/x", "~no-such-account-here/x"]),
     ("identityfile", &["=/k/%q", "=${SCOUT_IS_NOT_SET}/x"]),
     ("identityagent", &["/${SCOUT_IS_NOT_SET}"]),

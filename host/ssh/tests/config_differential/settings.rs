@@ -18,9 +18,20 @@ pub(crate) struct Oracle {
     defaults: Printed,
     /// Names that both know, for each list.
     common: HashMap<&'static str, HashSet<String>>,
-    /// Lists whose defaults have another order than Scout's, which knows OpenSSH 9.2's.
+    /// Lists whose defaults have another order than Scout's, which knows OpenSSH 10.6's.
     reordered: HashSet<&'static str>,
     pub(crate) home: String,
+    /// Major and minor.
+    pub(crate) version: (u32, u32),
+}
+
+/// The version of the ssh that is compared with.
+fn version() -> (u32, u32) {
+    let output = Command::new("ssh").arg("-V").output().expect("ssh is missing: sudo apt-get install openssh-client");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let number = text.strip_prefix("OpenSSH_").and_then(|rest| rest.split(['p', ' ', ',']).next()).unwrap();
+    let (major, minor) = number.split_once('.').unwrap();
+    (major.parse().unwrap(), minor.parse().unwrap())
 }
 
 const LISTS: [(&str, &str); 6] = [
@@ -54,20 +65,23 @@ pub(crate) fn oracle() -> &'static Oracle {
             let output = Command::new("ssh").args(["-Q", query]).output().unwrap();
             let theirs = String::from_utf8_lossy(&output.stdout).into_owned();
             let known = |name: &&str| world_of(&format!("{keyword} {name}\n")).scout().resolve("any").is_ok();
-            let names: HashSet<String> = theirs.lines().filter(known).map(str::to_owned).collect();
+            let mut names: HashSet<String> = theirs.lines().filter(known).map(str::to_owned).collect();
             let first = names.iter().next().expect("a common name");
             // A default list that loses nothing.
             let spec = world_of(&format!("{keyword} -no-such-name,!{first}\n")).scout().resolve("any").unwrap();
-            let ours: Vec<&String> =
-                list(&spec, keyword).unwrap().iter().filter(|name| names.contains(*name)).collect();
-            let default: Vec<&str> = defaults[keyword][0].split(',').filter(|name| names.contains(*name)).collect();
+            let ours = list(&spec, keyword).unwrap().clone();
+            let default: Vec<&str> = defaults[keyword][0].split(',').collect();
+            // Those that only one of the two has by default.
+            names.retain(|name| ours.contains(name) == default.contains(&name.as_str()));
+            let ours: Vec<&str> = ours.iter().map(String::as_str).filter(|name| names.contains(*name)).collect();
+            let default: Vec<&str> = default.into_iter().filter(|name| names.contains(*name)).collect();
             if ours != default {
                 reordered.insert(keyword);
             }
             common.insert(keyword, names);
         }
         let user = home_of_passwd();
-        Oracle { defaults, common, reordered, home: user }
+        Oracle { defaults, common, reordered, home: user, version: version() }
     })
 }
 
@@ -91,6 +105,9 @@ fn ours(explained: &Explained) -> Vec<(String, String)> {
             .to_owned(),
         ),
         ("bindaddress", spec.bind_address.clone().unwrap_or_default()),
+        ("bindinterface", spec.bind_interface.clone().unwrap_or_default()),
+        ("nohostauthenticationforlocalhost", yes_or_no(spec.trusts_localhost)),
+        ("revokedhostkeys", paths(&spec.revoked_host_keys)),
         ("identitiesonly", yes_or_no(spec.identities_only)),
         ("pubkeyauthentication", yes_or_no(spec.methods.public_key)),
         ("passwordauthentication", yes_or_no(spec.methods.password)),
@@ -154,6 +171,12 @@ fn theirs(world: &World, printed: &Printed, alias: &str) -> Vec<(String, String)
     };
     let key_alias = if get("hostkeyalias").is_empty() { alias } else { get("hostkeyalias") };
     let uid = std::fs::metadata(world.path()).unwrap().uid().to_string();
+    let last_hop = get("proxyjump").rsplit(',').next().unwrap_or_default();
+    let address = last_hop.rsplit('@').next().unwrap_or_default();
+    let jump = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host.to_owned(),
+        None => address.split(':').next().unwrap_or_default().to_owned(),
+    };
     let expanded = |text: &str| {
         let tokens = [
             ("d", home.as_str()),
@@ -164,6 +187,7 @@ fn theirs(world: &World, printed: &Printed, alias: &str) -> Vec<(String, String)
             ("r", get("user")),
             ("u", oracle.defaults["user"][0].as_str()),
             ("i", uid.as_str()),
+            ("j", jump.as_str()),
         ];
         expand(text, &home, &tokens)
     };
@@ -182,7 +206,7 @@ fn theirs(world: &World, printed: &Printed, alias: &str) -> Vec<(String, String)
             "connecttimeout" if get(&keyword) == "none" => "0".to_owned(),
             // Debian's default in batch mode.
             "serveraliveinterval" if batch && get(&keyword) == "300" => "0".to_owned(),
-            "userknownhostsfile" | "globalknownhostsfile" => match get(&keyword) {
+            "userknownhostsfile" | "globalknownhostsfile" | "revokedhostkeys" => match get(&keyword) {
                 "none" => String::new(),
                 files => {
                     let files = files.split(' ').map(|file| match file.strip_prefix("~/") {
@@ -195,7 +219,9 @@ fn theirs(world: &World, printed: &Printed, alias: &str) -> Vec<(String, String)
             "identityfile" | "certificatefile" => {
                 let files = printed.get(&keyword).cloned().unwrap_or_default();
                 // Of kinds that the engine does not speak.
-                let spoken = |file: &&String| !["~/.ssh/id_xmss", "~/.ssh/id_dsa"].contains(&file.as_str());
+                let spoken = |file: &&String| {
+                    !["~/.ssh/id_xmss", "~/.ssh/id_dsa", "~/.ssh/id_mldsa44_ed25519"].contains(&file.as_str())
+                };
                 let is_file = |file: &&String| keyword == "certificatefile" || !file.eq_ignore_ascii_case("none");
                 files.iter().filter(spoken).filter(is_file).map(|file| expanded(file)).collect::<Vec<_>>().join(" ")
             }

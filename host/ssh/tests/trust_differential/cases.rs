@@ -36,6 +36,10 @@ pub(crate) struct Case {
     pub(crate) signatures: Option<&'static str>,
     /// `RequiredRSASize`.
     pub(crate) required_bits: u32,
+    /// `NoHostAuthenticationForLocalhost`: all servers are.
+    pub(crate) trusts_localhost: bool,
+    /// `RevokedHostKeys`: one of the world's files.
+    pub(crate) revoked: Option<usize>,
     /// The lines of each file, newlines included; `None`: there is no such file.
     pub(crate) files: [Option<Vec<Vec<u8>>>; 3],
 }
@@ -59,15 +63,23 @@ impl Case {
         let hashed = random.one_in(3);
         let signatures = if random.one_in(3) { Some(*random.pick(&SIGNATURES)) } else { None };
         let required_bits = if random.one_in(4) { RSA_BITS + 1 } else { RSA_BITS };
-        Self { server, called, strict, hashed, signatures, required_bits, files }
+        let trusts_localhost = random.one_in(12);
+        let revoked = if random.one_in(6) { Some(random.below(world.revoked.len())) } else { None };
+        Self { server, called, strict, hashed, signatures, required_bits, trusts_localhost, revoked, files }
     }
 
     pub(crate) fn describe(&self, world: &World) -> String {
         let (host, alias, _) = CALLED[self.called];
         let mut text = format!(
             "server {:?}, host {host}, alias {alias:?}, StrictHostKeyChecking {}, HashKnownHosts {}, \
-             CASignatureAlgorithms {:?}, RequiredRSASize {}\n",
-            world.servers[self.server].what, self.strict, self.hashed, self.signatures, self.required_bits
+             CASignatureAlgorithms {:?}, RequiredRSASize {}, NoHostAuthenticationForLocalhost {}, RevokedHostKeys {:?}\n",
+            world.servers[self.server].what,
+            self.strict,
+            self.hashed,
+            self.signatures,
+            self.required_bits,
+            self.trusts_localhost,
+            self.revoked.map(|file| &world.revoked[file])
         );
         for (name, file) in FILES.iter().zip(&self.files) {
             let lines = file.as_ref().map(|lines| String::from_utf8_lossy(&lines.concat()).escape_debug().to_string());

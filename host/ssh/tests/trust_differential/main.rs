@@ -20,6 +20,8 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use scout_tests::{is_with_newer_openssh, with_newer_openssh};
+
 use crate::cases::{Case, Random};
 use crate::servers::World;
 use crate::verdicts::run;
@@ -51,6 +53,13 @@ fn shrink(case: &Case, world: &World, directory: &Path, runtime: &tokio::runtime
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn a_newer_openssh_comes_to_the_same() {
+    if !is_with_newer_openssh() {
+        with_newer_openssh("a_newer_openssh_comes_to_the_same", &[]);
+    }
 }
 
 #[test]
@@ -89,6 +98,6 @@ fn every_verdict_is_that_of_ssh() {
         panic!("{} of {count} cases differ (SCOUT_TRUST_SEED={seed}); the first, shrunk:\n{told}", differing.len());
     }
     if count >= CASES {
-        assert!(kinds.len() == 9 && kinds.values().all(|n| *n >= 8), "the generator misses a kind of case: {kinds:?}");
+        assert!(kinds.len() == 11 && kinds.values().all(|n| *n >= 8), "the generator misses a kind of case: {kinds:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! The servers that ssh and the engine meet, and the keys of all.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use russh::keys::{Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) servers: Vec<Server>,
     pub(crate) strangers: Vec<String>,
     pub(crate) authorities: Vec<String>,
+    /// Files for `RevokedHostKeys`: lists of keys, lists that ssh-keygen makes, and what is none.
+    pub(crate) revoked: Vec<PathBuf>,
     _dir: tempfile::TempDir,
 }
 
@@ -115,11 +117,43 @@ const CERTIFIED: &[Kind] = &[
     ("certified RSA, plain ECDSA", "rsa", "ca_ed25519", &["-h", "-n", HOSTS], None),
 ];
 
-/// From 10.3 on OpenSSH reads principals otherwise: patterns count, and none is none.
-const CERTIFIED_BEFORE_10_3: &[Kind] = &[
+/// Before 10.3 OpenSSH reads principals otherwise: no pattern counts, and none is all.
+const CERTIFIED_SINCE_10_3: &[Kind] = &[
     ("certified for a pattern", "ed25519", "ca_ed25519", &["-h", "-n", "*,*.example.org"], None),
-    ("certified for all", "ed25519", "ca_ed25519", &["-h"], None),
+    ("certified for nobody", "ed25519", "ca_ed25519", &["-h"], None),
 ];
+
+/// Files for `RevokedHostKeys`.
+fn revoked(at: &Path, hosts: &[String], strangers: &[String]) -> Vec<PathBuf> {
+    let write = |name: &str, text: String| {
+        fs::write(at.join(name), text).unwrap();
+        at.join(name)
+    };
+    // Keys of the servers' own, an authority, what it has certified, and nobody's.
+    let specifications = [
+        ("all_of_an_authority", "ca_ed25519.pub", "id: id\n".to_owned()),
+        ("serials", "ca_ed25519.pub", "serial: 3\nserial: 5-90\nserial: 100\nserial: 102\n".to_owned()),
+        ("key", "", format!("key: {}\n", hosts[0])),
+        ("sha1", "", format!("sha1: {}\n", hosts[1])),
+        ("sha256", "", format!("sha256: {}\n", hosts[0])),
+        ("stranger", "", format!("key: {}\nsha256: {}\n", strangers[0], strangers[1])),
+        ("authority", "", format!("key: {}\n", public(&at.join("ca_ed25519.pub")))),
+    ];
+    let lists = specifications.into_iter().map(|(name, authority, text)| {
+        let (list, specification) = (at.join(format!("{name}.krl")), write(&format!("{name}.spec"), text));
+        let (list_name, specification) = (list.display().to_string(), specification.display().to_string());
+        let authority = if authority.is_empty() { Vec::new() } else { vec!["-s", authority] };
+        keygen(&[&["-q", "-k", "-f", &list_name][..], &authority, &[&specification]].concat(), at);
+        list
+    });
+    let mut files: Vec<PathBuf> = lists.collect();
+    files.push(write("keys", format!("# of nobody\n\n{} a comment\n{}\n", strangers[0], hosts[1])));
+    files.push(write("authorities", format!("{}\n", public(&at.join("ca_rsa.pub")))));
+    files.push(write("nothing", String::new()));
+    files.push(write("nonsense", "no key\n".to_owned()));
+    files.push(at.join("absent"));
+    files
+}
 
 impl World {
     pub(crate) fn new() -> Self {
@@ -146,11 +180,13 @@ impl World {
                 None,
             ),
         ];
-        let kinds = CERTIFIED.iter().chain(if version() < (10, 3) { CERTIFIED_BEFORE_10_3 } else { &[] });
+        let kinds = CERTIFIED.iter().chain(if version() >= (10, 3) { CERTIFIED_SINCE_10_3 } else { &[] });
         for (index, (what, kind, authority, sign, only)) in kinds.enumerate() {
             let name = format!("certified_{index}");
             let mut keys = vec![make_key(at, &name, kind)];
-            let id = ["-q", "-s", authority, "-I", "id"];
+            // Every second one of an authority has the id that a list revokes, and some the serial.
+            let (own_id, serial) = (if index % 2 == 0 { "id" } else { "other" }, index.to_string());
+            let id = ["-q", "-s", authority, "-I", own_id, "-z", &serial];
             keygen(&[&id[..], sign, &[&format!("{name}.pub")]].concat(), at);
             let certificate = at.join(format!("{name}-cert.pub"));
             let mut extra = vec![
@@ -166,6 +202,7 @@ impl World {
             let authority = public(&at.join(format!("{authority}.pub")));
             servers.push(start(what, extra, keys, Some(authority), Some(public(&certificate))));
         }
-        Self { servers, strangers, authorities, _dir: dir }
+        let revoked = revoked(at, &hosts, &strangers);
+        Self { servers, strangers, authorities, revoked, _dir: dir }
     }
 }

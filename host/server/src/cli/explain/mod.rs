@@ -202,6 +202,7 @@ impl<'a> Report<'a> {
                 Some(file) => format!("accepted, and learned into {}", file.display()),
                 None => "accepted".to_owned(),
             },
+            Decision::Localhost => "accepted, by NoHostAuthenticationForLocalhost".to_owned(),
             Decision::Unsafe(verdict) => format!("accepted, though {}; it gets no password", found(verdict)),
             Decision::Refused(Verdict::Unknown | Verdict::Known(_)) if self.trust.learn_into.is_none() => {
                 "refused, unknown, and there is no known_hosts file to add it to".to_owned()
@@ -292,13 +293,15 @@ fn decision_json((shown, ahead): &(MayShow, Ahead)) -> Value {
     };
     let (decision, because) = match ahead {
         Ahead::TooShort => ("refuse", None),
+        Ahead::Decided(Decision::Localhost) => ("accept", None),
         Ahead::Decided(Decision::Trusted(source)) => ("accept", Some(Verdict::Known(source.clone()))),
         Ahead::Decided(Decision::Learn) => ("learn", Some(Verdict::Unknown)),
         Ahead::Decided(Decision::Unsafe(verdict)) => ("accept without passwords", Some(verdict.clone())),
         Ahead::Decided(Decision::Refused(verdict)) => ("refuse", Some(verdict.clone())),
     };
     let (because, source) = match &because {
-        None => ("too short", None),
+        None if *ahead == Ahead::TooShort => ("too short", None),
+        None => ("localhost", None),
         Some(Verdict::Unknown) => ("unknown", None),
         Some(Verdict::Known(source)) => ("known", Some(source)),
         Some(Verdict::Changed(source)) => ("changed", Some(source)),
