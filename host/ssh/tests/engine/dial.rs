@@ -844,7 +844,7 @@ async fn a_server_that_speaks_something_else_is_told_with_its_words() {
     })
     .await;
     misbehaving(ErrorKind::Unreachable, "it does not name itself as an SSH server", async |mut stream| {
-        stream.write_all(&[0xfe; 5000]).await.unwrap();
+        stream.write_all(&[0xfe; 9000]).await.unwrap();
         stream
     })
     .await;

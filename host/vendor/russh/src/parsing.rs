@@ -21,6 +21,15 @@ pub(crate) fn ensure_end(reader: &impl Reader) -> Result<(), crate::Error> {
     }
 }
 
+/// Decode a text that the peer wrote for people: a banner, a prompt, a reason.
+///
+/// RFC 4251 says that it is UTF-8, and servers send whatever their files hold.
+/// What is not UTF-8 is replaced, and is no reason to end the connection.
+pub(crate) fn decode_text(reader: &mut impl Reader) -> Result<String, ssh_encoding::Error> {
+    let bytes = Vec::<u8>::decode(reader)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 #[derive(Debug)]
 pub struct OpenChannelMessage {
     pub typ: ChannelType,

@@ -6,15 +6,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use crate::Error;
 
-const SSH_ID_BUF_SIZE: usize = 256;
-const SSH_ID_MAX_LINE_LEN: usize = 255;
-const SSH_ID_MAX_PRE_BANNER_LINES: usize = 20;
+// As OpenSSH (kex_exchange_identification), which servers are tried with: so
+// long a line without its line feed, so many lines before the identification.
+const SSH_ID_MAX_LINE_LEN: usize = 8192;
+const SSH_ID_BUF_SIZE: usize = SSH_ID_MAX_LINE_LEN + 2;
+const SSH_ID_MAX_PRE_BANNER_LINES: usize = 1023;
 
 /// The buffer to read the identification string (first line in the
 /// protocol).  Not sensitive data — just protocol version exchange.
 struct ReadSshIdBuffer {
     pub buf: Box<[u8; SSH_ID_BUF_SIZE]>,
     pub total: usize,
+    /// Up to where there is no line feed.
+    pub searched: usize,
     pub bytes_read: usize,
     pub sshid_len: usize,
     pub pre_banner_lines: usize,
@@ -32,30 +36,30 @@ impl ReadSshIdBuffer {
             sshid_len: 0,
             bytes_read: 0,
             total: 0,
+            searched: 0,
             pre_banner_lines: 0,
         }
     }
 
-    fn line(&self) -> Option<(usize, usize)> {
-        if self.total < 2 {
+    fn line(&mut self) -> Option<(usize, usize)> {
+        #[allow(clippy::indexing_slicing)] // searched <= total <= length
+        let found = self.buf[self.searched..self.total]
+            .iter()
+            .position(|byte| *byte == b'\n');
+        let Some(at) = found.map(|at| self.searched + at) else {
+            self.searched = self.total;
             return None;
-        }
-        #[allow(clippy::indexing_slicing)] // loop bounds keep i + 1 in range
-        for i in 0..self.total - 1 {
-            if self.buf[i] == b'\r' && self.buf[i + 1] == b'\n' {
-                return Some((i, i + 2));
-            }
-            if self.buf[i + 1] == b'\n' {
-                return Some((i + 1, i + 2));
-            }
-        }
-        None
+        };
+        #[allow(clippy::indexing_slicing)] // at > 0
+        let has_cr = at > 0 && self.buf[at - 1] == b'\r';
+        Some((at - usize::from(has_cr), at + 1))
     }
 
     fn discard_line(&mut self) {
         let remaining = self.total - self.bytes_read;
         self.buf.copy_within(self.bytes_read..self.total, 0);
         self.total = remaining;
+        self.searched = 0;
         self.bytes_read = 0;
     }
 }
@@ -173,7 +177,7 @@ impl<R: AsyncRead + Unpin> SshRead<R> {
                 if let Some((line_len, bytes_read)) = ssh_id.line() {
                     ssh_id.bytes_read = bytes_read;
                     line_len
-                } else if ssh_id.total >= SSH_ID_MAX_LINE_LEN {
+                } else if ssh_id.total >= SSH_ID_BUF_SIZE {
                     return Err(Error::Version);
                 } else {
                     trace!("bytes_read: {:?}", ssh_id.bytes_read);
@@ -182,16 +186,15 @@ impl<R: AsyncRead + Unpin> SshRead<R> {
             };
 
             if ssh_id.bytes_read > 0 {
-                if ssh_id.bytes_read > SSH_ID_MAX_LINE_LEN {
+                if i > SSH_ID_MAX_LINE_LEN {
                     return Err(Error::Version);
                 }
                 // If we have a full line, handle it.
                 if i >= 8 {
                     // Check if we have a valid SSH protocol identifier
                     #[allow(clippy::indexing_slicing)]
-                    if let Ok(s) = std::str::from_utf8(&ssh_id.buf[..i])
-                        && (s.starts_with("SSH-1.99-") || s.starts_with("SSH-2.0-"))
-                    {
+                    let s = &ssh_id.buf[..i];
+                    if s.starts_with(b"SSH-1.99-") || s.starts_with(b"SSH-2.0-") {
                         ssh_id.sshid_len = i;
                         return Ok(ssh_id.id());
                     }
@@ -239,7 +242,7 @@ mod tests {
     #[tokio::test]
     async fn test_ssh_id_too_long() {
         let data = String::from_iter(iter::once("SSH-2.0-").chain(
-            iter::repeat("A").take(500)));
+            iter::repeat("A").take(9000)));
         let mut read = SshRead::new(data.as_bytes());
 
         let received = read.read_ssh_id().await;
@@ -248,16 +251,16 @@ mod tests {
 
     #[tokio::test]
     async fn test_ssh_id_accepts_maximum_line_length() {
-        let data = format!("SSH-2.0-{}\r\n", "A".repeat(245));
+        let data = format!("SSH-2.0-{}\r\n", "A".repeat(8184));
         let mut read = SshRead::new(data.as_bytes());
 
         let received = read.read_ssh_id().await.unwrap();
-        assert_eq!(received.len(), SSH_ID_MAX_LINE_LEN - 2);
+        assert_eq!(received.len(), SSH_ID_MAX_LINE_LEN);
     }
 
     #[tokio::test]
     async fn test_ssh_id_rejects_oversized_line_with_terminator() {
-        let data = format!("SSH-2.0-{}\r\n", "A".repeat(246));
+        let data = format!("SSH-2.0-{}\r\n", "A".repeat(8185));
         let mut read = SshRead::new(data.as_bytes());
 
         let received = read.read_ssh_id().await;

@@ -65,6 +65,7 @@ use crate::cipher::{self, OpeningKey, clear};
 use crate::kex::{KexAlgorithmImplementor, KexCause, KexProgress, SessionKexState};
 use crate::keys::PrivateKeyWithHashAlg;
 use crate::msg::{is_kex_msg, validate_server_msg_strict_kex};
+use crate::parsing::decode_text;
 use crate::session::{CommonSession, EncryptedState, GlobalRequestResponse, NewKeys};
 use crate::ssh_read::SshRead;
 use crate::sshbuffer::{IncomingSshPacket, PacketWriter, SSHBuffer, SshId};
@@ -1594,9 +1595,13 @@ impl Session {
         u8::decode(&mut r)?; // skip message type
         self.common.disconnected = true;
 
-        let reason_code = u32::decode(&mut r)?.try_into()?;
-        let message = String::decode(&mut r)?;
-        let lang_tag = String::decode(&mut r)?;
+        // Whatever the reason, it is over: what is odd or missing behind its
+        // number is no reason to lose the words.
+        let reason_code = u32::decode(&mut r)?
+            .try_into()
+            .unwrap_or(Disconnect::ByApplication);
+        let message = decode_text(&mut r)?;
+        let lang_tag = decode_text(&mut r).unwrap_or_default();
 
         Ok(RemoteDisconnectInfo {
             reason_code,

@@ -42,10 +42,11 @@ pub struct DhGroup {
 
 impl DhGroup {
     pub fn bit_size(&self) -> usize {
-        let Some(fsb_idx) = self.prime.deref().iter().position(|&x| x != 0) else {
+        let prime = self.prime.deref();
+        let Some((fsb_idx, first)) = prime.iter().enumerate().find(|(_, x)| **x != 0) else {
             return 0;
         };
-        (self.prime.deref().len() - fsb_idx) * 8
+        (prime.len() - fsb_idx) * 8 - first.leading_zeros() as usize
     }
 }
 
