@@ -432,6 +432,7 @@ pub(crate) async fn within<T>(
 }
 
 fn no_answer(alias: &str, elapsed: Duration) -> SshError {
-    let message = format!("{alias}: no answer within {:.1} s", elapsed.as_secs_f32());
+    // A call may have waited for something else before it asked.
+    let message = format!("{alias}: no answer in the {:.1} s that the call had left", elapsed.as_secs_f32());
     SshError::new(ErrorKind::Timeout, message)
 }
