@@ -476,9 +476,14 @@ mod tests {
             let whole = [b"DP 41ed 1 0 0 1 1 1\n/d\0.\0", listing].concat();
             assert!(OPEN.answer(b"/d", &outcome(&whole)).is_err(), "{listing:?}");
         }
-        for text in
-            [&b""[..], b"FP", b"\n", b"FP x\n/f\0.\0", b"XP 41ed 1 0 0 1 1 1\n/f\0.\0", b"FP 81a4 1 0 0 1 1 1 1\n/f\0.\0"]
-        {
+        for text in [
+            &b""[..],
+            b"FP",
+            b"\n",
+            b"FP x\n/f\0.\0",
+            b"XP 41ed 1 0 0 1 1 1\n/f\0.\0",
+            b"FP 81a4 1 0 0 1 1 1 1\n/f\0.\0",
+        ] {
             assert!(OPEN.answer(b"/f", &outcome(text)).is_err(), "{text:?}");
         }
     }

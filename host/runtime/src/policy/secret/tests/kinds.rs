@@ -322,7 +322,7 @@ fn a_key_is_held_by_what_the_file_holds() {
         &[b"\xff\xfe".to_vec(), wide(&pem("PRIVATE KEY"))].concat()[..],
         &[b"\xfe\xff".to_vec(), big_endian(&pem("OPENSSH PRIVATE KEY"))].concat(),
         // From an offset on.
-        &wide(&[b"# me\r\n", &pem("PRIVATE KEY")[..]].concat())[3..],
+        &wide(&[b"# me\r\n", &pem("PRIVATE KEY")[..]].concat()).split_off(3),
         b"{\"k\": \"-----BEGIN PRIVATE KEY-----\\u000aMIIEvQIBADANBgkqhkiG9w0BAQ\"}",
         b"<key>-----BEGIN PRIVATE KEY-----&#xA;MIIEvQIBADANBgkqhkiG9w0BAQ</key>",
         b"- -----BEGIN PRIVATE KEY-----\n- MIIEvQIBADANBgkqhkiG9w0BAQ\n",
