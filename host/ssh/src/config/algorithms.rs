@@ -1,13 +1,14 @@
 //! Lists of algorithms: OpenSSH's own, and what `+`, `-` and `^` make of them.
 //!
-//! Owns the names that OpenSSH knows. Does not know which of them this engine has.
+//! Owns the names that OpenSSH knows, and which of them it offers by default: those of 10.6 in its order (`ssh -Q`,
+//! `ssh -G`), and what older versions knew besides. Does not know which of them this engine has.
 
 use super::pattern;
 use super::refusal::Refusal;
 
 /// Which list it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// `KexAlgorithms`
     Kex,
     /// `Ciphers`
@@ -21,7 +22,7 @@ pub(super) enum Kind {
 }
 
 /// OpenSSH 10.6's, as all lists here; what only older versions have is in the lists of others.
-const DEFAULT_KEX: &[&str] = &[
+pub(crate) const DEFAULT_KEX: &[&str] = &[
     "mlkem768x25519-sha256",
     "sntrup761x25519-sha512",
     "sntrup761x25519-sha512@openssh.com",
@@ -43,7 +44,8 @@ const MORE_KEX: &[&str] = &[
     // Of Red Hat's: its policies name it.
     "mlkem1024nistp384-sha384",
 ];
-const DEFAULT_CIPHERS: &[&str] = &[
+/// AES-CTR stood before AES-GCM until 10.0.
+pub(crate) const DEFAULT_CIPHERS: &[&str] = &[
     "chacha20-poly1305@openssh.com",
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",
@@ -52,7 +54,7 @@ const DEFAULT_CIPHERS: &[&str] = &[
     "aes256-ctr",
 ];
 const MORE_CIPHERS: &[&str] = &["3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc"];
-const DEFAULT_MACS: &[&str] = &[
+pub(crate) const DEFAULT_MACS: &[&str] = &[
     "umac-64-etm@openssh.com",
     "umac-128-etm@openssh.com",
     "hmac-sha2-256-etm@openssh.com",
@@ -72,7 +74,8 @@ const MORE_MACS: &[&str] = &[
     "hmac-md5-etm@openssh.com",
     "hmac-md5-96-etm@openssh.com",
 ];
-const DEFAULT_KEYS: &[&str] = &[
+/// Without the keys of browsers (`webauthn-sk-…`), which every version knows and 10.6 added: no host has one.
+pub(crate) const DEFAULT_KEYS: &[&str] = &[
     "ssh-ed25519-cert-v01@openssh.com",
     "ecdsa-sha2-nistp256-cert-v01@openssh.com",
     "ecdsa-sha2-nistp384-cert-v01@openssh.com",
@@ -133,6 +136,11 @@ const ALL_KEYS: &[&str] = &[
     "rsa-sha2-512",
     "rsa-sha2-512-cert-v01@openssh.com",
 ];
+
+/// Whether some version of OpenSSH takes the name as one of this list.
+pub(crate) fn is_known(kind: Kind, name: &str) -> bool {
+    kind.all().contains(&name)
+}
 
 impl Kind {
     fn defaults(self) -> &'static [&'static str] {

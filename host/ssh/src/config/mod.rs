@@ -4,7 +4,7 @@
 //! evaluate is never guessed: the hosts that such a line touches do not resolve, all others do.
 
 pub(crate) mod address;
-mod algorithms;
+pub(crate) mod algorithms;
 mod canonical;
 mod command;
 mod evaluate;

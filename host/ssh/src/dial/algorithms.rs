@@ -1,17 +1,21 @@
-//! What may be negotiated: the configured names that russh has, in the configured order.
+//! What may be negotiated: what OpenSSH offers, or the configured names, as far as russh has them, in that order.
 //!
-//! Owns the engine's own choice where nothing is configured: no SHA-1, AES-GCM before ChaCha20. Knows no connection.
+//! Owns what is said when two sides have nothing in common, and which line of ssh_config mends it. No signature with SHA-1
+//! unless the configuration names it. Knows no connection.
 
 use std::borrow::Cow;
 use std::str::FromStr as _;
 
 use russh::keys::{Algorithm, HashAlg};
-use russh::{Preferred, cipher, kex, mac};
+use russh::{AlgorithmKind, Preferred, cipher, kex, mac};
 
+use crate::config::algorithms::{self as openssh, Kind};
 use crate::config::pattern;
+use crate::foreign::line;
 use crate::{ErrorKind, HostSpec, SshError};
 
-const CIPHERS: &[cipher::Name] = &[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305];
+/// Kept of the algorithms that a server offers: OpenSSH's longest list has 500.
+const OFFER_BYTES: usize = 1000;
 /// Names that are announced with the key exchanges and are none themselves.
 const KEX_EXTENSIONS: &[kex::Name] = &[
     kex::EXTENSION_SUPPORT_AS_CLIENT,
@@ -19,7 +23,7 @@ const KEX_EXTENSIONS: &[kex::Name] = &[
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
 ];
-/// Every key exchange that russh has; `none` is not one.
+/// Every key exchange that russh has, the best first; `none` is not one.
 const ALL_KEX: &[kex::Name] = &[
     kex::MLKEM768X25519_SHA256,
     kex::CURVE25519,
@@ -37,6 +41,28 @@ const ALL_KEX: &[kex::Name] = &[
     kex::DH_GEX_SHA1,
     kex::DH_G1_SHA1,
 ];
+/// Every cipher that russh has, the best first; none at all is not one.
+const ALL_CIPHERS: &[cipher::Name] = &[
+    cipher::CHACHA20_POLY1305,
+    cipher::AES_128_GCM,
+    cipher::AES_256_GCM,
+    cipher::AES_128_CTR,
+    cipher::AES_192_CTR,
+    cipher::AES_256_CTR,
+    cipher::AES_256_CBC,
+    cipher::AES_192_CBC,
+    cipher::AES_128_CBC,
+    cipher::TRIPLE_DES_CBC,
+];
+/// Every MAC that russh has, the best first.
+const ALL_MACS: &[mac::Name] = &[
+    mac::HMAC_SHA256_ETM,
+    mac::HMAC_SHA512_ETM,
+    mac::HMAC_SHA1_ETM,
+    mac::HMAC_SHA256,
+    mac::HMAC_SHA512,
+    mac::HMAC_SHA1,
+];
 
 /// What is offered to the host; `known`: the algorithms of the keys that known_hosts holds for it, preferred;
 /// `certificates`: those to ask for before any key.
@@ -49,36 +75,85 @@ pub(crate) fn preferred(
     certificates: Vec<Algorithm>,
 ) -> Result<Preferred, SshError> {
     let lists = &spec.algorithms;
-    let defaults = Preferred::DEFAULT;
-    let ciphers = cipher::ALL_CIPHERS.iter().map(|name| **name).filter(|name| *name != cipher::CLEAR);
-    let macs = mac::ALL_MAC_ALGORITHMS.iter().map(|name| **name);
-    let kex = match &lists.kex {
-        None => defaults.kex,
-        Some(names) => {
-            let mut chosen = choose(spec, "KexAlgorithms", names, ALL_KEX.to_vec())?;
-            chosen.extend_from_slice(KEX_EXTENSIONS);
-            Cow::Owned(chosen)
-        }
-    };
-    let cipher = match &lists.ciphers {
-        None => Cow::Borrowed(CIPHERS),
-        Some(names) => Cow::Owned(choose(spec, "Ciphers", names, without_none(ciphers))?),
-    };
-    let mac = match &lists.macs {
-        None => defaults.mac,
-        Some(names) => Cow::Owned(choose(spec, "MACs", names, without_none(macs))?),
-    };
+    let mut kex = choose(spec, "KexAlgorithms", lists.kex.as_deref(), openssh::DEFAULT_KEX, ALL_KEX)?;
+    kex.extend_from_slice(KEX_EXTENSIONS);
+    let cipher = choose(spec, "Ciphers", lists.ciphers.as_deref(), openssh::DEFAULT_CIPHERS, ALL_CIPHERS)?;
+    let mac = choose(spec, "MACs", lists.macs.as_deref(), openssh::DEFAULT_MACS, ALL_MACS)?;
     let key = Cow::Owned(host_keys(spec, known, !certificates.is_empty())?);
-    Ok(Preferred { kex, cipher, mac, key, host_key_certificates: Cow::Owned(certificates), ..Preferred::DEFAULT })
+    Ok(Preferred {
+        kex: Cow::Owned(kex),
+        cipher: Cow::Owned(cipher),
+        mac: Cow::Owned(mac),
+        key,
+        host_key_certificates: Cow::Owned(certificates),
+        ..Preferred::DEFAULT
+    })
 }
 
-/// Whether a key of this algorithm may be offered for authentication: `PubkeyAcceptedAlgorithms`. RSA with SHA-1 is no
-/// default: it has to be named.
+/// That the two sides have no algorithm of a kind in common, in words.
+pub(crate) fn nothing_common(kind: &AlgorithmKind, ours: &[String], theirs: &[String]) -> String {
+    // What is announced with the key exchanges is none.
+    let is_one = |name: &&String| !name.starts_with("ext-info-") && !name.starts_with("kex-strict-");
+    let theirs: Vec<&str> = theirs.iter().filter(is_one).map(String::as_str).collect();
+    let theirs = line(theirs.join(",").as_bytes(), OFFER_BYTES);
+    let theirs = if theirs.is_empty() { "nothing" } else { &theirs };
+    format!("no {} in common: Scout offers {}; it offers {theirs}", list_of(kind).1, ours.join(","))
+}
+
+/// What mends that: the line of ssh_config, if one does.
+pub(crate) fn mending(spec: &HostSpec, kind: &AlgorithmKind, theirs: &[String]) -> String {
+    let (list, what) = list_of(kind);
+    let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let lists = &spec.algorithms;
+    let (list, keyword, configured, have) = match list {
+        Some(list @ Kind::Kex) => (list, "KexAlgorithms", &lists.kex, names(texts(ALL_KEX))),
+        Some(list @ Kind::Cipher) => (list, "Ciphers", &lists.ciphers, names(texts(ALL_CIPHERS))),
+        Some(list @ Kind::Mac) => (list, "MACs", &lists.macs, names(texts(ALL_MACS))),
+        Some(list) => {
+            let have = Preferred::DEFAULT.key.iter().map(ToString::to_string).collect();
+            (list, "HostKeyAlgorithms", &lists.host_keys, have)
+        }
+        None => return format!("no line of ssh_config mends it: Scout has no {what} of these"),
+    };
+    let alias = &spec.alias;
+    let Some(name) = have.iter().find(|name| theirs.contains(name) && openssh::is_known(list, name)) else {
+        return format!(
+            "no line of ssh_config mends it: Scout has no {what} of these; it is the server's to offer more"
+        );
+    };
+    if configured.is_some() {
+        return format!(
+            "add {name} to the line {keyword} that counts for {alias}; `scout explain {alias}` shows which"
+        );
+    }
+    format!(
+        "if the host cannot be brought up to date, this line in ssh_config allows it, under `Host {alias}`: \
+         `{keyword} +{name}`"
+    )
+}
+
+/// The list of ssh_config that a kind of algorithm stands in, and what people call it.
+fn list_of(kind: &AlgorithmKind) -> (Option<Kind>, &'static str) {
+    match kind {
+        AlgorithmKind::Kex => (Some(Kind::Kex), "key exchange"),
+        AlgorithmKind::Key => (Some(Kind::Key), "kind of host key"),
+        AlgorithmKind::Cipher => (Some(Kind::Cipher), "cipher"),
+        AlgorithmKind::Mac => (Some(Kind::Mac), "MAC"),
+        AlgorithmKind::Compression => (None, "compression"),
+    }
+}
+
+fn texts<N: AsRef<str>>(list: &[N]) -> Vec<&str> {
+    list.iter().map(AsRef::as_ref).collect()
+}
+
+/// Whether a key of this algorithm may be offered for authentication: `PubkeyAcceptedAlgorithms`. RSA with SHA-1 and DSA
+/// are no default: they have to be named.
 pub(crate) fn may_authenticate(spec: &HostSpec, algorithm: &Algorithm, is_certificate: bool) -> bool {
     let name = if is_certificate { algorithm.to_certificate_type() } else { algorithm.to_string() };
     match &spec.algorithms.public_keys {
         Some(allowed) => is_listed(allowed, &name),
-        None => *algorithm != Algorithm::Rsa { hash: None },
+        None => openssh::DEFAULT_KEYS.contains(&name.as_str()),
     }
 }
 
@@ -86,32 +161,32 @@ fn is_listed(names: &[String], name: &str) -> bool {
     pattern::matches_list(name, names.iter().map(String::as_str))
 }
 
-fn without_none<N: AsRef<str>>(names: impl Iterator<Item = N>) -> Vec<N> {
-    names.filter(|name| name.as_ref() != "none").collect()
-}
-
-/// The configured names that exist, in their order.
+/// The configured names that exist, in their order; without any, those of OpenSSH.
 fn choose<N: AsRef<str> + Copy>(
     spec: &HostSpec,
     keyword: &str,
-    names: &[String],
-    have: Vec<N>,
+    configured: Option<&[String]>,
+    defaults: &[&str],
+    have: &[N],
 ) -> Result<Vec<N>, SshError> {
     let mut chosen: Vec<N> = Vec::new();
-    for name in names {
-        let fresh = |own: &&N| !chosen.iter().any(|one| one.as_ref() == own.as_ref());
-        if let Some(own) = have.iter().filter(fresh).find(|own| own.as_ref() == name) {
-            chosen.push(*own);
-        }
+    let mut take = |name: &str| {
+        let is_fresh = !chosen.iter().any(|one| one.as_ref() == name);
+        chosen.extend(have.iter().find(|own| is_fresh && own.as_ref() == name));
+    };
+    match configured {
+        Some(names) => names.iter().for_each(|name| take(name)),
+        None => defaults.iter().for_each(|name| take(name)),
     }
     if chosen.is_empty() {
-        return Err(nothing_left(spec, keyword, names, have.iter().map(|name| name.as_ref().to_owned()).collect()));
+        let have = texts(have).join(",");
+        return Err(nothing_left(spec, keyword, configured.unwrap_or_default(), &have));
     }
     Ok(chosen)
 }
 
-fn nothing_left(spec: &HostSpec, keyword: &str, names: &[String], have: Vec<String>) -> SshError {
-    let (alias, names, have) = (&spec.alias, names.join(","), have.join(","));
+fn nothing_left(spec: &HostSpec, keyword: &str, names: &[String], have: &str) -> SshError {
+    let (alias, names) = (&spec.alias, names.join(","));
     let message = format!("{alias}: none of its {keyword} exists here: ssh_config names {names}; Scout has {have}");
     SshError::new(ErrorKind::Config, message).with_hint(format!("add one of these to {keyword} for this host"))
 }
@@ -129,8 +204,8 @@ fn host_keys(spec: &HostSpec, known: &[Algorithm], may_be_none: bool) -> Result<
             let named = |name: &String| Algorithm::from_str(name).ok().filter(|algorithm| all.contains(algorithm));
             let chosen: Vec<_> = names.iter().filter_map(named).collect();
             if chosen.is_empty() && !may_be_none {
-                let have = all.iter().map(ToString::to_string).collect();
-                return Err(nothing_left(spec, "HostKeyAlgorithms", names, have));
+                let have: Vec<String> = all.iter().map(ToString::to_string).collect();
+                return Err(nothing_left(spec, "HostKeyAlgorithms", names, &have.join(",")));
             }
             chosen
         }
@@ -152,7 +227,7 @@ fn host_keys(spec: &HostSpec, known: &[Algorithm], may_be_none: bool) -> Result<
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
     use super::*;
     use crate::SshConfig;
@@ -163,10 +238,6 @@ mod tests {
 
     fn names(list: &[&str]) -> Option<Vec<String>> {
         Some(list.iter().map(|name| (*name).to_owned()).collect())
-    }
-
-    fn texts<N: AsRef<str>>(list: &[N]) -> Vec<&str> {
-        list.iter().map(AsRef::as_ref).collect()
     }
 
     #[test]
@@ -204,7 +275,7 @@ mod tests {
     #[test]
     fn configured_lists_keep_their_order_and_lose_what_does_not_exist() {
         let mut spec = spec();
-        spec.algorithms.ciphers = names(&["aes256-ctr", "3des-cbc", "none", "aes128-gcm@openssh.com", "aes256-ctr"]);
+        spec.algorithms.ciphers = names(&["aes256-ctr", "arcfour", "none", "aes128-gcm@openssh.com", "aes256-ctr"]);
         spec.algorithms.macs = names(&["umac-64-etm@openssh.com", "hmac-sha2-256"]);
         spec.algorithms.kex = names(&["sntrup761x25519-sha512@openssh.com", "ecdh-sha2-nistp256", "curve25519-sha256"]);
         let preferred = preferred(&spec, &[], Vec::new()).unwrap();
@@ -217,18 +288,74 @@ mod tests {
     #[test]
     fn nothing_in_common_names_both_sides() {
         let mut spec = spec();
-        spec.algorithms.ciphers = names(&["3des-cbc", "none"]);
+        spec.algorithms.ciphers = names(&["arcfour", "none"]);
         let error = preferred(&spec, &[], Vec::new()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.message().contains("Ciphers") && error.message().contains("names 3des-cbc,none"), "{error}");
-        assert!(error.message().contains("Scout has aes128-ctr"), "{error}");
+        assert!(error.message().contains("Ciphers") && error.message().contains("names arcfour,none"), "{error}");
+        assert!(error.message().contains("Scout has chacha20-poly1305@openssh.com,aes128-gcm"), "{error}");
+    }
+
+    /// OpenSSH 10.6's own (`ssh -G`), without what russh lacks: sntrup761, UMAC.
+    #[test]
+    fn without_configuration_what_openssh_offers_is_offered_in_its_order() {
+        let preferred = preferred(&spec(), &[], Vec::new()).unwrap();
+        assert_eq!(
+            texts(&preferred.cipher).join(" "),
+            "chacha20-poly1305@openssh.com aes128-gcm@openssh.com aes256-gcm@openssh.com aes128-ctr aes192-ctr aes256-ctr"
+        );
+        let kex = texts(&preferred.kex);
+        assert_eq!(
+            kex[..10].join(" "),
+            "mlkem768x25519-sha256 curve25519-sha256 curve25519-sha256@libssh.org ecdh-sha2-nistp256 \
+             ecdh-sha2-nistp384 ecdh-sha2-nistp521 diffie-hellman-group-exchange-sha256 \
+             diffie-hellman-group16-sha512 diffie-hellman-group18-sha512 diffie-hellman-group14-sha256"
+        );
+        assert_eq!(&preferred.kex[10..], KEX_EXTENSIONS);
+        assert_eq!(
+            texts(&preferred.mac).join(" "),
+            "hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com hmac-sha1-etm@openssh.com hmac-sha2-256 \
+             hmac-sha2-512 hmac-sha1"
+        );
     }
 
     #[test]
-    fn without_configuration_the_defaults_hold() {
-        let preferred = preferred(&spec(), &[], Vec::new()).unwrap();
-        assert_eq!(preferred.cipher, CIPHERS);
-        assert_eq!(preferred.kex, Preferred::DEFAULT.kex);
-        assert_eq!(preferred.mac, Preferred::DEFAULT.mac);
+    fn all_that_russh_has_can_be_configured() {
+        let without = |names: Vec<&'static str>| names.into_iter().filter(|name| !["none", "clear"].contains(name));
+        let sorted = |names: &mut dyn Iterator<Item = &'static str>| names.collect::<std::collections::BTreeSet<_>>();
+        let kex = kex::ALL_KEX_ALGORITHMS.iter().map(|name| name.as_ref()).collect();
+        let ciphers = cipher::ALL_CIPHERS.iter().map(|name| name.as_ref()).collect();
+        let macs = mac::ALL_MAC_ALGORITHMS.iter().map(|name| name.as_ref()).collect();
+        for (russh, ours) in [(kex, texts(ALL_KEX)), (ciphers, texts(ALL_CIPHERS)), (macs, texts(ALL_MACS))] {
+            assert_eq!(sorted(&mut without(russh)), sorted(&mut ours.into_iter()));
+        }
+    }
+
+    #[test]
+    fn what_mends_it_is_a_line_that_can_be_written() {
+        let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (kind, theirs, line) in [
+            (AlgorithmKind::Cipher, &["3des-cbc", "aes128-cbc", "aes256-cbc"][..], "`Ciphers +aes256-cbc`"),
+            (
+                AlgorithmKind::Kex,
+                &["diffie-hellman-group1-sha1", "diffie-hellman-group14-sha1"],
+                "`KexAlgorithms +diffie-hellman-group14-sha1`",
+            ),
+            (AlgorithmKind::Key, &["ssh-dss", "ssh-rsa"], "`HostKeyAlgorithms +ssh-rsa`"),
+            (
+                AlgorithmKind::Mac,
+                &["umac-64@openssh.com", "hmac-md5"],
+                "no line of ssh_config mends it: Scout has no MAC",
+            ),
+            // OpenSSH has none of that name, and refuses a line with it.
+            (AlgorithmKind::Kex, &["diffie-hellman-group15-sha512"], "no line of ssh_config mends it"),
+            (AlgorithmKind::Compression, &["zlib"], "no line of ssh_config mends it: Scout has no compression"),
+        ] {
+            let hint = mending(&spec(), &kind, &owned(theirs));
+            assert!(hint.contains(line), "{hint}");
+        }
+        let mut spec = spec();
+        spec.algorithms.ciphers = names(&["aes128-gcm@openssh.com"]);
+        let hint = mending(&spec, &AlgorithmKind::Cipher, &owned(&["aes256-ctr"]));
+        assert_eq!(hint, "add aes256-ctr to the line Ciphers that counts for box; `scout explain box` shows which");
     }
 }

@@ -32,7 +32,6 @@ use crate::config::{Proxy, user_shell};
 use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Refusal, Secrets};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport};
-use crate::foreign::line;
 use crate::jitter::jittered;
 use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
 
@@ -48,8 +47,9 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// How often a host is asked again that closes without a word. One that says it is too busy is asked as long as there is
 /// time.
 const SILENT_RETRIES: u32 = 4;
-/// Kept of the algorithms that a server offers: OpenSSH's longest list has 500.
-const OFFER_BYTES: usize = 1000;
+/// Bits of the groups that are asked for where the server chooses one: at least, best and at most. Less than the first is
+/// refused, as by OpenSSH; the second is as strong as the keys that are made of it.
+const GROUP_BITS: (usize, usize, usize) = (2048, 3072, 8192);
 /// How sshd turns away what exceeds `MaxStartups`, since OpenSSH 8.5.
 const TOO_BUSY: &str = "Exceeded MaxStartups";
 
@@ -305,6 +305,12 @@ async fn shake_hands(
                 what = format!("{what}; {}", complaint.last().await);
             }
             let told = handshake_error(spec, &what);
+            let told = match &error {
+                russh::Error::NoCommonAlgo { kind, theirs, .. } => {
+                    told.with_hint(algorithms::mending(spec, kind, theirs))
+                }
+                _ => told,
+            };
             if is_too_busy || (is_turned_away && !is_command) {
                 return Err(Break::TurnedAway { error: told, is_too_busy });
             }
@@ -456,10 +462,7 @@ fn explain(error: &russh::Error, first_words: &FirstWords, farewell: Option<&str
             Some(farewell) => format!("the server closed the connection ({farewell})"),
             None => format!("the server closed the connection{said}"),
         },
-        russh::Error::NoCommonAlgo { kind, ours, theirs } => {
-            let theirs = line(theirs.join(",").as_bytes(), OFFER_BYTES);
-            format!("no common {kind:?} algorithm: we offer {}; it offers {theirs}", ours.join(","))
-        }
+        russh::Error::NoCommonAlgo { kind, ours, theirs } => algorithms::nothing_common(kind, ours, theirs),
         russh::Error::Version => format!("it does not name itself as an SSH server{said}"),
         other => format!("{other}{said}"),
     }
@@ -500,7 +503,11 @@ fn client_config(
     certificates: Vec<Algorithm>,
 ) -> Result<Arc<client::Config>, SshError> {
     let alive = Alive::of(spec);
+    let (least, best, most) = GROUP_BITS;
+    let gex = client::GexParams::new(least, best, most)
+        .map_err(|error| SshError::new(ErrorKind::Config, format!("{}: {error}", spec.alias)))?;
     Ok(Arc::new(client::Config {
+        gex,
         window_size: WINDOW,
         keepalive_interval: alive.interval,
         keepalive_max: alive.count_max,

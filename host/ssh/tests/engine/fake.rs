@@ -367,3 +367,15 @@ pub(crate) fn secret_command(dir: &Path, body: &str) -> std::path::PathBuf {
 pub(crate) fn public_blob(key: &Key) -> Vec<u8> {
     ssh_key::PublicKey::from_openssh(&key.public).unwrap().to_bytes().unwrap()
 }
+
+/// A packet in the clear.
+pub(crate) fn packet(payload: &[u8]) -> Vec<u8> {
+    let padding = 8 + (8 - (payload.len() + 5) % 8);
+    let length = u32::try_from(payload.len() + padding + 1).unwrap();
+    [&length.to_be_bytes()[..], &[u8::try_from(padding).unwrap()], payload, &vec![0; padding]].concat()
+}
+
+/// A string in a packet.
+pub(crate) fn string(bytes: &[u8]) -> Vec<u8> {
+    [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
+}

@@ -9,6 +9,7 @@ mod endings;
 mod fake;
 mod faults;
 mod limits;
+mod offers;
 mod order;
 mod pool;
 mod rekey;

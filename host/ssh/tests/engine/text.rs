@@ -8,7 +8,7 @@ use scout_ssh::{ErrorKind, HostSpec, Pool, PoolConfig, SshError};
 use scout_tests::{generate_key, login_name};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::fake::{FakeSshd, FakeTcp, MARK, Then, Wants, secret_command, shows_mark};
+use crate::fake::{FakeSshd, FakeTcp, MARK, Then, Wants, packet, secret_command, shows_mark, string};
 use crate::world::{call, me, request};
 
 fn spec(address: SocketAddr, dir: &Path, known: &str) -> Arc<HostSpec> {
@@ -28,24 +28,13 @@ fn is_shown(error: &SshError) -> bool {
     shows_mark(&text)
 }
 
-/// A packet in the clear.
-fn packet(payload: &[u8]) -> Vec<u8> {
-    let padding = 8 + (8 - (payload.len() + 5) % 8);
-    let length = u32::try_from(payload.len() + padding + 1).unwrap();
-    [&length.to_be_bytes()[..], &[u8::try_from(padding).unwrap()], payload, &vec![0; padding]].concat()
-}
-
-fn string(text: &str) -> Vec<u8> {
-    [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat()
-}
-
 #[tokio::test]
 async fn what_a_server_says_before_it_is_known_is_shown_and_obeyed_by_nobody() {
     let identification = b"SSH-2.0-x\r\n";
     // russh takes no other names than ASCII.
     let name: String = MARK.chars().filter(char::is_ascii).collect();
-    let offer = [&[20][..], &[7; 16], &string(&vec![name; 400].join(",")).repeat(10), &[0; 5]].concat();
-    let goodbye = [&[1, 0, 0, 0, 2][..], &string(MARK), &string(MARK)].concat();
+    let offer = [&[20][..], &[7; 16], &string(vec![name; 400].join(",").as_bytes()).repeat(10), &[0; 5]].concat();
+    let goodbye = [&[1, 0, 0, 0, 2][..], &string(MARK.as_bytes()), &string(MARK.as_bytes())].concat();
     // Without the line feed in it: the first line is what is told.
     let greeting = [MARK.replace('\n', "").as_bytes(), b"\r\n"].concat();
     for (says, kind) in [
