@@ -163,7 +163,16 @@ impl Report {
                 self.trouble(&format!("known_hosts   {error}"));
             }
             match KnownHosts::load(&[file]) {
-                Ok(known) if known.warnings().is_empty() => self.say(format!("known_hosts   {}", file.display())),
+                Ok(known) if known.warnings().is_empty() => {
+                    let others: Vec<_> =
+                        known.other_kinds().map(|(kind, count)| format!("{count} of {kind}")).collect();
+                    // A newer ssh writes such lines itself.
+                    let note = match others.is_empty() {
+                        true => String::new(),
+                        false => format!(" (lines of kinds of keys that Scout does not have: {})", others.join(", ")),
+                    };
+                    self.say(format!("known_hosts   {}{note}", file.display()));
+                }
                 Ok(known) => known.warnings().iter().for_each(|warning| self.trouble(warning)),
                 Err(error) => self.trouble(&with_hint(error.message(), error.hint())),
             }

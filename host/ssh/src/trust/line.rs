@@ -34,6 +34,22 @@ enum Names {
     Hashed { salt: Vec<u8>, hash: Vec<u8> },
 }
 
+/// Why a line trusts nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Skipped {
+    /// It cannot be read: whoever wrote it meant something else.
+    Bad(&'static str),
+    /// It is in order, and holds a key of a kind that is not had here. OpenSSH skips those that it does not have without
+    /// a word, and newer versions write lines that older ones do not know.
+    OtherKind(String),
+}
+
+impl From<&'static str> for Skipped {
+    fn from(why: &'static str) -> Self {
+        Self::Bad(why)
+    }
+}
+
 /// A line with a key.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
@@ -62,7 +78,7 @@ impl Line {
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub(super) fn parse(line: &[u8]) -> Result<Option<Self>, &'static str> {
+    pub(super) fn parse(line: &[u8]) -> Result<Option<Self>, Skipped> {
         // As C does: a NUL ends the line, and all the rest is bytes without an encoding.
         let text: String = line.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect();
         let mut rest = text.trim_start_matches(BLANKS);
@@ -73,7 +89,7 @@ impl Line {
         let mut marker = Marker::None;
         while rest.starts_with('@') {
             if marker != Marker::None {
-                return Err("more than one marker");
+                return Err("more than one marker".into());
             }
             (marker, rest) = Marker::parse(rest)?;
         }
@@ -82,7 +98,10 @@ impl Line {
         let (key_type, rest) = word(rest);
         let (blob, _comment) = word(rest);
         if key_type.is_empty() || key_type.starts_with('#') || blob.is_empty() {
-            return Err("has no key");
+            return Err("has no key".into());
+        }
+        if is_of_other_kind(key_type, blob) {
+            return Err(Skipped::OtherKind(key_type.to_owned()));
         }
         let (key, is_certificate) = key(key_type, blob)?;
         Ok(Some(Self { marker, names, key, is_certificate }))
@@ -142,17 +161,36 @@ fn word(text: &str) -> (&str, &str) {
     (word, rest.trim_start_matches(BLANKS))
 }
 
-/// The key of a type and its base64, and whether it is a certificate's.
-fn key(key_type: &str, blob: &str) -> Result<(KeyData, bool), &'static str> {
+/// The algorithm of a type of key that is had here, and whether the type is a certificate's.
+fn algorithm(key_type: &str) -> Option<(Algorithm, bool)> {
     let known = |algorithm: Algorithm| (!matches!(algorithm, Algorithm::Other(_))).then_some(algorithm);
     let plain = Algorithm::new(key_type).ok().and_then(known);
     let certified = || Algorithm::new_certificate(key_type).ok().and_then(known);
-    let wanted = plain.map(|algorithm| (algorithm, false)).or_else(|| certified().map(|algorithm| (algorithm, true)));
-    let (algorithm, is_certificate) = wanted.ok_or("unknown key type")?;
-    // White space other than blanks, as the \r of a line from Windows, is no part of base64 and is passed over.
+    plain.map(|algorithm| (algorithm, false)).or_else(|| certified().map(|algorithm| (algorithm, true)))
+}
+
+/// The bytes of a key. White space other than blanks, as the \r of a line from Windows, is no part of base64 and is passed
+/// over.
+fn decoded(blob: &str) -> Option<Vec<u8>> {
     let digits: String = blob.chars().filter(|c| !matches!(c, '\r' | '\x0b' | '\x0c')).collect();
-    let blob = STANDARD.decode(digits).map_err(|_| "the key is not base64")?;
-    if blob.windows(CERTIFICATE_NAME.len()).filter(|bytes| *bytes == CERTIFICATE_NAME).count() > MAX_CERTIFICATE_NAMES {
+    STANDARD.decode(digits).ok()
+}
+
+/// Whether it is a key that says of itself that it is of this type, and the type is not had here.
+fn is_of_other_kind(key_type: &str, blob: &str) -> bool {
+    let says_so = |blob: Vec<u8>| {
+        let (length, rest) = blob.split_first_chunk::<4>()?;
+        let name = rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        Some(name == key_type.as_bytes() && rest.len() > name.len())
+    };
+    algorithm(key_type).is_none() && decoded(blob).and_then(says_so).unwrap_or(false)
+}
+
+/// The key of a type and its base64, and whether it is a certificate's.
+fn key(key_type: &str, blob: &str) -> Result<(KeyData, bool), &'static str> {
+    let (algorithm, is_certificate) = algorithm(key_type).ok_or("unknown key type")?;
+    let blob = decoded(blob).ok_or("the key is not base64")?;
+    if is_nested_too_deep(&blob) {
         return Err("the key cannot be read");
     }
     let key = KeyData::from(PublicKey::from_bytes(&blob).map_err(|_| "the key cannot be read")?);
@@ -171,6 +209,11 @@ fn key(key_type: &str, blob: &str) -> Result<(KeyData, bool), &'static str> {
         return Err("the RSA key is too short");
     }
     Ok((key, is_certificate))
+}
+
+/// Whether decoding a key or certificate would recurse too deep: it is not to be tried.
+pub(crate) fn is_nested_too_deep(blob: &[u8]) -> bool {
+    blob.windows(CERTIFICATE_NAME.len()).filter(|bytes| *bytes == CERTIFICATE_NAME).count() > MAX_CERTIFICATE_NAMES
 }
 
 /// Whether it is an RSA key of fewer bits than are required, or than OpenSSH takes at all.

@@ -1,7 +1,8 @@
 //! known_hosts, read as OpenSSH reads it, and what it says of the key or the certificate that a host presents.
 //!
 //! Owns which key is trusted for which host. Knows no connection: whoever dials asks before a byte of
-//! authentication leaves. A line that OpenSSH skips trusts nobody and is told in a warning. The order of the questions
+//! authentication leaves. A line that OpenSSH skips trusts nobody and is told in a warning, one of a kind of key that is not
+//! had here in a note. The order of the questions
 //! in [`KnownHosts::decide`] is that of `check_host_key` in OpenSSH's sshconnect.c.
 
 mod certificate;
@@ -12,6 +13,7 @@ pub(crate) mod revoked;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind as IoErrorKind, Read};
 use std::path::Path;
 use std::time::SystemTime;
@@ -22,7 +24,7 @@ use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, Public
 pub(crate) use certificate::intact;
 pub use learn::learn;
 pub(crate) use line::is_too_short;
-use line::{Line, Marker};
+use line::{Line, Marker, Skipped};
 use name::Name;
 pub use name::known_as;
 
@@ -127,6 +129,8 @@ pub(crate) const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
 pub struct KnownHosts {
     lines: Vec<(Source, Line)>,
     warnings: Vec<String>,
+    /// Kinds of keys that are not had here, and how many lines hold such keys.
+    other_kinds: BTreeMap<String, usize>,
 }
 
 /// The host that is asked about.
@@ -210,7 +214,13 @@ impl KnownHosts {
             match Line::parse(line) {
                 Ok(None) => {}
                 Ok(Some(line)) => self.lines.push((Source { file: file.to_path_buf(), line: number }, line)),
-                Err(why) => self.warn(|| format!("{}:{number}: {why}", file.display())),
+                Err(Skipped::Bad(why)) => self.warn(|| format!("{}:{number}: {why}", file.display())),
+                Err(Skipped::OtherKind(kind)) => {
+                    // More kinds than there are warnings nobody has.
+                    if self.other_kinds.len() < MAX_WARNINGS || self.other_kinds.contains_key(&kind) {
+                        *self.other_kinds.entry(kind).or_default() += 1;
+                    }
+                }
             }
         }
     }
@@ -416,6 +426,11 @@ impl KnownHosts {
     /// hundred.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The kinds of keys that Scout does not have, and how many lines hold such keys: they trust nobody, and are no trouble.
+    pub fn other_kinds(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.other_kinds.iter().map(|(kind, count)| (kind.as_str(), *count))
     }
 
     fn marked(&self, name: &Name, marker: Marker) -> impl Iterator<Item = &(Source, Line)> {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use russh::keys::ssh_key::Mpint;
 use russh::keys::ssh_key::public::{KeyData, RsaPublicKey};
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
@@ -184,6 +186,29 @@ fn what_is_no_file_is_passed_over_with_a_warning() {
         assert!(matches!(known.warnings(), [one] if one.ends_with(&says)), "{:?}", known.warnings());
         let refused = learn(path, "h", 22, &key(KEY_A), false).expect_err("nothing to write into");
         assert_eq!(refused.kind(), ErrorKind::Config, "{refused}");
+    }
+}
+
+#[test]
+fn a_line_of_a_kind_of_key_that_is_not_had_is_noted_and_no_trouble() {
+    // As OpenSSH 10.6 writes them: its hosts have such keys, and it learns all that a host has.
+    let other = |kind: &str| {
+        let blob = [&u32::try_from(kind.len()).expect("short").to_be_bytes()[..], kind.as_bytes(), &[7; 40]].concat();
+        format!("{kind} {}", STANDARD.encode(blob))
+    };
+    let (new, vendors) = (other("ssh-mldsa44-ed25519"), other("x509v3-sign-rsa@vendor.example"));
+    let files = Files::new(&[&with_keys(&format!("h {new}\n@revoked * {vendors}\nh A\n[h]:2 {new} comment\n"))]);
+    let known = files.load();
+    assert_eq!(known.warnings(), [] as [&str; 0]);
+    let kinds: Vec<_> = known.other_kinds().collect();
+    assert_eq!(kinds, [("ssh-mldsa44-ed25519", 2), ("x509v3-sign-rsa@vendor.example", 1)]);
+    // It says nothing of the host's other keys, and makes the host not known.
+    assert_eq!(files.check("h", 22, &with_keys("A")), "known 1:3");
+    assert_eq!(files.check("h", 22, &with_keys("B")), "changed 1:3");
+    assert_eq!(files.check("elsewhere", 22, &with_keys("A")), "unknown");
+    // What only looks like one is trouble.
+    for line in ["h ssh-mldsa44-ed25519 AAAA", "h ssh-foo AAAAC3NzaC1lZDI1NTE5AAAAIG3", "h ssh-ed25519 !"] {
+        assert_eq!(Files::new(&[line]).load().warnings().len(), 1, "{line}");
     }
 }
 

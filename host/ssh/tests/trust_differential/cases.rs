@@ -25,6 +25,9 @@ const SIGNATURES: [&str; 4] = [
     "ssh-ed25519,ssh-rsa",
 ];
 
+const NEWER: &str = "* ssh-mldsa44-ed25519 AAAAE3NzaC1tbGRzYTQ0LWVkMjU1MTkAAAAIBwcHBwcHBwc=";
+const NEWER_REVOKED: &str = "@revoked * ssh-mldsa44-ed25519 AAAAE3NzaC1tbGRzYTQ0LWVkMjU1MTkAAAAIBwcHBwcHBwc=";
+
 #[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) server: usize,
@@ -112,8 +115,23 @@ impl LineMaker<'_> {
 
     fn line(&mut self) -> Vec<u8> {
         if self.random.one_in(12) {
-            let odd =
-                ["", "#", "# a comment", "  \t", "\r", "name", "name ", "@", "@revoked", "* #", "* ssh-ed25519", "*"];
+            // The last two are what newer versions write, of a kind of key that older ones do not have.
+            let odd = [
+                "",
+                "#",
+                "# a comment",
+                "  \t",
+                "\r",
+                "name",
+                "name ",
+                "@",
+                "@revoked",
+                "* #",
+                "* ssh-ed25519",
+                "*",
+                NEWER,
+                NEWER_REVOKED,
+            ];
             return format!("{}\n", self.random.pick(&odd)).into_bytes();
         }
         let (marker, key) = self.marker_and_key();
