@@ -11,7 +11,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use scout_ssh::{
-    Call, Change, ErrorKind, Lease, Opened, Part, Pool, PoolConfig, SshError, Transfer, WriteOptions, Written,
+    Attributes, Call, Change, ErrorKind, Lease, Opened, Part, Pool, PoolConfig, SshError, Transfer, WriteOptions,
+    Written,
 };
 use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, login_name};
 use tokio::io::{AsyncWrite, ReadBuf};
@@ -528,20 +529,21 @@ async fn nobody_who_swaps_a_link_gets_a_file_told_by_another_path() {
     assert_eq!(seen.len(), 2, "both were seen");
 }
 
-/// What a host says of a path, without the access time, which reading changes.
+/// Without the access time, which reading changes, and the number of links, which SFTP does not tell.
+fn common(attributes: Attributes) -> Attributes {
+    Attributes { atime: None, links: None, ..attributes }
+}
+
+/// What a host says of a path.
 async fn described(lease: &Lease, path: &[u8]) -> String {
     let opened = lease.open(path, 1000, 50, &call()).await.map(|opened| match opened {
-        Opened::File { mut attributes, content } => {
-            attributes.atime = None;
-            format!("file {attributes:?} {content:?}")
-        }
-        Opened::Directory { mut attributes, mut entries, truncated } => {
-            attributes.atime = None;
+        Opened::File { attributes, content } => format!("file {:?} {content:?}", common(attributes)),
+        Opened::Directory { attributes, mut entries, truncated } => {
             // A directory's order is the file system's, and two readers may see two.
             entries.sort_by(|left, right| left.name.cmp(&right.name));
-            entries.iter_mut().for_each(|entry| entry.attributes.atime = None);
+            entries.iter_mut().for_each(|entry| entry.attributes = common(entry.attributes));
             let entries = if truncated { Vec::new() } else { entries };
-            format!("directory {attributes:?} {entries:?} {truncated}")
+            format!("directory {:?} {entries:?} {truncated}", common(attributes))
         }
         Opened::Other { attributes } => format!("other {:?}", attributes.kind()),
     });
