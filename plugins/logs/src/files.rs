@@ -24,7 +24,8 @@ pub(crate) fn lines(output: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The clock in what `date` printed, a whole line.
 pub(crate) fn clock(line: &[u8]) -> Option<Clock> {
     let line = line.strip_suffix(b"\n")?.strip_prefix(CLOCK.as_bytes())?;
-    Clock::parse(std::str::from_utf8(line).ok()?)
+    // Of a zone's file without a rule the last line may be anything.
+    Clock::parse(&String::from_utf8_lossy(line))
 }
 
 impl<'a> Tail<'a> {
@@ -107,7 +108,7 @@ impl<'a> Tail<'a> {
 }
 
 /// Leaves what was asked for and no command could choose.
-pub(crate) fn keep_wanted(query: &Query, clock: Clock, entries: &mut Vec<Entry>, notes: &mut Vec<String>) {
+pub(crate) fn keep_wanted(query: &Query, clock: &Clock, entries: &mut Vec<Entry>, notes: &mut Vec<String>) {
     let (since, until) = (query.since.map(|time| clock.resolve(time)), query.until.map(|time| clock.resolve(time)));
     let program = query.program();
     let (mut timeless, mut unranked) = (0, 0);

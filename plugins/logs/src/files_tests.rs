@@ -6,7 +6,7 @@ use crate::query::{Query, SCANNED_BYTES};
 use crate::syslog;
 use crate::time::Clock;
 
-const CLOCK: Clock = Clock { now: 1_795_261_695_000_000, offset: 3_600_000_000 };
+const CLOCK: Clock = Clock { now: 1_795_261_695_000_000, offset: 3_600_000_000, zone: None };
 
 fn query(more: &str) -> Query {
     Query::read(&format!(r#"{{"host":"box","source":"files"{more}}}"#)).expect("is a query")
@@ -86,9 +86,9 @@ fn a_first_line_that_was_cut_is_dropped() {
 fn filters_that_no_command_has_are_applied_here() {
     let output = include_bytes!("../tests/fixtures/busybox-syslogd.txt");
     let wanted = |more: &str| {
-        let (mut entries, mut notes) = (syslog::parse(lines(output), CLOCK), Vec::new());
+        let (mut entries, mut notes) = (syslog::parse(lines(output), &CLOCK), Vec::new());
         entries.push(Entry { message: b"no time".to_vec(), ..Entry::default() });
-        keep_wanted(&query(more), CLOCK, &mut entries, &mut notes);
+        keep_wanted(&query(more), &CLOCK, &mut entries, &mut notes);
         (entries.len(), notes)
     };
     assert_eq!(wanted(""), (6, vec![]));

@@ -124,8 +124,8 @@ fn from_journal(
     let mut found = Found { truncated: output.truncated, is_partial: said.unseen.is_some(), ..Found::default() };
     if journalctl == Journalctl::Old && query.grep.is_some() {
         // These lines have their zone with them.
-        let clock = Clock { now: 0, offset: 0 };
-        found.entries = syslog::parse(files::lines(output.whole_lines()), clock);
+        let clock = Clock { now: 0, offset: 0, zone: None };
+        found.entries = syslog::parse(files::lines(output.whole_lines()), &clock);
         if output.truncated {
             // The last may have further lines.
             found.entries.pop();
@@ -198,22 +198,23 @@ fn tail(query: &Query) -> Result<Found, Error> {
     let complaints = complaints(&output.stderr);
     let said = one_line(&complaints);
     let mut tail = Tail::parse(query, &output.stdout);
-    let clock = match tail.clock {
+    let clock = match tail.clock.take() {
         Some(clock) => clock,
         // A BSD's `tail` takes `-` for a file.
         None if output.stderr.contains("tail: -") => {
-            let date = run(query, &vec![query::clock()])?;
+            let date = run(query, &vec![query::date()])?;
             files::clock(&date.stdout).ok_or_else(|| tail_error(query, &date.stderr))?
         }
         None => return Err(tail_error(query, &said)),
     };
-    // Of a BSD's `tail`, of the file that no `-` is; and of several files most hosts have one.
+    // Of a BSD's `tail`, of the file that no `-` is; of several files most hosts have one, and some have no file of their zone.
     let is_expected = |complaint: &String| {
-        complaint.contains("tail: -") || query.path.is_none() && complaint.contains("No such file")
+        complaint.contains("tail: -")
+            || complaint.contains("No such file") && (query.path.is_none() || complaint.contains(query::ZONE))
     };
     let Some((path, lines)) = tail.preferred() else {
         let all_missing = query.path.is_none()
-            && complaints.iter().filter(|complaint| complaint.contains("No such file")).count() >= query.files().len();
+            && query.files().iter().all(|file| complaints.iter().any(|complaint| complaint.contains(file)));
         if all_missing || !complaints.iter().all(is_expected) {
             return Err(tail_error(query, &said));
         }
@@ -221,8 +222,8 @@ fn tail(query: &Query) -> Result<Found, Error> {
     };
     let full = lines.len() >= query.scanned() || tail.cut;
     let mut found =
-        Found { path: Some(path), of_files: true, entries: syslog::parse(lines, clock), ..Found::default() };
-    files::keep_wanted(query, clock, &mut found.entries, &mut found.notes);
+        Found { path: Some(path), of_files: true, entries: syslog::parse(lines, &clock), ..Found::default() };
+    files::keep_wanted(query, &clock, &mut found.entries, &mut found.notes);
     let unexpected: Vec<String> = complaints.into_iter().filter(|complaint| !is_expected(complaint)).collect();
     if !unexpected.is_empty() {
         found.notes.push(format!("the host said: {}", one_line(&unexpected)));

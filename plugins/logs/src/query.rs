@@ -21,6 +21,9 @@ pub(crate) const SCANNED_BYTES: usize = 768 * 1024;
 /// What begins the line with the host's clock.
 pub(crate) const CLOCK: &str = "scout-clock ";
 
+/// The file of the host's zone, whose last line tells when its clocks change.
+pub(crate) const ZONE: &str = "/etc/localtime";
+
 /// Where logs are without a journal: of Red Hat and Alpine, and of Debian, which prefers the last.
 const FILES: [&str; 2] = ["/var/log/messages", "/var/log/syslog"];
 
@@ -231,11 +234,11 @@ impl Query {
         if filters { SCANNED.max(self.lines) } else { self.lines }
     }
 
-    /// The last lines of the files, and behind them the host's clock: a command's only way to tell both in one go is that `date`
-    /// is the standard input of what reads the files.
+    /// The last lines of the files, and behind them the host's clock and zone: a command's only way to tell both in one go is that the
+    /// clock is the standard input of what reads the files.
     pub(crate) fn tail(&self) -> Stages {
         let scanned = self.scanned();
-        let mut stages = vec![clock()];
+        let mut stages = clock();
         let mut reader = match &self.grep {
             None => split(&format!("tail -n {scanned}")),
             Some(pattern) => {
@@ -262,8 +265,14 @@ fn split(line: &str) -> Vec<String> {
 }
 
 /// The words of the command that tells the host's clock.
-pub(crate) fn clock() -> Vec<String> {
+pub(crate) fn date() -> Vec<String> {
     vec!["date".to_owned(), format!("+{CLOCK}%s %z")]
+}
+
+/// Tells the host's clock and its zone in one line.
+fn clock() -> Stages {
+    let zone = split(&format!("tail -q -n 1 -- - {ZONE}"));
+    vec![date(), zone, ["paste", "-s", "-d", " ", "-"].map(str::to_owned).to_vec()]
 }
 
 /// A time as journalctl reads it, to the microsecond. Every version knows these three forms, but fractions of local times.

@@ -94,11 +94,11 @@ fn an_old_journal_is_searched_outside() {
 fn files_are_read_with_the_clock_behind_them() {
     assert_eq!(
         shown(&query(r#"{"host":"box","source":"files","lines":3}"#).tail()),
-        "date_+scout-clock %s %z | tail_-n_3_--_/var/log/messages_/var/log/syslog_- | tail_-c_786432"
+        "date_+scout-clock %s %z | tail_-q_-n_1_--_-_/etc/localtime | paste_-s_-d_ _- | tail_-n_3_--_/var/log/messages_/var/log/syslog_- | tail_-c_786432"
     );
     assert_eq!(
         shown(&query(r#"{"host":"box","path":"~/-","grep":"a|b","since":"1h"}"#).tail()),
-        "date_+scout-clock %s %z | grep_-E_-a_-H_-e_^scout-clock _-e_a|b_--_./-_- | tail_-n_5001 | tail_-c_786432"
+        "date_+scout-clock %s %z | tail_-q_-n_1_--_-_/etc/localtime | paste_-s_-d_ _- | grep_-E_-a_-H_-e_^scout-clock _-e_a|b_--_./-_- | tail_-n_5001 | tail_-c_786432"
     );
 }
 

@@ -4,7 +4,7 @@ pub(crate) const DESCRIPTION: &str = "The newest entries of a host's log that fi
 priority and message. From systemd's journal, and where there is none from /var/log/syslog or /var/log/messages; with `path` from that \
 file, rotated ones as /var/log/syslog.1 too. Narrow it with `unit`, `since`, `until`, `grep` and `priority`. For trouble of the last hour: \
 {\"since\": \"1h\", \"priority\": \"warning\"}. In files `unit` is the program's name and most entries have no priority; times that are \
-written there without zone or year are read with the host's clock, in the zone's present offset.";
+written there without zone or year are read with the host's clock and zone.";
 
 pub(crate) const INPUT: &str = r#"{
   "type": "object",

@@ -13,7 +13,7 @@ const LEVELS: [&str; 12] =
     ["TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR", "ERR", "CRITICAL", "FATAL", "PANIC", "ALERT"];
 
 /// Entries of these lines, in their order. Any bytes make some.
-pub(crate) fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>, clock: Clock) -> Vec<Entry> {
+pub(crate) fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>, clock: &Clock) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     for line in lines {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -32,7 +32,7 @@ pub(crate) fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>, clock: Clock)
 }
 
 /// The entry that a line begins, if it begins with a time.
-fn entry(line: &[u8], clock: Clock) -> Option<Entry> {
+fn entry(line: &[u8], clock: &Clock) -> Option<Entry> {
     /// More than a priority, a time, a host and a program take.
     const HEAD: usize = 1024;
     // Only the head must be text: the message may be anything.
@@ -68,7 +68,7 @@ fn pri(text: &str) -> (Option<u8>, &str) {
 }
 
 /// Behind version 1: TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG; `-` for what is not told.
-fn rfc5424<'a>(text: &'a str, clock: Clock, entry: &mut Entry) -> Option<&'a str> {
+fn rfc5424<'a>(text: &'a str, clock: &Clock, entry: &mut Entry) -> Option<&'a str> {
     let rest = match text.strip_prefix("- ") {
         Some(rest) => rest,
         None => {

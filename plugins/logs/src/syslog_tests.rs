@@ -6,10 +6,10 @@ use crate::files::lines;
 use crate::time::{Clock, rfc3339};
 
 /// 2026-11-21 11:48:15 UTC, in Berlin.
-const CLOCK: Clock = Clock { now: 1_795_261_695_000_000, offset: 3_600_000_000 };
+const CLOCK: Clock = Clock { now: 1_795_261_695_000_000, offset: 3_600_000_000, zone: None };
 
 fn entries(output: &[u8]) -> Vec<Entry> {
-    parse(lines(output), CLOCK)
+    parse(lines(output), &CLOCK)
 }
 
 /// Time, host, program, process, priority and message of each.

@@ -2,6 +2,8 @@
 //!
 //! A point in time is microseconds since 1970 UTC. A local time is the same count as if the host's zone were UTC.
 
+use scout_plugin::zone::{Zone, date, days};
+
 /// Microseconds of a second.
 pub(crate) const SECOND: i64 = 1_000_000;
 
@@ -10,12 +12,14 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 /// The host's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Clock {
     /// Now.
     pub(crate) now: i64,
-    /// What local time is ahead of UTC.
+    /// What local time is ahead of UTC now.
     pub(crate) offset: i64,
+    /// What it is ahead at other times; absent where the host does not tell.
+    pub(crate) zone: Option<Zone>,
 }
 
 /// A time as it is written.
@@ -30,25 +34,34 @@ pub(crate) enum Written {
 }
 
 impl Clock {
-    /// What `date +'%s %z'` prints, as `1700000000 +0100`.
+    /// What `date +'%s %z'` prints, as `1700000000 +0100`, and behind it perhaps the rule of the zone.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (seconds, zone) = text.trim().split_once(' ')?;
         let now = seconds.parse::<u32>().ok().map(|seconds| i64::from(seconds) * SECOND)?;
         let (offset, rest) = zone_offset(zone)?;
-        rest.is_empty().then_some(Self { now, offset })
+        if !rest.is_empty() && !rest.starts_with(' ') {
+            return None;
+        }
+        // A login may have a zone of its own, of which the file says nothing.
+        let zone =
+            Zone::parse(rest.trim_start()).filter(|zone| zone.offset_at((now + offset) / SECOND) * SECOND == offset);
+        Some(Self { now, offset, zone })
     }
 
     /// The point in time that is meant.
-    pub(crate) fn resolve(self, written: Written) -> i64 {
+    pub(crate) fn resolve(&self, written: Written) -> i64 {
         match written {
             Written::Instant(instant) => instant,
-            Written::Local(local) => local - self.offset,
+            Written::Local(local) => {
+                let zone = self.zone.as_ref().map(|zone| zone.offset_at(local.div_euclid(SECOND)) * SECOND);
+                local - zone.unwrap_or(self.offset)
+            }
             Written::Ago(ago) => self.now - ago,
         }
     }
 
     /// The local time of the latest such day and time that is not in the future, but for a day: clocks differ. RFC 3164 writes no year.
-    pub(crate) fn latest(self, month: i64, day: i64, time: i64) -> Option<i64> {
+    pub(crate) fn latest(&self, month: i64, day: i64, time: i64) -> Option<i64> {
         /// Between two 29ths of February there are at most eight years.
         const YEARS: i64 = 9;
         let now = self.now + self.offset;
@@ -60,36 +73,6 @@ impl Clock {
             .map(|days| days * DAY + time)
             .find(|local| *local <= now + DAY)
     }
-}
-
-/// Days since 1970-01-01 of a date of the Gregorian calendar. Absent for a date that is none.
-fn days(year: i64, month: i64, day: i64) -> Option<i64> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = match month {
-        2 => 28 + i64::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    if !(1..=length).contains(&day) || !(0..=9999).contains(&year) {
-        return None;
-    }
-    // Years begin in March, so that a leap day ends one.
-    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + (153 * month + 2) / 5 + day - 1;
-    Some(era * 146_097 + day_of_era - 719_468)
-}
-
-/// Year, month and day of days since 1970-01-01.
-fn date(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let (civil_month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year + later, civil_month, day_of_year - (153 * month + 2) / 5 + 1)
 }
 
 /// RFC 3339 in UTC, with as many places as say something. Absent before 1970 and after 9999.
@@ -106,7 +89,12 @@ pub(crate) fn rfc3339(instant: i64) -> Option<String> {
 pub(crate) fn local_text(local: i64) -> String {
     let (year, month, day) = date(local.div_euclid(DAY));
     let second = local.rem_euclid(DAY) / SECOND;
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+    let (hours, minutes, seconds) = (second / 3600, second / 60 % 60, second % 60);
+    let text = format!("{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02}");
+    match local.rem_euclid(SECOND) {
+        0 => text,
+        fraction => format!("{text}.{fraction:06}"),
+    }
 }
 
 /// What a tool is asked with: `15m`, `2026-11-21`, `2026-11-21 12:00[:05]`, or RFC 3339.
@@ -152,7 +140,7 @@ pub(crate) fn iso(text: &str) -> Option<(Written, &str)> {
 }
 
 /// A time of RFC 3164 at the beginning of a text, as `Nov  1 12:00:05`, and the rest. The year is what the clock says.
-pub(crate) fn rfc3164(text: &str, clock: Clock) -> Option<(i64, &str)> {
+pub(crate) fn rfc3164<'a>(text: &'a str, clock: &Clock) -> Option<(i64, &'a str)> {
     const MONTHS: [&str; 12] =
         ["Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ", "Dec "];
     let month = MONTHS.iter().position(|name| text.starts_with(name))?;
@@ -218,52 +206,47 @@ fn number(text: &str, digits: usize) -> Option<(i64, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Written, asked, date, days, iso, local_text, rfc3164, rfc3339};
+    use super::{Clock, Written, asked, iso, local_text, rfc3164, rfc3339};
 
     /// 2026-01-01 00:30 in a zone two hours ahead.
-    const NEW_YEAR: Clock = Clock { now: 1_767_220_200_000_000, offset: 7_200_000_000 };
+    const NEW_YEAR: Clock = Clock { now: 1_767_220_200_000_000, offset: 7_200_000_000, zone: None };
 
-    fn said(clock: Clock, text: &str) -> Option<String> {
+    fn said(clock: &Clock, text: &str) -> Option<String> {
         rfc3164(text, clock).and_then(|(instant, _)| rfc3339(instant))
-    }
-
-    #[test]
-    fn days_and_dates_are_each_others_inverse() {
-        for count in (-719_468..2_932_896).step_by(97) {
-            let (year, month, day) = date(count);
-            assert_eq!(
-                days(year, month, day),
-                Some(count).filter(|_| (0..=9999).contains(&year)),
-                "{year}-{month}-{day}"
-            );
-        }
-        assert_eq!(
-            (days(2023, 2, 29), days(2100, 2, 29), days(2024, 13, 1), days(2024, 4, 31)),
-            (None, None, None, None)
-        );
-        assert_eq!(days(2024, 2, 29), Some(19_782));
     }
 
     #[test]
     fn the_clock_is_what_date_prints() {
         assert_eq!(Clock::parse("1767220200 +0200\n"), Some(NEW_YEAR));
-        assert_eq!(Clock::parse("1 -0330"), Some(Clock { now: 1_000_000, offset: -12_600_000_000 }));
+        assert_eq!(Clock::parse("1 -0330"), Some(Clock { now: 1_000_000, offset: -12_600_000_000, zone: None }));
         for bad in ["", "1", "%s %z", "x +0000", "1 CET", "1 +01000", "-1 +0000", "99999999999 +0000"] {
             assert_eq!(Clock::parse(bad), None, "{bad}");
         }
     }
 
     #[test]
+    fn local_times_are_of_the_zone_as_it_was_then() {
+        let november = |text: &str| Clock::parse(text).expect("is a clock");
+        let summer = || Written::Local(1_785_585_600_000_000);
+        let berlin = november("1795260015 +0100 CET-1CEST,M3.5.0,M10.5.0/3");
+        assert_eq!(rfc3339(berlin.resolve(summer())).as_deref(), Some("2026-08-01T10:00:00Z"));
+        // Without a rule, with one that does not fit, and with what is none, in the present offset.
+        for clock in ["1795260015 +0100", "1795260015 +0100 EST5EDT,M3.2.0,M11.1.0", "1795260015 +0100 TZif2"] {
+            assert_eq!(rfc3339(november(clock).resolve(summer())).as_deref(), Some("2026-08-01T11:00:00Z"), "{clock}");
+        }
+    }
+
+    #[test]
     fn a_time_without_a_year_is_the_latest_that_is_not_in_the_future() {
-        assert_eq!(said(NEW_YEAR, "Jan  1 00:29:59 box"), Some("2025-12-31T22:29:59Z".to_owned()));
-        assert_eq!(said(NEW_YEAR, "Dec 31 23:59:59 box"), Some("2025-12-31T21:59:59Z".to_owned()));
-        assert_eq!(said(NEW_YEAR, "Mar  3 12:00:00.25"), Some("2025-03-03T10:00:00.250Z".to_owned()));
+        assert_eq!(said(&NEW_YEAR, "Jan  1 00:29:59 box"), Some("2025-12-31T22:29:59Z".to_owned()));
+        assert_eq!(said(&NEW_YEAR, "Dec 31 23:59:59 box"), Some("2025-12-31T21:59:59Z".to_owned()));
+        assert_eq!(said(&NEW_YEAR, "Mar  3 12:00:00.25"), Some("2025-03-03T10:00:00.250Z".to_owned()));
         // The clock of who wrote it may be ahead by less than a day.
-        assert_eq!(said(NEW_YEAR, "Jan  1 23:00:00"), Some("2026-01-01T21:00:00Z".to_owned()));
-        assert_eq!(said(NEW_YEAR, "Jan  3 00:00:00"), Some("2025-01-02T22:00:00Z".to_owned()));
-        assert_eq!(said(NEW_YEAR, "Feb 29 00:00:00"), Some("2024-02-28T22:00:00Z".to_owned()));
+        assert_eq!(said(&NEW_YEAR, "Jan  1 23:00:00"), Some("2026-01-01T21:00:00Z".to_owned()));
+        assert_eq!(said(&NEW_YEAR, "Jan  3 00:00:00"), Some("2025-01-02T22:00:00Z".to_owned()));
+        assert_eq!(said(&NEW_YEAR, "Feb 29 00:00:00"), Some("2024-02-28T22:00:00Z".to_owned()));
         let eve = Clock { now: NEW_YEAR.now - 3_600_000_000, ..NEW_YEAR };
-        assert_eq!(said(eve, "Jan  1 00:10:00"), Some("2025-12-31T22:10:00Z".to_owned()));
+        assert_eq!(said(&eve, "Jan  1 00:10:00"), Some("2025-12-31T22:10:00Z".to_owned()));
     }
 
     #[test]
@@ -279,7 +262,7 @@ mod tests {
             "Jan 1 0:00:00",
             "Jän 1 00:00:00",
         ] {
-            assert_eq!(rfc3164(bad, NEW_YEAR), None, "{bad}");
+            assert_eq!(rfc3164(bad, &NEW_YEAR), None, "{bad}");
         }
     }
 
@@ -319,5 +302,6 @@ mod tests {
             assert_eq!(asked(bad), None, "{bad}");
         }
         assert_eq!(local_text(1_795_219_205_000_000), "2026-11-21 00:00:05");
+        assert_eq!(local_text(1_795_219_205_000_020), "2026-11-21 00:00:05.000020");
     }
 }

@@ -11,6 +11,7 @@ extern crate self as scout_plugin;
 
 pub mod json;
 pub mod text;
+pub mod zone;
 
 mod answer;
 mod bindings;
