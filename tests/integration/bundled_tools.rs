@@ -158,21 +158,26 @@ async fn services_are_one_command() {
         |name: &str| units.iter().find(|unit| unit["name"] == name).unwrap_or_else(|| panic!("no {name}: {answer}"));
     assert_eq!((&named("ssh.service")["main_pid"], &named("ssh.service")["enabled"]), (&json!(107), &json!("enabled")));
     assert_eq!(named("broken.service")["description"], "A \"broken\" service = with signs, käse and tab\\there");
-    assert!(named("ssh.service")["since"].is_string(), "the time of this machine's boot is added: {answer}");
-    assert_eq!(world.arguments()[..3], ["systemctl", "show", "--no-pager"]);
+    assert_eq!(named("ssh.service")["since"], "2026-11-21T11:20:14.576962Z");
+    assert_eq!(world.arguments()[..4], ["systemctl", "show", "--no-pager", "--timestamp=us+utc"]);
     world.answer("services", json!({"host": "box", "pattern": "-M*", "state": ["failed"]}), 1).await;
-    assert_eq!(world.arguments()[4..], ["--all", "--type=service", "--state=failed", "--", "-M*"]);
+    assert_eq!(world.arguments()[5..], ["--all", "--type=service", "--state=failed", "--", "-M*"]);
 }
 
 #[tokio::test]
 async fn services_that_are_not_loaded_are_known_by_their_files() {
+    let old = "case \" $* \" in *--timestamp*) echo \"systemctl: unrecognized option '--timestamp=us+utc'\" >&2; exit 1;; esac";
     let script = format!(
-        "case $1 in list-unit-files) {};; esac\n{}",
+        "case $1 in list-unit-files) {};; esac\n{old}\n{}",
         cat("services", "rhel7-unit-files.txt"),
         cat("services", "rhel7-show.txt")
     );
     let world = World::with(&[("systemctl", &script)]).await;
-    let answer = world.answer("services", json!({"host": "box", "enabled": ["disabled", "bad"]}), 2).await;
+    let pattern = world.answer("services", json!({"host": "box", "pattern": "blk-*"}), 3).await;
+    let mut units = pattern["units"].as_array().unwrap().iter();
+    assert!(units.any(|unit| unit["name"] == "blk-availability.service" && unit["active"].is_null()), "{pattern}");
+    // An old one is asked again.
+    let answer = world.answer("services", json!({"host": "box", "enabled": ["disabled", "bad"]}), 3).await;
     let rows: Vec<_> =
         answer["units"].as_array().unwrap().iter().map(|unit| (&unit["name"], &unit["active"])).collect();
     let expected = ["blk-availability.service", "broken-link.service"].map(Value::from);
@@ -208,6 +213,22 @@ async fn services_of_openrc_are_told_where_there_is_no_systemd() {
     let neither = World::with(&[("systemctl", NOT_BOOTED), ("ls", "exit 2")]).await;
     let failure = neither.failure("services", json!({"host": "box"})).await;
     assert!(failure.contains("box runs neither systemd nor OpenRC") && failure.contains("ps aux"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_systemd_whose_bus_does_not_answer_is_one() {
+    let no_bus = "echo 'Failed to connect to bus: No such file or directory' >&2; exit 1";
+    let ls = "printf '/etc/init.d:\\ncron\\n\\n/run/systemd/system:\\n'";
+    let world = World::with(&[("systemctl", no_bus), ("ls", ls)]).await;
+    for (tool, arguments) in [("services", json!({"host": "box"})), ("service", json!({"host": "box", "unit": "cron"}))]
+    {
+        let failure = world.failure(tool, arguments).await;
+        assert!(failure.contains("box runs systemd, but its bus does not answer"), "{failure}");
+    }
+    // What nobody knows is no host without units.
+    let odd = World::with(&[("systemctl", "echo 'the moon is full' >&2; exit 1")]).await;
+    let failure = odd.failure("services", json!({"host": "box"})).await;
+    assert!(failure.contains("`systemctl` on box said: the moon is full"), "{failure}");
 }
 
 #[tokio::test]

@@ -24,20 +24,25 @@ const MAX_COMPLAINT: usize = 500;
 
 /// What a row is made of.
 const ROW: &str = "--property=Id,LoadState,ActiveState,SubState,Description,UnitFileState,MainPID,MemoryCurrent,\
-ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,InactiveEnterTimestampMonotonic,InactiveExitTimestampMonotonic";
+ActiveEnterTimestamp,ActiveExitTimestamp,InactiveEnterTimestamp,InactiveExitTimestamp";
+
+/// Times to the microsecond, in UTC: systemd 247 and newer.
+const TIMES: &str = "--timestamp=us+utc";
+
+/// A line that is the rule of a time zone, as the last of a zone's file is.
+const ZONE_RULE: &str = "^[A-Za-z<][-+A-Za-z0-9<>:,./]*[0-9]$";
 
 /// What is told of one unit besides. Never its environment or its command line: they hold secrets.
 const DETAILS: &str = "--property=Names,Result,LoadError,FragmentPath,SourcePath,DropInPaths,Restart,NRestarts,ExecMainCode,\
 ExecMainStatus,TasksCurrent,CPUUsageNSec,ControlGroup,Documentation,TriggeredBy,Triggers,NeedDaemonReload";
 
-/// What systemctl and shells say where there is no systemd to ask.
-const NO_SYSTEMD: [&str; 6] = [
+/// What is said where a manager does not answer: without systemd, and without its bus.
+const NO_MANAGER: [&str; 5] = [
     "not found",
     "not been booted with systemd",
     "Failed to connect to bus",
     "Failed to connect to system scope bus",
     "Failed to get D-Bus connection",
-    "No such file or directory",
 ];
 
 impl Tools for Services {
@@ -98,6 +103,11 @@ impl Filter {
         self.all || self.pattern.is_some() || !self.states.is_empty() || !self.enabled.is_empty()
     }
 
+    /// Whether units that nothing has loaded may fit: they have no state, but a name and what their files say.
+    fn wants_unloaded(&self) -> bool {
+        self.states.is_empty() && (self.all || self.pattern.is_some() || !self.enabled.is_empty())
+    }
+
     /// The words of `systemctl`. What it filters need not be sent.
     fn words(&self) -> Vec<String> {
         let mut words: Vec<String> = ["systemctl", "show", "--no-pager", ROW].map(str::to_owned).to_vec();
@@ -130,9 +140,17 @@ impl Filter {
     }
 }
 
-/// Runs `systemctl show` and adds the time of the boot: `btime` of /proc/stat.
+/// Runs `systemctl show`; again without what older ones do not know, and with the host's zone.
 fn show(host: &str, words: &[String]) -> Result<Output, Error> {
-    let filter = ["grep", "-h", "-e", "=", "-e", "^$", "-e", "^btime ", "--", "-", "/proc/stat"];
+    let mut timed = words.to_vec();
+    timed.insert(3, TIMES.to_owned());
+    let output = exec::output(host, &[&timed])?;
+    let is_old =
+        ["unrecognized option", "invalid option", "Invalid value"].iter().any(|known| output.stderr.contains(known));
+    if !output.stdout.is_empty() || !is_old {
+        return Ok(output);
+    }
+    let filter = ["grep", "-a", "-h", "-e", "=", "-e", "^$", "-e", ZONE_RULE, "--", "-", "/etc/localtime"];
     exec::output(host, &[words, &filter.map(str::to_owned)])
 }
 
@@ -143,17 +161,21 @@ fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
         shown.cut();
     }
     let mut truncated = output.truncated;
-    let mut units: Vec<Unit> = shown.units.iter().filter_map(|unit| unit.unit(shown.booted)).collect();
+    let mut units: Vec<Unit> = shown.units.iter().filter_map(|unit| unit.unit(shown.zone.as_ref())).collect();
     let mut manager = "systemd";
-    if units.is_empty() && complains(&output.stderr) {
+    let mut notes = Vec::new();
+    if units.is_empty() && !output.stderr.trim().is_empty() {
         units = without_systemd(host, &output.stderr)?;
         manager = "openrc";
         if let Some(pattern) = &filter.pattern {
             units.retain(|unit| matches(pattern, &unit.name) || matches(pattern, &format!("{}.service", unit.name)));
         }
-    } else if !filter.enabled.is_empty() {
-        // Units that nothing has loaded are known by their files only.
-        truncated |= add_unloaded(host, filter, &mut units)?;
+    } else {
+        notes.extend(said(&output.stderr).map(|said| format!("systemctl said: {said}")));
+        if filter.wants_unloaded() {
+            // Units that nothing has loaded are known by their files only.
+            truncated |= add_unloaded(host, filter, &mut units, &mut notes)?;
+        }
     }
     units.sort_by(|one, other| one.name.cmp(&other.name));
     // Of a unit that is loaded, its file says less.
@@ -161,18 +183,25 @@ fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
     units.retain(|unit| filter.takes(unit));
     let found = units.len();
     units.truncate(filter.limit);
-    let listing = Listing { host, manager, units: &units, found, truncated: truncated || units.len() < found };
+    let listing = Listing { host, manager, units: &units, found, truncated: truncated || units.len() < found, notes };
     Ok(Answer::new().text(listing.text()).structured(listing.json()))
 }
 
+/// What was complained about, in one line, if anything was.
+fn said(stderr: &str) -> Option<String> {
+    let said = stderr.trim();
+    (!said.is_empty()).then(|| text::clipped(&said.replace('\n', "; "), MAX_COMPLAINT))
+}
+
 /// Adds the units of which there are files, behind those that are loaded; whether there are more than were told.
-fn add_unloaded(host: &str, filter: &Filter, units: &mut Vec<Unit>) -> Result<bool, Error> {
+fn add_unloaded(host: &str, filter: &Filter, units: &mut Vec<Unit>, notes: &mut Vec<String>) -> Result<bool, Error> {
     let mut words: Vec<String> =
         ["systemctl", "list-unit-files", "--no-pager", "--no-legend", "--full"].map(str::to_owned).to_vec();
     if filter.kind != "all" {
         words.push(format!("--type={}", filter.kind));
     }
     let output = exec::output(host, &[&words])?;
+    notes.extend(said(&output.stderr).map(|said| format!("systemctl list-unit-files said: {said}")));
     for (name, state) in show::unit_files(&String::from_utf8_lossy(output.whole_lines())) {
         let wanted = filter.pattern.as_deref().is_none_or(|pattern| matches(pattern, name));
         if wanted {
@@ -182,22 +211,22 @@ fn add_unloaded(host: &str, filter: &Filter, units: &mut Vec<Unit>) -> Result<bo
     Ok(output.truncated)
 }
 
-/// Whether standard error tells of a `systemctl` that could not answer. A shell may warn of other things there.
-fn complains(stderr: &str) -> bool {
-    ["systemctl", "Failed"].iter().chain(&NO_SYSTEMD).any(|known| stderr.contains(known))
-}
-
-/// Services of a host whose `systemctl` complained.
+/// Services of a host whose `systemctl` complained and told none.
 fn without_systemd(host: &str, complaint: &str) -> Result<Vec<Unit>, Error> {
-    let said = text::clipped(&text::one_line(complaint.trim()), MAX_COMPLAINT);
-    if !NO_SYSTEMD.iter().any(|known| complaint.contains(known)) {
-        return Err(Error::new(ErrorKind::Remote, format!("`systemctl` on {host} said: {said}")));
+    let said = said(complaint).unwrap_or_default();
+    if !NO_MANAGER.iter().any(|known| complaint.contains(known)) {
+        let kind = if complaint.contains("denied") { ErrorKind::Permission } else { ErrorKind::Remote };
+        return Err(Error::new(kind, format!("`systemctl` on {host} said: {said}")));
     }
     let output = exec::output(host, &[&openrc::LIST])?;
     if output.truncated || output.stdout.len() > openrc::MAX_BYTES {
         return Err(too_much(host, "ls"));
     }
-    openrc::parse(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| no_manager(host, &said))
+    let listed = String::from_utf8_lossy(&output.stdout);
+    if openrc::runs_systemd(&listed) {
+        return Err(no_bus(host, &said));
+    }
+    openrc::parse(&listed).ok_or_else(|| no_manager(host, &said))
 }
 
 /// Where a part would mislead: what is missing may say something else of the same service.
@@ -211,6 +240,14 @@ fn no_manager(host: &str, said: &str) -> Error {
         .hint("see what runs with the command `ps aux`, and init scripts with `ls /etc/init.d`, by the tool `scout`")
 }
 
+fn no_bus(host: &str, said: &str) -> Error {
+    let message = format!("{host} runs systemd, but its bus does not answer this account; `systemctl` said: {said}");
+    Error::new(ErrorKind::Unreachable, message).hint(
+        "the operator sees to it that dbus runs there, or asks as root; until then: `ps aux`, `ls /etc/systemd/system` and \
+         `journalctl -u UNIT` by the tool `scout`",
+    )
+}
+
 fn one(host: &str, name: &str) -> Result<Answer, Error> {
     let words = ["systemctl", "show", "--no-pager", ROW, DETAILS, "--", name].map(str::to_owned);
     let output = show(host, &words)?;
@@ -218,7 +255,7 @@ fn one(host: &str, name: &str) -> Result<Answer, Error> {
         return Err(too_much(host, "systemctl"));
     }
     let shown = show::parse(&String::from_utf8_lossy(&output.stdout));
-    let found = shown.units.first().and_then(|unit| Some((unit, unit.unit(shown.booted)?)));
+    let found = shown.units.first().and_then(|unit| Some((unit, unit.unit(shown.zone.as_ref())?)));
     if let Some((properties, unit)) = found {
         if unit.load.as_deref() == Some("not-found") {
             return Err(no_unit(host, name));
@@ -271,6 +308,7 @@ struct Listing<'a> {
     units: &'a [Unit],
     found: usize,
     truncated: bool,
+    notes: Vec<String>,
 }
 
 impl Listing<'_> {
@@ -281,11 +319,14 @@ impl Listing<'_> {
             .objects("units", self.units.iter().map(|unit| row(Object::new(), unit)))
             .integer("found", self.found as u64)
             .boolean("truncated", self.truncated)
+            .texts("notes", &self.notes)
     }
 
     fn text(&self) -> String {
+        let notes: String = self.notes.iter().map(|note| format!("({note})\n")).collect();
         if self.units.is_empty() {
-            return format!("no unit of {} fits; `all` shows those that are not running too", self.host);
+            let all = format!("no unit of {} fits; `all` shows those that are not running too\n{notes}", self.host);
+            return all.trim_end().to_owned();
         }
         let head = ["UNIT", "STATE", "ENABLED", "PID", "MEMORY", "SINCE", "DESCRIPTION"].map(str::to_owned);
         let body = self.units.iter().map(|unit| {
@@ -295,7 +336,7 @@ impl Listing<'_> {
                 unit.enabled.clone().unwrap_or_else(dash),
                 unit.main_pid.map_or_else(dash, |pid| pid.to_string()),
                 unit.memory.map_or_else(dash, text::size),
-                unit.since.and_then(text::rfc3339).unwrap_or_else(dash),
+                unit.since.clone().unwrap_or_else(dash),
                 text::clipped(&text::one_line(unit.description.as_deref().unwrap_or_default()), MAX_DESCRIPTION),
             ]
         });
@@ -308,6 +349,7 @@ impl Listing<'_> {
                 self.found
             ));
         }
+        out.push_str(&notes);
         out
     }
 }
@@ -335,7 +377,7 @@ fn row(object: Object, unit: &Unit) -> Object {
         .text("enabled", unit.enabled.as_deref())
         .integer("main_pid", unit.main_pid)
         .integer("memory_bytes", unit.memory)
-        .text("since", unit.since.and_then(text::rfc3339).as_deref())
+        .text("since", unit.since.as_deref())
         .text("description", unit.description.as_deref())
 }
 
@@ -374,7 +416,7 @@ fn details(host: &str, manager: &str, unit: &Unit, properties: &Properties) -> A
 fn details_text(unit: &Unit, properties: &Properties, ended: Option<(&str, u64)>) -> String {
     let cpu =
         properties.number("CPUUsageNSec").map(|nanoseconds| format!("{} s", text::tenths(nanoseconds / 100_000_000)));
-    let state = match unit.since.and_then(text::rfc3339) {
+    let state = match &unit.since {
         Some(since) => format!("{} since {since}", state(unit)),
         None => state(unit),
     };

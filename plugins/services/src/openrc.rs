@@ -6,7 +6,7 @@
 use crate::show::Unit;
 
 /// The words of the command that lists them.
-pub(crate) const LIST: [&str; 14] = [
+pub(crate) const LIST: [&str; 15] = [
     "ls",
     "-1",
     "--",
@@ -21,7 +21,11 @@ pub(crate) const LIST: [&str; 14] = [
     "/etc/runlevels/default",
     "/etc/runlevels/shutdown",
     "/etc/init.d",
+    SYSTEMD,
 ];
+
+/// The directory by which systemd tells programs that it runs (sd_booted(3)).
+const SYSTEMD: &str = "/run/systemd/system";
 
 /// States of OpenRC as systemd calls them. A later one is more telling: a service may be started and inactive.
 const STATES: [(&str, &str); 6] = [
@@ -39,6 +43,11 @@ pub(crate) const MAX_BYTES: usize = 64 * 1024;
 /// Files beside the services that are none.
 const NO_SERVICES: [&str; 5] = ["functions.sh", "rc", "rcS", "README", "skeleton"];
 
+/// Whether systemd runs, as its directory says.
+pub(crate) fn runs_systemd(output: &str) -> bool {
+    output.lines().any(|line| line.strip_suffix(':') == Some(SYSTEMD))
+}
+
 /// Services out of what `ls -1` says of several directories. Absent if there is no OpenRC.
 pub(crate) fn parse(output: &str) -> Option<Vec<Unit>> {
     // Name, state, and whether it is in a runlevel.
@@ -49,7 +58,7 @@ pub(crate) fn parse(output: &str) -> Option<Vec<Unit>> {
         if let Some(name) = line.strip_suffix(':').filter(|name| name.starts_with('/')) {
             directory = name;
             runs |= name.starts_with("/run/openrc/");
-        } else if !line.is_empty() && !NO_SERVICES.contains(&line) {
+        } else if !line.is_empty() && directory != SYSTEMD && !NO_SERVICES.contains(&line) {
             let at = services.iter().position(|(name, ..)| *name == line).unwrap_or(services.len());
             if at == services.len() {
                 services.push((line, None, false));
@@ -122,6 +131,11 @@ mod tests {
     #[test]
     fn init_scripts_alone_are_no_openrc() {
         assert_eq!(parse("/etc/init.d:\ncron\nssh\n"), None);
+        let systemd = "/etc/init.d:\ncron\n\n/run/systemd/system:\nrun-r1.scope\n";
+        assert_eq!(
+            (parse(systemd), super::runs_systemd(systemd), super::runs_systemd("/etc/init.d:\n")),
+            (None, true, false)
+        );
         assert_eq!(parse(""), None);
         assert_eq!(parse("\u{fffd}\u{1b}[2J\n:\n/:\n"), None);
     }

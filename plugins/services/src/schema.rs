@@ -10,14 +10,14 @@ pub(crate) const SERVICES_INPUT: &str = r#"{
   "properties": {
     "host": {"type": "string", "minLength": 1, "maxLength": 255, "description": "name of a configured host"},
     "pattern": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9:_.@\\\\*?-]+$",
-      "description": "only units whose whole name, with its type, fits; `*` and `?` are wildcards: *ssh*, nginx.service"},
+      "description": "only units whose whole name, with its type, fits, loaded or only installed; `*` and `?` are wildcards: *ssh*, nginx.service"},
     "type": {"enum": ["service", "socket", "timer", "mount", "automount", "swap", "target", "path", "slice", "scope", "device", "all"],
       "default": "service"},
     "state": {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "string", "pattern": "^[a-z-]{1,40}$"},
       "description": "only units in one of these load, active or sub states: failed, active, inactive, running, exited, dead, not-found, masked"},
     "enabled": {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "string", "pattern": "^[a-z-]{1,40}$"},
-      "description": "only units whose file is in one of these states: enabled, disabled, static, masked; units that are not loaded too, with one more round trip"},
-    "all": {"type": "boolean", "default": false, "description": "units that are not running or not there, too"},
+      "description": "only units whose file is in one of these states: enabled, disabled, static, masked"},
+    "all": {"type": "boolean", "default": false, "description": "units that are not running, not loaded or not there, too"},
     "limit": {"type": "integer", "minimum": 1, "maximum": 2000, "default": 300}
   },
   "required": ["host"],
@@ -41,7 +41,7 @@ pub(crate) const SERVICES_OUTPUT: &str = r#"{
           "enabled": {"type": ["string", "null"], "description": "enabled, disabled, static, masked, generated, indirect"},
           "main_pid": {"type": ["integer", "null"], "minimum": 1},
           "memory_bytes": {"type": ["integer", "null"], "minimum": 0},
-          "since": {"type": ["string", "null"], "format": "date-time", "description": "to within a second or two"},
+          "since": {"type": ["string", "null"], "format": "date-time", "description": "when the clock of then said so"},
           "description": {"type": ["string", "null"]}
         },
         "required": ["name", "load", "active", "sub", "enabled", "main_pid", "memory_bytes", "since", "description"],
@@ -49,9 +49,10 @@ pub(crate) const SERVICES_OUTPUT: &str = r#"{
       }
     },
     "found": {"type": "integer", "minimum": 0, "description": "how many fit, with those that were cut"},
-    "truncated": {"type": "boolean"}
+    "truncated": {"type": "boolean"},
+    "notes": {"type": "array", "items": {"type": "string"}, "description": "what else a reader must know"}
   },
-  "required": ["host", "manager", "units", "found", "truncated"],
+  "required": ["host", "manager", "units", "found", "truncated", "notes"],
   "additionalProperties": false
 }"#;
 
@@ -81,7 +82,7 @@ pub(crate) const SERVICE_OUTPUT: &str = r#"{
     "enabled": {"type": ["string", "null"]},
     "main_pid": {"type": ["integer", "null"], "minimum": 1},
     "memory_bytes": {"type": ["integer", "null"], "minimum": 0},
-    "since": {"type": ["string", "null"], "format": "date-time", "description": "to within a second or two"},
+    "since": {"type": ["string", "null"], "format": "date-time", "description": "when the clock of then said so"},
     "description": {"type": ["string", "null"]},
     "names": {"type": "array", "items": {"type": "string"}, "description": "with aliases"},
     "result": {"type": ["string", "null"], "description": "success, exit-code, signal, oom-kill, timeout, start-limit-hit"},

@@ -16,15 +16,18 @@ const RHEL_7: &str = include_str!("../tests/fixtures/rhel7-show.txt");
 
 fn units(output: &str) -> Vec<Unit> {
     let shown = parse(output);
-    shown.units.iter().filter_map(|unit| unit.unit(shown.booted)).collect()
+    shown.units.iter().filter_map(|unit| unit.unit(shown.zone.as_ref())).collect()
 }
 
 fn named(units: &[Unit], name: &str) -> Unit {
     units.iter().find(|unit| unit.name == name).cloned().unwrap_or_else(|| panic!("no {name}"))
 }
 
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
 fn unit(name: &str, description: &str, states: [&str; 4]) -> Unit {
-    let text = |text: &str| Some(text.to_owned());
     let [load, active, sub, enabled] = states.map(text);
     Unit { name: name.to_owned(), description: text(description), load, active, sub, enabled, ..Unit::default() }
 }
@@ -34,14 +37,16 @@ fn units_of_systemd_257_are_read() {
     let units = units(DEBIAN_13);
     assert_eq!(units.len(), DEBIAN_13.matches("\nId=").count());
     let expected = unit("ssh.service", "OpenBSD Secure Shell server", ["loaded", "active", "running", "enabled"]);
-    // `systemctl show` itself said: Sat 2026-11-21 12:20:15 CET.
-    assert_eq!(named(&units, "ssh.service"), Unit { main_pid: Some(107), since: Some(1_795_260_014), ..expected });
+    assert_eq!(
+        named(&units, "ssh.service"),
+        Unit { main_pid: Some(107), since: text("2026-11-21T11:20:14.576962Z"), ..expected }
+    );
     let expected = unit(
         "broken.service",
         "A \"broken\" service = with signs, käse and tab\\there",
         ["loaded", "failed", "failed", "static"],
     );
-    assert_eq!(named(&units, "broken.service"), Unit { since: Some(1_795_260_596), ..expected });
+    assert_eq!(named(&units, "broken.service"), Unit { since: text("2026-11-21T11:29:56.088983Z"), ..expected });
 }
 
 #[test]
@@ -49,7 +54,7 @@ fn units_of_systemd_247_are_read() {
     let units = units(DEBIAN_11);
     assert_eq!(units.len(), 56);
     let ssh = named(&units, "ssh.service");
-    assert_eq!((ssh.main_pid, ssh.since), (Some(71), Some(1_795_260_626)));
+    assert_eq!((ssh.main_pid, ssh.since), (Some(71), text("2026-11-21T11:30:26.112229Z")));
     assert_eq!(named(&units, "emergency.service").since, None);
 }
 
@@ -59,9 +64,9 @@ fn the_largest_number_of_systemd_219_is_none() {
     let expected = unit("NetworkManager.service", "Network Manager", ["loaded", "active", "running", "enabled"]);
     assert_eq!(
         named(&units, "NetworkManager.service"),
-        Unit { main_pid: Some(675), since: Some(1_571_788_840), ..expected }
+        Unit { main_pid: Some(675), since: text("2019-10-23T00:00:40Z"), ..expected }
     );
-    assert_eq!(named(&units, "kdump.service").since, Some(1_571_788_848));
+    assert_eq!(named(&units, "kdump.service").since, text("2019-10-23T00:00:48Z"));
     assert_eq!(named(&units, "rhel-dmesg.service").since, None);
 }
 
@@ -70,8 +75,7 @@ fn timers_and_sockets_have_no_process() {
     let units = units(include_str!("../tests/fixtures/debian13-timers.txt"));
     let timer = named(&units, "apt-daily.timer");
     assert_eq!((timer.sub.as_deref(), timer.main_pid, timer.memory), (Some("waiting"), None, None));
-    // Without the time of the boot nobody knows since when.
-    assert_eq!(timer.since, None);
+    assert_eq!(timer.since, text("2026-11-21T11:20:14.472274Z"));
 }
 
 #[test]
@@ -108,26 +112,61 @@ fn unit_files_are_read_with_and_without_legend_presets_and_bullets() {
 
 #[test]
 fn what_is_no_unit_is_passed_over() {
-    for output in
-        ["", "\n\n\n", "=\n", "Id=\n", "no equals\n\u{1b}[2J", "Description=x\n\nActiveState=active", "btime x"]
+    for output in ["", "\n\n\n", "=\n", "Id=\n", "no equals\n\u{1b}[2J", "Description=x\n\nActiveState=active", "CET x"]
     {
         assert_eq!(parse(output), Shown::default(), "{output:?}");
     }
-    assert_eq!(parse("btime 18446744073709551615\n").booted, Some(u64::MAX));
+    assert!(parse("CET-1CEST,M3.5.0,M10.5.0/3\n").zone.is_some());
     assert_eq!(unit_files("0 unit files listed.\n\n\u{fffd} x\n.service\nfoo bar\n"), [(".service", "foo"); 0]);
 }
 
 #[test]
-fn times_that_cannot_be_are_absent() {
-    let unit = |monotonic: &str| {
-        let shown = parse(&format!(
-            "Id=a\nActiveState=active\nActiveEnterTimestampMonotonic={monotonic}\nbtime 18446744073709551615\n"
-        ));
-        shown.units.first().and_then(|unit| unit.unit(shown.booted)).expect("is a unit").since
+fn times_are_those_that_systemd_tells_and_absent_where_their_zone_is_not_known() {
+    let since = |time: &str, zone: &str| {
+        let shown = parse(&format!("Id=a\nActiveState=active\nActiveEnterTimestamp={time}\n{zone}\n"));
+        shown.units.first().and_then(|unit| unit.unit(shown.zone.as_ref())).expect("is a unit").since
     };
-    for monotonic in ["", "0", "-1", "x", "18446744073709551615", "18446744073709551614"] {
-        assert_eq!(unit(monotonic), None, "{monotonic}");
+    let berlin = "CET-1CEST,M3.5.0,M10.5.0/3";
+    for (time, zone, expected) in [
+        ("Sat 2026-11-21 11:20:14.000001 UTC", "", "2026-11-21T11:20:14.000001Z"),
+        ("Sat 2026-11-21 11:20:14 GMT", "", "2026-11-21T11:20:14Z"),
+        ("Sat 2026-11-21 12:20:14 CET", berlin, "2026-11-21T11:20:14Z"),
+        // The hour that is there twice is told by its name.
+        ("Sun 2026-10-25 02:30:00 CEST", berlin, "2026-10-25T00:30:00Z"),
+        ("Sun 2026-10-25 02:30:00 CET", berlin, "2026-10-25T01:30:00Z"),
+        ("Sat 2026-11-21 08:20:14 -03", "<-03>3", "2026-11-21T11:20:14Z"),
+    ] {
+        assert_eq!(since(time, zone).as_deref(), Some(expected), "{time}");
     }
+    for (time, zone) in [
+        ("", ""),
+        ("n/a", ""),
+        ("Sat 2026-11-21 12:20:14 CET", ""),
+        ("Sat 2026-11-21 12:20:14 EST", berlin),
+        ("Sat 2026-13-21 12:20:14 UTC", ""),
+        ("Sat 2026-11-21 99:20:14 UTC", ""),
+        ("Sat 2026-11-21 12:20:14.x UTC", ""),
+        ("Sat 2026-11-21 12:20 UTC", ""),
+        ("Sat 1969-11-21 12:20:14 UTC", ""),
+        ("Sat 2026-11-21 9223372036854775807:20:14 UTC", ""),
+    ] {
+        assert_eq!(since(time, zone), None, "{time}");
+    }
+}
+
+#[test]
+fn lists_are_read_as_systemctl_writes_them() {
+    // What systemd 257.13 and 252.39 printed.
+    let shown = parse(concat!(
+        "Id=cron.service\nNames=\"worker@a\\\\x20b.service\"\nDocumentation=\"man:cron(8)\"\n",
+        "DropInPaths=\"/etc/systemd/system/cron.service.d/a b \\\"q\\\" \\$x\\\\y.conf\"\n",
+        "Triggers=\"a\\303\\050\\n\" plain dev-disk-by\\x2duuid.device \"open"
+    ));
+    let unit = shown.units.first().expect("is there");
+    assert_eq!(unit.words("Names"), ["worker@a\\x20b.service"]);
+    assert_eq!(unit.words("Documentation"), ["man:cron(8)"]);
+    assert_eq!(unit.words("DropInPaths"), ["/etc/systemd/system/cron.service.d/a b \"q\" $x\\y.conf"]);
+    assert_eq!(unit.words("Triggers"), ["a\u{fffd}(\n", "plain", "dev-disk-by\\x2duuid.device", "open"]);
 }
 
 /// As the tool reads an output that is only a beginning.
@@ -144,7 +183,7 @@ fn an_output_that_was_cut_anywhere_gives_whole_units_only() {
         for end in 0..output.len() {
             let mut shown = parse(&String::from_utf8_lossy(cut(&output.as_bytes()[..end]).whole_lines()));
             shown.cut();
-            assert_eq!((shown.units.as_slice(), shown.booted), (&all[..shown.units.len()], None), "{end}");
+            assert_eq!(shown.units.as_slice(), &all[..shown.units.len()], "{end}");
             assert!(shown.units.len() + 3 > output[..output.floor_char_boundary(end)].matches("\nId=").count());
         }
     }
@@ -174,7 +213,7 @@ const PIECES: [&[u8]; 16] = [
     b"\xff\xfe",
     b"\x1b[2J",
     b"\n\n",
-    b"\nbtime 99999999999999999999\n",
+    b"\nCET-1CEST,M3.5.0,M10.5.0/3\n",
     b"\nMainPID=-1\n",
     b"\nMemoryCurrent=18446744073709551615\n",
     b"\r\n",
