@@ -83,7 +83,8 @@ fn fixture(plugin: &str, name: &str) -> String {
 }
 
 fn cat(plugin: &str, name: &str) -> String {
-    format!("exec cat {}", fixture(plugin, name))
+    // One of ours may stand in its place.
+    format!("exec /bin/cat {}", fixture(plugin, name))
 }
 
 #[tokio::test]
@@ -118,11 +119,12 @@ async fn bundled_tools_are_there_where_scout_toml_says_so() {
 async fn disk_reads_this_machines_own_df() {
     let world = World::with(&[]).await;
     let here = world.dir.path().display().to_string();
-    let one = world.answer("disk", json!({"host": "box", "path": here}), 1).await;
+    // What is mounted, then its file systems.
+    let one = world.answer("disk", json!({"host": "box", "path": here}), 2).await;
     let row = &one["filesystems"][0];
     assert_eq!(one["filesystems"].as_array().map(Vec::len), Some(1), "{one}");
     assert!(row["size_bytes"].as_u64() > Some(0) && row["type"].is_string(), "{one}");
-    let all = world.answer("disk", json!({"host": "box", "all": true, "inodes": true}), 2).await;
+    let all = world.answer("disk", json!({"host": "box", "all": true, "inodes": true}), 3).await;
     let root = all["filesystems"].as_array().unwrap().iter().find(|row| row["mount_point"] == "/");
     assert!(root.is_some_and(|row| row["inodes"].is_u64()), "{all}");
     let failure = world.failure("disk", json!({"host": "box", "path": "/no/such"})).await;
@@ -139,14 +141,72 @@ async fn disk_asks_mount_where_df_knows_no_types() {
         "case \" $* \" in *' -T '*) echo 'df: option requires an argument -- T' >&2; exit 64;; esac\n{}",
         cat("disk", "macos-inodes.txt")
     );
-    let world = World::with(&[("df", &df), ("mount", &cat("disk", "macos-mount.txt"))]).await;
-    let answer = world.answer("disk", json!({"host": "box", "inodes": true}), 3).await;
+    let programs = [("cat", NO_LINUX), ("df", &*df), ("mount", &*cat("disk", "macos-mount.txt"))];
+    let world = World::with(&programs).await;
+    let answer = world.answer("disk", json!({"host": "box", "inodes": true}), 4).await;
     let rows = answer["filesystems"].as_array().unwrap();
     let kinds: Vec<_> =
         rows.iter().map(|row| (row["mount_point"].as_str().unwrap(), row["type"].as_str().unwrap())).collect();
     assert_eq!(kinds[..2], [("/", "apfs"), ("/Volumes/ann home", "afpfs")]);
     assert_eq!((&rows[0]["inodes_used"], &answer["pseudo_left_out"]), (&json!(1_507_695), &json!(2)));
-    assert_eq!(world.arguments(), ["df", "-P", "-k", "-T", "df", "-P", "-k", "-i", "mount"]);
+    let words = ["cat", "/proc/self/mountinfo", "df", "-P", "-k", "-T", "df", "-P", "-k", "-i", "mount"];
+    assert_eq!(world.arguments(), words);
+}
+
+/// A `cat` of another system than Linux.
+const NO_LINUX: &str = "echo \"cat: $1: No such file or directory\" >&2; exit 1";
+
+/// A `cat` of a Linux where these lines are mounted beside the root.
+fn mounted(lines: &str) -> String {
+    format!("printf '%s\\n' '27 1 254:0 / / rw - ext4 /dev/vda rw' {lines}")
+}
+
+/// A `df` that tells of the root, and of each operand.
+const DF: &str = "echo head; case \" $* \" in *' -- '*) while [ \"$1\" != -- ]; do shift; done; shift; \
+                  for point; do echo \"x nfs4 100 50 50 50% $point\"; done;; *) echo '/dev/vda ext4 100 50 50 50% /';; esac";
+
+#[tokio::test]
+async fn disk_asks_other_machines_last_and_names_the_one_that_does_not_answer() {
+    let cat = mounted(
+        "'1 27 0:1 / /a rw - nfs4 one:/a rw' '2 27 0:2 / /b rw - nfs4 two:/b rw' '3 27 0:3 / /c rw - nfs4 one:/c rw'",
+    );
+    let world = World::with(&[("cat", &cat), ("df", DF)]).await;
+    let answer = world.answer("disk", json!({"host": "box"}), 4).await;
+    let points = |answer: &Value| {
+        let rows = answer["filesystems"].as_array().unwrap();
+        rows.iter().map(|row| row["mount_point"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(points(&answer), ["/", "/a", "/c", "/b"]);
+    let local = ["df", "-P", "-k", "-T", "-x", "nfs4"];
+    assert_eq!(world.arguments()[2..8], local);
+    let dead = format!("case \" $* \" in *' /b '*) exec sleep 60;; esac; {DF}");
+    let world = World::on(SshdOptions::default(), &[("cat", &cat), ("df", &dead)], "command_timeout = \"2s\"").await;
+    let answer = world.answer("disk", json!({"host": "box"}), 4).await;
+    assert_eq!(points(&answer), ["/", "/a", "/c"]);
+    assert_eq!(answer["unanswered"][0]["mount_point"], "/b");
+    assert!(answer["unanswered"][0]["why"].as_str().is_some_and(|why| why.contains("did not end in time")), "{answer}");
+}
+
+#[tokio::test]
+async fn disk_mounts_nothing() {
+    let cat = mounted("'1 27 0:1 / /net rw - autofs /etc/auto.net rw' '2 27 0:2 / /data rw - autofs direct rw'");
+    let links = "case \"$3\" in /link) printf %s net/server;; *) exit 1;; esac";
+    let world = World::with(&[("cat", &cat), ("df", DF), ("readlink", links)]).await;
+    world.answer("disk", json!({"host": "box"}), 2).await;
+    assert_eq!(world.arguments()[2..], ["df", "-P", "-k", "-T", "-x", "autofs"]);
+    for path in ["/net/x", "/data", "/srv/../net/./y", "/link/z"] {
+        let failure = world.failure("disk", json!({"host": "box", "path": path})).await;
+        assert!(failure.contains("lies on an automount point"), "{failure}");
+        let words = world.arguments();
+        assert!(!words.contains(&"df".to_owned()) && !words.iter().any(|word| word.ends_with("/z")), "{words:?}");
+    }
+    world.answer("disk", json!({"host": "box", "path": "/srv"}), 3).await;
+    // busybox knows no `-x`, and would ask all.
+    let busybox = format!("case \" $* \" in *' -x '*) echo 'df: unrecognized option: x' >&2; exit 1;; esac; {DF}");
+    let world = World::with(&[("cat", &cat), ("df", &busybox)]).await;
+    let answer = world.answer("disk", json!({"host": "box"}), 3).await;
+    assert_eq!((&answer["filesystems"][0]["mount_point"], &answer["unanswered"]), (&json!("/"), &json!([])));
+    assert_eq!(world.arguments().last().map(String::as_str), Some("/"));
 }
 
 #[tokio::test]

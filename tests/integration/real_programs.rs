@@ -194,7 +194,7 @@ async fn a_host_of_another_language_is_understood() {
     }
     let failure = world.failure("disk", json!({"host": "box", "path": "/no/such"})).await;
     assert!(failure.contains("name a path that exists"), "{failure}");
-    let disk = world.answer("disk", json!({"host": "box", "path": dir.path()}), 1).await;
+    let disk = world.answer("disk", json!({"host": "box", "path": dir.path()}), 2).await;
     assert!(disk["filesystems"][0]["size_bytes"].as_u64() > Some(0), "{disk}");
     // Where there is no SFTP, a script looks at files.
     let world = World::on(SshdOptions { sftp: Sftp::Absent, ..host() }, &[], "").await;

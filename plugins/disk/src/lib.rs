@@ -1,5 +1,9 @@
 //! The tool `disk`: how full file systems are, as `df` says.
+//!
+//! Nothing is mounted by looking, and one file system that does not answer hides no other: what is mounted is read first, local file
+//! systems are asked next, and those of each server in a command of their own, last.
 
+mod mounts;
 mod schema;
 mod table;
 
@@ -9,6 +13,7 @@ use scout_plugin::exec::{self, Output};
 use scout_plugin::json::{Object, Value};
 use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
 
+use crate::mounts::Mount;
 use crate::table::{Figures, Row, Table};
 
 struct Disk;
@@ -30,37 +35,19 @@ const MAX_NAME: usize = 200;
 const BLOCK: u64 = 1024;
 
 /// Types without storage of their own, and of images that are full by nature.
-const PSEUDO: [&str; 29] = [
-    "autofs",
-    "binfmt_misc",
-    "bpf",
-    "cgroup",
-    "cgroup2",
-    "configfs",
-    "debugfs",
-    "devfs",
-    "devpts",
-    "devtmpfs",
-    "efivarfs",
-    "fdescfs",
-    "fusectl",
-    "hugetlbfs",
-    "iso9660",
-    "linprocfs",
-    "linsysfs",
-    "mqueue",
-    "nsfs",
-    "nullfs",
-    "proc",
-    "procfs",
-    "pstore",
-    "ramfs",
-    "rpc_pipefs",
-    "securityfs",
-    "squashfs",
-    "sysfs",
-    "tracefs",
-];
+const PSEUDO: &str = "autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devfs devpts devtmpfs efivarfs fdescfs fusectl hugetlbfs linprocfs \
+                      linsysfs mqueue nsfs nullfs proc procfs pstore ramfs rpc_pipefs securityfs selinuxfs smackfs sysfs tracefs fuse.lxcfs \
+                      fuse.gvfsd-fuse fuse.portal \
+                      cramfs erofs iso9660 romfs squashfs fuse.erofsfuse fuse.fuseiso fuse.snapfuse fuse.squashfuse fuse.squashfuse_ll";
+
+/// The most operands of one `df`.
+const MAX_POINTS: usize = 200;
+
+/// The most servers whose file systems are asked after.
+const MAX_SERVERS: usize = 32;
+
+/// The most links on the way to a path.
+const MAX_LINKS: usize = 40;
 
 /// Directories of the system in which memory is mounted.
 const SYSTEM: [&[u8]; 3] = [b"/dev", b"/run", b"/sys"];
@@ -106,6 +93,11 @@ impl Arguments {
         })
     }
 
+    /// The path from the root on, as far as it is known without asking.
+    fn absolute(&self) -> Option<&str> {
+        self.path.as_deref().filter(|path| path.starts_with('/'))
+    }
+
     /// The operand of `df`. Words are quoted, so that nobody else resolves `~`; commands run in the home directory.
     fn operand(&self) -> Option<String> {
         match self.path.as_deref()? {
@@ -114,11 +106,14 @@ impl Arguments {
         }
     }
 
-    fn df(&self, flags: &[&'static str]) -> Result<Output, Error> {
-        let operand = self.operand();
-        let mut words = vec!["df"];
+    /// `df` with these flags over these operands.
+    fn df(&self, flags: &[&str], operands: &[&str]) -> Result<Output, Error> {
+        let mut words = vec!["df", "-P", "-k"];
         words.extend_from_slice(flags);
-        words.extend(operand.iter().flat_map(|operand| ["--", operand.as_str()]));
+        if !operands.is_empty() {
+            words.push("--");
+            words.extend_from_slice(operands);
+        }
         exec::output(&self.host, &[&words])
     }
 
@@ -141,52 +136,201 @@ impl Arguments {
 }
 
 /// What the host said.
+#[derive(Default)]
 struct Seen {
     table: Table,
     /// Rows of inodes, if they were asked for and did not come with the blocks.
     inodes: Vec<Row>,
     stderr: String,
     truncated: bool,
+    /// Pseudo file systems that were not even asked.
+    unasked: u64,
+    /// File systems that did not answer, and why.
+    unanswered: Vec<(Mount, String)>,
 }
 
-/// One command where `df` knows types: Linux and FreeBSD. Others are asked without, and `mount` beside it.
+/// What is to be asked of `df`.
+enum Asked<'a> {
+    /// All but these types.
+    Without(Vec<&'a str>),
+    /// These mount points or this path.
+    Of(Vec<String>),
+}
+
 fn look(asked: &Arguments) -> Result<Seen, Error> {
-    let mut output = asked.df(&["-P", "-k", "-T"])?;
+    let output = exec::output(&asked.host, &[&["cat", "/proc/self/mountinfo"]])?;
+    let mounts = mounts::parse(output.whole_lines());
+    let mut seen = Seen { truncated: output.truncated, ..Seen::default() };
+    if let Some(operand) = asked.operand() {
+        mounts_nothing(asked, &mounts)?;
+        ask(asked, &mounts, &Asked::Of(vec![operand]), &mut seen)?;
+        return Ok(seen);
+    }
+    match ask(asked, &mounts, &Asked::Without(mounts::left_out(&mounts)), &mut seen) {
+        // busybox leaves no types out, and asks every automount point.
+        Err(error) if error.kind == ErrorKind::Remote && is_unknown_flag(&error.message) => {
+            let local = mounts.iter().filter(|mount| !mount.is_remote() && !mount.is_automount());
+            let wanted = local.filter(|mount| asked.all || !is_pseudo(&mount.kind, &mount.point, &mount.source));
+            let points: Vec<String> = mounts::once_each(wanted).into_iter().filter_map(operand).collect();
+            for points in points.chunks(MAX_POINTS) {
+                ask(asked, &mounts, &Asked::Of(points.to_vec()), &mut seen)?;
+            }
+        }
+        other => other?,
+    }
+    ask_servers(asked, &mounts, &mut seen);
+    Ok(seen)
+}
+
+/// A mount point as an operand. Absent for one that no text is.
+fn operand(mount: &Mount) -> Option<String> {
+    String::from_utf8(mount.point.clone()).ok()
+}
+
+fn is_unknown_flag(said: &str) -> bool {
+    ["unrecognized option", "invalid option", "illegal option", "unknown option"]
+        .iter()
+        .any(|known| said.contains(known))
+}
+
+/// Asks the file systems of each server in a command of its own, until one does not answer: it has taken all the time that there is.
+fn ask_servers(asked: &Arguments, mounts: &[Mount], seen: &mut Seen) {
+    let mut servers: Vec<(&[u8], Vec<&Mount>)> = Vec::new();
+    for mount in mounts.iter().filter(|mount| mount.is_remote()) {
+        if !asked.all && is_pseudo(&mount.kind, &mount.point, &mount.source) {
+            seen.unasked += 1;
+        } else if let Some((_, theirs)) = servers.iter_mut().find(|(server, _)| *server == mount.server()) {
+            theirs.push(mount);
+        } else {
+            servers.push((mount.server(), vec![mount]));
+        }
+    }
+    let mut silent: Option<String> = None;
+    for (at, (server, theirs)) in servers.into_iter().enumerate() {
+        let server = String::from_utf8_lossy(server).into_owned();
+        let why = if let Some(silent) = &silent {
+            format!("not asked: {silent} took all the time")
+        } else if at >= MAX_SERVERS {
+            "not asked: there are too many servers".to_owned()
+        } else {
+            let points: Vec<String> = theirs.iter().copied().filter_map(operand).take(MAX_POINTS).collect();
+            match ask(asked, mounts, &Asked::Of(points), seen) {
+                Ok(()) => continue,
+                Err(error) => {
+                    if matches!(error.kind, ErrorKind::Timeout | ErrorKind::Cancelled) {
+                        silent = Some(server);
+                    }
+                    error.message
+                }
+            }
+        };
+        seen.unanswered.extend(theirs.into_iter().map(|mount| (mount.clone(), why.clone())));
+    }
+}
+
+/// One command where `df` knows types: Linux and FreeBSD. Others are asked without, and where Linux does not tell them `mount` beside it.
+fn ask(asked: &Arguments, mounts: &[Mount], of: &Asked<'_>, seen: &mut Seen) -> Result<(), Error> {
+    let (left_out, operands): (Vec<&str>, Vec<&str>) = match of {
+        Asked::Without(kinds) => (kinds.iter().flat_map(|kind| ["-x", kind]).collect(), Vec::new()),
+        Asked::Of(operands) => (Vec::new(), operands.iter().map(String::as_str).collect()),
+    };
+    let df = |flags: &[&str]| asked.df(&[flags, &left_out].concat(), &operands);
+    let mut output = df(&["-T"])?;
     let mut table = table::parse(&output.stdout, true);
     if table.rows.is_empty() {
+        if !left_out.is_empty() && output.stderr.contains("no file systems processed") {
+            return Ok(());
+        }
         let error = asked.silent(&output);
-        if error.kind != ErrorKind::Remote {
+        if error.kind != ErrorKind::Remote || !left_out.is_empty() {
             return Err(error);
         }
-        let flags: &[&str] = if asked.inodes { &["-P", "-k", "-i"] } else { &["-P", "-k"] };
-        output = asked.df(flags)?;
+        output = df(if asked.inodes { &["-i"] } else { &[] })?;
         table = table::parse(&output.stdout, false);
         if table.rows.is_empty() {
             return Err(asked.silent(&output));
         }
-        // Of several on one mount point the first, as `df` names them.
-        let mut kinds = table::mounted(exec::output(&asked.host, &[&["mount"]])?.whole_lines());
-        kinds.reverse();
-        let kinds: BTreeMap<Vec<u8>, String> = kinds.into_iter().collect();
+        let kinds: BTreeMap<Vec<u8>, String> = if mounts.is_empty() {
+            // Of several on one mount point the first, as `df` names them.
+            let mut kinds = table::mounted(exec::output(&asked.host, &[&["mount"]])?.whole_lines());
+            kinds.reverse();
+            kinds.into_iter().collect()
+        } else {
+            mounts.iter().map(|mount| (mount.point.clone(), mount.kind.clone())).collect()
+        };
         for row in &mut table.rows {
             row.kind = kinds.get(&row.mount_point).cloned();
         }
     }
-    let mut truncated = output.truncated;
-    if truncated {
+    if output.truncated {
         table.cut();
+        seen.truncated = true;
     }
-    let mut inodes = Vec::new();
     if asked.inodes && table.rows.iter().all(|row| row.inodes.is_none()) {
-        let output = asked.df(&["-P", "-k", "-i"])?;
+        let output = df(&["-i"])?;
         let mut beside = table::parse(&output.stdout, false);
         if output.truncated {
             beside.cut();
-            truncated = true;
+            seen.truncated = true;
         }
-        inodes = beside.rows;
+        seen.inodes.extend(beside.rows);
     }
-    Ok(Seen { table, inodes, stderr: output.stderr, truncated })
+    seen.table.rows.extend(table.rows);
+    seen.table.unread += table.unread;
+    seen.stderr.push_str(&output.stderr);
+    Ok(())
+}
+
+/// Says no to a path whose look-up would mount something. The text of a path may lead elsewhere: where there are automount points
+/// that it could lead to, each part of it is asked whether it is a link before anything behind it is.
+fn mounts_nothing(asked: &Arguments, mounts: &[Mount]) -> Result<(), Error> {
+    let Some(path) = asked.absolute() else { return Ok(()) };
+    let may_lead = mounts.iter().any(|mount| mount.is_automount() && !mount.point.starts_with(b"/proc/"));
+    let mut way = String::new();
+    let mut parts: Vec<String> = parts(path);
+    let mut links = 0;
+    while !parts.is_empty() {
+        match parts.remove(0).as_str() {
+            ".." => way.truncate(way.rfind('/').unwrap_or(0)),
+            part => {
+                let before = way.len();
+                way = format!("{way}/{part}");
+                if mounts::holding(mounts, way.as_bytes()).is_some_and(Mount::is_automount) {
+                    return Err(unmounted(asked, path, &way));
+                }
+                let target = if may_lead { link(asked, &way)? } else { None };
+                if let Some(target) = target {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        break;
+                    }
+                    way.truncate(if target.starts_with('/') { 0 } else { before });
+                    parts.splice(..0, self::parts(&target));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn parts(path: &str) -> Vec<String> {
+    path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
+}
+
+/// Where a link leads; of what is none, nothing.
+fn link(asked: &Arguments, path: &str) -> Result<Option<String>, Error> {
+    let output = exec::output(&asked.host, &[&["readlink", "-n", "--", path]])?;
+    let target = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(Some(target).filter(|target| output.exit == Some(0) && !target.is_empty()))
+}
+
+fn unmounted(asked: &Arguments, path: &str, at: &str) -> Error {
+    let message = format!(
+        "`{path}` on {} lies on an automount point, `{at}`, that is not mounted, and asking would mount it",
+        asked.host
+    );
+    Error::new(ErrorKind::NotFound, message)
+        .hint("leave `path` away: what is mounted is shown, and nothing is mounted by it")
 }
 
 /// A file system as it is answered.
@@ -203,19 +347,19 @@ struct Chosen {
     truncated: bool,
 }
 
-fn choose(asked: &Arguments, table: Table, inodes: &[Row], truncated: bool) -> Chosen {
-    let mut chosen = Chosen { entries: Vec::new(), pseudo: 0, below: 0, truncated };
+fn choose(asked: &Arguments, table: Table, inodes: &[Row], truncated: bool, unasked: u64) -> Chosen {
+    let mut chosen = Chosen { entries: Vec::new(), pseudo: unasked, below: 0, truncated };
     // Of several on one mount point the first.
     let beside: BTreeMap<&[u8], Figures> =
         inodes.iter().rev().map(|row| (row.mount_point.as_slice(), row.figures)).collect();
     for row in table.rows {
         // A path was named: its file system is the answer, whatever it is.
-        if !asked.all && asked.path.is_none() && is_pseudo(&row) {
+        if !asked.all && asked.path.is_none() && is_pseudo_row(&row) {
             chosen.pseudo += 1;
             continue;
         }
         let inodes = row.inodes.or_else(|| beside.get(row.mount_point.as_slice()).copied()).unwrap_or_default();
-        let fullest = row.figures.percent.max(if asked.inodes { inodes.percent } else { None });
+        let fullest = row.figures.percent().max(if asked.inodes { inodes.percent() } else { None });
         if fullest.unwrap_or(0) < asked.threshold {
             chosen.below += 1;
             continue;
@@ -229,15 +373,26 @@ fn choose(asked: &Arguments, table: Table, inodes: &[Row], truncated: bool) -> C
     chosen
 }
 
-fn is_pseudo(row: &Row) -> bool {
-    let below_system = SYSTEM.iter().any(|directory| {
-        row.mount_point.strip_prefix(*directory).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-    });
+fn is_pseudo_row(row: &Row) -> bool {
     match row.kind.as_deref() {
         _ if row.figures.total == Some(0) => true,
-        Some("tmpfs") => below_system,
-        Some(kind) => PSEUDO.contains(&kind),
-        None => PSEUDO.iter().any(|kind| kind.as_bytes() == row.filesystem.as_slice()),
+        // A disc that is written once, and not one that is written to.
+        Some("udf") => row.figures.available == Some(0),
+        Some(kind) => is_pseudo(kind, &row.mount_point, &row.filesystem),
+        None => PSEUDO.split_ascii_whitespace().any(|kind| kind.as_bytes() == row.filesystem.as_slice()),
+    }
+}
+
+/// Whether such a file system has no storage of its own, or is an image.
+fn is_pseudo(kind: &str, mount_point: &[u8], source: &[u8]) -> bool {
+    match kind {
+        "tmpfs" => SYSTEM.iter().any(|directory| {
+            mount_point.strip_prefix(*directory).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        }),
+        // An image of a whole system (bootc, ostree), and a snapshot.
+        "overlay" => source == b"composefs",
+        "zfs" => source.contains(&b'@'),
+        kind => PSEUDO.split_ascii_whitespace().any(|known| known == kind),
     }
 }
 
@@ -253,18 +408,27 @@ fn answer(asked: &Arguments, seen: Seen) -> Answer {
     if unread > 0 {
         warnings.push(format!("{} of df could not be read", text::count(unread, "line", "lines")));
     }
-    let chosen = choose(asked, seen.table, &seen.inodes, seen.truncated);
-    Answer::new().text(as_text(asked, &chosen, &warnings)).structured(as_json(asked, &chosen, &warnings))
+    let chosen = choose(asked, seen.table, &seen.inodes, seen.truncated, seen.unasked);
+    let text = as_text(asked, &chosen, &seen.unanswered, &warnings);
+    Answer::new().text(text).structured(as_json(asked, &chosen, &seen.unanswered, &warnings))
 }
 
-fn as_json(asked: &Arguments, chosen: &Chosen, warnings: &[String]) -> Object {
+fn as_json(asked: &Arguments, chosen: &Chosen, unanswered: &[(Mount, String)], warnings: &[String]) -> Object {
     Object::new()
         .text("host", asked.host.as_str())
         .objects("filesystems", chosen.entries.iter().map(|entry| entry_json(asked, entry)))
         .integer("pseudo_left_out", chosen.pseudo)
         .integer("below_threshold", chosen.below)
         .boolean("truncated", chosen.truncated)
+        .objects("unanswered", unanswered.iter().map(unanswered_json))
         .texts("warnings", warnings)
+}
+
+fn unanswered_json((mount, why): &(Mount, String)) -> Object {
+    let object =
+        named(Object::new(), "filesystem", "filesystem_base64", &mount.source).text("type", mount.kind.as_str());
+    named(object, "mount_point", "mount_point_base64", &mount.point)
+        .text("why", text::clipped(why, MAX_WARNING).as_str())
 }
 
 fn entry_json(asked: &Arguments, entry: &Entry) -> Object {
@@ -275,13 +439,13 @@ fn entry_json(asked: &Arguments, entry: &Entry) -> Object {
         .integer("size_bytes", bytes(row.figures.total))
         .integer("used_bytes", bytes(row.figures.used))
         .integer("available_bytes", bytes(row.figures.available))
-        .integer("used_percent", row.figures.percent);
+        .integer("used_percent", row.figures.percent());
     if asked.inodes {
         object = object
             .integer("inodes", inodes.total)
             .integer("inodes_used", inodes.used)
             .integer("inodes_free", inodes.available)
-            .integer("inodes_used_percent", inodes.percent);
+            .integer("inodes_used_percent", inodes.percent());
     }
     named(object, "mount_point", "mount_point_base64", &row.mount_point)
 }
@@ -296,7 +460,7 @@ fn named(object: Object, field: &str, field_base64: &str, bytes: &[u8]) -> Objec
     }
 }
 
-fn as_text(asked: &Arguments, chosen: &Chosen, warnings: &[String]) -> String {
+fn as_text(asked: &Arguments, chosen: &Chosen, unanswered: &[(Mount, String)], warnings: &[String]) -> String {
     let mut lines = Vec::new();
     if !chosen.entries.is_empty() {
         lines.push(rows_text(asked, &chosen.entries).trim_end().to_owned());
@@ -312,6 +476,11 @@ fn as_text(asked: &Arguments, chosen: &Chosen, warnings: &[String]) -> String {
     if chosen.truncated {
         lines.push("there are more file systems: name a `path` or a `threshold`".to_owned());
     }
+    lines.extend(unanswered.iter().map(|(mount, why)| {
+        let shown = |bytes: &[u8]| text::one_line(&text::clipped(&String::from_utf8_lossy(bytes), MAX_NAME));
+        let why = text::clipped(why, MAX_WARNING);
+        format!("{} ({}, {}) did not answer: {why}", shown(&mount.point), shown(&mount.source), mount.kind)
+    }));
     lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
     if lines.is_empty() {
         lines.push(format!("{} has no file systems with storage", asked.host));
@@ -325,14 +494,14 @@ fn rows_text(asked: &Arguments, entries: &[Entry]) -> String {
     let shown = |bytes: &[u8]| text::one_line(&text::clipped(&String::from_utf8_lossy(bytes), MAX_NAME));
     let head = ["FILESYSTEM", "TYPE", "SIZE", "USED", "AVAILABLE", "USE", "MOUNTED ON"].map(str::to_owned);
     let body = entries.iter().map(|Entry { row, inodes }| {
-        let used = percent(row.figures.percent);
+        let used = percent(row.figures.percent());
         [
             shown(&row.filesystem),
             row.kind.as_deref().map_or("-".to_owned(), |kind| shown(kind.as_bytes())),
             size(row.figures.total),
             size(row.figures.used),
             size(row.figures.available),
-            if asked.inodes { format!("{used}, inodes {}", percent(inodes.percent)) } else { used },
+            if asked.inodes { format!("{used}, inodes {}", percent(inodes.percent())) } else { used },
             shown(&row.mount_point),
         ]
     });

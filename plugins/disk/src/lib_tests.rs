@@ -14,7 +14,7 @@ fn asked(json: &str) -> Arguments {
 }
 
 fn chosen(asked: &Arguments) -> Chosen {
-    choose(asked, table::parse(TYPED, true), &table::parse(INODES, false).rows, false)
+    choose(asked, table::parse(TYPED, true), &table::parse(INODES, false).rows, false, 0)
 }
 
 fn points(chosen: &Chosen) -> Vec<String> {
@@ -49,6 +49,66 @@ fn memory_of_the_system_is_left_out_unless_all_or_a_path_is_asked_for() {
 }
 
 #[test]
+fn images_and_snapshots_are_full_by_nature() {
+    let output = b"head\n\
+        /dev/loop1 erofs 100 100 0 100% /mnt/image\n\
+        composefs overlay 100 100 0 100% /\n\
+        overlay overlay 100 50 50 50% /merged\n\
+        tank/a@now zfs 100 100 0 100% /a/.zfs/snapshot/now\n\
+        tank/a zfs 100 100 0 100% /a\n\
+        /dev/sr0 udf 100 100 0 100% /media/disc\n\
+        /dev/sdb1 udf 100 50 50 50% /media/stick\n\
+        snapfuse fuse.snapfuse 100 100 0 100% /snap/core/1\n\
+        /dev/sda1 ext4 100 100 0 100% /full\n";
+    let asked = asked(r#"{"host":"box"}"#);
+    let chosen = choose(&asked, table::parse(output, true), &[], false, 0);
+    assert_eq!(
+        (points(&chosen), chosen.pseudo),
+        (["/merged", "/a", "/media/stick", "/full"].map(str::to_owned).to_vec(), 5)
+    );
+}
+
+#[test]
+fn a_share_is_computed_and_rounded_up() {
+    let percent = |figures: &str| {
+        let table = table::parse(format!("head\n/dev/a {figures} /a\n").as_bytes(), false);
+        table.rows.first().and_then(|row| row.figures.percent())
+    };
+    for (figures, expected) in [
+        // busybox and the BSDs round in other ways, and one may print more than all.
+        ("1000 1 999 0%", Some(1)),
+        ("1000 995 5 99%", Some(100)),
+        ("1000 500 500 50%", Some(50)),
+        ("100 98 -3 103%", Some(100)),
+        ("0 0 0 -", None),
+        ("- - - -", None),
+    ] {
+        assert_eq!(percent(figures), expected, "{figures}");
+    }
+}
+
+#[test]
+fn what_did_not_answer_is_named() {
+    let line = b"52 27 0:41 / /home rw - nfs4 srv:/home rw\n";
+    let mount = super::mounts::parse(line).remove(0);
+    let unanswered = [(mount, "`df` on box did not end in time; it was stopped".to_owned())];
+    let asked = asked(r#"{"host":"box"}"#);
+    let chosen = chosen(&asked);
+    let text = as_text(&asked, &chosen, &unanswered, &[]);
+    assert!(
+        text.ends_with("/home (srv:/home, nfs4) did not answer: `df` on box did not end in time; it was stopped"),
+        "{text}"
+    );
+    let json = as_json(&asked, &chosen, &unanswered, &[]).finish();
+    assert!(
+        json.contains(
+            r#""unanswered":[{"filesystem":"srv:/home","type":"nfs4","mount_point":"/home","why":"`df` on box"#
+        ),
+        "{json}"
+    );
+}
+
+#[test]
 fn a_threshold_counts_bytes_and_inodes_if_asked() {
     let bytes = chosen(&asked(r#"{"host":"box","threshold":90}"#));
     assert_eq!((points(&bytes), bytes.below), (vec!["/srv/data".to_owned()], 7));
@@ -61,7 +121,7 @@ fn both_answers_say_the_same() {
     let asked = asked(r#"{"host":"box","threshold":60,"inodes":true}"#);
     let chosen = chosen(&asked);
     assert_eq!(
-        as_text(&asked, &chosen, &["df: x: odd".to_owned()]),
+        as_text(&asked, &chosen, &[], &["df: x: odd".to_owned()]),
         "FILESYSTEM           TYPE       SIZE      USED  AVAILABLE               USE  MOUNTED ON\n\
          //server/share name  tmpfs   3.0 MiB   1.9 MiB    1.1 MiB  64%, inodes 100%  /srv/with blank\n\
          /dev/loop0           ext4   13.7 MiB  12.4 MiB        0 B   100%, inodes 1%  /srv/data\n\
@@ -70,14 +130,14 @@ fn both_answers_say_the_same() {
          warning: df: x: odd"
     );
     assert_eq!(
-        as_json(&asked, &chosen, &[]).finish(),
+        as_json(&asked, &chosen, &[], &[]).finish(),
         concat!(
             r#"{"host":"box","filesystems":[{"filesystem":"//server/share name","type":"tmpfs","size_bytes":3145728,"#,
             r#""used_bytes":2002944,"available_bytes":1142784,"used_percent":64,"inodes":20,"inodes_used":20,"inodes_free":0,"#,
             r#""inodes_used_percent":100,"mount_point":"/srv/with blank"},{"filesystem":"/dev/loop0","type":"ext4","#,
             r#""size_bytes":14410752,"used_bytes":13016064,"available_bytes":0,"used_percent":100,"inodes":4096,"inodes_used":12,"#,
             r#""inodes_free":4084,"inodes_used_percent":1,"mount_point":"/srv/data"}],"pseudo_left_out":2,"below_threshold":6,"#,
-            r#""truncated":false,"warnings":[]}"#
+            r#""truncated":false,"unanswered":[],"warnings":[]}"#
         )
     );
 }
@@ -85,7 +145,7 @@ fn both_answers_say_the_same() {
 #[test]
 fn a_name_that_is_not_utf8_keeps_its_bytes() {
     let asked = asked(r#"{"host":"box"}"#);
-    let json = as_json(&asked, &chosen(&asked), &[]).finish();
+    let json = as_json(&asked, &chosen(&asked), &[], &[]).finish();
     assert!(
         json.contains("\"mount_point\":\"/srv/latin\u{fffd}\",\"mount_point_base64\":\"L3Nydi9sYXRpbuk=\""),
         "{json}"
@@ -99,9 +159,11 @@ fn many_rows_are_cut_and_it_is_told() {
         output.extend_from_slice(format!("/dev/{number} ext4 10 5 5 50% /{number}\n").as_bytes());
     }
     let asked = asked(r#"{"host":"box"}"#);
-    let chosen = choose(&asked, table::parse(&output, true), &[], false);
+    let chosen = choose(&asked, table::parse(&output, true), &[], false, 0);
     assert_eq!((chosen.entries.len(), chosen.truncated), (super::MAX_ROWS, true));
-    assert!(as_text(&asked, &chosen, &[]).ends_with("there are more file systems: name a `path` or a `threshold`"));
+    assert!(
+        as_text(&asked, &chosen, &[], &[]).ends_with("there are more file systems: name a `path` or a `threshold`")
+    );
 }
 
 #[test]
@@ -109,11 +171,11 @@ fn many_rows_find_their_inodes_and_long_names_do_not_widen_all_of_them() {
     let rows = |count: u32| (0..count).map(|at| format!("/dev/a{at} {at} 2 3 4% /{at}\n")).collect::<String>();
     let table = |text: &str| table::parse(format!("head\n{text}").as_bytes(), false);
     let inodes = table(&rows(50_000)).rows;
-    let chosen = choose(&asked(r#"{"host":"box","inodes":true}"#), table(&rows(50_000)), &inodes, false);
+    let chosen = choose(&asked(r#"{"host":"box","inodes":true}"#), table(&rows(50_000)), &inodes, false, 0);
     assert_eq!(chosen.entries.get(7).map(|entry| entry.inodes.total), Some(Some(8)));
     let long = format!("{} 1 2 3 4% /x\n{}", "n".repeat(1 << 20), rows(499));
     let asked = asked(r#"{"host":"box"}"#);
-    let text = as_text(&asked, &choose(&asked, table(&long), &[], false), &[]);
+    let text = as_text(&asked, &choose(&asked, table(&long), &[], false, 0), &[], &[]);
     assert!(text.len() < 500 * 400, "{}", text.len());
 }
 

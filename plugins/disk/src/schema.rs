@@ -3,7 +3,7 @@
 pub(crate) const DESCRIPTION: &str = "How full the file systems of a host are: one row each with its type, size, used and \
 available bytes, percent in use and mount point, as `df` on the host says. Without `path` it shows all that have storage; \
 pseudo file systems (proc, sysfs, devtmpfs, memory below /run, /dev and /sys, read-only images) only with `all`. With `path` it \
-shows the one that holds the path. `threshold` shows only those at least so full. `inodes` adds how many files there are and may be: a \
+shows the one that holds the path. Nothing is mounted by it; file systems of other machines are asked last, and those that do not answer are named. `threshold` shows only those at least so full. `inodes` adds how many files there are and may be: a \
 file system without free inodes is full whatever its bytes say. Sizes count in KiB steps.";
 
 pub(crate) const INPUT: &str = r#"{
@@ -51,8 +51,25 @@ pub(crate) const OUTPUT: &str = r#"{
     "pseudo_left_out": {"type": "integer", "minimum": 0},
     "below_threshold": {"type": "integer", "minimum": 0},
     "truncated": {"type": "boolean", "description": "whether there are more file systems than these"},
+    "unanswered": {
+      "type": "array",
+      "description": "file systems of other machines or programs that did not tell how full they are",
+      "items": {
+        "type": "object",
+        "properties": {
+          "filesystem": {"type": "string"},
+          "filesystem_base64": {"type": "string"},
+          "type": {"type": "string"},
+          "mount_point": {"type": "string"},
+          "mount_point_base64": {"type": "string"},
+          "why": {"type": "string"}
+        },
+        "required": ["filesystem", "type", "mount_point", "why"],
+        "additionalProperties": false
+      }
+    },
     "warnings": {"type": "array", "items": {"type": "string"}, "description": "what df complained about"}
   },
-  "required": ["host", "filesystems", "pseudo_left_out", "below_threshold", "truncated", "warnings"],
+  "required": ["host", "filesystems", "pseudo_left_out", "below_threshold", "truncated", "unanswered", "warnings"],
   "additionalProperties": false
 }"#;

@@ -23,7 +23,15 @@ pub(crate) struct Figures {
     pub(crate) used: Option<u64>,
     /// What an ordinary account may still use; zero where even more than that is gone.
     pub(crate) available: Option<u64>,
-    pub(crate) percent: Option<u64>,
+}
+
+impl Figures {
+    /// How much of what an ordinary account may use is in use, rounded up: programs round in several ways.
+    pub(crate) fn percent(self) -> Option<u64> {
+        let (used, available) = (u128::from(self.used?), u128::from(self.available?));
+        let all = used + available;
+        u64::try_from((used * 100).div_ceil(if all == 0 { return None } else { all })).ok()
+    }
 }
 
 /// What a table holds.
@@ -130,12 +138,8 @@ fn words(line: &[u8]) -> Vec<Word> {
 /// Total, used, available, percent.
 fn figures<'a>(words: &[Word], text: impl Fn(&Word) -> &'a [u8]) -> Option<Figures> {
     let [total, used, available, percent] = words else { return None };
-    Some(Figures {
-        total: figure(text(total))?,
-        used: figure(text(used))?,
-        available: figure(text(available))?,
-        percent: share(text(percent))?,
-    })
+    Some(Figures { total: figure(text(total))?, used: figure(text(used))?, available: figure(text(available))? })
+        .filter(|_| share(text(percent)).is_some())
 }
 
 /// Used, free, percent, as the BSDs print them behind the blocks.
@@ -143,7 +147,7 @@ fn inodes<'a>(words: &[Word], text: impl Fn(&Word) -> &'a [u8]) -> Option<Figure
     let [used, free, percent] = words else { return None };
     let (used, free) = (figure(text(used))?, figure(text(free))?);
     let total = used.zip(free).map(|(used, free)| used.saturating_add(free));
-    Some(Figures { total, used, available: free, percent: share(text(percent))? })
+    share(text(percent)).map(|_| Figures { total, used, available: free })
 }
 
 /// A number, or a dash. One below zero is zero: the blocks kept for root are used as well. One that is too large is not known.

@@ -12,8 +12,8 @@ fn typed(output: &[u8]) -> Vec<Row> {
     table.rows
 }
 
-fn figures(total: u64, used: u64, available: u64, percent: u64) -> Figures {
-    Figures { total: Some(total), used: Some(used), available: Some(available), percent: Some(percent) }
+fn figures(total: u64, used: u64, available: u64) -> Figures {
+    Figures { total: Some(total), used: Some(used), available: Some(available) }
 }
 
 /// Name, type and mount point of each row.
@@ -48,8 +48,8 @@ const LINUX: [(&str, &str, &str); 10] = [
 fn gnu_tables_are_read() {
     let new = typed(include_bytes!("../tests/fixtures/debian13-typed.txt"));
     same(&new, &LINUX);
-    assert_eq!(new.first().map(|row| row.figures), Some(figures(264_212_084, 39_492_660, 55_793_228, 42)));
-    assert_eq!(new.get(8).map(|row| row.figures), Some(figures(14_073, 12_711, 0, 100)));
+    assert_eq!(new.first().map(|row| row.figures), Some(figures(264_212_084, 39_492_660, 55_793_228)));
+    assert_eq!(new.get(8).map(|row| row.figures), Some(figures(14_073, 12_711, 0)));
     same(&typed(include_bytes!("../tests/fixtures/debian11-typed.txt")), &LINUX);
     same(&typed(include_bytes!("../tests/fixtures/debian13-path.txt")), &[("/dev/loop0", "ext4", "/srv/data")]);
 }
@@ -70,10 +70,7 @@ fn inodes_are_read_as_a_table_without_types() {
         let table = parse(output, false);
         assert_eq!((table.rows.len(), table.unread), (LINUX.len(), 0));
         let full = table.rows.iter().find(|row| row.mount_point == b"/srv/with blank").expect("is there");
-        assert_eq!(
-            (full.filesystem.as_slice(), full.figures),
-            (b"//server/share name".as_slice(), figures(20, 20, 0, 100))
-        );
+        assert_eq!((full.filesystem.as_slice(), full.figures), (b"//server/share name".as_slice(), figures(20, 20, 0)));
     }
 }
 
@@ -89,8 +86,8 @@ fn blocks_and_inodes_of_macos_stand_in_one_line() {
     let table = parse(include_bytes!("../tests/fixtures/macos-inodes.txt"), false);
     assert_eq!((table.rows.len(), table.unread), (5, 0));
     let row = table.rows.first().expect("is there");
-    assert_eq!(row.figures, figures(488_245_288, 151_098_964, 330_155_176, 32));
-    assert_eq!(row.inodes, Some(figures(9_223_372_036_854_775_807, 1_507_695, 9_223_372_036_853_268_112, 0)));
+    assert_eq!(row.figures, figures(488_245_288, 151_098_964, 330_155_176));
+    assert_eq!(row.inodes, Some(figures(9_223_372_036_854_775_807, 1_507_695, 9_223_372_036_853_268_112)));
     assert_eq!(table.rows.get(2).map(|row| row.filesystem.as_slice()), Some(b"map -hosts".as_slice()));
     let points = mounted(include_bytes!("../tests/fixtures/macos-mount.txt"));
     let kind = |row: &Row| points.iter().find(|(point, _)| *point == row.mount_point).map(|(_, kind)| kind.as_str());
@@ -108,7 +105,7 @@ fn mounts_of_openbsd_name_their_type_in_a_word() {
 #[test]
 fn more_in_use_than_there_is_leaves_nothing() {
     let rows = typed(include_bytes!("../tests/fixtures/freebsd-typed.txt"));
-    assert_eq!(rows.get(2).map(|row| row.figures), Some(figures(1_015_324, 981_004, 0, 105)));
+    assert_eq!(rows.get(2).map(|row| row.figures), Some(figures(1_015_324, 981_004, 0)));
 }
 
 #[test]
@@ -127,7 +124,7 @@ fn a_long_name_on_a_line_of_its_own_belongs_to_the_next() {
 fn figures_in_a_name_do_not_become_the_figures() {
     let rows = typed(b"head\n/dev/a 1 2 3 4% ext4 10 5 5 50% /a b\n");
     same(&rows, &[("/dev/a 1 2 3 4%", "ext4", "/a b")]);
-    assert_eq!(rows.first().map(|row| row.figures), Some(figures(10, 5, 5, 50)));
+    assert_eq!(rows.first().map(|row| row.figures), Some(figures(10, 5, 5)));
 }
 
 #[test]
@@ -158,7 +155,7 @@ fn a_figure_that_is_too_large_is_not_known_and_one_below_zero_is_zero() {
     let output = b"head\n/dev/a ext4 1 2 3 4% /\n/dev/b ext4 18446744073709551616 18446744073709551615 -5 999999999999999999999% /b\n";
     let rows = typed(output);
     same(&rows, &[("/dev/a", "ext4", "/"), ("/dev/b", "ext4", "/b")]);
-    let expected = Figures { total: None, used: Some(u64::MAX), available: Some(0), percent: None };
+    let expected = Figures { total: None, used: Some(u64::MAX), available: Some(0) };
     assert_eq!(rows.get(1).map(|row| row.figures), Some(expected));
 }
 

@@ -867,6 +867,8 @@ const NAMES: &[Row] = &[
         long_values: &[("block-size", SIZE), ("type", Name), ("exclude-type", Name)],
         long_optional: &[("output", DF_FIELDS)],
         operands: PATHS,
+        // In UTF-8 GNU's writes a question mark for each byte of a name that is none.
+        environment: &[("LC_ALL", "C")],
         refused: &[("--sync", "it writes what the file systems have not written yet")],
         unused: "-v",
         ..ROW
