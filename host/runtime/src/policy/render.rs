@@ -15,8 +15,11 @@ pub(super) fn pipeline(pipeline: &Pipeline) -> Result<Vec<u8>, Refusal> {
         for (name, value) in environment(only) {
             out.extend_from_slice(format!("export {name}={value}; ").as_bytes());
         }
-        // In place of the shell, so that a signal that ends the program is what the server reports.
-        out.extend_from_slice(b"exec ");
+        // In place of the shell, so that a signal that ends the program is what the server reports. A part of the shell itself
+        // has no program to be replaced by.
+        if !is_builtin(only) {
+            out.extend_from_slice(b"exec ");
+        }
         stage(&mut out, only)?;
     } else {
         for (at, each) in pipeline.stages.iter().enumerate() {
@@ -30,6 +33,73 @@ pub(super) fn pipeline(pipeline: &Pipeline) -> Result<Vec<u8>, Refusal> {
         }
     }
     bounded(out)
+}
+
+/// What shells do themselves: POSIX's special built-ins (2.14), those that are no programs though it lists them as utilities, and
+/// what bash and others add. What is a program everywhere as well (`echo`, `test`) is run as one.
+const BUILTINS: &[&str] = &[
+    ".",
+    ":",
+    "alias",
+    "bg",
+    "bind",
+    "break",
+    "builtin",
+    "caller",
+    "cd",
+    "command",
+    "compgen",
+    "complete",
+    "compopt",
+    "continue",
+    "declare",
+    "dirs",
+    "disown",
+    "enable",
+    "eval",
+    "exec",
+    "exit",
+    "export",
+    "fc",
+    "fg",
+    "getopts",
+    "hash",
+    "help",
+    "history",
+    "jobs",
+    "kill",
+    "let",
+    "local",
+    "logout",
+    "mapfile",
+    "popd",
+    "print",
+    "pushd",
+    "read",
+    "readarray",
+    "readonly",
+    "return",
+    "set",
+    "shift",
+    "shopt",
+    "source",
+    "suspend",
+    "times",
+    "trap",
+    "type",
+    "typeset",
+    "ulimit",
+    "umask",
+    "unalias",
+    "unset",
+    "wait",
+    "whence",
+];
+
+/// Whether the shell itself does it. Never so of what the table allows: its rows are programs.
+fn is_builtin(stage: &Stage) -> bool {
+    let program = stage.words.first().map(Word::text).unwrap_or_default();
+    table::row(program).is_none() && BUILTINS.contains(&program)
 }
 
 /// What the table lets a stage's program find in its environment: names and values that need no quotes.

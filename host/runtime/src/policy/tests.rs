@@ -592,6 +592,13 @@ fn one_stage_replaces_the_shell_and_several_are_piped() {
 }
 
 #[test]
+fn what_the_shell_does_itself_is_not_replaced_by_a_program() {
+    assert_eq!(rendered("ulimit -n"), "'ulimit' -n");
+    assert_eq!(rendered("exit 3"), "'exit' 3");
+    assert_eq!(rendered("ulimit2 -n"), "exec 'ulimit2' -n");
+}
+
+#[test]
 fn standard_error_goes_where_it_is_told() {
     let mut both = pipeline("cat a | wc");
     both.stages.first_mut().expect("two").stderr = StderrTo::Stdout;
