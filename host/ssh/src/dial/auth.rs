@@ -1,8 +1,9 @@
-//! Authentication as OpenSSH's client does it: public keys, then keyboard-interactive, then the password.
+//! Authentication as OpenSSH's client does it: `none`, which tells the methods, then public keys, keyboard-interactive and
+//! the password.
 //!
-//! Owns which method is tried when, the list of what was tried and left out, and the words for it. Never asks with the
-//! method `none`, signs with SHA-1 only if the configuration names that, and gets a secret only from the configured
-//! command. Which identities there are is [`crate::dial::identities`]'s; does not know the pool.
+//! Owns which method is tried when, the list of what was tried and left out, and the words for it. Signs with SHA-1 only if
+//! the configuration names that, and gets a secret only from the configured command. Which identities there are is
+//! [`crate::dial::identities`]'s; does not know the pool.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,13 +14,16 @@ use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg};
 use russh::{MethodKind, MethodSet, Signer};
 use tokio::net::UnixStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
+use crate::dial::agent::{self, Held};
 use crate::dial::algorithms::may_authenticate;
-use crate::dial::gate::{Farewell, Gate};
+use crate::dial::gate::{Gate, Halt, Said};
 use crate::dial::identities::{self, Identities, Shown, Signatory};
+use crate::dial::key_file::Why;
 use crate::dial::secrets::{Kind, Secrets};
+use crate::foreign::line;
 use crate::{ErrorKind, HostSpec, SshError};
 
 /// Requests that are sent at most: servers end the connection after `MaxAuthTries`, 6 by default.
@@ -28,6 +32,12 @@ const MAX_REQUESTS: usize = 32;
 const AGENT_LIMIT: Duration = Duration::from_secs(5);
 /// An agent may ask a person before it signs.
 const SIGN_LIMIT: Duration = Duration::from_secs(30);
+/// How long a session that is over may take to say why.
+const ENDING_LIMIT: Duration = Duration::from_secs(1);
+/// Kept of a question of the server in a message.
+const QUESTION_BYTES: usize = 100;
+/// How sshd ends a connection on which too many keys were offered.
+const TOO_MANY: &str = "Too many authentication failures";
 /// Rounds of questions in one keyboard-interactive attempt, and questions in one round.
 const MAX_ROUNDS: usize = 8;
 const MAX_QUESTIONS: usize = 8;
@@ -38,8 +48,8 @@ pub(crate) struct Login<'a> {
     pub(crate) secret_command: Option<&'a Path>,
     /// Whether the host's key leaves no doubt: else it gets neither password nor answers.
     pub(crate) may_have_secrets: bool,
-    /// What the server says when it ends the connection.
-    pub(crate) farewell: Farewell,
+    /// What the server says to people.
+    pub(crate) said: Said,
     /// When the dial ends.
     pub(crate) until: Instant,
 }
@@ -154,6 +164,14 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(&mut self) -> bool {
+        match self.none().await {
+            Step::Accepted => return true,
+            Step::Over(why) => {
+                self.tried.push(why);
+                return false;
+            }
+            Step::Refused | Step::Exhausted => {}
+        }
         let all = self.methods();
         let mut left = all.clone();
         while let Some(method) = left.iter().copied().find(|method| self.is_accepted(*method)) {
@@ -186,6 +204,20 @@ impl Attempt<'_> {
         false
     }
 
+    /// Asks what there is, as OpenSSH does: servers do not count this as a try, and some let in whoever asks.
+    async fn none(&mut self) -> Step {
+        self.trips += 1;
+        match self.handle.authenticate_none(self.login.spec.user.as_str()).await {
+            Ok(AuthResult::Success) => Step::Accepted,
+            Ok(AuthResult::Failure { remaining_methods, .. }) if remaining_methods.is_empty() => self.ended().await,
+            Ok(AuthResult::Failure { remaining_methods, .. }) => {
+                self.accepted = Some(remaining_methods);
+                Step::Refused
+            }
+            Err(_) => self.ended().await,
+        }
+    }
+
     /// The methods that may be used, in order.
     fn methods(&mut self) -> Vec<MethodKind> {
         let methods = &self.login.spec.methods;
@@ -204,7 +236,9 @@ impl Attempt<'_> {
                     Some("KbdInteractiveAuthentication is off")
                 }
                 MethodKind::Password if !methods.password => Some("PasswordAuthentication is off"),
-                _ => (!has_secrets).then_some("there is no secret command"),
+                MethodKind::Password => (!has_secrets).then_some("there is no secret command"),
+                // It may ask nothing: the second factor of some is a push to a telephone.
+                _ => None,
             };
             match hindrance {
                 Some(why) => self.barred.push((method, why)),
@@ -246,17 +280,17 @@ impl Attempt<'_> {
         }
     }
 
-    async fn held_by_agent(&mut self) -> Vec<AgentIdentity> {
-        let Some(path) = &self.login.spec.agent else { return Vec::new() };
+    async fn held_by_agent(&mut self) -> Held {
+        let Some(path) = &self.login.spec.agent else { return Held::default() };
         let until = self.share(AGENT_LIMIT);
-        match identities::connect_agent(path, self.handle.agent_session_binding(), until).await {
+        match agent::connect(path, self.handle.agent_session_binding(), until).await {
             Ok((agent, held)) => {
                 self.agent = Some(agent);
                 held
             }
             Err(why) => {
                 self.skipped.push(format!("the agent at {} ({why})", path.display()));
-                Vec::new()
+                Held::default()
             }
         }
     }
@@ -268,7 +302,7 @@ impl Attempt<'_> {
     }
 
     /// Offers one identity; `Err`: why it was not.
-    async fn offer(&mut self, name: &str, shown: Shown, signatory: Signatory) -> Result<Step, &'static str> {
+    async fn offer(&mut self, name: &str, shown: Shown, signatory: Signatory) -> Result<Step, Why> {
         let identities = self.identities.as_mut().ok_or("there is none")?;
         let required = self.login.spec.required_rsa_bits;
         // Said first: no agent and no passphrase makes it any longer.
@@ -286,7 +320,7 @@ impl Attempt<'_> {
         let (algorithm, is_certificate) = match &shown {
             Shown::Key(key) => (key.algorithm(), false),
             Shown::Certificate(certificate) => (certificate.algorithm(), true),
-            Shown::Later => return Err("its public half is not known"),
+            Shown::Later => return Err("its public half is not known".into()),
         };
         let hash = self.hash_for(&algorithm, is_certificate).await?;
         let (user, until) = (self.login.spec.user.as_str(), self.share(SIGN_LIMIT));
@@ -298,7 +332,7 @@ impl Attempt<'_> {
                 self.handle.authenticate_certificate_with(user, *certificate, hash, &mut hand).await
             }
             Shown::Key(key) => self.handle.authenticate_publickey_with(user, key, hash, &mut hand).await,
-            Shown::Later => return Err("its public half is not known"),
+            Shown::Later => return Err("its public half is not known".into()),
         };
         // The key is offered first, and signed with when the server wants it.
         self.trips += 1 + u64::from(hand.asked);
@@ -308,10 +342,10 @@ impl Attempt<'_> {
         }
         self.requests += 1;
         Ok(match outcome {
-            Ok(result) => self.judge(name, result),
+            Ok(result) => self.judge(name, result).await,
             Err(error) => {
                 self.tried.push(format!("{name} ({error})"));
-                if self.handle.is_closed() { self.ended() } else { Step::Refused }
+                if self.handle.is_closed() { self.ended().await } else { Step::Refused }
             }
         })
     }
@@ -355,14 +389,19 @@ impl Attempt<'_> {
                     }
                     self.last_answers = given.filter(|_| !partial_success);
                     let result = AuthResult::Failure { remaining_methods, partial_success };
-                    return self.judge("keyboard-interactive", result);
+                    return self.judge("keyboard-interactive", result).await;
                 }
-                Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => prompts,
-                Err(_) => return self.ended(),
+                Ok(KeyboardInteractiveAuthResponse::InfoRequest { name, instructions, prompts }) => {
+                    if prompts.is_empty() {
+                        self.note_instructions(&name, &instructions);
+                    }
+                    prompts
+                }
+                Err(_) => return self.ended().await,
             };
             let known = match self.answers(&prompts).await {
                 Ok(answers) if self.last_answers.as_ref() == Some(&(round, answers.clone())) && !answers.is_empty() => {
-                    Err("the secret command knows no other answer")
+                    Err("the secret command knows no other answer".to_owned())
                 }
                 answers => answers,
             };
@@ -380,15 +419,28 @@ impl Attempt<'_> {
         Step::Over("then the server went on asking".to_owned())
     }
 
-    async fn answers(&self, prompts: &[Prompt]) -> Result<Zeroizing<Vec<String>>, &'static str> {
+    /// What the server tells a person instead of asking, for the message if nothing comes of it.
+    fn note_instructions(&mut self, name: &str, instructions: &str) {
+        let words = line(format!("{name} {instructions}").as_bytes(), QUESTION_BYTES);
+        let note = format!("keyboard-interactive (it says \"{words}\")");
+        if !words.is_empty() && !self.tried.contains(&note) {
+            self.tried.push(note);
+        }
+    }
+
+    async fn answers(&self, prompts: &[Prompt]) -> Result<Zeroizing<Vec<String>>, String> {
         if prompts.len() > MAX_QUESTIONS {
-            return Err("the server asks too much at once");
+            return Err("the server asks too much at once".to_owned());
         }
         let HostSpec { user, host_name, .. } = self.login.spec;
         let mut answers = Zeroizing::new(Vec::with_capacity(prompts.len()));
         for Prompt { prompt, .. } in prompts {
-            let prompt = format!("({user}@{host_name}) {}", prompt.trim());
-            let answer = self.secrets.ask(Kind::Prompt, &prompt).await?;
+            let asked = format!("({user}@{host_name}) {}", prompt.trim());
+            let answer = self
+                .secrets
+                .ask(Kind::Prompt, &asked)
+                .await
+                .map_err(|why| format!("it asks \"{}\", and {why}", line(prompt.as_bytes(), QUESTION_BYTES)))?;
             answers.push(answer.as_str().to_owned());
         }
         Ok(answers)
@@ -416,12 +468,12 @@ impl Attempt<'_> {
         self.last_password = password.clone();
         // russh wipes the copy that it gets.
         match self.handle.authenticate_password(user, password.as_str()).await {
-            Ok(result) => self.judge("password", result),
-            Err(_) => self.ended(),
+            Ok(result) => self.judge("password", result).await,
+            Err(_) => self.ended().await,
         }
     }
 
-    fn judge(&mut self, name: &str, result: AuthResult) -> Step {
+    async fn judge(&mut self, name: &str, result: AuthResult) -> Step {
         let AuthResult::Failure { remaining_methods, partial_success } = result else { return Step::Accepted };
         if partial_success {
             self.partial_successes += 1;
@@ -430,17 +482,22 @@ impl Attempt<'_> {
             self.tried.push(name.to_owned());
         }
         if remaining_methods.is_empty() {
-            return self.ended();
+            return self.ended().await;
         }
         self.accepted = Some(remaining_methods);
         Step::Refused
     }
 
-    /// The server wants nothing more, or is gone.
-    fn ended(&self) -> Step {
-        Step::Over(match self.login.farewell.heard() {
-            Some(farewell) => format!("then the server closed the connection ({farewell})"),
-            None => "then the server closed the connection".to_owned(),
+    /// The server wants nothing more, or is gone. Called once: nothing follows it.
+    async fn ended(&mut self) -> Step {
+        let end = timeout(ENDING_LIMIT, &mut *self.handle).await;
+        Step::Over(match (self.login.said.farewell(), end) {
+            (Some(farewell), _) => format!("then the server closed the connection ({farewell})"),
+            (None, Ok(Err(Halt::Ssh(russh::Error::NoAuthMethod)))) => {
+                self.accepted = Some(MethodSet::empty());
+                "then the server named no further method that Scout has".to_owned()
+            }
+            (None, _) => "then the server closed the connection".to_owned(),
         })
     }
 
@@ -460,13 +517,43 @@ impl Attempt<'_> {
         if !self.skipped.is_empty() {
             parts.push(format!("left out {}", self.skipped.join(", ")));
         }
-        if let Some(accepted) = &self.accepted {
+        if let Some(accepted) = self.accepted.as_ref().filter(|accepted| !accepted.is_empty()) {
             let names: Vec<&str> = accepted.iter().map(<&str>::from).collect();
             parts.push(format!("the server accepts {}", names.join(", ")));
         }
+        if let Some(banner) = self.login.said.banner() {
+            parts.push(format!("the server said \"{banner}\""));
+        }
         let message = format!("{alias}: no identity was accepted for {user}: {}", parts.join("; "));
-        SshError::new(ErrorKind::Auth, message)
-            .with_hint("load the key into the ssh agent, or name its file as IdentityFile in ssh_config")
+        SshError::new(ErrorKind::Auth, message).with_hint(self.remedy())
+    }
+
+    /// What to do, as far as what was seen tells.
+    fn remedy(&self) -> String {
+        const LOAD: &str = "load the key into the ssh agent, or name its file as IdentityFile in ssh_config";
+        let Login { spec, said, .. } = self.login;
+        if said.farewell().is_some_and(|words| words.contains(TOO_MANY)) {
+            return format!(
+                "the server counts every key that is offered: name the right one as IdentityFile for {}, and set \
+                 `IdentitiesOnly yes` beside it",
+                spec.alias
+            );
+        }
+        let takes = |method| self.is_accepted(method);
+        if !takes(MethodKind::PublicKey) {
+            let takes_secrets = takes(MethodKind::KeyboardInteractive) || takes(MethodKind::Password);
+            return match (takes_secrets, self.secrets.can_be_asked()) {
+                (true, false) => {
+                    "this account takes no keys here: a `secret_command` gives Scout the password".to_owned()
+                }
+                (true, true) => "this account takes no keys here, and not what the secret command gave".to_owned(),
+                (false, _) => "the server has to allow this account a method that Scout has, as publickey".to_owned(),
+            };
+        }
+        match said.banner() {
+            Some(_) => format!("see what the server said; if it is no more than a greeting, {LOAD}"),
+            None => LOAD.to_owned(),
+        }
     }
 }
 
@@ -476,7 +563,7 @@ enum SignError {
     #[error("the connection was lost")]
     Send(#[from] russh::SendError),
     #[error("{0}")]
-    None(&'static str),
+    None(Why),
 }
 
 /// Signs for one identity.
@@ -500,23 +587,23 @@ impl Signer for Hand<'_> {
         data: Vec<u8>,
     ) -> Result<Vec<u8>, SignError> {
         if self.asked {
-            return Err(SignError::None("the server asked for a second signature"));
+            return Err(SignError::None("the server asked for a second signature".into()));
         }
         self.asked = true;
         match &self.signatory {
-            Signatory::Nobody => Err(SignError::None("its private key is not at hand")),
+            Signatory::Nobody => Err(SignError::None("its private key is not at hand".into())),
             Signatory::File(index) => {
                 let key = self.identities.unlock(*index, self.secrets).await.map_err(SignError::None)?;
-                identities::sign(key, hash, data).await.map_err(SignError::None)
+                identities::sign(key, hash, data).await.map_err(|why| SignError::None(why.into()))
             }
             Signatory::Agent(held) => {
-                let Some(agent) = &mut self.agent else { return Err(SignError::None("the agent is gone")) };
+                let Some(agent) = &mut self.agent else { return Err(SignError::None("the agent is gone".into())) };
                 match timeout_at(self.until, agent.sign_request(held, hash, data)).await {
                     Ok(Ok(signed)) => Ok(signed),
-                    Ok(Err(_)) => Err(SignError::None("the agent did not sign")),
+                    Ok(Err(_)) => Err(SignError::None("the agent did not sign".into())),
                     Err(_) => {
                         self.is_agent_lost = true;
-                        Err(SignError::None("the agent did not sign in time"))
+                        Err(SignError::None("the agent did not sign in time".into()))
                     }
                 }
             }

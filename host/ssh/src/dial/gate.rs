@@ -6,11 +6,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use russh::Channel;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::{Channel, ChannelId, ChannelOpenFailure};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::config::{MIN_RSA_BITS, Source, StrictHostKeyChecking};
 use crate::foreign::line;
@@ -41,17 +44,58 @@ impl From<russh::Error> for Halt {
     }
 }
 
-/// Kept of what a server says when it ends the connection.
-const FAREWELL_BYTES: usize = 200;
+/// Kept of each thing that a server says to people.
+const WORDS_BYTES: usize = 400;
+/// How long the words to a channel that was refused may take: they come in the same packet.
+const REFUSAL_LIMIT: Duration = Duration::from_secs(1);
 
-/// Why the server ended the connection, in its own words; shared with the gate that hears it.
+/// What a server says to people, made harmless; shared with the gate that hears it.
 #[derive(Clone, Default)]
-pub(crate) struct Farewell(Arc<Mutex<Option<String>>>);
+pub(crate) struct Said {
+    banner: Arc<Mutex<Option<String>>>,
+    farewell: Arc<Mutex<Option<String>>>,
+    /// Why the last channel was not opened, and how many were not.
+    refusals: Arc<watch::Sender<(u64, String)>>,
+}
 
-impl Farewell {
-    /// The words, made harmless, if there were any.
-    pub(crate) fn heard(&self) -> Option<String> {
-        self.0.lock().clone()
+impl Said {
+    /// What it says to whoever wants to log in.
+    pub(crate) fn banner(&self) -> Option<String> {
+        self.banner.lock().clone()
+    }
+
+    /// Why it ended the connection.
+    pub(crate) fn farewell(&self) -> Option<String> {
+        self.farewell.lock().clone()
+    }
+
+    /// Why it opened the last channel not that was asked for.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        Some(self.refusals.borrow().1.clone()).filter(|words| !words.is_empty())
+    }
+
+    /// Runs an open, and if it is refused waits for the server's words to it.
+    pub(crate) async fn while_opening<T>(
+        &self,
+        opening: impl Future<Output = Result<T, russh::Error>>,
+    ) -> Result<T, (russh::Error, Option<String>)> {
+        let mut refusals = self.refusals.subscribe();
+        match opening.await {
+            Ok(opened) => Ok(opened),
+            Err(error @ russh::Error::ChannelOpenFailure(_)) => {
+                // The gate hears them a moment after the channel is told.
+                let _ = timeout(REFUSAL_LIMIT, refusals.changed()).await;
+                Err((error, self.refusal()))
+            }
+            Err(error) => Err((error, None)),
+        }
+    }
+
+    fn hear(place: &Mutex<Option<String>>, words: &str) {
+        let words = line(words.as_bytes(), WORDS_BYTES);
+        if !words.is_empty() {
+            *place.lock() = Some(words);
+        }
     }
 }
 
@@ -98,7 +142,7 @@ pub(crate) struct Gate {
     /// The host was dialled directly, at an address of this machine's own.
     is_localhost: bool,
     secrets: Secrets,
-    farewell: Farewell,
+    said: Said,
     /// The type of the presented key, until it is compared with what was negotiated.
     presented: Option<Algorithm>,
     /// The key that the host was accepted with; of a certificate, the one in it.
@@ -148,7 +192,7 @@ impl Gate {
             insists,
             is_localhost: false,
             secrets: Secrets::default(),
-            farewell: Farewell::default(),
+            said: Said::default(),
             presented: None,
             accepted: None,
             refusal: Refusal::default(),
@@ -171,9 +215,9 @@ impl Gate {
         self.check.certificate_algorithms(self.insists)
     }
 
-    /// What the server will say when it ends the connection.
-    pub(crate) fn farewell(&self) -> Farewell {
-        self.farewell.clone()
+    /// Where what the server says will be.
+    pub(crate) fn said(&self) -> Said {
+        self.said.clone()
     }
 
     /// Where the error will be if a later key is refused.
@@ -281,13 +325,32 @@ impl Handler for Gate {
     async fn disconnected(&mut self, reason: DisconnectReason<Halt>) -> Result<(), Halt> {
         match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
-                let message = line(info.message.as_bytes(), FAREWELL_BYTES);
-                let farewell = (!message.is_empty()).then_some(message);
-                *self.farewell.0.lock() = farewell;
+                Said::hear(&self.said.farewell, &info.message);
                 Ok(())
             }
             DisconnectReason::Error(error) => Err(error),
         }
+    }
+
+    async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), Halt> {
+        Said::hear(&self.said.banner, banner);
+        Ok(())
+    }
+
+    async fn channel_open_failure(
+        &mut self,
+        _: ChannelId,
+        _: ChannelOpenFailure,
+        description: &str,
+        _: &str,
+        _: &mut Session,
+    ) -> Result<(), Halt> {
+        let words = line(description.as_bytes(), WORDS_BYTES);
+        self.said.refusals.send_modify(|(count, last)| {
+            *count += 1;
+            *last = words;
+        });
+        Ok(())
     }
 
     // russh accepts these unless told otherwise; a `ChannelOpenHandle` that is dropped refuses.

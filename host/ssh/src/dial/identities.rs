@@ -9,16 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::AgentClient;
 use russh::keys::ssh_encoding::Encode as _;
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::ssh_key::public::KeyData;
-use russh::keys::{self, Algorithm, Certificate, HashAlg, PrivateKey, PublicKey, signature::Signer as _};
-use tokio::net::UnixStream;
-use tokio::time::{Instant, timeout_at};
+use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey, signature::Signer as _};
 use zeroize::Zeroizing;
 
+use crate::dial::agent::Held;
+use crate::dial::key_file::{self, Content, Failure, Why};
 use crate::dial::secrets::{Kind, Secrets};
 use crate::local_file::{self, FileError};
 use crate::sshsig::{Signing, private_of};
@@ -38,8 +37,8 @@ const TOO_SHORT: &str = "RSA of fewer bits than RequiredRSASize";
 /// A configured key file.
 pub(crate) struct KeyFile {
     path: PathBuf,
-    /// Known even if the private key is locked, or not there.
-    public: Option<PublicKey>,
+    /// What it is to the server, known even if the private key is locked, or not there.
+    shown: Option<Shown>,
     private: Private,
 }
 
@@ -47,7 +46,7 @@ enum Private {
     Ready(Arc<PrivateKey>),
     Locked,
     /// Cannot sign, and why.
-    Unusable(&'static str),
+    Unusable(Why),
 }
 
 /// What the server is shown.
@@ -97,6 +96,8 @@ pub(crate) struct Identity {
     pub(crate) name: String,
     /// The configured file that it comes from; absent: the agent alone has it.
     pub(crate) file: Option<PathBuf>,
+    /// The file that it stands in: the same, or the certificate beside it.
+    pub(crate) stands_in: Option<PathBuf>,
     pub(crate) shown: Shown,
     pub(crate) signatory: Signatory,
     pub(crate) is_tried: bool,
@@ -109,16 +110,16 @@ pub(crate) struct Identity {
 pub(crate) fn read_signing_key(path: &Path) -> Result<Signing, String> {
     let told = |why: &str| format!("{}: {why}", path.display());
     let text = read_text(path).map_err(told)?;
-    let shown = match Certificate::from_openssh(text.trim()) {
+    let shown = match Certificate::from_openssh(&text) {
         Ok(certificate) => Some(KeyData::Certificate(Box::new(certificate))),
-        Err(_) => PublicKey::from_openssh(text.trim()).ok().map(|key| key.key_data().clone()),
+        Err(_) => PublicKey::from_openssh(&text).ok().map(|key| key.key_data().clone()),
     };
     let (private, shown) = match (shown, private_of(path)) {
         (Some(shown), Some(private)) if private.exists() => (read_private(&private), Some(shown)),
         (Some(shown), _) => return Ok(Signing { shown, own: None }),
         (None, _) => (read_private(path), None),
     };
-    let (private, public) = private.map_err(told)?;
+    let (private, public) = private.map_err(|why| told(&why))?;
     let shown = shown.or_else(|| public.map(|key| key.key_data().clone()));
     let shown = shown.ok_or_else(|| told("is locked and does not say its public half; name the .pub file"))?;
     let own = match private {
@@ -136,7 +137,7 @@ pub(crate) fn read_signing_key(path: &Path) -> Result<Signing, String> {
 pub(crate) struct Identities {
     pub(crate) list: Vec<Identity>,
     /// Configured files that give nothing to offer, and why.
-    pub(crate) unread: Vec<(PathBuf, &'static str)>,
+    pub(crate) unread: Vec<(PathBuf, Why)>,
     files: Vec<KeyFile>,
 }
 
@@ -146,7 +147,8 @@ impl Identities {
     /// its `-cert.pub` is looked for unless certificates are configured.
     ///
     /// `notes` gets the certificates that are left out, and why.
-    pub(crate) async fn gather(spec: &HostSpec, held: Vec<AgentIdentity>, notes: &mut Vec<String>) -> Self {
+    pub(crate) async fn gather(spec: &HostSpec, held: Held, notes: &mut Vec<String>) -> Self {
+        notes.extend(held.unread);
         let (paths, certificate_paths) = (spec.identity_files.clone(), spec.certificate_files.clone());
         let read = move || {
             let mut unread = Vec::new();
@@ -154,29 +156,33 @@ impl Identities {
             for path in paths.into_iter().take(MAX_FILES) {
                 match read_key(&path) {
                     Some(file) => files.push(file),
-                    None => unread.push((path, "no such file")),
+                    None => unread.push((path, Why::from("no such file"))),
                 }
             }
             let configured = certificate_paths.into_iter().take(MAX_FILES);
             let configured: Vec<_> = configured.map(|path| (read_certificate(&path), path)).collect();
-            let beside: Vec<_> = if configured.is_empty() {
+            let beside_of: Vec<_> = if configured.is_empty() {
                 files.iter().map(|file| read_certificate(&beside(&file.path, CERTIFICATE_SUFFIX)).ok()).collect()
             } else {
                 Vec::new()
             };
-            (files, unread, configured, beside)
+            (files, unread, configured, beside_of)
         };
-        let (files, mut unread, configured, beside) = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        let (files, mut unread, configured, beside_of) = tokio::task::spawn_blocking(read).await.unwrap_or_default();
         let mut of_files = Vec::new();
         for (index, file) in files.iter().enumerate() {
-            let shown = file.public.clone().map_or(Shown::Later, Shown::Key);
+            let shown = file.shown.clone().unwrap_or(Shown::Later);
             let (signatory, path) = (Signatory::File(index), Some(file.path.clone()));
             let name = file.path.display().to_string();
-            of_files.push(Identity { name, file: path.clone(), shown, signatory, is_tried: false });
-            if let Some(Some(certificate)) = beside.get(index) {
+            let own = Identity { name, file: path.clone(), stands_in: path, shown, signatory, is_tried: false };
+            if let Some(Some(certificate)) = beside_of.get(index) {
                 let name = format!("{} with its certificate", file.path.display());
+                let stands_in = Some(beside(&file.path, CERTIFICATE_SUFFIX));
                 let shown = Shown::Certificate(Box::new(certificate.clone()));
-                of_files.push(Identity { name, file: path, shown, signatory: Signatory::File(index), is_tried: false });
+                let (file, signatory) = (own.file.clone(), Signatory::File(index));
+                of_files.extend([own, Identity { name, file, stands_in, shown, signatory, is_tried: false }]);
+            } else {
+                of_files.push(own);
             }
         }
         let mut list = Vec::new();
@@ -186,7 +192,8 @@ impl Identities {
                     let (name, shown) = (path.display().to_string(), Shown::Certificate(Box::new(certificate)));
                     list.push(Identity {
                         name,
-                        file: Some(path),
+                        file: Some(path.clone()),
+                        stands_in: Some(path),
                         shown,
                         signatory: Signatory::Nobody,
                         is_tried: false,
@@ -194,12 +201,12 @@ impl Identities {
                 }
                 Err(why) => {
                     notes.push(format!("{} ({why})", path.display()));
-                    unread.push((path, why));
+                    unread.push((path, why.into()));
                 }
             }
         }
         let mut others = Vec::new();
-        for identity in held {
+        for identity in held.identities {
             let signatory = Signatory::Agent(Box::new(identity.clone()));
             match of_files.iter().position(|own| is_same(&own.shown, &identity)) {
                 Some(place) => {
@@ -248,15 +255,15 @@ impl Identities {
     }
 
     /// Why this identity cannot be used, if so.
-    pub(crate) fn hindrance(&self, signatory: &Signatory, secrets: &Secrets<'_>) -> Option<&'static str> {
+    pub(crate) fn hindrance(&self, signatory: &Signatory, secrets: &Secrets<'_>) -> Option<Why> {
         match signatory {
             Signatory::Agent(_) => None,
-            Signatory::Nobody => Some("its private key is not at hand"),
+            Signatory::Nobody => Some("its private key is not at hand".into()),
             Signatory::File(index) => match &self.files.get(*index)?.private {
                 Private::Ready(_) => None,
                 Private::Locked if secrets.can_be_asked() => None,
-                Private::Locked => Some("encrypted; load it into the agent, or configure a secret command"),
-                Private::Unusable(why) => Some(why),
+                Private::Locked => Some("encrypted; load it into the agent, or configure a secret command".into()),
+                Private::Unusable(why) => Some(why.clone()),
             },
         }
     }
@@ -275,31 +282,27 @@ impl Identities {
     ///
     /// # Errors
     /// Why it cannot be had.
-    pub(crate) async fn unlock(
-        &mut self,
-        index: usize,
-        secrets: &Secrets<'_>,
-    ) -> Result<Arc<PrivateKey>, &'static str> {
+    pub(crate) async fn unlock(&mut self, index: usize, secrets: &Secrets<'_>) -> Result<Arc<PrivateKey>, Why> {
         let file = self.files.get_mut(index).ok_or("no such file")?;
         match &file.private {
             Private::Ready(key) => return Ok(Arc::clone(key)),
-            Private::Unusable(why) => return Err(why),
+            Private::Unusable(why) => return Err(why.clone()),
             Private::Locked => {}
         }
         let unlocked = unlock(&file.path, secrets).await;
         match &unlocked {
             Ok(key) => {
-                file.public.get_or_insert_with(|| key.public_key().clone());
+                file.shown.get_or_insert_with(|| Shown::Key(key.public_key().clone()));
                 file.private = Private::Ready(Arc::clone(key));
             }
             // Whoever was asked once in vain is not asked again in this dial.
-            Err(why) => file.private = Private::Unusable(why),
+            Err(why) => file.private = Private::Unusable(why.clone()),
         }
         unlocked
     }
 }
 
-async fn unlock(path: &Path, secrets: &Secrets<'_>) -> Result<Arc<PrivateKey>, &'static str> {
+async fn unlock(path: &Path, secrets: &Secrets<'_>) -> Result<Arc<PrivateKey>, Why> {
     let mut last = Zeroizing::new(String::new());
     for _ in 0..secrets.spec.methods.password_prompts.max(1) {
         let passphrase =
@@ -310,18 +313,17 @@ async fn unlock(path: &Path, secrets: &Secrets<'_>) -> Result<Arc<PrivateKey>, &
         last = passphrase.clone();
         let path = path.to_path_buf();
         // Slow on purpose: bcrypt.
-        let unlocking = tokio::task::spawn_blocking(move || -> Result<_, &'static str> {
-            let text = read_text(&path)?;
-            match keys::decode_secret_key(&text, Some(&passphrase)) {
-                Ok(key) if !key.is_encrypted() => Ok(Some(Arc::new(key))),
-                _ => Ok(None),
-            }
+        let unlocking = tokio::task::spawn_blocking(move || {
+            let bytes = read_bytes(&path).map_err(|why| Failure::Unread(why.into()))?;
+            key_file::unlock(&path, &bytes, &passphrase).map(Arc::new)
         });
-        if let Some(key) = unlocking.await.map_err(|_| "it could not be unlocked")?? {
-            return Ok(key);
+        match unlocking.await.map_err(|_| "it could not be unlocked")? {
+            Ok(key) => return Ok(key),
+            Err(Failure::WrongPassphrase) => {}
+            Err(Failure::Unread(why)) => return Err(why),
         }
     }
-    Err("the passphrase is wrong")
+    Err("the passphrase is wrong".into())
 }
 
 /// Appends the signature to `data`, as an SSH string.
@@ -347,37 +349,14 @@ pub(crate) async fn sign(
     signing.await.ok().flatten().ok_or("the key cannot sign")
 }
 
-/// Asks the agent for its identities.
-///
-/// # Errors
-/// Why they are not to be had, in a few words.
-pub(crate) async fn connect_agent(
-    path: &Path,
-    binding: Option<&keys::agent::AgentSessionBinding>,
-    until: Instant,
-) -> Result<(AgentClient<UnixStream>, Vec<AgentIdentity>), String> {
-    let asking = async {
-        let stream = UnixStream::connect(path).await.map_err(|error| format!("does not answer ({error})"))?;
-        let mut client = AgentClient::connect(stream);
-        if let Some(binding) = binding {
-            // Agents older than OpenSSH 8.9 do not know it, and need it not.
-            if let Err(error) = client.bind_session(binding, false).await {
-                tracing::debug!(%error, "the agent does not bind sessions");
-            }
-        }
-        let held = client.request_identities().await.map_err(|error| format!("did not list its keys ({error})"))?;
-        Ok((client, held))
-    };
-    timeout_at(until, asking).await.unwrap_or_else(|_| Err("does not answer in time".to_owned()))
-}
-
 fn from_agent(identity: AgentIdentity, signatory: Signatory) -> Identity {
     let (shown, what) = match identity {
         AgentIdentity::PublicKey { key, .. } => (Shown::Key(key), "key"),
         AgentIdentity::Certificate { certificate, .. } => (Shown::Certificate(Box::new(certificate)), "certificate"),
     };
     let print = shown.key_data().map(|data| data.fingerprint(HashAlg::Sha256).to_string()).unwrap_or_default();
-    Identity { name: format!("agent {what} {print}"), file: None, shown, signatory, is_tried: false }
+    let name = format!("agent {what} {print}");
+    Identity { name, file: None, stands_in: None, shown, signatory, is_tried: false }
 }
 
 fn is_same(shown: &Shown, identity: &AgentIdentity) -> bool {
@@ -397,8 +376,8 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A file's text: regular and not too large. Wiped when dropped.
-fn read_text(path: &Path) -> Result<Zeroizing<String>, &'static str> {
+/// A file's bytes: regular and not too large. Wiped when dropped.
+fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let file = local_file::open(path).map_err(|error| match error {
         FileError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => "no such file",
         FileError::Io(_) => "not readable",
@@ -408,72 +387,84 @@ fn read_text(path: &Path) -> Result<Zeroizing<String>, &'static str> {
     if size > MAX_FILE_BYTES {
         return Err("not a key file");
     }
-    let mut text = Zeroizing::new(String::with_capacity(size as usize + 1));
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(|_| "not a key file")?;
-    Ok(text)
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size as usize + 1));
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|_| "not readable")?;
+    Ok(bytes)
+}
+
+/// A file of text, of which comments may be of any encoding.
+fn read_text(path: &Path) -> Result<Zeroizing<String>, &'static str> {
+    read_bytes(path).map(|bytes| Zeroizing::new(String::from_utf8_lossy(&bytes).trim().to_owned()))
 }
 
 fn read_certificate(path: &Path) -> Result<Certificate, &'static str> {
-    let text = read_text(path)?;
-    let certificate = Certificate::from_openssh(text.trim()).map_err(|_| "not a certificate")?;
-    match certificate.cert_type() {
-        CertType::User => Ok(certificate),
-        CertType::Host => Err("a host's certificate"),
-    }
+    user_certificate(&read_text(path)?).unwrap_or(Err("not a certificate"))
 }
 
-fn read_public(path: &Path) -> Option<PublicKey> {
-    PublicKey::from_openssh(read_text(path).ok()?.trim()).ok()
+/// A certificate in the form of OpenSSH, and whether a user may show it; `None` for another text.
+fn user_certificate(text: &str) -> Option<Result<Certificate, &'static str>> {
+    let certificate = Certificate::from_openssh(text).ok()?;
+    Some(match certificate.cert_type() {
+        CertType::User => Ok(certificate),
+        CertType::Host => Err("a host's certificate"),
+    })
+}
+
+/// What a public file shows the server: a key or a certificate.
+fn read_public(path: &Path) -> Option<Shown> {
+    let text = read_text(path).ok()?;
+    match user_certificate(&text) {
+        Some(certificate) => Some(Shown::Certificate(Box::new(certificate.ok()?))),
+        None => PublicKey::from_openssh(&text).ok().map(Shown::Key),
+    }
 }
 
 /// `None` if there is neither the file nor its public half.
 fn read_key(path: &Path) -> Option<KeyFile> {
-    let mut public = read_public(&beside(path, ".pub"));
-    if !path.exists() && public.is_none() {
+    let mut shown = read_public(&beside(path, ".pub"));
+    if !path.exists() && shown.is_none() {
         return None;
     }
     let private = match read_private(path) {
         Ok((private, own)) => {
-            public = own.or(public);
+            shown = own.map(Shown::Key).or(shown);
             private
         }
         Err(why) => {
-            // IdentityFile may name the public half of a key that the agent holds.
-            public = public.or_else(|| read_public(path));
+            // IdentityFile may name the public half of a key that the agent holds, or its certificate.
+            shown = shown.or_else(|| read_public(path));
             Private::Unusable(why)
         }
     };
-    Some(KeyFile { path: path.to_path_buf(), public, private })
+    Some(KeyFile { path: path.to_path_buf(), shown, private })
 }
 
-fn read_private(path: &Path) -> Result<(Private, Option<PublicKey>), &'static str> {
-    let text = read_text(path)?;
+fn read_private(path: &Path) -> Result<(Private, Option<PublicKey>), Why> {
+    const PUBLIC: &str = "only a public key; the agent does not hold it";
+    const CERTIFICATE: &str = "only a certificate; neither the agent nor another IdentityFile has its key";
+    let bytes = read_bytes(path)?;
+    let content = key_file::look_at(path, &bytes);
+    if matches!(content, Ok(Content::Public)) {
+        return match user_certificate(String::from_utf8_lossy(&bytes).trim()) {
+            Some(Ok(_)) => Err(CERTIFICATE.into()),
+            Some(Err(why)) => Err(why.into()),
+            None => Err(PUBLIC.into()),
+        };
+    }
     // As OpenSSH: a key that others may read is no key.
     let metadata = std::fs::metadata(path).map_err(|_| "not readable")?;
-    if metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 != 0 {
-        return Err(match PublicKey::from_openssh(text.trim()) {
-            Ok(_) => "only a public key; the agent does not hold it",
-            Err(_) => "other accounts may read it; chmod 600",
-        });
+    if content.is_ok() && metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 != 0 {
+        return Err("other accounts may read it; chmod 600".into());
     }
-    match keys::decode_secret_key(&text, None) {
-        Ok(key) if !key.is_encrypted() => {
+    match content? {
+        Content::Key(key) => {
             let public = Some(key.public_key().clone());
             if matches!(key.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256) {
-                return Ok((Private::Unusable("a security key; load it into the agent"), public));
+                return Ok((Private::Unusable("a security key; load it into the agent".into()), public));
             }
-            Ok((Private::Ready(Arc::new(key)), public))
+            Ok((Private::Ready(Arc::from(key)), public))
         }
-        Ok(key) => Ok((Private::Locked, Some(key.public_key().clone()))),
-        Err(keys::Error::KeyIsEncrypted) => {
-            // OpenSSH's own format keeps the public half in the clear.
-            Ok((Private::Locked, PrivateKey::from_openssh(text.as_bytes()).ok().map(|key| key.public_key().clone())))
-        }
-        // PKCS#8 and PEM, which say so in a line of text.
-        Err(_) if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("4,ENCRYPTED") => {
-            Ok((Private::Locked, None))
-        }
-        Err(_) if PublicKey::from_openssh(text.trim()).is_ok() => Err("only a public key; the agent does not hold it"),
-        Err(_) => Err("not a private key that can be read"),
+        Content::Locked(public) => Ok((Private::Locked, public)),
+        Content::Public => Err(PUBLIC.into()),
     }
 }

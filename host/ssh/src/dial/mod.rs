@@ -4,10 +4,12 @@
 //! pool. **Nothing of authentication leaves for a host before [`Gate`] has accepted that host's key**, and a dial ends by
 //! its own limit whoever waits for it. A jump host's connection serves one target and ends with it.
 
+pub(crate) mod agent;
 mod algorithms;
 mod auth;
 pub(crate) mod gate;
 pub(crate) mod identities;
+mod key_file;
 pub(crate) mod offers;
 pub(crate) mod process;
 mod proxy_command;
@@ -29,7 +31,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Proxy, user_shell};
-use crate::dial::gate::{Check, Farewell, Gate, Halt, HostKey, Purpose, Refusal, Secrets};
+use crate::dial::gate::{Check, Gate, Halt, HostKey, Purpose, Refusal, Said, Secrets};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport};
 use crate::jitter::jittered;
@@ -60,6 +62,7 @@ pub(crate) struct Dialled {
     /// The connection ends with this.
     pub(crate) leash: Leash,
     pub(crate) refusals: Refusals,
+    pub(crate) said: Said,
 }
 
 /// The keys that were refused in later exchanges: the host's, and those of the jump hosts that carry its connection.
@@ -149,6 +152,7 @@ struct Trip<'a> {
 struct Stage {
     text: Cow<'static, str>,
     complaint: Option<Complaint>,
+    first_words: FirstWords,
 }
 
 impl<'a> Trip<'a> {
@@ -164,8 +168,10 @@ impl<'a> Trip<'a> {
         self.stage.lock().text = text;
     }
 
-    fn heed(&self, complaint: &Complaint) {
-        self.stage.lock().complaint = Some(complaint.clone());
+    fn heed(&self, complaint: Option<&Complaint>, first_words: &FirstWords) {
+        let mut stage = self.stage.lock();
+        stage.complaint = complaint.cloned().or_else(|| stage.complaint.take());
+        stage.first_words = first_words.clone();
     }
 
     async fn limited<T>(&self, work: impl Future<Output = Result<T, SshError>>) -> Result<T, SshError> {
@@ -175,6 +181,7 @@ impl<'a> Trip<'a> {
         let stage = self.stage.lock();
         let said = stage.complaint.as_ref().map(Complaint::so_far).filter(|said| !said.is_empty());
         let said = said.map_or_else(String::new, |said| format!("; the proxy command said: {said}"));
+        let said = unnamed(&stage.first_words) + &said;
         let (target, seconds, text) = (self.target, self.limit.as_secs_f32(), &stage.text);
         let message = format!("{target}: not connected within {seconds} s, still {text}{said}");
         Err(SshError::new(ErrorKind::Timeout, message))
@@ -199,14 +206,14 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
             spec,
             secret_command: trip.config.secret_command.as_deref(),
             may_have_secrets: met.secrets.allowed(),
-            farewell: met.farewell,
+            said: met.said.clone(),
             until: trip.until,
         };
         let attempts = auth::authenticate(&mut met.handle, &login).await;
         let attempts = attempts.map_err(|error| met.refusals.error().unwrap_or(error))?;
         met.leash.establish();
         let round_trips = met.way_round_trips + HANDSHAKE_ROUND_TRIPS * met.handshakes + attempts;
-        Ok(Dialled { handle: met.handle, round_trips, leash: met.leash, refusals: met.refusals })
+        Ok(Dialled { handle: met.handle, round_trips, leash: met.leash, refusals: met.refusals, said: met.said })
     })
 }
 
@@ -215,7 +222,7 @@ struct Met {
     handle: Handle<Gate>,
     leash: Leash,
     secrets: Secrets,
-    farewell: Farewell,
+    said: Said,
     refusals: Refusals,
     /// What the way there took.
     way_round_trips: u64,
@@ -278,25 +285,23 @@ async fn shake_hands(
 ) -> Result<Met, Break> {
     let (known, certificates) = (gate.known_algorithms(), gate.certificate_algorithms());
     let config = client_config(spec, &known, certificates).map_err(Break::Failed)?;
-    let (secrets, farewell) = (gate.secrets(), gate.farewell());
+    let (secrets, said) = (gate.secrets(), gate.said());
     let Opened { transport, leash, complaint, is_localhost } = way.open(spec, trip).await.map_err(Break::Failed)?;
     let gate = gate.at_localhost(is_localhost);
-    if let Some(complaint) = &complaint {
-        trip.heed(complaint);
-    }
     let first_words = transport.first_words();
+    trip.heed(complaint.as_ref(), &first_words);
     let transport = transport.with_silence_limit(Alive::of(spec).silence);
     trip.enter(spec, "in the handshake");
     match client::connect_stream(config, transport, gate).await {
         Ok(handle) => {
             let (way_round_trips, refusals) = (way.round_trips(), refusals.clone());
-            Ok(Met { handle, leash, secrets, farewell, refusals, way_round_trips, handshakes: 1 })
+            Ok(Met { handle, leash, secrets, said, refusals, way_round_trips, handshakes: 1 })
         }
         Err(Halt::MayBeCertified) => Err(Break::MayBeCertified),
         Err(Halt::Refused(error)) => Err(Break::Failed(error)),
         Err(Halt::Captured(key)) => Err(Break::Captured(key)),
         Err(Halt::Ssh(error)) => {
-            let mut what = explain(&error, &first_words, farewell.heard().as_deref());
+            let mut what = explain(&error, &first_words, said.farewell().as_deref());
             let is_turned_away = is_closed(&error) && !first_words.has_identification();
             let is_too_busy = is_turned_away && first_words.line().starts_with(TOO_BUSY);
             // A command that ends without a word has failed: that is no answer of the host.
@@ -413,13 +418,14 @@ impl<'a> Way<'a> {
                 trip.enter(spec, format!("connecting to {host_name}:{port} from the jump host {name}"));
                 // As OpenSSH: where the request came from is nobody's business.
                 let opening = hop.handle.channel_open_direct_tcpip(host_name, u32::from(*port), "127.0.0.1", 65535);
-                let channel = opening.await.map_err(|error| {
+                let channel = hop.said.while_opening(opening).await.map_err(|(error, words)| {
                     let what = match error {
                         russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed) => "cannot connect to",
                         russh::Error::ChannelOpenFailure(_) => "does not forward to",
                         _ => "was lost before it connected to",
                     };
-                    let message = format!("{alias}: the jump host {name} {what} {host_name}:{port}");
+                    let words = words.map_or_else(String::new, |words| format!(" ({words})"));
+                    let message = format!("{alias}: the jump host {name} {what} {host_name}:{port}{words}");
                     SshError::new(ErrorKind::Unreachable, message)
                 })?;
                 let (transport, leash) = Transport::new(channel.into_stream(), Some(Box::new(Arc::clone(hop))));
@@ -451,16 +457,22 @@ fn is_closed(error: &russh::Error) -> bool {
     }
 }
 
-/// What went wrong in a handshake.
-fn explain(error: &russh::Error, first_words: &FirstWords, farewell: Option<&str>) -> String {
-    let said = match first_words.line() {
+/// What somebody said who did not name itself as an SSH server.
+fn unnamed(first_words: &FirstWords) -> String {
+    match first_words.line() {
         words if words.is_empty() || first_words.has_identification() => String::new(),
         words => format!("; it said \"{words}\""),
-    };
+    }
+}
+
+/// What went wrong in a handshake.
+fn explain(error: &russh::Error, first_words: &FirstWords, farewell: Option<&str>) -> String {
+    let said = unnamed(first_words);
     match error {
-        closed if is_closed(closed) => match farewell {
-            Some(farewell) => format!("the server closed the connection ({farewell})"),
-            None => format!("the server closed the connection{said}"),
+        closed if is_closed(closed) => match (farewell, first_words.other_version()) {
+            (Some(farewell), _) => format!("the server closed the connection ({farewell})"),
+            (None, Some(name)) => format!("it speaks another version of SSH: it names itself \"{name}\""),
+            (None, None) => format!("the server closed the connection{said}"),
         },
         russh::Error::NoCommonAlgo { kind, ours, theirs } => algorithms::nothing_common(kind, ours, theirs),
         russh::Error::Version => format!("it does not name itself as an SSH server{said}"),

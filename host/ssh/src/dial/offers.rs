@@ -3,15 +3,20 @@
 //! Owns the words for it. The list is the one that authentication goes through; which keys the server takes, nobody knows
 //! before it is asked.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use russh::keys::{Algorithm, HashAlg};
 use tokio::time::Instant;
 
+use crate::dial::agent::{self, Held};
 use crate::dial::algorithms::may_authenticate;
-use crate::dial::identities::{CERTIFICATE_SUFFIX, Identities, Identity, Shown, Signatory, beside, connect_agent};
+use crate::dial::identities::{Identities, Identity, Shown, Signatory};
 use crate::dial::secrets::Secrets;
 use crate::{HostSpec, PoolConfig};
+
+/// More say nothing new.
+const MAX_NOTES: usize = 20;
 
 /// The public keys and certificates of one host's logins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +24,11 @@ pub struct Offers {
     /// In the order in which a dial comes to them.
     pub list: Vec<Offer>,
     /// Configured files that give nothing to offer, and why.
-    pub unread: Vec<(PathBuf, &'static str)>,
+    pub unread: Vec<(PathBuf, Cow<'static, str>)>,
     /// Whether the agent told its keys, else why it did not; absent if none is configured.
     pub agent: Option<Result<(), String>>,
+    /// Keys of the agent that are passed over, and why.
+    pub notes: Vec<String>,
 }
 
 /// One key or certificate.
@@ -42,7 +49,7 @@ pub struct Offer {
     /// Whether signing takes a passphrase.
     pub is_encrypted: bool,
     /// Why a dial leaves it out, if it does.
-    pub hindrance: Option<&'static str>,
+    pub hindrance: Option<Cow<'static, str>>,
 }
 
 /// Who holds a private key.
@@ -60,35 +67,35 @@ pub enum OfferSigner {
 /// Nothing is left behind but a closed connection to the agent.
 pub async fn offers(spec: &HostSpec, config: &PoolConfig, agent_until: Instant) -> Offers {
     let (agent, held) = match &spec.agent {
-        None => (None, Vec::new()),
-        Some(path) => match connect_agent(path, None, agent_until).await {
+        None => (None, Held::default()),
+        Some(path) => match agent::connect(path, None, agent_until).await {
             Ok((_, held)) => (Some(Ok(())), held),
-            Err(why) => (Some(Err(why)), Vec::new()),
+            Err(why) => (Some(Err(why)), Held::default()),
         },
     };
+    let mut notes = held.unread.clone();
     let identities = Identities::gather(spec, held, &mut Vec::new()).await;
+    notes.truncate(MAX_NOTES);
     let secrets = Secrets { command: config.secret_command.as_deref(), spec };
     let list = identities.list.iter().map(|identity| offer(identity, &identities, &secrets)).collect();
-    Offers { list, unread: identities.unread, agent }
+    Offers { list, unread: identities.unread, agent, notes }
 }
 
 fn offer(identity: &Identity, identities: &Identities, secrets: &Secrets<'_>) -> Offer {
-    let Identity { file: configured, shown, signatory, .. } = identity;
+    let Identity { file: configured, stands_in, shown, signatory, .. } = identity;
     let key = shown.key_data();
     let is_certificate = matches!(shown, Shown::Certificate(_));
-    // Only without configured ones are those beside the keys looked for.
-    let is_beside = is_certificate && secrets.spec.certificate_files.is_empty();
-    let holds_it = |path: &PathBuf| if is_beside { beside(path, CERTIFICATE_SUFFIX) } else { path.clone() };
     let unsigned = identities.hindrance(signatory, secrets);
     let is_encrypted = identities.is_locked(signatory);
     // In the order in which a dial asks.
     let hindrance = shown
         .long_enough(secrets.spec.required_rsa_bits)
         .err()
-        .or(unsigned)
+        .map(Cow::from)
+        .or_else(|| unsigned.clone())
         .or_else(|| key.and_then(|key| not_accepted(secrets.spec, &key.algorithm(), is_certificate)));
     Offer {
-        file: configured.as_ref().map(holds_it),
+        file: stands_in.clone(),
         configured: configured.clone(),
         is_certificate,
         key_type: key.map(|key| key.algorithm().to_string()),
@@ -104,7 +111,7 @@ fn offer(identity: &Identity, identities: &Identities, secrets: &Secrets<'_>) ->
 }
 
 /// That `PubkeyAcceptedAlgorithms` rules the kind of key out, whatever the server takes.
-fn not_accepted(spec: &HostSpec, algorithm: &Algorithm, is_certificate: bool) -> Option<&'static str> {
+fn not_accepted(spec: &HostSpec, algorithm: &Algorithm, is_certificate: bool) -> Option<Cow<'static, str>> {
     let may = |algorithm: &Algorithm| may_authenticate(spec, algorithm, is_certificate);
     let is_accepted = match algorithm {
         Algorithm::Rsa { .. } => {
@@ -112,5 +119,5 @@ fn not_accepted(spec: &HostSpec, algorithm: &Algorithm, is_certificate: bool) ->
         }
         other => may(other),
     };
-    (!is_accepted).then_some("PubkeyAcceptedAlgorithms does not name its kind")
+    (!is_accepted).then_some("PubkeyAcceptedAlgorithms does not name its kind".into())
 }

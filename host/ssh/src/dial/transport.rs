@@ -25,7 +25,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// A peer that takes nothing for so long is gone: while russh waits to write it reads nothing, so that its keepalive
 /// cannot notice.
 const WRITE_STALL: Duration = Duration::from_secs(30);
-/// Kept of what a server says first: the longest line that RFC 4253 §4.2 allows.
+/// Kept of each line that a server says first: the longest that RFC 4253 §4.2 allows.
 const FIRST_WORDS_BYTES: usize = 255;
 
 /// Bytes in both directions.
@@ -33,31 +33,64 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// What a server said before its identification, for messages; shared with the stream that fills it.
+/// What every identification begins with, and what one of a version that is spoken here.
+const NAMES: &[u8] = b"SSH-";
+const SPOKEN: [&[u8]; 2] = [b"SSH-2.0-", b"SSH-1.99-"];
+
+/// What a server said up to its identification, for messages; shared with the stream that fills it.
 #[derive(Clone, Default)]
-pub(crate) struct FirstWords(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct FirstWords(Arc<Mutex<Heard>>);
+
+#[derive(Default)]
+struct Heard {
+    /// The first line, as far as it is kept.
+    first: Vec<u8>,
+    has_first: bool,
+    /// The line that is coming, as far as it is kept: of the first the same.
+    line: Vec<u8>,
+    /// The line that names an SSH server of whatever version.
+    identification: Option<Vec<u8>>,
+}
 
 impl FirstWords {
     fn hear(&self, bytes: &[u8]) {
         let mut heard = self.0.lock();
-        let room = FIRST_WORDS_BYTES.saturating_sub(heard.len());
-        heard.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
-    }
-
-    fn is_full(&self) -> bool {
-        self.0.lock().len() >= FIRST_WORDS_BYTES
+        for byte in bytes {
+            if heard.identification.is_some() {
+                return;
+            }
+            if *byte == b'\n' {
+                let line = std::mem::take(&mut heard.line);
+                heard.has_first = true;
+                if line.starts_with(NAMES) {
+                    heard.identification = Some(line);
+                }
+                continue;
+            }
+            if heard.line.len() < FIRST_WORDS_BYTES {
+                heard.line.push(*byte);
+            }
+            if !heard.has_first && heard.first.len() < FIRST_WORDS_BYTES {
+                heard.first.push(*byte);
+            }
+        }
     }
 
     /// Whether an SSH server has named itself.
     pub(crate) fn has_identification(&self) -> bool {
+        self.0.lock().identification.is_some()
+    }
+
+    /// How it named itself, made harmless, if it is of a version that is not spoken here.
+    pub(crate) fn other_version(&self) -> Option<String> {
         let heard = self.0.lock();
-        heard.split(|byte| *byte == b'\n').any(|words| words.starts_with(b"SSH-"))
+        let name = heard.identification.as_ref().filter(|name| !SPOKEN.iter().any(|own| name.starts_with(own)))?;
+        Some(line(name, FIRST_WORDS_BYTES))
     }
 
     /// The first line, made harmless; empty if nothing was said.
     pub(crate) fn line(&self) -> String {
-        let heard = self.0.lock();
-        line(heard.split(|byte| *byte == b'\n').next().unwrap_or_default(), FIRST_WORDS_BYTES)
+        line(&self.0.lock().first, FIRST_WORDS_BYTES)
     }
 }
 
@@ -180,7 +213,7 @@ impl Transport {
         }
         if self.is_hearing {
             self.first_words.hear(bytes);
-            self.is_hearing = !self.first_words.has_identification() && !self.first_words.is_full();
+            self.is_hearing = !self.first_words.has_identification();
         }
     }
 
@@ -262,6 +295,25 @@ mod tests {
             assert_eq!(transport.read_u8().await.is_ok(), established);
             assert_eq!(transport.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
             assert_eq!(started.elapsed() >= GOODBYE, established);
+        }
+    }
+
+    #[test]
+    fn an_identification_is_found_wherever_it_comes_and_however_it_is_cut() {
+        let before = "x".repeat(9000);
+        for (said, named, other, first) in [
+            ("SSH-2.0-x\r\nSSH-1.5-y\r\n".to_owned(), true, None, "SSH-2.0-x"),
+            (format!("\n{before}\nhello SSH-\nSSH-1.99-x\r\n"), true, None, ""),
+            ("hello\nSSH-1.5-Cisco\n".to_owned(), true, Some("SSH-1.5-Cisco"), "hello"),
+            ("SSH-2.0-x".to_owned(), false, None, "SSH-2.0-x"),
+            ("HTTP/1.1 400\r\n".to_owned(), false, None, "HTTP/1.1 400"),
+        ] {
+            for piece in [1, 7, usize::MAX] {
+                let words = FirstWords::default();
+                said.as_bytes().chunks(piece.min(said.len())).for_each(|bytes| words.hear(bytes));
+                let heard = (words.has_identification(), words.other_version(), words.line());
+                assert_eq!(heard, (named, other.map(str::to_owned), first.to_owned()), "{said}");
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use russh::{Channel, ChannelMsg, Disconnect};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::dial::gate::Gate;
+use crate::dial::gate::{Gate, Said};
 use crate::dial::transport::Leash;
 use crate::dial::{Dialled, Refusals};
 use crate::pool::slots::{Slot, Slots};
@@ -96,6 +96,7 @@ pub(crate) struct Connection {
     /// Ends the session with this value.
     leash: Leash,
     refusals: Refusals,
+    said: Said,
     answer_timeout: Duration,
     channels_per_life: u64,
     channels: Arc<Slots>,
@@ -130,6 +131,7 @@ impl Connection {
             handle: dialled.handle,
             leash: dialled.leash,
             refusals: dialled.refusals,
+            said: dialled.said,
             answer_timeout: config.answer_timeout,
             channels_per_life: config.channels_per_connection,
             channels: Slots::new(CHANNELS),
@@ -369,7 +371,8 @@ impl Connection {
     /// The server has fewer places than we thought.
     fn learn(&self, places: usize) -> Result<(), SshError> {
         if places == 0 {
-            let message = format!("{}: the server opens no session channel", self.alias);
+            let words = self.said.refusal().map_or_else(String::new, |words| format!("; it said \"{words}\""));
+            let message = format!("{}: the server opens no session channel{words}", self.alias);
             return Err(SshError::new(ErrorKind::Unsupported, message)
                 .with_hint("MaxSessions in its sshd_config may be 0, or the account may not log in"));
         }

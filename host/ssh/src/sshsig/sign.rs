@@ -7,7 +7,8 @@ use russh::keys::ssh_key::{LineEnding, SshSig};
 use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
 use tokio::time::{Instant, timeout_at};
 
-use crate::dial::identities::{connect_agent, read_signing_key};
+use crate::dial::agent;
+use crate::dial::identities::read_signing_key;
 
 /// OpenSSH's own choice.
 const HASH: HashAlg = HashAlg::Sha512;
@@ -74,7 +75,7 @@ async fn with_agent(
     let told = |error: &dyn std::fmt::Display| format!("the agent did not sign with {fingerprint}: {error}");
     let data = SshSig::signed_data(namespace, HASH, message).map_err(|error| told(&error))?;
     let (mut client, _) =
-        connect_agent(socket, None, until).await.map_err(|why| format!("the agent {}: {why}", socket.display()))?;
+        agent::connect(socket, None, until).await.map_err(|why| format!("the agent {}: {why}", socket.display()))?;
     let asked = timeout_at(until, client.sign_request_signature(&plain, Some(HASH), &data)).await;
     let signature = match asked {
         Ok(Ok(signature)) => signature,

@@ -23,8 +23,8 @@ use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, Public
 
 pub(crate) use certificate::intact;
 pub use learn::learn;
-pub(crate) use line::is_too_short;
 use line::{Line, Marker, Skipped};
+pub(crate) use line::{is_nested_too_deep, is_too_short};
 use name::Name;
 pub use name::known_as;
 

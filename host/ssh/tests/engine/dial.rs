@@ -172,7 +172,8 @@ async fn a_jump_host_that_fails_is_named() {
     assert!(error.message().starts_with("box: jump host edge: no connection to 127.0.0.1:"), "{error}");
 
     let error = refused(&through(HostSpec { port, ..target.clone() }, &[&first])).await;
-    assert_eq!(error.message(), format!("box: the jump host edge cannot connect to 127.0.0.1:{port}"));
+    let told = format!("box: the jump host edge cannot connect to 127.0.0.1:{port} (Connection refused)");
+    assert_eq!(error.message(), told);
 
     let closed =
         Sshd::start_with(&SshdOptions { extra: vec!["AllowTcpForwarding no".into()], ..SshdOptions::default() });
@@ -598,7 +599,7 @@ async fn a_refusal_lists_what_was_tried_and_what_the_server_accepts() {
     let error = refused(&HostSpec { identity_files: keys, ..spec("box", &sshd) }).await;
     let farewell = "then the server closed the connection (Too many authentication failures)";
     assert!(error.message().contains(farewell), "{error}");
-    assert_eq!(logged(&sshd, "none for"), 0);
+    assert!(error.hint().unwrap().contains("set `IdentitiesOnly yes` beside it"), "{error:?}");
 
     let off = Methods { public_key: false, ..Methods::default() };
     let error = refused(&HostSpec { methods: off, ..spec("box", &sshd) }).await;
@@ -674,7 +675,10 @@ async fn a_wrong_password_is_not_sent_twice_and_no_password_is_never_sent() {
     let server = FakeSshd::start(&[Wants::Answers(vec![vec![("Code:", "")]])], Then::Serves).await;
     let host = fake_spec(&server, dir.path());
     let error = refused_with(with_secrets(secret_command(dir.path(), "exit 1")), &host).await;
-    assert!(error.message().contains("keyboard-interactive (the secret command has none)"), "{error}");
+    assert!(
+        error.message().contains("keyboard-interactive (it asks \"Code:\", and the secret command has none)"),
+        "{error}"
+    );
     assert_eq!(server.heard(), ["keyboard-interactive", "answers "]);
     // Without a secret command, nothing is.
     let error = refused(&host).await;
@@ -842,6 +846,16 @@ async fn a_server_that_speaks_something_else_is_told_with_its_words() {
         stream.write_all(&[0xfe; 9000]).await.unwrap();
         stream
     })
+    .await;
+    // It says something, and waits for something else.
+    misbehaving(
+        ErrorKind::Timeout,
+        r#"still in the handshake; it said "220 mail.example ESMTP""#,
+        async |mut stream| {
+            stream.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+            stream
+        },
+    )
     .await;
 }
 

@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
 mod auth;
+mod bytes;
 mod commands;
 mod dial;
+mod doors;
 mod endings;
 mod fake;
 mod faults;
 mod limits;
+mod odd;
 mod offers;
 mod order;
 mod pool;

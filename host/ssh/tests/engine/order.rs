@@ -145,22 +145,28 @@ fn set(random: &mut Random, keys: &Path, names: &[String], dir: &Path) -> (Strin
     let agent = Agent::start(&socket, &held_files.iter().map(PathBuf::as_path).collect::<Vec<_>>());
     let mut lines = format!("  IdentityAgent {}\n", socket.display());
     let configured = random.some(names);
+    let only_configured = random.one_in(3);
     for name in &configured {
         let locked = format!("locked-{name}");
         let private = match random.below(4) {
             0 => Some(locked.as_str()),
             // The agent signs.
-            1 if held.contains(name) => None,
+            1 | 2 if held.contains(name) => None,
             _ => Some(name.as_str()),
         };
-        let file = put(keys, name, private, random.one_in(2), &dir.join("files"));
-        let suffix = if private.is_none() && random.one_in(2) { ".pub" } else { "" };
+        let has_certificate = random.one_in(2);
+        let file = put(keys, name, private, has_certificate, &dir.join("files"));
+        let suffix = match private {
+            None if random.one_in(3) => ".pub",
+            // The agent signs for it with the key alone, unless only what is configured may sign.
+            None if has_certificate && !only_configured => "-cert.pub",
+            _ => "",
+        };
         lines.push_str(&format!("  IdentityFile {}{suffix}\n", file.display()));
     }
     if configured.is_empty() {
         lines.push_str("  IdentityFile none\n");
     }
-    let only_configured = random.one_in(3);
     if random.one_in(2) {
         let others: &[String] = if only_configured { &[] } else { &held };
         let signed: Vec<String> = configured.iter().chain(others).cloned().collect();
@@ -180,13 +186,15 @@ async fn keys_and_certificates_of_files_and_agents_are_offered_in_the_order_of_s
     let keys = tempfile::tempdir().unwrap();
     let names = make_keys(keys.path());
     let secrets = secret_command(keys.path(), &format!("echo {PASSPHRASE}"));
-    let mut lengths = Vec::new();
+    let (mut lengths, mut certificates) = (Vec::new(), 0);
     for number in 0..SETS {
         let dir = tempfile::tempdir().unwrap();
         let (lines, _agent) = set(&mut random, keys.path(), &names, dir.path());
         let file = dir.path().join("config");
         let text = config(&sshd, &format!("{lines}  BatchMode yes\n"));
         std::fs::write(&file, &text).unwrap();
+        certificates +=
+            text.lines().filter(|line| line.contains("IdentityFile") && line.ends_with("-cert.pub")).count();
         let (theirs, said) = tried_by_ssh(&sshd, &file, &secrets).await;
         let ours = tried_by_us(&sshd, &file, &secrets).await;
         assert_eq!(ours, theirs, "set {number}:\n{text}{said}");
@@ -204,6 +212,7 @@ async fn keys_and_certificates_of_files_and_agents_are_offered_in_the_order_of_s
         assert_eq!(foretold, ours.iter().map(of_log).collect::<Vec<_>>(), "set {number}:\n{text}");
         lengths.push(ours.len());
     }
+    assert!(certificates >= 3, "{certificates} certificates as identities");
     assert!(lengths.iter().filter(|length| **length >= 4).count() > lengths.len() / 2, "{lengths:?}");
 }
 

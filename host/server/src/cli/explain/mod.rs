@@ -150,7 +150,8 @@ impl<'a> Report<'a> {
                 writeln!(text, "  whatever else the agent holds is not offered: IdentitiesOnly")
             }
             Some(Ok(())) => Ok(()),
-        }
+        }?;
+        self.offers.notes.iter().try_for_each(|note| writeln!(text, "  {note}"))
     }
 
     fn offer(&self, offer: &Offer) -> String {
@@ -240,7 +241,7 @@ impl<'a> Report<'a> {
                     None => None,
                 },
                 "encrypted": offer.is_encrypted,
-                "hindrance": offer.hindrance.or_else(|| never_offered(&self.spec.methods)),
+                "hindrance": offer.hindrance.as_deref().or_else(|| never_offered(&self.spec.methods)),
             })
         };
         let unread = self.offers.unread.iter().map(|(file, why)| {
@@ -261,6 +262,7 @@ impl<'a> Report<'a> {
             "identities": self.offers.list.iter().map(identity).collect::<Value>(),
             "unread": unread.collect::<Value>(),
             "agent": self.offers.agent.as_ref().map(|agent| json!({"error": agent.as_ref().err()})),
+            "notes": self.offers.notes,
             "known_hosts": {
                 "name": self.trust.name,
                 "port": self.trust.port,
