@@ -282,7 +282,7 @@ fn a_lone_builtin_runs_in_every_shell() {
                 .arg("-c")
                 .arg(std::ffi::OsStr::from_bytes(&text))
                 .stdin(std::process::Stdio::null());
-            let output = command.output().unwrap();
+            let output = command.output().expect("the shell runs");
             // Shells disagree on how a failure of theirs is told, never on whether it is one.
             let told = output.status.code();
             assert!(
