@@ -263,6 +263,16 @@ impl Scout {
         scout
     }
 
+    /// The same with a configuration that is there already.
+    ///
+    /// # Panics
+    /// When the handshake fails.
+    pub async fn start_at(options: &ScoutOptions, config: &Path) -> Arc<Self> {
+        let scout = Self::spawn_at(options, config);
+        scout.initialize().await;
+        scout
+    }
+
     /// Shakes hands as a client of 2025-06-18.
     ///
     /// # Panics
@@ -398,6 +408,11 @@ impl Scout {
     /// Where its configuration and its audit log (`audit.jsonl`) are.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Reads nothing more of what it writes: its stdout is closed.
+    pub fn hang_up(&self) {
+        self.reader.abort();
     }
 
     /// Closes its stdin and waits until it ends.

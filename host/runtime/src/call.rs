@@ -13,6 +13,11 @@ use crate::reports::{Progress, Reports};
 use crate::state::Reach;
 use crate::{Fleet, Grants, Receipt};
 
+/// The longest message that is written to a client, in bytes. Official TypeScript clients (`@modelcontextprotocol/sdk`
+/// 1.32.2, `client` 2.4.0) end a connection, with all its calls, at 10 MiB without the end of a line, what came with it in
+/// one piece included.
+pub const MAX_MESSAGE: usize = 10_000_000;
+
 /// Bounds of one call.
 #[derive(Clone, Debug)]
 pub struct Limits {

@@ -30,7 +30,8 @@ mod workers;
 
 pub use answer::{Answer, Content, Encoding, Held, Receipt};
 pub use call::{
-    Audit, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent, CommandRecord, Limits, Recorded,
+    Audit, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent, CommandRecord, Limits, MAX_MESSAGE,
+    Recorded,
 };
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use fault::fault;

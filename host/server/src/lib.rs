@@ -5,15 +5,19 @@
 pub mod audit;
 pub mod cli;
 pub mod config;
+mod conversation;
 pub mod demo;
 mod files;
 #[doc(hidden)]
 pub mod fuzz;
+mod handshake;
 pub mod held;
 pub mod lines;
 pub mod live;
 pub mod mcp;
 pub mod message;
+mod outgoing;
+mod params;
 pub mod plugins;
 pub mod render;
 pub mod revision;

@@ -1,8 +1,9 @@
-//! `scout serve`: MCP over stdin and stdout until the client hangs up or the process is told to end.
+//! `scout serve`: MCP over stdin and stdout until the client leaves, a script has its answers, or the process is told to end.
 
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use rmcp::ServiceExt as _;
 use scout_ssh::Principal;
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -18,15 +19,29 @@ use crate::live::Renewal;
 use crate::mcp::McpServer;
 use crate::router::Router;
 use crate::serving::Notice;
-use crate::transport::{ClientTransport, Ends, HungUp};
+use crate::transport::{ClientTransport, Ends, Signs};
 
-/// How long running calls may go on after SIGTERM.
+/// How long running calls may go on after SIGTERM, while there is a client.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long the commands of cancelled calls may take to be stopped on their hosts.
+/// How long the commands of cancelled calls may take to be stopped on their hosts, while there is a client.
 const STOPPING: Duration = Duration::from_secs(5);
+/// How long calls may go on whose client has left. Client libraries send SIGTERM two seconds after they have closed stdin,
+/// and SIGKILL two seconds after that: all that follows here fits before the first of them.
+const LEAVING: Duration = Duration::from_millis(100);
+/// How long their commands may take to be stopped: a round trip or two, and the third of a second that a process has
+/// between TERM and KILL.
+const STOPPING_BRIEFLY: Duration = Duration::from_millis(900);
+/// How long the last answers may take to be written to a client that has left.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
+/// How long telling hosts goodbye may take.
+const GOODBYE: Duration = Duration::from_millis(200);
 
-/// Serves one client over stdin and stdout. Returns when stdin has ended, or after SIGTERM or SIGINT once running
-/// calls have ended or been stopped, at most 15 s later.
+/// Serves one client over stdin and stdout. Returns
+/// - when stdin has ended and a client has left that was in a dialogue: calls that still run are stopped on their hosts, and
+///   it takes less than a second and a half in all;
+/// - when stdin has ended and a script has all its answers;
+/// - after SIGTERM or SIGINT, once running calls have ended or been stopped: at most 15 s later, and as soon as for a client
+///   that has left if stdin has ended.
 ///
 /// # Errors
 /// A handshake that fails, and signals that cannot be caught.
@@ -35,62 +50,110 @@ pub async fn stdio(router: Arc<Router>, renewal: Renewal, principal: Principal) 
     let notice = notice(&router.revision().config().serving_dir());
     let _noticing =
         notice.clone().map(|notice| AbortOnDropHandle::new(tokio::spawn(notice.keep(Arc::clone(router.live())))));
-    let calls = TaskTracker::new();
-    let (stop, ends) = (CancellationToken::new(), Ends::default());
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let ending = {
-        let (calls, stop, ends) = (calls.clone(), stop.clone(), ends.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            tracing::info!("told to end: no new calls");
-            calls.close();
-            let may_go_on = async {
-                tokio::select! {
-                    () = tokio::time::sleep(GRACE) => {}
-                    // A client that has closed its end, too, waits for nothing but the end.
-                    () = ends.input_ended.cancelled() => {}
-                }
-            };
-            tokio::select! {
-                biased;
-                () = calls.wait() => {}
-                () = may_go_on => {
-                    tracing::warn!(calls = calls.len(), "stopping the calls that still run");
-                    stop.cancel();
-                    drop(tokio::time::timeout(STOPPING, calls.wait()).await);
-                }
-            }
-            ends.hang_up.cancel();
-        })
-    };
+    let ending = Ending::default();
+    let told = Told { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+    let ended = AbortOnDropHandle::new(tokio::spawn(ending.clone().run(told, router.revision().call_timeout)));
     let (stdin, stdout) = rmcp::transport::stdio_pipes();
-    let transport = ClientTransport::new(stdin, stdout, hung_up(), ends);
+    let transport = ClientTransport::new(stdin, stdout, signs(), ending.ends.clone());
+    let (calls, stop) = (ending.calls.clone(), ending.stop.clone());
     let server = McpServer::new(Arc::clone(&router), principal, calls.clone(), stop.clone(), transport.answers());
-    let served = match server.clone().serve(transport).await {
-        Ok(running) => {
-            let _telling = AbortOnDropHandle::new(tokio::spawn(server.tell_changes(running.peer().clone())));
-            running.waiting().await.map(drop).map_err(io::Error::other)
+    let served = async {
+        match server.clone().serve(transport).await {
+            Ok(running) => {
+                let _telling = AbortOnDropHandle::new(tokio::spawn(server.tell_changes(running.peer().clone())));
+                running.waiting().await.map(drop).map_err(io::Error::other)
+            }
+            // A client that leaves before it has said anything is no failure.
+            Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+            Err(error) => Err(io::Error::other(error)),
         }
-        // A client that leaves before it has said anything is no failure.
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
-        Err(error) => Err(io::Error::other(error)),
     };
-    // Nobody can hear an answer any more: what still runs is stopped on its host.
-    ending.abort();
-    stop.cancel();
-    calls.close();
-    drop(tokio::time::timeout(STOPPING, calls.wait()).await);
-    router.fleet().pool().shutdown().await;
+    let served = tokio::select! {
+        served = served => {
+            // Nobody can hear an answer any more: what still runs is stopped on its host.
+            stop.cancel();
+            calls.close();
+            let patience = if ending.ends.left.is_cancelled() { STOPPING_BRIEFLY } else { STOPPING };
+            drop(tokio::time::timeout(patience, calls.wait()).await);
+            served
+        }
+        () = ending.over.cancelled() => Ok(()),
+    };
+    drop(ended);
+    drop(tokio::time::timeout(GOODBYE, router.fleet().pool().shutdown()).await);
     served
+}
+
+/// The signals that tell a process to end.
+struct Told {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// How serving comes to its end.
+#[derive(Clone, Default)]
+struct Ending {
+    /// Those under way; closed when no new ones are taken.
+    calls: TaskTracker,
+    /// Fires when running calls are to be stopped.
+    stop: CancellationToken,
+    ends: Ends,
+    /// Fires when nothing is waited for any more.
+    over: CancellationToken,
+}
+
+impl Ending {
+    async fn run(self, mut told: Told, call_timeout: Duration) {
+        let Self { calls, stop, ends, over } = self;
+        // A script that does not read its answers.
+        let script_is_late = async {
+            ends.input_ended.cancelled().await;
+            tokio::time::sleep(call_timeout + GRACE).await;
+        };
+        let may_go_on = tokio::select! {
+            _ = told.terminate.recv() => GRACE,
+            _ = told.interrupt.recv() => GRACE,
+            () = ends.left.cancelled() => LEAVING,
+            () = script_is_late => LEAVING,
+        };
+        tracing::info!("ending: no new calls");
+        calls.close();
+        let may_go_on = async {
+            tokio::select! {
+                () = tokio::time::sleep(may_go_on) => {}
+                // Told to end, by a client that has closed its end: it waits for nothing but the end.
+                () = ends.input_ended.cancelled(), if may_go_on > LEAVING => {}
+            }
+        };
+        tokio::select! {
+            biased;
+            () = calls.wait() => {}
+            () = may_go_on => {
+                tracing::info!(calls = calls.len(), "stopping the calls that still run");
+                stop.cancel();
+                let patience = if ends.input_ended.is_cancelled() { STOPPING_BRIEFLY } else { STOPPING };
+                drop(tokio::time::timeout(patience, calls.wait()).await);
+            }
+        }
+        ends.hang_up.cancel();
+        if ends.input_ended.is_cancelled() {
+            tokio::time::sleep(LAST_ANSWERS).await;
+            over.cancel();
+        }
+    }
+}
+
+/// What stdin tells of the client beside its bytes.
+fn signs() -> Signs {
+    Signs {
+        hung_up: hung_up(),
+        is_idle: Box::new(|| rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|bytes| bytes == 0)),
+    }
 }
 
 /// Fires when whoever writes stdin has closed it, however much of it is still to be read. Not told of a file, which is read
 /// to its end at once.
-fn hung_up() -> HungUp {
+fn hung_up() -> Pin<Box<dyn Future<Output = ()> + Send>> {
     let stdin = io::stdin().as_fd().try_clone_to_owned();
     // A socket, too: it is never read here, only looked at.
     let stdin = stdin.and_then(pipe::Receiver::from_owned_fd_unchecked);

@@ -1,9 +1,13 @@
 //! The transport to one client: lines in, messages out, and no more of either than there is room for.
 //!
-//! Owns three rules. A line that is over a bound, or that is no message, is answered and the next one serves. What the
+//! Owns these rules. A line that is over a bound, or that is no message, is answered and the next one serves. What the
 //! client's requests under way take is bounded: one beyond that is answered as busy. Of a client that does not read what is
-//! written to it, nothing more is read once too much is unread; that it has hung up is seen even then.
+//! written to it, nothing more is read once too much is unread; that it has hung up is seen even then. No line that is
+//! written is longer than clients take (`outgoing`). What the revision that is spoken does not have is answered here
+//! where rmcp would end instead (`handshake`). A client whose input ends before it has heard anything is a script, and gets its
+//! answers; another one has left (`conversation`).
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,20 +17,23 @@ use bytes::BytesMut;
 use futures_util::SinkExt as _;
 use parking_lot::Mutex;
 use rmcp::RoleServer;
-use rmcp::model::{ContentBlock, GetExtensions as _, JsonRpcMessage, RequestId, ServerResult};
+use rmcp::model::{
+    ClientNotification, ClientRequest, ContentBlock, GetExtensions as _, JsonRpcMessage, RequestId, ServerResult,
+};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
-use rmcp::transport::async_rw::JsonRpcMessageCodec;
-use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::codec::FramedWrite;
 use tokio_util::sync::CancellationToken;
 
+use crate::conversation::Conversation;
+use crate::handshake::{Handshake, Verdict};
 use crate::held::{self, LEAST, Room};
 use crate::lines::{Line, Lines};
 use crate::message::{Parsed, Refusal, parse};
+use crate::outgoing::{LineEncoder, Outgoing};
 
 /// What is read from the client at once, in bytes: what a pipe holds.
 const PIECE: usize = 64 << 10;
@@ -45,22 +52,33 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// A buffer for messages that is larger is not kept for the next one.
 const KEPT: usize = 1 << 20;
 
-/// Fires when the client has closed its end, even if there is still something to be read.
-pub(crate) type HungUp = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What a stream tells of a client beside its bytes.
+pub(crate) struct Signs {
+    /// Fires when the client has closed its end, even if there is still something to be read.
+    pub(crate) hung_up: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Whether nothing is there to be read now.
+    pub(crate) is_idle: Box<dyn Fn() -> bool + Send + Sync>,
+}
 
 /// A transport over two streams.
 pub(crate) struct ClientTransport<R, W> {
     input: BufReader<R>,
     lines: Lines,
+    /// Whether all of the input was read.
+    is_over: bool,
     /// The line that is being parsed elsewhere, with what it takes.
-    parsing: Option<(JoinHandle<Parsed>, Memory)>,
+    parsing: Option<(JoinHandle<Vec<Parsed>>, Memory)>,
+    /// What the last line was that is not handled yet.
+    parsed: VecDeque<(Parsed, Memory)>,
+    handshake: Handshake,
+    conversation: Arc<Conversation>,
     requests: Arc<Semaphore>,
     output: Output<W>,
     /// Refusals that are being written.
     refusals: JoinSet<()>,
     answers: Answers,
     unread: Arc<watch::Sender<usize>>,
-    hung_up: HungUp,
+    signs: Signs,
     ends: Ends,
 }
 
@@ -71,19 +89,13 @@ pub(crate) struct Ends {
     pub(crate) hang_up: CancellationToken,
     /// Fired when the client's input has ended.
     pub(crate) input_ended: CancellationToken,
+    /// Fired when that means that the client has left, and waits for no answer.
+    pub(crate) left: CancellationToken,
 }
 
 /// What a request takes as long as it is handled.
 type Memory = Option<Arc<OwnedSemaphorePermit>>;
-type Output<W> = Arc<tokio::sync::Mutex<Option<FramedWrite<W, JsonRpcMessageCodec<Outgoing>>>>>;
-
-/// A message on its way to the client.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Outgoing {
-    Message(Box<TxJsonRpcMessage<RoleServer>>),
-    Refusal(Refusal),
-}
+type Output<W> = Arc<tokio::sync::Mutex<Option<FramedWrite<W, LineEncoder>>>>;
 
 /// Answers that are finished, between the call and the transport: the room of each goes with it until it is written.
 #[derive(Clone, Default)]
@@ -122,17 +134,21 @@ impl Answers {
 }
 
 impl<R: AsyncRead + Send + Unpin, W: AsyncWrite + Send + Unpin + 'static> ClientTransport<R, W> {
-    pub(crate) fn new(input: R, output: W, hung_up: HungUp, ends: Ends) -> Self {
+    pub(crate) fn new(input: R, output: W, signs: Signs, ends: Ends) -> Self {
         Self {
             input: BufReader::with_capacity(PIECE, input),
             lines: Lines::default(),
+            is_over: false,
             parsing: None,
+            parsed: VecDeque::new(),
+            handshake: Handshake::default(),
+            conversation: Arc::default(),
             requests: Arc::new(Semaphore::new(REQUESTS)),
-            output: Arc::new(tokio::sync::Mutex::new(Some(FramedWrite::new(output, JsonRpcMessageCodec::default())))),
+            output: Arc::new(tokio::sync::Mutex::new(Some(FramedWrite::new(output, LineEncoder)))),
             refusals: JoinSet::new(),
             answers: Answers::default(),
             unread: Arc::new(watch::Sender::new(0)),
-            hung_up,
+            signs,
             ends,
         }
     }
@@ -154,49 +170,91 @@ impl<R: AsyncRead + Send + Unpin, W: AsyncWrite + Send + Unpin + 'static> Client
                 tokio::select! {
                     // Its sender is in `self`.
                     _ = unread.wait_for(|bytes| *bytes < UNREAD) => {}
-                    () = &mut self.hung_up => {
+                    () = &mut self.signs.hung_up => {
                         tracing::warn!("the client has hung up and left what was written to it: its calls are stopped");
+                        self.ends.left.cancel();
                         return None;
                     }
                 }
             }
-            let (parsed, memory) = match &mut self.parsing {
-                Some((parsing, _)) => {
-                    let parsed = parsing.await;
-                    let (_, memory) = self.parsing.take()?;
-                    (parsed.ok()?, memory)
-                }
-                None => match self.line().await? {
-                    Line::Refused(refusal) => {
-                        self.refuse(refusal);
-                        continue;
-                    }
-                    Line::Whole { text, memory } => {
-                        let Some(memory) = self.admit(memory) else {
-                            let why = "busy: your requests that are under way take all the memory that they may; ask again \
-                                       when some of them are answered, or cancel some";
-                            self.refuse(Refusal::busy(&text, why.to_owned()));
-                            continue;
-                        };
-                        if text.len() > PARSED_HERE {
-                            self.parsing = Some((tokio::task::spawn_blocking(move || parse(&text)), memory));
-                            continue;
-                        }
-                        (parse(&text), memory)
-                    }
+            match self.parsed.pop_front() {
+                Some((Parsed::Message(message), memory)) => match self.handshake.receive(&message) {
+                    Verdict::Taken => return Some(self.taken(*message, memory)),
+                    Verdict::Ignored => {}
+                    Verdict::Refused(refusal) => self.refuse(refusal),
                 },
-            };
-            match parsed {
-                Parsed::Message(message) => return Some(holding(*message, memory)),
-                Parsed::Ignored => {}
-                Parsed::Refused(refusal) => self.refuse(refusal),
+                Some((Parsed::Ignored, _)) => {}
+                Some((Parsed::Refused(refusal), _)) => self.refuse(refusal),
+                None => self.parse_line().await?,
             }
         }
     }
 
+    /// Reads and parses the next line.
+    async fn parse_line(&mut self) -> Option<()> {
+        let (parsed, memory) = match &mut self.parsing {
+            Some((parsing, _)) => {
+                let parsed = parsing.await;
+                let (_, memory) = self.parsing.take()?;
+                (parsed.ok()?, memory)
+            }
+            None => match self.line().await? {
+                Line::Refused(refusal) => {
+                    self.refuse(refusal);
+                    return Some(());
+                }
+                Line::Whole { text, memory } => {
+                    let Some(memory) = self.admit(memory) else {
+                        let why = "busy: your requests that are under way take all the memory that they may; ask again \
+                                   when some of them are answered, or cancel some";
+                        self.refuse(Refusal::busy(&text, why.to_owned()));
+                        return Some(());
+                    };
+                    let has_batches = self.handshake.has_batches();
+                    if text.len() > PARSED_HERE {
+                        self.parsing = Some((tokio::task::spawn_blocking(move || parse(&text, has_batches)), memory));
+                        return Some(());
+                    }
+                    (parse(&text, has_batches), memory)
+                }
+            },
+        };
+        self.parsed.extend(parsed.into_iter().map(|parsed| (parsed, memory.clone())));
+        Some(())
+    }
+
+    /// The message with what it takes: rmcp keeps it with the request until that is handled.
+    fn taken(&self, mut message: RxJsonRpcMessage<RoleServer>, memory: Memory) -> RxJsonRpcMessage<RoleServer> {
+        match &mut message {
+            JsonRpcMessage::Request(request) => {
+                if let Some(memory) = memory {
+                    request.request.extensions_mut().insert(memory);
+                }
+                // Nobody waits for the end of a subscription.
+                if !matches!(request.request, ClientRequest::SubscriptionsListenRequest(_)) {
+                    self.conversation.asks(&request.id);
+                }
+            }
+            JsonRpcMessage::Notification(notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
+                    && let Some(id) = &cancelled.params.request_id
+                {
+                    self.conversation.settles(id);
+                }
+            }
+            _ => {}
+        }
+        message
+    }
+
     /// The next line, or nothing once the input has ended.
     async fn line(&mut self) -> Option<Line> {
-        loop {
+        while !self.is_over {
+            // What was read and is not taken yet was written before.
+            let is_read = self.input.buffer().is_empty();
+            if is_read {
+                self.conversation.listens(&self.signs.is_idle);
+            }
             let piece = match self.input.fill_buf().await {
                 Ok(piece) => piece,
                 Err(error) => {
@@ -205,13 +263,41 @@ impl<R: AsyncRead + Send + Unpin, W: AsyncWrite + Send + Unpin + 'static> Client
                 }
             };
             if piece.is_empty() {
+                self.is_over = true;
                 return self.lines.end();
+            }
+            if is_read {
+                self.conversation.goes_on();
             }
             let (read, line) = self.lines.read(piece);
             self.input.consume(read);
             if line.is_some() {
                 return line;
             }
+        }
+        None
+    }
+
+    /// Waits for what a client whose input has ended is still to get: a script all its answers, whoever has left what is
+    /// written already.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the waiting and nothing else.
+    async fn finish(&mut self) {
+        self.ends.input_ended.cancel();
+        if self.conversation.is_dialogue() {
+            self.ends.left.cancel();
+        }
+        let hang_up = self.ends.hang_up.clone();
+        let finished = async {
+            if !self.ends.left.is_cancelled() {
+                self.conversation.all_answered().await;
+            }
+            while self.refusals.join_next().await.is_some() {}
+        };
+        tokio::select! {
+            () = finished => {}
+            () = hang_up.cancelled() => {}
         }
     }
 
@@ -227,21 +313,15 @@ impl<R: AsyncRead + Send + Unpin, W: AsyncWrite + Send + Unpin + 'static> Client
     fn refuse(&mut self, refusal: Refusal) {
         let unread = Unread::new(&self.unread, LEAST);
         let sending = write(Arc::clone(&self.output), Outgoing::Refusal(refusal), self.ends.hang_up.clone());
+        let conversation = Arc::clone(&self.conversation);
         self.refusals.spawn(async move {
             let _until_sent = unread;
-            if let Err(error) = sending.await {
-                tracing::debug!(%error, "a refusal was not written");
+            match sending.await {
+                Ok(()) => conversation.is_heard(),
+                Err(error) => tracing::debug!(%error, "a refusal was not written"),
             }
         });
     }
-}
-
-/// The message with what it takes: rmcp keeps it with the request until that is handled.
-fn holding(mut message: RxJsonRpcMessage<RoleServer>, memory: Memory) -> RxJsonRpcMessage<RoleServer> {
-    if let (JsonRpcMessage::Request(request), Some(memory)) = (&mut message, memory) {
-        request.request.extensions_mut().insert(memory);
-    }
-    message
 }
 
 impl<R, W> Transport<RoleServer> for ClientTransport<R, W>
@@ -253,16 +333,32 @@ where
 
     fn send(&mut self, message: TxJsonRpcMessage<RoleServer>) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let answered = match &message {
-            JsonRpcMessage::Response(response) => Some(&response.id),
-            JsonRpcMessage::Error(error) => error.id.as_ref(),
+            JsonRpcMessage::Response(response) => Some(response.id.clone()),
+            JsonRpcMessage::Error(error) => error.id.clone(),
             _ => None,
         };
-        let room = answered.and_then(|id| self.answers.take(id));
+        self.handshake.send(&message);
+        let room = answered.as_ref().and_then(|id| self.answers.take(id));
         let unread = room.is_none().then(|| Unread::new(&self.unread, weight(&message)));
         let sending = write(Arc::clone(&self.output), Outgoing::Message(Box::new(message)), self.ends.hang_up.clone());
-        async {
+        let conversation = Arc::clone(&self.conversation);
+        async move {
             let _until_sent = (room, unread);
-            sending.await
+            let sent = sending.await;
+            if let Some(id) = answered {
+                if sent.is_ok() {
+                    conversation.is_heard();
+                }
+                conversation.settles(&id);
+            }
+            match sent {
+                // Whoever has gone away hears nothing: that is no fault to be told of.
+                Err(error) if is_gone(&error) => {
+                    tracing::debug!(%error, "the client has gone away before it was answered");
+                    Ok(())
+                }
+                sent => sent,
+            }
         }
     }
 
@@ -277,7 +373,7 @@ where
             message = self.next() => message,
         };
         if received.is_none() {
-            self.ends.input_ended.cancel();
+            self.finish().await;
         }
         received
     }
@@ -293,6 +389,12 @@ where
     }
 }
 
+/// Whether nobody is there any more who could read what is written.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected, TimedOut};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected | TimedOut)
+}
+
 /// Writes a message, behind those that are being written. One that was given up half-way is written out before the next.
 async fn write<W: AsyncWrite + Unpin>(
     output: Output<W>,
@@ -302,7 +404,7 @@ async fn write<W: AsyncWrite + Unpin>(
     let writing = async {
         let mut output = output.lock().await;
         let Some(output) = output.as_mut() else { return Err(io::ErrorKind::NotConnected.into()) };
-        output.send(message).await.map_err(io::Error::from)?;
+        output.send(message).await?;
         if output.write_buffer().capacity() > KEPT {
             *output.write_buffer_mut() = BytesMut::new();
         }
@@ -379,7 +481,8 @@ mod tests {
     fn client(taken: usize) -> (Client, Tested, Ends) {
         let ((writes, input), (output, reads)) = (duplex(PIECE), duplex(taken));
         let ((hangs_up, hung_up), ends) = (oneshot::channel(), Ends::default());
-        let transport = ClientTransport::new(input, output, Box::pin(hung_up.map(drop)), ends.clone());
+        let signs = Signs { hung_up: Box::pin(hung_up.map(drop)), is_idle: Box::new(|| true) };
+        let transport = ClientTransport::new(input, output, signs, ends.clone());
         (Client { writes, reads: BufReader::new(reads), hangs_up }, transport, ends)
     }
 
@@ -560,7 +663,7 @@ mod tests {
         assert!(transport.receive().now_or_never().is_none());
         ends.hang_up.cancel();
         assert!(transport.receive().await.is_none() && !ends.input_ended.is_cancelled());
-        assert_eq!(sending.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        sending.await.unwrap().unwrap();
         transport.close().await.unwrap();
     }
 

@@ -23,12 +23,15 @@ fn read(bytes: &[u8], size: usize) -> Vec<String> {
 
 fn say(line: Line) -> String {
     let told = |refusal| serde_json::to_string(&refusal).expect("an answer can be written");
+    let say = |parsed| match parsed {
+        Parsed::Message(message) => format!("{message:?}"),
+        Parsed::Ignored => String::new(),
+        Parsed::Refused(refusal) => told(refusal),
+    };
     match line {
-        Line::Whole { text, .. } => match message::parse(&text) {
-            Parsed::Message(message) => format!("{message:?}"),
-            Parsed::Ignored => String::new(),
-            Parsed::Refused(refusal) => told(refusal),
-        },
+        Line::Whole { text, .. } => {
+            [false, true].into_iter().flat_map(|batches| message::parse(&text, batches)).map(say).collect()
+        }
         // Which of two bounds it is over first is a matter of the cut.
         Line::Refused(refusal) => {
             told(refusal);

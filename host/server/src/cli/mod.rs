@@ -118,7 +118,8 @@ pub async fn run() -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    match dispatch(arguments.command, &arguments.flags, &config).await {
+    // In a box, as the larger of its parts are: the compiler follows futures in each other only so deep.
+    match Box::pin(dispatch(arguments.command, &arguments.flags, &config)).await {
         Ok(code) => code,
         Err(error) => usage(&error.to_string()),
     }
@@ -130,7 +131,7 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
             let router = router(config)?;
             let renewal = Renewal::new(Arc::clone(router.live()), flags.clone(), config);
             let served = match renewal {
-                Ok(renewal) => serve::stdio(router, renewal, Principal::new(LOCAL)).await,
+                Ok(renewal) => Box::pin(serve::stdio(router, renewal, Principal::new(LOCAL))).await,
                 Err(error) => Err(error),
             };
             Ok(served.map_or_else(|error| failed(&format!("serving ended: {error}")), |()| ExitCode::SUCCESS))
@@ -144,7 +145,7 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
         Command::Trust { host } => trust::run(config, &host).await,
         Command::Policy(command) => policy::run(config, command).await,
         Command::Doctor => doctor::run(config).await,
-        Command::Plugin(command) => plugin::run(command, config).await,
+        Command::Plugin(command) => Box::pin(plugin::run(command, config)).await,
         Command::Demo { serve } => {
             let ended = if serve { demo::serve().await } else { demo::run().await.map(|()| ExitCode::SUCCESS) };
             Ok(ended.unwrap_or_else(|error| failed(&error.to_string())))
@@ -212,7 +213,7 @@ fn log_to_stderr(filter: &str) -> Result<(), ConfigError> {
     use tracing_subscriber::field::MakeExt as _;
     use tracing_subscriber::fmt;
 
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+    let filter = tracing_subscriber::EnvFilter::try_new(with_rmcp(filter))
         .map_err(|error| ConfigError::new(format!("the log filter `{filter}` is not understood: {error}")))?;
     tracing_subscriber::fmt()
         .fmt_fields(fmt::format::debug_fn(log_field).delimited(" "))
@@ -230,6 +231,17 @@ fn log_field(writer: &mut Writer<'_>, field: &Field, value: &dyn std::fmt::Debug
     match field.name() {
         "message" => write!(writer, "{value}"),
         name => write!(writer, "{name}={value}"),
+    }
+}
+
+/// The filter as it was given, but that rmcp is heard only where all is to be heard, or where it is named: it warns of each
+/// error that a client is answered with, and of each client that has gone away.
+fn with_rmcp(filter: &str) -> String {
+    let mut directives = filter.split(',').map(str::trim);
+    let all = |directive: &str| ["debug", "trace"].iter().any(|level| directive.eq_ignore_ascii_case(level));
+    match directives.any(|directive| all(directive) || directive.contains("rmcp")) || filter.is_empty() {
+        true => filter.to_owned(),
+        false => format!("{filter},rmcp=off"),
     }
 }
 
@@ -259,6 +271,18 @@ mod tests {
 
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn rmcp_is_heard_where_it_is_asked_for() {
+        for (given, filter) in [
+            ("warn", "warn,rmcp=off"),
+            ("scout_ssh=debug,info", "scout_ssh=debug,info,rmcp=off"),
+            ("debug", "debug"),
+            ("warn,rmcp=info", "warn,rmcp=info"),
+        ] {
+            assert_eq!(with_rmcp(given), filter);
         }
     }
 
