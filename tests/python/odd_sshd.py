@@ -9,6 +9,7 @@ Ends with its standard input. Ways:
   push      a public key, then keyboard-interactive that asks nothing
   none      whoever asks is let in
   gssapi    a method that hardly anybody has
+  complains any public key logs in, and programs end with a complaint
   closed    any public key logs in, and no channel is opened
 """
 
@@ -23,6 +24,8 @@ from pumps import run
 
 KEY, WAY = sys.argv[1:3]
 WORDS = "Zutritt für Unbefugte verboten: Büro Zürich".encode("latin-1")
+
+COMPLAINT = "printf 'rbash: eingeschr\\344nkt\\n' >&2; exit 126"
 
 
 def say(what):
@@ -57,7 +60,7 @@ class Server(paramiko.ServerInterface):
         if WAY == "push":
             self.methods = "keyboard-interactive"
             return paramiko.AUTH_PARTIALLY_SUCCESSFUL
-        return paramiko.AUTH_SUCCESSFUL if WAY in ("banner", "closed") else paramiko.AUTH_FAILED
+        return paramiko.AUTH_SUCCESSFUL if WAY in ("banner", "closed", "complains") else paramiko.AUTH_FAILED
 
     def check_auth_interactive(self, username, submethods):
         say("keyboard-interactive")
@@ -74,7 +77,11 @@ class Server(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel, command):
-        run(channel, ["/bin/sh", "-c", command])
+        run(channel, ["/bin/sh", "-c", COMPLAINT if WAY == "complains" else command])
+        return True
+
+    def check_channel_subsystem_request(self, channel, name):
+        run(channel, ["/bin/sh", "-c", COMPLAINT])
         return True
 
 

@@ -172,7 +172,12 @@ impl Lease {
     ) -> Result<(Opened, TruePath), SshError> {
         match self.exec(&question.request(path)?, call).await {
             Ok(outcome) => question.answer(path, &outcome),
-            Err(error) if error.kind() == ErrorKind::Unsupported => Err(no_sftp),
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                // sshd throws away what the shell says to a subsystem: to a command it says the same.
+                let alias = format!("{}: ", self.spec().alias);
+                let why = error.message();
+                Err(no_sftp.with_addition(&format!("; {}", why.strip_prefix(&alias).unwrap_or(why))))
+            }
             Err(error) => Err(error),
         }
     }

@@ -20,6 +20,7 @@ mod script;
 pub mod sftp;
 pub mod sshsig;
 mod stalls;
+mod subsystem;
 mod transfer;
 pub mod trust;
 mod within;

@@ -5,23 +5,20 @@
 //! file. Each life of a channel is a [`Generation`]; whoever finds it dead removes that one and no later one. Whether
 //! the host offers SFTP at all is remembered for the connection. Does not know what is read.
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use russh::ChannelMsg;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::exec::command::kill_sftp_servers;
 use crate::pool::connection::{Connection, Session};
-use crate::pool::slots::Slot;
 use crate::sftp::{SftpChannel, SftpError};
+use crate::subsystem::{Complaint, SubsystemStream};
 use crate::{Call, ErrorKind, SshError};
 
 /// A short read that has not been answered for so long hangs.
@@ -291,17 +288,24 @@ impl Connection {
                 });
             }
         }
-        let stream = Held { stream: channel.into_stream(), _slot: slot };
+        let complaint = Complaint::default();
+        let stream = SubsystemStream::new(channel, slot, &complaint);
         let stall = match lane {
             Lane::Short => STALL,
             Lane::Bulk => BULK_STALL,
         };
         let channel = SftpChannel::start(stream, stall).await.map_err(|error| match error {
             SftpError::Ssh(error) => SshError::new(error.kind(), format!("{}: {}", self.alias, error.message())),
-            SftpError::Closed if self.is_alive() => self.no_sftp("the server ended the SFTP channel"),
+            SftpError::Closed if self.is_alive() => match complaint.told() {
+                Some(told) => self.no_sftp(&format!("the server ended the SFTP channel{told}")).with_hint(
+                    "see what it said; `Subsystem sftp internal-sftp` in its sshd_config needs no login shell",
+                ),
+                None => self.no_sftp("the server ended the SFTP channel"),
+            },
             SftpError::Closed => self.lost(),
             SftpError::Stalled { .. } => {
-                SshError::new(ErrorKind::Timeout, format!("{}: the SFTP server did not greet", self.alias))
+                let told = complaint.told().unwrap_or_default();
+                SshError::new(ErrorKind::Timeout, format!("{}: the SFTP server did not greet{told}", self.alias))
             }
         })?;
         self.sftp.greeted.store(true, Ordering::Release);
@@ -315,31 +319,5 @@ impl Connection {
     fn no_sftp(&self, what: &str) -> SshError {
         SshError::new(ErrorKind::Unsupported, format!("{}: {what}", self.alias))
             .with_hint("switch on `Subsystem sftp` in its sshd_config")
-    }
-}
-
-/// A stream that keeps its place among the connection's channels.
-struct Held<S> {
-    stream: S,
-    _slot: Option<Slot>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Held<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Held<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

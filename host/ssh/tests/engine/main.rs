@@ -5,6 +5,7 @@
 mod auth;
 mod bytes;
 mod commands;
+mod complaints;
 mod dial;
 mod doors;
 mod endings;
