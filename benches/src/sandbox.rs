@@ -14,7 +14,7 @@ use scout_runtime::{
 use scout_server::audit::Audit;
 use scout_server::config::{Config, Flags};
 use scout_server::live::Live;
-use scout_server::render::{Reply, render};
+use scout_server::render::{Base64, Reply, render};
 use scout_server::revision::Revision;
 use scout_server::router::{Caller, Router};
 use scout_server::target::Request;
@@ -172,7 +172,7 @@ fn request(target: &str) -> Result<Request> {
 }
 
 fn caller() -> Caller {
-    Caller { principal: Principal::new("bench"), cancel: CancellationToken::new(), progress: None, held: None }
+    Caller::alone(Principal::new("bench"), CancellationToken::new())
 }
 
 /// What the router and the handler `file` do for a text that is read in full, without a component.
@@ -218,7 +218,7 @@ fn told(begun: Instant, host: &str, path: &[u8], opened: Opened) -> Result<Reply
         attachments: vec![("content".to_owned(), content.data, Encoding::Text)],
         ..Answer::default()
     };
-    Ok(render(answer, Receipt { wall: begun.elapsed(), ..Receipt::default() }))
+    Ok(render(answer, Base64::LeftOut, Receipt { wall: begun.elapsed(), ..Receipt::default() }))
 }
 
 fn options(world: &World) -> Result<ScoutOptions> {

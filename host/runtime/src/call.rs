@@ -229,12 +229,28 @@ pub enum CallErrorKind {
     Internal,
 }
 
+impl CallErrorKind {
+    /// Its name, for programs, where nothing closer is known.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Plugin => "plugin",
+            Self::Timeout => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::Busy => "busy",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// A call without an answer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct CallError {
     /// What kind.
     pub kind: CallErrorKind,
+    /// Why, in a word for programs: a kind of the contract's errors, as `not-found`, or that of this one.
+    pub reason: &'static str,
     /// Whether a path that is not there or a host that nobody knows is why.
     pub is_missing: bool,
     /// One sentence for people.

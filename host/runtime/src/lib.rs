@@ -37,6 +37,7 @@ pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use fault::fault;
 pub use fleet::{Fleet, HostRecord};
 pub use interface::Interface;
+pub use imports::reason;
 pub use meter::{Meter, Stopped};
 pub use plugin::{
     Effect, Grants, HandlerDescription, Kept, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime,

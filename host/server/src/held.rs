@@ -200,7 +200,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::render::render;
+    use crate::render::{Base64, render};
 
     /// What the plugin `file` answers with.
     fn file(content: &'static [u8]) -> Answer {
@@ -262,7 +262,7 @@ mod tests {
             let held = Held::default();
             let mut room = held.answer(&file(content)).now_or_never().unwrap();
             let reserved = ANSWERS - held.answers.free.available_permits();
-            let reply = render(file(content), Receipt::default());
+            let reply = render(file(content), Base64::Given, Receipt::default());
             assert!(reply_weight(&reply) <= reserved, "{} of {reserved}", reply_weight(&reply));
             room.shrink_to(reply_weight(&reply));
             assert_eq!(ANSWERS - held.answers.free.available_permits(), LEAST + reply_weight(&reply));

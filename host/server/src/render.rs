@@ -25,6 +25,8 @@ pub struct Reply {
     pub is_error: bool,
     /// What there is not, if that is why.
     pub missing: Option<Missing>,
+    /// Whether what was asked is of a wrong kind, for which the protocol has an error of its own.
+    pub is_misasked: bool,
     /// What it cost.
     pub receipt: Receipt,
     /// The bytes of a file, as they are, for resources.
@@ -44,14 +46,42 @@ pub enum Missing {
     Tool,
 }
 
+/// The field of a failure that says nothing but why.
+const ERROR: &str = "error";
+
+/// What becomes of bytes that are no text, which a plugin has answered with as base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base64 {
+    /// They are answered.
+    Given,
+    /// They are left out: nobody asked for them.
+    LeftOut,
+}
+
 impl Reply {
-    /// A failure told in one sentence, and what to do instead.
-    pub fn failure(message: &str, hint: Option<&str>, receipt: Receipt) -> Self {
+    /// A failure told in one sentence, and what to do instead. `reason` is a word for programs.
+    pub fn failure(reason: &str, message: &str, hint: Option<&str>, receipt: Receipt) -> Self {
         let text = match hint {
             Some(hint) => format!("{message}\n{hint}"),
             None => message.to_owned(),
         };
-        Self { text: vec![visible(&text).into_owned()], is_error: true, receipt, ..Self::default() }
+        let mut error =
+            Map::from_iter([("kind".to_owned(), reason.into()), ("message".to_owned(), visible(message).into())]);
+        error.extend(hint.map(|hint| ("hint".to_owned(), visible(hint).into())));
+        let structured = Some(Map::from_iter([(ERROR.to_owned(), Value::Object(error))]));
+        Self { text: vec![visible(&text).into_owned()], structured, is_error: true, receipt, ..Self::default() }
+    }
+
+    /// Whether it is a failure that says nothing but why.
+    pub fn is_only_why(&self) -> bool {
+        let fields = self.structured.iter().flat_map(Map::keys);
+        self.is_error && fields.into_iter().all(|field| field == ERROR)
+    }
+
+    /// The failure that what was asked is of a wrong kind.
+    #[must_use]
+    pub fn misasked(self) -> Self {
+        Self { is_misasked: true, ..self }
     }
 
     /// The failure that this is not there.
@@ -83,13 +113,13 @@ impl Reply {
 
 impl From<CallError> for Reply {
     fn from(error: CallError) -> Self {
-        let reply = Self::failure(&error.message, error.hint.as_deref(), error.receipt);
+        let reply = Self::failure(error.reason, &error.message, error.hint.as_deref(), error.receipt);
         if error.is_missing { reply.missing(Missing::Target) } else { reply }
     }
 }
 
 /// Makes an answer fit to be seen.
-pub fn render(answer: Answer, receipt: Receipt) -> Reply {
+pub fn render(answer: Answer, base64: Base64, receipt: Receipt) -> Reply {
     let raw = answer
         .content
         .iter()
@@ -111,15 +141,17 @@ pub fn render(answer: Answer, receipt: Receipt) -> Reply {
     let structured = answer.structured.map(|mut fields| {
         make_fields_visible(&mut fields);
         for (field, bytes, encoding) in answer.attachments {
-            let value = match encoding {
-                Encoding::Text => visible(&decoded(&bytes)).into_owned(),
-                Encoding::Base64 => BASE64_STANDARD.encode(&bytes),
+            let value = match (encoding, base64) {
+                (Encoding::Text, _) => visible(&decoded(&bytes)).into_owned(),
+                (Encoding::Base64, Base64::Given) => BASE64_STANDARD.encode(&bytes),
+                (Encoding::Base64, Base64::LeftOut) => continue,
             };
             fields.insert(visible(&field).into_owned(), Value::String(value));
         }
         fields
     });
-    Reply { text, structured, is_error: answer.is_error, missing: None, receipt, raw, held: answer.held, room: None }
+    let (is_error, held) = (answer.is_error, answer.held);
+    Reply { text, structured, is_error, missing: None, is_misasked: false, receipt, raw, held, room: None }
 }
 
 /// UTF-8 as far as it goes; a character that a cap has split at the end is left out, not replaced.
@@ -147,21 +179,8 @@ fn make_visible(value: &mut Value) {
     }
 }
 
-/// Whether nothing is hidden in the fields, at any depth.
-pub(crate) fn is_visible(fields: &Map<String, Value>) -> bool {
-    fn is_visible_value(value: &Value) -> bool {
-        match value {
-            Value::String(text) => hidden(text).next().is_none(),
-            Value::Array(values) => values.iter().all(is_visible_value),
-            Value::Object(fields) => is_visible(fields),
-            Value::Null | Value::Bool(_) | Value::Number(_) => true,
-        }
-    }
-    fields.iter().all(|(name, value)| hidden(name).next().is_none() && is_visible_value(value))
-}
-
 /// The same for the fields of an object.
-pub(crate) fn make_fields_visible(fields: &mut Map<String, Value>) {
+fn make_fields_visible(fields: &mut Map<String, Value>) {
     fields.values_mut().for_each(make_visible);
     if fields.keys().any(|name| hidden(name).next().is_some()) {
         for (name, value) in std::mem::take(fields) {
@@ -186,6 +205,28 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_no_text_are_given_to_who_asks_and_kept_for_resources() {
+        let attachment = || ("content".to_owned(), Bytes::from_static(b"\xff\x00"), Encoding::Base64);
+        for (base64, content) in [(Base64::Given, Some(json!("/wA="))), (Base64::LeftOut, None)] {
+            let answer = Answer { structured: Some(Map::new()), attachments: vec![attachment()], ..Answer::default() };
+            let reply = render(answer, base64, Receipt::default());
+            assert_eq!(reply.structured.and_then(|fields| fields.get("content").cloned()), content);
+            assert_eq!(reply.raw.as_deref(), Some(&b"\xff\x00"[..]));
+        }
+    }
+
+    #[test]
+    fn a_failure_says_in_fields_what_it_says_in_words() {
+        let reply = Reply::failure("not-found", "no \u{1b}", Some("ask \u{200b}"), Receipt::default());
+        let fields = json!({"error": {"kind": "not-found", "message": "no ␛", "hint": "ask <U+200B>"}});
+        assert!(reply.is_only_why());
+        assert_eq!(
+            (reply.joined().as_str(), reply.structured.map(Value::Object)),
+            ("no ␛\nask <U+200B>", Some(fields))
+        );
+    }
+
+    #[test]
     fn structured_text_is_made_visible_at_every_depth_with_its_names() {
         let fields =
             json!({"a": ["\u{1b}"], "b": {"c\u{200b}": "\u{1b}", "c<U+200B>": 1, "e": 2}}).as_object().cloned();
@@ -194,7 +235,7 @@ mod tests {
             attachments: vec![("d\u{1b}".to_owned(), Bytes::from_static(b"\x1b"), Encoding::Text)],
             ..Answer::default()
         };
-        let reply = render(answer, Receipt::default());
+        let reply = render(answer, Base64::Given, Receipt::default());
         let shown = json!({"a": ["␛"], "b": {"c<U+200B>": 1, "e": 2}, "d␛": "␛"});
         assert_eq!(reply.structured.map(Value::Object), Some(shown));
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use scout_runtime::{CallContext, Fleet, Progress, Query, Receipt, Subject};
+use scout_runtime::{CallContext, Fleet, Progress, Query, Receipt, Subject, reason};
 use scout_ssh::{Call, Cost, ErrorKind, FileKind, Principal, SshError};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use crate::config::{did_you_mean, near};
 use crate::held::Held;
 use crate::live::Live;
 use crate::plugins::{Catalog, Tool};
-use crate::render::{Missing, Reply};
+use crate::render::{Base64, Missing, Reply};
 use crate::revision::Revision;
 use crate::running::{Running, in_time, receipt};
 use crate::target::Request;
@@ -41,6 +41,15 @@ pub struct Caller {
     pub progress: Option<Progress>,
     /// What their calls may hold together; nothing is counted where there is one call only.
     pub held: Option<Held>,
+    /// Whether they want the bytes of a file that is no text.
+    pub base64: Base64,
+}
+
+impl Caller {
+    /// One whose call is the only one, and who hears of no progress.
+    pub fn alone(principal: Principal, cancel: CancellationToken) -> Self {
+        Self { principal, cancel, progress: None, held: None, base64: Base64::LeftOut }
+    }
 }
 
 /// Routes requests to plugins. Shared by all calls.
@@ -104,7 +113,7 @@ impl Router {
         {
             return unknown_host(&revision.fleet, host, &caller.principal);
         }
-        let held = caller.held.clone();
+        let (held, base64) = (caller.held.clone(), caller.base64);
         let mut context = self.context(&revision, caller);
         let (call, cost) = (context.call.clone(), Arc::clone(&context.call.cost));
         let expected = match (&host, &command) {
@@ -128,17 +137,17 @@ impl Router {
         };
         let plugin = match in_time(&context.call, revision.plugins.for_subject(subject)).await {
             Ok(Ok(plugin)) => plugin,
-            Ok(Err(error)) => return Reply::failure(&error.to_string(), None, receipt(&cost)),
+            Ok(Err(error)) => return Reply::failure("plugin", &error.to_string(), None, receipt(&cost)),
             Err(why) => {
                 let message = format!("{why}: the plugin that answers this is still being loaded");
-                return Reply::failure(&message, Some(LATER), receipt(&cost));
+                return Reply::failure("busy", &message, Some(LATER), receipt(&cost));
             }
         };
         let (principal, call) = (context.principal.clone(), context.call.clone());
         match plugin.handle(context, Query { subject, host, path, command }).await {
             Ok((answer, receipt)) => match running.reserve(&call, &answer).await {
                 Ok(reserved) => {
-                    let reply = plugin.render(answer, receipt, &principal, &call).await;
+                    let reply = plugin.render(answer, base64, receipt, &principal, &call).await;
                     reserved.keep(reply.unwrap_or_else(Reply::from))
                 }
                 Err(error) => error.into(),
@@ -161,7 +170,7 @@ impl Router {
             Err(why) => {
                 let plugins = revision.plugins.may_bring(name).join("`, `");
                 let message = format!("{why}: what may bring a tool of this name is still being loaded (`{plugins}`)");
-                Reply::failure(&message, Some(LATER), Receipt::default())
+                Reply::failure("busy", &message, Some(LATER), Receipt::default())
             }
         };
         taking(begun, reply)
@@ -175,7 +184,7 @@ impl Router {
         tool: &Tool,
         arguments: Map<String, Value>,
     ) -> Reply {
-        tool.call(context, held, arguments).await.unwrap_or_else(Reply::from)
+        tool.call(context, held, arguments).await.unwrap_or_else(|error| tool.failure(error))
     }
 
     /// What a call for this caller may touch, from now until the deadline of every call.
@@ -205,18 +214,19 @@ fn unknown_host(fleet: &Fleet, host: &str, principal: &Principal) -> Reply {
     let near = near(host, known_to(fleet, principal));
     let shown = host.get(..host.floor_char_boundary(SHOWN)).unwrap_or_default();
     let message = format!("no host is named `{shown}`{}", did_you_mean(&near));
-    Reply::failure(&message, Some("the target `hosts` lists all hosts"), Receipt::default()).missing(Missing::Target)
+    let hint = Some("the target `hosts` lists all hosts");
+    Reply::failure("unknown-host", &message, hint, Receipt::default()).missing(Missing::Target)
 }
 
 fn no_tool(name: &str, catalog: &Catalog) -> Reply {
     let shown = name.get(..name.floor_char_boundary(SHOWN)).unwrap_or_default();
     let names = std::iter::once("scout").chain(catalog.tools().iter().map(|tool| tool.name.as_str()));
     let message = format!("no tool is named `{shown}`{}", did_you_mean(&near(name, names)));
-    Reply::failure(&message, None, Receipt::default()).missing(Missing::Tool)
+    Reply::failure("invalid", &message, None, Receipt::default()).missing(Missing::Tool)
 }
 
 fn failed(error: &SshError, cost: &Cost) -> Reply {
-    let reply = Reply::failure(error.message(), error.hint(), receipt(cost));
+    let reply = Reply::failure(reason(error), error.message(), error.hint(), receipt(cost));
     if error.kind() == ErrorKind::NotFound { reply.missing(Missing::Target) } else { reply }
 }
 

@@ -64,12 +64,22 @@ fn shell_error(construct: &Construct, error: Error) -> Error {
 fn answer(host: &str, directory: Option<&[u8]>, command: &str, outcome: Outcome) -> Answer {
     let told = ending::told(&outcome.ending, outcome.duration_ms);
     let (stdout, stderr) = (outcome.stdout, outcome.stderr);
-    let cut = stdout.truncated() || stderr.truncated() || told.output_limit;
-    let mut answer = Answer::new().structured(as_json(host, directory, command, &told, cut, outcome.duration_ms));
+    let silent = stdout.size() == 0 && stderr.size() == 0;
+    let status = ending::status(&told, silent);
+    let fields = Fields {
+        host,
+        directory,
+        command,
+        told: &told,
+        stdout_truncated: stdout.truncated(),
+        stderr_truncated: stderr.truncated(),
+        duration_ms: outcome.duration_ms,
+        note: status.as_deref(),
+    };
+    let mut answer = Answer::new().structured(fields.as_json());
     answer = stream(answer, None, &stdout);
     answer = stream(answer, Some("standard error:"), &stderr);
-    let silent = stdout.size() == 0 && stderr.size() == 0;
-    if let Some(status) = ending::status(&told, silent) {
+    if let Some(status) = status {
         answer = answer.text(status);
     }
     if told.failed {
@@ -93,35 +103,48 @@ fn stream(mut answer: Answer, heading: Option<&str>, bytes: &Blob) -> Answer {
     answer
 }
 
-fn as_json(
-    host: &str,
-    directory: Option<&[u8]>,
-    command: &str,
-    told: &Told,
-    truncated: bool,
+/// What the structured answer says beside what the command wrote.
+struct Fields<'a> {
+    host: &'a str,
+    directory: Option<&'a [u8]>,
+    command: &'a str,
+    told: &'a Told,
+    stdout_truncated: bool,
+    stderr_truncated: bool,
     duration_ms: u64,
-) -> Object {
-    let mut object = Object::new().text("host", host);
-    if let Some(directory) = directory {
-        let (path, path_base64) = text::name(directory);
-        object = object.text("path", path.as_str());
-        if let Some(bytes) = &path_base64 {
-            object = object.text("path_base64", bytes.as_str());
+    /// What people are told of its end.
+    note: Option<&'a str>,
+}
+
+impl Fields<'_> {
+    fn as_json(&self) -> Object {
+        let mut object = Object::new().text("host", self.host);
+        if let Some(directory) = self.directory {
+            let (path, path_base64) = text::name(directory);
+            object = object.text("path", path.as_str());
+            if let Some(bytes) = &path_base64 {
+                object = object.text("path_base64", bytes.as_str());
+            }
         }
+        let told = self.told;
+        object
+            .text("command", self.command)
+            .integer("exit", told.exit)
+            .text("signal", told.signal.as_deref())
+            .boolean("timed_out", told.timed_out)
+            .boolean("output_limit", told.output_limit)
+            .boolean("truncated", self.stdout_truncated || self.stderr_truncated || told.output_limit)
+            .boolean("stdout_truncated", self.stdout_truncated)
+            .boolean("stderr_truncated", self.stderr_truncated)
+            .text("remote", told.remote)
+            .integer("duration_ms", self.duration_ms)
+            .text("note", self.note)
     }
-    object
-        .text("command", command)
-        .integer("exit", told.exit)
-        .text("signal", told.signal.as_deref())
-        .boolean("timed_out", told.timed_out)
-        .boolean("truncated", truncated)
-        .text("remote", told.remote)
-        .integer("duration_ms", duration_ms)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{as_json, shell_error};
+    use super::{Fields, shell_error};
     use crate::ending;
     use crate::lex::Construct;
     use scout_plugin::exec::Ending;
@@ -140,11 +163,21 @@ mod tests {
 
     #[test]
     fn fields_are_those_of_the_command() {
-        let told = ending::told(&Ending::Exited(3), 12);
+        let fields = Fields {
+            host: "box",
+            directory: Some(b"/srv"),
+            command: "ls",
+            told: &ending::told(&Ending::Exited(3), 12),
+            stdout_truncated: true,
+            stderr_truncated: false,
+            duration_ms: 12,
+            note: Some("exit status 3"),
+        };
         assert_eq!(
-            as_json("box", Some(b"/srv"), "ls", &told, false, 12).finish(),
+            fields.as_json().finish(),
             "{\"host\":\"box\",\"path\":\"/srv\",\"command\":\"ls\",\"exit\":3,\"signal\":null,\"timed_out\":false,\
-             \"truncated\":false,\"remote\":null,\"duration_ms\":12}"
+             \"output_limit\":false,\"truncated\":true,\"stdout_truncated\":true,\"stderr_truncated\":false,\
+             \"remote\":null,\"duration_ms\":12,\"note\":\"exit status 3\"}"
         );
     }
 }

@@ -64,17 +64,18 @@ impl Seen {
 
 fn answer(host: &str, path: &[u8], seen: &Seen, content: Blob) -> Answer {
     let encoding = if seen.is_text { Encoding::Text } else { Encoding::Base64 };
-    let mut answer = Answer::new().structured(as_json(host, path, seen));
+    let told = Told::of(path, seen);
+    let mut answer = Answer::new().structured(as_json(host, path, seen, &told));
     if seen.is_text && seen.read > 0 {
         answer = answer.blob(content.share());
     }
-    if let Some(note) = note(path, seen) {
-        answer = answer.text(note);
+    if let Some(text) = told.text() {
+        answer = answer.text(text);
     }
     answer.attach("content", content, encoding)
 }
 
-fn as_json(host: &str, path: &[u8], seen: &Seen) -> Object {
+fn as_json(host: &str, path: &[u8], seen: &Seen, told: &Told) -> Object {
     let attributes = &seen.attributes;
     let (path, path_base64) = text::name(path);
     let mut object = Object::new().text("host", host).text("path", path.as_str());
@@ -91,52 +92,57 @@ fn as_json(host: &str, path: &[u8], seen: &Seen) -> Object {
         .text("modified", attributes.modified.and_then(text::rfc3339).as_deref())
         .boolean("truncated", seen.truncated)
         .text("encoding", if seen.is_text { "utf-8" } else { "base64" })
+        .text("note", told.note.as_deref())
+        .text("read_on", told.read_on.as_deref())
 }
 
 /// What there is to say beside the bytes: nothing for a text that is shown in full.
-fn note(path: &[u8], seen: &Seen) -> Option<String> {
-    let size = |bytes| text::count(bytes, "byte", "bytes");
-    let cut = seen.truncated.then(|| {
-        let of = seen.size().map_or_else(String::new, |total| format!(" of {total}"));
-        let on = match resume(path, seen.read) {
-            Some(query) => format!("to read on: query `{query}`"),
-            None => "its path cannot be written in a query that reads on".to_owned(),
-        };
-        format!("first {}{of} bytes; {on}", seen.read)
-    });
-    let content = match (seen.is_text, cut) {
-        (true, None) if seen.read == 0 => Some("empty file".to_owned()),
-        (true, cut) => cut,
-        (false, cut) => {
-            let what =
-                seen.size().map_or_else(|| "binary file".to_owned(), |total| format!("binary file, {}", size(total)));
-            let where_to = "the structured answer holds them in base64";
-            Some(match cut {
-                Some(cut) => format!("{what}; {where_to}: {cut}"),
-                None => format!("{what}; {where_to}"),
-            })
-        }
-    };
-    let links = seen.links().map(|links| format!("the file has {links} names (hard links); this is one of them"));
-    match (content, links) {
-        (Some(content), Some(links)) => Some(format!("{content}; {links}")),
-        (content, links) => content.or(links),
-    }
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    note: Option<String>,
+    /// The query that reads as many bytes again from where these end.
+    read_on: Option<String>,
 }
 
-/// The query that reads as many bytes again from where these end. None for a path that no query can name: bytes that
-/// are not UTF-8, control characters, another account's home.
-fn resume(path: &[u8], read: u64) -> Option<String> {
-    let path = std::str::from_utf8(path).ok().filter(|path| !path.chars().any(char::is_control))?;
-    // A command runs in the home directory: a path below it is relative there. Quotes would keep `~` from its meaning.
-    let path = match path.strip_prefix("~/") {
-        Some(below) => below.trim_start_matches('/'),
-        None if path.starts_with('~') => return None,
-        None => path,
-    };
-    // No option, and still no option to a program that looks for one after the first operand.
-    let dash = if path.starts_with('-') { "./" } else { "" };
-    Some(format!("tail -c +{} {} | head -c {read}", read + 1, text::shell_quoted(&format!("{dash}{path}"))))
+impl Told {
+    fn of(path: &[u8], seen: &Seen) -> Self {
+        let told = Self::of_content(path, seen);
+        let Some(links) = seen.links() else { return told };
+        let links = format!("the file has {links} names (hard links); this is one of them");
+        let note = told.note.map_or_else(|| links.clone(), |note| format!("{note}; {links}"));
+        Self { note: Some(note), ..told }
+    }
+
+    fn of_content(path: &[u8], seen: &Seen) -> Self {
+        let size = |bytes| text::count(bytes, "byte", "bytes");
+        let what = match seen.is_text {
+            true => (seen.read == 0).then(|| "empty file".to_owned()),
+            false => {
+                let what = seen
+                    .size()
+                    .map_or_else(|| "binary file".to_owned(), |total| format!("binary file, {}", size(total)));
+                Some(format!("{what}; with `base64` true its bytes are answered in base64"))
+            }
+        };
+        if !seen.truncated {
+            return Self { note: what, read_on: None };
+        }
+        let of = seen.size().map_or_else(String::new, |total| format!(" of {total}"));
+        let mut note = format!("first {}{of} bytes", seen.read);
+        let read_on =
+            text::operand(path).map(|path| format!("tail -c +{} {path} | head -c {}", seen.read + 1, seen.read));
+        if read_on.is_none() {
+            note.push_str("; its path cannot be written in a query that reads on");
+        }
+        Self { note: Some(what.map_or_else(|| note.clone(), |what| format!("{what}: {note}"))), read_on }
+    }
+
+    /// For people.
+    fn text(&self) -> Option<String> {
+        let on = self.read_on.as_ref().map(|query| format!("to read on: query `{query}`"));
+        let parts: Vec<String> = self.note.iter().cloned().chain(on).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
 }
 
 /// The error of a path that is no regular file.
@@ -158,7 +164,7 @@ fn no_file(path: &[u8], kind: FileKind, mode: Option<u32>) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Seen, as_json, no_file, note, resume};
+    use super::{Seen, Told, as_json, no_file};
     use scout_plugin::{Attributes, FileKind};
 
     fn seen(read: u64, size: u64, truncated: bool, is_text: bool) -> Seen {
@@ -174,47 +180,41 @@ mod tests {
         Seen { attributes, read, total: Some(size), truncated, is_text }
     }
 
+    fn said(path: &[u8], seen: &Seen) -> Option<String> {
+        Told::of(path, seen).text()
+    }
+
     #[test]
     fn a_text_in_full_needs_no_note() {
-        assert_eq!(note(b"/f", &seen(5, 5, false, true)), None);
-        assert_eq!(note(b"/f", &seen(0, 0, false, true)).as_deref(), Some("empty file"));
+        assert_eq!(said(b"/f", &seen(5, 5, false, true)), None);
+        assert_eq!(said(b"/f", &seen(0, 0, false, true)).as_deref(), Some("empty file"));
     }
 
     #[test]
     fn a_cut_text_says_how_to_read_on() {
         assert_eq!(
-            note(b"/var/log/a b", &seen(100, 250, true, true)).as_deref(),
+            said(b"/var/log/a b", &seen(100, 250, true, true)).as_deref(),
             Some("first 100 of 250 bytes; to read on: query `tail -c +101 '/var/log/a b' | head -c 100`")
         );
+        let told = Told::of(b"/f", &seen(100, 250, true, true));
+        assert_eq!(told.note.as_deref(), Some("first 100 of 250 bytes"));
+        assert_eq!(told.read_on.as_deref(), Some("tail -c +101 '/f' | head -c 100"));
         let endless = Seen { total: None, ..seen(100, 0, true, true) };
-        assert!(note(b"/proc/x", &endless).is_some_and(|note| note.starts_with("first 100 bytes; to read on")));
-    }
-
-    #[test]
-    fn a_query_that_reads_on_names_the_same_file() {
-        for (path, expected) in [
-            ("~/a", Some("'a'")),
-            ("~//a", Some("'a'")),
-            ("~/~", Some("'~'")),
-            ("~/-a", Some("'./-a'")),
-            ("-a", Some("'./-a'")),
-            ("it's", Some("'it'\\''s'")),
-            ("~ann/a", None),
-            ("a\nb", None),
-        ] {
-            let query = expected.map(|word| format!("tail -c +4 {word} | head -c 3"));
-            assert_eq!(resume(path.as_bytes(), 3), query, "{path:?}");
-        }
-        assert_eq!(resume(b"caf\xe9", 3), None);
+        assert!(said(b"/proc/x", &endless).is_some_and(|note| note.starts_with("first 100 bytes; to read on")));
+        let nameless = Told::of(b"caf\xe9", &seen(3, 9, true, true));
+        assert!(nameless.read_on.is_none() && nameless.note.is_some_and(|note| note.contains("cannot be written")));
     }
 
     #[test]
     fn a_binary_file_is_described() {
         assert_eq!(
-            note(b"/f", &seen(9, 9, false, false)).as_deref(),
-            Some("binary file, 9 bytes; the structured answer holds them in base64")
+            said(b"/f", &seen(9, 9, false, false)).as_deref(),
+            Some("binary file, 9 bytes; with `base64` true its bytes are answered in base64")
         );
-        assert!(note(b"/f", &seen(9, 20, true, false)).is_some_and(|note| note.contains("first 9 of 20 bytes")));
+        assert!(
+            said(b"/f", &seen(9, 20, true, false))
+                .is_some_and(|note| note.contains(": first 9 of 20 bytes; to read on"))
+        );
     }
 
     #[test]
@@ -229,17 +229,19 @@ mod tests {
             let mut seen = seen(5, 5, false, true);
             seen.attributes.links = links;
             let says = "the file has 3 names (hard links); this is one of them";
-            assert_eq!(note(b"/f", &seen).as_deref(), told.then_some(says));
-            assert_eq!(as_json("box", b"/f", &seen).finish().contains("\"links\":3"), told);
+            let said = Told::of(b"/f", &seen);
+            assert_eq!(said.note.as_deref(), told.then_some(says));
+            assert_eq!(as_json("box", b"/f", &seen, &said).finish().contains("\"links\":3"), told);
         }
     }
 
     #[test]
     fn fields_are_those_of_the_file() {
+        let told = Told { note: Some("first".to_owned()), read_on: None };
         assert_eq!(
-            as_json("box", b"/f", &seen(5, 9, true, true)).finish(),
+            as_json("box", b"/f", &seen(5, 9, true, true), &told).finish(),
             "{\"host\":\"box\",\"path\":\"/f\",\"kind\":\"file\",\"size\":9,\"mode\":\"0640\",\
-             \"modified\":\"1970-01-01T00:00:00Z\",\"truncated\":true,\"encoding\":\"utf-8\"}"
+             \"modified\":\"1970-01-01T00:00:00Z\",\"truncated\":true,\"encoding\":\"utf-8\",\"note\":\"first\",\"read_on\":null}"
         );
     }
 

@@ -14,6 +14,11 @@ const PROBE_TIMEOUT_MS: u32 = 1000;
 /// The most names that one call of `inventory.probe` takes.
 const NAMES_PER_PROBE: usize = 1000;
 
+/// What all rows may take in an answer as it is written, in bytes: text and fields. Scout takes 4 MiB of a plugin's own text.
+const MAX_WRITTEN: usize = 7 << 19;
+/// What a row takes beside what it says of its host, in bytes, at most: in the table, and as an object.
+const ROW: usize = 220;
+
 impl Handler for Hosts {
     fn describe() -> Description {
         Description::new("lists the configured hosts and whether they answer", &[Subject::Hosts])
@@ -29,7 +34,13 @@ impl Handler for Hosts {
             probes.extend(inventory::probe(chunk, PROBE_TIMEOUT_MS)?);
         }
         let rows = rows(&hosts, &probes);
-        Ok(Answer::new().text(as_text(&rows)).structured(as_json(&rows)))
+        let shown = rows.get(..fitting(&rows)).unwrap_or_default();
+        let note = note(shown.len(), rows.len());
+        let mut answer = Answer::new();
+        for text in [Some(as_text(shown)), note.clone()].into_iter().flatten().filter(|text| !text.is_empty()) {
+            answer = answer.text(text);
+        }
+        Ok(answer.structured(as_json(shown, rows.len(), note.as_deref())))
     }
 }
 
@@ -71,7 +82,36 @@ fn in_tenths(milliseconds: f64) -> u64 {
     (milliseconds * 10.0).round() as u64
 }
 
-fn as_json(rows: &[Row<'_>]) -> Object {
+/// How many rows an answer takes.
+fn fitting(rows: &[Row<'_>]) -> usize {
+    let widest = |cell: fn(&Host) -> &str| rows.iter().map(|row| cell(row.host).len()).max().unwrap_or(0);
+    // Columns are as wide as their widest cell.
+    let padding = widest(|host| &host.name) + widest(|host| &host.address) + widest(|host| &host.user);
+    let mut written = 0;
+    let fits = rows.iter().take_while(|row| {
+        let Host { name, address, user, .. } = row.host;
+        let said = [name, address, user].into_iter().map(String::as_str).chain(row.trouble);
+        written += ROW + padding + 2 * said.map(|said| text::written(said.as_bytes())).sum::<usize>();
+        written <= MAX_WRITTEN
+    });
+    fits.count()
+}
+
+/// What there is to say beside the rows that are shown, of so many.
+fn note(shown: usize, all: usize) -> Option<String> {
+    match (shown, all) {
+        (_, 0) => Some(NONE.to_owned()),
+        (shown, all) if shown < all => Some(format!(
+            "the first {shown} of {all} hosts; the others answer under their names as well (`host:/path`)"
+        )),
+        _ => None,
+    }
+}
+
+/// Where hosts come from, if there are none.
+const NONE: &str = "no hosts are configured: Scout lists the `Host` entries of ~/.ssh/config that are no patterns";
+
+fn as_json(rows: &[Row<'_>], total: usize, note: Option<&str>) -> Object {
     let hosts = rows.iter().map(|row| {
         Object::new()
             .text("name", row.host.name.as_str())
@@ -82,13 +122,16 @@ fn as_json(rows: &[Row<'_>]) -> Object {
             .tenths("latency_ms", row.latency)
             .text("trouble", row.trouble)
     });
-    Object::new().objects("hosts", hosts)
+    Object::new()
+        .integer("total", total as u64)
+        .boolean("truncated", rows.len() < total)
+        .text("note", note)
+        .objects("hosts", hosts)
 }
 
 fn as_text(rows: &[Row<'_>]) -> String {
     if rows.is_empty() {
-        return "no hosts are configured: Scout lists the `Host` entries of ~/.ssh/config that are no patterns"
-            .to_owned();
+        return String::new();
     }
     let head = ["NAME", "ADDRESS", "USER", "STATUS", "LATENCY", ""].map(str::to_owned);
     let body = rows.iter().map(|row| {
@@ -111,8 +154,9 @@ fn address(address: &str, port: u16) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
 mod tests {
-    use super::{as_json, as_text, rows};
+    use super::{as_json, as_text, fitting, note, rows};
     use scout_plugin::inventory::{Host, Reachability};
 
     fn host(name: &str, address: &str, trouble: Option<&str>) -> Host {
@@ -154,16 +198,35 @@ mod tests {
              far   10.9.9.9:22   ann   unknown              -\n\
              old   10.0.0.9:22   ann   unreachable          -  timed out\n"
         );
-        let json = as_json(&rows).finish();
+        let json = as_json(&rows, 5, None).finish();
         assert!(json.starts_with(
-            r#"{"hosts":[{"name":"web","address":"10.0.0.1","port":22,"user":"ann","status":"connected","latency_ms":0.3,"trouble":null},"#
+            r#"{"total":5,"truncated":false,"note":null,"hosts":[{"name":"web","address":"10.0.0.1","port":22,"user":"ann","status":"connected","latency_ms":0.3,"trouble":null},"#
         ));
         assert!(json.ends_with(r#""status":"unreachable","latency_ms":null,"trouble":"timed out"}]}"#), "{json}");
     }
 
     #[test]
     fn an_empty_inventory_says_where_hosts_come_from() {
-        assert!(as_text(&[]).contains("~/.ssh/config"));
-        assert_eq!(as_json(&[]).finish(), r#"{"hosts":[]}"#);
+        let note = note(0, 0);
+        assert!(note.as_ref().is_some_and(|note| note.contains("~/.ssh/config")));
+        assert_eq!((as_text(&[]).as_str(), fitting(&[])), ("", 0));
+        assert!(as_json(&[], 0, note.as_deref()).finish().ends_with(r#"are no patterns","hosts":[]}"#));
+    }
+
+    #[test]
+    fn hosts_that_are_too_many_for_an_answer_are_cut_and_counted() {
+        let of = |count: usize, length: usize| -> Vec<Host> {
+            let name = "x".repeat(length);
+            (0..count).map(|n| host(&format!("{n:05}{name}"), &format!("{n:05}{name}.example.org"), None)).collect()
+        };
+        let hosts = of(10_000, 200);
+        let all = rows(&hosts, &[]);
+        let shown = &all[..fitting(&all)];
+        let note = note(shown.len(), all.len());
+        let (text, json) = (as_text(shown), as_json(shown, all.len(), note.as_deref()).finish());
+        assert!(text.len() + json.len() <= 4 << 20 && shown.len() > 1000, "{} {}", text.len(), json.len());
+        assert!(json.starts_with(r#"{"total":10000,"truncated":true,"note":"the first "#), "{}", &json[..100]);
+        let hosts = of(10_000, 10);
+        assert_eq!(fitting(&rows(&hosts, &[])), 10_000);
     }
 }

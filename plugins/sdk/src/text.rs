@@ -114,6 +114,33 @@ pub fn shell_quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
+/// A path as the word of a query that names the same file: a command runs in the home directory, and a path below it is
+/// relative there. None for a path that no query can name: bytes that are not UTF-8, control characters, another account's
+/// home.
+#[must_use]
+pub fn operand(path: &[u8]) -> Option<String> {
+    let path = std::str::from_utf8(path).ok().filter(|path| !path.chars().any(char::is_control))?;
+    // Quotes would keep `~` from its meaning.
+    let path = match path.strip_prefix("~/").map(|below| below.trim_start_matches('/')) {
+        Some("") => ".",
+        Some(below) => below,
+        None if path == "~" => ".",
+        None if path.starts_with('~') => return None,
+        None => path,
+    };
+    // No option, and still no option to a program that looks for one after the first operand.
+    let dash = if path.starts_with('-') { "./" } else { "" };
+    Some(shell_quoted(&format!("{dash}{path}")))
+}
+
+/// How many bytes a text or a name takes at most when it is written to a client, once: what is hidden in it is made
+/// visible, and what JSON escapes is escaped.
+#[must_use]
+pub fn written(bytes: &[u8]) -> usize {
+    // U+0080, two bytes, is shown as `<U+0080>`, and a byte that is no character as U+FFFD.
+    bytes.iter().map(|byte| if matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\') { 1 } else { 4 }).sum()
+}
+
 /// `123` as `12.3`.
 #[must_use]
 pub fn tenths(value: u64) -> String {
@@ -187,8 +214,35 @@ pub fn table<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{base64, clipped, ls_mode, name, octal_mode, one_line, rfc3339, shell_quoted, size, table};
+    use super::{
+        base64, clipped, ls_mode, name, octal_mode, one_line, operand, rfc3339, shell_quoted, size, table, written,
+    };
     use crate::{Attributes, FileKind};
+
+    #[test]
+    fn an_operand_names_the_same_file_from_the_home_directory() {
+        for (path, expected) in [
+            ("/a b", Some("'/a b'")),
+            ("~", Some("'.'")),
+            ("~/", Some("'.'")),
+            ("~/a", Some("'a'")),
+            ("~//a", Some("'a'")),
+            ("~/~", Some("'~'")),
+            ("~/-a", Some("'./-a'")),
+            ("-a", Some("'./-a'")),
+            ("it's", Some("'it'\\''s'")),
+            ("~ann/a", None),
+            ("a\nb", None),
+        ] {
+            assert_eq!(operand(path.as_bytes()).as_deref(), expected, "{path:?}");
+        }
+        assert_eq!(operand(b"caf\xe9"), None);
+    }
+
+    #[test]
+    fn what_is_written_is_counted_as_it_is_shown() {
+        assert_eq!((written(b"plain"), written(b"a\"b"), written("\u{80}".as_bytes()), written(b"\xff")), (5, 6, 8, 4));
+    }
 
     #[test]
     fn times_are_rfc_3339() {

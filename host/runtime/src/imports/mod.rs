@@ -32,6 +32,7 @@ pub(crate) use bindings::handler::exports::scout::plugin::handler;
 pub(crate) use bindings::tools::ToolPluginPre;
 pub(crate) use bindings::tools::exports::scout::plugin::tools;
 pub(crate) use types::failed;
+pub use types::reason;
 pub(crate) use wit::answers::Answer as WitAnswer;
 pub(crate) use wit::types::Error as WitError;
 

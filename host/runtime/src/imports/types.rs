@@ -18,7 +18,36 @@ pub(super) fn error(kind: types::ErrorKind, message: &str, hint: Option<&str>) -
 }
 
 pub(super) fn from_ssh(error: &SshError) -> types::Error {
-    let kind = match error.kind() {
+    self::error(kind_of(error), error.message(), error.hint())
+}
+
+/// Why an operation on a host failed, in a word for programs.
+pub fn reason(error: &SshError) -> &'static str {
+    name(kind_of(error))
+}
+
+/// As the contract calls it.
+fn name(kind: types::ErrorKind) -> &'static str {
+    match kind {
+        types::ErrorKind::UnknownHost => "unknown-host",
+        types::ErrorKind::Unreachable => "unreachable",
+        types::ErrorKind::Untrusted => "untrusted",
+        types::ErrorKind::Unauthenticated => "unauthenticated",
+        types::ErrorKind::NotFound => "not-found",
+        types::ErrorKind::Permission => "permission",
+        types::ErrorKind::Refused => "refused",
+        types::ErrorKind::Timeout => "timeout",
+        types::ErrorKind::Exhausted => "exhausted",
+        types::ErrorKind::Cancelled => "cancelled",
+        types::ErrorKind::Invalid => "invalid",
+        types::ErrorKind::Unsupported => "unsupported",
+        types::ErrorKind::Remote => "remote",
+        types::ErrorKind::Internal => "internal",
+    }
+}
+
+fn kind_of(error: &SshError) -> types::ErrorKind {
+    match error.kind() {
         ErrorKind::Config | ErrorKind::Unreachable | ErrorKind::ConnectionLost => types::ErrorKind::Unreachable,
         ErrorKind::UnknownHostKey | ErrorKind::HostKeyRejected => types::ErrorKind::Untrusted,
         ErrorKind::Auth => types::ErrorKind::Unauthenticated,
@@ -31,8 +60,7 @@ pub(super) fn from_ssh(error: &SshError) -> types::Error {
         ErrorKind::Invalid => types::ErrorKind::Invalid,
         ErrorKind::Unsupported => types::ErrorKind::Unsupported,
         ErrorKind::NotReadable | ErrorKind::Remote => types::ErrorKind::Remote,
-    };
-    self::error(kind, error.message(), error.hint())
+    }
 }
 
 pub(super) fn from_refusal(refusal: &Refusal) -> types::Error {
@@ -49,6 +77,7 @@ pub(crate) fn failed(error: types::Error) -> CallError {
     };
     CallError {
         kind,
+        reason: name(error.kind),
         is_missing: matches!(error.kind, types::ErrorKind::NotFound | types::ErrorKind::UnknownHost),
         message: bounded(&error.message),
         hint: error.hint.as_deref().map(bounded),

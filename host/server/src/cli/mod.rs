@@ -21,7 +21,7 @@ use tracing_subscriber::fmt::format::Writer;
 use crate::audit::Audit;
 use crate::config::{Config, ConfigError, Flags};
 use crate::live::{Live, Renewal};
-use crate::render::{Reply, visible};
+use crate::render::{Base64, Reply, visible};
 use crate::revision::Revision;
 use crate::router::{Caller, Router};
 use crate::target::Request;
@@ -59,6 +59,9 @@ enum Command {
         /// Print the structured answer as JSON
         #[arg(long)]
         json: bool,
+        /// Have the bytes of a binary file in it, in base64
+        #[arg(long, requires = "json")]
+        base64: bool,
     },
     /// List all hosts and whether they answer
     Hosts {
@@ -136,11 +139,11 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
             };
             Ok(served.map_or_else(|error| failed(&format!("serving ended: {error}")), |()| ExitCode::SUCCESS))
         }
-        Command::Call { target, query, json } => match Request::parse(&target, query.as_deref(), None) {
-            Ok(request) => ask(config, request, json).await,
+        Command::Call { target, query, json, base64 } => match Request::parse(&target, query.as_deref(), None) {
+            Ok(request) => ask(config, request, json, base64).await,
             Err(error) => Ok(usage(&error.to_string())),
         },
-        Command::Hosts { json } => ask(config, Request::Hosts, json).await,
+        Command::Hosts { json } => ask(config, Request::Hosts, json, false).await,
         Command::Explain { host, json } => explain::run(config, &host, json).await,
         Command::Trust { host } => trust::run(config, &host).await,
         Command::Policy(command) => policy::run(config, command).await,
@@ -159,10 +162,11 @@ fn router(config: &Config) -> Result<Arc<Router>, ConfigError> {
 }
 
 /// Asks one thing. Interrupting it stops a running command on its host before the process ends.
-async fn ask(config: &Config, request: Request, json: bool) -> Result<ExitCode, ConfigError> {
+async fn ask(config: &Config, request: Request, json: bool, base64: bool) -> Result<ExitCode, ConfigError> {
     let router = router(config)?;
     let cancel = CancellationToken::new();
-    let caller = Caller { principal: Principal::new(LOCAL), cancel: cancel.clone(), progress: None, held: None };
+    let base64 = if base64 { Base64::Given } else { Base64::LeftOut };
+    let caller = Caller { base64, ..Caller::alone(Principal::new(LOCAL), cancel.clone()) };
     let answer = router.answer(request, caller);
     tokio::pin!(answer);
     let reply = tokio::select! {
@@ -183,8 +187,11 @@ fn show(reply: &Reply, json: bool) -> ExitCode {
         Some(_) | None => reply.joined(),
     };
     // A failure that says nothing but why belongs to stderr; a command's output that ran into its timeout does not.
-    if reply.is_error && reply.structured.is_none() {
-        return failed(&text);
+    if reply.is_only_why() {
+        if json {
+            print(&text);
+        }
+        return failed(&reply.joined());
     }
     print(&text);
     if reply.is_error { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use scout_runtime::{LoadError, Subject, ToolDescription};
+use scout_runtime::{LoadError, Subject};
 use tokio::sync::{Notify, watch};
 
 use super::names::{Claim, Decision, Names};
 use super::wanted::Origin;
-use super::{Catalog, Loaded, Tool};
+use super::{Catalog, Loaded, Shown, Tool};
 
 /// What becomes of a loading plugin; absent: it is not known yet.
 pub(super) type Load = watch::Receiver<Option<Result<Arc<Loaded>, LoadError>>>;
@@ -74,7 +74,7 @@ pub(super) struct Candidate {
     pub(super) prefix: String,
     pub(super) origin: Origin,
     /// Its tools, as far as they are known before it is loaded.
-    pub(super) locked_tools: Option<Vec<ToolDescription>>,
+    pub(super) locked_tools: Option<Vec<Arc<Shown>>>,
     /// What serves under its name.
     pub(super) before: Option<Serving>,
     /// Whether that may go on if nothing else can.
@@ -215,7 +215,7 @@ impl Candidate {
         let foreseen = match self.subject {
             Some(_) => Some(Vec::new()),
             None => self.locked_tools.as_ref().map(|tools| {
-                let named = |tool: &ToolDescription| format!("{}{}", self.prefix, tool.name);
+                let named = |tool: &Arc<Shown>| format!("{}{}", self.prefix, tool.name);
                 tools.iter().map(named).collect()
             }),
         };

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, Quarantine, Verdict};
 use super::schemas::Schemas;
-use crate::render::{Reply, render};
+use super::shown::Shown;
+use crate::render::{Base64, Reply, render};
 
 /// On whose behalf schemas are compiled: nobody's who calls.
 const LOADING: &str = "loading";
@@ -51,6 +52,7 @@ pub struct Loaded {
     pub(super) breaker: Breaker,
     /// Those of its tools, in their order; of a handler none.
     schemas: Vec<Arc<Schemas>>,
+    shown: Vec<Arc<Shown>>,
     _kept: Kept,
 }
 
@@ -74,9 +76,14 @@ impl Loaded {
         let call = Call::until(Instant::now() + COMPILING);
         let tools = plugin.tools().to_vec();
         let compiled = plugin
-            .work(&Principal::new(LOADING), &call, "its schemas were compiled", move |meter| Schemas::of(&tools, meter))
+            .work(&Principal::new(LOADING), &call, "its schemas were compiled", move |meter| {
+                let (schemas, memory) = Schemas::of(&tools, meter)?;
+                let shown: Vec<Arc<Shown>> = tools.iter().map(Shown::new).collect();
+                let memory = memory + shown.iter().zip(&tools).map(|(shown, said)| shown.kept(said)).sum::<usize>();
+                Ok((schemas, shown, memory))
+            })
             .await;
-        let (schemas, memory) = compiled.map_err(|error| refused(error.message))?.map_err(refused)?;
+        let (schemas, shown, memory) = compiled.map_err(|error| refused(error.message))?.map_err(refused)?;
         let kept = plugin.keep(memory).ok_or_else(|| {
             refused(
                 "there is no memory for its schemas: what all plugins may say of themselves is used up; \
@@ -84,7 +91,12 @@ impl Loaded {
                     .to_owned(),
             )
         })?;
-        Ok(Self { plugin, identity, breaker: Breaker::new(changed), schemas, _kept: kept })
+        Ok(Self { plugin, identity, breaker: Breaker::new(changed), schemas, shown, _kept: kept })
+    }
+
+    /// What is shown of its tools, in their order.
+    pub(super) fn shown(&self) -> &[Arc<Shown>] {
+        &self.shown
     }
 
     /// The schemas of its tools, in their order.
@@ -102,15 +114,16 @@ impl Loaded {
     pub(crate) async fn render(
         &self,
         answer: Answer,
+        base64: Base64,
         receipt: Receipt,
         principal: &Principal,
         call: &Call,
     ) -> Result<Reply, CallError> {
+        const DOING: &str = "its answer was made fit to be seen";
         if answer.size <= IN_PLACE {
-            return Ok(render(answer, receipt));
+            return Ok(render(answer, base64, receipt));
         }
-        let rendered =
-            self.plugin.work(principal, call, "its answer was made fit to be seen", move |_| render(answer, receipt));
+        let rendered = self.plugin.work(principal, call, DOING, move |_| render(answer, base64, receipt));
         rendered.await.map_err(|error| CallError { receipt, ..error })
     }
 
@@ -169,6 +182,7 @@ impl Loaded {
     fn refused(&self, quarantine: &Quarantine) -> CallError {
         CallError {
             kind: CallErrorKind::Busy,
+            reason: CallErrorKind::Busy.name(),
             is_missing: false,
             message: quarantine.message(self.plugin.id().as_str()),
             hint: Some("other plugins answer; `scout plugin list` tells the operator".to_owned()),

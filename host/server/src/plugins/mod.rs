@@ -13,6 +13,7 @@ mod names;
 pub(crate) mod one;
 mod preview;
 mod schemas;
+mod shown;
 mod status;
 mod tool;
 mod wanted;
@@ -20,7 +21,7 @@ mod wanted;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use scout_runtime::{Grants, LoadError, Plugin, PluginId, Runtime, RuntimeConfig, Subject, ToolDescription, fault};
+use scout_runtime::{Grants, LoadError, Plugin, PluginId, Runtime, RuntimeConfig, Subject, fault};
 use tokio::sync::{Notify, watch};
 
 use crate::config::Config;
@@ -31,6 +32,7 @@ use wanted::{Fetch, Wanted};
 pub use loaded::Loaded;
 pub use preview::Listed;
 pub(crate) use schemas::Schemas;
+pub use shown::Shown;
 pub use status::{PluginStatus, QuarantineStatus};
 pub use tool::{Catalog, Tool};
 pub(crate) use wanted::{Reading, handlers};
@@ -61,7 +63,7 @@ struct Entry {
     /// How far it is vetted.
     standing: &'static str,
     /// What `scout.lock` says of its tools, for those who do not want to wait until it is loaded.
-    locked_tools: Option<Vec<ToolDescription>>,
+    locked_tools: Option<Vec<Arc<Shown>>>,
     /// What is fetched for it.
     fetch: Option<(Fetch, Load)>,
 }

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_runtime::ToolDescription;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::Plugins;
 use super::arrange::State;
 use super::names::alike;
+use super::{Plugins, Shown};
 
 /// How long whoever asks for the list waits for what is fetched and was not vetted: a client that looks only once sees what
 /// comes as fast as most does.
@@ -20,8 +19,8 @@ const SHORTLY: Duration = Duration::from_secs(2);
 pub struct Listed {
     /// Its name for clients.
     pub name: String,
-    /// What its plugin says of it.
-    pub described: ToolDescription,
+    /// What is shown of it.
+    pub shown: Arc<Shown>,
 }
 
 /// Tells of each change of [`Plugins::listed`], and of some that are none.
@@ -46,7 +45,7 @@ impl Plugins {
             .tools()
             .iter()
             .map(|tool| {
-                (tool.plugin().id().as_str(), Listed { name: tool.name.clone(), described: tool.described.clone() })
+                (tool.plugin().id().as_str(), Listed { name: tool.name.clone(), shown: Arc::clone(&tool.shown) })
             })
             .collect();
         for (entry, outcome) in self.entries.iter().zip(&state.outcomes) {
@@ -55,10 +54,7 @@ impl Plugins {
             }
             let locked = entry.locked_tools.iter().flatten();
             let tools: Vec<Listed> = locked
-                .map(|described| Listed {
-                    name: format!("{}{}", entry.prefix, described.name),
-                    described: described.clone(),
-                })
+                .map(|shown| Listed { name: format!("{}{}", entry.prefix, shown.name), shown: Arc::clone(shown) })
                 .collect();
             // All of a plugin's tools or none, as it will be.
             if tools.iter().all(|tool| all.iter().all(|(_, other)| !alike(&other.name, &tool.name))) {

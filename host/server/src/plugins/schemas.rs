@@ -65,10 +65,29 @@ impl Schemas {
         self.arguments.count_mistakes(value, COUNTED, meter)
     }
 
-    /// A reply, with what is wrong with it. One that tells of a failure owes nobody the fields of a success.
+    /// The first argument that is of another kind than the schema has for it, as far as it says so where it names it.
+    pub(super) fn wrong_kind(&self, arguments: &Map<String, Value>) -> Option<String> {
+        self.arguments.wrong_kind(arguments)
+    }
+
+    /// A reply, with what is wrong with it. One that tells of a failure owes nobody the fields of a success: if what it has
+    /// does not fit, it loses them, and keeps its text.
     pub(crate) fn checked(&self, mut reply: Reply, meter: &mut Meter) -> (Reply, Result<Option<String>, Stopped>) {
-        let Some(schema) = self.answer.as_ref().filter(|_| !reply.is_error) else { return (reply, Ok(None)) };
-        let Some(fields) = reply.structured.take() else { return (reply, Ok(Some("it is missing".to_owned()))) };
+        let Some(schema) = &self.answer else { return (reply, Ok(None)) };
+        let Some(fields) = reply.structured.take() else {
+            let missing = (!reply.is_error).then(|| "it is missing".to_owned());
+            return (reply, Ok(missing));
+        };
+        if reply.is_error {
+            let value = Value::Object(fields);
+            let fits = matches!(schema.mistakes(&value, meter), Ok(None));
+            if let (true, Value::Object(fields)) = (fits, value) {
+                reply.structured = Some(fields);
+            } else if reply.text.iter().all(String::is_empty) {
+                reply.text = vec!["the plugin says that it failed, and not why".to_owned()];
+            }
+            return (reply, Ok(None));
+        }
         let value = Value::Object(fields);
         let wrong = schema.mistakes(&value, meter);
         if let Value::Object(fields) = value {

@@ -3,17 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use scout_runtime::{
-    CallContext, CallError, CallErrorKind, LoadError, Meter, Plugin, Receipt, Stopped, ToolDescription,
-};
+use scout_runtime::{CallContext, CallError, CallErrorKind, LoadError, Meter, Plugin, Receipt, Stopped, WORK_STEPS};
 use scout_ssh::{Call, Principal};
 use serde_json::{Map, Value};
 
-use super::Loaded;
 use super::names::alike;
 use super::schemas::Schemas;
+use super::{Loaded, Shown};
 use crate::held::Held;
-use crate::render::Reply;
+use crate::render::{Base64, Reply};
 use crate::running::Running;
 
 /// The longest name of a tool with its prefix, in bytes: some clients take no more.
@@ -27,8 +25,8 @@ const IN_PLACE: u64 = 5_000;
 pub struct Tool {
     /// Its name for clients: the plugin's prefix and its own.
     pub name: String,
-    /// What the plugin said of it.
-    pub described: ToolDescription,
+    /// What is shown of it.
+    pub shown: Arc<Shown>,
     plugin: Arc<Loaded>,
     schemas: Arc<Schemas>,
 }
@@ -50,11 +48,11 @@ impl Tool {
             return Err("offers no tools; a handler takes the name of the one whose place it takes".to_owned());
         }
         let mut tools = Vec::new();
-        for (described, schemas) in plugin.tools().iter().zip(loaded.schemas()) {
-            let (name, id) = (format!("{prefix}{}", described.name), plugin.id().as_str());
+        for (shown, schemas) in loaded.shown().iter().zip(loaded.schemas()) {
+            let (name, id) = (format!("{prefix}{}", shown.name), plugin.id().as_str());
             check_name(&name, id)?;
-            let (plugin, schemas, described) = (Arc::clone(loaded), Arc::clone(schemas), described.clone());
-            tools.push(Arc::new(Self { name, described, plugin, schemas }));
+            let (plugin, schemas, shown) = (Arc::clone(loaded), Arc::clone(schemas), Arc::clone(shown));
+            tools.push(Arc::new(Self { name, shown, plugin, schemas }));
         }
         Ok(tools)
     }
@@ -77,6 +75,10 @@ impl Tool {
         held: Option<Held>,
         arguments: Map<String, Value>,
     ) -> Result<Reply, CallError> {
+        if let Some(what) = self.schemas.wrong_kind(&arguments) {
+            let why = format!("the arguments do not fit the tool `{}`: {what}", self.name);
+            return Ok(Reply::failure("invalid", &why, None, Receipt::default()).misasked());
+        }
         let (principal, call, limits) = (context.principal.clone(), context.call.clone(), Arc::clone(&context.limits));
         // What most tools call the host that they ask.
         let host = arguments.get("host").and_then(Value::as_str).map(str::to_owned);
@@ -85,7 +87,7 @@ impl Tool {
         // What it answers with beyond that waits for room of its own.
         let expected = limits.file_bytes.max(2 * limits.output_bytes);
         let running = Running::wait(&call, held, Some(&host), expected).await?;
-        let (answer, receipt) = self.plugin.call_tool(context, &self.described.name, &arguments).await?;
+        let (answer, receipt) = self.plugin.call_tool(context, &self.shown.name, &arguments).await?;
         drop(arguments);
         let reserved = running.reserve(&call, &answer).await?;
         Ok(reserved.keep(self.reply(answer, receipt, &principal, &call).await?))
@@ -115,7 +117,7 @@ impl Tool {
             }
         };
         let tool = &self.name;
-        let failed = |message| failed(CallErrorKind::Failed, message);
+        let failed = |message| failed("invalid", message);
         match checked {
             Ok(Ok(arguments)) => Ok(arguments),
             Ok(Err(what)) => Err(failed(format!("the arguments do not fit the tool `{tool}`: {what}"))),
@@ -123,6 +125,13 @@ impl Tool {
                 "the arguments of the tool `{tool}` take too long to be checked against its input schema: make them smaller"
             ))),
         }
+    }
+
+    /// A failure as a reply. Its fields stay only where the output schema lets them: older clients hold those of a failure
+    /// against it, too.
+    pub(crate) fn failure(&self, error: CallError) -> Reply {
+        // What is told of a failure is small, whatever the schema is.
+        self.schemas.checked(Reply::from(error), &mut Meter::new(WORK_STEPS)).0
     }
 
     /// Makes an answer fit to be seen and checks it against the output schema, if the tool has one: a client may rely on it.
@@ -141,7 +150,7 @@ impl Tool {
         call: &Call,
     ) -> Result<Reply, CallError> {
         const DOING: &str = "its answer was checked";
-        let reply = self.plugin.render(answer, receipt, principal, call).await?;
+        let reply = self.plugin.render(answer, Base64::Given, receipt, principal, call).await?;
         let (reply, checked) = match self.schemas.checked(reply, &mut Meter::new(IN_PLACE)) {
             (reply, Err(_beyond)) => {
                 let schemas = Arc::clone(&self.schemas);
@@ -162,7 +171,7 @@ impl Tool {
                  a smaller answer or a simpler schema takes less"
             ),
         };
-        Err(CallError { receipt, ..failed(CallErrorKind::Failed, why) })
+        Err(CallError { receipt, ..failed("plugin", why) })
     }
 }
 
@@ -183,8 +192,9 @@ fn check_name(name: &str, plugin: &str) -> Result<(), String> {
     Err(format!("it has a tool `{name}`, {how}; set `prefix` in [plugins.{plugin}], such as \"{plugin}_\""))
 }
 
-fn failed(kind: CallErrorKind, message: String) -> CallError {
-    CallError { kind, is_missing: false, message, hint: None, receipt: Receipt::default() }
+fn failed(reason: &'static str, message: String) -> CallError {
+    let kind = CallErrorKind::Failed;
+    CallError { kind, reason, is_missing: false, message, hint: None, receipt: Receipt::default() }
 }
 
 /// The tools of several plugins, under names that are each one's alone.

@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use scout_runtime::{Grants, Plugin, PluginId, Subject, ToolDescription};
+use scout_runtime::{Grants, Plugin, PluginId, Subject};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::bundled::{BUNDLED, Bundled, bundled};
 use super::loaded::Identity;
+use super::shown::Shown;
 use crate::config::{Config, ConfigError, PluginConfig, Source, did_you_mean, near};
 use crate::files;
 use crate::vetting::{Admission, Lock};
@@ -185,11 +187,14 @@ impl Wanted {
     }
 
     /// The tools that `scout.lock` says it has: none, if it may not be used.
-    pub(super) fn locked_tools(&self) -> Option<Vec<ToolDescription>> {
+    pub(super) fn locked_tools(&self) -> Option<Vec<Arc<Shown>>> {
         let component = self.component.as_ref().ok()?;
         match component.is_refused() {
             true => Some(Vec::new()),
-            false => component.admission.as_ref()?.locked()?.surface.described_tools().ok(),
+            false => {
+                let described = component.admission.as_ref()?.locked()?.surface.described_tools().ok()?;
+                Some(described.iter().map(Shown::new).collect())
+            }
         }
     }
 

@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use scout_runtime::{Meter, Stopped};
 use serde_json::{Map, Value};
 
+use crate::params::kind_of;
+
 use super::compile::{Id, Keyword, Least, Limit, Of, Part, Schema};
 use super::values::{compare, equal, hash, is_integer, is_multiple};
 
@@ -37,6 +39,34 @@ impl Schema {
         run.check(self.root(), value, true, None)?;
         Ok(run.told.len())
     }
+}
+
+impl Schema {
+    /// The first field of an object that is of another kind than it may be, as far as that is said right where it is named.
+    pub(crate) fn wrong_kind(&self, fields: &Map<String, Value>) -> Option<String> {
+        let keywords = |id| match self.part(id) {
+            Part::All { keywords, .. } => keywords.iter(),
+            Part::Always(_) => [].iter(),
+        };
+        let named = keywords(self.root()).find_map(|keyword| match keyword {
+            Keyword::Properties { named, .. } => Some(named),
+            _ => None,
+        })?;
+        named.iter().find_map(|(name, id)| {
+            let value = fields.get(&**name)?;
+            let types = keywords(*id).find_map(|keyword| match keyword {
+                Keyword::Type(types) => Some(types),
+                _ => None,
+            })?;
+            let fits = types.names().iter().any(|kind| is_of(value, kind));
+            (!fits).then(|| format!("`{}` is {}, not of type {}", shown_name(name), kind_of(value), types.told()))
+        })
+    }
+}
+
+/// A name that is told, as far as it is not too long.
+fn shown_name(name: &str) -> String {
+    name.chars().take(MAX_SHOWN).collect()
 }
 
 /// One check.
@@ -133,10 +163,7 @@ impl<'s, 'v, 'm> Run<'s, 'v, 'm> {
                 if types.names().iter().any(is) {
                     return Ok(true);
                 }
-                self.wrong(tell, || {
-                    let names: Vec<String> = types.names().iter().map(|name| format!("\"{name}\"")).collect();
-                    format!("{} is not of type {}", of(value), names.join(" or "))
-                })
+                self.wrong(tell, || format!("{} is not of type {}", of(value), types.told()))
             }
             (Keyword::Const(constant), _) => {
                 let fits = equal(constant, value, self.meter)?;

@@ -129,6 +129,11 @@ impl Types {
     pub(super) fn names(&self) -> &[&'static str] {
         &self.0
     }
+
+    /// For people.
+    pub(super) fn told(&self) -> String {
+        self.0.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(" or ")
+    }
 }
 
 impl Schema {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{self, Arguments, LONG, NASTY};
 use crate::plugins::Schemas;
-use crate::render::render;
+use crate::render::{Base64, render};
 
 /// Steps that each look at made up arguments may take; there are thousands of them.
 const CHECK: u64 = 100_000;
@@ -93,7 +93,8 @@ impl Bench {
             }
             let called = plugin.call_tool(self.context(), &tried.name, &arguments.to_string()).await;
             let replied = called.map(|(answer, receipt)| {
-                let (reply, checked) = schemas.checked(render(answer, receipt), &mut Meter::new(WORK_STEPS));
+                let (reply, checked) =
+                    schemas.checked(render(answer, Base64::Given, receipt), &mut Meter::new(WORK_STEPS));
                 (reply.is_error, checked)
             });
             let broken = match &replied {

@@ -61,14 +61,14 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
     if let Some(error) = catalog.refused().first() {
         return Ok(failed(&error.to_string()));
     }
-    let Some(tool) = catalog.tools().iter().find(|tool| tool.described.name == given.tool) else {
-        let names = catalog.tools().iter().map(|tool| tool.described.name.as_str());
+    let Some(tool) = catalog.tools().iter().find(|tool| tool.shown.name == given.tool) else {
+        let names = catalog.tools().iter().map(|tool| tool.shown.name.as_str());
         let near = did_you_mean(&near(&given.tool, names));
         return Ok(usage(&format!("plugin `{}` has no tool `{}`{near}", given.plugin, given.tool)));
     };
     let cancel = CancellationToken::new();
     let principal = Principal::new(LOCAL);
-    let caller = Caller { principal: principal.clone(), cancel: cancel.clone(), progress: None, held: None };
+    let caller = Caller::alone(principal.clone(), cancel.clone());
     let mut context = router.context(&revision, caller);
     if let Err(error) = tool.check_arguments(fields.clone(), &principal, &context.call).await {
         return Ok(usage(&error.message));
