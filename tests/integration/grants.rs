@@ -111,9 +111,9 @@ async fn a_host_that_cannot_tell_where_a_file_lies_is_refused_it() {
 async fn a_large_file_is_read_whole_in_a_root() {
     let sshd = server();
     let inside = sshd.dir().join("inside");
-    let text = "0123456789abcdef".repeat(5 << 16);
+    let text = "0123456789abcdef".repeat(3 << 16);
     std::fs::write(inside.join("large"), &text).unwrap();
-    let settings = format!("max_file_size = \"8 MiB\"\n{}", readers(&inside, ""));
+    let settings = format!("max_file_size = \"4 MiB\"\n{}", readers(&inside, ""));
     let scout = Scout::start(&options(&sshd).setting(&settings)).await;
     let (read, is_error) = look(&scout, &inside.join("large")).await;
     assert!(!is_error && read == text, "{} bytes", read.len());

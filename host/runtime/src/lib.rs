@@ -27,6 +27,7 @@ mod stdio;
 mod turns;
 mod work;
 mod workers;
+mod written;
 
 pub use answer::{Answer, Content, Encoding, Held, Receipt};
 pub use call::{
@@ -36,8 +37,8 @@ pub use call::{
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use fault::fault;
 pub use fleet::{Fleet, HostRecord};
-pub use interface::Interface;
 pub use imports::reason;
+pub use interface::Interface;
 pub use meter::{Meter, Stopped};
 pub use plugin::{
     Effect, Grants, HandlerDescription, Kept, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime,

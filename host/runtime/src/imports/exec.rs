@@ -14,6 +14,7 @@ use crate::budget::COMMANDS;
 use crate::grants::Operation;
 use crate::policy::{self, Pipeline, Refusal, Stage, StderrTo, Word};
 use crate::state::{CallState, Reach};
+use crate::written::fitting_both;
 use crate::{Audit, CommandEnd, CommandEvent, CommandRecord, PluginId, Recorded};
 
 impl exec::Host for CallState {
@@ -97,10 +98,11 @@ impl CallState {
                 return Err(types::error(ErrorKind::Cancelled, &message, None));
             }
         };
+        let (stdout, stderr) = fitting_both(outcome.stdout, outcome.stderr);
         Ok(exec::Outcome {
             ending,
-            stdout: self.blob(outcome.stdout)?,
-            stderr: self.blob(outcome.stderr)?,
+            stdout: self.blob(stdout)?,
+            stderr: self.blob(stderr)?,
             duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
         })
     }

@@ -11,6 +11,7 @@ use super::wit::types::{self as wit_types, Error};
 use super::{in_task, types};
 use crate::budget::Hold;
 use crate::state::{CallState, Reach};
+use crate::written::fitting;
 
 /// What was found at a path.
 #[expect(unreachable_pub, reason = "the generated code exports it again")]
@@ -33,7 +34,7 @@ impl Entry {
         };
         match opened {
             Opened::File { attributes, content } => {
-                Self { content: Some(Blob::new(content, Arc::clone(&hold))), ..entry(attributes) }
+                Self { content: Some(Blob::new(fitting(content), Arc::clone(&hold))), ..entry(attributes) }
             }
             Opened::Directory { attributes, entries, truncated } => Self { entries, truncated, ..entry(attributes) },
             Opened::Other { attributes } => entry(attributes),
@@ -78,7 +79,7 @@ impl files::Host for CallState {
             }
             Err(error) => Err(error),
         };
-        Ok(read.and_then(|capture| self.blob(capture)))
+        Ok(read.and_then(|capture| self.blob(fitting(capture))))
     }
 
     async fn stat(&mut self, host: String, path: Vec<u8>) -> wasmtime::Result<Result<wit_types::Attributes, Error>> {

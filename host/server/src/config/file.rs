@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::rights::{Keys, Lines};
 use super::source::{Digest, Source};
 use super::values::{CommandCpu, CommandFileSize, CommandMemory, CommandProcesses, MemorySize, PoolSize, Prefix};
-use super::{ByteCount, ConfigError, Seconds, did_you_mean, near};
+use super::{ConfigError, FileSize, OutputSize, Seconds, did_you_mean, near};
 use crate::audit::AuditMode;
 use crate::files;
 
@@ -69,8 +69,8 @@ pub(super) struct File {
     pub(super) command_limits: Option<Spanned<LimitsTable>>,
     pub(super) secret_paths: Vec<Spanned<String>>,
     pub(super) readable_paths: Vec<Spanned<String>>,
-    pub(super) max_file_size: Option<ByteCount>,
-    pub(super) max_output_size: Option<ByteCount>,
+    pub(super) max_file_size: Option<FileSize>,
+    pub(super) max_output_size: Option<OutputSize>,
     pub(super) command_timeout: Option<Seconds>,
     pub(super) connection_timeout: Option<Seconds>,
     pub(super) idle_timeout: Option<Seconds>,

@@ -25,7 +25,7 @@ pub use plugins::{PluginConfig, Vetting, signature_file};
 pub use rights::HostConfig;
 pub use source::{Digest, OciReference, Source};
 pub(crate) use source::{check_url, is_loopback};
-pub use values::{ByteCount, Seconds};
+pub use values::{ByteCount, FileSize, OutputSize, Seconds};
 
 use crate::audit::AuditMode;
 use file::File;
@@ -71,12 +71,12 @@ pub struct Flags {
     /// Trusted host keys, instead of what ssh_config names (SCOUT_KNOWN_HOSTS)
     #[arg(long, global = true, value_name = "FILE")]
     pub known_hosts: Option<PathBuf>,
-    /// First bytes of a file that are answered (SCOUT_MAX_FILE_SIZE, default 1MiB)
+    /// First bytes of a file that are answered, up to 4MiB (SCOUT_MAX_FILE_SIZE, default 1MiB)
     #[arg(long, global = true, value_name = "BYTES")]
-    pub max_file_size: Option<ByteCount>,
-    /// First bytes of each stream of a command that are answered (SCOUT_MAX_OUTPUT_SIZE, default 1MiB)
+    pub max_file_size: Option<FileSize>,
+    /// First bytes of each stream of a command that are answered, up to 2MiB (SCOUT_MAX_OUTPUT_SIZE, default 1MiB)
     #[arg(long, global = true, value_name = "BYTES")]
-    pub max_output_size: Option<ByteCount>,
+    pub max_output_size: Option<OutputSize>,
     /// How long a command may run (SCOUT_COMMAND_TIMEOUT, default 30s)
     #[arg(long, global = true, value_name = "TIME")]
     pub command_timeout: Option<Seconds>,
@@ -192,17 +192,18 @@ impl Config {
         };
         let defaults = Limits::default();
         let pool = PoolConfig::default();
-        let bytes = |flag: Option<ByteCount>, variable, file: Option<ByteCount>, default: usize| {
-            let value = variables.get::<ByteCount>(variable)?;
-            Ok::<_, ConfigError>(flag.or(value).or(file).map_or(default, ByteCount::as_usize))
-        };
         let time = |flag: Option<Seconds>, variable, file: Option<Seconds>, default: Duration| {
             let value = variables.get::<Seconds>(variable)?;
             Ok::<_, ConfigError>(flag.or(value).or(file).map_or(default, Seconds::as_duration))
         };
         let limits = Limits {
-            file_bytes: bytes(flags.max_file_size, "SCOUT_MAX_FILE_SIZE", file.max_file_size, defaults.file_bytes)?,
-            output_bytes: bytes(
+            file_bytes: variables.size(
+                flags.max_file_size,
+                "SCOUT_MAX_FILE_SIZE",
+                file.max_file_size,
+                defaults.file_bytes,
+            )?,
+            output_bytes: variables.size(
                 flags.max_output_size,
                 "SCOUT_MAX_OUTPUT_SIZE",
                 file.max_output_size,
@@ -416,6 +417,18 @@ pub fn with_hint(message: &str, hint: Option<&str>) -> String {
 struct Variables<'a>(&'a BTreeMap<String, String>);
 
 impl Variables<'_> {
+    /// A size from whatever says it first.
+    fn size<const MIB: u64>(
+        &self,
+        flag: Option<ByteCount<MIB>>,
+        variable: &str,
+        file: Option<ByteCount<MIB>>,
+        default: usize,
+    ) -> Result<usize, ConfigError> {
+        let variable = self.get(variable)?;
+        Ok(flag.or(variable).or(file).map_or(default, ByteCount::as_usize))
+    }
+
     fn get<T: std::str::FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, ConfigError> {
         let Some(text) = self.0.get(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|why| ConfigError(format!("{name}={text:?}: {why}")))
@@ -520,6 +533,14 @@ mod tests {
             let refusal = refusal(&[], toml);
             assert!(refusal.contains(says), "{toml}: {refusal}");
         }
+    }
+
+    #[test]
+    fn a_size_of_which_no_answer_could_hold_two_is_refused_with_its_place() {
+        assert!(refusal(&[], "max_file_size = \"5 MiB\"\n").contains("scout.toml:1: not a size from 1 to 4 MiB"));
+        assert!(refusal(&[], "\nmax_output_size = \"3 MiB\"\n").contains("scout.toml:2: not a size from 1 to 2 MiB"));
+        let refusal = refusal(&[("SCOUT_MAX_OUTPUT_SIZE", "4MiB")], "");
+        assert!(refusal.contains("SCOUT_MAX_OUTPUT_SIZE=\"4MiB\"") && refusal.contains("10 MiB"), "{refusal}");
     }
 
     #[test]

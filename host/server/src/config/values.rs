@@ -3,33 +3,42 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use scout_runtime::MAX_MESSAGE;
 use serde::Deserialize;
 
-/// The largest cap that can be set, in bytes: an answer is built in memory, and a client has to read it.
-const MAX_BYTES: u64 = 64 << 20;
 /// The longest time that can be set.
 const MAX_SECONDS: f64 = 24.0 * 3600.0;
 
-/// A number of bytes from 1 to 64 MiB: `65536`, `"64 KiB"`, `"1MiB"`.
+/// A number of bytes from 1 to `MIB` MiB: `65536`, `"64 KiB"`, `"1MiB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Raw")]
-pub struct ByteCount(u64);
+pub struct ByteCount<const MIB: u64>(u64);
 
-impl ByteCount {
+/// What is answered of a file: twice, as text and as a field.
+pub type FileSize = ByteCount<4>;
+/// What is answered of each of a command's two streams: twice, too.
+pub type OutputSize = ByteCount<2>;
+
+// The largest of what can be set fits into a message twice, plain text at least; of a command there are two streams.
+const _: () = assert!((2 * 4) << 20 < MAX_MESSAGE);
+
+impl<const MIB: u64> ByteCount<MIB> {
     /// The number.
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
 
-impl FromStr for ByteCount {
+impl<const MIB: u64> FromStr for ByteCount<MIB> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        bytes(text)
-            .filter(|bytes| (1..=MAX_BYTES).contains(bytes))
-            .map(Self)
-            .ok_or_else(|| "not a size from 1 to 64 MiB, such as 65536, 64KiB or 1MiB".to_owned())
+        bytes(text).filter(|bytes| (1..=MIB << 20).contains(bytes)).map(Self).ok_or_else(|| {
+            format!(
+                "not a size from 1 to {MIB} MiB, such as 65536, 64KiB or 1MiB; an answer holds it twice, and clients end \
+                 a connection on which an answer of 10 MiB comes"
+            )
+        })
     }
 }
 
@@ -220,7 +229,7 @@ impl Raw {
     }
 }
 
-impl TryFrom<Raw> for ByteCount {
+impl<const MIB: u64> TryFrom<Raw> for ByteCount<MIB> {
     type Error = String;
 
     fn try_from(raw: Raw) -> Result<Self, String> {
@@ -263,12 +272,13 @@ mod tests {
 
     #[test]
     fn sizes_are_read_with_and_without_unit() {
-        for (text, bytes) in [("1", 1), ("64KiB", 65536), ("1 MiB", 1 << 20), ("2m", 2 << 20), ("64MiB", 64 << 20)] {
-            assert_eq!(text.parse(), Ok(ByteCount(bytes)), "{text}");
+        for (text, bytes) in [("1", 1), ("64KiB", 65536), ("1 MiB", 1 << 20), ("2m", 2 << 20), ("4MiB", 4 << 20)] {
+            assert_eq!(text.parse(), Ok(ByteCount::<4>(bytes)), "{text}");
         }
-        for text in ["", "0", "-1", "1.5", "65MiB", "1 GiB", "MiB", "99999999999999999999"] {
-            assert!(text.parse::<ByteCount>().is_err(), "{text}");
+        for text in ["", "0", "-1", "1.5", "5MiB", "4194305", "1 GiB", "MiB", "99999999999999999999"] {
+            assert!(text.parse::<FileSize>().is_err(), "{text}");
         }
+        assert!("2MiB".parse::<OutputSize>().is_ok() && "2097153".parse::<OutputSize>().is_err());
     }
 
     #[test]
