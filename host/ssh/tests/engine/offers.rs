@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use scout_ssh::{ErrorKind, Lease, Pool, PoolConfig, SshConfig, SshError};
-use scout_tests::{Sshd, SshdOptions, login_name};
-use tokio::io::AsyncWriteExt as _;
+use scout_tests::{Sshd, SshdOptions, login_name, newer_openssh};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::fake::{FakeTcp, packet, string};
 use crate::world::{call, me, request};
@@ -154,5 +154,78 @@ async fn a_group_of_fewer_than_2048_bits_is_refused() {
             Pool::new(PoolConfig::default()).lease(&me(), &Arc::new(host), &call()).await.map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{bits}: {error}");
         assert!(error.message().contains("the handshake with 127.0.0.1:"), "{bits}: {error}");
+    }
+}
+
+/// The lists of the first packet that a client sends: all that it offers.
+async fn offered<F: Future<Output = ()>>(client: impl FnOnce(u16) -> F) -> Vec<Vec<String>> {
+    let heard = Arc::<Mutex<Vec<u8>>>::default();
+    let hearing = Arc::clone(&heard);
+    let server = FakeTcp::start(move |mut stream| {
+        let hearing = Arc::clone(&hearing);
+        async move {
+            stream.write_all(b"SSH-2.0-x\r\n").await.unwrap();
+            let mut stream = tokio::io::BufReader::new(stream);
+            let mut identification = String::new();
+            stream.read_line(&mut identification).await.unwrap();
+            let length = stream.read_u32().await.unwrap();
+            let mut packet = vec![0; length as usize];
+            stream.read_exact(&mut packet).await.unwrap();
+            *hearing.lock().unwrap() = packet;
+            stream.shutdown().await.unwrap();
+            stream.into_inner()
+        }
+    })
+    .await;
+    client(server.address.port()).await;
+    let packet = heard.lock().unwrap().clone();
+    // Behind the length of the padding, the message's number and the cookie.
+    let (mut rest, mut lists) = (&packet[18..], Vec::new());
+    for _ in 0..8 {
+        let (length, after) = rest.split_first_chunk::<4>().unwrap();
+        let (list, after) = after.split_at(u32::from_be_bytes(*length) as usize);
+        let is_one = |name: &&str| !name.starts_with("ext-info-") && !name.starts_with("kex-strict-");
+        lists.push(std::str::from_utf8(list).unwrap().split(',').filter(is_one).map(str::to_owned).collect());
+        rest = after;
+    }
+    lists
+}
+
+async fn offered_by_ssh(program: &Path) -> Vec<Vec<String>> {
+    let mut command = tokio::process::Command::new(program);
+    command.args(["-F", "none", "-o", "BatchMode=yes", "-o", "UserKnownHostsFile=/dev/null"]);
+    command.args(["-o", "GlobalKnownHostsFile=/dev/null"]).stdin(std::process::Stdio::null());
+    offered(|port| async move {
+        let ran = command.args(["-p", &port.to_string(), "127.0.0.1", "true"]).output().await;
+        ran.expect("apt-get install openssh-client");
+    })
+    .await
+}
+
+/// What russh lacks of what ssh offers.
+fn is_lacking(name: &str) -> bool {
+    ["sntrup761x25519-", "umac-", "sk-", "webauthn-sk-", "ssh-mldsa44-"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[tokio::test]
+async fn what_is_offered_is_what_ssh_offers() {
+    let ours = offered(|port| async move {
+        let host = scout_ssh::HostSpec::new("box", "127.0.0.1", port, login_name());
+        let refused = Pool::new(PoolConfig::default()).lease(&me(), &Arc::new(host), &call()).await;
+        assert_eq!(refused.map(drop).unwrap_err().kind(), ErrorKind::Unreachable);
+    })
+    .await;
+    let kept = |lists: &[Vec<String>], index: usize| -> Vec<String> {
+        lists[index].iter().filter(|name| !is_lacking(name)).cloned().collect()
+    };
+    let newer = offered_by_ssh(&newer_openssh().join("ssh")).await;
+    let machines = offered_by_ssh(Path::new("ssh")).await;
+    for (what, index) in
+        [("key exchanges", 0), ("host keys", 1), ("ciphers", 2), ("ciphers", 3), ("MACs", 4), ("MACs", 5)]
+    {
+        assert_eq!(ours[index], kept(&newer, index), "{what}");
+        // Older versions lack some, and have others in another order.
+        let older = kept(&machines, index);
+        assert!(older.iter().all(|name| ours[index].contains(name)), "{what}: {older:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use scout_ssh::{ErrorKind, Pool, PoolConfig, SshConfig, offers};
-use scout_tests::{Agent, Sshd, SshdOptions, login_name};
+use scout_tests::{Agent, Sshd, SshdOptions, is_with_newer_openssh, login_name, with_newer_openssh};
 
 use crate::fake::secret_command;
 use crate::world::{call, eventually, me};
@@ -17,9 +17,14 @@ const PASSPHRASE: &str = "secret";
 /// A server that takes nothing, is patient, and offers all methods.
 fn server() -> Sshd {
     // Over what the harness says before.
-    let extra = ["MaxAuthTries 100", "Match all", "PasswordAuthentication yes", "KbdInteractiveAuthentication yes"]
-        .map(str::to_owned);
-    Sshd::start_with(&SshdOptions { is_verbose: true, extra: extra.to_vec(), ..SshdOptions::default() })
+    let mut extra = vec!["MaxAuthTries 100"];
+    if is_with_newer_openssh() {
+        // It would lock the address after the first refusals.
+        extra.push("PerSourcePenalties no");
+    }
+    extra.extend(["Match all", "PasswordAuthentication yes", "KbdInteractiveAuthentication yes"]);
+    let extra = extra.into_iter().map(str::to_owned).collect();
+    Sshd::start_with(&SshdOptions { is_verbose: true, extra, ..SshdOptions::default() })
 }
 
 /// The lines of ssh_config that lead to the server, and what is to be tried with it.
@@ -240,5 +245,13 @@ async fn methods_are_tried_in_the_order_of_ssh() {
         assert_eq!(ours, theirs, "{lines}{said}");
         let named: Vec<_> = ours.iter().map(|tried| if tried.contains(' ') { "publickey" } else { tried }).collect();
         assert_eq!(named, methods, "{lines}{said}{:#?}", sshd.log());
+    }
+}
+
+/// What OpenSSH 10 offers and lets in, its agent and its server among them.
+#[test]
+fn a_newer_openssh_comes_to_the_same() {
+    if !is_with_newer_openssh() {
+        with_newer_openssh("a_newer_openssh_comes_to_the_same", &["order::", "doors::", "bytes::"]);
     }
 }
