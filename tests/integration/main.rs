@@ -10,6 +10,7 @@ mod bounded_memory;
 mod bundled_tools;
 mod cassettes;
 mod cli;
+mod compiling;
 mod corners;
 mod corpus;
 mod explain;

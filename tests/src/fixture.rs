@@ -112,6 +112,7 @@ guests! {
         Exits = "exits",
         FloodsStdout = "floods_stdout",
         LooksRound = "looks_round",
+        PanicsAloud = "panics_aloud",
         PrintsMuch = "prints_much",
         Sleeps = "sleeps",
         SleepsInDescribe = "sleeps_in_describe",

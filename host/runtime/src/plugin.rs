@@ -23,7 +23,7 @@ use crate::state::{CallState, HANDLES, shown};
 use crate::turns::Turns;
 use crate::work::{Lane, Work, ended};
 use crate::workers::Workers;
-use crate::{Answer, CallContext, CallError, CallErrorKind, Limits, Receipt, describe, features, shape};
+use crate::{Answer, CallContext, CallError, CallErrorKind, Interface, Limits, Receipt, describe, features, shape};
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -163,13 +163,29 @@ pub struct RuntimeConfig {
 pub struct Runtime {
     machine: Arc<Machine>,
     shares: Arc<Shares>,
-    /// Compile plugins.
-    compilers: Workers<()>,
+    /// Compile what Scout brings along, and read what plugins say of themselves.
+    own: Workers<()>,
+    /// Compile other plugins that are small, and those that are large.
+    small: Workers<()>,
+    large: Workers<()>,
+    /// Whether there is one plugin only: then nothing has to let it go first.
+    is_alone: bool,
     work: Work,
     turns: Turns,
     linkers: imports::Linkers,
 }
 
+/// Who a plugin comes from, for the order in which plugins are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Scout brings it along: it waits for no other.
+    Scout,
+    /// Anybody else.
+    Others,
+}
+
+/// A component of more bytes is large: interpreters of languages are, and take seconds and more to be compiled.
+const LARGE: usize = 1 << 20;
 /// The largest component, in bytes.
 pub const MAX_COMPONENT: usize = 32 << 20;
 /// The least memory of all calls: twice what one may have, for a principal may use half.
@@ -209,7 +225,7 @@ impl Runtime {
     /// # Errors
     /// When the machine cannot run WebAssembly at all.
     pub fn small() -> Result<Self, LoadError> {
-        Ok(Self::with(Machine::small()?, 2, MIN_MEMORY))
+        Ok(Self { is_alone: true, ..Self::with(Machine::small()?, 2, MIN_MEMORY) })
     }
 
     fn with(machine: Arc<Machine>, instances: usize, memory: usize) -> Self {
@@ -219,7 +235,11 @@ impl Runtime {
         Self {
             machine,
             shares: Arc::new(Shares::new(instances, memory.max(MIN_MEMORY))),
-            compilers: Workers::new(processors, processors),
+            own: Workers::new(processors, processors),
+            // One that takes long in spite of its size leaves a thread to others of its kind.
+            small: Workers::new(processors.max(2), processors.max(2)),
+            large: Workers::new(processors, processors),
+            is_alone: false,
             work: Work::new(),
             turns: Turns::new(workers),
             linkers: imports::Linkers::default(),
@@ -231,8 +251,10 @@ impl Runtime {
         self.turns.used()
     }
 
-    /// Compiles a component, checks its imports against the grants and asks it to describe itself. As many are compiled at
-    /// once as there are processors, each on a thread that may block.
+    /// Compiles a component, checks its imports against the grants and asks it to describe itself. What Scout brings along is
+    /// compiled on threads of its own, and so are small plugins of others and large ones: of each kind as many at once as there
+    /// are processors, and large ones let everything else go first. Whatever is compiled, a call waits for the plugin that it
+    /// means.
     ///
     /// # Cancel safety
     /// Dropping the future gives the plugin up; if its compilation has begun, that goes on to its end.
@@ -246,23 +268,98 @@ impl Runtime {
         grants: Grants,
         settings: serde_json::Map<String, serde_json::Value>,
     ) -> Result<Plugin, LoadError> {
+        self.load_from(Origin::Others, id, component, grants, settings).await
+    }
+
+    /// As [`Runtime::load`], of what Scout brings along.
+    ///
+    /// # Errors
+    /// As [`Runtime::load`].
+    pub async fn load_own(
+        &self,
+        id: PluginId,
+        component: impl AsRef<[u8]> + Send + 'static,
+        grants: Grants,
+        settings: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Plugin, LoadError> {
+        self.load_from(Origin::Scout, id, component, grants, settings).await
+    }
+
+    async fn load_from(
+        &self,
+        origin: Origin,
+        id: PluginId,
+        component: impl AsRef<[u8]> + Send + 'static,
+        grants: Grants,
+        settings: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Plugin, LoadError> {
         let refused = |message: String| LoadError { plugin: id.as_str().to_owned(), message };
-        let compiled = self.compilers.run((), {
-            let (runtime, id) = (self.clone(), id.clone());
-            move || runtime.compile(id, component.as_ref(), grants, settings)
-        });
-        let mut inner = compiled.await.unwrap_or_else(|panic| {
-            Err(refused(format!("breaks the compiler: {}", panicked("a plugin was compiled", &*panic))))
-        })?;
+        let (runtime, of) = (self.clone(), id.clone());
+        let compile = move |component: &[u8]| runtime.compile(of, component, grants, settings);
+        let mut inner = Box::pin(self.compiling(&id, component, origin, compile)).await?;
         let (said, footprint) = inner.describe().await.map_err(refused)?;
         let mut room = self.shares.keep();
-        let read = self.compilers.run((), move || Ok((said.read(&mut room)?, room)));
+        let read = self.own.run((), move || Ok((said.read(&mut room)?, room)));
         let (described, room) = read
             .await
             .unwrap_or_else(|panic| Err(panicked("what a plugin said of itself was read", &*panic)))
             .map_err(|why: String| refused(format!("describes itself wrongly: {why}")))?;
         (inner.described, inner.footprint, inner.kept) = (described, footprint, Arc::new(room));
         Ok(Plugin { inner: Arc::new(inner) })
+    }
+
+    /// Compiles a component only, so that it is in the cache when it is loaded.
+    ///
+    /// # Errors
+    /// As [`Runtime::load`].
+    pub async fn warm(&self, id: &PluginId, component: impl AsRef<[u8]> + Send + 'static) -> Result<(), LoadError> {
+        let (runtime, of) = (self.clone(), id.clone());
+        let compile = move |component: &[u8]| runtime.component(&of, component).map(drop);
+        // Whoever compiles only has nobody who waits for anything else.
+        self.compiling(id, component, Origin::Scout, compile).await
+    }
+
+    /// Compiles in the turn of whom it comes from.
+    async fn compiling<T: Send + 'static>(
+        &self,
+        id: &PluginId,
+        component: impl AsRef<[u8]> + Send + 'static,
+        origin: Origin,
+        compile: impl FnOnce(&[u8]) -> Result<T, LoadError> + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let refused = |message: String| LoadError { plugin: id.as_str().to_owned(), message };
+        let is_large = component.as_ref().len() > LARGE;
+        let compiled = match origin {
+            Origin::Others if !self.is_alone => {
+                let workers = if is_large { &self.large } else { &self.small };
+                workers.run((), move || apart(is_large, move || compile(component.as_ref()))).await
+            }
+            Origin::Others | Origin::Scout => self.own.run((), move || Ok(compile(component.as_ref()))).await,
+        };
+        match compiled {
+            Ok(compiled) => compiled.map_err(refused)?,
+            Err(panic) => Err(refused(format!("breaks the compiler: {}", panicked("a plugin was compiled", &*panic)))),
+        }
+    }
+
+    fn component(&self, id: &PluginId, component: &[u8]) -> Result<Component, LoadError> {
+        let refused = |message: String| LoadError { plugin: id.as_str().to_owned(), message };
+        if component.len() > MAX_COMPONENT {
+            let message = format!("is {} bytes large; {MAX_COMPONENT} are allowed", component.len());
+            return Err(refused(message));
+        }
+        shape::check(component).map_err(refused)?;
+        features::check(component).map_err(refused)?;
+        // All that is missing at once, and before seconds are spent on the rest.
+        Interface::read(component).and_then(|interface| interface.check()).map_err(refused)?;
+        Component::from_binary(&self.machine.engine, component).map_err(|error| {
+            refused(if out_of_memory(&error) {
+                "cannot be compiled: there is no memory for it; Scout needs more, or more address space (`ulimit -v`)"
+                    .to_owned()
+            } else {
+                beyond(&error).unwrap_or_else(|| format!("is no component that can be used: {}", first_line(&error)))
+            })
+        })
     }
 
     fn compile(
@@ -273,21 +370,8 @@ impl Runtime {
         settings: serde_json::Map<String, serde_json::Value>,
     ) -> Result<Inner, LoadError> {
         let refused = |message: String| LoadError { plugin: id.as_str().to_owned(), message };
-        if component.len() > MAX_COMPONENT {
-            let message = format!("is {} bytes large; {MAX_COMPONENT} are allowed", component.len());
-            return Err(refused(message));
-        }
-        shape::check(component).map_err(refused)?;
-        features::check(component).map_err(refused)?;
         let engine = &self.machine.engine;
-        let component = Component::from_binary(engine, component).map_err(|error| {
-            refused(if out_of_memory(&error) {
-                "cannot be compiled: there is no memory for it; Scout needs more, or more address space (`ulimit -v`)"
-                    .to_owned()
-            } else {
-                beyond(&error).unwrap_or_else(|| format!("is no component that can be used: {}", first_line(&error)))
-            })
-        })?;
+        let component = self.component(&id, component)?;
         let outside = component.component_type();
         let mut wasi = false;
         for (import, item) in outside.imports(engine) {
@@ -322,8 +406,32 @@ impl Runtime {
     }
 }
 
+/// Does work on threads of its own: one for what is small, and for what is large half as many as there are processors, which
+/// let all others go first. wasmtime's own are shared by all that is compiled, and what came first keeps them.
+fn apart<T: Send>(is_large: bool, work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if is_large { (processors / 2).max(1) } else { 1 };
+    let begins = move |_| {
+        if is_large {
+            yield_to_others();
+        }
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(begins).build();
+    Ok(pool.map_err(|error| format!("cannot be compiled: no thread can be started: {error}"))?.install(work))
+}
+
+/// Gives this thread a third of the share that others have of a processor, where a thread has one of its own.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    rustix::process::setpriority_process(None, NICE).ok();
+}
+
+/// As `nice` has it.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
+
 /// The packages of WASI that are linked.
-const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+pub(crate) const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 
 /// Whether an import can be linked, or why not.
 fn check_import(engine: &Engine, import: &str, item: &ComponentItem, grants: &Grants) -> Result<(), String> {
@@ -758,8 +866,16 @@ fn spent(store: &Store<CallState>, error: &wasmtime::Error) -> Option<Spent> {
     store.data().budget.spent().or_else(|| out_of_memory(error).then_some(Spent::Room))
 }
 
-/// Why a guest was ended, in the user's words, behind "plugin `x`" or "it".
+/// Why a guest was ended, in the user's words and, where it crashed, in its own, behind "plugin `x`" or "it".
 fn why_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
+    let why = how_ended(store, error);
+    match store.data().last_words() {
+        Some(said) if spent(store, error).is_none() => format!("{why}; it said: {said}"),
+        Some(_) | None => why,
+    }
+}
+
+fn how_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
     let limits = &store.data().limits;
     match spent(store, error) {
         Some(Spent::Cpu) => return format!("used up its {} ms of CPU", limits.cpu.as_millis()),
@@ -796,5 +912,6 @@ fn why_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
 /// A guest's end for the log, with where it was. Names of functions are the guest's: bounded here, escaped by whoever
 /// prints it.
 fn trace(error: &wasmtime::Error) -> String {
-    format!("{error:?}").chars().take(MAX_TRACE).collect()
+    // Not with `?`: that has the frames of Scout besides.
+    format!("{error:#}").chars().take(MAX_TRACE).collect()
 }

@@ -35,6 +35,8 @@ pub(crate) struct CallState {
     pub(crate) context: Option<CallContext>,
     pub(crate) budget: Budget,
     pub(crate) table: ResourceTable,
+    /// The last error that the guest has logged.
+    pub(crate) complaint: Option<String>,
     wasi: Option<Wasi>,
 }
 
@@ -58,7 +60,26 @@ impl CallState {
         table.set_max_capacity(HANDLES);
         let budget = Budget::new(&limits, turns, room);
         let rights = Arc::new(rights);
-        Self { plugin, rights, settings, limits, context, budget, table, wasi: None }
+        Self { plugin, rights, settings, limits, context, budget, table, complaint: None, wasi: None }
+    }
+
+    /// What a guest that crashed said last: the end of its standard error, or else of what it logged. Nothing, if it said
+    /// nothing. Its own text.
+    pub(crate) fn last_words(&self) -> Option<String> {
+        /// The most of it that is told, in bytes: a traceback of a few frames, whose last line says what it was.
+        const MOST: usize = 1500;
+        let printed = self.wasi.as_ref().map(|wasi| wasi.stderr.kept()).unwrap_or_default();
+        let printed = String::from_utf8_lossy(&printed);
+        let said = match printed.trim() {
+            "" => self.complaint.as_deref()?.trim(),
+            printed => printed,
+        };
+        // What Rust adds is for who can set variables.
+        let lines = said.lines().map(str::trim_end).filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE"));
+        let said = lines.collect::<Vec<_>>().join("\n");
+        let from = said.ceil_char_boundary(said.len().saturating_sub(MOST));
+        let cut = if from > 0 { "…" } else { "" };
+        said.get(from..).filter(|said| !said.is_empty()).map(|said| format!("{cut}{said}"))
     }
 
     /// Writes what a foreign guest has printed to the log.

@@ -71,6 +71,7 @@ guests! {
     a_crash_in_the_start_function_is_refused: TrapsInStart => Refused("cannot describe itself: it crashed");
     a_trap_ends_it: Traps => Ended("crashed: it panicked or gave up");
     a_panic_ends_it: Panics => Ended("crashed: it panicked or gave up");
+    a_panic_with_words_ends_it_with_them: PanicsAloud => Ended("the disk said no");
     recursion_ends_it: Recurses => Ended("crashed: it reached outside its memory, as deep recursion does");
     recursion_with_imports_at_its_bottom_ends_it: RecursesThenCalls => Ended("called itself too deeply");
     memory_in_large_pieces_is_bounded: EatsMemory => Ended("needs more than its 64 MiB of memory");
@@ -147,7 +148,7 @@ guests! {
     sleep_in_describe_is_refused: SleepsInDescribe => Refused("cannot describe itself: it did not within 10 s");
     the_smallest_one_answers: AnswersNothing => Answers("");
     an_empty_component_is_refused: IsEmpty => Refused("exports nothing; a plugin exports");
-    a_core_module_is_refused: IsACoreModule => Refused("is no component");
+    a_core_module_is_refused: IsACoreModule => Refused("is a core module; `cargo build --target wasm32-wasip2` makes a component");
     another_world_is_refused: ExportsAnotherWorld => Refused("exports `another:world/handler@1.0.0`; a plugin exports");
     a_hollow_handler_is_refused: ExportsAHollowHandler => Refused("does not fit this Scout");
     other_functions_are_refused: ExportsOtherFunctions => Refused("expected `record` found `u32`");

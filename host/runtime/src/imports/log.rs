@@ -18,7 +18,10 @@ impl log::Host for CallState {
                 log::Level::Debug => tracing::debug!(plugin, ?message),
                 log::Level::Info => tracing::info!(plugin, ?message),
                 log::Level::Warn => tracing::warn!(plugin, ?message),
-                log::Level::Error => tracing::error!(plugin, ?message),
+                log::Level::Error => {
+                    tracing::error!(plugin, ?message);
+                    self.complaint = Some(message.to_owned());
+                }
             }
         }
         Ok(())

@@ -72,11 +72,7 @@ impl Plugins {
     /// Begins to load all plugins on threads for blocking work. Must be called inside a tokio runtime.
     pub(crate) fn start(config: &Config, reading: Reading) -> Self {
         let (sender, engine) = watch::channel(None);
-        let runtime = RuntimeConfig {
-            max_instances: MAX_INSTANCES,
-            memory: config.plugin_memory,
-            cache_dir: config.cache_dir.clone(),
-        };
+        let runtime = runtime_config(config);
         tokio::spawn(async move {
             match tokio::task::spawn_blocking(move || Runtime::new(runtime)).await {
                 Ok(runtime) => drop(sender.send_replace(Some(runtime))),
@@ -225,6 +221,20 @@ impl Plugins {
     }
 }
 
+/// How the engine of a process that serves is set up.
+fn runtime_config(config: &Config) -> RuntimeConfig {
+    RuntimeConfig { max_instances: MAX_INSTANCES, memory: config.plugin_memory, cache_dir: config.cache_dir.clone() }
+}
+
+/// Compiles a component that may be used, so that whoever serves it finds it in the cache.
+///
+/// # Errors
+/// Why it cannot be compiled.
+pub(crate) async fn warm(config: &Config, name: &str, component: Vec<u8>) -> Result<(), LoadError> {
+    let id = PluginId::new(name).ok_or_else(|| refused(name, "its name is no plugin name"))?;
+    Runtime::new(runtime_config(config))?.warm(&id, component).await
+}
+
 /// The files of handlers that a configuration would read.
 pub(crate) fn replacement_files(config: &Config) -> Vec<PathBuf> {
     let dir = config.plugins_dir.as_ref();
@@ -263,7 +273,10 @@ async fn compile(runtime: &Runtime, wanted: Wanted, changed: Arc<Notify>) -> Res
     };
     let bytes = bytes.map_err(|why| refused(&wanted.name, &why))?;
     let Identity { grants, settings, .. } = &component.identity;
-    let plugin = runtime.load(id, bytes, *grants, settings.clone()).await?;
+    let plugin = match component.is_own() {
+        true => runtime.load_own(id, bytes, *grants, settings.clone()).await?,
+        false => runtime.load(id, bytes, *grants, settings.clone()).await?,
+    };
     component.check_described(&plugin).map_err(|why| refused(&wanted.name, &why))?;
     if let Some(subject) = wanted.subject {
         check_handler(&plugin, subject)?;

@@ -77,6 +77,11 @@ impl Component {
         matches!(self.bytes, Bytes::Refused(_))
     }
 
+    /// Whether Scout brings it along.
+    pub(super) fn is_own(&self) -> bool {
+        self.admission.is_none()
+    }
+
     /// Whether its bytes must be fetched.
     pub(super) fn is_elsewhere(&self) -> bool {
         matches!(self.bytes, Bytes::Elsewhere)

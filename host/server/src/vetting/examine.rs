@@ -183,6 +183,7 @@ fn bound() -> Result<(), String> {
 
 async fn look(asked: Asked, component: Vec<u8>) -> Result<Examined, String> {
     let interface = Interface::read(&component)?;
+    interface.check()?;
     let has = |name: &str| asked.grants.iter().any(|grant| grant == name);
     let grants = Grants { inventory: has("inventory"), files: has("files"), exec: has("exec"), shell: has("shell") };
     let missing_grants = interface.missing(grants).into_iter().map(str::to_owned).collect();

@@ -85,7 +85,7 @@ pub(super) struct Report {
     pub(super) title: String,
     pub(super) source: String,
     pub(super) sha256: Digest,
-    pub(super) size: usize,
+    pub(super) component: Vec<u8>,
     pub(super) signer: Option<Signer>,
     pub(super) grants: Grants,
     pub(super) examined: Examined,
@@ -114,7 +114,7 @@ impl Report {
         Ok(Self {
             source: subject.source.to_string(),
             sha256: Digest::of(&bytes),
-            size: bytes.len(),
+            component: bytes,
             signer,
             grants: subject.grants,
             examined,
@@ -135,7 +135,7 @@ impl Report {
         let mut say = |key: &str, value: String| text.push_str(&format!("  {key:10} {value}\n"));
         say("source", self.source.clone());
         say("sha256", self.sha256.to_string());
-        say("size", format!("{} bytes", self.size));
+        say("size", format!("{} bytes", self.component.len()));
         say(
             "signed by",
             match &self.signer {
@@ -185,7 +185,7 @@ impl Report {
             "plugin": self.title,
             "source": self.source,
             "sha256": self.sha256,
-            "size": self.size,
+            "size": self.component.len(),
             "signer": self.signer.as_ref().map(|signer| &signer.principal),
             "signing_key": self.signer.as_ref().map(|signer| &signer.fingerprint),
             "grants": grant_names(self.grants),

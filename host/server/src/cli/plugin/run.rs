@@ -1,6 +1,6 @@
 //! `scout plugin run`: one call of a tool against real hosts, and its cassette.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -122,12 +122,22 @@ fn recorder() -> Result<Recorder, ConfigError> {
     Ok(Recorder::new(clock, seed))
 }
 
-/// Writes a file that was not there. All of it or nothing.
+/// The directory of a file, if it is not there.
+fn make_directory(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        Some(dir) => std::fs::create_dir_all(dir),
+        None => Ok(()),
+    }
+}
+
+/// Writes a file that was not there, and its directory. All of it or nothing.
 fn write_new(path: &Path, text: &str) -> Result<(), String> {
-    let written = files::beside(path, files::PRIVATE).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.persist_noclobber(path).map_err(|error| error.error)?;
-        Ok(())
+    let written = make_directory(path).and_then(|()| {
+        files::beside(path, files::PRIVATE).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.persist_noclobber(path).map_err(|error| error.error)?;
+            Ok(())
+        })
     });
     written.map_err(|error| format!("{}: {error}", path.display()))
 }

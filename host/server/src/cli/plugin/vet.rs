@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::super::{failed, print};
 use super::report::{Report, Subject};
 use crate::config::{Config, ConfigError, Source};
+use crate::plugins;
 use crate::render::visible;
 use crate::vetting::{Changes, Entry, Lock, grant_names, shown};
 
@@ -46,7 +47,16 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<ExitCod
         Err(why) => return Ok(failed(&visible(&why))),
     };
     match &subject.name {
-        Some(name) => lock_it(config, lock, name, &subject, &report, &arguments),
+        Some(name) => {
+            let code = lock_it(config, lock, name, &subject, &report, &arguments)?;
+            // The first start after this finds it compiled. That is for speed: without it nothing is wrong.
+            if code == ExitCode::SUCCESS
+                && let Err(error) = Box::pin(plugins::warm(config, name, report.component)).await
+            {
+                tracing::warn!(%error, "a plugin is locked, and compiled only when it is served");
+            }
+            Ok(code)
+        }
         None => Ok(tell(&report, &arguments)),
     }
 }
@@ -79,7 +89,7 @@ fn lock_it(
     let entry = Entry {
         source: shown(&subject.source, lock.path()),
         sha256: report.sha256.clone(),
-        size: report.size as u64,
+        size: report.component.len() as u64,
         signer: report.signer.as_ref().map(|signer| signer.principal.clone()),
         signing_key: report.signer.as_ref().map(|signer| signer.fingerprint.clone()),
         grants: grant_names(report.grants),
