@@ -16,6 +16,7 @@ mod jitter;
 mod lease;
 pub mod local_file;
 mod pool;
+mod quirks;
 mod script;
 pub mod sftp;
 pub mod sshsig;

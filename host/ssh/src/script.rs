@@ -228,7 +228,8 @@ fn attributes(line: &[u8]) -> Option<Attributes> {
     let (atime, mtime): (Option<u32>, Option<u32>) = (time()?, time()?);
     let links = Some(words.next()?.parse().ok()?);
     let (size, uid, gid, permissions) = (Some(size), Some(uid), Some(gid), Some(permissions));
-    words.next().is_none().then_some(Attributes { size, uid, gid, permissions, links, atime, mtime })
+    let attributes = Attributes { size, uid, gid, permissions, links, atime, mtime, found_to_be: None };
+    words.next().is_none().then_some(attributes)
 }
 
 /// A directory and a name in it, each ended by a NUL; `.` is the directory itself. Takes them off what follows the first line.

@@ -294,20 +294,21 @@ impl Connection {
             Lane::Short => STALL,
             Lane::Bulk => BULK_STALL,
         };
-        let channel = SftpChannel::start(stream, stall).await.map_err(|error| match error {
-            SftpError::Ssh(error) => SshError::new(error.kind(), format!("{}: {}", self.alias, error.message())),
-            SftpError::Closed if self.is_alive() => match complaint.told() {
-                Some(told) => self.no_sftp(&format!("the server ended the SFTP channel{told}")).with_hint(
-                    "see what it said; `Subsystem sftp internal-sftp` in its sshd_config needs no login shell",
-                ),
-                None => self.no_sftp("the server ended the SFTP channel"),
-            },
-            SftpError::Closed => self.lost(),
-            SftpError::Stalled { .. } => {
-                let told = complaint.told().unwrap_or_default();
-                SshError::new(ErrorKind::Timeout, format!("{}: the SFTP server did not greet{told}", self.alias))
-            }
-        })?;
+        let channel =
+            SftpChannel::start(stream, stall, Arc::clone(&self.quirks)).await.map_err(|error| match error {
+                SftpError::Ssh(error) => SshError::new(error.kind(), format!("{}: {}", self.alias, error.message())),
+                SftpError::Closed if self.is_alive() => match complaint.told() {
+                    Some(told) => self.no_sftp(&format!("the server ended the SFTP channel{told}")).with_hint(
+                        "see what it said; `Subsystem sftp internal-sftp` in its sshd_config needs no login shell",
+                    ),
+                    None => self.no_sftp("the server ended the SFTP channel"),
+                },
+                SftpError::Closed => self.lost(),
+                SftpError::Stalled { .. } => {
+                    let told = complaint.told().unwrap_or_default();
+                    SshError::new(ErrorKind::Timeout, format!("{}: the SFTP server did not greet{told}", self.alias))
+                }
+            })?;
         self.sftp.greeted.store(true, Ordering::Release);
         let bytes = channel.noise();
         if bytes > 0 && !self.sftp.noise_told.swap(true, Ordering::Relaxed) {

@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use scout_ssh::{self as ssh, ErrorKind, SshError};
 
 use super::CassetteError;
-use super::format::{Attributes, Capture, Ending, Entry, Failure, Given, Operation, Request, Text};
+use super::format::{Attributes, Capture, Ending, Entry, Failure, Given, Kind, Operation, Request, Text};
 use super::wasi::Surroundings;
 
 /// What a call is recorded on, or played from.
@@ -392,15 +392,16 @@ impl From<Capture> for ssh::Capture {
 
 impl From<&ssh::Attributes> for Attributes {
     fn from(attributes: &ssh::Attributes) -> Self {
-        let ssh::Attributes { size, uid, gid, permissions, links, atime: _, mtime } = *attributes;
-        Self { size, mode: permissions, uid, gid, links, modified: mtime }
+        let ssh::Attributes { size, uid, gid, permissions, links, atime: _, mtime, found_to_be } = *attributes;
+        Self { size, mode: permissions, uid, gid, links, modified: mtime, kind: found_to_be.map(Kind::from) }
     }
 }
 
 impl From<Attributes> for ssh::Attributes {
     fn from(attributes: Attributes) -> Self {
-        let Attributes { size, mode, uid, gid, links, modified } = attributes;
-        Self { size, uid, gid, permissions: mode, links, atime: None, mtime: modified }
+        let Attributes { size, mode, uid, gid, links, modified, kind } = attributes;
+        let found_to_be = kind.map(ssh::FileKind::from);
+        Self { size, uid, gid, permissions: mode, links, atime: None, mtime: modified, found_to_be }
     }
 }
 

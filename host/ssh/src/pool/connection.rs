@@ -11,7 +11,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelMsg, Disconnect};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::dial::gate::{Gate, Said};
@@ -19,6 +21,7 @@ use crate::dial::transport::Leash;
 use crate::dial::{Dialled, Refusals};
 use crate::pool::slots::{Slot, Slots};
 use crate::pool::{Counter, Gauge, PoolConfig, Stats};
+use crate::quirks::Quirks;
 use crate::stalls::SftpLanes;
 use crate::{Call, ErrorKind, SshError};
 
@@ -31,6 +34,11 @@ const EXECS: usize = 6;
 const CONTROL_PAUSE: Duration = Duration::from_millis(20);
 /// How long a server may take to give up the place of a channel that has closed.
 const LINGER: Duration = Duration::from_secs(3);
+/// How long a request may stay unanswered once the server has said anything behind it, before it is taken to be passed over: tinyssh
+/// answers no ping, and others no request for a second channel.
+const PASSED_OVER: Duration = Duration::from_secs(1);
+/// Between two looks whether the server has said anything.
+const LOOK: Duration = Duration::from_millis(20);
 /// How long the last words may take when a connection is closed.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -79,6 +87,8 @@ enum OpenError {
     RefusedBeside(Option<Slot>, usize),
     /// The connection is gone, or opens no more.
     Lost,
+    /// This connection has had the one channel that the server opens.
+    UsedUp,
 }
 
 /// One connection, shared by all who talk to the host.
@@ -90,6 +100,8 @@ pub(crate) struct Connection {
     /// Requests that wait for this host.
     pub(crate) queue: Arc<Gauge>,
     pub(crate) sftp: SftpLanes,
+    /// What the host was found to do otherwise than others.
+    pub(crate) quirks: Arc<Quirks>,
     /// Kept by the pool, under its lock.
     pub(crate) users: Counter,
     handle: Handle<Gate>,
@@ -104,6 +116,8 @@ pub(crate) struct Connection {
     spare: Mutex<Option<Session>>,
     spare_ready: Notify,
     refilling: AtomicBool,
+    /// Whether the first open was answered, whatever the answer.
+    first_answer: watch::Sender<bool>,
     opened: AtomicU64,
     /// It no longer opens channels; those that are open may go on.
     retired: AtomicBool,
@@ -118,7 +132,7 @@ impl Connection {
         alias: &str,
         dialled: Dialled,
         config: &PoolConfig,
-        (stats, queue): (Arc<Stats>, Arc<Gauge>),
+        (stats, queue, quirks): (Arc<Stats>, Arc<Gauge>, Arc<Quirks>),
         room: OwnedSemaphorePermit,
     ) -> Arc<Self> {
         let connection = Arc::new(Self {
@@ -127,6 +141,7 @@ impl Connection {
             stats,
             queue,
             sftp: SftpLanes::default(),
+            quirks,
             users: Counter::default(),
             handle: dialled.handle,
             leash: dialled.leash,
@@ -139,6 +154,7 @@ impl Connection {
             spare: Mutex::new(None),
             spare_ready: Notify::new(),
             refilling: AtomicBool::new(false),
+            first_answer: watch::Sender::new(false),
             opened: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -222,11 +238,20 @@ impl Connection {
             if let Some(spare) = self.take_spare() {
                 return Ok(spare);
             }
+            // There are servers that fall silent when a second channel is asked for before the first is open.
+            if !self.quirks.opens_several() && !*self.first_answer.borrow() {
+                let mut answered = self.first_answer.subscribe();
+                answered.wait_for(|is_answered| *is_answered).await.map_err(|_| self.lost())?;
+                continue;
+            }
             let slot = tokio::select! {
                 biased;
                 slot = self.channels.acquire() => slot.ok_or_else(|| self.lost())?,
                 () = spare_ready => continue,
             };
+            if self.is_used_up() {
+                self.retired.store(true, Ordering::Release);
+            }
             if self.is_retired() {
                 return Err(self.lost());
             }
@@ -234,6 +259,8 @@ impl Connection {
             match self.open(slot).await {
                 Ok(session) => return Ok(session),
                 Err(OpenError::Lost) => return Err(self.lost()),
+                // Now it is known to be used up.
+                Err(OpenError::UsedUp) => {}
                 Err(OpenError::Refused(slot)) => drop(slot),
                 Err(OpenError::RefusedBeside(slot, places)) => {
                     self.learn(places)?;
@@ -263,7 +290,12 @@ impl Connection {
 
     /// Opens the next channel ahead, if there is none and a place is free.
     pub(crate) fn refill(self: &Arc<Self>) {
-        if !self.is_usable() || self.spare.lock().is_some() || self.refilling.swap(true, Ordering::AcqRel) {
+        let is_first = !*self.first_answer.borrow();
+        let needs_none = !self.is_usable() || self.is_used_up() || self.spare.lock().is_some();
+        if needs_none || self.refilling.swap(true, Ordering::AcqRel) {
+            if is_first && !self.is_usable() {
+                self.first_answer.send_replace(true);
+            }
             return;
         }
         let Some(slot) = self.channels.try_acquire() else {
@@ -279,11 +311,14 @@ impl Connection {
                     *connection.spare.lock() = Some(session);
                     connection.spare_ready.notify_one();
                 }
-                Ok(_) | Err(OpenError::Lost) => {}
+                Ok(_) | Err(OpenError::Lost | OpenError::UsedUp) => {}
                 // Not worth learning from: it is only ahead, and a channel may just be closing.
                 Err(OpenError::Refused(_) | OpenError::RefusedBeside(..)) => {
                     tracing::debug!(host = %connection.alias, "no channel ahead")
                 }
+            }
+            if is_first {
+                connection.first_answer.send_replace(true);
             }
         });
     }
@@ -314,6 +349,11 @@ impl Connection {
         self.refusals.error()
     }
 
+    /// Whether it has had the one channel that the server opens on a connection.
+    fn is_used_up(&self) -> bool {
+        self.quirks.opens_one() && self.opened.load(Ordering::Relaxed) > 0
+    }
+
     fn take_spare(&self) -> Option<Session> {
         let mut spare = self.spare.lock().take()?;
         (!spare.is_gone()).then_some(spare)
@@ -328,7 +368,7 @@ impl Connection {
                 result => return result,
             };
             // A place that was just given up is free a moment later: ask again behind a round trip.
-            let _ = timeout(connection.answer_timeout, connection.handle.send_ping()).await;
+            connection.round_trip().await;
             loop {
                 let before = connection.channels.open();
                 slot = match connection.open_once(slot).await {
@@ -336,6 +376,10 @@ impl Connection {
                     result => return result,
                 };
                 let beside = before.max(connection.channels.open());
+                if beside == 0 && Instant::now() >= patience && connection.opened.load(Ordering::Relaxed) > 0 {
+                    connection.quirks.note_one();
+                    return Err(OpenError::UsedUp);
+                }
                 if beside > 0 || Instant::now() >= patience {
                     return Err(OpenError::RefusedBeside(slot, beside));
                 }
@@ -351,9 +395,27 @@ impl Connection {
             return Err(OpenError::Lost);
         }
         let heard = self.bytes_heard();
-        match timeout(self.answer_timeout, self.handle.channel_open_session()).await {
+        let opening = {
+            let connection = Arc::clone(self);
+            tokio::spawn(
+                async move { timeout(connection.answer_timeout, connection.handle.channel_open_session()).await },
+            )
+        };
+        let mut opening = UnlessTaken(Some(opening));
+        let answer = tokio::select! {
+            answer = opening.answer() => answer,
+            () = self.passes_over(heard) => {
+                self.quirks.note_one();
+                tracing::debug!(host = %self.alias, "the server opens one channel on a connection");
+                return Err(OpenError::UsedUp);
+            }
+        };
+        match answer {
             Ok(Ok(channel)) => {
                 self.opened.fetch_add(1, Ordering::Relaxed);
+                if self.channels.open() > 0 {
+                    self.quirks.note_several();
+                }
                 if let Some(slot) = &mut slot {
                     slot.mark_open();
                 }
@@ -366,6 +428,39 @@ impl Connection {
                 Err(OpenError::Lost)
             }
         }
+    }
+
+    /// Ends if a server that was never seen to open a channel beside another goes on without answering a request for one.
+    async fn passes_over(&self, heard: u64) {
+        if self.quirks.opens_several() || self.opened.load(Ordering::Relaxed) == 0 {
+            return std::future::pending().await;
+        }
+        // So that it has something to say, whatever it is.
+        let ping = async {
+            let _ = self.handle.send_ping().await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = self.goes_on(heard) => {}
+            () = ping => {}
+        }
+    }
+
+    /// A ping and its answer, unless the server passes over it.
+    async fn round_trip(&self) {
+        let heard = self.bytes_heard();
+        tokio::select! {
+            _ = timeout(self.answer_timeout, self.handle.send_ping()) => {}
+            () = self.goes_on(heard) => {}
+        }
+    }
+
+    /// Ends when the server has long said something else.
+    async fn goes_on(&self, heard: u64) {
+        while self.bytes_heard() == heard {
+            tokio::time::sleep(LOOK).await;
+        }
+        tokio::time::sleep(PASSED_OVER).await;
     }
 
     /// The server has fewer places than we thought.
@@ -384,5 +479,31 @@ impl Connection {
             self.sftp.yield_place();
         }
         Ok(())
+    }
+}
+
+/// A request for a channel. A channel that is opened when nobody waits any more is closed.
+struct UnlessTaken(Option<JoinHandle<OpenAnswer>>);
+
+type OpenAnswer = Result<Result<Channel<Msg>, russh::Error>, Elapsed>;
+
+impl UnlessTaken {
+    async fn answer(&mut self) -> OpenAnswer {
+        let Some(opening) = &mut self.0 else { return Ok(Err(russh::Error::Disconnect)) };
+        let answer = opening.await.unwrap_or(Ok(Err(russh::Error::Disconnect)));
+        self.0 = None;
+        answer
+    }
+}
+
+impl Drop for UnlessTaken {
+    fn drop(&mut self) {
+        if let (Some(opening), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                if let Ok(Ok(Ok(channel))) = opening.await {
+                    let _ = timeout(GOODBYE, channel.close()).await;
+                }
+            });
+        }
     }
 }

@@ -12,6 +12,7 @@ pub use config::{KnownHostsFiles, PoolConfig};
 
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::jitter::jittered;
 use crate::lease::within;
 use crate::pool::connection::Connection;
+use crate::quirks::Quirks;
 use crate::{Call, ErrorKind, HostKey, HostSpec, Lease, Principal, SshError, dial};
 
 /// Handshakes at once with one address: OpenSSH's `MaxStartups` begins to refuse at 10.
@@ -35,6 +37,8 @@ const HANDSHAKES_PER_ADDRESS: usize = 10;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 /// How long a failure is remembered after that.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
+/// Hosts whose ways are remembered; of the others they are found out again.
+const REMEMBERED_HOSTS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// The shortest and longest time between two looks for idle connections.
 const REAP_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
 
@@ -104,6 +108,7 @@ impl Pool {
                 slots: HashMap::new(),
                 idle: LruCache::unbounded(),
                 addresses: HashMap::new(),
+                quirks: LruCache::new(REMEMBERED_HOSTS),
                 wanting_room: 0,
             }),
             stats: Arc::default(),
@@ -338,6 +343,7 @@ struct State {
     /// By connection id: those that nobody uses, and since when. The least recently used first.
     idle: LruCache<u64, (Key, Arc<Connection>, Instant)>,
     addresses: HashMap<(String, u16), Arc<Semaphore>>,
+    quirks: LruCache<Arc<HostSpec>, Arc<Quirks>>,
     /// Dials that wait for another connection to go.
     wanting_room: usize,
 }
@@ -510,8 +516,8 @@ impl Inner {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
             let round_trips = dialled.round_trips;
             self.stats.round_trips.add_all(round_trips);
-            let counters = (Arc::clone(&self.stats), Arc::clone(queue));
-            (Connection::new(id, &spec.alias, dialled, &self.config, counters, room), round_trips)
+            let shared = (Arc::clone(&self.stats), Arc::clone(queue), self.quirks(spec));
+            (Connection::new(id, &spec.alias, dialled, &self.config, shared, room), round_trips)
         }))
     }
 
@@ -544,6 +550,11 @@ impl Inner {
         let address = dial::first_contact(spec);
         let handshakes = || Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS));
         Arc::clone(state.addresses.entry(address).or_insert_with(handshakes))
+    }
+
+    /// What is remembered of a host.
+    fn quirks(&self, spec: &Arc<HostSpec>) -> Arc<Quirks> {
+        Arc::clone(self.state.lock().quirks.get_or_insert(Arc::clone(spec), Arc::default))
     }
 
     fn want_room(self: &Arc<Self>) -> WantingRoom {

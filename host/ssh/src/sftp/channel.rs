@@ -2,9 +2,10 @@
 //!
 //! Three tasks own the stream: a writer, a reader that never waits for a consumer, and the watchdog. A flight is
 //! registered and queued under one lock, so flights reach the server whole and in order. **While handles are guessed
-//! no handle outlives its flight**, so the guess is right for every flight; a server that hands out another one
-//! switches guessing off, before anything that uses real handles is queued. A real handle closes itself when dropped,
-//! wherever that happens: in an operation, in an answer that nobody took, or in the reader.
+//! no handle outlives its flight**, so the guess is right for every flight; a server that hands out another one, or with which a
+//! guess fails otherwise ([`guess`](super::guess)), switches guessing off, before anything that uses real handles is queued. A
+//! real handle closes itself when dropped, wherever that happens: in an operation, in an answer that nobody took or that came too
+//! late, or in the reader.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,19 +13,19 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::confine::Told;
+use super::guess::{GUESS, Guess};
 use super::wire::{self, Answer, Expected, Extension, MAX_NOISE, Request, Status, Violation};
 use super::{Attributes, DirEntry, FileKind, FileSystem, SftpError};
+use crate::quirks::Quirks;
 use crate::{Call, ErrorKind, SshError};
 
-/// OpenSSH's sftp-server hands out the lowest free index, four bytes big-endian.
-pub(super) const GUESS: &[u8] = &[0; 4];
 /// Flights on the wire at once, per channel: more than a page of tool calls, bounded memory.
 const MAX_FLIGHTS: usize = 128;
 /// What OpenSSH answers to one READ at most, and takes in one WRITE: its packets hold 256 KiB.
@@ -66,6 +67,7 @@ pub(super) struct Shared {
     greeting: wire::Greeting,
     /// What the server was found to tell of true paths.
     pub(super) told: Told,
+    quirks: Arc<Quirks>,
 }
 
 /// Whether handles are guessed.
@@ -77,7 +79,7 @@ enum Guessing {
     Probing,
     /// The guess was right.
     On,
-    /// It was not, and never will be.
+    /// A guess failed, and none will be made.
     Off,
 }
 
@@ -86,6 +88,7 @@ struct State {
     next_flight: u64,
     guessing: Guessing,
     closed: bool,
+    /// Unanswered ones; also of flights that were given up.
     requests: HashMap<u32, Pending>,
     /// Unanswered flights, the oldest first.
     flights: BTreeMap<u64, Waiting>,
@@ -102,8 +105,8 @@ struct Pending {
 struct Waiting {
     replies: Vec<Option<Reply>>,
     missing: usize,
-    guesses: bool,
-    guessed_right: bool,
+    /// Absent: it uses no guessed handle.
+    guess: Option<Guess>,
     entries_left: usize,
     /// Whose answers are enough if a file was opened.
     file: Option<FilePart>,
@@ -138,6 +141,8 @@ pub(super) struct FilePart {
 struct Landed {
     replies: Vec<Reply>,
     payload: u64,
+    /// Its guess failed: nothing of it counts.
+    is_void: bool,
 }
 
 /// The answer to one request of a flight.
@@ -222,8 +227,9 @@ impl SftpChannel {
     /// Greets the server and starts the session's tasks. Up to 64 KiB that an rc file prints first are skipped.
     ///
     /// `stall` is the watchdog's time; the greeting may take five times that. A server that prints something else
-    /// and ends is [`ErrorKind::Unsupported`]. Dropping the future drops the stream.
-    pub(crate) async fn start<S>(mut stream: S, stall: Duration) -> Result<Self, SftpError>
+    /// and ends is [`ErrorKind::Unsupported`]. Whether its handles can be guessed is learned and kept in `quirks`. Dropping the future
+    /// drops the stream.
+    pub(crate) async fn start<S>(mut stream: S, stall: Duration, quirks: Arc<Quirks>) -> Result<Self, SftpError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -237,7 +243,7 @@ impl SftpChannel {
             state: Mutex::new(State {
                 next_id: 0,
                 next_flight: 0,
-                guessing: Guessing::Untried,
+                guessing: if quirks.guesses_fail() { Guessing::Off } else { Guessing::Untried },
                 closed: false,
                 requests: HashMap::new(),
                 flights: BTreeMap::new(),
@@ -257,6 +263,7 @@ impl SftpChannel {
             write_length: AtomicU32::new(SHORT),
             greeting,
             told: Told::default(),
+            quirks,
         });
         if has_limits {
             shared.state.lock().push(&[Request::Limits], Asked::default(), None, None);
@@ -329,9 +336,13 @@ impl SftpChannel {
         file: Option<FilePart>,
         call: &Call,
     ) -> Result<Option<Vec<Reply>>, SftpError> {
-        let flight = Asked { guesses: true, max_entries, file };
-        let replies = within(call, self.fly(requests, flight, call)).await?;
-        Ok(replies.filter(|replies| !replies.iter().any(|reply| matches!(reply, Reply::Handle(_)))))
+        within(call, self.fly(requests, Asked { guesses: true, max_entries, file }, call)).await
+    }
+
+    /// What a flight with a guessed handle was refused was given to one with a real handle: no more guesses.
+    pub(super) fn stop_guessing(&self) {
+        self.shared.state.lock().guessing = Guessing::Off;
+        self.shared.quirks.note_failed_guess();
     }
 
     /// Sends a flight that guesses nothing and waits for all of its answers, one for each request.
@@ -403,7 +414,7 @@ impl SftpChannel {
         call.cost.add_round_trips(1);
         let landed = answer.await.map_err(|_| SftpError::Closed)??;
         call.cost.add_remote_bytes(landed.payload);
-        Ok(Some(landed.replies))
+        Ok((!landed.is_void).then_some(landed.replies))
     }
 }
 
@@ -435,6 +446,7 @@ impl Shared {
     }
 
     fn end(&self, end: End) {
+        let guess_hangs;
         let flights = {
             let mut state = self.state.lock();
             if state.closed {
@@ -444,12 +456,24 @@ impl Shared {
             self.stalled.store(matches!(end, End::Stalled), Ordering::Release);
             state.requests.clear();
             state.outbox.clear();
-            std::mem::take(&mut state.flights)
+            let flights = std::mem::take(&mut state.flights);
+            // What hangs on a handle that may be unknown to it is asked for again with a real one.
+            let is_blamed = |flight: &Waiting| {
+                let guess = flight.guess.as_ref();
+                guess.is_some_and(|guess| {
+                    guess.was_wrong() || state.guessing == Guessing::Probing && guess.may_be_to_blame(&flight.replies)
+                })
+            };
+            guess_hangs = matches!(end, End::Stalled) && flights.values().next().is_some_and(is_blamed);
+            flights
         };
+        if guess_hangs {
+            self.quirks.note_failed_guess();
+        }
         self.stop.cancel();
         self.permits.close();
         self.decided.send_replace(());
-        let mut culprit = true;
+        let mut culprit = !guess_hangs;
         for waiter in flights.into_values().map(|flight| flight.waiter) {
             let error = match end {
                 End::Closed => SftpError::Closed,
@@ -510,7 +534,13 @@ impl Shared {
         let mut state = self.state.lock();
         let State { requests, flights, guessing, .. } = &mut *state;
         let pending = requests.remove(&id).ok_or(Violation("an answer to nothing"))?;
-        let flight = flights.get_mut(&pending.flight).ok_or(Violation("an answer to nothing"))?;
+        let Some(flight) = flights.get_mut(&pending.flight) else {
+            // Of a flight that was given up. A handle is closed.
+            if let Answer::Handle(bytes) = wire::answer(kind, rest, pending.expected, 0)? {
+                drop(RealHandle { bytes, shared: Arc::clone(self), is_closed: false });
+            }
+            return Ok(());
+        };
         let abandoned = flight.waiter.as_ref().is_none_or(oneshot::Sender::is_closed);
         let keep = if abandoned { 0 } else { flight.entries_left };
         let size = rest.len() as u64;
@@ -524,16 +554,15 @@ impl Shared {
                 self.write_length.store(piece(limits.write_length), Ordering::Relaxed);
                 Reply::Noted
             }
-            Answer::Handle(handle) if flight.guesses && handle == GUESS => {
-                flight.guessed_right = true;
-                Reply::Guessed
-            }
-            Answer::Handle(bytes) => {
-                if flight.guesses {
-                    *guessing = Guessing::Off;
+            Answer::Handle(bytes) => match flight.guess.as_mut().map(|guess| guess.compare(&bytes)) {
+                Some(true) => Reply::Guessed,
+                is_guessed => {
+                    if is_guessed.is_some() {
+                        self.note_failed_guess(guessing);
+                    }
+                    Reply::Handle(RealHandle { bytes, shared: Arc::clone(self), is_closed: false })
                 }
-                Reply::Handle(RealHandle { bytes, shared: Arc::clone(self), is_closed: false })
-            }
+            },
             Answer::Names(entries, more) => {
                 flight.payload += size;
                 flight.entries_left = flight.entries_left.saturating_sub(entries.len());
@@ -551,11 +580,14 @@ impl Shared {
         if let Some(slot) = flight.replies.get_mut(pending.index) {
             *slot = Some(reply);
         }
+        if let Some(guess) = &mut flight.guess {
+            guess.answered(pending.index);
+        }
         flight.missing -= 1;
         if flight.missing > 0 {
             let waiter = flight.file_is_read().then(|| flight.waiter.take()).flatten();
             let Some(waiter) = waiter else { return Ok(()) };
-            let landed = flight.land();
+            let landed = flight.land(false);
             if *guessing == Guessing::Probing {
                 *guessing = Guessing::On;
             }
@@ -564,19 +596,58 @@ impl Shared {
             waiter.send(Ok(landed)).ok();
             return Ok(());
         }
-        let Some(mut flight) = flights.remove(&pending.flight) else { return Ok(()) };
-        if flight.guesses && *guessing == Guessing::Probing {
-            *guessing = if flight.guessed_right { Guessing::On } else { Guessing::Untried };
+        let Some(flight) = flights.remove(&pending.flight) else { return Ok(()) };
+        self.land(state, flight);
+        Ok(())
+    }
+
+    /// Hands a flight over, once all is answered that will be, and judges its guess.
+    fn land(self: &Arc<Self>, mut state: MutexGuard<'_, State>, mut flight: Waiting) {
+        let guesses = flight.guess.is_some();
+        let mut is_void = false;
+        if let Some(guess) = &flight.guess {
+            is_void = guess.has_failed(&flight.replies);
+            if is_void {
+                for opened in guess.left_open(&flight.replies) {
+                    if let Some(reply) = flight.replies.get_mut(opened) {
+                        let bytes = Bytes::from_static(GUESS);
+                        *reply = Some(Reply::Handle(RealHandle { bytes, shared: Arc::clone(self), is_closed: false }));
+                    }
+                }
+                self.note_failed_guess(&mut state.guessing);
+            } else if state.guessing == Guessing::Probing {
+                state.guessing = if guess.was_right() { Guessing::On } else { Guessing::Untried };
+            }
         }
         drop(state);
-        if flight.guesses {
+        if guesses {
             self.decided.send_replace(());
         }
         if let Some(waiter) = flight.waiter.take() {
             // Whoever waited may be gone; handles among the replies close themselves.
-            waiter.send(Ok(flight.land())).ok();
+            waiter.send(Ok(flight.land(is_void))).ok();
         }
-        Ok(())
+    }
+
+    /// No more guesses on this channel, nor on another one to a server that was never guessed right.
+    fn note_failed_guess(&self, guessing: &mut Guessing) {
+        if *guessing == Guessing::Probing {
+            self.quirks.note_failed_guess();
+        }
+        *guessing = Guessing::Off;
+    }
+
+    /// Gives up the oldest flight if the server has passed over what used a guessed handle: that does not hang, and never comes.
+    fn give_up_guess(self: &Arc<Self>) -> bool {
+        let mut state = self.state.lock();
+        let Some(oldest) = state.flights.first_entry() else { return false };
+        let flight = oldest.get();
+        if !flight.guess.as_ref().is_some_and(|guess| guess.is_passed_over(&flight.replies)) {
+            return false;
+        }
+        let flight = oldest.remove();
+        self.land(state, flight);
+        true
     }
 
     /// When the watchdog fires, if nothing arrives until then.
@@ -599,12 +670,18 @@ impl Waiting {
             return false;
         };
         let is_file = matches!(attributes, Some(Reply::Attributes(found)) if found.kind() == FileKind::File);
-        is_file && self.guessed_right && part_replies.iter().all(Option::is_some)
+        is_file && self.guess.as_ref().is_some_and(|guess| guess.was_right() && !guess.has_failed(part_replies))
     }
 
-    fn land(&mut self) -> Landed {
+    /// The answers so far. How those that follow fare is still judged.
+    fn land(&mut self, is_void: bool) -> Landed {
         self.file = None;
-        Landed { replies: std::mem::take(&mut self.replies).into_iter().flatten().collect(), payload: self.payload }
+        let replies = self
+            .replies
+            .iter_mut()
+            .filter_map(|reply| reply.as_mut())
+            .map(|reply| std::mem::replace(reply, Reply::Noted));
+        Landed { replies: replies.collect(), payload: self.payload, is_void }
     }
 }
 
@@ -631,8 +708,7 @@ impl State {
             Waiting {
                 replies: requests.iter().map(|_| None).collect(),
                 missing: requests.len(),
-                guesses: asked.guesses,
-                guessed_right: false,
+                guess: asked.guesses.then(|| Guess::of(requests)),
                 entries_left: asked.max_entries,
                 file: asked.file,
                 payload: 0,
@@ -717,7 +793,11 @@ async fn watch_for_stall(shared: Arc<Shared>) -> End {
     loop {
         match shared.stalls_at() {
             None => shared.waiting.notified().await,
-            Some(at) if at <= Instant::now() => return End::Stalled,
+            Some(at) if at <= Instant::now() => {
+                if !shared.give_up_guess() {
+                    return End::Stalled;
+                }
+            }
             Some(at) => sleep_until(at).await,
         }
     }

@@ -20,7 +20,8 @@ use std::sync::OnceLock;
 use std::vec;
 
 use super::SftpChannel;
-use super::channel::{GUESS, Reply};
+use super::channel::Reply;
+use super::guess::GUESS;
 use super::operations::{Halt, attributes, remote_error, status_error};
 use super::upload::real_path;
 use super::wire::{self, Extension, Request, Status};
@@ -128,7 +129,7 @@ impl SftpChannel {
             Halt::NoGuessing if proof.names.is_some() => Ok(proof),
             Halt::NoGuessing | Halt::NoProof if proof.names.is_none() => self.by_names(proof, call).await,
             Halt::NoGuessing | Halt::NoProof => Err(untold(WHO, proof.asked).into()),
-            Halt::NotOpened(status) => Err(status_error(&status, proof.asked).into()),
+            Halt::NotOpened(status) | Halt::Doubtful(status) => Err(status_error(&status, proof.asked).into()),
             Halt::Link(Err(status)) => Err(status_error(&status, proof.asked).into()),
             Halt::Link(Ok(path)) => {
                 let (asked, is_by_names) = (proof.asked, proof.names.is_some());

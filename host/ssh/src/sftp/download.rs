@@ -145,11 +145,17 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
         let path = channel.resolve(self.path, call).await?;
         // Never opened unless regular: an OPEN of a FIFO would hang the server and all that share it.
         let seen = channel.stat_remote(&path, call).await?;
-        if seen.permissions.is_some() && seen.kind() != FileKind::File {
+        if seen.has_kind() && seen.kind() != FileKind::File {
             return Err(not_a_file(&path).into());
         }
         let mut replies = channel.ask(&[Request::Open(&path)], 0, call).await?.into_iter();
-        let handle = handle(replies.next()).map_err(|status| status_error(&status, &path))?;
+        let handle = match handle(replies.next()) {
+            Ok(handle) => handle,
+            Err(_) if !seen.has_kind() && channel.kind_by_opening(&path, call).await? == Some(FileKind::Directory) => {
+                return Err(not_a_file(&path).into());
+            }
+            Err(status) => return Err(status_error(&status, &path).into()),
+        };
         let begun = self.begin(channel, &handle, seen, call).await?;
         self.pump(channel, &handle, begun, &path, call).await?;
         within(call, async { Ok(self.sink.flush().await.map_err(|error| receiver_failed(&error))?) }).await?;
@@ -176,7 +182,7 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
         // What is open may be another file than the one that was looked at.
         let mut replies = channel.ask(&[Request::Fstat(handle.as_bytes())], 0, call).await?.into_iter();
         let attributes = attributes(replies.next()).unwrap_or(seen);
-        if attributes.permissions.is_some() && attributes.kind() != FileKind::File {
+        if attributes.has_kind() && attributes.kind() != FileKind::File {
             return Err(not_a_file(self.path).into());
         }
         if let Some(begun) = self.begun {

@@ -8,6 +8,8 @@
 mod channel;
 mod confine;
 mod download;
+mod guess;
+mod listing;
 mod operations;
 #[cfg(test)]
 mod swaps;
@@ -57,7 +59,7 @@ pub enum FileKind {
     Directory,
     /// A symbolic link.
     Symlink,
-    /// A FIFO, socket or device, or the server did not say.
+    /// A FIFO, socket or device; or the server did not say, and it was not opened.
     Other,
 }
 
@@ -78,17 +80,25 @@ pub struct Attributes {
     pub atime: Option<u32>,
     /// Seconds since 1970.
     pub mtime: Option<u32>,
+    /// What it was found to be where `permissions` are absent: what OPEN opens is a file, what OPENDIR opens a directory.
+    pub found_to_be: Option<FileKind>,
 }
 
 impl Attributes {
-    /// The kind that the type bits of `permissions` name.
+    /// The kind that the type bits of `permissions` name, else what it was found to be.
     pub fn kind(&self) -> FileKind {
         match self.permissions.map(|mode| mode & 0o170_000) {
             Some(0o100_000) => FileKind::File,
             Some(0o040_000) => FileKind::Directory,
             Some(0o120_000) => FileKind::Symlink,
-            _ => FileKind::Other,
+            Some(_) => FileKind::Other,
+            None => self.found_to_be.unwrap_or(FileKind::Other),
         }
+    }
+
+    /// Whether the server says what it is.
+    pub(crate) fn has_kind(&self) -> bool {
+        self.permissions.is_some()
     }
 }
 

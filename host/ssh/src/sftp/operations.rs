@@ -9,11 +9,13 @@ use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
 
-use super::channel::{FilePart, GUESS, RealHandle, Reply};
+use super::channel::{FilePart, RealHandle, Reply};
 use super::confine::{Proof, TruePath, named_path, split, swapped};
+use super::guess::GUESS;
+use super::listing::{FIRST_LISTING, lists};
 use super::upload::real_path;
 use super::wire::{self, Extension, Request, Status};
-use super::{Attributes, DirEntry, FileKind, FileSystem, Opened, SftpChannel, SftpError};
+use super::{Attributes, FileKind, FileSystem, Opened, SftpChannel, SftpError};
 use crate::{Call, Capture, ErrorKind, SshError};
 
 /// Longer than any system's PATH_MAX.
@@ -26,12 +28,6 @@ const FLIGHT_BYTES: usize = 2 * 1024 * 1024;
 const MAX_READS: usize = 512;
 /// No READ is made shorter than this because of a short answer.
 pub(super) const MIN_READ: u32 = 1024;
-/// READDIRs behind a path of unknown kind: on OpenSSH 200 names and the end.
-const FIRST_LISTING: usize = 3;
-/// READDIRs of one flight at most.
-const MAX_LISTING: usize = 1024;
-/// READDIRs at a time with a real handle.
-const HANDLE_LISTING: usize = 8;
 
 /// How handles are had.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +46,8 @@ pub(super) enum Halt {
     Link(Result<Vec<u8>, Status>),
     /// It is there and cannot be opened, perhaps because it is no file.
     NotOpened(Status),
+    /// What used a guessed handle was refused so: start again with a real one, which tells whether it was the guess.
+    Doubtful(Status),
     Failed(SftpError),
 }
 
@@ -77,7 +75,7 @@ impl From<SshError> for Halt {
 }
 
 /// Where the rest of a file or listing comes from.
-enum Source {
+pub(super) enum Source {
     /// The path, opened again in each flight.
     Path,
     /// A handle that stays open.
@@ -86,9 +84,9 @@ enum Source {
 
 /// What the first flight opened.
 #[derive(Clone, Copy)]
-struct Opening<'a> {
-    proof: &'a Proof<'a>,
-    source: &'a Source,
+pub(super) struct Opening<'a> {
+    pub(super) proof: &'a Proof<'a>,
+    pub(super) source: &'a Source,
     place: &'a TruePath,
 }
 
@@ -113,14 +111,6 @@ struct Reading {
     /// What the server answers to one READ of this file.
     read_length: u32,
     ended: bool,
-}
-
-/// A directory's names, as far as they have come.
-#[derive(Default)]
-struct Listing {
-    entries: Vec<DirEntry>,
-    ended: bool,
-    truncated: bool,
 }
 
 impl SftpChannel {
@@ -219,6 +209,23 @@ impl SftpChannel {
         attributes(replies.next()).map_err(|status| status_error(&status, path).into())
     }
 
+    /// What a path names, by opening it: for servers that do not send permissions. Nothing but a directory is opened where
+    /// opening may hang.
+    pub(super) async fn kind_by_opening(&self, path: &[u8], call: &Call) -> Result<Option<FileKind>, SftpError> {
+        let mut requests = vec![Request::OpenDir(path)];
+        requests.extend((!is_guarded(path)).then_some(Request::Open(path)));
+        let mut replies = self.ask(&requests, 0, call).await?.into_iter();
+        let (directory, file) = (handle(replies.next()), handle(replies.next()));
+        if let Ok(directory) = directory {
+            // There are servers that open any path as a directory, and find out when they are asked for names.
+            let names = self.ask(&[Request::ReadDir(directory.as_bytes())], 0, call).await?;
+            if lists(names.first()) {
+                return Ok(Some(FileKind::Directory));
+            }
+        }
+        Ok(file.is_ok().then_some(FileKind::File))
+    }
+
     async fn stat_resolved(&self, path: &[u8], call: &Call) -> Result<(Attributes, TruePath), SftpError> {
         let mut proof = self.proof(path, call).await?;
         loop {
@@ -227,7 +234,12 @@ impl SftpChannel {
                 false => self.stat_in_directory(&proof, call).await,
             };
             match found {
-                Ok(found) => return Ok(found),
+                Ok((mut attributes, place)) => {
+                    if !attributes.has_kind() {
+                        attributes.found_to_be = self.kind_by_opening(&place.path, call).await?;
+                    }
+                    return Ok((attributes, place));
+                }
                 Err(halt) => proof = self.otherwise(proof, halt, call).await?,
             }
         }
@@ -291,10 +303,20 @@ impl SftpChannel {
 
     async fn open_resolved(&self, path: &[u8], wanted: Wanted, call: &Call) -> Result<(Opened, TruePath), SftpError> {
         let mut handles = Handles::Guessed;
+        let mut is_doubtful = false;
         let mut proof = self.proof(path, call).await?;
         loop {
             let halt = match self.open_with(handles, &proof, wanted, call).await {
-                Ok(opened) => return Ok(opened),
+                Ok(opened) => {
+                    if is_doubtful {
+                        self.stop_guessing();
+                    }
+                    return Ok(opened);
+                }
+                Err(Halt::Doubtful(_)) => {
+                    is_doubtful = true;
+                    Halt::NoGuessing
+                }
                 Err(halt) => halt,
             };
             match halt {
@@ -307,7 +329,7 @@ impl SftpChannel {
                         _ => Err(status_error(&status, path).into()),
                     };
                 }
-                Halt::NoProof | Halt::Link(_) | Halt::Failed(_) => {}
+                Halt::NoProof | Halt::Link(_) | Halt::Doubtful(_) | Halt::Failed(_) => {}
             }
             proof = self.otherwise(proof, halt, call).await?;
         }
@@ -325,14 +347,12 @@ impl SftpChannel {
         let mut reading = Reading::new(offset, cap.max(1), self.read_length());
         let plan = reading.plan();
         let path = proof.asked();
-        let found = self.find(handles, proof, &plan, max_entries, call).await?;
+        let mut found = self.find(handles, proof, &plan, max_entries, call).await?;
+        if !found.attributes.has_kind() {
+            self.find_kind(&mut found, proof, max_entries, call).await?;
+        }
         let attributes = found.attributes;
-        let kind = match attributes.permissions {
-            Some(_) => attributes.kind(),
-            None if found.directory.is_ok() => FileKind::Directory,
-            None => FileKind::File,
-        };
-        let opened = match (kind, max_entries) {
+        let opened = match (attributes.kind(), max_entries) {
             (FileKind::Directory, Some(max_entries)) => {
                 let source = found.directory.map_err(|status| status_error(&status, path))?;
                 let first = Opening { proof, source: &source, place: &found.place };
@@ -341,14 +361,39 @@ impl SftpChannel {
             }
             (FileKind::File, _) => {
                 let source = found.file.map_err(|status| status_error(&status, path))?;
-                reading.take(&plan, found.reads, self, path)?;
                 let first = Opening { proof, source: &source, place: &found.place };
+                reading.take(&plan, found.reads, self).map_err(|status| refused(first, &status))?;
                 let content = self.finish(reading, first, attributes.size, cap, call).await?;
                 Opened::File { attributes, content }
             }
             (FileKind::Directory | FileKind::Symlink | FileKind::Other, _) => Opened::Other { attributes },
         };
         Ok((opened, found.place))
+    }
+
+    /// What was opened, where the server does not say: what READDIR lists is a directory, what else OPEN opened is a file.
+    async fn find_kind(
+        &self,
+        found: &mut Found,
+        proof: &Proof<'_>,
+        max_entries: Option<usize>,
+        call: &Call,
+    ) -> Result<(), Halt> {
+        let is_directory = match (&found.file, &found.directory, max_entries) {
+            (Err(status), _, None) if !is_settled(status) => {
+                self.kind_by_opening(proof.path(), call).await? == Some(FileKind::Directory)
+            }
+            (_, Err(_), _) => false,
+            (Err(_), Ok(_), _) => true,
+            (Ok(_), Ok(Source::Path), _) => lists(found.listing.first()),
+            (Ok(_), Ok(Source::Handle(handle)), _) => {
+                let request = [Request::ReadDir(handle.as_bytes())];
+                found.listing = self.ask(&request, max_entries.unwrap_or_default(), call).await?;
+                lists(found.listing.first())
+            }
+        };
+        found.attributes.found_to_be = Some(if is_directory { FileKind::Directory } else { FileKind::File });
+        Ok(())
     }
 
     /// The first flight: what is it, where does it lie, and as much of it as fits. With real handles: the handles and no content.
@@ -445,7 +490,7 @@ impl SftpChannel {
             let plan = reading.plan();
             let before = reading.length;
             let replies = self.read_more(first, &plan, call).await?;
-            reading.take(&plan, replies, self, path)?;
+            reading.take(&plan, replies, self).map_err(|status| refused(first, &status))?;
             if reading.length == before && !reading.ended {
                 return Err(status_error(&Status::default(), path).into());
             }
@@ -477,46 +522,8 @@ impl SftpChannel {
         }
     }
 
-    /// The rest of a directory: listed again in one long flight, or read on with a real handle.
-    async fn list(
-        &self,
-        first: Opening<'_>,
-        replies: Vec<Reply>,
-        max_entries: usize,
-        call: &Call,
-    ) -> Result<(Vec<DirEntry>, bool), Halt> {
-        let path = first.proof.asked();
-        let answered = replies.len();
-        let mut listing = Listing::default();
-        listing.take(replies, path)?;
-        match first.source {
-            Source::Handle(handle) => {
-                while !listing.is_done(max_entries) {
-                    let left = max_entries - listing.entries.len();
-                    let requests = [Request::ReadDir(handle.as_bytes()); HANDLE_LISTING];
-                    listing.take(self.ask(&requests, left, call).await?, path)?;
-                }
-            }
-            Source::Path => {
-                let mut answered = answered.max(1);
-                while !listing.is_done(max_entries) && answered < MAX_LISTING {
-                    let per_answer = (listing.entries.len() / answered).max(1);
-                    let needed = (max_entries / per_answer).saturating_add(2);
-                    let batch = needed.clamp(answered * 2, (answered * 16).max(128)).min(MAX_LISTING);
-                    let (open, reads) =
-                        (Request::OpenDir(first.proof.path()), (0..batch).map(|_| Request::ReadDir(GUESS)));
-                    listing = Listing::default();
-                    listing.take(self.again(first, open, reads, max_entries, call).await?, path)?;
-                    answered = batch;
-                }
-            }
-        }
-        let more = listing.truncated || !listing.ended;
-        Ok((listing.entries, more))
-    }
-
     /// Opens what was opened before again, with guessed handles: the answers to `then`.
-    async fn again<'a>(
+    pub(super) async fn again<'a>(
         &'a self,
         first: Opening<'a>,
         open: Request<'a>,
@@ -580,13 +587,7 @@ impl Reading {
     }
 
     /// Takes what follows without a gap. Behind a short answer the rest is left for the next flight.
-    fn take(
-        &mut self,
-        plan: &[(u64, u32)],
-        replies: Vec<Reply>,
-        channel: &SftpChannel,
-        path: &[u8],
-    ) -> Result<(), SshError> {
+    fn take(&mut self, plan: &[(u64, u32)], replies: Vec<Reply>, channel: &SftpChannel) -> Result<(), Status> {
         for ((offset, asked), reply) in plan.iter().zip(replies) {
             if *offset != self.end() || self.ended {
                 // The file goes on behind a short answer: the server has a lower limit than was assumed.
@@ -605,7 +606,7 @@ impl Reading {
                     self.chunks.push(data);
                 }
                 Reply::Data(_) | Reply::Status(Status { code: wire::STATUS_EOF, .. }) => self.ended = true,
-                Reply::Status(status) => return Err(status_error(&status, path)),
+                Reply::Status(status) => return Err(status),
                 _ => break,
             }
         }
@@ -613,27 +614,12 @@ impl Reading {
     }
 }
 
-impl Listing {
-    fn is_done(&self, max_entries: usize) -> bool {
-        self.ended || self.truncated || self.entries.len() >= max_entries
-    }
-
-    fn take(&mut self, replies: Vec<Reply>, path: &[u8]) -> Result<(), SshError> {
-        for reply in replies {
-            match reply {
-                Reply::Names(entries, left_out) => {
-                    self.entries.extend(entries);
-                    self.truncated |= left_out;
-                }
-                Reply::Status(Status { code: wire::STATUS_EOF, .. }) => {
-                    self.ended = true;
-                    break;
-                }
-                Reply::Status(status) => return Err(status_error(&status, path)),
-                _ => break,
-            }
-        }
-        Ok(())
+/// What becomes of a path whose handle was refused so. A guess is to blame only where nothing else has shown that it was right: what a
+/// descriptor proves is never given up for what names tell.
+pub(super) fn refused(first: Opening<'_>, status: &Status) -> Halt {
+    match first.source {
+        Source::Path if first.proof.is_by_names() => Halt::Doubtful(status.clone()),
+        Source::Path | Source::Handle(_) => status_error(status, first.proof.asked()).into(),
     }
 }
 

@@ -194,7 +194,7 @@ impl World {
         let (client, relayed) = duplex(1 << 20);
         let steps = Arc::<Mutex<Steps>>::default();
         tokio::spawn(Relay { ways, steps: Arc::clone(&steps) }.serve(relayed, server));
-        let channel = SftpChannel::start(client, Duration::from_secs(30)).await.expect("it greets");
+        let channel = SftpChannel::start(client, Duration::from_secs(30), Arc::default()).await.expect("it greets");
         let world = Self { directory, root, channel, steps };
         // What a first flight finds out is known from now on.
         world.look(Ask::Open, "plain/file").await.expect("there is no link");

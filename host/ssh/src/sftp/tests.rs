@@ -35,7 +35,7 @@ async fn openssh() -> (SftpChannel, Child) {
         .spawn()
         .expect("sftp-server is installed");
     let stream = join(child.stdout.take().expect("piped"), child.stdin.take().expect("piped"));
-    (SftpChannel::start(stream, STALL).await.expect("it greets"), child)
+    (SftpChannel::start(stream, STALL, Arc::default()).await.expect("it greets"), child)
 }
 
 fn ssh(error: SftpError) -> SshError {
@@ -369,7 +369,7 @@ impl Fake {
     async fn try_start(&self) -> Result<SftpChannel, SftpError> {
         let (client, server) = duplex(1 << 20);
         tokio::spawn(self.clone().serve(server));
-        SftpChannel::start(client, STALL).await
+        SftpChannel::start(client, STALL, Arc::default()).await
     }
 
     async fn serve(self, mut stream: DuplexStream) {
@@ -629,13 +629,12 @@ async fn a_close_that_is_never_answered_ends_the_channel() {
         let fake = Fake { own_handles, never_closes: true, file: Bytes::from_static(b"hi"), ..Fake::default() };
         let channel = fake.start().await;
         let begun = Instant::now();
-        // A guessed handle is closed inside the flight; a real one behind it, when the content is here already.
-        let opened = open(&channel, Path::new("/f"), 10, &call()).await;
-        assert!(matches!(opened, Err(SftpError::Stalled { .. })) || own_handles && opened.is_ok(), "{opened:?}");
+        // The CLOSE of a guessed handle is passed over, which is no guess to go on with; that of a real one is behind the content.
+        open(&channel, Path::new("/f"), 10, &call()).await.expect("read");
         while !channel.is_closed() {
             tokio::time::sleep(STALL / 10).await;
         }
-        assert!(begun.elapsed() < STALL * 2);
+        assert!(begun.elapsed() < STALL * 3);
     }
 }
 
@@ -839,7 +838,7 @@ async fn closing_drops_the_stream_and_fails_who_waits() {
         server.read_exact(&mut [0; 9]).await.expect("INIT");
         server.write_all(b"\0\0\0\x05\x02\0\0\0\x03").await.expect("written");
     };
-    let (channel, ()) = tokio::join!(SftpChannel::start(client, STALL), greeting);
+    let (channel, ()) = tokio::join!(SftpChannel::start(client, STALL, Arc::default()), greeting);
     let channel = channel.expect("greeted");
     let waiting = call();
     let (result, ()) = tokio::join!(biased; channel.stat(b"/f", &waiting), async { channel.close() });

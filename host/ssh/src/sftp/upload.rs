@@ -107,7 +107,11 @@ impl SftpChannel {
             (Err(status), _) | (_, Err(status)) => return Err(status_error(&status, &path).into()),
             (Ok(_), Ok(followed)) => Some(followed),
         };
-        match old.map(|old| old.kind()) {
+        let kind = match old {
+            Some(old) if !old.has_kind() => Some(self.kind_by_opening(&path, call).await?.unwrap_or(FileKind::Other)),
+            old => old.map(|old| old.kind()),
+        };
+        match kind {
             None | Some(FileKind::File) => {}
             Some(FileKind::Directory) => return refuse(ErrorKind::Invalid, "is a directory"),
             Some(FileKind::Symlink | FileKind::Other) => {

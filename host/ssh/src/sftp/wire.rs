@@ -4,7 +4,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::{Attributes, DirEntry, FileSystem};
+use super::{Attributes, DirEntry, FileKind, FileSystem};
 
 /// The longest packet that is accepted: OpenSSH's own limit of 256 KiB and some room.
 pub(super) const MAX_PACKET: usize = 257 * 1024;
@@ -462,8 +462,11 @@ fn names(mut rest: Bytes, max_entries: usize) -> Result<Answer, Violation> {
     let mut left_out = false;
     for _ in 0..count {
         let name = string(&mut rest)?;
-        string(&mut rest)?;
-        let attributes = attributes(&mut rest)?;
+        let long_name = string(&mut rest)?;
+        let mut attributes = attributes(&mut rest)?;
+        if attributes.permissions.is_none() {
+            attributes.found_to_be = kind_in(&long_name);
+        }
         if name.len() > MAX_NAME {
             return Err(Violation("a name is too long"));
         }
@@ -478,6 +481,19 @@ fn names(mut rest: Bytes, max_entries: usize) -> Result<Answer, Violation> {
         entries.push(DirEntry { name: name.to_vec(), attributes });
     }
     Ok(Answer::Names(entries, left_out))
+}
+
+/// What a long name as `ls -l` writes it begins with (§7 recommends that form): the one thing that tells the kind of an
+/// entry whose attributes do not.
+fn kind_in(long_name: &[u8]) -> Option<FileKind> {
+    let (kind, rest) = long_name.split_first()?;
+    let permissions = rest.get(..9)?;
+    permissions.iter().all(|byte| b"rwxsStT-".contains(byte)).then_some(match kind {
+        b'-' => FileKind::File,
+        b'd' => FileKind::Directory,
+        b'l' => FileKind::Symlink,
+        _ => FileKind::Other,
+    })
 }
 
 /// Attributes, as an ATTRS packet and each name of a listing hold them.
@@ -664,6 +680,21 @@ mod tests {
             panic!("not a listing");
         };
         assert_eq!(entries.iter().map(|entry| &entry.name[..]).collect::<Vec<_>>(), [b"c"]);
+    }
+
+    #[test]
+    fn the_kind_of_an_entry_without_permissions_is_what_its_long_name_begins_with() {
+        for (long_name, kind) in [
+            ("drwxr-xr-x    2 0 0 4096 Jan  1 00:00 a", Some(FileKind::Directory)),
+            ("-rwsr-xr-t    1 0 0 4096 Jan  1 00:00 a", Some(FileKind::File)),
+            ("lrwxrwxrwx 1 a", Some(FileKind::Symlink)),
+            ("crw-rw-rw- 1 a", Some(FileKind::Other)),
+            ("d", None),
+            ("directory!", None),
+            ("", None),
+        ] {
+            assert_eq!(kind_in(long_name.as_bytes()), kind, "{long_name}");
+        }
     }
 
     #[test]
