@@ -44,6 +44,8 @@ pub struct SshdOptions {
     pub openssh: Option<PathBuf>,
     /// What the server's processes find in the place of files and directories of the machine's, which exist: what, and where.
     pub binds: Vec<(PathBuf, PathBuf)>,
+    /// Whether it asks PAM: then a password is asked for by keyboard-interactive.
+    pub has_pam: bool,
     /// Whether it logs each request.
     pub is_verbose: bool,
     /// Further lines of sshd_config.
@@ -238,11 +240,12 @@ fn free_port() -> u16 {
 /// within a shell; what that file does on this machine is not what is tested or measured.
 fn config_text(options: &SshdOptions, dir: &Path, port: u16, host_key: &Path) -> String {
     let mut text = format!(
-        "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
+        "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM {}\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel {}\nUseDNS no\n\
          SetEnv SHLVL=1",
         host_key.display(),
         dir.join("authorized_keys").display(),
+        if options.has_pam { "yes" } else { "no" },
         if options.is_verbose { "DEBUG" } else { "VERBOSE" }
     );
     // sshd heeds one line of SetEnv only.

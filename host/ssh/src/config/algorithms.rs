@@ -74,7 +74,6 @@ const MORE_MACS: &[&str] = &[
     "hmac-md5-etm@openssh.com",
     "hmac-md5-96-etm@openssh.com",
 ];
-/// Without the keys of browsers (`webauthn-sk-…`), which every version knows and 10.6 added: no host has one.
 pub(crate) const DEFAULT_KEYS: &[&str] = &[
     "ssh-ed25519-cert-v01@openssh.com",
     "ecdsa-sha2-nistp256-cert-v01@openssh.com",

@@ -405,12 +405,15 @@ impl Attempt<'_> {
                 }
                 answers => answers,
             };
-            let answers = known.unwrap_or_else(|why| {
-                self.skipped.push(format!("keyboard-interactive ({why})"));
-                self.conversations = u32::MAX;
-                // A wrong number of answers is a failure (RFC 4256 §3.4), and tries no empty password.
-                Zeroizing::default()
-            });
+            let answers = match known {
+                Ok(answers) => answers,
+                Err(why) => {
+                    self.skipped.push(format!("keyboard-interactive ({why})"));
+                    self.conversations = u32::MAX;
+                    // Another method abandons the conversation (RFC 4252 §5): no wrong answer is given for want of a right one.
+                    return Step::Exhausted;
+                }
+            };
             given = Some((round, answers.clone()));
             self.trips += 1;
             // russh keeps these until they are sent, and does not wipe them.
@@ -549,6 +552,9 @@ impl Attempt<'_> {
                 (true, true) => "this account takes no keys here, and not what the secret command gave".to_owned(),
                 (false, _) => "the server has to allow this account a method that Scout has, as publickey".to_owned(),
             };
+        }
+        if self.tried.is_empty() && !self.skipped.is_empty() {
+            return format!("see why keys were left out; or {LOAD}");
         }
         match said.banner() {
             Some(_) => format!("see what the server said; if it is no more than a greeting, {LOAD}"),

@@ -670,7 +670,7 @@ async fn a_wrong_password_is_not_sent_twice_and_no_password_is_never_sent() {
     let secrets = with_secrets(secret_command(dir.path(), body));
     assert_eq!(refused_with(secrets, &fake_spec(&server, dir.path())).await.kind(), ErrorKind::Auth);
     let first = ["keyboard-interactive", "answers right", "answers wrong"];
-    assert_eq!(server.heard(), [&first[..], &first[..2], &["answers "]].concat());
+    assert_eq!(server.heard(), [&first[..], &first[..2]].concat());
     // Without an answer a question is not answered with an empty one.
     let server = FakeSshd::start(&[Wants::Answers(vec![vec![("Code:", "")]])], Then::Serves).await;
     let host = fake_spec(&server, dir.path());
@@ -679,7 +679,7 @@ async fn a_wrong_password_is_not_sent_twice_and_no_password_is_never_sent() {
         error.message().contains("keyboard-interactive (it asks \"Code:\", and the secret command has none)"),
         "{error}"
     );
-    assert_eq!(server.heard(), ["keyboard-interactive", "answers "]);
+    assert_eq!(server.heard(), ["keyboard-interactive"]);
     // Without a secret command, nothing is.
     let error = refused(&host).await;
     assert!(error.message().contains("there is no secret command"), "{error}");

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use scout_ssh::{HostSpec, Pool, PoolConfig, SshError};
 use scout_tests::{Agent, Sshd, SshdOptions, generate_key, login_name};
 
+use crate::fake::secret_command;
 use crate::odd::OddSshd;
-use crate::world::{call, me, request, spec};
+use crate::world::{call, eventually, me, request, spec};
 
 async fn run(spec: HostSpec) -> Result<u64, SshError> {
     let pool = Pool::new(PoolConfig::default());
@@ -52,6 +53,23 @@ async fn a_second_factor_that_asks_nothing_needs_no_secret_command() {
     run(server.spec()).await.unwrap();
     // The key is offered, then signs.
     assert_eq!(server.asked(), ["none", "publickey", "publickey", "keyboard-interactive", "answers "]);
+}
+
+#[tokio::test]
+async fn a_question_without_an_answer_is_left_for_the_next_method() {
+    // `Match all` says it over what the harness said before.
+    let extra = ["Match all", "PasswordAuthentication yes", "KbdInteractiveAuthentication yes"].map(str::to_owned);
+    let sshd = Sshd::start_with(&SshdOptions { has_pam: true, extra: extra.to_vec(), ..SshdOptions::default() });
+    let body = "case $SCOUT_SECRET_KIND in password) echo wrong;; *) exit 1;; esac";
+    let secrets = secret_command(sshd.dir(), body);
+    let host = HostSpec { identity_files: Vec::new(), ..spec(&sshd, sshd.address()) };
+    let pool = Pool::new(PoolConfig { secret_command: Some(secrets), ..PoolConfig::default() });
+    let error = pool.lease(&me(), &Arc::new(host), &call()).await.map(drop).unwrap_err();
+    let told = "tried password; left out keyboard-interactive (it asks \"Password:\", and the secret command has none)";
+    assert!(error.message().contains(told), "{error}");
+    eventually("the password came", || sshd.log().iter().any(|line| line.contains("Failed password"))).await;
+    // An answer too few would have ended the connection there.
+    assert!(!sshd.log().iter().any(|line| line.contains("wrong number of replies")), "{:?}", sshd.log());
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ const EC: &str = "openssl ecparam -genkey -noout -name prime256v1";
 fn plain_keys_are_read_as_ssh_reads_them() {
     for script in [
         "ssh-keygen -q -t ed25519 -N '' -f key",
+        "ssh-keygen -q -t ed25519 -C \"$(printf 'J\\374rgen')\" -N '' -f key",
         "ssh-keygen -q -t rsa -b 2048 -m PEM -N '' -f key",
         "ssh-keygen -q -t ecdsa -b 521 -m PEM -N '' -f key",
         "ssh-keygen -q -t ecdsa -b 384 -m PKCS8 -N '' -f key",

@@ -252,6 +252,12 @@ impl Session {
                                         Some(Msg::AuthInfoResponse { responses }) => {
                                             break responses;
                                         }
+                                        // RFC 4252 §5: another request abandons this one.
+                                        // Answers of a wrong number end the connection at sshd.
+                                        Some(Msg::Authenticate { user, method }) => {
+                                            self.write_auth_request_if_needed(&user, method)?;
+                                            return Ok(());
+                                        }
                                         None => return Err(crate::Error::RecvError.into()),
                                         _ => {}
                                     }
