@@ -30,6 +30,7 @@ need patchelf patchelf
 # Mount namespaces, in which tests put files of their own in the place of the machine's.
 need unshare util-linux; need mount mount
 need python3 python3
+need npm npm; need npx npm
 # A terminal for `scout trust`.
 need script bsdutils
 # Login shells that the exec literal is tested with.
@@ -62,6 +63,13 @@ if ! cmp -s "$requirements" "$venv/requirements.txt"; then
   python3 -m venv --clear "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
   cp "$requirements" "$venv/requirements.txt"
+fi
+
+# The official TypeScript clients and what makes components of JavaScript, as locked; a Node of its own where the machine's is older.
+node_modules=tests/node/node_modules
+if ! cmp -s tests/node/package-lock.json "$node_modules/.installed"; then
+  npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
+  cp tests/node/package-lock.json "$node_modules/.installed"
 fi
 
 step "format"

@@ -28,6 +28,7 @@ mod real_programs;
 mod secrets;
 mod tools;
 mod trips;
+mod typescript;
 mod unread;
 mod vetting;
 mod world;

@@ -128,6 +128,76 @@ async fn a_python_project_builds_and_answers_within_the_same_bounds() {
     assert!(said.contains("1 passed, 0 failed") && said.contains("2 passed, 0 failed"), "{said}");
 }
 
+/// What the guide has for a language: its code, and the commands that make a component of it.
+fn of_language(language: &str) -> (String, Vec<String>) {
+    let guide = std::fs::read_to_string(repository().join("docs/plugins.md")).unwrap();
+    let (_, rest) = guide.split_once(&format!("```{language}\n")).unwrap();
+    let (code, rest) = rest.split_once("```\n").unwrap();
+    let (_, rest) = rest.split_once("```shell\n").unwrap();
+    let commands = rest.split("```").next().unwrap().lines();
+    // `tests/ci.sh` has installed what they install.
+    let installed = std::fs::read_to_string(repository().join("tests/.venv/requirements.txt")).unwrap()
+        + &std::fs::read_to_string(repository().join("tests/node/package.json")).unwrap().replace("\": \"", "@");
+    let is_done = |command: &str| match command.split_once(" install ") {
+        Some((_, what)) => {
+            assert!(installed.contains(what), "{what} is another version in tests/");
+            true
+        }
+        None => false,
+    };
+    (code.to_owned(), commands.filter(|command| !is_done(command)).map(str::to_owned).collect())
+}
+
+/// Makes a project of this name with the code of a language, and builds it as the guide says.
+async fn build(home: &Home, name: &str, file: &str, language: &str) {
+    let (modules, node) = crate::typescript::node();
+    let (code, commands) = of_language(language);
+    home.sh(&format!("scout plugin new {name} --language python && ln -s {}/node_modules {name}/", modules.display()))
+        .await;
+    std::fs::write(home.dir.path().join(name).join(file), code).unwrap();
+    let path =
+        [node.parent().unwrap().to_owned(), repository().join("tests/.venv/bin")].map(|p| p.display().to_string());
+    let within = format!("export PATH={}:$PATH\ncd {name}\n", path.join(":"));
+    home.sh(&format!("{within}{}", commands.join("\n"))).await;
+}
+
+#[tokio::test]
+async fn a_javascript_plugin_of_the_guide_builds_and_answers() {
+    let home = Home::new();
+    build(&home, "js", "app.js", "js").await;
+    let answer = home
+        .sh("cd js && scout --config scout.toml plugin run js os_release '{\"host\": \"web1\"}' --record new/a.json")
+        .await;
+    assert!(!answer.trim().is_empty() && home.dir.path().join("js/new/a.json").exists(), "{answer}");
+    let (_, node) = crate::typescript::node();
+    let whole = format!(
+        "export PATH={}:$PATH\ncd js\nnpx jco componentize app.js --wit wit --world-name plugin -o whole.wasm\n\
+         scout plugin inspect ./whole.wasm || echo refused",
+        node.parent().unwrap().display()
+    );
+    let said = home.sh(&whole).await;
+    for part in ["`wasi:http/types@0.2.", "`wasi:http/outgoing-handler@0.2.", "-d http -d fetch-event", "refused"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_c_plugin_of_the_guide_builds_and_answers() {
+    let home = Home::new();
+    build(&home, "in-c", "plugin.c", "c").await;
+    let said = home.sh("cd in-c && scout plugin inspect ./plugin.wasm").await;
+    assert!(said.contains("tool `first_lines` (read)") && said.contains("5405 bytes"), "{said}");
+    let run = |path: &str| {
+        format!(
+            "cd in-c && scout --config scout.toml plugin run in-c first_lines '{{\"host\": \"web1\", \"path\": \"{path}\"}}'"
+        )
+    };
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap();
+    assert!(home.sh(&run("/etc/hosts")).await.contains(hosts.lines().next().unwrap()));
+    let missing = home.sh(&format!("{} || echo failed", run("/no/such/file"))).await;
+    assert!(missing.contains("/no/such/file") && missing.contains("failed"), "{missing}");
+}
+
 #[tokio::test]
 async fn a_project_is_not_written_over_what_is_there() {
     let home = Home::new();
