@@ -34,7 +34,12 @@ need npm npm; need npx npm
 # A terminal for `scout trust`.
 need script bsdutils
 # Login shells that the exec literal is tested with.
-for shell in bash dash zsh fish tcsh busybox; do need "$shell" "$shell"; done
+for shell in bash dash zsh fish tcsh busybox mksh yash posh elvish sash; do need "$shell" "$shell"; done
+need ksh93 ksh93u+m
+# Servers of others that are tried, with what node brings of them.
+need dropbear dropbear-bin; need tinysshd tinysshd; need proftpd proftpd-core; need node nodejs
+[ -e /usr/libexec/gesftpserver ] || missing_packages+=(gesftpserver)
+[ -e /usr/lib/proftpd/mod_sftp.so ] || missing_packages+=(proftpd-mod-crypto)
 # Programs that the command policy is tried against.
 need tree tree; need rg ripgrep; need file file; need ss iproute2; need ps procps; need journalctl systemd; need hostname hostname
 need netstat net-tools; need lsblk util-linux; need last util-linux; need hexdump bsdextrautils; need column bsdextrautils
@@ -70,6 +75,13 @@ node_modules=tests/node/node_modules
 if ! cmp -s tests/node/package-lock.json "$node_modules/.installed"; then
   npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
   cp tests/node/package-lock.json "$node_modules/.installed"
+fi
+
+# npm's ssh2 as a server, and nushell as a login shell.
+servers=tests/servers
+if ! cmp -s "$servers/package-lock.json" "$servers/node_modules/package-lock.json"; then
+  npm ci --prefix "$servers" --omit=optional --ignore-scripts --no-audit --no-fund --silent
+  cp "$servers/package-lock.json" "$servers/node_modules/package-lock.json"
 fi
 
 step "format"

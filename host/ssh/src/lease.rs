@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::exec::command::{self, RunError};
-use crate::exec::shell::Prepared;
+use crate::exec::shell::{Prepared, Way};
 use crate::pool::slots::Slot;
 use crate::pool::{InUse, Inner, Key, Role};
 use crate::script::Question;
@@ -190,15 +190,19 @@ impl Lease {
     /// # Cancel safety
     /// A command whose future is dropped is ended on the remote host.
     pub async fn exec(&self, request: &ExecRequest, call: &Call) -> Result<ExecOutcome, SshError> {
-        let prepared = Prepared::new(&request.script, &request.limits)?;
+        let quirks = Arc::clone(&self.connection.lock().quirks);
+        let mut way = quirks.way();
+        let mut prepared = Prepared::new(&request.script, &request.limits, way)?;
+        let mut garbled = None;
         let tally = self.tally(call);
-        for _ in 0..TRIES {
+        for _ in 0..=TRIES {
             let run = async {
                 let (connection, place) = self.exec_place(&tally).await.map_err(RunError::Failed)?;
                 command::run(&connection, place, &prepared, request, &tally.call).await
             };
             match run.await {
                 Ok(outcome) => {
+                    quirks.note_way(way);
                     tally.call.cost.add_remote_bytes((outcome.stdout.data.len() + outcome.stderr.data.len()) as u64);
                     if outcome.ending == Ending::NoStatus {
                         tracing::warn!(host = %self.spec().alias, "a command ended without a status");
@@ -206,6 +210,17 @@ impl Lease {
                     return Ok(outcome);
                 }
                 Err(RunError::Failed(error)) => return Err(error),
+                Err(RunError::Garbled(error)) if quirks.has_other_way() && garbled.is_none() => {
+                    way = Way::Data;
+                    prepared = Prepared::new(&request.script, &request.limits, way)?;
+                    garbled = Some(error);
+                }
+                Err(RunError::Garbled(error)) => {
+                    if garbled.is_some() {
+                        quirks.note_no_way();
+                    }
+                    return Err(garbled.unwrap_or(error));
+                }
                 Err(RunError::NotSent) => {}
             }
         }

@@ -1,15 +1,27 @@
-//! What was found out about a host's server by what it did, so that it costs once and not on each connection.
+//! What was found out about a host's server or login shell by what it did, so that it costs once and not on each connection.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-/// What one host does otherwise than OpenSSH. Nothing is known at first, and what is found stays for the
+use crate::exec::shell::Way;
+
+/// What one host does otherwise than OpenSSH behind an ordinary shell. Nothing is known at first, and what is found stays for the
 /// pool's life.
 #[derive(Debug, Default)]
 pub(crate) struct Quirks {
     guesses_fail: AtomicBool,
     opens_several: AtomicBool,
     opens_one: AtomicBool,
+    way: AtomicU8,
 }
+
+/// Nothing was sent yet.
+const UNKNOWN: u8 = 0;
+/// Arguments arrive as they were sent.
+const ARGUMENT: u8 = 1;
+/// They do not, but data does.
+const DATA: u8 = 2;
+/// The login shell runs no command in either way.
+const NEITHER: u8 = 3;
 
 impl Quirks {
     /// Whether a guessed SFTP handle was found to be wrong or to come too early.
@@ -40,5 +52,29 @@ impl Quirks {
     /// A request for a channel was passed over.
     pub(crate) fn note_one(&self) {
         self.opens_one.store(true, Ordering::Relaxed);
+    }
+
+    /// How a command is sent.
+    pub(crate) fn way(&self) -> Way {
+        if self.way.load(Ordering::Relaxed) == DATA { Way::Data } else { Way::Argument }
+    }
+
+    /// Whether a command that did not arrive may in another way.
+    pub(crate) fn has_other_way(&self) -> bool {
+        self.way.load(Ordering::Relaxed) == UNKNOWN
+    }
+
+    /// A command arrived so.
+    pub(crate) fn note_way(&self, way: Way) {
+        let known = match way {
+            Way::Argument => ARGUMENT,
+            Way::Data => DATA,
+        };
+        self.way.store(known, Ordering::Relaxed);
+    }
+
+    /// A command arrived in neither way.
+    pub(crate) fn note_no_way(&self) {
+        self.way.store(NEITHER, Ordering::Relaxed);
     }
 }

@@ -303,7 +303,7 @@ fn entry(from: &[u8]) -> Option<(DirEntry, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::shell::Prepared;
+    use crate::exec::shell::{Prepared, Way};
 
     fn outcome(stdout: &[u8]) -> ExecOutcome {
         ExecOutcome {
@@ -321,7 +321,7 @@ mod tests {
         for path in [&b"/var/log/some/quite/long/path with 'quotes' and \xff/a.log"[..], b"~root/x"] {
             let request = OPEN.request(path).expect("a path");
             assert!(
-                Prepared::new(&request.script, &request.limits).expect("a script").data.is_none(),
+                Prepared::new(&request.script, &request.limits, Way::Argument).expect("a script").data.is_none(),
                 "data costs a round trip"
             );
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::sync::oneshot;
@@ -29,6 +30,9 @@ const KILL_LIMIT: Duration = Duration::from_secs(4);
 const CONTROL_CAP: usize = 4096;
 /// How long a command that is given up may take to say which process it is.
 const FIRST_LINE: Duration = Duration::from_secs(1);
+/// Between the end of a command's output and asking what watches over it whether the command has ended, at first and at most: there
+/// are servers (Twisted Conch) that tell how a command ended only when nobody has its input any more.
+const NUDGE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Kept of a signal's name that is none of the protocol's.
 const SIGNAL_BYTES: usize = 64;
 /// Sending a close never takes long; a connection that hangs must not hold us.
@@ -40,6 +44,8 @@ pub(crate) enum RunError {
     NotSent,
     /// It was not begun, or may have been and the message says so.
     Failed(SshError),
+    /// It was not begun: the login shell ran something else. Sent in another way it may be.
+    Garbled(SshError),
 }
 
 /// How a conversation came to its end.
@@ -155,6 +161,7 @@ async fn converse(
     let mut stop = std::pin::pin!(stop);
     let mut is_sent = false;
     let mut limit = until;
+    let mut nudge: Option<(Instant, Duration)> = None;
     let end = loop {
         let message = tokio::select! {
             biased;
@@ -167,6 +174,12 @@ async fn converse(
                     Err(_) => break End::Closed { taken },
                 }
             }
+            () = nudged(nudge), if is_sent && status.is_none() => {
+                nudge = nudge.map(|(_, pause)| (Instant::now() + pause, (pause * 2).min(NUDGE.1)));
+                // Whether it was sent, the channel's end tells.
+                let _ = timeout(CLOSE_LIMIT, write.data_bytes(Bytes::from_static(b"\n"))).await;
+                continue;
+            }
             () = sleep_until(limit) => match status.take() {
                 // A background child holds the streams; the command itself has ended.
                 Some(status) => break status,
@@ -177,6 +190,7 @@ async fn converse(
             Some(ChannelMsg::Data { data }) => stdout.push(&data),
             Some(ChannelMsg::ExtendedData { data, ext: 1 }) => stderr.push(&data),
             Some(ChannelMsg::Success) => taken = true,
+            Some(ChannelMsg::Eof) => nudge = nudge.or(Some((Instant::now() + NUDGE.0, NUDGE.0))),
             Some(ChannelMsg::Failure) => break End::Refused,
             Some(ChannelMsg::ExitStatus { exit_status }) => status = Some(End::Exited(exit_status)),
             Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
@@ -210,6 +224,13 @@ async fn converse(
     Conversation { end, is_asked, stdout, stderr }
 }
 
+async fn nudged(nudge: Option<(Instant, Duration)>) {
+    match nudge {
+        Some((at, _)) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Turns a conversation into an outcome; ends what is left of the command first.
 async fn conclude(connection: &Arc<InUse>, talk: Conversation, started: Instant) -> Result<ExecOutcome, RunError> {
     let process = talk.stdout.head().and_then(RemoteProcess::parse);
@@ -234,7 +255,7 @@ async fn conclude(connection: &Arc<InUse>, talk: Conversation, started: Instant)
             let said = [talk.stdout.noise(), talk.stderr.noise()].join(" ");
             let message =
                 format!("{}: the login shell did not run the command; it said: {}", connection.alias, said.trim());
-            return Err(RunError::Failed(SshError::new(ErrorKind::Unsupported, message)));
+            return Err(RunError::Garbled(SshError::new(ErrorKind::Unsupported, message)));
         }
         End::Exited(status) => Ending::Exited(status),
         End::Signaled(signal) => Ending::Signaled(signal),
@@ -257,8 +278,13 @@ async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>) -> Remote
     let Some(process) = process else { return RemoteState::Unknown };
     let (begun, heard) = (Instant::now(), connection.bytes_heard());
     match control(connection, &process.kill_script()).await.as_deref() {
-        Some("stopped") if process.leads_its_group() => RemoteState::Stopped,
+        Some("stopped") => RemoteState::Stopped,
         Some("running") => RemoteState::Running,
+        // Nothing else can be asked on it, and its end is what the lifeline waits for.
+        None if connection.quirks.opens_one() => {
+            connection.close();
+            RemoteState::Unknown
+        }
         answer => {
             // To refuse is an answer.
             if answer.is_none() && begun.elapsed() >= KILL_LIMIT {
@@ -272,7 +298,7 @@ async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>) -> Remote
 /// Runs a script of our own beside the budget; what it printed.
 async fn control(connection: &Arc<Connection>, script: &[u8]) -> Option<String> {
     let until = Instant::now() + KILL_LIMIT;
-    let prepared = Prepared::new(script, &CommandLimits::NONE).ok()?;
+    let prepared = Prepared::new(script, &CommandLimits::NONE, connection.quirks.way()).ok()?;
     let (channel, slot) = connection.control_session(until).await?.into_parts()?;
     let (mut read, write) = channel.split();
     let caps = (CONTROL_CAP, CONTROL_CAP);

@@ -10,38 +10,77 @@ use bytes::{Bytes, BytesMut};
 use crate::foreign;
 use crate::{Capture, CommandLimits, ErrorKind, SshError};
 
-/// Takes the command from its arguments, or from the first line of its input, and evaluates it. One argument is encoded
-/// for `printf %b`, at the cost of a fork; two are the command as it is and the marker. A process in the
-/// background watches the input, the lifeline: when the channel goes away it ends the process group. `k` is 0 if the
-/// shell leads its process group, else its pid (servers such as Dropbear run commands in a group of their own: then
-/// only the command itself is killed).
+/// Makes `/bin/sh` a shell that nobody has changed by what is exported: with `TMOUT` (hardening guides) a `read` of the lifeline
+/// ends in bash and ksh93, which keeps what it has imported until it is 0; bash takes the options of `SHELLOPTS` and `BASHOPTS`, and
+/// functions under the names of what is used here. What it starts inherits none of these.
+macro_rules! neutral {
+    () => {
+        concat!(
+            "TMOUT=0; unset TMOUT; case $BASH_VERSION in ?*) { unset -f command read echo kill sleep printf; ",
+            "set +aefuvxCkmtP +o pipefail; export -n SHELLOPTS BASHOPTS; ",
+            "shopt -u failglob nullglob nocasematch nocaseglob dotglob globstar extglob lastpipe xpg_echo execfail; ",
+            "} >/dev/null 2>&1;; esac; ",
+        )
+    };
+}
+
+/// Evaluates `c`, once `m` was said on both streams. A process in the background watches the input, the lifeline: when the channel goes
+/// away it ends the process group. `k` is 0 if the shell leads that, else its pid: servers such as Dropbear run commands in a group of
+/// their own, `g`, and then those of its processes are ended that have this command in their environment. With a `w` in `h` the
+/// process is no child of the shell, for the command may `wait` for its own: it is left behind by a part of a pipeline, for ksh93 forks
+/// no other subshell. Its streams are redirected within: mksh would keep a copy of them. A line on the input asks it to look whether the
+/// command has ended, and to end then.
 ///
 /// What runs speaks one language, whatever an rc file says, in UTF-8 where the host has it and else as `C`: a locale that is missing
 /// sets none, and what a shell says of that stands before the marker. `LANGUAGE` is emptied because gettext heeds it under every locale
 /// but `C` (glibc 2.36: `LC_ALL=C.UTF-8 LANGUAGE=de ls /nosuch` complains in German).
+macro_rules! body {
+    () => {
+        concat!(
+            r#"k=0; g=0; export SCOUT_COMMAND=/$$/ LC_ALL=C.UTF-8 LANGUAGE=; "#,
+            r#"[ -r /proc/self/stat ] && read -r g g g g g x </proc/self/stat && [ "$g" != $$ ] && k=$$; "#,
+            r#"scout_kill() { s=$1; { [ $k = 0 ] || kill -0 $$; } && kill $s $k; [ $k = 0 ] || "#,
+            r#"for f in $(grep -lsF SCOUT_COMMAND=/$$/ /proc/[0-9]*/environ); do f=${f%/*}; IFS= read -r x <$f/stat; "#,
+            r#"set -- ${x##*")" }; [ "$3" = $g ] && kill $s ${f#/proc/}; done; }; "#,
+            r#"scout_watch() { unset SCOUT_COMMAND; exec <&3 3<&- >/dev/null 2>&1; trap "" HUP INT TERM; while read -r x; do kill -0 $$ || break; done; "#,
+            r#"if kill -0 $$; then scout_kill -TERM; sleep 0.3; fi; scout_kill -KILL; }; "#,
+            r#"exec 3<&0 </dev/null; case $h in *w) { scout_watch & } | :;; *) scout_watch & esac; "#,
+            r#"exec 3<&-; set --; echo $m $k $$ $g && echo $m >&2 && eval "$c""#,
+        )
+    };
+}
+
+/// Takes the command from its arguments: the text, the marker, the lengths of text and canary, the canary, and how the text is the
+/// command: as it is (`p`), encoded for `printf %b` at the cost of a fork (`e`), or not at all, for the command is the first line of the
+/// input (`d`); with a `w` behind it if it may wait for its children. **Nothing is evaluated if text or canary are not what was sent**: there are login shells that expand what is between
+/// single quotes.
 ///
-/// Read alike by bash, dash, zsh, fish, tcsh and busybox as login shells; hence no `!` before a letter and no newline.
+/// Read alike by bash, dash, zsh, fish, tcsh, busybox, ksh93, mksh, yash, posh, nushell and elvish as login shells; hence no `!` before
+/// a letter and no newline.
 const LITERAL: &str = concat!(
     "exec /bin/sh -c '",
-    r#"case $# in 0) IFS= read -r c || exit 255;; 1) c=$(printf %b "$1");; *) c=$1;; esac; "#,
-    r#"n=${IFS#??}; k=0; export SCOUT_COMMAND=/$$/ LC_ALL=C.UTF-8 LANGUAGE=; "#,
-    r#"[ -r /proc/self/stat ] && read -r g g g g g x </proc/self/stat && [ "$g" != $$ ] && k=$$; "#,
-    r#"exec 3<&0 </dev/null; "#,
-    r#"(trap "" HUP INT TERM; while read -r x; do :; done <&3; "#,
-    r#"if kill -0 $$; then kill -TERM $k; sleep 0.3; kill -KILL $k; fi; "#,
-    r#"[ $k = 0 ] && kill -KILL 0) >/dev/null 2>&1 & "#,
-    r#"exec 3<&-; [ $# = 2 ] && echo $2 $k $$ && echo $2 >&2; eval "$c""#,
+    "case ${#1}-${#4} in $3) ;; *) exit 255;; esac; ",
+    neutral!(),
+    r#"n=${IFS#??}; m=$2; h=$5; case $h in d*) IFS= read -r c || exit 255;; e*) c=$(printf %b "$1");; *) c=$1;; esac; "#,
+    body!(),
     "'",
 );
+
+/// What a login shell that expands what is between single quotes makes something else of.
+const CANARY: &str = r"$PATH$(:)`:`\x41*~";
+
+/// The exec request of a command that follows as data, for login shells that hand on something else than they are given (xonsh, sash).
+const AS_DATA: &str = "exec /bin/sh";
+
+/// Behind the text of a command that follows as data: the shell reads it from the input that it then watches, so all of it is one line.
+const DATA_BODY: &str = concat!(neutral!(), body!(), "; exit\n");
 
 /// A command up to this many bytes, encoded, travels inside the exec request. OpenSSH grants no window before the
 /// request, so data behind it costs a round trip more; Dropbear takes 9000 bytes, everyone else far more. The literal, the
 /// marker and what sets the limits are the rest.
-const MAX_INLINE: usize = 8000;
+const MAX_INLINE: usize = 7000;
 /// No command is longer. The shell reads its line byte by byte.
 const MAX_SCRIPT: usize = 256 * 1024;
-/// Linux takes 128 KiB in one argument.
-const MAX_ARGUMENT: usize = 64 * 1024;
 /// What an rc file may print before the marker.
 const MAX_NOISE: u64 = 1024 * 1024;
 /// What of the noise is kept for an error message.
@@ -62,12 +101,21 @@ pub(crate) struct Prepared {
     pub(crate) environment: Vec<(String, String)>,
 }
 
+/// How a command reaches the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As an argument of the exec request, if it fits.
+    Argument,
+    /// As data behind the request, which the login shell never sees.
+    Data,
+}
+
 impl Prepared {
     /// Renders a script for `/bin/sh`, which sets these bounds before it evaluates it: what watches over the command is not held to them.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a NUL or a script that is too long.
-    pub(crate) fn new(script: &[u8], limits: &CommandLimits) -> Result<Self, SshError> {
+    pub(crate) fn new(script: &[u8], limits: &CommandLimits, way: Way) -> Result<Self, SshError> {
         if script.contains(&0) {
             return Err(SshError::new(ErrorKind::Invalid, "the command holds a NUL byte"));
         }
@@ -75,31 +123,40 @@ impl Prepared {
             let message = format!("the command is {} bytes long, more than {MAX_SCRIPT}", script.len());
             return Err(SshError::new(ErrorKind::Invalid, message));
         }
-        let waiting = waits(script).then(|| in_a_shell_of_its_own(script));
-        let script = waiting.as_deref().unwrap_or(script);
+        let waits = if waits(script) { "w" } else { "" };
         let limits = limits.script();
         let marker = random_marker()?;
-        let mut exec = LITERAL.as_bytes().to_vec();
-        if script.len() <= MAX_INLINE && script.iter().all(|byte| is_plain(*byte)) {
-            exec.extend_from_slice(b" sh '");
-            exec.extend_from_slice(limits.as_bytes());
-            exec.extend_from_slice(script);
-            exec.extend_from_slice(format!("' {marker}").as_bytes());
-            return Ok(Self { exec, data: None, marker, environment: Vec::new() });
+        let whole = [limits.as_bytes(), script].concat();
+        let prepared = |exec, data: Option<Vec<u8>>, marker| {
+            Ok(Self { exec, data: data.map(Bytes::from), marker, environment: Vec::new() })
+        };
+        if way == Way::Data {
+            let mut line = format!("m={marker}; h={waits}; n=${{IFS#??}}; c=").into_bytes();
+            line.extend(quoted(&whole, NEWLINE));
+            line.extend_from_slice(b"; ");
+            line.extend_from_slice(DATA_BODY.as_bytes());
+            return prepared(AS_DATA.into(), Some(line), marker);
         }
-        let line = line(script, &limits, &marker);
-        let argument = encoded(&line);
+        if script.len() <= MAX_INLINE && script.iter().all(|byte| is_plain(*byte)) {
+            return prepared(request(&whole, &marker, "p", waits), None, marker);
+        }
+        let argument = encoded(&whole);
         // Limits come on top: no command takes a round trip more for them.
         if argument.len() <= MAX_INLINE + encoded(limits.as_bytes()).len() {
-            exec.extend_from_slice(b" sh '");
-            exec.extend_from_slice(argument.as_bytes());
-            exec.push(b'\'');
-            return Ok(Self { exec, data: None, marker, environment: Vec::new() });
+            return prepared(request(argument.as_bytes(), &marker, "e", waits), None, marker);
         }
-        let mut data = line;
-        data.push(b'\n');
-        Ok(Self { exec, data: Some(data.into()), marker, environment: Vec::new() })
+        let mut line = b"eval ".to_vec();
+        line.extend(quoted(&whole, NEWLINE));
+        line.push(b'\n');
+        prepared(request(b"", &marker, "d", waits), Some(line), marker)
     }
+}
+
+/// The exec request with this text.
+fn request(text: &[u8], marker: &str, how: &str, waits: &str) -> Vec<u8> {
+    let mut exec = [LITERAL.as_bytes(), b" sh '", text].concat();
+    exec.extend_from_slice(format!("' {marker} {}-{} '{CANARY}' {how}{waits}", text.len(), CANARY.len()).as_bytes());
+    exec
 }
 
 fn random_marker() -> Result<String, SshError> {
@@ -112,12 +169,8 @@ fn random_marker() -> Result<String, SshError> {
     }))
 }
 
-/// One line: the marker on both streams, what sets the limits, then the script with its newlines as `'…'"$n"'…'`.
-fn line(script: &[u8], limits: &str, marker: &str) -> Vec<u8> {
-    let mut line = format!("echo {marker} $k $$; echo {marker} >&2; {limits}eval ").into_bytes();
-    line.extend(quoted(script, br#"'"$n"'"#));
-    line
-}
+/// A newline inside single quotes, where one line is all there is.
+const NEWLINE: &[u8] = br#"'"$n"'"#;
 
 /// A word in single quotes, with `newline` for each newline in it.
 fn quoted(text: &[u8], newline: &[u8]) -> Vec<u8> {
@@ -133,14 +186,9 @@ fn quoted(text: &[u8], newline: &[u8]) -> Vec<u8> {
     word
 }
 
-/// Whether a script may `wait` for its children. The lifeline's watcher is a child too, and does not end before it.
+/// Whether a script may `wait` for its children. If the lifeline's watcher were one of them, it would not end before it.
 fn waits(script: &[u8]) -> bool {
-    script.len() <= MAX_ARGUMENT && script.windows(4).any(|word| word == b"wait")
-}
-
-/// The same process, as a shell that does not know the children it has.
-fn in_a_shell_of_its_own(script: &[u8]) -> Vec<u8> {
-    [b"exec /bin/sh -c ".as_slice(), &quoted(script, b"\n")].concat()
+    script.windows(4).any(|word| word == b"wait")
 }
 
 /// Whether every login shell takes this byte for itself inside single quotes: not so a quote, a newline (tcsh), a
@@ -277,49 +325,58 @@ impl Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RemoteProcess {
     pid: u32,
-    leads_its_group: bool,
+    /// Its process group, if the host tells and it leads none.
+    foreign_group: Option<u32>,
 }
 
 impl RemoteProcess {
     /// From what stands behind the marker on standard output.
     pub(crate) fn parse(head: &str) -> Option<Self> {
-        let (k, pid) = head.split_once(' ')?;
-        let pid = pid.parse().ok().filter(|pid| *pid > 1)?;
-        Some(Self { pid, leads_its_group: k == "0" })
-    }
-
-    /// Whether all that it started is in its group, unless it called setsid.
-    pub(crate) fn leads_its_group(self) -> bool {
-        self.leads_its_group
+        let mut words = head.split(' ');
+        let (k, pid, group) = (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let foreign_group = (k != "0").then_some(group);
+        (pid > 1 && words.next().is_none()).then_some(Self { pid, foreign_group })
     }
 
     /// A script that ends what is left of it and prints `running` or `stopped`. A zombie does not run. A process that has
-    /// left the group (`setsid`, a daemon) is not ended, and runs. The text of this script may be in an environment too
-    /// (`SSH_ORIGINAL_COMMAND` of a `ForceCommand`), so it does not hold what it looks for.
+    /// left the group (`setsid`, a daemon) is not ended, and runs. In a group that is not its own, those are its processes that have
+    /// it in their environment. The text of this script may be in an environment too (`SSH_ORIGINAL_COMMAND` of a `ForceCommand`), so
+    /// it does not hold what it looks for.
     pub(crate) fn kill_script(self) -> Vec<u8> {
         let pid = self.pid;
-        let target = if self.leads_its_group { format!("-{pid}") } else { pid.to_string() };
-        let field = if self.leads_its_group { "$3" } else { "$pid" };
-        format!(
-            r#"alive() {{
-  kill -0 {target} 2>/dev/null || return 1
-  [ -r /proc/self/stat ] || return 0
+        let ours = match self.foreign_group {
+            None => format!(
+                r#"ours() {{
+  kill -0 -{pid} 2>/dev/null || return
+  [ -r /proc/self/stat ] || {{ echo -{pid}; return; }}
   for f in /proc/[0-9]*; do
     IFS= read -r s <"$f/stat" || continue
-    pid=${{f#/proc/}}
-    s=${{s##*) }}
-    set -- $s
-    [ "{field}" = {pid} ] && [ "$1" != Z ] && return 0
+    set -- ${{s##*")" }}
+    [ "$3" = {pid} ] && [ "$1" != Z ] && echo -{pid} && return
   done 2>/dev/null
-  return 1
-}}
-if alive; then kill -TERM {target}; sleep 0.3; kill -KILL {target}; fi 2>/dev/null
-i=0
-while alive; do
+}}"#
+            ),
+            Some(group) => format!(
+                r#"ours() {{
+  for f in $(grep -lsF 'SCOUT_COMMAND='/{pid}/ /proc/[0-9]*/environ) /proc/{pid}/environ; do
+    f=${{f%/*}}
+    IFS= read -r s <"$f/stat" || continue
+    set -- ${{s##*")" }}
+    [ "$3" = {group} ] && [ "$1" != Z ] && echo ${{f#/proc/}}
+  done 2>/dev/null
+}}"#
+            ),
+        };
+        format!(
+            r#"{ours}
+i=0 s=TERM
+while p=$(ours); [ "$p" ]; do
   i=$((i+1))
   [ $i -gt 20 ] && echo running && exit 0
-  sleep 0.05
-done
+  kill -$s -- $p
+  if [ $s = TERM ]; then sleep 0.3; else sleep 0.05; fi
+  s=KILL
+done 2>/dev/null
 if grep -qsF 'SCOUT_COMMAND='/{pid}/ /proc/[0-9]*/environ; then echo running; else echo stopped; fi"#
         )
         .into_bytes()
@@ -332,12 +389,12 @@ pkill -KILL -P $p -x sftp-server >/dev/null 2>&1 && r=killed
 [ $r = killed ] || for f in /proc/[0-9]*; do
   IFS= read -r s <"$f/stat" || continue
   case $s in *"(sftp-server) "*) ;; *) continue ;; esac
-  s=${s##*) }
+  s=${s##*")" }
   set -- $s
   q=$2
   if [ "$q" != $p ]; then
     IFS= read -r s <"/proc/$q/stat" || continue
-    s=${s##*) }
+    s=${s##*")" }
     set -- $s
     [ "$2" = $p ] || continue
   fi
@@ -350,7 +407,7 @@ mod tests {
     use super::*;
 
     fn prepared(script: &[u8]) -> Prepared {
-        Prepared::new(script, &CommandLimits::NONE).expect("a script")
+        Prepared::new(script, &CommandLimits::NONE, Way::Argument).expect("a script")
     }
 
     /// The largest bounds that can be told.
@@ -362,7 +419,7 @@ mod tests {
         let plain = [b'x'; MAX_INLINE];
         let other = [b"\n".as_slice(), &[b'x'; MAX_INLINE - 200]].concat();
         for script in [&plain[..], &other] {
-            let prepared = Prepared::new(script, &WIDE).expect("a script");
+            let prepared = Prepared::new(script, &WIDE, Way::Argument).expect("a script");
             assert!(prepared.data.is_none() && prepared.exec.len() < 9000, "{}", prepared.exec.len());
         }
     }
@@ -371,7 +428,7 @@ mod tests {
     fn limits_send_no_command_as_data_that_went_in_the_request_without_them() {
         for length in MAX_INLINE / 5 - 60..MAX_INLINE / 5 {
             let script = vec![b'\''; length];
-            let with = Prepared::new(&script, &WIDE).expect("a script");
+            let with = Prepared::new(&script, &WIDE, Way::Argument).expect("a script");
             assert_eq!(with.data.is_some(), prepared(&script).data.is_some(), "{length}");
         }
     }
@@ -380,8 +437,8 @@ mod tests {
     fn the_exec_string_holds_no_character_that_a_shell_reads_its_own_way() {
         let prepared = prepared(b"echo '!a' \"$HOME\" `x` \\ \n\xff");
         let argument = prepared.exec.get(LITERAL.len()..).expect("longer than the literal");
-        assert!(argument.starts_with(b" sh '") && argument.ends_with(b"'"));
-        let inside = argument.get(5..argument.len() - 1).expect("between the quotes");
+        let inside = argument.strip_prefix(b" sh '").expect("a quote").split(|byte| *byte == b'\'').next();
+        let inside = inside.expect("between the quotes");
         assert!(inside.iter().all(|b| b.is_ascii_alphanumeric() || b" _./,:=@+-\\".contains(b)));
     }
 
@@ -389,18 +446,19 @@ mod tests {
     fn a_command_that_every_shell_reads_alike_goes_as_it_is() {
         let prepared = prepared(b"cd -- /var || exit 1; ls -la | head -3");
         let argument = prepared.exec.get(LITERAL.len()..).expect("longer than the literal");
-        assert_eq!(argument, format!(" sh 'cd -- /var || exit 1; ls -la | head -3' {}", prepared.marker).as_bytes());
+        let wanted = format!(" sh 'cd -- /var || exit 1; ls -la | head -3' {} 38-18 '{CANARY}' p", prepared.marker);
+        assert_eq!(String::from_utf8_lossy(argument), wanted);
     }
 
     #[test]
     fn what_comes_before_the_marker_is_noise_however_it_is_cut() {
-        let text = b"welcome\nscout-1 0 77\noutput\n";
+        let text = b"welcome\nscout-1 0 77 77\noutput\n";
         for cut in 0..text.len() {
             let (left, right) = text.split_at(cut);
             let mut stream = Stream::stdout("scout-1", 100);
             stream.push(left);
             stream.push(right);
-            assert_eq!(stream.head(), Some("0 77"), "{cut}");
+            assert_eq!(stream.head(), Some("0 77 77"), "{cut}");
             assert_eq!(&*stream.into_capture().data, b"output\n", "{cut}");
         }
     }
@@ -416,13 +474,20 @@ mod tests {
 
     #[test]
     fn a_nul_is_refused() {
-        assert!(Prepared::new(b"a\0b", &CommandLimits::NONE).is_err());
+        assert!(Prepared::new(b"a\0b", &CommandLimits::NONE, Way::Argument).is_err());
     }
 
     #[test]
     fn the_remote_process_is_read_from_the_first_line() {
-        assert_eq!(RemoteProcess::parse("0 77"), Some(RemoteProcess { pid: 77, leads_its_group: true }));
-        assert_eq!(RemoteProcess::parse("77 77"), Some(RemoteProcess { pid: 77, leads_its_group: false }));
-        assert_eq!(RemoteProcess::parse("0 1"), None);
+        assert_eq!(RemoteProcess::parse("0 77 77"), Some(RemoteProcess { pid: 77, foreign_group: None }));
+        assert_eq!(
+            RemoteProcess::parse("0 77 0"),
+            Some(RemoteProcess { pid: 77, foreign_group: None }),
+            "without /proc"
+        );
+        assert_eq!(RemoteProcess::parse("77 77 50"), Some(RemoteProcess { pid: 77, foreign_group: Some(50) }));
+        for none in ["0 1 1", "0 77", "$k $$ $g", "0 77 77 77", ""] {
+            assert_eq!(RemoteProcess::parse(none), None, "{none}");
+        }
     }
 }

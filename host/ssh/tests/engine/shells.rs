@@ -10,37 +10,79 @@ use scout_tests::SshdOptions;
 
 use crate::world::{World, call, eventually, marker, request, runs};
 
-/// Login shells: the program and its first arguments.
+/// Login shells that are tried with each `/bin/sh`: the program and its first arguments.
 const LOGIN_SHELLS: [&str; 6] = ["bash", "dash", "zsh", "fish", "tcsh", "busybox ash"];
-/// Servers at once, for each of the three tests.
+/// Those that differ more from what a Bourne shell is, and are tried with one.
+const MORE_LOGIN_SHELLS: [&str; 6] = ["mksh", "ksh93", "yash", "posh", "elvish", "nu"];
+/// Those that hand on something else than they were given between single quotes.
+const GARBLING_SHELLS: [&str; 2] = ["xonsh", "sash"];
+/// Servers at once, for each of the tests.
 const AT_ONCE: usize = 3;
+
+/// What hardening guides, rc files of distributions and scripts export and what changes `/bin/sh`, some of it in a way that ends a
+/// command or hides its output.
+const EXPORTS: &str = "TMOUT=1 POSIXLY_CORRECT=1 IFS=x CDPATH=/usr ENV=/etc/passwd BASH_ENV=/etc/passwd \
+     SHELLOPTS=allexport:errexit:noglob:nounset:verbose:xtrace:noclobber:keyword:monitor:onecmd:pipefail \
+     BASHOPTS=failglob:nocasematch:nullglob:xpg_echo:lastpipe:execfail \
+     BASH_FUNC_read%%=\"() { false; }\" BASH_FUNC_kill%%=\"() { false; }\" BASH_FUNC_command%%=\"() { false; }\"";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_login_shell_runs_commands_alike_where_sh_is_dash() {
-    try_all("dash").await;
+    try_all("dash", &[&LOGIN_SHELLS[..], &MORE_LOGIN_SHELLS].concat(), "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_login_shell_runs_commands_alike_where_sh_is_bash() {
-    try_all("bash").await;
+    try_all("bash", &LOGIN_SHELLS, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_login_shell_runs_commands_alike_where_sh_is_busybox() {
-    try_all("busybox").await;
+    try_all("busybox", &LOGIN_SHELLS, "").await;
 }
 
-/// Each login shell, with this program as `/bin/sh`.
-async fn try_all(sh: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_run_alike_where_sh_is_another_shell() {
+    for sh in ["ksh93", "mksh"] {
+        try_all(sh, &["bash"], "").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_exported_changes_no_command() {
+    for sh in ["dash", "bash", "busybox", "ksh93", "mksh"] {
+        try_all(sh, &["bash"], EXPORTS).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_that_garbles_what_it_is_given_never_sees_the_command() {
+    try_all("dash", &GARBLING_SHELLS, "").await;
+    try_all("bash", &GARBLING_SHELLS, "").await;
+}
+
+#[tokio::test]
+async fn that_a_shell_garbles_commands_is_found_out_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let shell = command_of("sash", dir.path());
+    let extra = format!("ForceCommand echo x >>{}; exec {shell} -c \"$SSH_ORIGINAL_COMMAND\"", log.display());
+    let world = World::with(&SshdOptions { extra: vec![extra], ..SshdOptions::default() });
+    for _ in 0..3 {
+        assert_eq!(&*world.exec("echo $((1+1)) \"$(echo \"it's\")\"").await.stdout.data, b"2 it's\n");
+    }
+    assert_eq!(std::fs::read_to_string(log).unwrap().lines().count(), 4, "the first was sent twice");
+}
+
+/// Each login shell, with this program as `/bin/sh`, where this is exported.
+async fn try_all(sh: &str, shells: &[&'static str], exports: &'static str) {
     // Copies: what `/bin/sh` leads to on this machine is another program for the servers.
     let dir = tempfile::tempdir().unwrap();
-    for shell in LOGIN_SHELLS {
-        let program = program_of(shell);
-        std::fs::copy(found(program), dir.path().join(program)).unwrap();
-    }
-    let trials = LOGIN_SHELLS.map(|shell| {
-        let (sh, shell) = (dir.path().join(sh), format!("{}/{shell}", dir.path().display()));
-        tokio::spawn(async move { try_one(sh, shell).await })
+    let sh = copied(sh, dir.path());
+    let shells: Vec<_> = shells.iter().map(|shell| command_of(shell, dir.path())).collect();
+    let trials = shells.into_iter().map(|shell| {
+        let sh = sh.clone();
+        tokio::spawn(async move { try_one(sh, shell, exports).await })
     });
     let mut trials = stream::iter(trials).buffer_unordered(AT_ONCE);
     while let Some(trial) = trials.next().await {
@@ -48,8 +90,31 @@ async fn try_all(sh: &str) {
     }
 }
 
-fn program_of(shell: &str) -> &str {
-    shell.split(' ').next().unwrap()
+/// The beginning of a command line that runs this shell, from a copy of it.
+fn command_of(shell: &str, dir: &Path) -> String {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // These are more than one file.
+    let place = match shell {
+        "nu" => repository.join("tests/servers/node_modules/@nushell/linux-x64/bin/nu"),
+        "xonsh" => repository.join("tests/.venv/bin/xonsh"),
+        _ => {
+            let (program, arguments) = shell.split_once(' ').unwrap_or((shell, ""));
+            return format!("{} {arguments}", copied(program, dir).display()).trim_end().to_owned();
+        }
+    };
+    let place =
+        place.canonicalize().unwrap_or_else(|_| panic!("{} is missing: tests/ci.sh brings it", place.display()));
+    match shell {
+        // Its script names the interpreter of where it was installed first.
+        "xonsh" => format!("{} -m xonsh --no-rc", place.with_file_name("python").display()),
+        _ => place.display().to_string(),
+    }
+}
+
+fn copied(program: &str, dir: &Path) -> PathBuf {
+    let copy = dir.join(program);
+    std::fs::copy(found(program), &copy).unwrap();
+    copy
 }
 
 fn found(program: &str) -> PathBuf {
@@ -57,20 +122,22 @@ fn found(program: &str) -> PathBuf {
     let mut places = std::env::split_paths(&path).map(|folder| folder.join(program));
     places
         .find(|place| place.exists())
-        .unwrap_or_else(|| panic!("the shell {program} is missing: apt-get install {program}"))
+        .unwrap_or_else(|| panic!("the shell {program} is missing: tests/ci.sh installs it"))
 }
 
-async fn try_one(sh: PathBuf, shell: String) {
+async fn try_one(sh: PathBuf, shell: String, exports: &str) {
     // The account's login shell cannot be changed here, so each shell is asked to read what sshd would hand it.
-    let extra = vec![format!("ForceCommand exec {shell} -c \"$SSH_ORIGINAL_COMMAND\"")];
+    let extra = vec![format!("ForceCommand exec env {exports} {shell} -c \"$SSH_ORIGINAL_COMMAND\"")];
     let options = SshdOptions { shell: Some(sh.clone()), extra, ..SshdOptions::default() };
     let world = tokio::task::spawn_blocking(move || World::with(&options)).await.unwrap();
-    let trial = Trial { what: format!("{shell} with {} as sh", sh.display()), lease: Arc::new(world.lease().await) };
+    let what = format!("{shell} with {} as sh and exported: {exports:.9}", sh.display());
+    let trial = Trial { what, lease: Arc::new(world.lease().await) };
     trial.is_that_sh(&sh).await;
     tokio::join!(
         trial.reads_alike(),
         trial.is_limited(),
         trial.ends_alike(),
+        trial.goes_on(),
         trial.is_stopped(),
         trial.is_stopped_though_it_ignores_term()
     );
@@ -136,10 +203,20 @@ impl Trial {
         self.gives("(sleep 0.1; echo child) & wait; echo $?\nexit 9", Ending::Exited(9), "child\n0\n").await;
     }
 
-    /// A child in the background neither holds the command nor outlives it.
+    /// Longer than the `TMOUT` that may be exported, and its output is whole.
+    async fn goes_on(&self) {
+        let script =
+            "for f in x*y; do echo \"$f\"; done; case A in a) echo folded; esac; a=b; false; sleep 1.5; echo end";
+        let outcome = self.exec(script).await;
+        let streams = (&*outcome.stdout.data, &*outcome.stderr.data);
+        assert_eq!((outcome.ending, streams), (Ending::Exited(0), (&b"x*y\nend\n"[..], &b""[..])), "{}", self.what);
+    }
+
+    /// A child in the background neither holds the command nor outlives it. `sleep` is a part of ksh93, so that it would be no word of
+    /// a command line.
     async fn leaves_no_child(&self) {
         let word = marker();
-        self.gives(&format!("sleep {word} & echo done"), Ending::Exited(0), "done\n").await;
+        self.gives(&format!("env sleep {word} & echo done"), Ending::Exited(0), "done\n").await;
         eventually(&format!("{}: the child is gone", self.what), || !runs(&word)).await;
     }
 
@@ -150,7 +227,7 @@ impl Trial {
 
     async fn is_stopped_though_it_ignores_term(&self) {
         let word = marker();
-        let script = format!("trap '' TERM HUP; sh -c 'trap \"\" TERM HUP; sleep {word}; :'; sleep {word}");
+        let script = format!("trap '' TERM HUP; sh -c 'trap \"\" TERM HUP; env sleep {word}; :'; env sleep {word}");
         self.cancelled(&word, &script).await;
     }
 
