@@ -38,7 +38,7 @@ class Files(SFTPServerInterface):
 
     def open(self, path, flags, attr):
         try:
-            file = os.fdopen(os.open(path, os.O_RDONLY), "rb")
+            file = open(path, "rb")
         except OSError as error:
             return SFTPServer.convert_errno(error.errno)
         handle = SFTPHandle(flags)

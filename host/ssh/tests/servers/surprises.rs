@@ -1,0 +1,1 @@
+//! What surprised at these servers.

@@ -1,0 +1,72 @@
+"""AsyncSSH as a server: its own SFTP server over this machine's files, commands by the account's shell.
+
+asyncssh_server.py HOST_KEY AUTHORIZED_KEYS [no-permissions]: says on which port it listens.
+"""
+
+import asyncio
+import os
+import pwd
+import signal
+import sys
+
+import asyncssh
+
+
+class Bare(asyncssh.SFTPServer):
+    """Sends no optional attribute, as the draft allows (section 5)."""
+
+    def stat(self, path):
+        return bare(super().stat(path))
+
+    def lstat(self, path):
+        return bare(super().lstat(path))
+
+    def fstat(self, file_obj):
+        return bare(super().fstat(file_obj))
+
+    async def scandir(self, path):
+        async for name in super().scandir(path):
+            name.attrs = bare(name.attrs)
+            name.longname = name.filename
+            yield name
+
+
+def bare(_attrs):
+    return asyncssh.SFTPAttrs()
+
+
+async def run(process):
+    shell = pwd.getpwuid(os.getuid()).pw_shell
+    child = await asyncio.create_subprocess_exec(
+        shell,
+        "-c",
+        process.command or "",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+    status = await child.wait()
+    await process.stdout.drain()
+    if status < 0:
+        process.exit_with_signal(signal.Signals(-status).name[3:])
+    else:
+        process.exit(status)
+
+
+async def main():
+    host_key, authorized_keys, *more = sys.argv[1:]
+    server = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_host_keys=[host_key],
+        authorized_client_keys=authorized_keys,
+        process_factory=run,
+        encoding=None,
+        sftp_factory=Bare if "no-permissions" in more else True,
+    )
+    print(f"listening on {server.get_port()}", flush=True)
+    await server.wait_closed()
+
+
+asyncio.run(main())
