@@ -30,6 +30,7 @@ need patchelf patchelf
 # Mount namespaces, in which tests put files of their own in the place of the machine's.
 need unshare util-linux; need mount mount
 need python3 python3
+# The official TypeScript clients, ssh2 and jco come by it.
 need npm npm; need npx npm
 # A terminal for `scout trust`.
 need script bsdutils
@@ -46,12 +47,24 @@ need netstat net-tools; need lsblk util-linux; need last util-linux; need hexdum
 need awk mawk; need getent libc-bin; need diff diffutils; need dpkg dpkg
 # Tells what they do to the machine.
 need strace strace
+# Journals with entries that the tests write, and a language besides English.
+[ -x /lib/systemd/systemd-journal-remote ] || missing_packages+=(systemd-journal-remote)
+need localedef libc-bin; [ -f /usr/share/i18n/locales/de_DE ] || missing_packages+=(locales)
+[ -f /usr/share/locale/de/LC_MESSAGES/libc.mo ] || missing_packages+=(libc-l10n)
 # Debian has `venv` in a package of its own; without it there is no ensurepip.
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing_packages+=(python3-venv)
 if [ "${#missing_packages[@]}" -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing_packages[@]}" >/dev/null
+    # The tests start servers of their own: none is to start because it is installed.
+    (
+      if [ ! -e /usr/sbin/policy-rc.d ]; then
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+        chmod 755 /usr/sbin/policy-rc.d
+      fi
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing_packages[@]}" >/dev/null
+    )
   else
     fail "missing: ${missing_packages[*]}. Install them: sudo apt-get install ${missing_packages[*]}"
   fi
