@@ -31,7 +31,7 @@ fn made(script: &str) -> (TempDir, PathBuf) {
 /// The public half as `ssh` reads it; `None` if it does not.
 fn of_ssh(key: &Path, passphrase: &str) -> Option<String> {
     let output = Command::new("ssh-keygen").args(["-y", "-P", passphrase, "-f"]).arg(key).output().unwrap();
-    let line = String::from_utf8(output.stdout).unwrap();
+    let line = String::from_utf8_lossy(&output.stdout).into_owned();
     output.status.success().then(|| line.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
 }
 
