@@ -3,7 +3,7 @@
 Usage: odd_sshd.py HOST_KEY WAY. Says `port N` once it listens on loopback, then a line for each thing that it is asked.
 Ends with its standard input. Ways:
   banner    a banner, then any public key logs in
-  refuses   a banner, and no public key is taken
+  refuses   a banner in two pieces, and no public key is taken
   ends      the connection ends with words at the first public key
   prompts   a question, whose answer is right if it is `right`
   push      a public key, then keyboard-interactive that asks nothing
@@ -18,7 +18,7 @@ import sys
 import threading
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_OPEN_FAILURE, cMSG_DISCONNECT, MSG_CHANNEL_OPEN
+from paramiko.common import cMSG_CHANNEL_OPEN_FAILURE, cMSG_DISCONNECT, cMSG_USERAUTH_BANNER, MSG_CHANNEL_OPEN
 
 from pumps import run
 
@@ -45,6 +45,12 @@ class Server(paramiko.ServerInterface):
 
     def check_auth_none(self, username):
         say("none")
+        if WAY == "refuses":
+            banner = paramiko.Message()
+            banner.add_byte(cMSG_USERAUTH_BANNER)
+            banner.add_string(b"Fragen Sie 12345.\r\n")
+            banner.add_string("de")
+            self.transport._send_message(banner)
         return paramiko.AUTH_SUCCESSFUL if WAY == "none" else paramiko.AUTH_FAILED
 
     def check_auth_publickey(self, username, key):

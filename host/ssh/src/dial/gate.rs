@@ -91,10 +91,17 @@ impl Said {
         }
     }
 
+    /// Adds to what was heard there: some say it a line at a time.
     fn hear(place: &Mutex<Option<String>>, words: &str) {
         let words = line(words.as_bytes(), WORDS_BYTES);
-        if !words.is_empty() {
-            *place.lock() = Some(words);
+        let mut heard = place.lock();
+        match &mut *heard {
+            _ if words.is_empty() => {}
+            Some(heard) if heard.len() < WORDS_BYTES => {
+                *heard = line(format!("{heard} {words}").as_bytes(), WORDS_BYTES)
+            }
+            Some(_) => {}
+            none => *none = Some(words),
         }
     }
 }

@@ -454,7 +454,7 @@ fn read_private(path: &Path) -> Result<(Private, Option<PublicKey>), Why> {
     // As OpenSSH: a key that others may read is no key.
     let metadata = std::fs::metadata(path).map_err(|_| "not readable")?;
     if content.is_ok() && metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 != 0 {
-        return Err("other accounts may read it; chmod 600".into());
+        return Err(format!("other accounts may read it; `chmod 600 {}`", key_file::quoted(path)).into());
     }
     match content? {
         Content::Key(key) => {

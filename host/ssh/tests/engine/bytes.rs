@@ -40,7 +40,7 @@ async fn a_banner_in_latin_1_ends_no_login_and_is_shown_if_nobody_is_let_in() {
     // One that says it before it is asked anything.
     run(PoolConfig::default(), OddSshd::start("banner").spec()).await.unwrap();
     let error = run(PoolConfig::default(), OddSshd::start("refuses").spec()).await.unwrap_err();
-    assert!(error.message().ends_with(&format!("; the server said \"{WORDS}\"")), "{error}");
+    assert!(error.message().ends_with(&format!("; the server said \"{WORDS} Fragen Sie 12345.\"")), "{error}");
 }
 
 #[tokio::test]
