@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::super::{CommandPolicy, Pipeline, Stage, StderrTo, Word, check};
 use super::{Row, kind_in_full, label, lists};
+use crate::policy::absent::{ABSENT, VERSIONS};
 use crate::policy::table::{
-    ABSENT, ALONE, FIND, Kind, MANY, ONLY_TELLS, Operands, SOCKET_STATES, SOCKET_WORDS, row, rows,
+    ALONE, FIND, INTERVAL, Kind, MANY, ONLY_TELLS, Operands, ROUNDS, SOCKET_STATES, SOCKET_WORDS, row, rows,
 };
 
 /// What each kind of value may be, and what a program makes of it.
@@ -56,6 +57,16 @@ const KINDS: &[Kind] = &[
     Kind::Format,
     Kind::SedPrint,
     Kind::AwkPrint,
+    Kind::AwkFile,
+    Kind::JqFilter,
+    Kind::Interface,
+    Kind::Address,
+    Kind::InternetFiles,
+    Kind::Plain,
+    Kind::KernelSetting,
+    Kind::CertificateFile,
+    Kind::DiskName,
+    Kind::Disk,
 ];
 
 /// Whatever names nothing has a reason why not.
@@ -102,7 +113,7 @@ fn described(kind: Kind) -> (String, &'static str) {
             "nothing but the package's own list; a path is looked for in the lists",
         ),
         Kind::Names => (text("letters, digits and `_`, none of an environment"), CLOSED),
-        Kind::Columns => (text("letters, digits and `_ : % - + ,`"), CLOSED),
+        Kind::Columns => (text("letters, digits and `_ : % - + , .`"), CLOSED),
         Kind::FieldMatch => (text("`FIELD=anything`, of no environment, and `+`"), COMPARED),
         Kind::Time => (
             text(
@@ -126,8 +137,55 @@ fn described(kind: Kind) -> (String, &'static str) {
         Kind::PsWord => (text("letters of `auxwfjlrT`, or process ids"), CLOSED),
         Kind::Mode => (text("octal or symbolic"), CLOSED),
         Kind::Format => (text("text with `%s`, `%b` and `%%`"), "nothing: it is printed"),
-        Kind::SedPrint => (text("`Np`, `N,Mp`, `$p`, `Nq` joined by `;`, numbers up to 1000000000"), CLOSED),
-        Kind::AwkPrint => (text("`print` with `$N`, `$NF`, `$(NF-N)`, numbers up to 100000"), CLOSED),
+        Kind::SedPrint => (
+            text(
+                "`Np`, `N,Mp`, `$p`, `/PATTERN/p`, `/PATTERN/,/PATTERN/p`, `Nq` joined by `;`, numbers up to 1000000000; brackets of a pattern hold no slash and no backslash",
+            ),
+            CLOSED,
+        ),
+        Kind::AwkPrint => (
+            text(
+                "`{print …}` of `$N`, `$NF`, `$(NF-N)`, `NR`, `NF` and `\"text\"`, behind nothing or a pattern of `/PATTERN/`, `$N ~ /PATTERN/`, `NR > N`, `$N == \"text\"` joined by `&&` and `||`; fields up to 100000",
+            ),
+            CLOSED,
+        ),
+        Kind::AwkFile => (
+            text("any path that does not begin with `/inet` or with `name=`; a glob with at most 16 `*`"),
+            "that file, held in the same way",
+        ),
+        Kind::JqFilter => (
+            text(
+                "up to 1024 bytes: paths, `|`, `,`, `[ ]`, `{ }`, comparisons, `//`, text without `\\(`, `select`, `map`, `sort_by` and the like, `keys`, `length`, `to_entries`, `@tsv` and the like; what it repeats is at most 256 times what it is given",
+            ),
+            CLOSED,
+        ),
+        Kind::Interface => (
+            text(
+                "letters, digits and `_ . : @ -`; not `sit0`, `gre0`, `tunl0` and the like, of which Linux makes the name of a module",
+            ),
+            "nothing: no word has a path",
+        ),
+        Kind::Address => (text("an address of IPv4 or IPv6"), NUMBERS),
+        Kind::InternetFiles => (
+            text(
+                "`4` or `6`, `tcp` or `udp`, `@` and an address (IPv6 in brackets), `:` and ports by number or name, each of which may be absent",
+            ),
+            "nothing: no word has a path",
+        ),
+        Kind::Plain => (text("letters, digits and `. _ : + @ ~ * , % -` without `..`"), "nothing: no word has a path"),
+        Kind::KernelSetting => (
+            text("letters, digits and `. _ - : * /`, beginning with a letter or a digit, without `..`"),
+            "the file of that name below `/proc/sys`; held in the same way",
+        ),
+        Kind::CertificateFile => (text("any path without `:`"), "that file, held in the same way"),
+        Kind::DiskName => (
+            text("a letter, then letters, digits and `_ - . !`"),
+            "that name in the directory, in `/dev` and in `/sys/block`, which are asked after and not opened; held in the same way",
+        ),
+        Kind::Disk => (
+            text("`/dev/` and the name of a disk: `sd…`, `nvme…`, `md…`, `mapper/…`, `disk/by-…` and the like"),
+            "that device, of which it reads what it says of itself; held in the same way, though it is a device",
+        ),
         Kind::OneOf(_) | Kind::ListOf(_) => (text("the words that stand there"), CLOSED),
     }
 }
@@ -170,8 +228,12 @@ fn flags(row: &Row) -> String {
     let long_values = row.long_values.iter().map(|(flag, kind)| format!("`--{flag}={}`", kind_in_full(*kind)));
     let long_optional = row.long_optional.iter().map(|(flag, kind)| format!("`--{flag}[={}]`", kind_in_full(*kind)));
     let numbers = row.dash_number.map(|kind| format!("`-{}`", label(kind)));
+    let short_next = row.short_next.iter().map(|(flag, kind)| format!("`-{flag} [{}]`", kind_in_full(*kind)));
+    let whole_values = row.whole_values.iter().map(|(flag, kind)| format!("`{flag} {}`", kind_in_full(*kind)));
     let all: Vec<_> = plain
+        .chain(short_next)
         .chain(whole)
+        .chain(whole_values)
         .chain(short_values)
         .chain(short_optional)
         .chain(numbers)
@@ -192,6 +254,11 @@ fn operands(operands: Operands) -> String {
         Operands::FirstThenPaths(kind, []) => format!("{}, then FILEs", kind_in_full(kind)),
         Operands::FirstThenPaths(kind, given_by) => {
             format!("{} (not with {}), then FILEs", kind_in_full(kind), given_by.join(", "))
+        }
+        Operands::FirstThen(first, kind) => format!("{}, then {}s", kind_in_full(first), kind_in_full(kind)),
+        Operands::Rounds(kind) => {
+            let names = kind.map_or_else(String::new, |kind| format!("any number of {}; then ", kind_in_full(kind)));
+            format!("{names}none, or an interval of {} seconds and a count of {}", label(INTERVAL), label(ROUNDS))
         }
         Operands::Subcommand(known) => format!("one of {}; then NAMEs", known.join(", ")),
         Operands::SocketFilter => {
@@ -255,10 +322,16 @@ fn document() -> String {
             rule(format!("It runs with `{name}={value}`."));
         }
         for (subcommand, flags) in row.asks {
-            rule(format!("`{subcommand}` needs one of `{}`", flags.replace(' ', "` `")));
+            rule(format!("Beside `{subcommand}` one of these must be given: `{}`", flags.replace(' ', "` `")));
         }
-        if !row.needs.is_empty() {
-            rule(format!("One of these must be given: `{}`", row.needs.replace(' ', "` `")));
+        for flags in row.needs {
+            rule(format!("One of these must be given: `{}`", flags.replace(' ', "` `")));
+        }
+        if !row.runs.is_empty() {
+            rule(format!("It is run as `{}`.", row.runs));
+        }
+        if row.is_builtin {
+            rule("It is a part of the shell.".into());
         }
         if let Some((flag, others)) = row.beside {
             rule(format!("Beside `{flag}` no operands, and only `{}`", others.replace(' ', "` `")));
@@ -273,7 +346,11 @@ fn document() -> String {
             rule(row.note.into());
         }
     }
-    out.push_str("\n## Programs that are left out\n\n| program | why | instead |\n|---|---|---|\n");
+    out.push_str("\n## Programs that may be asked for their version\n\nNothing else of them is allowed, but what has a row above.\n\n| program | how |\n|---|---|\n");
+    for (names, flags) in VERSIONS {
+        let _ = writeln!(out, "| {names} | `{}` |", flags.replace(' ', "` `"));
+    }
+    out.push_str("\n## Programs that are left out\n\n| program, perhaps with its first argument | why | instead |\n|---|---|---|\n");
     for (names, why, instead) in ABSENT {
         let _ = writeln!(out, "| {names} | {} | {} |", why.replace('|', "\\|"), instead.replace('|', "\\|"));
     }
@@ -285,10 +362,17 @@ fn every_kind_of_value_is_described() {
     let kind_of = |kind: Kind| std::mem::discriminant(&kind);
     let described: Vec<_> = KINDS.iter().map(|kind| kind_of(*kind)).collect();
     for row in rows() {
-        let short = row.short_values.iter().chain(row.short_optional).map(|(_, kind)| *kind);
-        let long = row.long_values.iter().chain(row.long_optional).map(|(_, kind)| *kind);
+        let short = row.short_values.iter().chain(row.short_optional).chain(row.short_next).map(|(_, kind)| *kind);
+        let long = row.long_values.iter().chain(row.long_optional).chain(row.whole_values).map(|(_, kind)| *kind);
         let operands = match row.operands {
-            Operands::Each(kind, ..) | Operands::FirstThenPaths(kind, _) | Operands::Words(Some(kind)) => Some(kind),
+            Operands::Each(kind, ..)
+            | Operands::FirstThenPaths(kind, _)
+            | Operands::Words(Some(kind))
+            | Operands::Rounds(Some(kind)) => Some(kind),
+            Operands::FirstThen(first, kind) => {
+                assert!(described.contains(&kind_of(first)), "{} {first:?}", row.name);
+                Some(kind)
+            }
             _ => None,
         };
         let primaries = FIND.iter().filter_map(|(_, kind)| *kind);
@@ -315,7 +399,7 @@ fn the_document_is_the_table() {
 
 #[test]
 fn every_option_of_the_real_programs_is_allowed_or_left_out_knowingly() {
-    let mut seen = Vec::new();
+    let (mut seen, mut amiss) = (Vec::new(), Vec::new());
     for line in include_str!("options.txt").lines().filter(|line| !line.starts_with('#')) {
         let (name, options) = line.split_once(": ").expect("name: options");
         let row = row(name).expect(name);
@@ -324,6 +408,7 @@ fn every_option_of_the_real_programs_is_allowed_or_left_out_knowingly() {
             let long = option.strip_prefix("--");
             let letter = option.strip_prefix('-').and_then(|rest| rest.parse::<char>().ok());
             let allowed = lists(row.whole, option)
+                || row.whole_values.iter().any(|(known, _)| *known == option)
                 || long.is_some_and(|long| {
                     lists(row.long, long)
                         || ALONE.contains(&option)
@@ -331,16 +416,24 @@ fn every_option_of_the_real_programs_is_allowed_or_left_out_knowingly() {
                 })
                 || letter.is_some_and(|letter| {
                     row.short.contains(letter)
-                        || row.short_values.iter().chain(row.short_optional).any(|(known, _)| *known == letter)
+                        || row
+                            .short_values
+                            .iter()
+                            .chain(row.short_optional)
+                            .chain(row.short_next)
+                            .any(|(known, _)| *known == letter)
                 })
                 || name == "find" && FIND.iter().any(|(known, _)| *known == option);
             let left_out = lists(row.unused, option) || row.refused.iter().any(|(flags, _)| lists(flags, option));
-            assert!(allowed != left_out, "{name} {option}: allowed is {allowed}, left out is {left_out}");
+            if allowed == left_out {
+                amiss.push(format!("{name} {option}: allowed is {allowed}, left out is {left_out}"));
+            }
         }
     }
     for row in rows().filter(|row| !matches!(row.operands, Operands::Words(_))) {
         assert!(seen.contains(&row.name), "options.txt has no line for {}", row.name);
     }
+    assert!(amiss.is_empty(), "{}", amiss.join("\n"));
 }
 
 #[test]

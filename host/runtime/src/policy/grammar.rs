@@ -3,9 +3,13 @@
 //! Owns the scanning of flags and operands: bundles are expanded, `--` ends the flags, a flag may follow an operand as GNU allows. It does
 //! not know how words are quoted, nor which paths may be read: it finds them. Invariant: a word that is not positively recognised is refused.
 
+use std::iter::Peekable;
+use std::slice;
+
+use super::absent::{self, VERSIONS};
 use super::table::{
-    ABSENT, ALONE, COMBINES, FIND, Kind, LOOKS_NOWHERE, MANY, ONLY_TELLS, Operands, RECURSES, Row, SEARCHES,
-    SOCKET_STATES, SOCKET_WORDS, row, rows,
+    ALONE, COMBINES, FIND, INTERVAL, Kind, LOOKS_NOWHERE, MANY, ONLY_TELLS, Operands, RECURSES, ROUNDS, Row, SEARCHES,
+    SOCKET_STATES, SOCKET_WORDS, row_of, rows,
 };
 use super::values::{self, in_units};
 use super::{Held, Look, PathOperand, Refusal, Word, quoted, regex};
@@ -25,15 +29,22 @@ pub(super) fn check(words: &[Word], directory: Option<&[u8]>, held: &Held<'_>) -
             });
         }
     };
-    let Some(row) = row(name) else {
-        return Err(absent(name));
+    let is_version = |(names, flags): &(&str, &str)| {
+        lists(names, name) && matches!(arguments, [Word::Literal(flag)] if lists(flags, flag))
     };
-    if let [_, Word::Literal(flag)] = words
+    if VERSIONS.iter().any(is_version) {
+        return Ok(());
+    }
+    if let [Word::Literal(flag)] = arguments
         && ALONE.contains(&flag.as_str())
+        && rows().any(|row| row.program() == name)
     {
         return Ok(());
     }
-    let look = match name {
+    let Some((row, arguments)) = row_of(words) else {
+        return Err(absent(name, arguments));
+    };
+    let look = match row.name {
         name if lists(ONLY_TELLS, name) => Look::Tells,
         name if lists(SEARCHES, name) => Look::Searches,
         _ => Look::Opens,
@@ -46,22 +57,28 @@ pub(super) fn check(words: &[Word], directory: Option<&[u8]>, held: &Held<'_>) -
     }
 }
 
-/// Why a program has no row, as far as it is known.
-fn absent(name: &str) -> Refusal {
-    let known = ABSENT.iter().find(|(names, ..)| names.split_ascii_whitespace().any(|known| known == name));
-    let (why, instead) = match known {
-        Some((_, why, instead)) => {
+/// Why a program has no row, or none for what it is to do, as far as it is known.
+fn absent(name: &str, arguments: &[Word]) -> Refusal {
+    let first = arguments.first().map(Word::text).unwrap_or_default();
+    let choices: Vec<_> = rows().filter(|row| row.program() == name).map(|row| row.name).collect();
+    let (why, instead) = match absent::known(name, first) {
+        Some((why, instead)) => {
             (format!("not one of the programs this host runs: {why}"), format!("{instead}; {}", programs()))
+        }
+        None if !choices.is_empty() => {
+            (format!("{name} is allowed only with some of its commands"), format!("one of: `{}`", choices.join("`, `")))
         }
         None if name.contains('/') => ("programs are named without a path".into(), programs()),
         None => ("not one of the programs this host runs".into(), programs()),
     };
-    Refusal { what: quoted(name), why, instead: Some(instead) }
+    let what = if choices.is_empty() { quoted(name) } else { quoted(&format!("{name} {first}")) };
+    Refusal { what, why, instead: Some(instead) }
 }
 
 fn programs() -> String {
-    let mut names: Vec<_> = rows().map(|row| row.name).collect();
+    let mut names: Vec<_> = rows().map(Row::program).collect();
     names.sort_unstable();
+    names.dedup();
     format!("one of: {}", names.join(" "))
 }
 
@@ -157,11 +174,17 @@ impl Stage<'_> {
 
     fn scan(&self, arguments: &[Word]) -> Result<(), Refusal> {
         let mut scanned = Scanned::default();
-        let mut rest = arguments.iter();
+        let mut rest = arguments.iter().peekable();
         let mut ended = false;
         while let Some(word) = rest.next() {
             let text = match word {
+                Word::Literal(text) if !ended && lists(self.row.whole, text) => text,
                 Word::Glob(text) | Word::Literal(text) if self.row.plus_flags && !ended && text.starts_with('+') => {
+                    let flag = text.get(..2).unwrap_or(text);
+                    let mut left_out = self.row.refused.iter().map(|(flags, _)| *flags).chain([self.row.unused]);
+                    if left_out.any(|flags| lists(flags, flag)) {
+                        return Err(self.unlisted(text, flag));
+                    }
                     return Err(self.refuse(
                         text,
                         "an operand that begins with + may be taken for flags; write -- or ./ before it",
@@ -186,6 +209,10 @@ impl Stage<'_> {
             if text == "--" {
                 ended = true;
             } else if lists(self.row.whole, text) {
+                scanned.flags.push(text.clone());
+            } else if let Some((_, kind)) = self.row.whole_values.iter().find(|(flag, _)| flag == text) {
+                let value = self.next_value(text, rest.next(), *kind, !scanned.operands.is_empty())?;
+                scanned.given(*kind, value);
                 scanned.flags.push(text.clone());
             } else if let Some(long) = text.strip_prefix("--") {
                 self.long(text, long, &mut rest, &mut scanned)?;
@@ -239,7 +266,7 @@ impl Stage<'_> {
     fn bundle<'a>(
         &self,
         word: &'a str,
-        rest: &mut impl Iterator<Item = &'a Word>,
+        rest: &mut Peekable<slice::Iter<'a, Word>>,
         scanned: &mut Scanned<'a>,
     ) -> Result<(), Refusal> {
         let letters = word.trim_start_matches('-');
@@ -276,9 +303,21 @@ impl Stage<'_> {
                 scanned.flags.push(flag);
                 return Ok(());
             }
+            if let Some((_, kind)) = self.row.short_next.iter().find(|(known, _)| *known == letter) {
+                let attached = letters.as_str();
+                let is_value = |word: &&Word| !word.text().starts_with(['-', '+']);
+                if !attached.is_empty() {
+                    self.value(word, attached, *kind, seen)?;
+                } else if let Some(next) = rest.next_if(is_value) {
+                    self.next_value(word, Some(next), *kind, seen)?;
+                }
+                scanned.flags.push(flag);
+                return Ok(());
+            }
             if !self.row.short.contains(letter) {
                 // Where flags are whole words, the word is the flag.
-                return Err(self.unlisted(word, if self.row.whole.is_empty() { &flag } else { word }));
+                let is_whole = !self.row.whole.is_empty() || !self.row.whole_values.is_empty();
+                return Err(self.unlisted(word, if is_whole { word } else { &flag }));
             }
             scanned.flags.push(flag);
         }
@@ -290,7 +329,8 @@ impl Stage<'_> {
             None => Err(self.refuse(flag, "its value is missing")),
             Some(Word::Glob(glob)) => Err(self.refuse(glob, "a glob stands only where a path operand is expected")),
             Some(Word::Literal(value)) => {
-                let may_be_a_flag = kind.is_free() && !matches!(kind, Kind::Pattern) || matches!(kind, Kind::Path);
+                let may_be_a_flag = kind.is_free() && !matches!(kind, Kind::Pattern)
+                    || matches!(kind, Kind::Path | Kind::CertificateFile);
                 if may_be_a_flag && value.len() > 1 && value.starts_with('-') {
                     return Err(self.refuse(
                         value,
@@ -334,8 +374,11 @@ impl Stage<'_> {
     fn operands(&self, scanned: &Scanned<'_>) -> Result<(), Refusal> {
         let row = self.row;
         let given = |flags: &str| scanned.flags.iter().any(|flag| lists(flags, flag));
-        if !row.needs.is_empty() && !given(row.needs) {
-            return Err(self.refuse(row.name, format!("expected one of: {}", row.needs)));
+        if let Some(missing) = row.needs.iter().find(|flags| !given(flags)) {
+            return Err(self.refuse(row.name, format!("without {} it is not allowed", missing.replace(' ', " or "))));
+        }
+        if let Some((flag, others)) = row.asks.iter().find(|(flag, others)| given(flag) && !given(others)) {
+            return Err(self.refuse(flag, format!("beside it, expected one of: {others}")));
         }
         if let Some((flag, others)) = row.beside.filter(|(flag, _)| given(flag)) {
             let stranger = scanned.flags.iter().find(|other| *other != flag && !lists(others, other));
@@ -346,7 +389,8 @@ impl Stage<'_> {
             }
         }
         // Elsewhere -F is another flag.
-        let is_plain = lists("grep rg", row.name) && given("-F --fixed-strings");
+        let is_plain = (lists("grep rg", row.name) && given("-F --fixed-strings") || row.name == "fgrep")
+            && !given("-E -G -P --extended-regexp --basic-regexp --perl-regexp --pcre2");
         let mut patterns = scanned.patterns.clone();
         let mut operands = scanned.operands.iter().copied();
         match self.row.operands {
@@ -396,6 +440,14 @@ impl Stage<'_> {
                 }
                 operands.try_for_each(|word| self.operand(word, Kind::Path, true))
             }
+            Operands::FirstThen(first, kind) => {
+                let word = operands.next();
+                let word = word
+                    .ok_or_else(|| self.refuse(row.name, format!("its first operand is missing: {}", label(first))))?;
+                self.operand(word, first, false)?;
+                operands.try_for_each(|word| self.operand(word, kind, true))
+            }
+            Operands::Rounds(kind) => self.rounds(&scanned.operands, kind),
             Operands::Subcommand(known) => {
                 if let Some(word) = operands.next() {
                     self.operand(word, Kind::OneOf(known), false)?;
@@ -417,6 +469,29 @@ impl Stage<'_> {
             }
             // They have no flags to scan and are handled before.
             Operands::Words(_) | Operands::Find => Ok(()),
+        }
+    }
+
+    /// Numbers come last.
+    fn rounds(&self, operands: &[&Word], kind: Option<Kind>) -> Result<(), Refusal> {
+        let is_number = |word: &&Word| word.text().bytes().all(|byte| byte.is_ascii_digit());
+        let (names, numbers) = operands.split_at(operands.iter().position(is_number).unwrap_or(operands.len()));
+        for name in names {
+            let kind =
+                kind.ok_or_else(|| self.refuse(name.text(), format!("{} takes numbers alone here", self.row.name)))?;
+            self.operand(name, kind, false)?;
+        }
+        match numbers {
+            [] => Ok(()),
+            [interval, count] => {
+                self.operand(interval, INTERVAL, false)?;
+                self.operand(count, ROUNDS, false)
+            }
+            [interval] => {
+                let why = "an interval without a count never ends; write the count behind it, as in `1 5`";
+                Err(self.refuse(interval.text(), why))
+            }
+            [_, _, extra, ..] => Err(self.refuse(extra.text(), "expected an interval and a count at the end")),
         }
     }
 
@@ -444,8 +519,11 @@ impl Stage<'_> {
         match (word, kind) {
             (Word::Literal(text), _) => self.kind(text, text, kind),
             // The shell tries every way to divide a name among its asterisks.
-            (Word::Glob(glob), Kind::Path) if globs => {
+            (Word::Glob(glob), Kind::Path | Kind::AwkFile) if globs => {
                 self.kind(glob, glob, Kind::Glob)?;
+                if matches!(kind, Kind::AwkFile) {
+                    self.kind(glob, glob, kind)?;
+                }
                 self.path(glob.as_bytes(), true)
             }
             (Word::Glob(glob), Kind::Path) => {
@@ -544,7 +622,9 @@ fn usage(row: &Row) -> String {
     }
     parts.extend(row.short_values.iter().map(|(flag, kind)| format!("-{flag} {}", label(*kind))));
     parts.extend(row.short_optional.iter().map(|(flag, kind)| format!("-{flag}[{}]", label(*kind))));
+    parts.extend(row.short_next.iter().map(|(flag, kind)| format!("-{flag} [{}]", label(*kind))));
     parts.extend(row.whole.split_ascii_whitespace().map(str::to_owned));
+    parts.extend(row.whole_values.iter().map(|(flag, kind)| format!("{flag} {}", label(*kind))));
     parts.extend(row.long.split_ascii_whitespace().map(|flag| format!("--{flag}")));
     parts.extend(row.long_values.iter().map(|(flag, kind)| format!("--{flag}={}", label(*kind))));
     parts.extend(row.long_optional.iter().map(|(flag, kind)| format!("--{flag}[={}]", label(*kind))));
@@ -553,6 +633,9 @@ fn usage(row: &Row) -> String {
         Operands::Each(kind, _, MANY) => parts.push(format!("{}...", label(kind))),
         Operands::Each(kind, _, max) => parts.extend((0..max).map(|_| label(kind))),
         Operands::FirstThenPaths(kind, _) => parts.push(format!("{} PATH...", label(kind))),
+        Operands::FirstThen(first, kind) => parts.push(format!("{} {}...", label(first), label(kind))),
+        Operands::Rounds(None) => parts.push("[INTERVAL COUNT]".into()),
+        Operands::Rounds(Some(kind)) => parts.push(format!("[{}...] [INTERVAL COUNT]", label(kind))),
         Operands::Subcommand(known) => parts.push(format!("{} NAME...", known.join("|"))),
         Operands::SocketFilter => parts.push("[state STATE]... [FILTER]".into()),
         Operands::Show(objects, verbs) => {
@@ -611,8 +694,18 @@ fn label(kind: Kind) -> String {
         Kind::PsWord => "auxwfjlrT|PID",
         Kind::Mode => "MODE",
         Kind::Format => "%FORMAT",
-        Kind::SedPrint => "N[,N]p",
+        Kind::SedPrint => "N[,N]p|/PATTERN/p",
         Kind::AwkPrint => "{print $N, ...}",
+        Kind::AwkFile => "PATH",
+        Kind::JqFilter => "FILTER",
+        Kind::Interface => "INTERFACE",
+        Kind::Address => "ADDRESS",
+        Kind::InternetFiles => "[46][tcp|udp][@ADDRESS][:PORTS]",
+        Kind::Plain => "NAME",
+        Kind::KernelSetting => "SETTING",
+        Kind::CertificateFile => "PATH",
+        Kind::DiskName => "DISK",
+        Kind::Disk => "/dev/DISK",
     };
     label.to_owned()
 }

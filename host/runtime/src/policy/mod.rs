@@ -4,10 +4,13 @@
 //! I/O, and so does not know what a name on the host really is: it guards against what a model writes, not against the remote account, and
 //! recursive programs (`grep -r`, `rg`, `diff -r`) over a directory are not bound by the list of secret paths.
 
+mod absent;
+mod everyday;
 mod grammar;
 mod regex;
 mod render;
 pub(crate) mod resolve;
+mod scripts;
 mod secret;
 mod table;
 mod values;

@@ -96,15 +96,15 @@ const BUILTINS: &[&str] = &[
     "whence",
 ];
 
-/// Whether the shell itself does it. Never so of what the table allows: its rows are programs.
+/// Whether the shell itself does it. Of what the table allows, only where its row says so: the others are programs.
 fn is_builtin(stage: &Stage) -> bool {
     let program = stage.words.first().map(Word::text).unwrap_or_default();
-    table::row(program).is_none() && BUILTINS.contains(&program)
+    table::row_of(&stage.words).map_or_else(|| BUILTINS.contains(&program), |(row, _)| row.is_builtin)
 }
 
 /// What the table lets a stage's program find in its environment: names and values that need no quotes.
 fn environment(stage: &Stage) -> &'static [(&'static str, &'static str)] {
-    stage.words.first().and_then(|program| table::row(program.text())).map_or(&[], |row| row.environment)
+    table::row_of(&stage.words).map_or(&[], |(row, _)| row.environment)
 }
 
 /// See [`super::render_script`].
@@ -166,16 +166,11 @@ fn change_directory(out: &mut Vec<u8>, directory: Option<&[u8]>) -> Result<(), R
     Ok(())
 }
 
-/// Writes what the table has a program begin with.
-fn begin(out: &mut Vec<u8>, program: &Word) {
-    let begins = table::row(program.text()).map_or("", |row| row.begins);
-    if !begins.is_empty() {
-        out.push(b' ');
-        out.extend_from_slice(begins.as_bytes());
-    }
-}
-
 fn stage(out: &mut Vec<u8>, stage: &Stage) -> Result<(), Refusal> {
+    let row = table::row_of(&stage.words).map(|(row, _)| row);
+    let (runs, begins) = row.map_or(("", ""), |row| (row.runs, row.begins));
+    // Behind the words that the row is named by.
+    let begins_at = row.map_or(0, |row| row.words().count() - 1);
     for (at, word) in stage.words.iter().enumerate() {
         if at > 0 {
             out.push(b' ');
@@ -183,8 +178,10 @@ fn stage(out: &mut Vec<u8>, stage: &Stage) -> Result<(), Refusal> {
         match word {
             Word::Literal(text) => {
                 no_nul(text.as_bytes())?;
-                // Quoted, a free program name is no reserved word and no assignment.
-                if at == 0 && table::row(text).is_none() {
+                if at == 0 && !runs.is_empty() {
+                    out.extend_from_slice(runs.as_bytes());
+                } else if at == 0 && row.is_none() {
+                    // Quoted, a free program name is no reserved word and no assignment.
                     quote_always(out, text.as_bytes());
                 } else {
                     quote(out, text.as_bytes());
@@ -195,8 +192,9 @@ fn stage(out: &mut Vec<u8>, stage: &Stage) -> Result<(), Refusal> {
                 glob(out, text);
             }
         }
-        if at == 0 {
-            begin(out, word);
+        if at == begins_at && !begins.is_empty() {
+            out.push(b' ');
+            out.extend_from_slice(begins.as_bytes());
         }
     }
     match stage.stderr {

@@ -15,10 +15,53 @@ use super::{CommandPolicy, PathOperand, Pipeline, SecretPaths, Stage, StderrTo, 
 mod trace;
 
 /// Programs that are a script or a front of another, and what they run.
-const FRONTS: &[(&str, &[&str])] = &[("zcat", &["gzip"]), ("dpkg", &["dpkg-query"])];
+const FRONTS: &[(&str, &[&str])] = &[
+    ("zcat", &["gzip"]),
+    ("gunzip", &["gzip"]),
+    ("dpkg", &["dpkg-query"]),
+    ("sar", &["sadc"]),
+    // Which other architectures there are.
+    ("apt list", &["dpkg"]),
+    ("apt show", &["dpkg"]),
+    ("apt-cache policy", &["dpkg"]),
+    ("apt-cache show", &["dpkg"]),
+    ("apt-cache madison", &["dpkg"]),
+    // Debian's own macro for its place of the database.
+    ("rpm", &["bash"]),
+    // LVM is one program of many names.
+    ("lvs", &["lvm"]),
+];
+
+/// Programs that Debian 12 does not have, or not without replacing a service of the machine: their rows are held by what their manuals say.
+const UNSWEPT: &[(&str, &str)] = &[
+    ("nvidia-smi", "nvidia-smi 550 --help"),
+    ("apk info", "apk-info(8) of apk-tools 2.14"),
+    ("apk list", "apk-list(8) of apk-tools 2.14"),
+    ("apk version", "apk-version(8) of apk-tools 2.14"),
+    ("snap list", "snap help list of snapd 2.63"),
+    ("snap version", "snap help version of snapd 2.63"),
+    ("ntpq", "ntpq(8) of ntp 4.2.8p15 and ntpsec 1.2.2"),
+    ("chronyc", "chronyc(1) of chrony 4.3"),
+    ("resolvectl", "resolvectl(1) of systemd 252"),
+    ("mdadm", "mdadm(8) 4.2"),
+];
+
+/// Programs that ask a server of the host itself.
+const ASKS_HERE: &[&str] = &["pg_isready"];
+
+/// What programs write all the same, by the beginning of its path: their own bookkeeping, without which they cannot be asked at all.
+const OWN_FILES: &[(&str, &str)] = &[
+    // An administrator's question opens the log and the index of SQLite, and makes a database where there is none: on Debian there is none.
+    ("rpm", ".rpmdb"),
+    // The same, on Debian.
+    ("pacman", "/var/lib/pacman/local"),
+    // Which parts of its own memory a crash would write down.
+    ("java", "/proc/self/coredump_filter"),
+];
 
 /// Flags that keep a program short on a machine that has much to tell.
-const SHORT: &[(&str, &[&str])] = &[("journalctl", &["-n", "1"])];
+const SHORT: &[(&str, &[&str])] =
+    &[("journalctl", &["-n", "1"]), ("apt list", &["scout"]), ("sysctl", &["-r", "^kernel.hostname$"])];
 
 /// A name that is looked up if anything is: no server knows it (RFC 6761).
 const NAME: &str = "scout.invalid";
@@ -30,7 +73,7 @@ const BESIDE: usize = 2;
 fn samples(kind: Kind) -> Vec<String> {
     let some = |samples: &[&str]| samples.iter().map(|sample| (*sample).to_owned()).collect();
     match kind {
-        Kind::Between(least, most) => vec![most.min(least.max(2)).to_string()],
+        Kind::Between(least, most) => vec![most.min(least.max(1)).to_string()],
         Kind::Buffer(_) => some(&["1M"]),
         Kind::Number(_) | Kind::Size(_) | Kind::Numbers | Kind::SortKey | Kind::Fields => some(&["1"]),
         Kind::Text | Kind::Word => some(&[NAME, "1", "LABEL=scout"]),
@@ -54,8 +97,18 @@ fn samples(kind: Kind) -> Vec<String> {
         Kind::PsWord => some(&["1", "aux"]),
         Kind::Mode => some(&["644"]),
         Kind::Format => some(&["%s"]),
-        Kind::SedPrint => some(&["1p"]),
-        Kind::AwkPrint => some(&["{print $1}"]),
+        Kind::SedPrint => some(&["1p", "/b/,/a/p"]),
+        Kind::AwkPrint => some(&["{print $1}", "/b/ {print $2, \"x\"}"]),
+        Kind::AwkFile => some(&["a", "sub"]),
+        Kind::JqFilter => some(&[".a[0]", ".[] | {x, y: .z} | keys"]),
+        Kind::Interface => some(&["lo", "scout0"]),
+        Kind::Address => some(&["192.0.2.1"]),
+        Kind::InternetFiles => some(&["4tcp@192.0.2.1:22,ssh", ":22"]),
+        Kind::Plain => some(&["scout", "1"]),
+        Kind::KernelSetting => some(&["kernel.hostname"]),
+        Kind::CertificateFile => some(&["a"]),
+        Kind::DiskName => some(&["sda"]),
+        Kind::Disk => some(&["/dev/sda"]),
     }
 }
 
@@ -78,6 +131,14 @@ fn flags(row: &Row) -> Vec<Vec<String>> {
     for (flag, kind) in row.long_optional {
         all.push(vec![format!("--{flag}")]);
         all.extend(samples(*kind).into_iter().map(|value| vec![format!("--{flag}={value}")]));
+    }
+    for (flag, kind) in row.whole_values {
+        all.extend(samples(*kind).into_iter().map(|value| vec![(*flag).to_owned(), value]));
+    }
+    for (letter, kind) in row.short_next {
+        all.push(vec![format!("-{letter}")]);
+        all.extend(samples(*kind).into_iter().take(1).map(|value| vec![format!("-{letter}"), value]));
+        all.extend(samples(*kind).into_iter().map(|value| vec![format!("-{letter}{value}")]));
     }
     if row.dash_number.is_some() {
         all.push(vec!["-1".to_owned()]);
@@ -106,6 +167,15 @@ fn operands(row: &Row) -> Vec<Vec<String>> {
             .map(|first| [vec![first], samples(Kind::Path)].concat())
             .chain([samples(Kind::Path)])
             .collect(),
+        Operands::FirstThen(first, kind) => samples(first)
+            .into_iter()
+            .flat_map(|first| [vec![first.clone()], [vec![first], samples(kind)].concat()])
+            .collect(),
+        // One that takes a second for it, and the others at once.
+        Operands::Rounds(kind) => {
+            let named = kind.and_then(|kind| samples(kind).into_iter().next()).into_iter().collect();
+            [Vec::new(), Vec::new(), Vec::new(), named, words(&["1", "1"]), Vec::new()].to_vec()
+        }
         Operands::Subcommand(known) => {
             let each = known.iter().flat_map(|word| [words(&[word]), words(&[word, NAME])]);
             [Vec::new()].into_iter().chain(each).collect()
@@ -135,12 +205,27 @@ fn operands(row: &Row) -> Vec<Vec<String>> {
     }
 }
 
+/// A flag, with a value if it takes one.
+fn with_value(row: &Row, flag: &str) -> Vec<String> {
+    let letter = flag.strip_prefix('-').and_then(|rest| rest.parse::<char>().ok());
+    let has_value = letter.is_some_and(|letter| row.short_values.iter().any(|(known, _)| *known == letter));
+    [Some(flag), has_value.then_some("1")].into_iter().flatten().map(str::to_owned).collect()
+}
+
+/// One flag of each group of which the row needs one.
+fn needed(row: &Row) -> Vec<String> {
+    let flags = row.needs.iter().filter_map(|flags| flags.split_ascii_whitespace().next());
+    flags.flat_map(|flag| with_value(row, flag)).collect()
+}
+
 /// What the table lets the program be given of these words, as a shell gets it; perhaps with a flag that the program needs.
 fn admitted(row: &Row, words: &[String]) -> Option<String> {
-    [None, row.needs.split_ascii_whitespace().next()].into_iter().find_map(|needed| {
+    let asked = row.asks.iter().filter_map(|(_, flags)| flags.split_ascii_whitespace().next());
+    let asked = asked.map(|flag| with_value(row, flag));
+    [Vec::new(), needed(row)].into_iter().chain(asked).find_map(|needed| {
         let short = SHORT.iter().filter(|(name, _)| *name == row.name).flat_map(|(_, flags)| flags.iter().copied());
-        let words = [row.name].into_iter().chain(short).chain(needed).chain(words.iter().map(String::as_str));
-        let words = words.map(|word| Word::Literal(word.to_owned())).collect();
+        let words = row.words().chain(short).map(str::to_owned).chain(needed).chain(words.iter().cloned());
+        let words = words.map(Word::Literal).collect();
         let pipeline = Pipeline { stages: vec![Stage { words, stderr: StderrTo::Capture }], directory: None };
         check(CommandPolicy::ReadOnly, &pipeline).ok()?;
         Some(String::from_utf8(render(&pipeline).expect("within bounds")).expect("UTF-8"))
@@ -194,6 +279,11 @@ const NAMING: &[&str] = &[
 const LOOKS_UP: &[(&str, &[&str])] = &[
     // In PATH.
     ("which", &["/"]),
+    ("command", &["/"]),
+    ("type", &["/"]),
+    // In their lists of packages.
+    ("rpm", &["/var/lib/rpm"]),
+    ("pacman", &["/var/lib/pacman"]),
     ("dpkg", &["/var/lib/dpkg"]),
     ("dpkg-query", &["/var/lib/dpkg"]),
     // Units, where no manager runs that could be asked.
@@ -207,17 +297,36 @@ const LOOKS_UP: &[(&str, &[&str])] = &[
 const ACCOUNTS: &str = "userdb";
 
 /// Devices that programs open for themselves.
-const OWN_DEVICES: &[&str] = &["/dev/null", "/dev/tty", "/dev/urandom", "/dev/random", "/dev/kmsg"];
+const OWN_DEVICES: &[&str] = &["/dev/null", "/dev/tty", "/dev/urandom", "/dev/random", "/dev/kmsg", "/dev/bus/usb"];
 
-/// Secret files that programs open for themselves, and show nothing of: procps 4 of every process that it tells the name of (that it shows none is a
-/// test of its own), systemctl to find out whether it is in a container.
-const OWN_SECRETS: &[&str] = &["ps", "systemctl"];
+/// Programs that read of disks what these say of themselves.
+const READ_DISKS: &[&str] = &["lvs", "vgs", "pvs", "lvdisplay", "vgdisplay", "pvdisplay"];
+
+/// Secret files that programs open for themselves, and show nothing of: procps 4 of every process that it tells the name of (that `ps` shows none is a
+/// test of its own), those of systemd to find out whether they are in a container; the account's own table of jobs, which is what `crontab -l` is for; and
+/// where pg_isready is Debian's Perl script, perl looks an account up (5.36: with its password, if it may).
+const OWN_SECRETS: &[(&str, &str)] = &[
+    ("ps", "environ"),
+    ("top", "environ"),
+    ("systemctl", "environ"),
+    ("systemd-cgls", "environ"),
+    ("systemd-cgtop", "environ"),
+    ("systemd-analyze", "environ"),
+    ("crontab", "root"),
+    ("pg_isready", "shadow"),
+];
 
 /// Every way to give a value: the words before it, and whether it is attached to the last of them.
 fn slots(row: &Row) -> Vec<(Vec<String>, bool)> {
     let mut all = Vec::new();
     all.extend(row.short_values.iter().map(|(letter, _)| (vec![format!("-{letter}")], false)));
     all.extend(row.short_optional.iter().map(|(letter, _)| (vec![format!("-{letter}")], true)));
+    all.extend(
+        row.short_next
+            .iter()
+            .flat_map(|(letter, _)| [true, false].map(|is_attached| (vec![format!("-{letter}")], is_attached))),
+    );
+    all.extend(row.whole_values.iter().map(|(flag, _)| (vec![(*flag).to_owned()], false)));
     let long = row.long_values.iter().chain(row.long_optional);
     all.extend(long.map(|(flag, _)| (vec![format!("--{flag}=")], true)));
     match row.operands {
@@ -267,14 +376,14 @@ fn naming(row: &Row, home: &Path) -> (Vec<String>, BTreeSet<PathBuf>) {
         held.borrow_mut().insert(plain(&home.join(path)));
         Ok(())
     };
-    let needed = row.needs.split_ascii_whitespace().next().map(str::to_owned);
+    let needed = needed(row);
     let short = SHORT.iter().filter(|(name, _)| *name == row.name).flat_map(|(_, flags)| flags.iter().copied());
-    let before: Vec<String> = [row.name].into_iter().chain(short).map(str::to_owned).chain(needed).collect();
+    let before: Vec<String> = row.words().chain(short).map(str::to_owned).chain(needed).collect();
     let (none, others) = (Vec::new(), operands(row));
     let mut cases = Vec::new();
     for (at, (words, is_attached)) in slots(row).into_iter().enumerate() {
         for (way, form) in NAMING.iter().enumerate() {
-            let name = format!("zq{at}x{way}q");
+            let name = format!("zqzq{at}x{way}q");
             let value = form.replace("{T}", &name).replace("{H}", &home.display().to_string());
             let mut words = words.clone();
             match words.last_mut().filter(|_| is_attached) {
@@ -300,7 +409,7 @@ fn is_named(path: &Path, home: &Path) -> bool {
     let path = path.strip_prefix(home).unwrap_or(path);
     let mut parts = path.components().map(|part| part.as_os_str().to_string_lossy());
     path.components().all(|part| !part.as_os_str().as_encoded_bytes().starts_with(b"--"))
-        && parts.any(|part| part.contains("zq"))
+        && parts.any(|part| part.contains("zqzq"))
 }
 
 /// What a row's program opened or asked after, as `exec` runs it, that nobody held.
@@ -310,7 +419,8 @@ fn unheld(row: &Row, exec: &str) -> Vec<String> {
     files(home);
     let (mut cases, mut held) = naming(row, home);
     cases.extend(self::cases(row));
-    held.extend(samples(Kind::Path).iter().chain(&[".".to_owned()]).map(|path| plain(&home.join(path))));
+    let operands = [Kind::Path, Kind::Disk, Kind::DiskName].into_iter().flat_map(samples);
+    held.extend(operands.chain([".".to_owned()]).map(|path| plain(&home.join(path))));
     let trace = trace::trace(script(cases, exec).as_bytes(), home);
     // What is below a path that is held, and the way to it.
     let is_held = |path: &Path| {
@@ -326,11 +436,14 @@ fn unheld(row: &Row, exec: &str) -> Vec<String> {
     let secrets = SecretPaths::default();
     let opened = trace.opened.iter().filter(|(program, path)| {
         let is_device = path.starts_with("/dev")
+            && !READ_DISKS.contains(&row.name)
             && path != Path::new("/dev")
+            && !path.starts_with("/dev/null/no-configuration")
             && !OWN_DEVICES.iter().any(|own| path == Path::new(own));
-        let is_own = OWN_SECRETS.contains(&program.as_str()) && path.starts_with("/proc") && path.ends_with("environ");
+        let is_own = OWN_SECRETS.iter().any(|(own, name)| program == own && path.ends_with(name));
         is_device || !is_own && secrets.check_path(path.as_os_str().as_encoded_bytes()).is_err()
     });
+    // What is there for a program to look at in any case, whatever it is given.
     let strangers = named.chain(opened).filter(|(_, path)| !is_held(&plain(path)));
     strangers.map(|(program, path)| format!("{exec}{} lets {program} at {}", row.name, path.display())).collect()
 }
@@ -372,20 +485,31 @@ fn swept(row: &Row, exec: &str) -> Vec<String> {
     files(directory.path());
     let trace = trace::trace(script(cases(row), exec).as_bytes(), directory.path());
     let fronts = FRONTS.iter().filter(|(name, _)| *name == row.name).flat_map(|(_, programs)| *programs);
-    let own: Vec<&str> = ["sh", row.name, "busybox"].into_iter().chain(fronts.copied()).collect();
+    let own: Vec<&str> = ["sh", row.program(), row.runs, "busybox"].into_iter().chain(fronts.copied()).collect();
     let strangers = trace.programs.iter().filter(|program| !own.contains(&program.as_str()));
     let strangers = strangers.map(|program| format!("{exec}{} runs {program}", row.name));
     // Its own file is what has to be run at all.
-    let name = if exec.is_empty() { row.name } else { "busybox" };
-    let idle = (!trace.programs.contains(name)).then(|| format!("{name} is missing: tests/ci.sh installs it"));
-    strangers.chain(trace.deeds).chain(idle).collect()
+    let name = match (exec, row.runs) {
+        ("", "") => row.program(),
+        ("", runs) => runs,
+        _ => "busybox",
+    };
+    let idle = (!row.is_builtin && !trace.programs.contains(name))
+        .then(|| format!("{name} is missing: tests/ci.sh installs it"));
+    let is_own = |deed: &String| {
+        let is_here = ["inet_addr(\"127.0.0.1\")", "\"::1\""].iter().any(|address| deed.contains(address));
+        OWN_FILES.iter().any(|(name, path)| *name == row.name && deed.contains(path))
+            || is_here && ASKS_HERE.contains(&row.name)
+    };
+    strangers.chain(trace.deeds.into_iter().filter(|deed| !is_own(deed))).chain(idle).collect()
 }
 
 /// What a sweep finds of every row, and of every one that busybox has.
 fn everywhere(sweep: fn(&Row, &str) -> Vec<String>) -> Vec<String> {
     let applets = applets();
-    let mut runs: Vec<(&Row, &str)> = rows().map(|row| (row, "")).collect();
-    runs.extend(rows().filter(|row| applets.contains(row.name)).map(|row| (row, "busybox ")));
+    let is_swept = |row: &&Row| !UNSWEPT.iter().any(|(name, _)| *name == row.name);
+    let mut runs: Vec<(&Row, &str)> = rows().filter(is_swept).map(|row| (row, "")).collect();
+    runs.extend(rows().filter(|row| !row.is_builtin && applets.contains(row.program())).map(|row| (row, "busybox ")));
     let (open, amiss) = (Mutex::new(runs), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {

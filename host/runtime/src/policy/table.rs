@@ -5,6 +5,8 @@
 //! because nobody has needed it yet. Flags whose meaning differs between GNU, busybox and BSD in a way that matters are absent too. Every
 //! option that Debian 12's tools name in their `--help` (`options.txt`) is allowed, refused with a reason, or unused: a test says so.
 
+use super::Word;
+
 /// What a flag's value or an operand must look like. [`super::values`] reads each, and gives what it names.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
@@ -81,6 +83,26 @@ pub(super) enum Kind {
     SedPrint,
     /// A program of `awk` that prints fields.
     AwkPrint,
+    /// A file of `awk`, which takes some names for no file.
+    AwkFile,
+    /// A filter of `jq` that takes values out of its input.
+    JqFilter,
+    /// The name of a network interface that is no name of a module of the kernel.
+    Interface,
+    /// An address of the internet in numbers.
+    Address,
+    /// What `lsof -i` shows: a version, a protocol, an address in numbers, ports.
+    InternetFiles,
+    /// Letters, digits and punctuation that means nothing: a package, a chip, an account.
+    Plain,
+    /// A name below `/proc/sys`, with dots between its parts.
+    KernelSetting,
+    /// A file of `openssl`, which takes what has a colon for an address.
+    CertificateFile,
+    /// The bare name of a disk, which is asked after in the directory too.
+    DiskName,
+    /// A device of a disk, of which a program reads what it says of itself.
+    Disk,
 }
 
 /// Which operands a program takes.
@@ -90,6 +112,8 @@ pub(super) enum Operands {
     Each(Kind, usize, usize),
     /// A word of this kind, then files; only files when one of these flags was given.
     FirstThenPaths(Kind, &'static [&'static str]),
+    /// A word of this kind, then any number of that.
+    FirstThen(Kind, Kind),
     /// One of these words, then names.
     Subcommand(&'static [&'static str]),
     /// States and an expression of `ss`: its addresses are numbers, because it asks name servers for any other.
@@ -100,13 +124,19 @@ pub(super) enum Operands {
     Words(Option<Kind>),
     /// Starting points, then an expression.
     Find,
+    /// Perhaps names of this kind, then none or both of an interval and a count: without a count there is no end.
+    Rounds(Option<Kind>),
 }
 
 /// One program.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
-    /// Its bare name.
+    /// Its bare name, perhaps with the words behind it that choose what it does: `openssl x509`.
     pub(super) name: &'static str,
+    /// The program that is run in its place, where it is only another name of one.
+    pub(super) runs: &'static str,
+    /// Whether it is part of the shell.
+    pub(super) is_builtin: bool,
     /// Short flags without a value.
     pub(super) short: &'static str,
     /// Short flags with a value.
@@ -119,8 +149,12 @@ pub(super) struct Row {
     pub(super) long_optional: &'static [(&'static str, Kind)],
     /// Short flags that take a value only in the same word.
     pub(super) short_optional: &'static [(char, Kind)],
-    /// Flags of one dash and several letters, that stand alone in their word; separated by spaces.
+    /// Short flags whose value may be absent, and stands in the same word or the next.
+    pub(super) short_next: &'static [(char, Kind)],
+    /// Flags of one dash and several letters, or of a plus, that stand alone in their word; separated by spaces.
     pub(super) whole: &'static str,
+    /// The same with a value in the next word.
+    pub(super) whole_values: &'static [(&'static str, Kind)],
     /// Its operands.
     pub(super) operands: Operands,
     /// Whether `-n5` means `-n 5`. Programs that scan their own arguments may read the rest of the word as more flags.
@@ -134,9 +168,9 @@ pub(super) struct Row {
     /// Flags whose value some systems take only in the same word; separated by spaces. With the value in the next word the pattern is a file
     /// there.
     pub(super) same_word: &'static str,
-    /// One of these flags must be given; separated by spaces, empty for none.
-    pub(super) needs: &'static str,
-    /// Subcommands, and the flags of which each needs one; separated by spaces.
+    /// Groups of flags, separated by spaces: of each group one must be given.
+    pub(super) needs: &'static [&'static str],
+    /// Subcommands and flags, and the flags of which each needs one; separated by spaces.
     pub(super) asks: &'static [(&'static str, &'static str)],
     /// A flag beside which only these others stand, separated by spaces, and no operands.
     pub(super) beside: Option<(&'static str, &'static str)>,
@@ -158,25 +192,29 @@ pub(super) struct Row {
 pub(super) const MANY: usize = usize::MAX;
 
 const NO_OPERANDS: Operands = Operands::Each(Kind::Text, 0, 0);
-const PATHS: Operands = Operands::Each(Kind::Path, 0, MANY);
-const SOME_PATHS: Operands = Operands::Each(Kind::Path, 1, MANY);
+pub(super) const PATHS: Operands = Operands::Each(Kind::Path, 0, MANY);
+pub(super) const SOME_PATHS: Operands = Operands::Each(Kind::Path, 1, MANY);
 
-const ROW: Row = Row {
+pub(super) const ROW: Row = Row {
     name: "",
+    runs: "",
+    is_builtin: false,
     short: "",
     short_values: &[],
     long: "",
     long_values: &[],
     long_optional: &[],
     short_optional: &[],
+    short_next: &[],
     whole: "",
+    whole_values: &[],
     operands: NO_OPERANDS,
     attached: true,
     dash_number: None,
     flags_first: false,
     plus_flags: false,
     same_word: "",
-    needs: "",
+    needs: &[],
     asks: &[],
     beside: None,
     suffixes: &[],
@@ -190,23 +228,23 @@ const ROW: Row = Row {
 /// Flags that every program may be given alone: where one does not know them it says so and ends.
 pub(super) const ALONE: &[&str] = &["--help", "--version"];
 
-const WRITES: &str = "it writes a file";
-const RUNS: &str = "it runs a program";
-const ENDLESS: &str = "it never ends";
-const NAMES_FROM: &str = "it takes file names out of a file";
-const READS: &str = "it reads a file that is not held against the secret paths";
-const ELSEWHERE: &str = "it looks into another host, container or root";
+pub(super) const WRITES: &str = "it writes a file";
+pub(super) const RUNS: &str = "it runs a program";
+pub(super) const ENDLESS: &str = "it never ends";
+pub(super) const NAMES_FROM: &str = "it takes file names out of a file";
+pub(super) const READS: &str = "it reads a file that is not held against the secret paths";
+pub(super) const ELSEWHERE: &str = "it looks into another host, container or root";
 const ASKS: &str = "it asks name servers";
 const CACHES: &str = "it looks for devices by their labels, which writes a cache of devices";
 
 use Kind::{
     Between, Buffer, ByteFormat, Columns, DateFormat, Directives, Fields, FileParameter, Glob, ListOf, MountPath, Name,
-    Names, Number, NumberingStyle, Numbers, OneOf, Package, Path, Pattern, Separator, Set, SortKey, Terminal, Text,
-    Time, TimeStyle,
+    Names, Number, NumberingStyle, Numbers, OneOf, Package, Path, Pattern, Plain, Separator, Set, SortKey, Terminal,
+    Text, Time, TimeStyle,
 };
 
 /// Lines, entries, days, ids: what a program counts, and does not make.
-const COUNT: Kind = Number(1_000_000_000);
+pub(super) const COUNT: Kind = Number(1_000_000_000);
 /// Any number that a system knows a file by.
 const INODE: Kind = Number(u64::MAX);
 /// Bytes that are skipped, read or compared.
@@ -214,9 +252,13 @@ const SIZE: Kind = Kind::Size(1 << 50);
 /// Lines that are kept for each that matches.
 const CONTEXT: Kind = Number(100_000);
 /// Columns of what is printed: programs fill them with blanks.
-const WIDTH: Kind = Between(0, 10_000);
+pub(super) const WIDTH: Kind = Between(0, 10_000);
+/// Seconds between two rounds.
+pub(super) const INTERVAL: Kind = Between(1, 60);
+/// Rounds of what is told again and again.
+pub(super) const ROUNDS: Kind = Between(1, 60);
 /// Directories below one another.
-const DEPTH: Kind = Between(0, 1000);
+pub(super) const DEPTH: Kind = Between(0, 1000);
 
 const FILE_TESTS: Kind =
     OneOf(&["apptype", "ascii", "cdf", "compress", "csv", "elf", "encoding", "soft", "tar", "json", "text", "tokens"]);
@@ -495,7 +537,7 @@ const FILES: &[Row] = &[
     },
     Row {
         name: "zcat",
-        operands: SOME_PATHS,
+        operands: PATHS,
         suffixes: &[".gz", "-gz", ".z", "-z", "_z", ".Z"],
         refused: &[
             ("-f --force", "it prints what is not compressed too, which cat does"),
@@ -551,43 +593,46 @@ const FILES: &[Row] = &[
     },
 ];
 
-/// Programs that search, order and cut text.
-const FILTERS: &[Row] = &[
-    Row {
-        name: "grep",
-        short: "abcEFGHhiILlnoPqRrsTUvwxyzZ",
-        short_values: &[('A', CONTEXT), ('B', CONTEXT), ('C', CONTEXT), ('m', COUNT), ('e', Pattern)],
-        long: "text byte-offset count extended-regexp fixed-strings basic-regexp perl-regexp with-filename no-filename \
+/// `grep`, and what its older names are read as.
+const GREP: Row = Row {
+    name: "grep",
+    short: "abcEFGHhiILlnoPqRrsTUvwxyzZ",
+    short_values: &[('A', CONTEXT), ('B', CONTEXT), ('C', CONTEXT), ('m', COUNT), ('e', Pattern)],
+    long: "text byte-offset count extended-regexp fixed-strings basic-regexp perl-regexp with-filename no-filename \
                ignore-case no-ignore-case files-without-match files-with-matches line-number only-matching quiet silent \
                recursive dereference-recursive no-messages initial-tab invert-match word-regexp line-regexp null null-data \
                line-buffered",
-        long_values: &[
-            ("after-context", CONTEXT),
-            ("before-context", CONTEXT),
-            ("context", CONTEXT),
-            ("max-count", COUNT),
-            ("regexp", Pattern),
-            ("include", Glob),
-            ("exclude", Glob),
-            ("exclude-dir", Glob),
-            ("label", Text),
-            ("binary-files", OneOf(&["binary", "text", "without-match"])),
-            ("directories", OneOf(&["read", "recurse", "skip"])),
-            ("devices", OneOf(&["skip"])),
-        ],
-        long_optional: &[("color", WHEN), ("colour", WHEN)],
-        operands: Operands::FirstThenPaths(Pattern, &["-e", "--regexp"]),
-        dash_number: Some(CONTEXT),
-        // OpenBSD and macOS.
-        same_word: "-C --context",
-        refused: &[
-            ("-f --file", "it reads patterns out of a file"),
-            ("--exclude-from", "it reads patterns out of a file"),
-        ],
-        note: "`-5` is `-C 5`. A directory above a secret file is not refused, see below.",
-        unused: "-D -V -d --binary --group-separator --no-group-separator",
-        ..ROW
-    },
+    long_values: &[
+        ("after-context", CONTEXT),
+        ("before-context", CONTEXT),
+        ("context", CONTEXT),
+        ("max-count", COUNT),
+        ("regexp", Pattern),
+        ("include", Glob),
+        ("exclude", Glob),
+        ("exclude-dir", Glob),
+        ("label", Text),
+        ("binary-files", OneOf(&["binary", "text", "without-match"])),
+        ("directories", OneOf(&["read", "recurse", "skip"])),
+        ("devices", OneOf(&["skip"])),
+    ],
+    long_optional: &[("color", WHEN), ("colour", WHEN)],
+    operands: Operands::FirstThenPaths(Pattern, &["-e", "--regexp"]),
+    dash_number: Some(CONTEXT),
+    // OpenBSD and macOS.
+    same_word: "-C --context",
+    refused: &[("-f --file", "it reads patterns out of a file"), ("--exclude-from", "it reads patterns out of a file")],
+    note: "`-5` is `-C 5`. A directory above a secret file is not refused, see below.",
+    unused: "-D -V -d --binary --group-separator --no-group-separator",
+    ..ROW
+};
+
+/// Programs that search, order and cut text.
+const FILTERS: &[Row] = &[
+    GREP,
+    // Where these are scripts they say so on standard error.
+    Row { name: "egrep", runs: "grep", begins: "-E", note: "It is `grep -E`.", ..GREP },
+    Row { name: "fgrep", runs: "grep", begins: "-F", note: "It is `grep -F`.", ..GREP },
     Row {
         name: "rg",
         short: "0.acFHiIlnNopPqsSuUvwx",
@@ -746,35 +791,35 @@ const FILTERS: &[Row] = &[
     },
     Row {
         name: "sed",
-        short: "n",
-        long: "quiet silent",
+        short: "nEr",
+        long: "quiet silent regexp-extended",
         operands: Operands::FirstThenPaths(Kind::SedPrint, &[]),
         // A BSD sed takes a flag after its script for a file; nothing here is a flag with a value.
         flags_first: true,
-        needs: "-n --quiet --silent",
+        needs: &["-n --quiet --silent"],
         refused: &[
             ("-i --in-place", "it rewrites files"),
             ("-f --file", "it reads a script out of a file"),
             ("--follow-symlinks", "it belongs to -i"),
             ("-e --expression", "the script stands as the first operand"),
         ],
-        unused: "--debug -l --line-length --posix -E -r --regexp-extended -s --separate --sandbox -u --unbuffered -z --null-data",
-        note: "Only `sed -n` with line numbers to print: `5p`, `5,10p`, `$p`, several joined by `;`, perhaps with `q` at a line. A script could \
-               otherwise write files (`w`) and run programs (`e`).",
+        unused: "--debug -l --line-length --posix -s --separate --sandbox -u --unbuffered -z --null-data",
+        note: "Only `sed -n` with lines to print, by number or by expression: `5p`, `5,10p`, `$p`, `/error/p`, `/from/,/to/p`, several joined by `;`, \
+               perhaps with `q` at a line. A script could otherwise write files (`w`) and run programs (`e`).",
         ..ROW
     },
     Row {
         name: "awk",
         short_values: &[('F', Separator)],
-        operands: Operands::Each(Kind::AwkPrint, 1, 1),
+        operands: Operands::FirstThen(Kind::AwkPrint, Kind::AwkFile),
         flags_first: true,
         refused: &[
             ("-f --file -i --include -l --load -E --exec", "it reads a program out of a file"),
             ("-v --assign", "the programs allowed here use no variables"),
             ("-e --source", "the program stands as the first operand"),
         ],
-        note: "Only `{print $1, $NF}` and the like, over standard input: `cat FILE | awk '{print $2}'`. A program could otherwise write files \
-               and run programs, and gawk takes `/inet/…` among its files for a network connection.",
+        note: "Only `{print $1, $NF}` and the like. A program could otherwise write files and run programs. Among its files gawk takes `/inet/…` \
+               for a network connection, and every awk `name=value` for an assignment: write `./name=value`.",
         ..ROW
     },
 ];
@@ -839,7 +884,10 @@ const NAMES: &[Row] = &[
         operands: Operands::Find,
         refused: &[
             ("-delete", "it deletes"),
-            ("-exec -execdir -ok -okdir", RUNS),
+            (
+                "-exec -execdir -ok -okdir",
+                "it runs a program; grep -r --include='*.conf' PATTERN DIRECTORY searches the files that it would find",
+            ),
             ("-fls -fprint -fprint0 -fprintf", WRITES),
             ("-files0-from", NAMES_FROM),
         ],
@@ -1004,7 +1052,10 @@ const MACHINE: &[Row] = &[
         name: "free",
         short: "bghklmtvw",
         long: "bytes kilo mega giga tera kibi mebi gibi tebi peta pebi committed human si wide total lohi",
-        refused: &[("-s --seconds", ENDLESS), ("-c --count", "it repeats until the deadline")],
+        short_values: &[('s', INTERVAL), ('c', ROUNDS)],
+        long_values: &[("seconds", INTERVAL), ("count", ROUNDS)],
+        asks: &[("-s", "-c --count"), ("--seconds", "-c --count")],
+        note: "`-s` never ends without `-c`.",
         unused: "-V",
         ..ROW
     },
@@ -1122,13 +1173,11 @@ const MACHINE: &[Row] = &[
     },
     Row {
         name: "mount",
-        note: "Without operands it shows what is mounted. Every other flag and operand mounts.",
+        short_values: &[('t', Plain)],
+        note: "Without operands it shows what is mounted, with `-t` that of some types. An operand mounts: `findmnt /srv` tells of one place.",
         refused: &[
             ("-l --show-labels", "it reads devices for their labels, which `lsblk -f` tells"),
-            (
-                "-a --all -B --bind -M --move -R --rbind -o --options -t --types -r --read-only -w --rw --read-write",
-                "it mounts",
-            ),
+            ("-a --all -B --bind -M --move -R --rbind -o --options -r --read-only -w --rw --read-write", "it mounts"),
             (
                 "--source --target --target-prefix -L --label -U --uuid -F --fork -f --fake -m --mkdir -n --no-mtab",
                 "it mounts",
@@ -1141,7 +1190,7 @@ const MACHINE: &[Row] = &[
             ("--make-rshared --make-rslave --make-rprivate --make-runbindable", "it changes a mount"),
             ("-T --fstab -N --namespace", ELSEWHERE),
         ],
-        unused: "-V -h -v --verbose",
+        unused: "-V -h -v --verbose --types",
         ..ROW
     },
     Row {
@@ -1150,14 +1199,14 @@ const MACHINE: &[Row] = &[
         long: "all extend groups interfaces listening numeric numeric-hosts numeric-ports numeric-users programs raw route sctp statistics \
                symbolic tcp timers udp udplite unix verbose wide context",
         // A resolver is asked for every address otherwise.
-        needs: "-n --numeric --numeric-hosts",
+        begins: "-n",
         refused: &[
             ("-c --continuous", ENDLESS),
             ("-w", "on BSD it never ends: its value is an interval; --raw is allowed"),
             ("-N", "on BSD its value is a kernel to read; --symbolic is allowed"),
             ("-M --masquerade", "it reads what current kernels do not have"),
         ],
-        note: "Without `-n` it asks name servers for every address.",
+        note: "It always answers in numbers: without `-n` it asks name servers for every address.",
         unused: "-A -C --cache -F --fib --ax25 --ipx --netrom",
         ..ROW
     },
@@ -1198,7 +1247,8 @@ const MACHINE: &[Row] = &[
         short: "adDfmnsty",
         refused: &[("-w", "on BSD it never ends: its value is an interval; --wide is allowed")],
         long: "active disk disk-sum forks one-header no-first slabs stats timestamp wide",
-        note: "With operands it repeats, perhaps without end.",
+        operands: Operands::Rounds(None),
+        note: "Without an interval it tells the mean since the machine started; `vmstat 1 5` what happens now. Without a count it never ends.",
         unused: "-V -h -p --partition -S --unit",
         ..ROW
     },
@@ -1378,28 +1428,36 @@ const SERVICES: &[Row] = &[
     },
     Row {
         name: "dpkg",
-        short: "lLsS",
-        long: "list listfiles no-pager search status print-architecture",
+        short: "lLsSC",
+        long: "list listfiles no-pager search status print-architecture print-foreign-architectures get-selections audit",
         operands: Operands::Each(Package, 0, MANY),
-        needs: "-l --list -L --listfiles -s --status -S --search --print-architecture",
+        needs: &[
+            "-l --list -L --listfiles -s --status -S --search --print-architecture --print-foreign-architectures \
+                  --get-selections -C --audit",
+        ],
         refused: &[
             (
-                "-A -B -C -D -E -G -O -V -X -f -p -x --abort-after --add-architecture --assert-help --audit --auto-deconfigure \
-                 --clear-avail --clear-selections --compare-versions --ctrl-tarfile --debug --dry-run --extract --field \
-                 --force-help --forget-old-unavail --fsys-tarfile --get-selections --ignore-depends --merge-avail --no-act \
-                 --no-debsig --path-exclude --path-include --predep-package --print-avail --print-foreign-architectures \
-                 --record-avail --refuse-downgrade --remove-architecture --robot --selected-only --set-selections --simulate \
-                 --skip-same-version --status-fd --triggers-only --update-avail --verify --verify-format --vextract \
-                 --yet-to-unpack",
-                "it changes the packages, takes one apart, or belongs to that",
+                "-A -E -G -O -B -D --abort-after --auto-deconfigure --debug --dry-run --no-act --simulate --force-help --ignore-depends \
+                 --no-debsig --path-exclude --path-include --refuse-downgrade --selected-only --skip-same-version --status-fd \
+                 --robot --triggers-only",
+                "it belongs to installing packages",
             ),
+            (
+                "--add-architecture --clear-avail --clear-selections --forget-old-unavail --merge-avail --record-avail \
+                 --remove-architecture --set-selections --update-avail",
+                "it changes the data of packages",
+            ),
+            (
+                "-X -f -x --ctrl-tarfile --extract --field --fsys-tarfile --vextract",
+                "it takes the file of a package apart, which dpkg-deb does; dpkg -L and -s tell of those that are installed",
+            ),
+            ("-V --verify --verify-format", "it reads all files of packages, secret ones among them"),
             ("-i --install -r --remove -P --purge --unpack --configure", "it changes the packages"),
             ("--pre-invoke --post-invoke --status-logger", RUNS),
             ("--log", WRITES),
             ("--admindir --root --instdir", ELSEWHERE),
         ],
-        note: "Every other command changes the packages, or takes one apart.",
-        unused: "-?",
+        unused: "-? -p --assert-help --compare-versions --predep-package --print-avail --yet-to-unpack",
         ..ROW
     },
     Row {
@@ -1409,7 +1467,7 @@ const SERVICES: &[Row] = &[
         long: "list listfiles no-pager search show status",
         long_values: &[("showformat", Directives)],
         operands: Operands::Each(Package, 0, MANY),
-        needs: "-l --list -L --listfiles -s --status -S --search -W --show",
+        needs: &["-l --list -L --listfiles -s --status -S --search -W --show"],
         refused: &[
             ("--admindir --root", ELSEWHERE),
             ("-c --control-path --control-list --control-show", "it shows the scripts of a package"),
@@ -1427,13 +1485,14 @@ const WORDS: &[Row] = &[
 
 /// Every row.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    [FILES, FILTERS, NAMES, MACHINE, SERVICES, WORDS].into_iter().flatten()
+    [FILES, FILTERS, NAMES, MACHINE, SERVICES, WORDS].into_iter().chain(super::everyday::ROWS.iter().copied()).flatten()
 }
 
 /// Programs that, given no path, read standard input or tell of the whole machine. Every other one that takes paths looks at the
 /// directory in which it runs.
 pub(super) const LOOKS_NOWHERE: &str = "cat tac nl head tail wc md5sum sha1sum sha512sum sha256sum od hexdump grep sort uniq cut paste \
-                                        fold column sed df lsblk findmnt";
+                                        fold column sed df lsblk findmnt zcat gzip gunzip xzcat xz bzcat bzip2 zstdcat zstd jq base64 \
+                                        egrep fgrep lsof rpm pacman";
 
 /// States of sockets as `ss` names them.
 pub(super) const SOCKET_STATES: &[&str] = &[
@@ -1467,7 +1526,8 @@ pub(super) const RECURSES: &str = "-r -R --recursive --dereference-recursive --d
 
 /// Programs that never open what they are named, and tell only that it is there, what it is and where it leads. Every other one
 /// that takes paths may read them.
-pub(super) const ONLY_TELLS: &str = "ls tree stat find du df realpath readlink date lsblk findmnt";
+pub(super) const ONLY_TELLS: &str =
+    "ls tree stat find du df realpath readlink date lsblk findmnt test namei lsof rpm pacman";
 
 /// Programs that open what they find in a directory, whatever their flags.
 pub(super) const SEARCHES: &str = "rg diff";
@@ -1475,7 +1535,30 @@ pub(super) const SEARCHES: &str = "rg diff";
 /// Programs that, given a directory and a file, take the file of that name in the directory.
 pub(super) const COMBINES: &str = "diff";
 
-/// The row of a program.
+impl Row {
+    /// The words that it begins with.
+    pub(super) fn words(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.name.split(' ')
+    }
+
+    /// The first of them.
+    pub(super) fn program(&self) -> &'static str {
+        self.words().next().unwrap_or_default()
+    }
+}
+
+/// The row of a stage, and what follows the words that it is named by.
+pub(super) fn row_of(words: &[Word]) -> Option<(&'static Row, &[Word])> {
+    rows().find_map(|row| {
+        let (named, rest) = words.split_at_checked(row.words().count())?;
+        let is_named =
+            named.iter().zip(row.words()).all(|(word, name)| matches!(word, Word::Literal(word) if word == name));
+        is_named.then_some((row, rest))
+    })
+}
+
+/// The row of this name.
+#[cfg(test)]
 pub(super) fn row(name: &str) -> Option<&'static Row> {
     rows().find(|row| row.name == name)
 }
@@ -1551,55 +1634,4 @@ pub(super) const FIND: &[(&str, Option<Kind>)] = &[
     ("-newermt", Some(Time)),
     ("-newerct", Some(Time)),
     ("-newerat", Some(Time)),
-];
-
-/// Programs people reach for that have no row, why, and what to use instead.
-pub(super) const ABSENT: &[(&str, &str, &str)] = &[
-    (
-        "xargs sudo su env nice nohup timeout time watch strace setsid chroot busybox",
-        "it runs another program",
-        "the program itself",
-    ),
-    (
-        "sh bash dash zsh python python3 perl ruby node php lua",
-        "it runs what it is given",
-        "programs of the table, joined by `|`",
-    ),
-    ("less more man view vi vim nano", "it is made for a terminal and can run programs", "cat, head, tail or sed -n"),
-    (
-        "tar",
-        "an archive called `host:file` is fetched by running rsh, and --to-command, --checkpoint-action and -I run programs",
-        "ls -l and file",
-    ),
-    (
-        "zgrep zless bzgrep xzgrep",
-        "it is a shell script that has run file names as commands",
-        "zcat FILE | grep PATTERN",
-    ),
-    ("xxd", "its second operand is written", "hexdump -C or od"),
-    ("strings", "an operand @FILE holds options", "grep -a"),
-    ("jq", "its programs read the environment and other files", "cat and grep"),
-    ("env printenv export set", "it shows the environment", "nothing: environments hold secrets"),
-    ("top htop iotop", "it never ends", "ps aux or uptime"),
-    (
-        "tee dd cp mv rm ln mkdir touch chmod chown install truncate split csplit mkfifo",
-        "it changes files",
-        "nothing: commands here only read",
-    ),
-    (
-        "curl wget nc ssh scp rsync ping dig host nslookup",
-        "it talks to other machines",
-        "nothing: ask the other host itself",
-    ),
-    ("docker podman kubectl crictl", "it speaks for an administrator and shows environments", "ps, ss and journalctl"),
-    ("git", "its configuration names programs to run", "cat, ls and diff"),
-    ("crontab", "without -l it replaces the table of jobs", "ls /etc/cron.d and systemctl list-timers"),
-    ("sysctl", "KEY=VALUE sets", "cat /proc/sys/…"),
-    ("lsof", "it writes a cache of devices", "ss -tlnp and ls -l /proc/PID/fd"),
-    ("blkid", "it writes a cache of devices", "lsblk -f"),
-    (
-        "apt apt-get apt-cache rpm dnf yum apk pacman",
-        "it writes caches or changes packages",
-        "dpkg -l where there is dpkg",
-    ),
 ];

@@ -4,7 +4,7 @@
 //! which paths may be read. Invariant: a kind that gives no paths takes no value of which a program could make one.
 
 use super::table::Kind;
-use super::{Look, regex};
+use super::{Look, regex, scripts};
 
 /// Bytes of free text.
 const LONGEST_TEXT: usize = 4096;
@@ -15,9 +15,7 @@ const STARS: usize = 16;
 /// Digits of a width or precision in a format.
 const WIDTH_DIGITS: usize = 3;
 /// Fields of `awk`, `sort` and `cut`, and characters of those.
-const FIELDS: u64 = 100_000;
-/// Lines of `sed`.
-const LINES: u64 = 1_000_000_000;
+pub(super) const FIELDS: u64 = 100_000;
 /// `[x*N]` of `tr`.
 const REPEATS: u64 = 1000;
 /// How much `file` may read of a file, and how deep it looks.
@@ -57,7 +55,7 @@ impl Kind {
 pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
     let longest = match kind {
         // Bounded as words are.
-        Kind::Path | Kind::MountPath | Kind::Word => usize::MAX,
+        Kind::Path | Kind::MountPath | Kind::AwkFile | Kind::Word => usize::MAX,
         Kind::Text | Kind::Pattern | Kind::Separator | Kind::Format => LONGEST_TEXT,
         _ => LONGEST,
     };
@@ -93,6 +91,55 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
         // Its caller holds all patterns of a stage together.
         Kind::Pattern => {}
         Kind::Separator => regex::check(&[value])?,
+        Kind::SedPrint => {
+            let expected = "lines to print, such as 5p, 5,10p, $p or /error/p, joined by ;";
+            regex::check(&scripts::sed_print(value).ok_or(expected)?)?;
+        }
+        Kind::AwkPrint => {
+            let expected = format!("fields to print up to {FIELDS}, such as {{print $1, $NF}}");
+            regex::check(&scripts::awk_print(value).ok_or(expected)?)?;
+        }
+        Kind::AwkFile => {
+            let name = value.split_once('=').map(|(name, _)| name);
+            if name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')) {
+                return Err("a file: awk takes this for an assignment; write ./ before it".into());
+            }
+            if value.starts_with("/inet") {
+                return Err("a file: gawk takes this for a network connection".into());
+            }
+            return Ok(vec![itself()]);
+        }
+        Kind::KernelSetting => {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:*/".contains(&byte);
+            if value.starts_with(['-', '.', '/']) || value.contains("..") || !value.bytes().all(is_plain) {
+                return Err("the name of a setting, such as net.ipv4.ip_forward: with = it would be set".into());
+            }
+            // A slash stands for a dot, or the other way round.
+            let forms = [value.replace('.', "/"), value.to_owned()];
+            let told = |form: String| Named { path: format!("/proc/sys/{form}"), look: None };
+            return Ok(forms.into_iter().map(told).collect());
+        }
+        Kind::CertificateFile if value.contains(':') => {
+            return Err("a file: openssl takes what has a colon for an address, such as file:/x".into());
+        }
+        Kind::CertificateFile => return Ok(vec![itself()]),
+        Kind::DiskName => {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.!".contains(&byte);
+            let is_name = value.starts_with(|first: char| first.is_ascii_alphabetic()) && value.bytes().all(is_plain);
+            let told = ["", "/dev/", "/sys/block/"]
+                .map(|place| Named { path: format!("{place}{value}"), look: Some(Look::Tells) });
+            return is_name.then(|| told.to_vec()).ok_or_else(|| "the name of a disk, such as sda".into());
+        }
+        Kind::Disk => {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:+/".contains(&byte);
+            let is_disk =
+                value.strip_prefix("/dev/").is_some_and(|name| DISKS.iter().any(|disk| name.starts_with(disk)))
+                    && !value.contains("..")
+                    && value.bytes().all(is_plain);
+            // What it opens of it says what it is, and nothing of what it holds.
+            let told = vec![Named { path: value.to_owned(), look: Some(Look::Tells) }];
+            return is_disk.then_some(told).ok_or_else(|| "a disk, such as /dev/sda".into());
+        }
         Kind::NumberingStyle => {
             let is_style = matches!(value, "a" | "t" | "n") || value.starts_with('p');
             is_style.then_some(()).ok_or("a, t, n or pPATTERN")?;
@@ -131,7 +178,7 @@ fn fits(kind: Kind, value: &str) -> Result<(), std::borrow::Cow<'static, str>> {
             "names separated by commas, none of an environment".into(),
         ),
         Kind::Columns => {
-            let column = |byte: u8| byte.is_ascii_alphanumeric() || b"_:%-+,".contains(&byte);
+            let column = |byte: u8| byte.is_ascii_alphanumeric() || b"_:%-+,.".contains(&byte);
             (value.bytes().all(column), "names of columns separated by commas".into())
         }
         Kind::FieldMatch => {
@@ -186,13 +233,32 @@ fn fits(kind: Kind, value: &str) -> Result<(), std::borrow::Cow<'static, str>> {
                 "letters of auxwfjlrT (e would show environments) or process ids".into(),
             )
         }
-        Kind::SedPrint => {
-            (is_sed_print(value), "line numbers to print, such as 5p, 5,10p or $p, joined by ;".into())
-        }
-        Kind::AwkPrint => (
-            is_awk_print(value),
-            format!("fields to print up to {FIELDS}, such as {{print $1, $NF}}").into(),
+        Kind::JqFilter => (
+            scripts::is_jq_filter(value),
+            "a filter that takes values out of its input: paths, | and ,, [ ], { }, select(PATH == VALUE), keys, length and \
+             the like; no variables, no environment, no further inputs"
+                .into(),
         ),
+        Kind::Interface => (
+            is_interface(value),
+            "the name of a network interface, and none of which Linux makes the name of a module (sit0, gre0, tunl0): \
+             `ip addr show` tells of those"
+                .into(),
+        ),
+        Kind::Address => {
+            (value.parse::<std::net::IpAddr>().is_ok(), "an address in numbers: a name would be asked of name servers".into())
+        }
+        Kind::InternetFiles => (
+            is_internet_files(value),
+            "[46][tcp|udp][@ADDRESS][:PORTS], the address in numbers: a name would be asked of name servers".into(),
+        ),
+        Kind::Plain => {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:+@~*,%".contains(&byte);
+            (
+                !value.is_empty() && !value.starts_with('-') && !value.contains("..") && value.bytes().all(is_plain),
+                "a name of letters, digits and . _ : + @ ~ * , % -".into(),
+            )
+        }
         Kind::Mode => {
             let mode = value.strip_prefix(['-', '/', '+']).unwrap_or(value);
             let known = mode.bytes().all(|byte| byte.is_ascii_digit() || b"ugoarwxXst,=+-".contains(&byte));
@@ -212,6 +278,13 @@ fn fits(kind: Kind, value: &str) -> Result<(), std::borrow::Cow<'static, str>> {
         | Kind::ListOf(_)
         | Kind::Pattern
         | Kind::Separator
+        | Kind::SedPrint
+        | Kind::AwkPrint
+        | Kind::AwkFile
+        | Kind::KernelSetting
+        | Kind::CertificateFile
+        | Kind::DiskName
+        | Kind::Disk
         | Kind::NumberingStyle => (true, "".into()),
     };
     if is_good { Ok(()) } else { Err(expected) }
@@ -221,7 +294,7 @@ fn digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn up_to(text: &str, most: u64) -> bool {
+pub(super) fn up_to(text: &str, most: u64) -> bool {
     digits(text) && text.parse().is_ok_and(|number: u64| number <= most)
 }
 
@@ -362,6 +435,45 @@ fn is_net_word(word: &str) -> bool {
     is_plain && !name.contains("..") && prefix.is_none_or(|prefix| is_address() && up_to(prefix, 128))
 }
 
+/// How the names of disks, and of what is made of them, begin: to open another device may block, or take something away.
+const DISKS: &[&str] =
+    &["sd", "hd", "vd", "xvd", "nvme", "mmcblk", "md", "dm-", "mapper/", "disk/by-", "sg", "loop", "nbd", "ada", "da"];
+
+/// Linux loads a module for an interface that is not there, if an administrator asks for it by `ifconfig` or `ethtool`: these are the names that modules go by
+/// (`modinfo -F alias`, Linux 6.12).
+const MODULES: &[&str] = &["erspan0", "gre0", "gretap0", "ip6gre0", "ip6tnl0", "ip6_vti0", "ip_vti0", "sit0", "tunl0"];
+
+fn is_interface(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:@-".contains(&byte);
+    let device = name.split([':', '@']).next().unwrap_or_default();
+    !device.is_empty() && !name.starts_with('-') && name.bytes().all(is_plain) && !MODULES.contains(&device)
+}
+
+/// What stands behind `lsof -i`.
+fn is_internet_files(value: &str) -> bool {
+    let version = value.strip_prefix(['4', '6']).unwrap_or(value);
+    let is_protocol = |name: &&&str| version.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
+    let protocol = ["tcp", "udp"].iter().find(is_protocol).map_or(0, |name| name.len());
+    let rest = version.get(protocol..).unwrap_or_default();
+    let (address, ports) = match rest.strip_prefix('@') {
+        None => (None, rest),
+        Some(rest) if rest.starts_with('[') => match rest.split_once(']') {
+            Some((address, ports)) => (address.strip_prefix('['), ports),
+            None => return false,
+        },
+        Some(rest) => {
+            let (address, ports) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
+            (Some(address), ports)
+        }
+    };
+    let is_port = |port: &str| {
+        !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    !value.is_empty()
+        && address.is_none_or(|address| address.parse::<std::net::IpAddr>().is_ok())
+        && (ports.is_empty() || ports.strip_prefix(':').is_some_and(|ports| ports.split(',').all(is_port)))
+}
+
 /// Sets of `tr`, which write their repeats out.
 fn is_set(set: &str) -> bool {
     set.match_indices('*').all(|(at, _)| {
@@ -380,33 +492,4 @@ fn is_text_format(format: &str) -> bool {
         known &= character != '%' || characters.next().is_some_and(|letter| "sb%".contains(letter));
     }
     known
-}
-
-/// `5p`, `5,10p`, `$p` and `10q`, joined by `;`.
-fn is_sed_print(script: &str) -> bool {
-    let is_line = |line: &str| line == "$" || up_to(line, LINES);
-    script.split(';').map(str::trim).all(|command| match (command.strip_suffix('p'), command.strip_suffix('q')) {
-        (Some(lines), _) => {
-            let (first, last) = lines.split_once(',').unwrap_or((lines, lines));
-            is_line(first) && is_line(last)
-        }
-        (None, Some(line)) => is_line(line),
-        (None, None) => false,
-    })
-}
-
-/// `{print $1, $NF, $(NF-1)}`.
-fn is_awk_print(program: &str) -> bool {
-    let is_number = |text: &str| up_to(text, FIELDS);
-    let is_field = |field: &str| match field.trim().strip_prefix('$') {
-        Some("NF") => true,
-        Some(field) => {
-            is_number(field)
-                || field.strip_prefix("(NF-").and_then(|field| field.strip_suffix(')')).is_some_and(is_number)
-        }
-        None => false,
-    };
-    let inner = program.trim().strip_prefix('{').and_then(|program| program.strip_suffix('}')).map(str::trim);
-    let fields = inner.and_then(|inner| inner.strip_prefix("print"));
-    fields.is_some_and(|fields| fields.is_empty() || fields.split(',').all(is_field))
 }

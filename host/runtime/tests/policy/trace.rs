@@ -130,7 +130,9 @@ fn judged(log: &str, spool: &str, home: &Path) -> Trace {
         // Temporary files of `sort` and `tac`.
         let mut paths = arguments.split('"').skip(1).step_by(2).peekable();
         let is_spooled = paths.peek().is_some() && paths.all(|path| path.starts_with(spool));
-        let is_deed = is(CHANGES)
+        // Below what is no directory nothing can be made, whoever tries.
+        let is_nowhere = path.starts_with("/dev/null/");
+        let is_deed = is(CHANGES) && !is_nowhere
             || is(OPENS) && writes && !SINKS.contains(&path)
             || is(SPEAKS) && arguments.contains("sa_family=AF_INET");
         if is_deed && !is_spooled {
