@@ -34,7 +34,8 @@ pub(super) const RUST: Template = Template {
             "Cargo.toml.template" "Cargo.lock.template" "README.md.template" "gitignore" "rust-toolchain.toml" "src/lib.rs"
             "vendor/scout-plugin/Cargo.toml.template"),
         files!("plugins/sdk/src/" => "vendor/scout-plugin/src/":
-            "answer.rs" "bindings.rs" "heap.rs" "host.rs" "json.rs" "json/value.rs" "lib.rs" "output.rs" "text.rs"),
+            "answer.rs" "bindings.rs" "heap.rs" "host.rs" "json.rs" "json/value.rs" "lib.rs" "output.rs" "text.rs"
+            "zone.rs"),
         contract!("wit/"),
         files!("plugins/templates/" => "": "scout.toml.template"),
         files!("plugins/templates/" => "cassettes/": "os_release.json.template"),
