@@ -241,6 +241,7 @@ impl Connection {
             // There are servers that fall silent when a second channel is asked for before the first is open.
             if !self.quirks.opens_several() && !*self.first_answer.borrow() {
                 let mut answered = self.first_answer.subscribe();
+                call.cost.add_round_trips(1);
                 answered.wait_for(|is_answered| *is_answered).await.map_err(|_| self.lost())?;
                 continue;
             }

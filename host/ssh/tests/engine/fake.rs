@@ -56,6 +56,8 @@ pub(crate) enum Then {
     Forwards,
     /// Leaves every request for a channel unanswered.
     OpensNothing,
+    /// Leaves every request for a channel but a connection's first unanswered; else as `Complains`.
+    OpensOne,
     /// Says [`MARK`] wherever it may say anything: instead of running a command, and in each answer over SFTP.
     Complains,
 }
@@ -97,7 +99,7 @@ impl FakeSshd {
                 let (config, shared) = (Arc::clone(&config), Arc::clone(&serving));
                 tokio::spawn(async move {
                     shared.open.fetch_add(1, Ordering::SeqCst);
-                    let handler = Handler { shared: Arc::clone(&shared), step: 0, round: 0 };
+                    let handler = Handler { shared: Arc::clone(&shared), step: 0, round: 0, has_opened: false };
                     if let Ok(session) = server::run_stream(config, stream, handler).await {
                         let _ = session.await;
                     }
@@ -133,6 +135,7 @@ struct Handler {
     shared: Arc<Shared>,
     step: usize,
     round: usize,
+    has_opened: bool,
 }
 
 impl Handler {
@@ -206,7 +209,7 @@ impl server::Handler for Handler {
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), russh::Error> {
         match self.shared.then {
-            Then::Serves | Then::OpensNothing | Then::Complains => {}
+            Then::Serves | Then::OpensNothing | Then::OpensOne | Then::Complains => {}
             Then::Closes => session.disconnect(Disconnect::ByApplication, "closing time", "")?,
             Then::ClosesWithMark => session.disconnect(Disconnect::ByApplication, MARK, MARK)?,
             Then::Forwards => {
@@ -253,7 +256,7 @@ impl server::Handler for Handler {
         _data: &[u8],
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        if self.shared.then != Then::Complains {
+        if !matches!(self.shared.then, Then::Complains | Then::OpensOne) {
             return Ok(());
         }
         session.channel_success(channel)?;
@@ -271,6 +274,9 @@ impl server::Handler for Handler {
     ) -> Result<(), russh::Error> {
         match self.shared.then {
             Then::OpensNothing => self.shared.unanswered.lock().unwrap().push(reply),
+            Then::OpensOne if std::mem::replace(&mut self.has_opened, true) => {
+                self.shared.unanswered.lock().unwrap().push(reply);
+            }
             _ => reply.accept().await,
         }
         Ok(())

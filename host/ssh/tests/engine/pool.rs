@@ -66,6 +66,27 @@ async fn a_connection_that_lives_and_opens_no_channel_is_left_to_those_who_use_i
 }
 
 #[tokio::test]
+async fn a_server_that_passes_over_a_second_channel_has_a_connection_for_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = FakeSshd::start(&[Wants::PublicKey], Then::OpensOne).await;
+    let known = dir.path().join("known_hosts");
+    std::fs::write(&known, server.known_hosts_line()).unwrap();
+    let spec = Arc::new(HostSpec {
+        user_known_hosts_files: vec![known],
+        identity_files: vec![generate_key(dir.path(), "id").private],
+        ..HostSpec::new("box", server.address.ip().to_string(), server.address.port(), "me")
+    });
+    // Whoever waited for an answer would wait longer than the call.
+    let pool = Pool::new(PoolConfig { answer_timeout: Duration::from_secs(600), ..PoolConfig::default() });
+    let lease = pool.lease(&me(), &spec, &call()).await.unwrap();
+    for dials in [2, 3] {
+        // It was sent in both ways, and from then on in one.
+        let error = lease.exec(&request("exit 0"), &call()).await.unwrap_err();
+        assert_eq!((error.kind(), pool.snapshot().dials), (ErrorKind::Unsupported, dials), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn hosts_that_wait_for_their_turn_at_an_address_take_no_other_hosts_place() {
     let silent = FakeTcp::start(async |stream| stream).await;
     let sshd = Sshd::start();

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     BareAsyncSsh,
     Paramiko,
     Conch,
+    /// The same with the SFTP server that it comes with.
+    ConchAsItIs,
     Ssh2,
     /// The same, answering no request with a handle that it has not given.
     SilentSsh2,
@@ -79,7 +81,7 @@ impl Kind {
             Self::AsyncSsh => "AsyncSSH",
             Self::BareAsyncSsh => "AsyncSSH without attributes",
             Self::Paramiko => "paramiko",
-            Self::Conch => "Twisted Conch",
+            Self::Conch | Self::ConchAsItIs => "Twisted Conch",
             Self::Ssh2 => "ssh2 (npm)",
             Self::SilentSsh2 => "ssh2 that ignores unknown handles",
             Self::ProFtpd => "ProFTPD mod_sftp",
@@ -95,6 +97,7 @@ impl Kind {
             Self::BareAsyncSsh => Some(("asyncssh", "asyncssh_server.py", &["no-permissions"])),
             Self::Paramiko => Some(("paramiko", "paramiko_server.py", &[])),
             Self::Conch => Some(("twisted", "conch_server.py", &[])),
+            Self::ConchAsItIs => Some(("twisted", "conch_server.py", &["as-it-is"])),
             _ => None,
         }
     }
