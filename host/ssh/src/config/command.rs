@@ -26,6 +26,11 @@ pub(super) struct Commands {
 }
 
 impl Commands {
+    /// Another look-up, with its own time.
+    pub(super) fn begin(&mut self) {
+        self.taken = Duration::ZERO;
+    }
+
     /// Whether the command exits with 0 in the user's shell. Waits for it, at most five seconds.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::algorithms::{self, Kind};
+use super::body::Body;
 use super::canonical::{AllowedCname, Canonicalize, Rules};
 use super::command::Commands;
 use super::expand::{self, Known, Tokens};
@@ -153,18 +154,34 @@ fn at_of<T>(slot: &Set<T>) -> Option<&At> {
 }
 
 impl Settings {
-    /// Applies one file's items. `reachable` is false inside an `Include` of a block that does not match: then no
+    /// Applies one file's blocks. `reachable` is false inside an `Include` of a block that does not match: then no
     /// block in it can.
     pub(super) fn apply(
         &mut self,
-        items: &[Item],
+        body: &Body,
+        pass: &Pass<'_>,
+        reachable: bool,
+        commands: &mut Commands,
+    ) -> Result<(), SshError> {
+        for (block, is_own) in body.blocks(pass.host()) {
+            self.apply_block(block, is_own, pass, reachable, commands)?;
+        }
+        Ok(())
+    }
+
+    /// `is_own`: the patterns of the block's `Host` line are known to match.
+    fn apply_block(
+        &mut self,
+        block: &[Item],
+        is_own: bool,
         pass: &Pass<'_>,
         reachable: bool,
         commands: &mut Commands,
     ) -> Result<(), SshError> {
         let mut active = reachable;
-        for item in items {
+        for item in block {
             match item {
+                Item::Host(_) if is_own => {}
                 Item::Host(patterns) => {
                     active = reachable && pattern::matches_list(pass.host(), patterns.iter().map(String::as_str));
                 }
@@ -180,8 +197,8 @@ impl Settings {
                 }
                 Item::Bad(at, refusal) if active => return Err(at.refuse(refusal.clone())),
                 Item::Setting(_) | Item::Bad(..) => {}
-                Item::Include(files) => {
-                    for file in files {
+                Item::Include(included) => {
+                    for file in included.files_for(pass.host()) {
                         self.apply(file, pass, active, commands)?;
                     }
                 }

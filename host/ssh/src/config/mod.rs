@@ -5,6 +5,7 @@
 
 pub(crate) mod address;
 pub(crate) mod algorithms;
+mod body;
 mod canonical;
 mod command;
 mod evaluate;
@@ -15,6 +16,7 @@ mod jump;
 mod keyword;
 mod lex;
 mod matching;
+mod names;
 pub(crate) mod network;
 mod parse;
 pub(crate) mod pattern;
@@ -28,14 +30,19 @@ mod value;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use parking_lot::Mutex;
+use sha1::Digest as _;
 
 pub use explain::{Explained, Setting};
 
 use crate::SshError;
+use body::Body;
 use command::Commands;
 pub(crate) use command::user_shell;
-use parse::{Item, Parser, Place};
+use parse::{Parser, Place};
 use read::Ownership;
 
 /// `StrictHostKeyChecking`. `ask` without a terminal is `Yes`.
@@ -276,11 +283,14 @@ pub struct SshConfig {
     files: Vec<ConfigFile>,
     home: PathBuf,
     included: Vec<PathBuf>,
+    digest: [u8; 20],
+    commands: Mutex<Commands>,
+    resolutions: AtomicU64,
 }
 
 #[derive(Debug)]
 struct ConfigFile {
-    items: Vec<Item>,
+    body: Body,
     is_user: bool,
 }
 
@@ -294,14 +304,15 @@ impl SshConfig {
     pub fn load(user: &Path, system: Option<&Path>, home: &Path) -> Result<Self, SshError> {
         let mut parser = Parser::default();
         let place = Place { include_directory: home.join(".ssh"), home, is_user: true };
-        let items = parser.file(user, Ownership::Private, &place, 0)?;
-        let mut files = vec![ConfigFile { items, is_user: true }];
+        let body = parser.file(user, Ownership::Private, &place, 0)?;
+        let mut files = vec![ConfigFile { body, is_user: true }];
         if let Some(system) = system {
             let place = Place { include_directory: PathBuf::from("/etc/ssh"), home, is_user: false };
-            let items = parser.file(system, Ownership::Any, &place, 0)?;
-            files.push(ConfigFile { items, is_user: false });
+            let body = parser.file(system, Ownership::Any, &place, 0)?;
+            files.push(ConfigFile { body, is_user: false });
         }
-        Ok(Self { files, home: home.to_path_buf(), included: parser.watched.into_iter().collect() })
+        let (included, digest) = (parser.watched.into_iter().collect(), parser.digest.finalize().into());
+        Ok(Self { files, home: home.to_path_buf(), included, digest, ..Self::default() })
     }
 
     /// These bytes as the user's file, for tests that choose all of them: lines that lead to other files or run commands
@@ -316,8 +327,8 @@ impl SshConfig {
         let text: Vec<&str> = text.split('\n').filter(|line| !leads_out(line)).collect();
         let home = PathBuf::from("/nonexistent");
         let place = Place { include_directory: home.clone(), home: &home, is_user: true };
-        let items = Parser::default().lines(Path::new("ssh_config"), &text.join("\n"), &place, 0);
-        Self { files: vec![ConfigFile { items, is_user: true }], home, included: Vec::new() }
+        let body = Parser::default().lines(Path::new("ssh_config"), &text.join("\n"), &place, 0);
+        Self { files: vec![ConfigFile { body, is_user: true }], home, ..Self::default() }
     }
 
     /// The paths that `Include` lines lead to, of files that are there and of those that are not: what changes at one of them
@@ -326,23 +337,43 @@ impl SshConfig {
         &self.included
     }
 
-    /// The literal names on `Host` lines, in order, without patterns, each once.
+    /// A digest of all that was read, and from where: two configurations with the same one say the same.
+    pub fn digest(&self) -> [u8; 20] {
+        self.digest
+    }
+
+    /// The literal names on `Host` lines, in order, without patterns, each once; without [`Self::left_out`].
     pub fn hosts(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        let mut seen = HashSet::new();
+        self.names(|name, reason| reason.is_none().then(|| name.to_owned()))
+    }
+
+    /// The literal names on `Host` lines that are no hosts to anybody here, with why: those of blocks for a program that
+    /// hands an open socket over, as distributions bring them (`ProxyUseFdpass`), and those that no target can name.
+    pub fn left_out(&self) -> Vec<(String, &'static str)> {
+        self.names(|name, reason| Some((name.to_owned(), reason?)))
+    }
+
+    fn names<T>(&self, mut choose: impl FnMut(&str, Option<&'static str>) -> Option<T>) -> Vec<T> {
+        let (mut names, mut seen) = (Vec::new(), HashSet::new());
         for file in &self.files {
-            literal_names(&file.items, &[], &mut |name| {
+            names::literal(file.body.items(), &[], &mut |name, reason| {
                 if seen.insert(name.to_owned()) {
-                    names.push(name.to_owned());
+                    names.extend(choose(name, reason));
                 }
             });
         }
         names
     }
 
+    /// The pattern on a `Host` line that a name falls under, if it is one that some names do not fall under.
+    pub fn pattern_of(&self, name: &str) -> Option<&str> {
+        self.files.iter().find_map(|file| names::pattern_of(file.body.items(), name))
+    }
+
     /// One host's settings.
     ///
-    /// Runs the commands of `Match exec` that could apply, each once, and waits for them: ten seconds at most.
+    /// Runs the commands of `Match exec` that could apply and waits for them: ten seconds at most. Each runs once for all
+    /// hosts of a configuration.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Config`] with file:line for what is not evaluated for this host.
@@ -350,50 +381,19 @@ impl SshConfig {
         self.explain(alias).map(|explained| explained.spec)
     }
 
-    /// Every host of [`Self::hosts`] with its settings, or why it has none.
-    ///
-    /// A command of `Match exec` runs once for all of them, and all commands together take ten seconds at most.
-    pub fn resolve_all(&self) -> Vec<(String, Result<HostSpec, SshError>)> {
-        let mut commands = Commands::default();
-        let resolved = |name: String| {
-            let spec = resolve::resolve(self, &name, &mut commands).map(|explained| explained.spec);
-            (name, spec)
-        };
-        self.hosts().into_iter().map(resolved).collect()
-    }
-
     /// One host's settings with the lines that set them. Takes as long as [`Self::resolve`].
     ///
     /// # Errors
     /// As [`Self::resolve`].
     pub fn explain(&self, alias: &str) -> Result<Explained, SshError> {
-        resolve::resolve(self, alias, &mut Commands::default())
+        self.resolutions.fetch_add(1, Ordering::Relaxed);
+        let mut commands = self.commands.lock();
+        commands.begin();
+        resolve::resolve(self, alias, &mut commands)
     }
-}
 
-/// Visits the names in `items` that can match: inside an `Include` in a `Host` block, only those of that block.
-fn literal_names(items: &[Item], around: &[&[String]], visit: &mut impl FnMut(&str)) {
-    let matches = |name: &str, patterns: &[String]| pattern::matches_list(name, patterns.iter().map(String::as_str));
-    let mut block: Option<&[String]> = None;
-    for item in items {
-        match item {
-            Item::Host(patterns) => {
-                block = Some(patterns);
-                for name in patterns.iter().filter(|name| !name.contains(['*', '?']) && !name.starts_with('!')) {
-                    if matches(name, patterns) && around.iter().all(|patterns| matches(name, patterns)) {
-                        visit(name);
-                    }
-                }
-            }
-            Item::Include(files) => {
-                let mut around = around.to_vec();
-                around.extend(block);
-                for file in files {
-                    literal_names(file, &around, visit);
-                }
-            }
-            Item::Match(..) | Item::BadBlock(..) => block = None,
-            Item::Setting(..) | Item::Bad(..) => {}
-        }
+    /// How many hosts were looked up.
+    pub fn resolutions(&self) -> u64 {
+        self.resolutions.load(Ordering::Relaxed)
     }
 }

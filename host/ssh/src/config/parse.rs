@@ -4,9 +4,13 @@
 //! applies is decided when a host is resolved, so a bad line is an item and no error.
 
 use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha1::{Digest as _, Sha1};
+
+use super::body::{Body, Included};
 use super::expand::{self, Unexpanded, tilde};
 use super::matching::{self, Criterion};
 use super::read::{self, Ownership};
@@ -16,17 +20,15 @@ use crate::SshError;
 
 /// OpenSSH's READCONF_MAX_DEPTH.
 const MAX_DEPTH: u32 = 16;
-/// Far above any configuration that people keep; a file that includes itself twice would be read 2^16 times.
-const MAX_FILES: u32 = 1024;
-/// Far above any configuration that people keep.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+/// A file for each host of a large fleet; a file that includes itself twice would be read 2^16 times.
+const MAX_FILES: u32 = 20_000;
+/// One file, and all together: some 300,000 hosts. What is read takes about ten times as much memory.
+const MAX_BYTES: usize = 64 << 20;
 /// Paths of which it is kept that they make a difference.
 const MAX_WATCHED: usize = 2 * MAX_FILES as usize;
-/// All files together.
-const MAX_TOTAL_BYTES: usize = 16 << 20;
 
 /// One thing that a file says.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Item {
     /// `Host`: its lines hold for these patterns.
     Host(Vec<String>),
@@ -39,7 +41,7 @@ pub(super) enum Item {
     /// A line that makes no sense.
     Bad(At, Refusal),
     /// Files read in the place of an `Include` line.
-    Include(Vec<Vec<Item>>),
+    Include(Included),
 }
 
 /// A keyword and its arguments.
@@ -69,6 +71,8 @@ pub(super) struct Place<'a> {
 pub(super) struct Parser {
     files: u32,
     bytes: usize,
+    /// Of what was read, and from where.
+    pub(super) digest: Sha1,
     /// Paths of included files that are there or may come, as [`include::watched`] has them.
     pub(super) watched: BTreeSet<PathBuf>,
 }
@@ -81,22 +85,25 @@ impl Parser {
         ownership: Ownership,
         place: &Place<'_>,
         depth: u32,
-    ) -> Result<Vec<Item>, SshError> {
-        let Some(text) = read::text(path, MAX_FILE_BYTES, ownership)? else { return Ok(Vec::new()) };
+    ) -> Result<Body, SshError> {
+        let Some(text) = read::text(path, MAX_BYTES as u64, ownership)? else { return Ok(Body::default()) };
         self.files += 1;
         self.bytes += text.len();
+        for part in [path.as_os_str().as_bytes(), text.as_bytes()] {
+            self.digest.update(part.len().to_be_bytes());
+            self.digest.update(part);
+        }
         Ok(self.lines(path, &text, place, depth))
     }
 
     /// The items of one file's text.
-    pub(super) fn lines(&mut self, path: &Path, text: &str, place: &Place<'_>, depth: u32) -> Vec<Item> {
+    pub(super) fn lines(&mut self, path: &Path, text: &str, place: &Place<'_>, depth: u32) -> Body {
         let file: Arc<Path> = Arc::from(path);
         let lines = text.split('\n').zip(1..);
-        lines
-            .filter_map(|(text, line)| {
-                Some(self.item(At { file: Arc::clone(&file), line }, lex::split(text)?, place, depth))
-            })
-            .collect()
+        let items = lines.filter_map(|(text, line)| {
+            Some(self.item(At { file: Arc::clone(&file), line }, lex::split(text)?, place, depth))
+        });
+        Body::new(items.collect())
     }
 
     fn item(&mut self, at: At, line: lex::Line<'_>, place: &Place<'_>, depth: u32) -> Item {
@@ -121,14 +128,14 @@ impl Parser {
                 Err(refusal) => refused(at, refusal),
             },
             "include" => match self.include(&arguments, place, depth) {
-                Ok(files) => Item::Include(files),
+                Ok(files) => Item::Include(Included::new(files)),
                 Err(refusal) => refused(at, refusal),
             },
             _ => Item::Setting(Statement { at, keyword, arguments, rest: rest.to_owned() }),
         }
     }
 
-    fn include(&mut self, patterns: &[String], place: &Place<'_>, depth: u32) -> Result<Vec<Vec<Item>>, Refusal> {
+    fn include(&mut self, patterns: &[String], place: &Place<'_>, depth: u32) -> Result<Vec<Body>, Refusal> {
         let mut files = Vec::new();
         for text in patterns {
             if text.is_empty() {
@@ -161,8 +168,8 @@ impl Parser {
                 if depth >= MAX_DEPTH {
                     return Err(Refusal::bad(format!("is nested deeper than {MAX_DEPTH} files")));
                 }
-                if self.files >= MAX_FILES || self.bytes >= MAX_TOTAL_BYTES {
-                    let why = format!("reaches more than {MAX_FILES} files or {MAX_TOTAL_BYTES} bytes");
+                if self.files >= MAX_FILES || self.bytes >= MAX_BYTES {
+                    let why = format!("reaches more than {MAX_FILES} files or {MAX_BYTES} bytes");
                     return Err(Refusal::hinted(why, "split the configuration"));
                 }
                 files.push(self.file(&path, Ownership::Private, place, depth + 1).map_err(|error| {

@@ -120,7 +120,7 @@ impl Resolution<'_> {
 
     fn apply(&mut self, settings: &mut Settings, pass: Pass<'_>) -> Result<(), SshError> {
         for file in &self.config.files {
-            settings.apply(&file.items, &Pass { is_user: file.is_user, ..pass }, true, self.commands)?;
+            settings.apply(&file.body, &Pass { is_user: file.is_user, ..pass }, true, self.commands)?;
         }
         Ok(())
     }

@@ -563,8 +563,9 @@ fn commands_run_once_for_a_host_and_its_hops() {
     let runs = || std::fs::read_to_string(&count).expect("it has run").lines().count();
     assert_eq!(way(&home.resolve("a").expect("a host")), ["u@b:5"]);
     assert_eq!(runs(), 1);
-    assert_eq!(home.load().resolve_all().len(), 3);
-    assert_eq!(runs(), 2, "and once for all hosts together");
+    let config = home.load();
+    assert!(config.hosts().iter().all(|name| config.resolve(name).is_ok()));
+    assert_eq!((runs(), config.resolutions()), (2, 3), "and once for all hosts of one configuration");
 }
 
 #[test]
@@ -691,4 +692,61 @@ fn every_path_at_which_an_include_finds_or_would_find_something_is_known() {
         assert!(included.contains(&path), "{}: {included:?}", path.display());
     }
     assert_eq!(included.len(), 7, "{included:?}");
+}
+
+#[test]
+fn ten_thousand_hosts_are_read_and_each_is_looked_up_alone() {
+    let block =
+        |n: usize| format!("Host h{n} alias{n}\n  HostName 10.{}.{}.{}\n  User u{n}\n", n >> 16, n >> 8 & 255, n & 255);
+    let blocks: String = (0..10_000).map(block).collect();
+    let padding = "# a comment that is long\n".repeat(60_000);
+    let home =
+        Home::new(&format!("{blocks}{padding}Host h1*\n  Port 2222\nHost *\nInclude many/*\n\n  ConnectTimeout 7\n"));
+    for n in 0..200 {
+        home.write(&format!(".ssh/many/{n}"), &format!("Host more{n}\n  User m{n}\n"));
+    }
+    let config = home.load();
+    assert_eq!(config.hosts().len(), 20_200);
+    assert_eq!(config.resolutions(), 0, "nobody is looked up before anybody asks");
+    for (name, host_name, user, port) in [
+        ("h9999", "10.0.39.15", "u9999", 22),
+        ("alias17", "10.0.0.17", "u17", 22),
+        ("h17", "10.0.0.17", "u17", 2222),
+        ("more150", "more150", "m150", 22),
+    ] {
+        let host = config.resolve(name).expect(name);
+        assert_eq!((host.host_name.as_str(), host.user.as_str(), host.port), (host_name, user, port));
+        assert_eq!(host.connect_timeout, Some(Duration::from_secs(7)));
+    }
+    assert_eq!(config.resolutions(), 4);
+}
+
+#[test]
+fn names_that_nobody_can_use_are_left_out_with_why() {
+    let home = Home::new(
+        "Host web\nHost unix/* vsock/*\n  ProxyUseFdpass yes\nHost .host machine/.host\n  ProxyCommand /usr/lib/systemd/systemd-ssh-proxy unix/run/ssh-unix-local/socket %p\n  ProxyUseFdpass yes\nHost a/b \"c d\" fe80::1\nHost *\n",
+    );
+    let config = home.load();
+    assert_eq!(config.hosts(), ["web", "fe80::1"]);
+    let left_out: Vec<_> =
+        config.left_out().into_iter().map(|(name, why)| (name, why.contains("ProxyUseFdpass"))).collect();
+    let wanted = [(".host", true), ("machine/.host", true), ("a/b", false), ("c d", false)];
+    assert_eq!(left_out, wanted.map(|(name, fdpass)| (name.to_owned(), fdpass)));
+}
+
+#[test]
+fn a_name_falls_under_a_pattern_that_says_something() {
+    let home = Home::new("Host i-* !i-bad\nInclude more\nHost * ??\n");
+    home.write(".ssh/more", "Host *.corp literal\n");
+    let config = home.load();
+    for (name, pattern) in [
+        ("i-0abc", Some("i-*")),
+        ("i-bad", None),
+        ("web.corp", Some("*.corp")),
+        ("literal", None),
+        ("ab", None),
+        ("other", None),
+    ] {
+        assert_eq!(config.pattern_of(name), pattern, "{name}");
+    }
 }
