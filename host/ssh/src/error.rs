@@ -1,6 +1,7 @@
 //! The engine's one error: a kind to branch on and a sentence for people.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::foreign::visible;
 
@@ -48,12 +49,14 @@ pub struct SshError {
     kind: ErrorKind,
     message: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
+    /// How long the host is left alone at least.
+    retried_after: Option<Duration>,
 }
 
 impl SshError {
     /// An error of this kind. `message` is one sentence: what failed and where.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: seen(message.into()), hint: None }
+        Self { kind, message: seen(message.into()), hint: None, retried_after: None }
     }
 
     /// Adds what to do instead.
@@ -68,6 +71,18 @@ impl SshError {
     pub(crate) fn with_addition(mut self, addition: &str) -> Self {
         self.message.to_mut().push_str(&visible(addition));
         self
+    }
+
+    /// Says that trying again sooner would meet the same, or make it worse.
+    #[must_use]
+    pub(crate) fn retried_after(mut self, pause: Duration) -> Self {
+        self.retried_after = Some(pause);
+        self
+    }
+
+    /// How long the host is to be left alone at least.
+    pub(crate) fn pause(&self) -> Duration {
+        self.retried_after.unwrap_or_default()
     }
 
     /// What kind of trouble it was.

@@ -11,10 +11,11 @@ pub(crate) mod gate;
 pub(crate) mod identities;
 mod key_file;
 pub(crate) mod offers;
+pub(crate) mod penalties;
 pub(crate) mod process;
 mod proxy_command;
 mod secrets;
-mod tcp;
+pub(crate) mod tcp;
 pub(crate) mod transport;
 pub(crate) mod trust_ahead;
 
@@ -27,11 +28,11 @@ use parking_lot::Mutex;
 use russh::ChannelOpenFailure;
 use russh::client::{self, Handle};
 use russh::keys::Algorithm;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Proxy, user_shell};
 use crate::dial::gate::{Check, Gate, Halt, HostKey, Purpose, Refusal, Said, Secrets};
+use crate::dial::penalties::{Contact, Penalties, Place};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport};
 use crate::jitter::jittered;
@@ -54,6 +55,17 @@ const SILENT_RETRIES: u32 = 4;
 const GROUP_BITS: (usize, usize, usize) = (2048, 3072, 8192);
 /// How sshd turns away what exceeds `MaxStartups`, since OpenSSH 8.5.
 const TOO_BUSY: &str = "Exceeded MaxStartups";
+/// Why a dial waits.
+const WAITING: &str = "waiting so that the server does not lock this machine's address out (PerSourcePenalties)";
+/// The same since OpenSSH 9.8, and so it turns away an address that owes it penalties too: it does not tell which.
+const NOT_NOW: &str = "Not allowed at this time";
+/// The first pause before such a server is asked again, and how often. That is not fast, and only where nothing is known that
+/// it could hold against this machine.
+const AFTER_NOT_NOW: (Duration, u32) = (Duration::from_secs(2), 3);
+/// How long a host that has locked this address out is left alone: no penalty that counts is shorter.
+const LOCK: Duration = Duration::from_secs(16);
+/// How long a host that refused the login is left alone.
+const AFTER_REFUSAL: Duration = Duration::from_secs(10);
 
 /// An authenticated connection and what it took.
 pub(crate) struct Dialled {
@@ -85,14 +97,19 @@ impl Refusals {
     }
 }
 
-/// Dials the host until authentication has succeeded.
+/// Dials the host until authentication has succeeded. `is_proven`: it has before, in the same way.
 ///
 /// # Errors
 /// Every kind that a step can meet. One of a jump host names it, and whose way it is on.
 /// # Cancel safety
 /// Nothing is left over: connections to jump hosts and processes end.
-pub(crate) async fn dial(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Dialled, SshError> {
-    let trip = Trip::new(spec, config);
+pub(crate) async fn dial(
+    spec: &Arc<HostSpec>,
+    config: &PoolConfig,
+    penalties: &Arc<Penalties>,
+    is_proven: bool,
+) -> Result<Dialled, SshError> {
+    let trip = Trip::new(spec, config, penalties, is_proven);
     trip.limited(log_in(spec, None, &trip)).await
 }
 
@@ -101,13 +118,17 @@ pub(crate) async fn dial(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Di
 ///
 /// # Errors
 /// As [`dial`].
-pub(crate) async fn host_key(spec: &HostSpec, config: &PoolConfig) -> Result<HostKey, SshError> {
+pub(crate) async fn host_key(
+    spec: &HostSpec,
+    config: &PoolConfig,
+    penalties: &Arc<Penalties>,
+) -> Result<HostKey, SshError> {
     let spec = Arc::new(spec.clone());
-    let trip = Trip::new(&spec, config);
+    let trip = Trip::new(&spec, config, penalties, false);
     trip.limited(async {
         match meet(&spec, None, &trip, Purpose::Capture).await {
             Err(Break::Captured(key)) => Ok(*key),
-            Err(Break::Failed(error) | Break::TurnedAway { error, .. }) => Err(error),
+            Err(Break::Failed(error) | Break::NotNow(error) | Break::TurnedAway { error, .. }) => Err(error),
             Ok(_) | Err(Break::MayBeCertified) => {
                 Err(SshError::new(ErrorKind::Unreachable, format!("{}: the host showed no key", spec.alias)))
             }
@@ -124,24 +145,12 @@ pub(crate) fn first_contact(spec: &HostSpec) -> (String, u16) {
     }
 }
 
-/// Opens TCP to the host itself, to see whether it answers.
-///
-/// # Errors
-/// [`ErrorKind::Unreachable`], naming host and address; [`ErrorKind::Unsupported`] if the host is behind a proxy.
-pub(crate) async fn tcp(spec: &HostSpec) -> Result<TcpStream, SshError> {
-    match &spec.proxy {
-        Proxy::Jump(hops) if !hops.is_empty() => {}
-        Proxy::Command(_) => {}
-        _ => return tcp::connect(spec, |_| ()).await,
-    }
-    let message = format!("{}: the host is behind a proxy: whether it answers shows when it is used", spec.alias);
-    Err(SshError::new(ErrorKind::Unsupported, message))
-}
-
 /// What all steps of one dial share.
 struct Trip<'a> {
     target: &'a str,
     config: &'a PoolConfig,
+    penalties: &'a Arc<Penalties>,
+    is_proven: bool,
     limit: Duration,
     until: Instant,
     stage: Mutex<Stage>,
@@ -156,9 +165,17 @@ struct Stage {
 }
 
 impl<'a> Trip<'a> {
-    fn new(spec: &'a HostSpec, config: &'a PoolConfig) -> Self {
+    fn new(spec: &'a HostSpec, config: &'a PoolConfig, penalties: &'a Arc<Penalties>, is_proven: bool) -> Self {
         let limit = config.connect_limit(spec);
-        Self { target: &spec.alias, config, limit, until: Instant::now() + limit, stage: Mutex::default() }
+        Self {
+            target: &spec.alias,
+            config,
+            penalties,
+            is_proven,
+            limit,
+            until: Instant::now() + limit,
+            stage: Mutex::default(),
+        }
     }
 
     fn enter(&self, spec: &HostSpec, stage: impl Into<Cow<'static, str>>) {
@@ -166,6 +183,12 @@ impl<'a> Trip<'a> {
         let is_target = spec.alias == self.target;
         let text = if is_target { stage } else { format!("at the jump host {}: {stage}", spec.alias).into() };
         self.stage.lock().text = text;
+    }
+
+    /// Waits until a contact may fail without harm.
+    async fn contact(&self, spec: &HostSpec, place: Place) -> Contact {
+        self.enter(spec, WAITING);
+        self.penalties.admit(place, self.is_proven).await
     }
 
     fn heed(&self, complaint: Option<&Complaint>, first_words: &FirstWords) {
@@ -196,11 +219,13 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
     Box::pin(async move {
         let mut met = match meet(spec, way, trip, Purpose::LogIn).await {
             Ok(met) => met,
-            Err(Break::Failed(error) | Break::TurnedAway { error, .. }) => return Err(error),
+            Err(Break::Failed(error) | Break::NotNow(error) | Break::TurnedAway { error, .. }) => return Err(error),
             Err(Break::Captured(_) | Break::MayBeCertified) => {
                 return Err(SshError::new(ErrorKind::Unreachable, format!("{}: nobody logs in", spec.alias)));
             }
         };
+        trip.enter(spec, WAITING);
+        met.contact.before_login().await;
         trip.enter(spec, "authenticating");
         let login = auth::Login {
             spec,
@@ -210,7 +235,17 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
             until: trip.until,
         };
         let attempts = auth::authenticate(&mut met.handle, &login).await;
-        let attempts = attempts.map_err(|error| met.refusals.error().unwrap_or(error))?;
+        let attempts = match attempts {
+            Ok(attempts) => attempts,
+            Err(error) if error.kind() == ErrorKind::Auth => {
+                met.contact.is_refused();
+                met.contact.because(error.message());
+                let pause = if met.contact.is_lenient() { Duration::ZERO } else { AFTER_REFUSAL };
+                return Err(met.refusals.error().unwrap_or_else(|| error.retried_after(pause)));
+            }
+            Err(error) => return Err(met.refusals.error().unwrap_or(error)),
+        };
+        met.contact.is_free();
         met.leash.establish();
         let round_trips = met.way_round_trips + HANDSHAKE_ROUND_TRIPS * met.handshakes + attempts;
         Ok(Dialled { handle: met.handle, round_trips, leash: met.leash, refusals: met.refusals, said: met.said })
@@ -220,6 +255,7 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
 /// A handshake's outcome: the host's key was accepted.
 struct Met {
     handle: Handle<Gate>,
+    contact: Contact,
     leash: Leash,
     secrets: Secrets,
     said: Said,
@@ -238,6 +274,8 @@ enum Break {
         error: SshError,
         is_too_busy: bool,
     },
+    /// The same, by a server that is too busy or holds something against this machine.
+    NotNow(SshError),
     Captured(Box<HostKey>),
     /// To be asked once more, for certificates.
     MayBeCertified,
@@ -252,13 +290,24 @@ async fn meet(spec: &Arc<HostSpec>, way: Option<Way<'_>>, trip: &Trip<'_>, purpo
     trip.enter(spec, "reading known_hosts");
     let check = Arc::new(Check::load(spec, trip.config).await.map_err(Break::Failed)?);
     let (mut pause, longest) = PAUSE;
-    let (mut silent, mut handshakes) = (0, 1);
+    let (mut silent, mut handshakes, mut not_now) = (0, 1, 0);
     loop {
         let gate = Gate::new(&check, purpose, handshakes > 1);
         let refusals = Refusals { alias: spec.alias.clone(), own: gate.refusal(), way: way.refusals() };
         let (error, is_too_busy) = match shake_hands(spec, &way, trip, gate, &refusals).await {
             Err(_) if let Some(error) = refusals.error() => return Err(Break::Failed(error)),
             Err(Break::TurnedAway { error, is_too_busy }) => (error, is_too_busy),
+            Err(Break::NotNow(error)) => {
+                let (first, most) = AFTER_NOT_NOW;
+                let pause = jittered(first.saturating_mul(1 << not_now));
+                not_now += 1;
+                if not_now > most || Instant::now() + pause >= trip.until {
+                    return Err(Break::Failed(error));
+                }
+                trip.enter(spec, "waiting to ask again a server that is busy or has locked this machine's address out");
+                sleep(pause).await;
+                continue;
+            }
             Err(Break::MayBeCertified) if handshakes == 1 => {
                 handshakes = 2;
                 continue;
@@ -286,24 +335,39 @@ async fn shake_hands(
     let (known, certificates) = (gate.known_algorithms(), gate.certificate_algorithms());
     let config = client_config(spec, &known, certificates).map_err(Break::Failed)?;
     let (secrets, said) = (gate.secrets(), gate.said());
-    let Opened { transport, leash, complaint, is_localhost } = way.open(spec, trip).await.map_err(Break::Failed)?;
+    let opened = way.open(spec, trip).await.map_err(Break::Failed)?;
+    let Opened { transport, leash, complaint, is_localhost, mut contact } = opened;
     let gate = gate.at_localhost(is_localhost);
     let first_words = transport.first_words();
     trip.heed(complaint.as_ref(), &first_words);
     let transport = transport.with_silence_limit(Alive::of(spec).silence);
     trip.enter(spec, "in the handshake");
-    match client::connect_stream(config, transport, gate).await {
+    let outcome = client::connect_stream(config, transport, gate).await;
+    if let Some(identification) = first_words.identification() {
+        contact.is_with(&identification);
+    }
+    match outcome {
         Ok(handle) => {
             let (way_round_trips, refusals) = (way.round_trips(), refusals.clone());
-            Ok(Met { handle, leash, secrets, said, refusals, way_round_trips, handshakes: 1 })
+            Ok(Met { handle, contact, leash, secrets, said, refusals, way_round_trips, handshakes: 1 })
         }
         Err(Halt::MayBeCertified) => Err(Break::MayBeCertified),
-        Err(Halt::Refused(error)) => Err(Break::Failed(error)),
+        Err(Halt::Refused(error)) => {
+            contact.because(error.message());
+            Err(Break::Failed(error))
+        }
         Err(Halt::Captured(key)) => Err(Break::Captured(key)),
         Err(Halt::Ssh(error)) => {
             let mut what = explain(&error, &first_words, said.farewell().as_deref());
             let is_turned_away = is_closed(&error) && !first_words.has_identification();
             let is_too_busy = is_turned_away && first_words.line().starts_with(TOO_BUSY);
+            if is_turned_away {
+                contact.is_free();
+            }
+            if is_turned_away && first_words.line().starts_with(NOT_NOW) {
+                let (is_guilty, error) = (contact.owes(), not_now(spec, contact.reason()));
+                return Err(if is_guilty { Break::Failed(error) } else { Break::NotNow(error) });
+            }
             // A command that ends without a word has failed: that is no answer of the host.
             let is_command = complaint.is_some();
             if let Some(complaint) = complaint {
@@ -358,6 +422,7 @@ struct Opened {
     complaint: Option<Complaint>,
     /// It is a direct one to a loopback address.
     is_localhost: bool,
+    contact: Contact,
 }
 
 impl<'a> Way<'a> {
@@ -397,12 +462,16 @@ impl<'a> Way<'a> {
     async fn open(&self, spec: &HostSpec, trip: &Trip<'_>) -> Result<Opened, SshError> {
         match self {
             Self::Direct => {
-                let stream = tcp::connect(spec, |stage| trip.enter(spec, stage)).await?;
+                let found = tcp::find(spec, |stage| trip.enter(spec, stage)).await?;
+                let mut contact = trip.contact(spec, Place::Address(found.first())).await;
+                let connected = tcp::connect(spec, found, |stage| trip.enter(spec, stage)).await;
+                let stream = connected.inspect_err(|_| contact.is_free())?;
                 let is_localhost = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
                 let (transport, leash) = Transport::new(stream, None);
-                Ok(Opened { transport, leash, complaint: None, is_localhost })
+                Ok(Opened { transport, leash, complaint: None, is_localhost, contact })
             }
             Self::Command(text) => {
+                let contact = trip.contact(spec, Place::Behind((*text).to_owned())).await;
                 trip.enter(spec, "starting the proxy command");
                 let shell = user_shell();
                 let (streams, process, complaint) = proxy_command::spawn(&shell, text).map_err(|error| {
@@ -411,14 +480,16 @@ impl<'a> Way<'a> {
                     SshError::new(ErrorKind::Unreachable, message)
                 })?;
                 let (transport, leash) = Transport::new(streams, Some(Box::new(process)));
-                Ok(Opened { transport, leash, complaint: Some(complaint), is_localhost: false })
+                Ok(Opened { transport, leash, complaint: Some(complaint), is_localhost: false, contact })
             }
             Self::Through(hop, name) => {
                 let HostSpec { alias, host_name, port, .. } = spec;
+                let mut contact = trip.contact(spec, Place::Behind(format!("{name} {host_name} {port}"))).await;
                 trip.enter(spec, format!("connecting to {host_name}:{port} from the jump host {name}"));
                 // As OpenSSH: where the request came from is nobody's business.
                 let opening = hop.handle.channel_open_direct_tcpip(host_name, u32::from(*port), "127.0.0.1", 65535);
                 let channel = hop.said.while_opening(opening).await.map_err(|(error, words)| {
+                    contact.is_free();
                     let what = match error {
                         russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed) => "cannot connect to",
                         russh::Error::ChannelOpenFailure(_) => "does not forward to",
@@ -429,7 +500,7 @@ impl<'a> Way<'a> {
                     SshError::new(ErrorKind::Unreachable, message)
                 })?;
                 let (transport, leash) = Transport::new(channel.into_stream(), Some(Box::new(Arc::clone(hop))));
-                Ok(Opened { transport, leash, complaint: None, is_localhost: false })
+                Ok(Opened { transport, leash, complaint: None, is_localhost: false, contact })
             }
         }
     }
@@ -438,6 +509,7 @@ impl<'a> Way<'a> {
 /// A jump host's failure, told to whoever asked for the target: that is the name to act on.
 fn on_the_way(alias: &str, error: &SshError) -> SshError {
     let told = SshError::new(error.kind(), format!("{alias}: jump host {}", error.message()));
+    let told = told.retried_after(error.pause());
     match error.hint() {
         Some(_) if error.kind() == ErrorKind::UnknownHostKey => told.with_hint(gate::trust_hint(alias)),
         Some(hint) => told.with_hint(hint.to_owned()),
@@ -483,6 +555,22 @@ fn explain(error: &russh::Error, first_words: &FirstWords, farewell: Option<&str
 fn handshake_error(spec: &HostSpec, what: &str) -> SshError {
     let HostSpec { alias, host_name, port, .. } = spec;
     SshError::new(ErrorKind::Unreachable, format!("{alias}: the handshake with {host_name}:{port} failed: {what}"))
+}
+
+/// The server turns this machine's address away. `reason`: what came of the contact before.
+fn not_now(spec: &HostSpec, reason: Option<String>) -> SshError {
+    let HostSpec { alias, host_name, port, .. } = spec;
+    let before = reason.map(|reason| format!("; what came before: {reason}")).unwrap_or_default();
+    let message = format!(
+        "{alias}: {host_name}:{port} turns this machine's address away for now (\"{NOT_NOW}\"): its sshd has locked it out, \
+         for 16 s to 10 min, after several connections that ended without a login (PerSourcePenalties), or it has as many \
+         connections without a login as it takes (MaxStartups){before}"
+    );
+    SshError::new(ErrorKind::Unreachable, message)
+        .with_hint(
+            "mend what came before and wait; on the host, `PerSourcePenaltyExemptList` in sshd_config exempts an address",
+        )
+        .retried_after(LOCK)
 }
 
 /// How a host that has fallen silent is noticed.
@@ -547,7 +635,7 @@ mod tests {
             user_known_hosts_files: vec![known_hosts],
             ..HostSpec::new("box", "127.0.0.1", sshd.address().port(), login_name())
         };
-        let dialled = dial(&Arc::new(spec), &PoolConfig::default()).await.unwrap();
+        let dialled = dial(&Arc::new(spec), &PoolConfig::default(), &Arc::default(), false).await.unwrap();
         for _ in 0..3 {
             dialled.handle.rekey_soon().await.unwrap();
             dialled.handle.channel_open_session().await.unwrap();

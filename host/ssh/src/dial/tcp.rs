@@ -20,42 +20,93 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 16;
 
+/// Where a host is, and from where it is dialled.
+pub(crate) struct Found {
+    first: SocketAddr,
+    others: Vec<SocketAddr>,
+    sources: Option<Sources>,
+}
+
+/// The addresses that a host is dialled from, and what says so.
+struct Sources {
+    addresses: Vec<SocketAddr>,
+    keyword: &'static str,
+}
+
+impl Found {
+    /// The address that is tried first.
+    pub(crate) fn first(&self) -> SocketAddr {
+        self.first
+    }
+
+    /// The address to dial this one from, if one is configured.
+    fn source_for(&self, address: SocketAddr) -> io::Result<Option<(IpAddr, &'static str)>> {
+        source_for(self.sources.as_ref(), address)
+    }
+}
+
+/// Looks up where a host is; `stage` is told what is going on.
+///
+/// # Errors
+/// [`ErrorKind::Unreachable`], naming the host.
+pub(crate) async fn find(spec: &HostSpec, stage: impl Fn(String)) -> Result<Found, SshError> {
+    let HostSpec { alias, host_name, port, .. } = spec;
+    let unreachable = |what: String| SshError::new(ErrorKind::Unreachable, format!("{alias}: {what}"));
+    stage(format!("looking up {host_name}"));
+    let mut addresses = resolve(host_name, *port, spec.address_family).await.map_err(unreachable)?.into_iter();
+    let first = addresses.next().ok_or_else(|| unreachable(format!("{host_name} has no address")))?;
+    let sources = match &spec.bind_address {
+        Some(name) => {
+            let addresses = resolve(name, 0, spec.address_family).await.map_err(unreachable)?;
+            Some(Sources { addresses, keyword: "BindAddress" })
+        }
+        None => spec.bind_interface.as_deref().map(sources_of).transpose().map_err(unreachable)?,
+    };
+    Ok(Found { first, others: addresses.collect(), sources })
+}
+
 /// Opens TCP to the first address that answers; `stage` is told what is going on.
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`], naming host and addresses.
 /// # Cancel safety
 /// Every socket is closed.
-pub(crate) async fn connect(spec: &HostSpec, stage: impl Fn(String)) -> Result<TcpStream, SshError> {
-    let HostSpec { alias, host_name, port, .. } = spec;
+pub(crate) async fn connect(spec: &HostSpec, found: Found, stage: impl Fn(String)) -> Result<TcpStream, SshError> {
+    let alias = &spec.alias;
     let unreachable = |what: String| SshError::new(ErrorKind::Unreachable, format!("{alias}: {what}"));
-    stage(format!("looking up {host_name}"));
-    let addresses = resolve(host_name, *port, spec.address_family).await.map_err(unreachable)?;
-    let sources = match &spec.bind_address {
-        Some(name) => Some(resolve(name, 0, spec.address_family).await.map_err(unreachable)?),
-        None => spec.bind_interface.as_deref().map(sources_of).transpose().map_err(unreachable)?,
-    };
-    let stream = race(addresses, sources.as_deref(), stage).await.map_err(unreachable)?;
+    let addresses = std::iter::once(found.first).chain(found.others).collect();
+    let stream = race(addresses, found.sources.as_ref(), stage).await.map_err(unreachable)?;
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(host = %alias, %error, "TCP_NODELAY was refused");
     }
     Ok(stream)
 }
 
+/// Opens TCP to the first address alone, and closes it.
+///
+/// # Errors
+/// Why it does not answer.
+pub(crate) async fn look(found: &Found) -> Result<(), String> {
+    let address = found.first;
+    let connected = connect_from(found.source_for(address), address).await;
+    connected.map(drop).map_err(|error| format!("no connection to {address}: {}", reason(&error)))
+}
+
 /// The addresses of an interface, as OpenSSH prefers them: those of this machine alone come last.
-fn sources_of(interface: &str) -> Result<Vec<SocketAddr>, String> {
+fn sources_of(interface: &str) -> Result<Sources, String> {
     let mut addresses = network::addresses(Some(interface))?;
     if addresses.is_empty() {
         return Err(format!("BindInterface {interface} is not there, or has no address, or is not up"));
     }
     addresses.sort_by_key(IpAddr::is_loopback);
-    Ok(addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
+    let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
+    Ok(Sources { addresses, keyword: "BindInterface" })
 }
 
 /// Connects to one of the addresses; each but the first has its turn when those before it failed or stayed silent.
 async fn race(
     addresses: Vec<SocketAddr>,
-    sources: Option<&[SocketAddr]>,
+    sources: Option<&Sources>,
     stage: impl Fn(String),
 ) -> Result<TcpStream, String> {
     let mut waiting = addresses.into_iter();
@@ -106,20 +157,22 @@ async fn resolve(name: &str, port: u16, family: AddressFamily) -> Result<Vec<Soc
     }
 }
 
-/// The local address to dial from: `Ok(None)` if none is configured, an error if none is of that family.
-fn source_for(sources: Option<&[SocketAddr]>, address: SocketAddr) -> io::Result<Option<IpAddr>> {
-    let Some(sources) = sources else { return Ok(None) };
-    let source = sources.iter().find(|source| source.is_ipv4() == address.is_ipv4());
-    source
-        .map(|source| Some(source.ip()))
-        .ok_or_else(|| io::Error::other("the address to dial from is of another family"))
+/// The local address to dial from and what says so: `Ok(None)` if none is configured, an error if none is of that family.
+fn source_for(sources: Option<&Sources>, address: SocketAddr) -> io::Result<Option<(IpAddr, &'static str)>> {
+    let Some(Sources { addresses, keyword }) = sources else { return Ok(None) };
+    let source = addresses.iter().find(|source| source.is_ipv4() == address.is_ipv4());
+    let other_family = || io::Error::other(format!("{keyword} is of another family"));
+    source.map(|source| Some((source.ip(), *keyword))).ok_or_else(other_family)
 }
 
-async fn connect_from(source: io::Result<Option<IpAddr>>, address: SocketAddr) -> io::Result<TcpStream> {
+async fn connect_from(
+    source: io::Result<Option<(IpAddr, &'static str)>>,
+    address: SocketAddr,
+) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(source) = source? {
+    if let Some((source, keyword)) = source? {
         let bound = socket.bind(SocketAddr::new(source, 0));
-        bound.map_err(|error| io::Error::new(error.kind(), format!("dialled from {source}: {error}")))?;
+        bound.map_err(|error| io::Error::new(error.kind(), format!("{keyword} {source}: {error}")))?;
     }
     socket.connect(address).await
 }

@@ -88,6 +88,13 @@ impl FirstWords {
         Some(line(name, FIRST_WORDS_BYTES))
     }
 
+    /// How an SSH server has named itself, made harmless.
+    pub(crate) fn identification(&self) -> Option<String> {
+        let heard = self.0.lock();
+        let own = heard.split(|byte| *byte == b'\n').find(|words| words.starts_with(b"SSH-"));
+        own.map(|own| line(own, FIRST_WORDS_BYTES))
+    }
+
     /// The first line, made harmless; empty if nothing was said.
     pub(crate) fn line(&self) -> String {
         line(&self.0.lock().first, FIRST_WORDS_BYTES)

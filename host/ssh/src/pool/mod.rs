@@ -6,6 +6,8 @@
 
 mod config;
 pub(crate) mod connection;
+mod known;
+mod probes;
 pub(crate) mod slots;
 
 pub use config::{KnownHostsFiles, PoolConfig};
@@ -21,12 +23,15 @@ use std::time::Duration;
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::dial::penalties::Penalties;
 use crate::jitter::jittered;
 use crate::lease::within;
 use crate::pool::connection::Connection;
+use crate::pool::known::Stamp;
+use crate::pool::probes::Probes;
 use crate::quirks::Quirks;
 use crate::{Call, ErrorKind, HostKey, HostSpec, Lease, Principal, SshError, dial};
 
@@ -35,6 +40,11 @@ const HANDSHAKES_PER_ADDRESS: usize = 10;
 /// How long a host that could not be reached is left alone: doubled with each failure, up to the longest. What is waited
 /// is between half of it and all of it, so that hosts that failed together are not tried together.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// How long a host's key that was not accepted is remembered, while known_hosts stays as it is. The host may have got
+/// another one meanwhile.
+const REMEMBERED: Duration = Duration::from_secs(10 * 60);
+/// Logins of which it is remembered that they have succeeded.
+const MAX_PROVEN: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 /// How long a failure is remembered after that.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// Hosts whose ways are remembered; of the others they are found out again.
@@ -73,15 +83,20 @@ pub struct PoolSnapshot {
     pub round_trips: u64,
     /// SFTP channels given up because a request hung.
     pub stalls: u64,
+    /// TCP connections made to see whether a host answers.
+    pub probes: u64,
 }
 
-/// What a TCP probe saw.
+/// Whether a host answers, as far as is known.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// Whether the pool holds a ready connection for this principal and host.
     pub connected: bool,
-    /// How long the TCP connect took, or why it failed.
+    /// How long a TCP connect took, or why it failed. [`ErrorKind::Unsupported`]: nobody has asked, because a connection
+    /// is ready, or the host is behind another, or asking would do harm.
     pub latency: Result<Duration, SshError>,
+    /// Why the last try to log in failed, if the host is left alone for it.
+    pub refused: Option<SshError>,
 }
 
 /// Connections to hosts. Cheap to clone.
@@ -110,7 +125,10 @@ impl Pool {
                 addresses: HashMap::new(),
                 quirks: LruCache::new(REMEMBERED_HOSTS),
                 wanting_room: 0,
+                proven: LruCache::new(MAX_PROVEN),
             }),
+            penalties: Arc::default(),
+            probes: Probes::default(),
             stats: Arc::default(),
             next_id: AtomicU64::new(0),
             closed: CancellationToken::new(),
@@ -131,23 +149,23 @@ impl Pool {
         Ok(Lease::new(Arc::clone(&self.inner), key, connection))
     }
 
-    /// Whether the host answers on its port, and how fast.
+    /// Whether the host answers on its port, and how fast: no question where a connection is ready, one for all who ask
+    /// about an address within half a minute, and none where it could bring the server to lock this machine out.
+    ///
+    /// # Cancel safety
+    /// The question goes on, and whoever asks next has its answer.
     pub async fn probe(&self, principal: &Principal, spec: &Arc<HostSpec>, limit: Duration) -> Probe {
         let key = Key::first(principal, spec);
-        let connected = match self.inner.state.lock().slots.get(&key) {
-            Some(Entry { slot: Slot::Ready(connection), .. }) => connection.is_usable(),
-            _ => false,
+        let (connected, refused) = match self.inner.state.lock().slots.get(&key) {
+            Some(Entry { slot: Slot::Ready(connection), .. }) => (connection.is_usable(), None),
+            Some(Entry { slot: Slot::Backoff { error, .. }, .. }) => (false, Some(error.clone())),
+            Some(Entry { slot: Slot::Dialing(_), .. }) | None => (false, None),
         };
-        let started = Instant::now();
-        let latency = match timeout(limit, dial::tcp(spec)).await {
-            Ok(result) => result.map(|_stream| started.elapsed()),
-            Err(_) => {
-                let HostSpec { alias, host_name, port, .. } = &**spec;
-                let message = format!("{alias}: {host_name}:{port} did not answer within {} s", limit.as_secs_f32());
-                Err(SshError::new(ErrorKind::Timeout, message))
-            }
+        let latency = match connected {
+            true => self.inner.probes.known(spec).unwrap_or_else(|| Err(probes::not_asked(spec, "it is connected"))),
+            false => self.inner.probes.ask(spec, &self.inner.penalties, limit).await,
         };
-        Probe { connected, latency }
+        Probe { connected, latency, refused }
     }
 
     /// The host's key and what a dial would make of it, without trusting it: a handshake that ends before
@@ -156,7 +174,7 @@ impl Pool {
     /// # Errors
     /// Those of a dial; [`ErrorKind::HostKeyRejected`] for a key that nobody could trust.
     pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<HostKey, SshError> {
-        within(&spec.alias, call, dial::host_key(spec, &self.inner.config)).await
+        within(&spec.alias, call, dial::host_key(spec, &self.inner.config, &self.inner.penalties)).await
     }
 
     /// The counters now.
@@ -184,6 +202,7 @@ impl Pool {
             in_flight: stats.in_flight.get(),
             round_trips: stats.round_trips.get(),
             stalls: stats.stalls.get(),
+            probes: self.inner.probes.asked(),
             ..snapshot
         }
     }
@@ -321,8 +340,9 @@ enum Slot {
     Dialing(Arc<watch::Sender<Option<DialResult>>>),
     /// Connected; vanishes when found dead or worn, evicted or idled out.
     Ready(Arc<Connection>),
-    /// The dial failed; becomes Dialing when somebody asks later than `until`, vanishes a while after it.
-    Backoff { error: SshError, until: Instant },
+    /// The dial failed; becomes Dialing when somebody asks later than `until`, or when known_hosts is no longer what the
+    /// failure came of; vanishes a while after `until`.
+    Backoff { error: SshError, until: Instant, came_of: Option<Arc<Stamp>> },
 }
 
 struct Entry {
@@ -346,6 +366,8 @@ struct State {
     quirks: LruCache<Arc<HostSpec>, Arc<Quirks>>,
     /// Dials that wait for another connection to go.
     wanting_room: usize,
+    /// Who has logged in where.
+    proven: LruCache<(Principal, Arc<HostSpec>), ()>,
 }
 
 /// What all clones of a pool share.
@@ -354,6 +376,8 @@ pub(crate) struct Inner {
     state: Mutex<State>,
     stats: Arc<Stats>,
     room: Arc<Semaphore>,
+    penalties: Arc<Penalties>,
+    probes: Probes,
     next_id: AtomicU64,
     closed: CancellationToken,
 }
@@ -372,6 +396,7 @@ impl Inner {
     /// The dial goes on for others who wait for it.
     pub(crate) async fn connect(self: &Arc<Self>, key: &Key, call: &Call) -> Result<Arc<InUse>, SshError> {
         let alias = &key.spec.alias;
+        self.forget_what_changed(key).await;
         let (dial, queue) = match self.begin(key)? {
             Begun::Ready(connection) => {
                 self.stats.hits.add();
@@ -388,6 +413,25 @@ impl Inner {
             Ok(connection)
         })
         .await
+    }
+
+    /// A key that was not accepted is looked at again once known_hosts has changed.
+    async fn forget_what_changed(&self, key: &Key) {
+        let came_of = match self.state.lock().slots.get(key) {
+            Some(Entry { slot: Slot::Backoff { came_of: Some(came_of), .. }, .. }) => Arc::clone(came_of),
+            _ => return,
+        };
+        if came_of.is_current().await {
+            return;
+        }
+        let mut state = self.state.lock();
+        let is_same = matches!(
+            state.slots.get(key),
+            Some(Entry { slot: Slot::Backoff { came_of: Some(own), .. }, .. }) if Arc::ptr_eq(own, &came_of)
+        );
+        if is_same {
+            state.slots.remove(key);
+        }
     }
 
     /// A connection besides the first, if there may be one. Counts nothing: nobody depends on it.
@@ -412,13 +456,16 @@ impl Inner {
             Some(Entry { slot: Slot::Dialing(dial), queue, .. }) => {
                 return Ok(Begun::Dialing(dial.subscribe(), Arc::clone(queue)));
             }
-            Some(Entry { slot: Slot::Backoff { error, until }, queue, failures }) => {
+            Some(Entry { slot: Slot::Backoff { error, until, came_of }, queue, failures }) => {
                 let left = until.saturating_duration_since(Instant::now());
                 if !left.is_zero() {
-                    return Err(error.clone().with_addition(&format!(
-                        "; tried a moment ago, and again in {:.1} s at the earliest",
-                        left.as_secs_f32()
-                    )));
+                    let when = match came_of {
+                        None => {
+                            format!("; tried a moment ago, and again in {:.1} s at the earliest", left.as_secs_f32())
+                        }
+                        Some(_) => "; so it was a while ago, and known_hosts has not changed since".to_owned(),
+                    };
+                    return Err(error.clone().with_addition(&when));
                 }
                 (Arc::clone(queue), *failures)
             }
@@ -440,6 +487,8 @@ impl Inner {
 
     /// The dial's task.
     async fn run_dial(self: Arc<Self>, key: Key, sender: Arc<watch::Sender<Option<DialResult>>>, queue: Arc<Gauge>) {
+        // Before the files are read: what changes meanwhile is looked at again.
+        let stamp = Stamp::of(&key.spec, &self.config).await;
         let result = tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(shut_down(&key.spec.alias)),
@@ -458,6 +507,7 @@ impl Inner {
             };
             match (result, failures) {
                 (Ok((connection, round_trips)), Some(_)) => {
+                    state.proven.put((key.principal.clone(), Arc::clone(&key.spec)), ());
                     let entry = Entry { slot: Slot::Ready(Arc::clone(&connection)), queue, failures: 0 };
                     state.slots.insert(key.clone(), entry);
                     let mut in_use = self.new_use(&mut state, &key, connection);
@@ -470,9 +520,21 @@ impl Inner {
                 }
                 (Err(error), None) => Err(error),
                 (Err(error), Some(failures)) => {
-                    if is_lasting(&error) {
+                    if error.kind() == ErrorKind::Auth {
+                        state.proven.pop(&(key.principal.clone(), Arc::clone(&key.spec)));
+                    }
+                    let is_of_key = matches!(error.kind(), ErrorKind::UnknownHostKey | ErrorKind::HostKeyRejected);
+                    if is_lasting(&error) || is_of_key {
                         let failures = failures.saturating_add(1);
-                        let slot = Slot::Backoff { error: error.clone(), until: Instant::now() + backoff(failures) };
+                        let (pause, came_of) = match is_of_key {
+                            true => (REMEMBERED, Some(Arc::new(stamp))),
+                            // Twice as long each time, as what cannot be reached.
+                            false => {
+                                let least = error.pause().saturating_mul(1 << failures.saturating_sub(1).min(3));
+                                (backoff(failures).max(least), None)
+                            }
+                        };
+                        let slot = Slot::Backoff { error: error.clone(), until: Instant::now() + pause, came_of };
                         state.slots.insert(key, Entry { slot, queue, failures });
                     } else {
                         state.slots.remove(&key);
@@ -512,7 +574,8 @@ impl Inner {
             }
         };
         self.stats.dials.add();
-        Some(dial::dial(spec, &self.config).await.map(|dialled| {
+        let is_proven = self.state.lock().proven.contains(&(key.principal.clone(), Arc::clone(spec)));
+        Some(dial::dial(spec, &self.config, &self.penalties, is_proven).await.map(|dialled| {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
             let round_trips = dialled.round_trips;
             self.stats.round_trips.add_all(round_trips);
@@ -651,8 +714,8 @@ async fn dialled(mut dial: watch::Receiver<Option<DialResult>>, alias: &str) -> 
     result.unwrap_or_else(given_up)
 }
 
-/// Whether another try at once would meet the same. What the operator settles meanwhile (configuration, trust) is tried
-/// again at once: nothing was sent.
+/// Whether another try at once would meet the same. What the operator settles meanwhile (configuration) is tried again at
+/// once; a key that was not accepted, once known_hosts has changed.
 fn is_lasting(error: &SshError) -> bool {
     matches!(
         error.kind(),

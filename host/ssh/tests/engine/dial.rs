@@ -952,7 +952,7 @@ async fn dials_beyond_max_startups_wait_for_their_turn() {
         tokio::spawn(async move { pool.lease(&Principal::new(format!("p{index}")), &host, &call()).await })
     });
     for dial in dials.collect::<Vec<_>>() {
-        dial.await.unwrap().unwrap();
+        dial.await.unwrap().unwrap_or_else(|error| panic!("{error}: {:#?}", sshd.log()));
     }
     assert!(logged(&sshd, "past MaxStartups") > 0, "nothing was turned away: {:?}", sshd.log());
 }

@@ -15,6 +15,7 @@ mod limits;
 mod odd;
 mod offers;
 mod order;
+mod penalties;
 mod pool;
 mod rekey;
 mod sftp;

@@ -1,0 +1,229 @@
+//! Whether hosts answer: what was seen of their addresses a moment ago, and questions under way.
+//!
+//! A question is a TCP connection that is closed at once, which sshd counts against this machine's address. So there is one
+//! for all who ask about an address within [`FRESH`], so many at once, and none that [`Penalties`] advises against.
+//! **A question belongs to nobody**: it goes on when whoever asked goes, and its answer is kept.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lru::LruCache;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::config::{AddressFamily, Proxy};
+use crate::dial::penalties::{Penalties, Place};
+use crate::dial::tcp::{self, Found};
+use crate::{ErrorKind, HostSpec, SshError};
+
+/// How long what was seen counts.
+const FRESH: Duration = Duration::from_secs(30);
+/// Names of which something is kept: 1 MiB or so.
+const MAX_NAMES: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+/// Questions at once: each has a socket.
+const AT_ONCE: usize = 128;
+/// How long one question may take, whoever waits for it.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// What is asked about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Named {
+    host: String,
+    port: u16,
+    family: AddressFamily,
+    from: Option<String>,
+}
+
+impl Named {
+    fn of(spec: &HostSpec) -> Self {
+        let from = spec.bind_address.clone().or_else(|| spec.bind_interface.clone());
+        Self { host: spec.host_name.clone(), port: spec.port, family: spec.address_family, from }
+    }
+}
+
+/// What has become of a question.
+#[derive(Clone, Debug)]
+enum Answer {
+    /// It waits for its turn.
+    Waiting,
+    Asking,
+    Seen(Result<Duration, String>),
+    /// It would do harm.
+    Refrained,
+}
+
+/// A question that was put, and since when its answer counts.
+struct Question {
+    answer: watch::Receiver<Answer>,
+    since: Arc<Mutex<Instant>>,
+}
+
+/// Whoever answers a question.
+struct Answering {
+    answer: watch::Sender<Answer>,
+    since: Arc<Mutex<Instant>>,
+}
+
+impl Answering {
+    fn say(&self, answer: Answer) {
+        *self.since.lock() = Instant::now();
+        self.answer.send_replace(answer);
+    }
+}
+
+impl Question {
+    fn is_fresh(&self) -> bool {
+        let age = self.since.lock().elapsed();
+        match &*self.answer.borrow() {
+            // Whoever answers it may have ended without a word.
+            Answer::Waiting | Answer::Asking => self.answer.has_changed().is_ok(),
+            Answer::Seen(_) => age < FRESH,
+            Answer::Refrained => false,
+        }
+    }
+}
+
+/// Questions, each put once.
+struct Board<K>(Mutex<LruCache<K, Question>>);
+
+impl<K: std::hash::Hash + Eq> Board<K> {
+    fn new() -> Self {
+        Self(Mutex::new(LruCache::new(MAX_NAMES)))
+    }
+
+    /// The answer to a question that is put now if there is none that counts.
+    fn put(&self, what: K, answering: impl FnOnce(Answering)) -> watch::Receiver<Answer> {
+        let mut board = self.0.lock();
+        if let Some(question) = board.get(&what)
+            && question.is_fresh()
+        {
+            return question.answer.clone();
+        }
+        let ((sender, answer), since) = (watch::channel(Answer::Waiting), Arc::new(Mutex::new(Instant::now())));
+        board.put(what, Question { answer: answer.clone(), since: Arc::clone(&since) });
+        drop(board);
+        answering(Answering { answer: sender, since });
+        answer
+    }
+}
+
+/// The questions of one pool. By name, and below it by address: several names may lead to one server.
+pub(super) struct Probes {
+    names: Board<Named>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    addresses: Board<SocketAddr>,
+    turns: Semaphore,
+    asked: AtomicU64,
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        let shared = Shared { addresses: Board::new(), turns: Semaphore::new(AT_ONCE), asked: AtomicU64::new(0) };
+        Self { names: Board::new(), shared: Arc::new(shared) }
+    }
+}
+
+impl Probes {
+    /// How many connections were made.
+    pub(super) fn asked(&self) -> u64 {
+        self.shared.asked.load(Ordering::Relaxed)
+    }
+
+    /// What was seen a moment ago, if the host answered then.
+    pub(super) fn known(&self, spec: &HostSpec) -> Option<Result<Duration, SshError>> {
+        let mut names = self.names.0.lock();
+        let question = names.get(&Named::of(spec)).filter(|question| question.is_fresh())?;
+        let answer = question.answer.borrow().clone();
+        if let Answer::Seen(Ok(latency)) = answer { Some(Ok(latency)) } else { None }
+    }
+
+    /// Whether the host answers, told within `limit`.
+    pub(super) async fn ask(
+        &self,
+        spec: &Arc<HostSpec>,
+        penalties: &Arc<Penalties>,
+        limit: Duration,
+    ) -> Result<Duration, SshError> {
+        if spec.proxy != Proxy::Direct {
+            return Err(not_asked(spec, "it is behind a proxy: whether it answers shows when it is used"));
+        }
+        let mut answer = self.names.put(Named::of(spec), |answering| {
+            let (spec, penalties, shared) = (Arc::clone(spec), Arc::clone(penalties), Arc::clone(&self.shared));
+            tokio::spawn(async move { ask_name(&spec, penalties, shared, answering).await });
+        });
+        let answered = timeout(limit, answered(&mut answer)).await;
+        match answered.unwrap_or_else(|_| answer.borrow().clone()) {
+            Answer::Seen(Ok(latency)) => Ok(latency),
+            Answer::Seen(Err(why)) => Err(SshError::new(ErrorKind::Unreachable, format!("{}: {why}", spec.alias))),
+            Answer::Refrained => {
+                Err(not_asked(spec, "one more question could make its sshd lock this machine out (PerSourcePenalties)"))
+            }
+            Answer::Waiting => Err(not_asked(spec, "others are asked first")),
+            Answer::Asking => {
+                let HostSpec { alias, host_name, port, .. } = &**spec;
+                let message = format!("{alias}: {host_name}:{port} did not answer within {} s", limit.as_secs_f32());
+                Err(SshError::new(ErrorKind::Timeout, message))
+            }
+        }
+    }
+}
+
+/// Nobody has asked the host.
+pub(super) fn not_asked(spec: &HostSpec, why: &str) -> SshError {
+    SshError::new(ErrorKind::Unsupported, format!("{}: not asked whether it answers: {why}", spec.alias))
+}
+
+/// Waits for an answer that is one.
+async fn answered(answer: &mut watch::Receiver<Answer>) -> Answer {
+    let is_one = |answer: &Answer| matches!(answer, Answer::Seen(_) | Answer::Refrained);
+    let answered = answer.wait_for(is_one).await.map(|answer| answer.clone());
+    answered.unwrap_or_else(|_| Answer::Seen(Err("the question was given up".to_owned())))
+}
+
+async fn ask_name(spec: &Arc<HostSpec>, penalties: Arc<Penalties>, shared: Arc<Shared>, answering: Answering) {
+    // Never closed.
+    let Ok(_turn) = shared.turns.acquire().await else { return };
+    answering.say(Answer::Asking);
+    let found = match timeout(LONGEST, tcp::find(spec, |_| ())).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            let own = format!("{}: ", spec.alias);
+            let why = error.message().strip_prefix(&own).unwrap_or(error.message()).to_owned();
+            return answering.say(Answer::Seen(Err(why)));
+        }
+        Err(_) => return answering.say(Answer::Seen(Err(format!("{} was not looked up in time", spec.host_name)))),
+    };
+    let address = found.first();
+    let mut answer = shared.addresses.put(address, |answering| {
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move { ask_address(&found, &penalties, &shared, &answering).await });
+    });
+    answering.say(answered(&mut answer).await);
+}
+
+async fn ask_address(found: &Found, penalties: &Arc<Penalties>, shared: &Shared, answering: &Answering) {
+    let address = found.first();
+    let Some(mut contact) = penalties.try_look(Place::Address(address)) else {
+        return answering.say(Answer::Refrained);
+    };
+    answering.say(Answer::Asking);
+    shared.asked.fetch_add(1, Ordering::Relaxed);
+    let begun = Instant::now();
+    let looked = timeout(LONGEST, tcp::look(found)).await;
+    let seen = match looked {
+        Ok(Ok(())) => Ok(begun.elapsed()),
+        Ok(Err(why)) => Err(why),
+        Err(_) => Err(format!("{address} did not answer within {} s", LONGEST.as_secs_f32())),
+    };
+    if seen.is_err() {
+        contact.is_free();
+    }
+    answering.say(Answer::Seen(seen));
+}
