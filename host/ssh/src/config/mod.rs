@@ -365,6 +365,15 @@ impl SshConfig {
         names
     }
 
+    /// The patterns on `Host` lines, but those that every name falls under.
+    pub fn patterns(&self) -> Vec<String> {
+        let mut patterns = Vec::new();
+        for file in &self.files {
+            names::patterns(file.body.items(), &mut patterns);
+        }
+        patterns
+    }
+
     /// The pattern on a `Host` line that a name falls under, if it is one that some names do not fall under.
     pub fn pattern_of(&self, name: &str) -> Option<&str> {
         self.files.iter().find_map(|file| names::pattern_of(file.body.items(), name))

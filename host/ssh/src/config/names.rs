@@ -55,14 +55,30 @@ fn uses_fdpass(items: &[Item]) -> bool {
     lines.filter_map(|item| if let Item::Setting(statement) = item { Some(statement) } else { None }).any(says)
 }
 
+/// Whether it is a pattern that some names do not fall under.
+fn says_something(pattern: &str) -> bool {
+    !is_literal(pattern) && !pattern.starts_with('!') && pattern.contains(|c| c != '*' && c != '?')
+}
+
+/// Collects the patterns of all blocks.
+pub(super) fn patterns(items: &[Item], into: &mut Vec<String>) {
+    for item in items {
+        match item {
+            Item::Host(patterns) => into.extend(patterns.iter().filter(|pattern| says_something(pattern)).cloned()),
+            Item::Include(included) => included.files().iter().for_each(|file| self::patterns(file.items(), into)),
+            Item::Match(..) | Item::BadBlock(..) | Item::Setting(..) | Item::Bad(..) => {}
+        }
+    }
+}
+
 /// The pattern that `name` falls under; one that is nothing but `*` and `?` is none.
 pub(super) fn pattern_of<'a>(items: &'a [Item], name: &str) -> Option<&'a str> {
     items.iter().find_map(|item| match item {
         Item::Host(patterns) if matches(name, patterns) => {
-            let says_something = |pattern: &&String| {
-                !is_literal(pattern) && !pattern.starts_with('!') && pattern.contains(|c| c != '*' && c != '?')
-            };
-            let own = patterns.iter().filter(says_something).find(|pattern| pattern::matches(name, pattern));
+            let own = patterns
+                .iter()
+                .filter(|pattern| says_something(pattern))
+                .find(|pattern| pattern::matches(name, pattern));
             own.map(String::as_str)
         }
         Item::Include(included) => included.files().iter().find_map(|file| pattern_of(file.items(), name)),

@@ -90,9 +90,7 @@ impl FirstWords {
 
     /// How an SSH server has named itself, made harmless.
     pub(crate) fn identification(&self) -> Option<String> {
-        let heard = self.0.lock();
-        let own = heard.split(|byte| *byte == b'\n').find(|words| words.starts_with(b"SSH-"));
-        own.map(|own| line(own, FIRST_WORDS_BYTES))
+        self.0.lock().identification.as_ref().map(|own| line(own, FIRST_WORDS_BYTES))
     }
 
     /// The first line, made harmless; empty if nothing was said.

@@ -16,6 +16,9 @@ pub struct PoolConfig {
     pub max_connections: usize,
     /// known_hosts files that replace those of `ssh_config`, if set (`SCOUT_KNOWN_HOSTS`).
     pub known_hosts: Option<Vec<PathBuf>>,
+    /// A directory in which processes of this account share what they have seen of addresses: one that has just been asked
+    /// whether it answers is not asked again by another process. Absent: they do not.
+    pub seen: Option<PathBuf>,
     /// A connection that leaves the opening of a channel unanswered for so long serves no new request; one that says
     /// nothing at all meanwhile is lost. Keepalive mostly notices before.
     pub answer_timeout: Duration,
@@ -42,6 +45,7 @@ impl Default for PoolConfig {
             answer_timeout: Duration::from_secs(20),
             channels_per_connection: 4096,
             known_hosts: None,
+            seen: None,
             max_waiters_per_host: 4096,
             secret_command: None,
         }

@@ -8,6 +8,7 @@ mod config;
 pub(crate) mod connection;
 mod known;
 mod probes;
+mod seen;
 pub(crate) mod slots;
 
 pub use config::{KnownHostsFiles, PoolConfig};
@@ -116,6 +117,7 @@ impl Pool {
     /// An empty pool. Must be called inside a tokio runtime.
     pub fn new(config: PoolConfig) -> Self {
         let reaping = CancellationToken::new();
+        let probes = Probes::new(config.seen.clone());
         let inner = Arc::new(Inner {
             room: Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
             config,
@@ -128,7 +130,7 @@ impl Pool {
                 proven: LruCache::new(MAX_PROVEN),
             }),
             penalties: Arc::default(),
-            probes: Probes::default(),
+            probes,
             stats: Arc::default(),
             next_id: AtomicU64::new(0),
             closed: CancellationToken::new(),

@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use crate::config::{AddressFamily, Proxy};
 use crate::dial::penalties::{Penalties, Place};
 use crate::dial::tcp::{self, Found};
+use crate::pool::seen;
 use crate::{ErrorKind, HostSpec, SshError};
 
 /// How long what was seen counts.
@@ -121,16 +123,16 @@ struct Shared {
     addresses: Board<SocketAddr>,
     turns: Semaphore,
     asked: AtomicU64,
-}
-
-impl Default for Probes {
-    fn default() -> Self {
-        let shared = Shared { addresses: Board::new(), turns: Semaphore::new(AT_ONCE), asked: AtomicU64::new(0) };
-        Self { names: Board::new(), shared: Arc::new(shared) }
-    }
+    seen: Option<PathBuf>,
 }
 
 impl Probes {
+    /// No question yet. `seen`: where processes share what they have seen.
+    pub(super) fn new(seen: Option<PathBuf>) -> Self {
+        let (turns, asked) = (Semaphore::new(AT_ONCE), AtomicU64::new(0));
+        Self { names: Board::new(), shared: Arc::new(Shared { addresses: Board::new(), turns, asked, seen }) }
+    }
+
     /// How many connections were made.
     pub(super) fn asked(&self) -> u64 {
         self.shared.asked.load(Ordering::Relaxed)
@@ -210,6 +212,14 @@ async fn ask_name(spec: &Arc<HostSpec>, penalties: Arc<Penalties>, shared: Arc<S
 
 async fn ask_address(found: &Found, penalties: &Arc<Penalties>, shared: &Shared, answering: &Answering) {
     let address = found.first();
+    // Held until the answer is written: other processes wait for it.
+    let mut page = match &shared.seen {
+        Some(directory) => seen::Page::open(directory, address).await,
+        None => None,
+    };
+    if let Some(known) = page.as_ref().and_then(|page| page.known(FRESH)) {
+        return answering.say(Answer::Seen(known));
+    }
     let Some(mut contact) = penalties.try_look(Place::Address(address)) else {
         return answering.say(Answer::Refrained);
     };
@@ -224,6 +234,9 @@ async fn ask_address(found: &Found, penalties: &Arc<Penalties>, shared: &Shared,
     };
     if seen.is_err() {
         contact.is_free();
+    }
+    if let Some(page) = &mut page {
+        page.write(&seen);
     }
     answering.say(Answer::Seen(seen));
 }

@@ -10,6 +10,8 @@ use scout_ssh::{Call, ErrorKind, HostSpec, Lease, Pool, PoolConfig, Principal, S
 use scout_tests::{Sshd, SshdOptions, generate_key, login_name, newer_openssh};
 use tokio::time::Instant;
 
+use crate::world::eventually;
+
 /// A server that adds up, and says so.
 fn server(extra: &[&str]) -> Sshd {
     let extra = extra.iter().map(|line| (*line).to_owned()).collect();
@@ -54,6 +56,14 @@ async fn whatever_an_hour_asks_of_a_machine_locks_nobody_out() {
     assert_eq!(pool.snapshot().probes, 1, "and one alone is asked about the address");
     assert!(pool.probe(&Principal::new("me"), &works, minute).await.connected);
     assert_eq!(pool.snapshot().probes, 1, "and none where a connection is ready");
+    // The same by the command line, each call a process.
+    let seen = Some(sshd.dir().join("seen"));
+    let processes: Vec<_> =
+        (0..18).map(|_| Pool::new(PoolConfig { seen: seen.clone(), ..PoolConfig::default() })).collect();
+    let me = Principal::new("me");
+    let probes = join_all(processes.iter().map(|pool| pool.probe(&me, &works, minute))).await;
+    assert!(probes.iter().all(|probe| probe.latency.is_ok()), "{probes:?}");
+    assert_eq!(processes.iter().map(|pool| pool.snapshot().probes).sum::<u64>(), 1);
     // Reads of a host whose key is not known.
     let empty = sshd.dir().join("empty");
     fs::write(&empty, "").unwrap();
@@ -92,6 +102,8 @@ async fn a_server_that_has_locked_us_out_is_left_alone_and_the_first_reason_is_k
     let refused = Arc::new(HostSpec { identity_files: vec![stranger], ..good(&sshd, "refused") });
     let first = lease(&pool, &refused, minute).await.map(|_| ()).unwrap_err();
     assert_eq!(first.kind(), ErrorKind::Auth, "{first}");
+    // It adds up when it hears of the end.
+    eventually("the penalty counts", || sshd.log().iter().any(|line| line.contains("penalty of 60 seconds"))).await;
     let works = Arc::new(good(&sshd, "works"));
     for _ in 0..50 {
         let error = lease(&pool, &works, minute).await.map(|_| ()).unwrap_err();

@@ -1,0 +1,67 @@
+//! What processes of one account have seen of an address: a small file for each, locked while somebody asks.
+//!
+//! A command line that is called again and again is a new process each time; sshd counts them all as one source. A file
+//! that cannot be made, read or locked is none: then each process asks for itself.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Of one answer.
+const MAX_BYTES: u64 = 1024;
+
+/// The file about one address, locked.
+pub(super) struct Page {
+    file: File,
+    text: String,
+}
+
+impl Page {
+    /// Waits until no other process asks about the address.
+    pub(super) async fn open(directory: &Path, address: SocketAddr) -> Option<Self> {
+        let directory = directory.to_path_buf();
+        tokio::task::spawn_blocking(move || Self::lock(&directory, address)).await.ok()?
+    }
+
+    fn lock(directory: &Path, address: SocketAddr) -> Option<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).ok()?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.custom_flags(i32::try_from(flags.bits()).ok()?);
+        let mut file = options.open(directory.join(address.to_string())).ok()?;
+        file.lock().ok()?;
+        let mut text = String::new();
+        (&mut file).take(MAX_BYTES).read_to_string(&mut text).ok()?;
+        Some(Self { file, text })
+    }
+
+    /// What was seen within this time.
+    pub(super) fn known(&self, fresh: Duration) -> Option<Result<Duration, String>> {
+        let (at, rest) = self.text.trim_end().split_once(' ')?;
+        let at = UNIX_EPOCH + Duration::from_millis(at.parse().ok()?);
+        // One of the future is of another clock.
+        let is_fresh = SystemTime::now().duration_since(at).is_ok_and(|age| age < fresh);
+        is_fresh.then(|| match rest.strip_prefix("- ") {
+            Some(why) => Some(Err(why.to_owned())),
+            None => Some(Ok(Duration::from_micros(rest.parse().ok()?))),
+        })?
+    }
+
+    /// Keeps what was seen.
+    pub(super) fn write(&mut self, seen: &Result<Duration, String>) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let text = match seen {
+            Ok(latency) => format!("{now} {}\n", latency.as_micros()),
+            Err(why) => format!("{now} - {}\n", why.replace('\n', " ")),
+        };
+        let written =
+            self.file.rewind().and_then(|()| self.file.set_len(0)).and_then(|()| self.file.write_all(text.as_bytes()));
+        if let Err(error) = written {
+            tracing::debug!(%error, "what was seen of an address is not kept");
+        }
+    }
+}
