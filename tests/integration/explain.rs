@@ -76,7 +76,7 @@ async fn explain_follows_jumps_and_is_json_if_asked() {
 async fn explain_tells_why_a_host_has_no_settings() {
     let sshd = Sshd::start();
     let mut options = options(&sshd);
-    options.ssh_config = "Host box\n  CanonicalizeHostname yes\n".to_owned();
+    options.ssh_config = "Host box\n  CanonicalizeHostname yes\n  CanonicalDomains example.org\n".to_owned();
     let (output, stdout, stderr) = run(&options, &["explain", "box"]).await;
     assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
     assert!(stderr.contains("/ssh_config:2: CanonicalizeHostname"), "{stderr}");

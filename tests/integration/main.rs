@@ -14,6 +14,7 @@ mod compiling;
 mod corners;
 mod corpus;
 mod explain;
+mod fleets;
 mod grants;
 mod lifecycle;
 mod limits;

@@ -1,46 +1,137 @@
-//! The hosts a server looks at: their resolved settings, the pool that reaches them, who may do what with
-//! them.
+//! The hosts a server looks at: their settings, the pool that reaches them, who may do what with them.
+//!
+//! A host's settings are looked up when they are first asked for: of ten thousand most never are.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use scout_ssh::{CommandLimits, HostSpec, Pool, SshError};
+use lru::LruCache;
+use scout_ssh::{CommandLimits, ErrorKind, HostSpec, Pool, SshConfig, SshError};
 
-use crate::grants::{Access, Target};
+use crate::grants::{Access, HostRules, Target};
 use crate::policy::CommandPolicy;
+
+/// Hosts by pattern that are kept.
+const MAX_OPENED: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+type Looked = Result<Arc<HostSpec>, SshError>;
 
 /// One host of the inventory.
 #[derive(Clone, Debug)]
 pub struct HostRecord {
     /// Its name, as clients say it.
     pub name: String,
-    /// Its settings, or why they cannot be evaluated.
-    pub spec: Result<Arc<HostSpec>, SshError>,
     /// What commands may run there.
     pub commands: CommandPolicy,
     /// What processes of commands may take there.
     pub limits: CommandLimits,
+    settings: Settings,
+    /// What the operator says of it, if that does not stand under its name.
+    rules: Option<Arc<HostRules>>,
 }
 
-impl HostRecord {
-    /// The host as [`crate::grants::decide`] sees it.
-    pub fn target<'a>(&'a self, access: &'a Access) -> Target<'a> {
-        let (rules, secrets) = (access.host(&self.name), &*access.secrets);
-        Target { name: &self.name, commands: self.commands, rules, secrets }
+#[derive(Clone)]
+enum Settings {
+    Known(Looked),
+    Later { config: Arc<SshConfig>, found: Arc<OnceLock<Looked>> },
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(looked) => looked.fmt(f),
+            Self::Later { found, .. } => found.get().fmt(f),
+        }
     }
 }
 
+impl HostRecord {
+    /// A host with these settings, or why they cannot be evaluated.
+    pub fn new(name: &str, spec: Looked, commands: CommandPolicy, limits: CommandLimits) -> Self {
+        Self { name: name.to_owned(), commands, limits, settings: Settings::Known(spec), rules: None }
+    }
+
+    /// A host whose settings `config` has.
+    pub fn of(config: &Arc<SshConfig>, name: &str, commands: CommandPolicy, limits: CommandLimits) -> Self {
+        let settings = Settings::Later { config: Arc::clone(config), found: Arc::default() };
+        Self { name: name.to_owned(), commands, limits, settings, rules: None }
+    }
+
+    /// With what the operator says of it.
+    #[must_use]
+    pub fn with_rules(self, rules: HostRules) -> Self {
+        Self { rules: Some(Arc::new(rules)), ..self }
+    }
+
+    /// Its settings, or why they cannot be evaluated. Looked up once; that may run commands of `Match exec`, and blocks.
+    pub fn spec(&self) -> &Looked {
+        match &self.settings {
+            Settings::Known(looked) => looked,
+            Settings::Later { config, found } => found.get_or_init(|| config.resolve(&self.name).map(Arc::new)),
+        }
+    }
+
+    /// The same, looked up on a thread that may block.
+    ///
+    /// # Cancel safety
+    /// The look-up goes on, and whoever asks next has what it found.
+    pub async fn looked_up(&self) -> Looked {
+        let found = match &self.settings {
+            Settings::Known(looked) => return looked.clone(),
+            Settings::Later { found, .. } => found.get().cloned(),
+        };
+        if let Some(looked) = found {
+            return looked;
+        }
+        let host = self.clone();
+        let looked = tokio::task::spawn_blocking(move || host.spec().clone()).await;
+        let given_up =
+            || Err(SshError::new(ErrorKind::Config, format!("{}: its settings were not looked up", self.name)));
+        looked.unwrap_or_else(|_| given_up())
+    }
+
+    /// The host as [`crate::grants::decide`] sees it.
+    pub fn target<'a>(&'a self, access: &'a Access) -> Target<'a> {
+        let rules = self.rules.as_deref().unwrap_or_else(|| access.host(&self.name));
+        Target { name: &self.name, commands: self.commands, rules, secrets: &access.secrets }
+    }
+}
+
+/// Makes a host of a name that no `Host` line spells out, if the operator has opened it.
+pub type Opener = Box<dyn Fn(&str) -> Option<HostRecord> + Send + Sync>;
+
+/// What there is beside the hosts that are listed.
+struct Unlisted {
+    config: Arc<SshConfig>,
+    opener: Opener,
+    opened: Mutex<LruCache<String, HostRecord>>,
+}
+
 /// All hosts. Immutable; a changed configuration makes a new one.
-#[derive(Debug)]
 pub struct Fleet {
     hosts: Vec<HostRecord>,
+    by_name: HashMap<String, usize>,
+    unlisted: Option<Unlisted>,
     pool: Pool,
     access: Access,
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fleet").field("hosts", &self.hosts).field("pool", &self.pool).finish_non_exhaustive()
+    }
 }
 
 impl Fleet {
     /// A fleet with these hosts, in this order, whose access nothing limits. A name that comes twice: the first wins.
     pub fn new(hosts: Vec<HostRecord>, pool: Pool) -> Self {
-        Self { hosts, pool, access: Access::default() }
+        let mut by_name = HashMap::with_capacity(hosts.len());
+        for (at, host) in hosts.iter().enumerate() {
+            by_name.entry(host.name.clone()).or_insert(at);
+        }
+        Self { hosts, by_name, unlisted: None, pool, access: Access::default() }
     }
 
     /// With what the operator has said of who may do what.
@@ -50,19 +141,41 @@ impl Fleet {
         self
     }
 
+    /// With the names that only patterns of a configuration cover, as far as `opener` makes hosts of them.
+    #[must_use]
+    pub fn with_unlisted(mut self, config: Arc<SshConfig>, opener: Opener) -> Self {
+        self.unlisted = Some(Unlisted { config, opener, opened: Mutex::new(LruCache::new(MAX_OPENED)) });
+        self
+    }
+
     /// Who may do what.
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// All hosts, in order.
+    /// All hosts that are listed, in order.
     pub fn hosts(&self) -> &[HostRecord] {
         &self.hosts
     }
 
-    /// The host with this name.
-    pub fn get(&self, name: &str) -> Option<&HostRecord> {
-        self.hosts.iter().find(|host| host.name == name)
+    /// The host with this name: one that is listed, or one that the operator has opened.
+    pub fn get(&self, name: &str) -> Option<HostRecord> {
+        if let Some(host) = self.by_name.get(name).and_then(|at| self.hosts.get(*at)) {
+            return Some(host.clone());
+        }
+        let Unlisted { opener, opened, .. } = self.unlisted.as_ref()?;
+        let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = opened.get(name) {
+            return Some(host.clone());
+        }
+        let host = opener(name)?;
+        opened.put(name.to_owned(), host.clone());
+        Some(host)
+    }
+
+    /// The pattern on a `Host` line that covers a name.
+    pub fn pattern_of(&self, name: &str) -> Option<&str> {
+        self.unlisted.as_ref().and_then(|unlisted| unlisted.config.pattern_of(name))
     }
 
     /// The pool that reaches them.

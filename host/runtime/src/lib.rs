@@ -36,7 +36,7 @@ pub use call::{
 };
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use fault::fault;
-pub use fleet::{Fleet, HostRecord};
+pub use fleet::{Fleet, HostRecord, Opener};
 pub use imports::reason;
 pub use interface::Interface;
 pub use meter::{Meter, Stopped};

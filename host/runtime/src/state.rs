@@ -144,7 +144,7 @@ impl Reach {
         if let Some(tape) = &context.tape {
             tape.named(host);
         }
-        Ok(Self { host: record.clone(), context: context.clone(), permit: Permit::default() })
+        Ok(Self { host: record, context: context.clone(), permit: Permit::default() })
     }
 
     /// Judges an operation on this host.
@@ -176,8 +176,8 @@ impl Reach {
     }
 
     async fn lease(&self) -> Result<Lease, SshError> {
-        let spec = self.host.spec.as_ref().map_err(Clone::clone)?;
-        self.context.fleet.pool().lease(&self.context.principal, spec, &self.context.call).await
+        let spec = self.host.looked_up().await?;
+        self.context.fleet.pool().lease(&self.context.principal, &spec, &self.context.call).await
     }
 
     /// Looks at a path.
@@ -277,9 +277,9 @@ impl Reach {
     /// Whether it can be reached.
     pub(crate) async fn probe(&self, timeout: Duration) -> Probe {
         let live = async {
-            match &self.host.spec {
-                Ok(spec) => self.context.fleet.pool().probe(&self.context.principal, spec, timeout).await,
-                Err(error) => Probe { connected: false, latency: Err(error.clone()) },
+            match self.host.looked_up().await {
+                Ok(spec) => self.context.fleet.pool().probe(&self.context.principal, &spec, timeout).await,
+                Err(error) => Probe { connected: false, latency: Err(error), refused: None },
             }
         };
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);

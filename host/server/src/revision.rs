@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_runtime::grants::Access;
 use scout_runtime::policy::CommandPolicy;
-use scout_runtime::{Fleet, HostRecord, Limits, LoadError};
+use scout_runtime::{Fleet, Limits, LoadError};
+use scout_ssh::Pool;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Hosts};
 use crate::plugins::{Plugins, Reading};
 
 /// One configuration at work. Immutable.
@@ -36,8 +36,7 @@ pub struct Revision {
 /// A changed configuration, read but not at work.
 pub(crate) struct Draft {
     config: Config,
-    hosts: Vec<HostRecord>,
-    access: Access,
+    hosts: Hosts,
     reading: Reading,
     fingerprint: [u8; 32],
 }
@@ -48,9 +47,9 @@ impl Draft {
     /// # Errors
     /// What cannot be read or makes no sense.
     pub(crate) fn read(config: Config) -> Result<Self, ConfigError> {
-        let ((hosts, access), reading) = (config.hosts()?, Reading::new(&config)?);
+        let (hosts, reading) = (config.hosts()?, Reading::new(&config)?);
         let fingerprint = fingerprint(&config, &hosts, &reading);
-        Ok(Self { config, hosts, access, reading, fingerprint })
+        Ok(Self { config, hosts, reading, fingerprint })
     }
 }
 
@@ -60,8 +59,9 @@ impl Revision {
     /// # Errors
     /// What cannot be read or makes no sense.
     pub fn first(config: &Config) -> Result<Self, ConfigError> {
-        let (reading, fleet) = (Reading::strict(config)?, config.fleet()?);
-        let fingerprint = fingerprint(config, fleet.hosts(), &reading);
+        let (reading, hosts) = (Reading::strict(config)?, config.hosts()?);
+        let fingerprint = fingerprint(config, &hosts, &reading);
+        let fleet = Arc::new(hosts.into_fleet(Pool::new(config.pool.clone())));
         Ok(Self {
             number: 1,
             fleet,
@@ -112,7 +112,7 @@ impl Revision {
     /// The revision after this one, once all its plugins are loaded that need not be fetched, and the plugins that cannot be
     /// used. While one is fetched, the one before goes on, also in the revision that is given here.
     pub(crate) async fn next(&self, draft: Draft) -> (Self, Vec<LoadError>) {
-        let Draft { mut config, hosts, access, reading, fingerprint } = draft;
+        let Draft { mut config, hosts, reading, fingerprint } = draft;
         let left_alone = self.config.needs_restart(&config);
         if !left_alone.is_empty() {
             tracing::warn!(keys = left_alone.join(", "), "changed, but these need a restart");
@@ -126,7 +126,7 @@ impl Revision {
         config.audit = self.config.audit;
         let next = Self {
             number: self.number + 1,
-            fleet: Arc::new(Fleet::new(hosts, self.fleet.pool().clone()).with_access(access)),
+            fleet: Arc::new(hosts.into_fleet(self.fleet.pool().clone())),
             limits: Arc::new(config.limits.clone()),
             call_timeout: config.call_timeout(),
             plugins,
@@ -139,10 +139,10 @@ impl Revision {
 }
 
 /// A digest of all that a configuration asks for, the content of files included.
-fn fingerprint(config: &Config, hosts: &[HostRecord], reading: &Reading) -> [u8; 32] {
+fn fingerprint(config: &Config, hosts: &Hosts, reading: &Reading) -> [u8; 32] {
     let mut hasher = Hashing(Sha256::new());
     // Hashing cannot fail.
-    write!(hasher, "{config:?}{hosts:?}").ok();
+    write!(hasher, "{config:?}{:?}", hosts.digest()).ok();
     for digest in reading.digests() {
         write!(hasher, "{digest:?}").ok();
     }

@@ -104,12 +104,12 @@ impl Router {
     async fn answer_now(&self, request: Request, caller: Caller) -> Reply {
         let revision = self.revision();
         let (subject, host, path, command) = match request {
-            Request::Hosts => (Some(Subject::Hosts), None, None, None),
+            Request::Hosts { query } => (Some(Subject::Hosts), None, None, query),
             Request::Path { host, path } => (None, Some(host), path, None),
             Request::Command { host, path, command } => (Some(Subject::Command), Some(host), path, Some(command)),
         };
         if let Some(host) = &host
-            && !known_to(&revision.fleet, &caller.principal).any(|known| known == host)
+            && !is_known_to(&revision.fleet, &caller.principal, host)
         {
             return unknown_host(&revision.fleet, host, &caller.principal);
         }
@@ -210,12 +210,25 @@ fn known_to<'a>(fleet: &'a Fleet, principal: &'a Principal) -> impl Iterator<Ite
     names.filter(move |name| fleet.access().shows(principal, name))
 }
 
+/// Whether a principal may name a host that there is.
+fn is_known_to(fleet: &Fleet, principal: &Principal, host: &str) -> bool {
+    fleet.access().shows(principal, host) && fleet.get(host).is_some()
+}
+
 fn unknown_host(fleet: &Fleet, host: &str, principal: &Principal) -> Reply {
     let near = near(host, known_to(fleet, principal));
     let shown = host.get(..host.floor_char_boundary(SHOWN)).unwrap_or_default();
     let message = format!("no host is named `{shown}`{}", did_you_mean(&near));
-    let hint = Some("the target `hosts` lists all hosts");
-    Reply::failure("unknown-host", &message, hint, Receipt::default()).missing(Missing::Target)
+    // Told of any name that a pattern covers, whether or not there is such a host.
+    let hint = fleet.pattern_of(host).map(|pattern| {
+        format!(
+            "the target `hosts` lists all hosts; `Host {pattern}` of ssh_config covers such names, and the operator opens \
+             them with `hosts = [\"{pattern}\"]` below [access.{}] in scout.toml",
+            principal.as_str()
+        )
+    });
+    let hint = hint.as_deref().unwrap_or("the target `hosts` lists all hosts");
+    Reply::failure("unknown-host", &message, Some(hint), Receipt::default()).missing(Missing::Target)
 }
 
 fn no_tool(name: &str, catalog: &Catalog) -> Reply {

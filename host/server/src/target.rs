@@ -15,7 +15,10 @@ const MAX_HOST: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// The listing of hosts.
-    Hosts,
+    Hosts {
+        /// Which of them; absent: all, from the first.
+        query: Option<String>,
+    },
     /// A file or a directory.
     Path {
         /// As the client names it.
@@ -60,11 +63,13 @@ impl Request {
         let (host, path) = match host {
             Some(host) => (host, path_below(host, target)?),
             None if target.trim() == "hosts" => {
-                return match query {
-                    None => Ok(Self::Hosts),
-                    Some(_) => Err(TargetError(
-                        "a command needs one host: write `host:` or `host:/directory` as the target".to_owned(),
+                return match query.map(str::trim) {
+                    Some(query) if query.len() > MAX_HOST || query.contains(['/', '|', ';', '>', '$']) => Err(TargetError(
+                        "with the target `hosts`, `query` selects hosts: a pattern such as `web*`, a part of a name, or \
+                         `from NAME`; a command needs one host: write `host:` or `host:/directory` as the target"
+                            .to_owned(),
                     )),
+                    query => Ok(Self::Hosts { query: query.map(str::to_owned) }),
                 };
             }
             None => split(target)?,
@@ -89,7 +94,7 @@ impl Request {
             return Err(TargetError(format!("the URI is too long; {SHAPE}")));
         }
         if uri == HOSTS_URI {
-            return Ok(Self::Hosts);
+            return Ok(Self::Hosts { query: None });
         }
         let Some(rest) = uri.strip_prefix("scout://") else {
             return Err(TargetError(format!("no resource has this URI; {SHAPE}")));
@@ -197,8 +202,8 @@ mod tests {
     #[test]
     fn targets_are_read() {
         let table = [
-            ("hosts", None, Request::Hosts),
-            (" hosts ", None, Request::Hosts),
+            ("hosts", None, Request::Hosts { query: None }),
+            (" hosts ", None, Request::Hosts { query: None }),
             ("hosts:/etc", None, path("hosts", "/etc")),
             ("hosts:", None, path("hosts", "")),
             ("box", None, path("box", "")),
@@ -234,7 +239,7 @@ mod tests {
             ("/etc/passwd", None, None),
             ("/a:b", None, None),
             ("box:/a\0b", None, None),
-            ("hosts", Some("ls"), None),
+            ("hosts", Some("ls /etc"), None),
             ("box", Some(""), None),
             ("box", Some("ls\0"), None),
             ("other:/etc", None, Some("box")),
@@ -250,7 +255,7 @@ mod tests {
     #[test]
     fn uris_are_read_and_written() {
         for (uri_text, expected) in [
-            ("hosts://list", Request::Hosts),
+            ("hosts://list", Request::Hosts { query: None }),
             ("scout://box/etc/a%20b", path("box", "/etc/a b")),
             ("scout://box", path("box", "/")),
             ("scout://box/~/x", path("box", "~/x")),

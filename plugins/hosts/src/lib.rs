@@ -11,8 +11,8 @@ register!(Hosts: handler);
 /// for a person who waits.
 const PROBE_TIMEOUT_MS: u32 = 1000;
 
-/// The most names that one call of `inventory.probe` takes.
-const NAMES_PER_PROBE: usize = 1000;
+/// Hosts of one answer: no more are asked whether they answer. As many names one call of `inventory.probe` takes.
+const SHOWN: usize = 1000;
 
 /// What all rows may take in an answer as it is written, in bytes: text and fields. Scout takes 4 MiB of a plugin's own text.
 const MAX_WRITTEN: usize = 7 << 19;
@@ -24,23 +24,23 @@ impl Handler for Hosts {
         Description::new("lists the configured hosts and whether they answer", &[Subject::Hosts])
     }
 
-    fn handle(_query: Query) -> Result<Answer, Error> {
-        let hosts = inventory::hosts();
+    fn handle(query: Query) -> Result<Answer, Error> {
+        let all = inventory::hosts();
+        let selected = selected(&all, query.command.as_deref().unwrap_or_default());
+        let hosts: Vec<Host> = selected.iter().take(SHOWN).map(|host| (*host).clone()).collect();
         // A host that cannot be used as configured may have no address worth a packet.
         let names: Vec<String> =
             hosts.iter().filter(|host| host.trouble.is_none()).map(|host| host.name.clone()).collect();
-        let mut probes = Vec::with_capacity(names.len());
-        for chunk in names.chunks(NAMES_PER_PROBE) {
-            probes.extend(inventory::probe(chunk, PROBE_TIMEOUT_MS)?);
-        }
+        let probes = inventory::probe(&names, PROBE_TIMEOUT_MS)?;
         let rows = rows(&hosts, &probes);
         let shown = rows.get(..fitting(&rows)).unwrap_or_default();
-        let note = note(shown.len(), rows.len());
+        let next = selected.get(shown.len()).map(|host| host.name.as_str());
+        let note = note(shown.len(), selected.len(), all.len(), next);
         let mut answer = Answer::new();
         for text in [Some(as_text(shown)), note.clone()].into_iter().flatten().filter(|text| !text.is_empty()) {
             answer = answer.text(text);
         }
-        Ok(answer.structured(as_json(shown, rows.len(), note.as_deref())))
+        Ok(answer.structured(as_json(shown, selected.len(), note.as_deref(), next)))
     }
 }
 
@@ -97,12 +97,56 @@ fn fitting(rows: &[Row<'_>]) -> usize {
     fits.count()
 }
 
-/// What there is to say beside the rows that are shown, of so many.
-fn note(shown: usize, all: usize) -> Option<String> {
-    match (shown, all) {
-        (_, 0) => Some(NONE.to_owned()),
-        (shown, all) if shown < all => Some(format!(
-            "the first {shown} of {all} hosts; the others answer under their names as well (`host:/path`)"
+/// The hosts that a query means, in their order: those that match a pattern (`web*`), or hold a part of a name, and of
+/// those the ones after `from NAME`, that one included.
+fn selected<'a>(all: &'a [Host], query: &str) -> Vec<&'a Host> {
+    let mut words: Vec<&str> = query.split_whitespace().collect();
+    let from = match words.iter().position(|word| *word == "from") {
+        Some(at) if at + 1 < words.len() => words.drain(at..at + 2).nth(1),
+        _ => None,
+    };
+    let means = |host: &&Host| words.iter().all(|word| is_meant(&host.name, word));
+    let first = from.and_then(|name| all.iter().position(|host| host.name == name)).unwrap_or(0);
+    all.iter().skip(first).filter(means).collect()
+}
+
+/// Whether a name matches a pattern of `*` and `?`, or holds a word without them.
+fn is_meant(name: &str, word: &str) -> bool {
+    if word.contains(['*', '?']) { matches(name.as_bytes(), word.as_bytes()) } else { name.contains(word) }
+}
+
+/// `*` is any run, `?` any one byte. Time is bounded by the product of the lengths.
+fn matches(text: &[u8], pattern: &[u8]) -> bool {
+    let (mut t, mut p) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(c) = text.get(t) {
+        match (pattern.get(p), star) {
+            (Some(b'*'), _) => {
+                p += 1;
+                star = Some((p, t));
+            }
+            (Some(wanted), _) if wanted == c || *wanted == b'?' => (t, p) = (t + 1, p + 1),
+            (_, Some((after, taken))) => {
+                (t, p) = (taken + 1, after);
+                star = Some((after, t));
+            }
+            (_, None) => return false,
+        }
+    }
+    pattern.iter().skip(p).all(|c| *c == b'*')
+}
+
+/// What there is to say beside the rows that are shown, of so many that were meant, of so many. `next`: the first that is
+/// not shown.
+fn note(shown: usize, meant: usize, all: usize, next: Option<&str>) -> Option<String> {
+    match (shown, meant, next) {
+        (_, 0, _) if all == 0 => Some(NONE.to_owned()),
+        (_, 0, _) => {
+            Some(format!("none of {all} hosts is meant by this query: a pattern such as `web*`, or a part of a name"))
+        }
+        (shown, meant, Some(next)) => Some(format!(
+            "{shown} of {meant} hosts; the query `from {next}` goes on, and a pattern such as `web*` selects. Those that are \
+             not shown answer under their names as well (`host:/path`)"
         )),
         _ => None,
     }
@@ -111,7 +155,7 @@ fn note(shown: usize, all: usize) -> Option<String> {
 /// Where hosts come from, if there are none.
 const NONE: &str = "no hosts are configured: Scout lists the `Host` entries of ~/.ssh/config that are no patterns";
 
-fn as_json(rows: &[Row<'_>], total: usize, note: Option<&str>) -> Object {
+fn as_json(rows: &[Row<'_>], total: usize, note: Option<&str>, next: Option<&str>) -> Object {
     let hosts = rows.iter().map(|row| {
         Object::new()
             .text("name", row.host.name.as_str())
@@ -126,6 +170,7 @@ fn as_json(rows: &[Row<'_>], total: usize, note: Option<&str>) -> Object {
         .integer("total", total as u64)
         .boolean("truncated", rows.len() < total)
         .text("note", note)
+        .text("read_on", next.map(|next| format!("from {next}")).as_deref())
         .objects("hosts", hosts)
 }
 
@@ -156,7 +201,7 @@ fn address(address: &str, port: u16) -> String {
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
 mod tests {
-    use super::{as_json, as_text, fitting, note, rows};
+    use super::{as_json, as_text, fitting, note, rows, selected};
     use scout_plugin::inventory::{Host, Reachability};
 
     fn host(name: &str, address: &str, trouble: Option<&str>) -> Host {
@@ -198,19 +243,38 @@ mod tests {
              far   10.9.9.9:22   ann   unknown              -\n\
              old   10.0.0.9:22   ann   unreachable          -  timed out\n"
         );
-        let json = as_json(&rows, 5, None).finish();
+        let json = as_json(&rows, 5, None, None).finish();
         assert!(json.starts_with(
-            r#"{"total":5,"truncated":false,"note":null,"hosts":[{"name":"web","address":"10.0.0.1","port":22,"user":"ann","status":"connected","latency_ms":0.3,"trouble":null},"#
+            r#"{"total":5,"truncated":false,"note":null,"read_on":null,"hosts":[{"name":"web","address":"10.0.0.1","port":22,"user":"ann","status":"connected","latency_ms":0.3,"trouble":null},"#
         ));
         assert!(json.ends_with(r#""status":"unreachable","latency_ms":null,"trouble":"timed out"}]}"#), "{json}");
     }
 
     #[test]
+    fn a_query_selects_by_pattern_part_and_place() {
+        let hosts: Vec<Host> = ["web1", "web2", "db1", "web-3.corp"].map(|name| host(name, "", None)).into();
+        let names =
+            |query: &str| -> Vec<&str> { selected(&hosts, query).iter().map(|host| host.name.as_str()).collect() };
+        assert_eq!(names(""), ["web1", "web2", "db1", "web-3.corp"]);
+        assert_eq!(names("web*"), ["web1", "web2", "web-3.corp"]);
+        assert_eq!(names("web?"), ["web1", "web2"]);
+        assert_eq!(names("corp"), ["web-3.corp"]);
+        assert_eq!(names("from db1"), ["db1", "web-3.corp"]);
+        assert_eq!(names("*b* from web2"), ["web2", "db1", "web-3.corp"]);
+        assert_eq!(names("*x*"), [""; 0]);
+        let said = note(2, 4, 9, Some("db1"));
+        assert!(said.is_some_and(|said| said.starts_with("2 of 4 hosts; the query `from db1` goes on")));
+        assert!(note(0, 0, 9, None).is_some_and(|said| said.contains("none of 9 hosts")));
+    }
+
+    #[test]
     fn an_empty_inventory_says_where_hosts_come_from() {
-        let note = note(0, 0);
+        let note = note(0, 0, 0, None);
         assert!(note.as_ref().is_some_and(|note| note.contains("~/.ssh/config")));
         assert_eq!((as_text(&[]).as_str(), fitting(&[])), ("", 0));
-        assert!(as_json(&[], 0, note.as_deref()).finish().ends_with(r#"are no patterns","hosts":[]}"#));
+        assert!(
+            as_json(&[], 0, note.as_deref(), None).finish().ends_with(r#"are no patterns","read_on":null,"hosts":[]}"#)
+        );
     }
 
     #[test]
@@ -222,10 +286,10 @@ mod tests {
         let hosts = of(10_000, 200);
         let all = rows(&hosts, &[]);
         let shown = &all[..fitting(&all)];
-        let note = note(shown.len(), all.len());
-        let (text, json) = (as_text(shown), as_json(shown, all.len(), note.as_deref()).finish());
+        let note = note(shown.len(), all.len(), all.len(), Some("next"));
+        let (text, json) = (as_text(shown), as_json(shown, all.len(), note.as_deref(), Some("next")).finish());
         assert!(text.len() + json.len() <= 4 << 20 && shown.len() > 1000, "{} {}", text.len(), json.len());
-        assert!(json.starts_with(r#"{"total":10000,"truncated":true,"note":"the first "#), "{}", &json[..100]);
+        assert!(json.starts_with(r#"{"total":10000,"truncated":true,"note":""#), "{}", &json[..100]);
         let hosts = of(10_000, 10);
         assert_eq!(fitting(&rows(&hosts, &[])), 10_000);
     }

@@ -92,11 +92,8 @@ impl World {
         });
         std::fs::write(&config, blocks.concat()).unwrap();
         let hosts = SshConfig::load(&config, None, sshd.dir()).unwrap();
-        let record = |name: &str, commands| HostRecord {
-            name: name.to_owned(),
-            spec: hosts.resolve(name).map(Arc::new),
-            commands,
-            limits: CommandLimits::NONE,
+        let record = |name: &str, commands| {
+            HostRecord::new(name, hosts.resolve(name).map(Arc::new), commands, CommandLimits::NONE)
         };
         let records = vec![record("box", CommandPolicy::Shell), record("kept", CommandPolicy::ReadOnly)];
         let access = Access { plugins: [("mallory".to_owned(), Arc::new(rights))].into(), ..Access::default() };

@@ -109,10 +109,12 @@ impl Recorder {
             let kept = self.recording.kept();
             let rights = call.plugin.rights(access, call.principal, Some(call.tool));
             let listed = |host: &HostRecord| kept.listed && decide(&rights, host.target(access), See).is_ok();
-            let seen = |host: &&HostRecord| kept.named.contains(&host.name) || listed(host);
+            let seen = |host: &HostRecord| kept.named.contains(&host.name) || listed(host);
             let tags = |host: &HostRecord| access.host(&host.name).tags.iter().map(|tag| tag.to_string()).collect();
-            let seen = call.fleet.hosts().iter().filter(seen);
-            seen.map(|host| Host { tags: tags(host), ..Host::from(host) }).collect()
+            let is_listed = |name: &String| call.fleet.hosts().iter().any(|host| host.name == *name);
+            let opened = kept.named.iter().filter(|name| !is_listed(name)).filter_map(|name| call.fleet.get(name));
+            let seen = call.fleet.hosts().iter().filter(|host| seen(host)).cloned().chain(opened);
+            seen.map(|host| Host { tags: tags(&host), ..Host::from(&host) }).collect()
         };
         let mut file = File {
             cassette: format::VERSION,
@@ -279,12 +281,12 @@ fn record(host: &Host) -> Result<HostRecord, CassetteError> {
         }
     };
     // Nothing runs.
-    Ok(HostRecord { name: host.name.clone(), spec, commands: host.commands, limits: CommandLimits::NONE })
+    Ok(HostRecord::new(&host.name, spec, host.commands, CommandLimits::NONE))
 }
 
 impl From<&HostRecord> for Host {
     fn from(host: &HostRecord) -> Self {
-        let (address, user, trouble) = match &host.spec {
+        let (address, user, trouble) = match host.spec() {
             Ok(spec) => (spec.host_name.clone(), spec.user.clone(), None),
             Err(error) => (String::new(), String::new(), Some(error.message().to_owned())),
         };

@@ -151,7 +151,7 @@ impl Literals {
     }
 
     fn learn_host(&mut self, at: usize, host: &HostRecord) {
-        let Ok(spec) = &host.spec else { return };
+        let Ok(spec) = host.spec() else { return };
         if spec.host_name != host.name && !is_loopback(&spec.host_name) {
             self.add(spec.host_name.as_bytes(), address(at, &spec.host_name), Edges::Word);
         }

@@ -371,9 +371,11 @@ impl OnTape for ssh::Probe {
             Ok(Given::Probe { connected, latency_us, error }) => Self {
                 connected,
                 latency: latency_us.map(Duration::from_micros).ok_or_else(|| error.map_or_else(unfit, SshError::from)),
+                // Of a host that answers it is not kept.
+                refused: None,
             },
-            Ok(_) => Self { connected: false, latency: Err(unfit()) },
-            Err(error) => Self { connected: false, latency: Err(error) },
+            Ok(_) => Self { connected: false, latency: Err(unfit()), refused: None },
+            Err(error) => Self { connected: false, latency: Err(error), refused: None },
         }
     }
 }

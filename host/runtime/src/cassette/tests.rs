@@ -74,7 +74,7 @@ fn fleet() -> Fleet {
         let mut spec = SshConfig::default().resolve(name).unwrap();
         (spec.host_name, spec.user) = (address.to_owned(), user.to_owned());
         let (spec, commands, limits) = (Ok(Arc::new(spec)), CommandPolicy::ReadOnly, CommandLimits::NONE);
-        HostRecord { name: name.to_owned(), spec, commands, limits }
+        HostRecord::new(name, spec, commands, limits)
     };
     let hosts = vec![host("web1", "10.20.30.4", "deploy"), host("web2", "web2.corp.internal", "root")];
     Fleet::new(hosts, Pool::new(PoolConfig::default()))
@@ -125,11 +125,15 @@ fn what_is_written_is_read_again() {
         ),
         (
             Request::Probe { timeout_ms: 5 },
-            OnTape::given(&Probe { connected: true, latency: Ok(Duration::from_micros(3)) }),
+            OnTape::given(&Probe { connected: true, latency: Ok(Duration::from_micros(3)), refused: None }),
         ),
         (
             Request::Probe { timeout_ms: 5 },
-            OnTape::given(&Probe { connected: false, latency: Err(SshError::new(ErrorKind::Timeout, "late")) }),
+            OnTape::given(&Probe {
+                connected: false,
+                latency: Err(SshError::new(ErrorKind::Timeout, "late")),
+                refused: None,
+            }),
         ),
     ];
     let operations = given.map(|(asked, given)| operation("box", asked, given)).to_vec();

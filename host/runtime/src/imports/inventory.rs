@@ -1,5 +1,6 @@
 //! `inventory`: the hosts that a call may name.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -7,10 +8,10 @@ use futures_util::future::join_all;
 use super::wit::inventory::{self, Machine, Reachability};
 use super::wit::types::{Error, ErrorKind};
 use super::{in_task, types};
-use crate::HostRecord;
 use crate::budget::PROBES;
-use crate::grants::{Operation, decide};
+use crate::grants::{CallRights, Operation, decide};
 use crate::state::CallState;
+use crate::{CallContext, HostRecord};
 
 /// The longest that a probe may wait.
 const MAX_PROBE: Duration = Duration::from_secs(5);
@@ -23,28 +24,15 @@ impl inventory::Host for CallState {
         if let Some(tape) = self.context.as_ref().and_then(|context| context.tape.as_ref()) {
             tape.listed();
         }
-        let granted = self.context.iter().flat_map(|context| {
-            let access = context.fleet.access();
-            let sees = |host: &&HostRecord| decide(&self.rights, host.target(access), Operation::See).is_ok();
-            context.fleet.hosts().iter().filter(sees)
+        let Some(context) = self.context.clone() else { return Ok(Vec::new()) };
+        let rights = Arc::clone(&self.rights);
+        // Settings that nobody has asked for yet are looked up now.
+        let listing = in_task(move || async move {
+            let listed = tokio::task::spawn_blocking(move || machines(&context, &rights));
+            Ok(listed.await.unwrap_or_default())
         });
-        let hosts = granted.map(|host| match &host.spec {
-            Ok(spec) => Machine {
-                name: host.name.clone(),
-                address: spec.host_name.clone(),
-                port: spec.port,
-                user: spec.user.clone(),
-                trouble: None,
-            },
-            Err(error) => Machine {
-                name: host.name.clone(),
-                address: String::new(),
-                port: 0,
-                user: String::new(),
-                trouble: Some(types::from_ssh(error).message),
-            },
-        });
-        Ok(hosts.collect())
+        let listed: Result<Vec<Machine>, Error> = self.budget.away(listing).await;
+        Ok(listed.unwrap_or_default())
     }
 
     async fn probe(
@@ -55,6 +43,29 @@ impl inventory::Host for CallState {
         self.budget.host_call()?;
         Ok(self.probe_all(names, timeout_ms).await)
     }
+}
+
+/// The hosts that a call may see.
+fn machines(context: &CallContext, rights: &CallRights) -> Vec<Machine> {
+    let access = context.fleet.access();
+    let sees = |host: &&HostRecord| decide(rights, host.target(access), Operation::See).is_ok();
+    let machine = |host: &HostRecord| match host.spec() {
+        Ok(spec) => Machine {
+            name: host.name.clone(),
+            address: spec.host_name.clone(),
+            port: spec.port,
+            user: spec.user.clone(),
+            trouble: None,
+        },
+        Err(error) => Machine {
+            name: host.name.clone(),
+            address: String::new(),
+            port: 0,
+            user: String::new(),
+            trouble: Some(types::from_ssh(error).message),
+        },
+    };
+    context.fleet.hosts().iter().filter(sees).map(machine).collect()
 }
 
 impl CallState {
@@ -83,23 +94,28 @@ impl CallState {
                     latency_ms: None,
                     failure: Some(why.to_owned()),
                 };
-                if let Err(error) = &reach.host.spec {
-                    return failed(&types::from_ssh(error).message);
+                if let Err(error) = reach.host.looked_up().await {
+                    return failed(&types::from_ssh(&error).message);
                 }
                 let probe = tokio::select! {
                     probe = reach.probe(timeout) => probe,
                     () = reach.call().cancel.cancelled() => return failed("the request was cancelled"),
                 };
+                // Why nobody could log in a moment ago, though the host answers.
+                let refused = probe.refused.map(|error| types::from_ssh(&error).message);
                 match probe.latency {
                     Ok(latency) => Reachability {
                         name: name.clone(),
                         connected: probe.connected,
                         latency_ms: Some(latency.as_secs_f64() * 1e3),
-                        failure: None,
+                        failure: refused,
                     },
-                    Err(error) if error.kind() == scout_ssh::ErrorKind::Unsupported => {
-                        Reachability { name: name.clone(), connected: probe.connected, latency_ms: None, failure: None }
-                    }
+                    Err(error) if error.kind() == scout_ssh::ErrorKind::Unsupported => Reachability {
+                        name: name.clone(),
+                        connected: probe.connected,
+                        latency_ms: None,
+                        failure: refused,
+                    },
                     Err(error) => {
                         Reachability { connected: probe.connected, ..failed(&types::from_ssh(&error).message) }
                     }

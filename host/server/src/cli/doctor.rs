@@ -62,6 +62,9 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
             "no host is configured; add `Host NAME` with HostName and User to ssh_config, or try `scout demo`",
         );
     }
+    for (name, why) in config.ssh()?.left_out() {
+        report.say(format!("left out      {name}: {why}"));
+    }
     report.agents(&fleet);
     report.known_hosts(config, &fleet);
     report.secret_command(config);
@@ -82,7 +85,7 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
 async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String, Result<String, String>) {
     let told = |error: scout_ssh::SshError| with_hint(error.message(), error.hint());
     let looked = async {
-        let spec = host.spec.map_err(told)?;
+        let spec = host.looked_up().await.map_err(told)?;
         let call = Call::until(tokio::time::Instant::now() + config.pool.connect_limit(&spec) + LOOK);
         missing_key(&spec)?;
         let begun = Instant::now();
@@ -132,7 +135,7 @@ impl Report {
     /// Agents that hosts name and nobody listens at. No agent at all is no trouble: there are key files.
     fn agents(&mut self, fleet: &Fleet) {
         let mut named: Vec<&std::path::Path> = Vec::new();
-        for spec in fleet.hosts().iter().filter_map(|host| host.spec.as_ref().ok()) {
+        for spec in fleet.hosts().iter().filter_map(|host| host.spec().as_ref().ok()) {
             if let Some(path) = &spec.agent
                 && !named.contains(&path.as_path())
             {
@@ -149,7 +152,7 @@ impl Report {
 
     fn known_hosts(&mut self, config: &Config, fleet: &Fleet) {
         let mut files: Vec<&std::path::Path> = Vec::new();
-        let specs = fleet.hosts().iter().filter_map(|host| host.spec.as_ref().ok());
+        let specs = fleet.hosts().iter().filter_map(|host| host.spec().as_ref().ok());
         // Those that the configuration names count for all hosts, also if there is none.
         let named = config.pool.known_hosts.iter().flatten().map(AsRef::as_ref);
         for file in named.chain(specs.flat_map(|spec| config.pool.known_hosts_of(spec).all())) {

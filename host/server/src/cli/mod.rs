@@ -65,6 +65,8 @@ enum Command {
     },
     /// List all hosts and whether they answer
     Hosts {
+        /// Which of them: a pattern such as `web*`, a part of a name, `from NAME`
+        query: Option<String>,
         /// Print the structured answer as JSON
         #[arg(long)]
         json: bool,
@@ -143,7 +145,7 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
             Ok(request) => ask(config, request, json, base64).await,
             Err(error) => Ok(usage(&error.to_string())),
         },
-        Command::Hosts { json } => ask(config, Request::Hosts, json, false).await,
+        Command::Hosts { query, json } => ask(config, Request::Hosts { query }, json, false).await,
         Command::Explain { host, json } => explain::run(config, &host, json).await,
         Command::Trust { host } => trust::run(config, &host).await,
         Command::Policy(command) => policy::run(config, command).await,

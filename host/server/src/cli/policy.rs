@@ -73,8 +73,10 @@ pub(super) async fn run(config: &Config, command: PolicyCommand) -> Result<ExitC
             let tools = desk.tools(plugin, tool.as_deref())?;
             let host = host.as_deref().map(|host| desk.host(host)).transpose()?;
             let operation = operation.as_deref().map(Asked::parse).transpose().map_err(ConfigError::new)?;
-            let explained: Vec<Explained> =
-                tools.iter().map(|tool| desk.explain(plugin, tool.as_deref(), host, operation.as_ref())).collect();
+            let explained: Vec<Explained> = tools
+                .iter()
+                .map(|tool| desk.explain(plugin, tool.as_deref(), host.as_ref(), operation.as_ref()))
+                .collect();
             if json {
                 print(&format!("{:#}", Value::Array(explained.iter().map(Explained::json).collect())));
             } else {
@@ -199,7 +201,7 @@ impl Desk<'_> {
         }
     }
 
-    fn host(&self, name: &str) -> Result<&HostRecord, ConfigError> {
+    fn host(&self, name: &str) -> Result<HostRecord, ConfigError> {
         self.fleet.get(name).ok_or_else(|| {
             let near = did_you_mean(&near(name, self.fleet.hosts().iter().map(|host| host.name.as_str())));
             ConfigError::new(format!("{} has no host `{name}`{near}", self.config.ssh_config.display()))
@@ -267,7 +269,7 @@ impl Desk<'_> {
             };
             let host = self.host(&case.host).map_err(at)?;
             let asked = Asked::parse(&case.operation).map_err(|why| refuse(format!(":{place}: {why}")))?;
-            let explained = self.explain(plugin, tool.as_deref(), Some(host), Some(&asked));
+            let explained = self.explain(plugin, tool.as_deref(), Some(&host), Some(&asked));
             let is_allowed = explained.verdicts.iter().all(|verdict| verdict.judged.is_ok());
             let text = explained.text();
             let is_expected = is_allowed == (case.expect == Expect::Allow)

@@ -22,8 +22,8 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
         let near = near(host, fleet.hosts().iter().map(|host| host.name.as_str()));
         return Ok(failed(&format!("{} has no host `{host}`{}", config.ssh_config.display(), did_you_mean(&near))));
     };
-    let settled = match &record.spec {
-        Ok(spec) => all(config, fleet.pool(), spec).await,
+    let settled = match record.looked_up().await {
+        Ok(spec) => all(config, fleet.pool(), &spec).await,
         Err(error) => Err(with_hint(error.message(), error.hint())),
     };
     Ok(settled.map_or_else(|why| failed(&why), |()| ExitCode::SUCCESS))

@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_runtime::grants::{Access, Place, Rights};
+use scout_runtime::grants::{Access, HostRules, Place, Rights};
 use scout_runtime::policy::{CommandPolicy, SecretPaths};
 use scout_runtime::{Fleet, HostRecord, Limits};
-use scout_ssh::{HostSpec, Pool, PoolConfig, SshConfig, SshError};
+use scout_ssh::{Pool, PoolConfig, SshConfig};
 
 pub use limits::HostLimit;
 pub use plugins::{PluginConfig, Vetting, signature_file};
@@ -228,6 +228,7 @@ impl Config {
             idle_timeout: time(flags.idle_timeout, "SCOUT_IDLE_TIMEOUT", file.idle_timeout, pool.idle_timeout)?,
             max_connections: max_connections.map_or(pool.max_connections, |n| n as usize),
             known_hosts,
+            seen: Some(state_dir.join("answers")),
             secret_command: match &file.secret_command {
                 Some(command) => Some(relative_to_file(command)),
                 None => askpass::program(|name| environment.get(name).map(String::as_str)),
@@ -321,26 +322,26 @@ impl Config {
     /// # Errors
     /// As [`Config::hosts`].
     pub fn fleet(&self) -> Result<Arc<Fleet>, ConfigError> {
-        let (hosts, access) = self.hosts()?;
-        Ok(Arc::new(Fleet::new(hosts, Pool::new(self.pool.clone())).with_access(access)))
+        Ok(Arc::new(self.hosts()?.into_fleet(Pool::new(self.pool.clone()))))
     }
 
-    /// The hosts, as ssh_config and this configuration have them, and who may do what there. Blocks: commands of
-    /// `Match exec` run.
+    /// The hosts, as ssh_config and this configuration have them, and who may do what there. Blocks on the disk; no host's
+    /// settings are looked up.
     ///
     /// # Errors
     /// An ssh_config that cannot be read at all, and a `[hosts.NAME]` that is no host.
-    pub fn hosts(&self) -> Result<(Vec<HostRecord>, Access), ConfigError> {
-        let ssh = self.ssh()?;
+    pub fn hosts(&self) -> Result<Hosts, ConfigError> {
+        let ssh = Arc::new(self.ssh()?);
         let names = ssh.hosts();
-        let (policies, access) = self.access(&names)?;
-        let record = |(name, spec): (String, Result<HostSpec, SshError>)| HostRecord {
-            spec: spec.map(Arc::new),
-            commands: policies.get(&name).copied().unwrap_or(self.commands),
-            limits: limits::as_limits(&self.command_limits(&name)),
-            name,
-        };
-        Ok((ssh.resolve_all().into_iter().map(record).collect(), access))
+        let access = self.access(&names, &ssh)?;
+        let listed = names.iter().map(|name| self.record(&ssh, name).0).collect();
+        Ok(Hosts { listed, access, ssh, config: Arc::new(self.clone()) })
+    }
+
+    /// A host, and what its tables say of it.
+    fn record(&self, ssh: &Arc<SshConfig>, name: &str) -> (HostRecord, HostRules) {
+        let (commands, rules) = self.rules(name);
+        (HostRecord::of(ssh, name, commands, limits::as_limits(&self.command_limits(name))), rules)
     }
 
     /// The paths that make a difference when something changes there. `DIRECTORY/*` is any name in that directory. Blocks: what
@@ -383,6 +384,39 @@ impl Config {
     /// The longest that one call may take. A layer below may end it sooner, none may stretch it.
     pub fn call_timeout(&self) -> Duration {
         self.limits.command_timeout + self.pool.connect_timeout + CALL_SLACK
+    }
+}
+
+/// The hosts of a configuration and of its ssh_config.
+pub struct Hosts {
+    /// Those that are spelt out, in order.
+    pub listed: Vec<HostRecord>,
+    access: Access,
+    ssh: Arc<SshConfig>,
+    config: Arc<Config>,
+}
+
+impl Hosts {
+    /// A digest of all files of ssh_config.
+    pub(crate) fn digest(&self) -> [u8; 20] {
+        self.ssh.digest()
+    }
+
+    /// The hosts, over this pool. Names that only patterns of ssh_config cover are there as far as `hosts` of an
+    /// `[access.NAME]` names them too.
+    pub fn into_fleet(self, pool: Pool) -> Fleet {
+        let Self { listed, access, ssh, config } = self;
+        let opener = {
+            let ssh = Arc::clone(&ssh);
+            move |name: &str| {
+                let is_open = rights::is_plain(name) && config.opens(name) && ssh.pattern_of(name).is_some();
+                is_open.then(|| {
+                    let (record, rules) = config.record(&ssh, name);
+                    record.with_rules(rules)
+                })
+            }
+        };
+        Fleet::new(listed, pool).with_access(access).with_unlisted(ssh, Box::new(opener))
     }
 }
 
@@ -595,7 +629,7 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let config = Config::from_sources(&Flags::default(), &BTreeMap::new(), home.to_owned()).unwrap();
-        let (hosts, _) = config.hosts().unwrap();
+        let hosts = config.hosts().unwrap().listed;
         let refused = hosts.iter().find(|host| host.name == "db1").unwrap();
         assert_eq!(refused.commands, CommandPolicy::None);
         let read = crate::plugins::Reading::strict(&config).map(|reading| reading.digests().count());

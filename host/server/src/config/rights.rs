@@ -1,12 +1,13 @@
 //! The keys that limit who may do what: `[plugins.NAME]`, `[access.NAME]`, `[hosts.NAME]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use scout_runtime::Grants;
 use scout_runtime::grants::{Access, Argv, HostPattern, HostRules, Limit, Place, Rights, Root, Rule};
 use scout_runtime::policy::{CommandPolicy, PathPattern, SecretPaths};
+use scout_ssh::SshConfig;
 use toml::Spanned;
 
 use super::file::{Commands, Grant, HostTable};
@@ -152,33 +153,63 @@ pub(super) fn principals(
 }
 
 impl Config {
-    /// What a host's tables say of its commands, and all that is said of who may do what with these hosts.
+    /// The tables that are about a host: its own, then those of patterns.
+    fn tables_of<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a HostConfig> {
+        let own = self.hosts.get(host).filter(|table| table.pattern.host().is_some());
+        own.into_iter().chain(self.globs().filter(move |table| table.pattern.matches(host, &[])))
+    }
+
+    fn globs(&self) -> impl Iterator<Item = &HostConfig> {
+        self.hosts.values().filter(|table| table.pattern.host().is_none())
+    }
+
+    /// What a host's tables say of its commands and tags.
     ///
     /// Of several tables the one with the host's own name decides on `commands`, else the strictest; tags add up.
+    pub(super) fn rules(&self, host: &str) -> (CommandPolicy, HostRules) {
+        let tables: Vec<_> = self.tables_of(host).collect();
+        let own = tables.iter().find(|table| table.pattern.host().is_some() && table.commands.is_some());
+        let strictest = || tables.iter().filter_map(|table| table.commands.as_ref()).min_by_key(|it| strictness(it.0));
+        let commands = own.and_then(|table| table.commands.as_ref()).or_else(strictest);
+        let place = commands.map(|(_, place)| place.clone()).or_else(|| self.commands_place.clone());
+        let tags = tables.iter().flat_map(|table| table.tags.iter().cloned()).collect();
+        (commands.map_or(self.commands, |(policy, _)| *policy), HostRules { tags, commands: place })
+    }
+
+    /// Whether `hosts` of some `[access.NAME]` names a host that is not listed: by its name or by a pattern that says
+    /// something.
+    pub(super) fn opens(&self, host: &str) -> bool {
+        let mut rules =
+            self.principals.values().filter_map(|rights| rights.hosts.as_ref()).flat_map(|limit| &limit.rules);
+        rules.any(|rule| {
+            let says_something = rule.text.contains(|c| c != '*' && c != '?');
+            rule.value.tag().is_none() && says_something && rule.value.matches(host, &[])
+        })
+    }
+
+    /// All that is said of who may do what with these hosts.
     ///
     /// # Errors
     /// A table or a rule that names no host, and a tag that no host has.
-    pub(super) fn access(&self, names: &[String]) -> Result<(BTreeMap<String, CommandPolicy>, Access), ConfigError> {
+    pub(super) fn access(&self, names: &[String], ssh: &SshConfig) -> Result<Access, ConfigError> {
         let file = self.file.as_deref().unwrap_or(std::path::Path::new("scout.toml")).display();
+        let listed: HashSet<&str> = names.iter().map(String::as_str).collect();
         for (name, table) in &self.hosts {
-            if !names.iter().any(|host| table.pattern.matches(host, &[])) {
+            let names_one = match table.pattern.host() {
+                Some(host) => listed.contains(host) || ssh.pattern_of(host).is_some(),
+                None => {
+                    names.iter().any(|host| table.pattern.matches(host, &[]))
+                        || ssh.patterns().iter().any(|pattern| table.pattern.matches(pattern, &[]))
+                        || ssh.pattern_of(name).is_some()
+                }
+            };
+            if !names_one {
                 let near = did_you_mean(&near(name, names.iter().map(String::as_str)));
                 let ssh_config = self.ssh_config.display();
                 return Err(ConfigError(format!("{file}: [hosts.{name}] names no host of {ssh_config}{near}")));
             }
         }
-        let (mut policies, mut hosts) = (BTreeMap::new(), BTreeMap::new());
-        for host in names {
-            let tables: Vec<_> = self.hosts.values().filter(|table| table.pattern.matches(host, &[])).collect();
-            let own = tables.iter().find(|table| table.pattern.host().is_some() && table.commands.is_some());
-            let strictest =
-                || tables.iter().filter_map(|table| table.commands.as_ref()).min_by_key(|it| strictness(it.0));
-            let commands = own.and_then(|table| table.commands.as_ref()).or_else(strictest);
-            policies.insert(host.clone(), commands.map_or(self.commands, |(policy, _)| *policy));
-            let place = commands.map(|(_, place)| place.clone()).or_else(|| self.commands_place.clone());
-            let tags = tables.iter().flat_map(|table| table.tags.iter().cloned()).collect();
-            hosts.insert(host.clone(), HostRules { tags, commands: place });
-        }
+        let hosts = names.iter().map(|host| (host.clone(), self.rules(host).1)).collect();
         let access = Access {
             plugins: self.plugins.iter().map(|(name, plugin)| (name.clone(), Arc::clone(&plugin.rights))).collect(),
             principals: self.principals.clone(),
@@ -187,18 +218,17 @@ impl Config {
         };
         for rights in access.plugins.values().chain(access.principals.values()) {
             for rule in rights.hosts.iter().flat_map(|limit| &limit.rules) {
-                self.names_something(rule, names, &access.hosts)?;
+                self.names_something(rule, &listed, ssh)?;
             }
         }
-        Ok((policies, access))
+        Ok(access)
     }
 
     /// What processes of commands may take of a host, and what says so.
     pub fn command_limits(&self, host: &str) -> [HostLimit; 4] {
-        let tables = self.hosts.values().filter(|table| table.pattern.matches(host, &[]));
-        let (own, others): (Vec<_>, Vec<_>) = tables
-            .filter_map(|table| Some((table.pattern.host().is_some(), table.limits.as_ref()?)))
-            .partition(|(is_own, _)| *is_own);
+        let tables =
+            self.tables_of(host).filter_map(|table| Some((table.pattern.host().is_some(), table.limits.as_ref()?)));
+        let (own, others): (Vec<_>, Vec<_>) = tables.partition(|(is_own, _)| *is_own);
         let others: Vec<_> = others.into_iter().map(|(_, keys)| keys).collect();
         let own = own.first().map(|(_, keys)| *keys);
         limits::of_host(own, &others, self.command_limits.as_ref(), self.limits.command_timeout)
@@ -208,21 +238,31 @@ impl Config {
     fn names_something(
         &self,
         rule: &Rule<HostPattern>,
-        names: &[String],
-        hosts: &BTreeMap<String, HostRules>,
+        listed: &HashSet<&str>,
+        ssh: &SshConfig,
     ) -> Result<(), ConfigError> {
         let (Rule { text, place, .. }, ssh_config) = (rule, self.ssh_config.display());
-        if let Some(host) = rule.value.host().filter(|host| !names.iter().any(|name| name == host)) {
-            let near = did_you_mean(&near(host, names.iter().map(String::as_str)));
+        let is_there = |host: &&str| listed.contains(host) || ssh.pattern_of(host).is_some();
+        if let Some(host) = rule.value.host().filter(|host| !is_there(host)) {
+            let near = did_you_mean(&near(host, listed.iter().copied()));
             return Err(ConfigError(format!("{place}: \"{text}\" names no host of {ssh_config}{near}")));
         }
-        let tags = || hosts.values().flat_map(|rules| rules.tags.iter()).map(|tag| &**tag);
+        let tags = || self.hosts.values().flat_map(|table| table.tags.iter()).map(|tag| &**tag);
         if let Some(tag) = rule.value.tag().filter(|tag| !tags().any(|known| known == *tag)) {
             let near = did_you_mean(&near(tag, tags()));
             return Err(ConfigError(format!("{place}: no host has the tag \"{tag}\"; a [hosts.NAME] gives it{near}")));
         }
         Ok(())
     }
+}
+
+/// Whether a name that a client gives may become a host's: it reaches commands of ssh_config as `%h` and `%n`.
+pub(super) fn is_plain(name: &str) -> bool {
+    /// Of a name in DNS.
+    const LONGEST: usize = 253;
+    name.len() <= LONGEST
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
 /// What allows less comes first.

@@ -15,7 +15,8 @@ pub(super) const NAME: &str = "scout";
 const TARGET: &str = "What to look at: `hosts` lists all hosts; `host:/path` reads a file or lists a directory; `host:~/path` \
 is below the home directory; with `query`, `host:/dir` is where the command runs and `host` alone is the home directory.";
 const QUERY: &str = "A command to run on the host, such as `df -h` or `grep -c ERROR app.log | sort`. Read-only commands and \
-pipes are allowed unless the operator allows more; a refusal says what is allowed instead.";
+pipes are allowed unless the operator allows more; a refusal says what is allowed instead. With the target `hosts`: a pattern \
+such as `web*` or a part of a name, or `from NAME` to read on.";
 const HOST: &str = "The host, if `target` does not begin with it. Both given must agree.";
 const BASE64: &str =
     "Whether the bytes of a binary file are wanted, in base64 as `content`. Without it such a file is described.";

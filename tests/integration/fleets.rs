@@ -1,0 +1,75 @@
+//! Fleets: thousands of hosts, and hosts that only a pattern names.
+
+use std::fmt::Write as _;
+
+use scout_tests::{Scout, ScoutOptions, Sshd};
+use serde_json::json;
+
+use crate::world::{binary, options};
+
+/// Blocks of so many hosts that nobody is at.
+fn blocks(count: usize) -> String {
+    let mut text = String::new();
+    for number in 0..count {
+        // Unreachable at once: no route leads out of the loopback interface.
+        writeln!(text, "Host h{number:05}\n  HostName 127.9.{}.{}\n  Port 9", number >> 8, number & 255).unwrap();
+    }
+    text
+}
+
+#[tokio::test]
+async fn ten_thousand_hosts_are_listed_by_pages_and_selected_by_a_query() {
+    let sshd = Sshd::start();
+    let mut options = options(&sshd);
+    let padding = "# what a generator of such files writes of each host\n".repeat(20_000);
+    options.ssh_config = format!("{}{}{padding}", options.ssh_config, blocks(10_000));
+    assert!(options.ssh_config.len() > 1 << 20);
+    let scout = Scout::start(&options).await;
+    let first = scout.call("hosts").await;
+    assert!(!first.is_error(), "{}", first.text());
+    let listed = |answer: &scout_tests::Answer| answer.structured()["hosts"].as_array().unwrap().len();
+    assert_eq!((listed(&first), first.structured()["total"].clone()), (1000, json!(10_001)));
+    assert_eq!(first.structured()["read_on"], "from h00999");
+    let second = scout.call_with(json!({"target": "hosts", "query": "from h00999"})).await;
+    assert_eq!(second.structured()["hosts"][0]["name"], "h00999");
+    let some = scout.call_with(json!({"target": "hosts", "query": "h0123?"})).await;
+    assert_eq!((listed(&some), some.structured()["read_on"].is_null()), (10, true), "{}", some.text());
+    // A name that is nearly right.
+    let near = scout.call("h0999").await;
+    assert!(near.text().contains("did you mean `h09"), "{}", near.text());
+    let path = sshd.dir().join("here");
+    std::fs::write(&path, "here\n").unwrap();
+    assert!(scout.call(&format!("box:{}", path.display())).await.text().contains("here"));
+}
+
+#[tokio::test]
+async fn a_host_that_only_a_pattern_names_is_opened_by_the_operator() {
+    let sshd = Sshd::start();
+    let block = sshd.config_block("i-*", sshd.address());
+    let config = format!("{block}Host db\n  HostName 127.0.0.1\n");
+    let known = sshd.known_hosts_line(sshd.address());
+    let closed = ScoutOptions::new(binary(), config, known);
+    let path = sshd.dir().join("here");
+    std::fs::write(&path, "here\n").unwrap();
+    let target = format!("i-0abc:{}", path.display());
+    let scout = Scout::start(&closed).await;
+    let refused = scout.call(&target).await;
+    assert!(refused.is_error());
+    for told in ["no host is named `i-0abc`", "`Host i-*` of ssh_config covers", "hosts = [\"i-*\"]", "[access.local]"]
+    {
+        assert!(refused.text().contains(told), "{told}: {}", refused.text());
+    }
+    assert!(!scout.call("other:/").await.text().contains("covers such names"));
+    let open = closed.setting("[access.local]\nhosts = [\"i-*\", \"db\"]\n[hosts.\"i-*\"]\ncommands = \"none\"\n");
+    let scout = Scout::start(&open).await;
+    let answer = scout.call(&target).await;
+    assert!(answer.text().contains("here\n"), "{}", answer.text());
+    let command = scout.call_with(json!({"target": "i-0abc", "query": "uptime"})).await;
+    assert!(command.is_error() && command.text().contains("no command"), "{}", command.text());
+    // Its name reaches commands of ssh_config: nothing that a shell would read is a name.
+    for name in ["i-$(id)", "i-;id", "i-a b", "i-`id`", "j-0abc"] {
+        let answer = scout.call_with(json!({"target": "/etc/hostname", "host": name})).await;
+        assert!(answer.is_error() && answer.text().contains("no host is named"), "{name}: {}", answer.text());
+    }
+    assert_eq!(scout.call("hosts").await.structured()["total"], 1, "it is not listed");
+}
