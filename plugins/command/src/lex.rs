@@ -199,6 +199,11 @@ impl Lexer<'_> {
                 }
                 other => {
                     self.rest.next();
+                    // With nothing between them, braces are themselves in every shell.
+                    if other == '{' && self.rest.next_if_eq(&'}').is_some() {
+                        pieces.extend([('{', false), ('}', false)]);
+                        continue;
+                    }
                     if let Some(called) = operator(other) {
                         return Err(self.operator(other, called));
                     }
@@ -430,6 +435,7 @@ mod tests {
             ("find . ! -name x", "<find><.><!><-name><x>"),
             ("echo a\\ ", "<echo><a >"),
             ("echo a#b =c", "<echo><a#b><=c>"),
+            ("find . -exec x {} + \\;", "<find><.><-exec><x><{}><+><;>"),
             ("cat new'\n'line", "<cat><new\nline>"),
             ("a=b'c' x", "shell: a="),
         ] {
@@ -535,7 +541,8 @@ mod tests {
             ("a | B=c d", "B="),
             ("if a", "if"),
             ("{ a", "{"),
-            ("find . -exec x {} +", "{"),
+            ("ls {a,b}", "{"),
+            ("ls {} {", "{"),
         ] {
             assert_eq!(read(line), format!("shell: {expected}"), "{line:?}");
         }
