@@ -593,6 +593,11 @@ fn one_stage_replaces_the_shell_and_several_are_piped() {
     );
     assert_eq!(rendered("sort -n a"), "export TMPDIR=/dev/null/no-temporary-files; exec sort -S 512M -n a");
     assert_eq!(rendered("grep 'a b' 'it''s' ''"), "exec grep 'a b' its ''");
+    // What a row adds stands behind the words that it is named by.
+    assert_eq!(rendered("netstat -tulpn"), "exec netstat -n -tulpn");
+    assert_eq!(rendered("egrep x f"), "exec grep -E x f");
+    assert_eq!(rendered("apk info bash"), "exec apk info --no-network bash");
+    assert_eq!(rendered("command -v ls"), "command -v ls");
     assert_eq!(rendered("if x | A=1 y"), "'if' x | 'A=1' y");
 }
 
