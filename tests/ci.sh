@@ -74,6 +74,21 @@ if [ "${#missing_packages[@]}" -gt 0 ]; then
   fi
 fi
 
+# The shell of a busybox like Debian's busybox-static takes its own applets before what stands in PATH, and so before what the tests
+# put there. They take the other one, which is not installed for it.
+if (PATH=/nowhere "$(command -v busybox)" sh -c 'ls /' >/dev/null 2>&1); then
+  plain=tests/.busybox
+  if [ ! -x "$plain/busybox" ]; then
+    work=$(mktemp -d)
+    (cd "$work" && apt-get download -qq -o APT::Sandbox::User="$(id -un)" busybox && dpkg-deb --extract busybox_*.deb .)
+    mkdir -p "$plain"
+    find "$work" -path '*bin/busybox' -type f -exec cp {} "$plain/busybox" \;
+    rm -rf "$work"
+    [ -x "$plain/busybox" ] || fail "no busybox whose shell looks into PATH first: install Debian's package busybox"
+  fi
+  export PATH="$PWD/$plain:$PATH"
+fi
+
 # Tests that compare with OpenSSH run once more with the one of a newer Debian. Made when it is missing.
 tests/openssh_tree.sh
 

@@ -377,11 +377,18 @@ mod tests {
         }
     }
 
-    /// A directory of links to busybox.
-    fn busybox(tools: &[&str]) -> tempfile::TempDir {
+    /// The busybox that is first in `PATH`.
+    fn busybox() -> String {
+        let path = std::env::var_os("PATH").expect("a PATH");
+        let found = std::env::split_paths(&path).map(|directory| directory.join("busybox")).find(|file| file.is_file());
+        found.expect("busybox is missing: apt-get install busybox").display().to_string()
+    }
+
+    /// A directory of links to it.
+    fn links(tools: &[&str]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().expect("a directory");
         for tool in tools {
-            std::os::unix::fs::symlink("/bin/busybox", directory.path().join(tool)).expect("a link");
+            std::os::unix::fs::symlink(busybox(), directory.path().join(tool)).expect("a link");
         }
         directory
     }
@@ -392,7 +399,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let dir = std::fs::canonicalize(home.path()).expect("it is there");
         let (all, few) =
-            (busybox(&["stat", "find", "head", "tail", "readlink"]), busybox(&["stat", "find", "head", "tail"]));
+            (links(&["stat", "find", "head", "tail", "readlink"]), links(&["stat", "find", "head", "tail"]));
         let (all, few) = (Some(all.path()), Some(few.path()));
         let file = dir.join("-a \\c\nb'\"$x\n");
         std::fs::write(&file, [b"0123456789".as_slice(), &[0, 255]].concat()).expect("written");
@@ -404,12 +411,13 @@ mod tests {
         std::fs::hard_link(&file, dir.join("d/other")).expect("a second name");
         std::os::unix::fs::symlink(&dir, dir.join("d/up")).expect("a link");
         let read = Question::Read { offset: 9, length: 2 };
+        let busybox = busybox();
         for (shell, tools) in [
             (&["/bin/dash"][..], None),
             (&["/bin/bash"], None),
-            (&["/bin/busybox", "sh"], None),
+            (&[&busybox, "sh"], None),
             (&["/bin/dash"], all),
-            (&["/bin/busybox", "sh"], all),
+            (&[&busybox, "sh"], all),
             (&["/bin/dash"], few),
         ] {
             for has_proc in [true, false] {
