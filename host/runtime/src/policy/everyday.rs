@@ -647,10 +647,11 @@ const LVM_DISPLAY: Row = Row {
 const DISKS: &[Row] = &[
     Row { name: "lvs", ..LVM_REPORT },
     Row { name: "vgs", ..LVM_REPORT },
-    Row { name: "pvs", ..LVM_REPORT },
+    // What is no device it looks for as a file.
+    Row { name: "pvs", operands: Operands::Each(Disk, 0, MANY), ..LVM_REPORT },
     Row { name: "lvdisplay", short: "acCm", ..LVM_DISPLAY },
     Row { name: "vgdisplay", short: "cCs", long: "colon columns short", ..LVM_DISPLAY },
-    Row { name: "pvdisplay", short: "acCms", ..LVM_DISPLAY },
+    Row { name: "pvdisplay", operands: Operands::Each(Disk, 0, MANY), short: "acCms", ..LVM_DISPLAY },
     Row {
         name: "mdadm",
         short: "DEQsvb",

@@ -297,7 +297,8 @@ const LOOKS_UP: &[(&str, &[&str])] = &[
 const ACCOUNTS: &str = "userdb";
 
 /// Devices that programs open for themselves.
-const OWN_DEVICES: &[&str] = &["/dev/null", "/dev/tty", "/dev/urandom", "/dev/random", "/dev/kmsg", "/dev/bus/usb"];
+const OWN_DEVICES: &[&str] =
+    &["/dev/null", "/dev/tty", "/dev/urandom", "/dev/random", "/dev/kmsg", "/dev/bus/usb", "/dev/disk/by-id"];
 
 /// Programs that read of disks what these say of themselves.
 const READ_DISKS: &[&str] = &["lvs", "vgs", "pvs", "lvdisplay", "vgdisplay", "pvdisplay"];
