@@ -31,7 +31,8 @@ fn run(host: &str, directory: Option<&[u8]>, command: &str) -> Result<Outcome, E
     match lex::pipeline(command, Tilde::of(directory)) {
         Ok(stages) => exec::run(host, &Pipeline { stages, directory: directory.map(<[u8]>::to_vec) }),
         Err(NotAPipeline::NeedsShell(construct)) => {
-            exec::shell(host, directory, command).map_err(|error| shell_error(&construct, error))
+            let instead = instead(host, command, &construct.written);
+            exec::shell(host, directory, command).map_err(|error| shell_error(&construct, instead, error))
         }
         Err(NotAPipeline::Malformed(why)) => {
             Err(Error::new(ErrorKind::Invalid, format!("the query is no command: {why}")).hint(PIPELINES))
@@ -42,15 +43,49 @@ fn run(host: &str, directory: Option<&[u8]>, command: &str) -> Result<Outcome, E
 /// What a command may be made of on any host.
 const PIPELINES: &str = "write commands with arguments, joined by `|`; quotes, `*`, `?`, `[…]`, `2>&1` and `2>/dev/null` work as in a shell";
 
-/// A refusal of the shell names what asked for one: the command may be written without it.
-fn shell_error(construct: &Construct, error: Error) -> Error {
+/// The longest command line that a hint repeats, in bytes.
+const REPEATED: usize = 200;
+
+/// The same without a shell, for the constructs that people write most and that have another way.
+fn instead(host: &str, command: &str, construct: &str) -> Option<String> {
+    let is_pipeline = |line: &str| lex::pipeline(line, Tilde::IsElsewhere).is_ok();
+    // A word that needs no quotes.
+    let plain = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-~".contains(c));
+    if command.len() > REPEATED {
+        return None;
+    }
+    let (before, behind) = match construct {
+        "||" => command.rsplit_once(construct)?,
+        _ => command.split_once(construct)?,
+    };
+    let (before, behind) = (before.trim(), behind.trim());
+    let directory =
+        before.strip_prefix("cd ").map(str::trim).filter(|name| name.starts_with(['/', '~']) && plain(name));
+    match (construct, directory) {
+        ("||", _) if matches!(behind, "true" | ":") && is_pipeline(before) => {
+            Some(format!("`{before}` alone: a command that fails is answered with its exit status, which is no error"))
+        }
+        ("&&" | ";", Some(directory)) if is_pipeline(behind) => {
+            Some(format!("the target `{host}:{directory}` with the query `{behind}`"))
+        }
+        (";", None) if is_pipeline(before) && is_pipeline(behind) => {
+            Some(format!("a query for each: `{before}`, and then `{behind}`"))
+        }
+        ("<", _) if plain(behind) && before == "cat" => Some(format!("`cat {behind}`")),
+        ("<", _) if plain(behind) && is_pipeline(before) => Some(format!("`cat {behind} | {before}`")),
+        _ => None,
+    }
+}
+
+/// A refusal of the shell names what asked for one: the command may be written without it, perhaps as `instead` says.
+fn shell_error(construct: &Construct, instead: Option<String>, error: Error) -> Error {
     if error.kind != ErrorKind::Refused {
         return error;
     }
     // A backtick in backticks is not to be read.
     let mark = if construct.written == "`" { "\"" } else { "`" };
     let Construct { written, called } = construct;
-    let own = format!("without {mark}{written}{mark}: {PIPELINES}");
+    let own = instead.unwrap_or_else(|| format!("without {mark}{written}{mark}: {PIPELINES}"));
     Error {
         kind: error.kind,
         message: format!("{mark}{written}{mark} ({called}) needs a shell: {}", error.message),
@@ -144,9 +179,9 @@ impl Fields<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, shell_error};
+    use super::{Fields, instead, shell_error};
     use crate::ending;
-    use crate::lex::Construct;
+    use crate::lex::{self, Construct, NotAPipeline, Tilde};
     use scout_plugin::exec::Ending;
     use scout_plugin::{Error, ErrorKind};
 
@@ -154,11 +189,42 @@ mod tests {
     fn a_refused_shell_names_what_needed_it_and_keeps_the_hosts_hint() {
         let construct = Construct { written: ";".to_owned(), called: "a sequence" };
         let refused = Error::new(ErrorKind::Refused, "box runs no shell").hint("ask the operator");
-        let error = shell_error(&construct, refused);
+        let error = shell_error(&construct, None, refused);
         assert_eq!(error.message, "`;` (a sequence) needs a shell: box runs no shell");
         assert!(error.hint.is_some_and(|hint| hint.starts_with("ask the operator; without `;`: write commands")));
-        let lost = shell_error(&construct, Error::new(ErrorKind::Unreachable, "box is gone"));
+        let lost = shell_error(&construct, None, Error::new(ErrorKind::Unreachable, "box is gone"));
         assert_eq!((lost.message.as_str(), lost.hint), ("box is gone", None));
+    }
+
+    #[test]
+    fn what_can_be_written_without_a_shell_is_written_out() {
+        for (command, told) in [
+            (
+                "ls /nonexistent || true",
+                Some("`ls /nonexistent` alone: a command that fails is answered with its exit status"),
+            ),
+            ("ls /x | wc -l ||:", Some("`ls /x | wc -l` alone")),
+            ("cd /var/log && ls -la | head", Some("the target `box:/var/log` with the query `ls -la | head`")),
+            ("cd ~/app; git", Some("the target `box:~/app` with the query `git`")),
+            ("ls; pwd", Some("a query for each: `ls`, and then `pwd`")),
+            ("cat < /etc/hosts", Some("`cat /etc/hosts`")),
+            ("grep -c x </etc/hosts", Some("`cat /etc/hosts | grep -c x`")),
+            // What means something else without a shell.
+            ("make || exit 1", None),
+            ("cd /srv && make && make install", None),
+            ("cd app && ls", None),
+            ("ls && pwd", None),
+            ("cat < '/a b'", None),
+            ("ls; rm x; pwd", None),
+            ("echo 'a && b' && ls", None),
+        ] {
+            let Err(NotAPipeline::NeedsShell(construct)) = lex::pipeline(command, Tilde::IsElsewhere) else {
+                panic!("{command} needs no shell");
+            };
+            let instead = instead("box", command, &construct.written);
+            assert_eq!(instead.is_some(), told.is_some(), "{command}: {instead:?}");
+            assert!(instead.unwrap_or_default().starts_with(told.unwrap_or_default()), "{command}");
+        }
     }
 
     #[test]
