@@ -10,6 +10,7 @@ mod bulk;
 mod embedded;
 mod engine;
 mod fleet;
+mod inventory;
 mod load;
 mod machine;
 mod mixed;
@@ -23,7 +24,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-const SECTIONS: [&str; 9] = ["served", "before", "engine", "load", "fleet", "mixed", "bulk", "sandbox", "attacks"];
+const SECTIONS: [&str; 10] =
+    ["served", "before", "engine", "load", "fleet", "inventory", "mixed", "bulk", "sandbox", "attacks"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -45,6 +47,7 @@ async fn main() -> Result<()> {
             "engine" => engine::measure().await,
             "load" => load::measure().await,
             "fleet" => fleet::measure().await,
+            "inventory" => inventory::measure().await,
             "mixed" => mixed::measure().await,
             "bulk" => bulk::measure().await,
             "sandbox" => sandbox::measure().await,
