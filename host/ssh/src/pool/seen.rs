@@ -3,13 +3,18 @@
 //! A command line that is called again and again is a new process each time; sshd counts them all as one source. A file
 //! that cannot be made, read or locked is none: then each process asks for itself.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::time::{Instant, sleep};
+
+/// How long another process is waited for: a probe takes as long as a machine takes to answer, and a process may be stopped.
+const LOCK: Duration = Duration::from_secs(3);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Of one answer.
 const MAX_BYTES: u64 = 1024;
 
@@ -20,23 +25,28 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Waits until no other process asks about the address.
+    /// Waits until no other process asks about the address, but not for ever.
     pub(super) async fn open(directory: &Path, address: SocketAddr) -> Option<Self> {
-        let directory = directory.to_path_buf();
-        tokio::task::spawn_blocking(move || Self::lock(&directory, address)).await.ok()?
+        let file = Self::file(directory, address)?;
+        let end = Instant::now() + LOCK;
+        while let Err(error) = file.try_lock() {
+            if !matches!(error, TryLockError::WouldBlock) || Instant::now() >= end {
+                return None;
+            }
+            sleep(LOCK_PAUSE).await;
+        }
+        let mut text = String::new();
+        (&file).take(MAX_BYTES).read_to_string(&mut text).ok()?;
+        Some(Self { file, text })
     }
 
-    fn lock(directory: &Path, address: SocketAddr) -> Option<Self> {
+    fn file(directory: &Path, address: SocketAddr) -> Option<File> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).ok()?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         options.custom_flags(i32::try_from(flags.bits()).ok()?);
-        let mut file = options.open(directory.join(address.to_string())).ok()?;
-        file.lock().ok()?;
-        let mut text = String::new();
-        (&mut file).take(MAX_BYTES).read_to_string(&mut text).ok()?;
-        Some(Self { file, text })
+        options.open(directory.join(address.to_string())).ok()
     }
 
     /// What was seen within this time.
@@ -63,5 +73,23 @@ impl Page {
         if let Err(error) = written {
             tracing::debug!(%error, "what was seen of an address is not kept");
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_never_ends_its_question_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 22));
+        let mut held = Page::open(directory.path(), address).await.unwrap();
+        assert!(Page::open(directory.path(), address).await.is_none());
+        held.write(&Ok(Duration::from_millis(3)));
+        drop(held);
+        let page = Page::open(directory.path(), address).await.unwrap();
+        assert_eq!(page.known(Duration::from_secs(30)), Some(Ok(Duration::from_millis(3))));
     }
 }
