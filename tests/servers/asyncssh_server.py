@@ -35,6 +35,20 @@ def bare(_attrs):
     return asyncssh.SFTPAttrs()
 
 
+async def pump(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+
+
+async def feed(process, child):
+    """Until the channel ends, whichever way: then the command's input does, too."""
+    try:
+        await pump(process.stdin, child.stdin)
+    except (asyncssh.Error, OSError):
+        pass
+    child.stdin.close()
+
+
 async def run(process):
     shell = pwd.getpwuid(os.getuid()).pw_shell
     child = await asyncio.create_subprocess_exec(
@@ -45,9 +59,11 @@ async def run(process):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+    # Not by `process.redirect`: an end of a stream that comes behind the process's ends the whole connection.
+    feeding = asyncio.create_task(feed(process, child))
+    await asyncio.gather(pump(child.stdout, process.stdout), pump(child.stderr, process.stderr))
     status = await child.wait()
-    await process.stdout.drain()
+    feeding.cancel()
     if status < 0:
         process.exit_with_signal(signal.Signals(-status).name[3:])
     else:

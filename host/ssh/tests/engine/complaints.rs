@@ -38,7 +38,10 @@ async fn what_is_said_on_the_channel_of_sftp_is_told() {
 
 #[tokio::test]
 async fn an_sftp_server_that_is_missing_is_told() {
-    let lines = ["Subsystem sftp /nonexistent/sftp-server", "ForceCommand $SSH_ORIGINAL_COMMAND"];
+    // Commands are refused, too: else they do what the server would.
+    let forced =
+        "ForceCommand case $SSH_ORIGINAL_COMMAND in */sftp-server) exec $SSH_ORIGINAL_COMMAND;; *) exit 1;; esac";
+    let lines = ["Subsystem sftp /nonexistent/sftp-server", forced];
     let error = told(Sftp::Absent, &lines).await;
     let told = "box: the server ended the SFTP channel; its program ended with exit status 127";
     assert!(error.message().starts_with(told), "{error}");

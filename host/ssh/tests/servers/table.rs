@@ -92,7 +92,8 @@ async fn row(kind: Kind) -> String {
         Err(error) => told(&error, ErrorKind::Unsupported).replace("said", "refused"),
     });
     cells.push(command(&lease).await);
-    cells.push(cancel(&lease).await);
+    // On a connection of its own: at some servers the end of a command may have ended the first one.
+    cells.push(cancel(&server.lease().await.unwrap_or_else(|error| panic!("{kind:?}: {error}"))).await);
     cells.push(left_open(&files.dir).await);
     format!("| {} |", cells.join(" | "))
 }
