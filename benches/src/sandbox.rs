@@ -211,6 +211,8 @@ fn told(begun: Instant, host: &str, path: &[u8], opened: Opened) -> Result<Reply
         "modified": modified.map(|time| time.to_string()),
         "truncated": content.truncated,
         "encoding": "utf-8",
+        "note": null,
+        "read_on": null,
     });
     let answer = Answer {
         content: vec![Content::Bytes(content.data.clone())],
