@@ -35,7 +35,9 @@ async fn lease(pool: &Pool, spec: &Arc<HostSpec>, limit: Duration) -> Result<Lea
 
 /// How often the server has decided to turn an address away, and has done so.
 fn locks(sshd: &Sshd) -> usize {
-    let is_lock = |line: &&String| line.contains("activating") || line.contains("drop connection #");
+    // What MaxStartups turns away is at a busy moment asked again, and is no penalty.
+    let is_drop = |line: &str| line.contains("drop connection #") && !line.to_lowercase().contains("maxstartups");
+    let is_lock = |line: &&String| line.contains("activating") || is_drop(line);
     sshd.log().iter().filter(is_lock).count()
 }
 
