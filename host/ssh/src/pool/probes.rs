@@ -53,37 +53,27 @@ enum Answer {
     /// It waits for its turn.
     Waiting,
     Asking,
-    Seen(Result<Duration, String>),
+    Seen(Result<Duration, String>, Instant),
     /// It would do harm.
     Refrained,
 }
 
-/// A question that was put, and since when its answer counts.
-struct Question {
-    answer: watch::Receiver<Answer>,
-    since: Arc<Mutex<Instant>>,
-}
-
-/// Whoever answers a question.
-struct Answering {
-    answer: watch::Sender<Answer>,
-    since: Arc<Mutex<Instant>>,
-}
-
-impl Answering {
-    fn say(&self, answer: Answer) {
-        *self.since.lock() = Instant::now();
-        self.answer.send_replace(answer);
+impl Answer {
+    /// What is seen now.
+    fn seen(what: Result<Duration, String>) -> Self {
+        Self::Seen(what, Instant::now())
     }
 }
 
+/// A question that was put.
+struct Question(watch::Receiver<Answer>);
+
 impl Question {
     fn is_fresh(&self) -> bool {
-        let age = self.since.lock().elapsed();
-        match &*self.answer.borrow() {
+        match &*self.0.borrow() {
             // Whoever answers it may have ended without a word.
-            Answer::Waiting | Answer::Asking => self.answer.has_changed().is_ok(),
-            Answer::Seen(_) => age < FRESH,
+            Answer::Waiting | Answer::Asking => self.0.has_changed().is_ok(),
+            Answer::Seen(_, at) => at.elapsed() < FRESH,
             Answer::Refrained => false,
         }
     }
@@ -98,17 +88,17 @@ impl<K: std::hash::Hash + Eq> Board<K> {
     }
 
     /// The answer to a question that is put now if there is none that counts.
-    fn put(&self, what: K, answering: impl FnOnce(Answering)) -> watch::Receiver<Answer> {
+    fn put(&self, what: K, answering: impl FnOnce(watch::Sender<Answer>)) -> watch::Receiver<Answer> {
         let mut board = self.0.lock();
         if let Some(question) = board.get(&what)
             && question.is_fresh()
         {
-            return question.answer.clone();
+            return question.0.clone();
         }
-        let ((sender, answer), since) = (watch::channel(Answer::Waiting), Arc::new(Mutex::new(Instant::now())));
-        board.put(what, Question { answer: answer.clone(), since: Arc::clone(&since) });
+        let (sender, answer) = watch::channel(Answer::Waiting);
+        board.put(what, Question(answer.clone()));
         drop(board);
-        answering(Answering { answer: sender, since });
+        answering(sender);
         answer
     }
 }
@@ -142,8 +132,8 @@ impl Probes {
     pub(super) fn known(&self, spec: &HostSpec) -> Option<Result<Duration, SshError>> {
         let mut names = self.names.0.lock();
         let question = names.get(&Named::of(spec)).filter(|question| question.is_fresh())?;
-        let answer = question.answer.borrow().clone();
-        if let Answer::Seen(Ok(latency)) = answer { Some(Ok(latency)) } else { None }
+        let answer = question.0.borrow();
+        if let Answer::Seen(Ok(latency), _) = *answer { Some(Ok(latency)) } else { None }
     }
 
     /// Whether the host answers, told within `limit`.
@@ -162,8 +152,8 @@ impl Probes {
         });
         let answered = timeout(limit, answered(&mut answer)).await;
         match answered.unwrap_or_else(|_| answer.borrow().clone()) {
-            Answer::Seen(Ok(latency)) => Ok(latency),
-            Answer::Seen(Err(why)) => Err(SshError::new(ErrorKind::Unreachable, format!("{}: {why}", spec.alias))),
+            Answer::Seen(Ok(latency), _) => Ok(latency),
+            Answer::Seen(Err(why), _) => Err(SshError::new(ErrorKind::Unreachable, format!("{}: {why}", spec.alias))),
             Answer::Refrained => {
                 Err(not_asked(spec, "one more question could make its sshd lock this machine out (PerSourcePenalties)"))
             }
@@ -184,33 +174,42 @@ pub(super) fn not_asked(spec: &HostSpec, why: &str) -> SshError {
 
 /// Waits for an answer that is one.
 async fn answered(answer: &mut watch::Receiver<Answer>) -> Answer {
-    let is_one = |answer: &Answer| matches!(answer, Answer::Seen(_) | Answer::Refrained);
+    let is_one = |answer: &Answer| matches!(answer, Answer::Seen(..) | Answer::Refrained);
     let answered = answer.wait_for(is_one).await.map(|answer| answer.clone());
-    answered.unwrap_or_else(|_| Answer::Seen(Err("the question was given up".to_owned())))
+    answered.unwrap_or_else(|_| Answer::seen(Err("the question was given up".to_owned())))
 }
 
-async fn ask_name(spec: &Arc<HostSpec>, penalties: Arc<Penalties>, shared: Arc<Shared>, answering: Answering) {
+fn tell(answering: &watch::Sender<Answer>, answer: Answer) {
+    answering.send_replace(answer);
+}
+
+async fn ask_name(
+    spec: &Arc<HostSpec>,
+    penalties: Arc<Penalties>,
+    shared: Arc<Shared>,
+    answering: watch::Sender<Answer>,
+) {
     // Never closed.
     let Ok(_turn) = shared.turns.acquire().await else { return };
-    answering.say(Answer::Asking);
+    tell(&answering, Answer::Asking);
     let found = match timeout(LONGEST, tcp::find(spec, |_| ())).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => {
             let own = format!("{}: ", spec.alias);
             let why = error.message().strip_prefix(&own).unwrap_or(error.message()).to_owned();
-            return answering.say(Answer::Seen(Err(why)));
+            return tell(&answering, Answer::seen(Err(why)));
         }
-        Err(_) => return answering.say(Answer::Seen(Err(format!("{} was not looked up in time", spec.host_name)))),
+        Err(_) => return tell(&answering, Answer::seen(Err(format!("{} was not looked up in time", spec.host_name)))),
     };
     let address = found.first();
     let mut answer = shared.addresses.put(address, |answering| {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move { ask_address(&found, &penalties, &shared, &answering).await });
     });
-    answering.say(answered(&mut answer).await);
+    tell(&answering, answered(&mut answer).await);
 }
 
-async fn ask_address(found: &Found, penalties: &Arc<Penalties>, shared: &Shared, answering: &Answering) {
+async fn ask_address(found: &Found, penalties: &Arc<Penalties>, shared: &Shared, answering: &watch::Sender<Answer>) {
     let address = found.first();
     // Held until the answer is written: other processes wait for it.
     let mut page = match &shared.seen {
@@ -218,12 +217,12 @@ async fn ask_address(found: &Found, penalties: &Arc<Penalties>, shared: &Shared,
         None => None,
     };
     if let Some(known) = page.as_ref().and_then(|page| page.known(FRESH)) {
-        return answering.say(Answer::Seen(known));
+        return tell(answering, Answer::seen(known));
     }
     let Some(mut contact) = penalties.try_look(Place::Address(address)) else {
-        return answering.say(Answer::Refrained);
+        return tell(answering, Answer::Refrained);
     };
-    answering.say(Answer::Asking);
+    tell(answering, Answer::Asking);
     shared.asked.fetch_add(1, Ordering::Relaxed);
     let begun = Instant::now();
     let looked = timeout(LONGEST, tcp::look(found)).await;
@@ -238,5 +237,5 @@ async fn ask_address(found: &Found, penalties: &Arc<Penalties>, shared: &Shared,
     if let Some(page) = &mut page {
         page.write(&seen);
     }
-    answering.say(Answer::Seen(seen));
+    tell(answering, Answer::seen(seen));
 }
