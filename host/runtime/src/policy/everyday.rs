@@ -14,6 +14,9 @@ use Kind::{
 /// All of them.
 pub(super) const ROWS: &[&[Row]] = &[TEXT, NETWORK, MACHINE, DISKS, PACKAGES, SERVICES];
 
+/// Logs of a disk that smartctl shows.
+const SMART_LOGS: &[&str] =
+    &["error", "xerror", "selftest", "xselftest", "selective", "scttemp", "devstat", "background", "ssd"];
 const COMPRESSES: &str = "it compresses";
 const SETS: &str = "it sets what it otherwise tells";
 const SUFFIXES: &[&str] = &[".gz", "-gz", ".z", "-z", "_z", ".Z"];
@@ -677,41 +680,9 @@ const DISKS: &[Row] = &[
     Row {
         name: "smartctl",
         short: "aHiAcxj",
-        short_values: &[
-            (
-                'l',
-                OneOf(&[
-                    "error",
-                    "xerror",
-                    "selftest",
-                    "xselftest",
-                    "selective",
-                    "scttemp",
-                    "devstat",
-                    "background",
-                    "ssd",
-                ]),
-            ),
-            ('d', Plain),
-        ],
+        short_values: &[('l', OneOf(SMART_LOGS)), ('d', Plain)],
         long: "all health info attributes capabilities xall json scan",
-        long_values: &[
-            (
-                "log",
-                OneOf(&[
-                    "error",
-                    "xerror",
-                    "selftest",
-                    "xselftest",
-                    "selective",
-                    "scttemp",
-                    "devstat",
-                    "background",
-                    "ssd",
-                ]),
-            ),
-            ("device", Plain),
-        ],
+        long_values: &[("log", OneOf(SMART_LOGS)), ("device", Plain)],
         operands: Operands::Each(Disk, 0, 1),
         needs: &["-a --all -H --health -i --info -A --attributes -c --capabilities -x --xall -l --log --scan"],
         // A disk that sleeps is not woken for it.
