@@ -90,7 +90,7 @@ if (PATH=/nowhere "$(command -v busybox)" sh -c 'ls /' >/dev/null 2>&1); then
 fi
 
 # Tests that compare with OpenSSH run once more with the one of a newer Debian. Made when it is missing.
-tests/openssh_tree.sh
+tests/newer_debian.sh
 
 # The official MCP client and what builds Python plugins, in an environment of its own: made when it is missing or when what it holds has changed.
 venv=tests/.venv

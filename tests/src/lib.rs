@@ -20,6 +20,6 @@ pub use language::German;
 pub use link::{DelayLink, Mark};
 pub use namespace::{with_mounts, with_read_only, with_small_disk};
 pub use numbers::Numbers;
-pub use openssh::{is_with_newer_openssh, newer_openssh, with_newer_openssh};
+pub use openssh::{is_with_newer_openssh, newer_fish, newer_openssh, with_newer_openssh};
 pub use scout::{Answer, Scout, ScoutOptions};
 pub use sshd::{Key, Sftp, Sshd, SshdOptions, generate_key, login_name};

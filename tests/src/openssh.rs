@@ -1,5 +1,5 @@
 //! Which OpenSSH a test runs: the machine's, or the one of a newer Debian that
-//! `tests/openssh_tree.sh` has unpacked.
+//! `tests/newer_debian.sh` has unpacked.
 //!
 //! Tests find its programs by `PATH`. A test binary that compares with them has one test more,
 //! which runs all others again with the newer programs first in `PATH`.
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 /// Set in the process that [`with_newer_openssh`] starts.
 const INSIDE: &str = "SCOUT_NEWER_OPENSSH";
-/// The Debian whose OpenSSH it is; another one may be made by hand and named in `SCOUT_OPENSSH_SUITE`.
+/// The Debian that is unpacked; another one may be made by hand and named in `SCOUT_DEBIAN_SUITE`.
 const SUITE: &str = "trixie";
 /// Where programs are that are mostly not in `PATH`.
 const ELSEWHERE: [&str; 5] = ["/usr/sbin", "/usr/local/sbin", "/usr/lib/openssh", "/usr/libexec", "/usr/lib/ssh"];
@@ -20,10 +20,27 @@ const ELSEWHERE: [&str; 5] = ["/usr/sbin", "/usr/local/sbin", "/usr/lib/openssh"
 /// # Panics
 /// When it is missing, with what makes it.
 pub fn newer_openssh() -> PathBuf {
-    let suite = std::env::var("SCOUT_OPENSSH_SUITE").unwrap_or_else(|_| SUITE.to_owned());
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(".openssh").join(&suite).join("bin");
-    assert!(directory.join("sshd").exists(), "{} is missing: run tests/openssh_tree.sh {suite}", directory.display());
+    let (tree, suite) = newer_debian();
+    let directory = tree.join("bin");
+    assert!(directory.join("sshd").exists(), "{} is missing: run tests/newer_debian.sh {suite}", directory.display());
     directory
+}
+
+/// The program of fish 4, which finds its functions beside itself: a copy of it alone does not.
+///
+/// # Panics
+/// When it is missing, with what makes it.
+pub fn newer_fish() -> PathBuf {
+    let (tree, suite) = newer_debian();
+    let program = tree.join("usr/bin/fish");
+    assert!(program.exists(), "{} is missing: run tests/newer_debian.sh {suite}", program.display());
+    program
+}
+
+/// Where a newer Debian is unpacked, and its name.
+fn newer_debian() -> (PathBuf, String) {
+    let suite = std::env::var("SCOUT_DEBIAN_SUITE").unwrap_or_else(|_| SUITE.to_owned());
+    (Path::new(env!("CARGO_MANIFEST_DIR")).join(".debian").join(&suite), suite)
 }
 
 /// Whether this process is one that [`with_newer_openssh`] has started.

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use scout_ssh::{CommandLimits, Ending, ExecOutcome, ExecRequest, Lease, RemoteState};
-use scout_tests::SshdOptions;
+use scout_tests::{SshdOptions, newer_fish};
 
 use crate::world::{World, call, eventually, marker, request, runs};
 
 /// Login shells that are tried with each `/bin/sh`: the program and its first arguments.
 const LOGIN_SHELLS: [&str; 6] = ["bash", "dash", "zsh", "fish", "tcsh", "busybox ash"];
 /// Those that differ more from what a Bourne shell is, and are tried with one.
-const MORE_LOGIN_SHELLS: [&str; 6] = ["mksh", "ksh93", "yash", "posh", "elvish", "nu"];
+const MORE_LOGIN_SHELLS: [&str; 7] = ["mksh", "ksh93", "yash", "posh", "elvish", "nu", "fish 4"];
 /// Those that hand on something else than they were given between single quotes.
 const GARBLING_SHELLS: [&str; 2] = ["xonsh", "sash"];
 /// Servers at once, for each of the tests.
@@ -97,6 +97,7 @@ fn command_of(shell: &str, dir: &Path) -> String {
     let place = match shell {
         "nu" => repository.join("tests/servers/node_modules/@nushell/linux-x64/bin/nu"),
         "xonsh" => repository.join("tests/.venv/bin/xonsh"),
+        "fish 4" => newer_fish(),
         _ => {
             let (program, arguments) = shell.split_once(' ').unwrap_or((shell, ""));
             return format!("{} {arguments}", copied(program, dir).display()).trim_end().to_owned();

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Unpacks the OpenSSH of a newer Debian for the tests. Usage: tests/openssh_tree.sh [SUITE]
+# Unpacks the OpenSSH and the fish of a newer Debian for the tests. Usage: tests/newer_debian.sh [SUITE]
 #
-# They run it beside the machine's own, with the machine's accounts and files: its programs are told
-# to take their libraries from the tree, and nothing is installed. It comes from where this machine has its own
+# They run them beside the machine's own, with the machine's accounts and files: its programs are told
+# to take their libraries from the tree, and nothing is installed. They come from where this machine has its own
 # packages from; SCOUT_DEBIAN_MIRROR names another archive of Debian. Made only when it is missing; remove the
 # directory to have it made anew.
 set -euo pipefail
 umask 022
 suite=${1:-trixie}
-root=$(cd "$(dirname "$0")" && pwd)/.openssh
+root=$(cd "$(dirname "$0")" && pwd)/.debian
 tree=$root/$suite
-if [ -e "$tree/bin/sshd" ]; then exit; fi
+if [ -e "$tree/bin/sshd" ] && [ -e "$tree/usr/bin/fish" ]; then exit; fi
 
-fail() { printf 'tests/openssh_tree.sh: %s\n' "$*" >&2; exit 1; }
+fail() { printf 'tests/newer_debian.sh: %s\n' "$*" >&2; exit 1; }
 for program in apt-get dpkg-deb patchelf; do
   command -v "$program" >/dev/null || fail "$program is missing: sudo apt-get install apt dpkg patchelf"
 done
@@ -38,11 +38,12 @@ apt() {
     -o APT::Sandbox::User="$(id -un)" -o Debug::NoLocking=1 "$@"
 }
 apt update
-apt -y --no-install-recommends --download-only install openssh-client openssh-server openssh-sftp-server >/dev/null
+apt -y --no-install-recommends --download-only install openssh-client openssh-server openssh-sftp-server fish >/dev/null
 for package in "$work"/archives/*.deb; do
   case ${package##*/} in
     # Nothing of theirs is loaded.
-    systemd_* | perl* | procps_* | passwd_* | mount_* | openssl-provider* | *_all.deb) ;;
+    fish-common_*) dpkg-deb --extract "$package" "$work/tree" ;;
+    systemd_* | perl* | python* | libpython* | man-db_* | groff* | procps_* | passwd_* | mount_* | openssl-provider* | *_all.deb) ;;
     *) dpkg-deb --extract "$package" "$work/tree" ;;
   esac
 done
@@ -55,7 +56,10 @@ for program in usr/bin/{ssh,ssh-add,ssh-agent,ssh-keygen,ssh-keyscan,sftp,scp} u
   patchelf --set-interpreter "$tree/$interpreter" --force-rpath --set-rpath "$tree/$libraries" \
     --output "$work/bin/${program##*/}" "$work/tree/$program"
 done
-# It starts the other two, and looks for them where they are not.
+# It looks for its functions beside where it is, if its configuration is there too.
+patchelf --set-interpreter "$tree/$interpreter" --force-rpath --set-rpath "$tree/$libraries" "$work/tree/usr/bin/fish"
+ln -s ../etc "$work/tree/usr/etc"
+# sshd starts the other two, and looks for them where they are not.
 mv "$work/bin/sshd" "$work/bin/sshd.real"
 cat >"$work/bin/sshd" <<END
 #!/bin/sh
@@ -67,3 +71,4 @@ rm -rf "$tree"
 mv "$work/tree" "$tree"
 mv "$tree/bin.new" "$tree/bin"
 "$tree/bin/ssh" -V
+"$tree/usr/bin/fish" --version
