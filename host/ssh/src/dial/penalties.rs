@@ -20,6 +20,8 @@ const NOTHING_ASKED: Duration = Duration::from_secs(1);
 const REFUSED: Duration = Duration::from_secs(5);
 /// It turns an address away that owes more than 15 s; one second is lost to its clock.
 const MOST: Duration = Duration::from_secs(14);
+/// What contacts that ask for nothing may come to: one of them can always go on to log in.
+const MOST_IDLE: Duration = Duration::from_secs(10);
 /// Accounts are looked through for those that are paid off when there are so many.
 const MANY: usize = 1024;
 
@@ -71,17 +73,17 @@ impl Penalties {
     /// Nothing is reserved.
     pub(crate) async fn admit(self: &Arc<Self>, place: Place, is_proven: bool) -> Contact {
         let cost = if is_proven { Duration::ZERO } else { NOTHING_ASKED };
-        self.reserve(&place, cost).await;
+        self.reserve(&place, cost, MOST_IDLE).await;
         Contact { penalties: Arc::clone(self), place, is_proven, reserved: cost, outcome: NOTHING_ASKED }
     }
 
-    async fn reserve(&self, place: &Place, cost: Duration) {
+    async fn reserve(&self, place: &Place, cost: Duration, most: Duration) {
         loop {
             let paid = self.paid.notified();
             let mut paid = std::pin::pin!(paid);
             // Not to miss what is paid between the look and the wait.
             paid.as_mut().enable();
-            let Err(wait) = self.try_reserve(place, cost) else { return };
+            let Err(wait) = self.try_reserve(place, cost, most) else { return };
             tokio::select! {
                 () = paid => {}
                 () = sleep(wait) => {}
@@ -91,14 +93,14 @@ impl Penalties {
 
     /// The same for a look at whether anything answers, which never waits; absent if it would do harm.
     pub(crate) fn try_look(self: &Arc<Self>, place: Place) -> Option<Contact> {
-        self.try_reserve(&place, NOTHING_ASKED).ok()?;
+        self.try_reserve(&place, NOTHING_ASKED, MOST_IDLE).ok()?;
         let (reserved, outcome) = (NOTHING_ASKED, NOTHING_ASKED);
         Some(Contact { penalties: Arc::clone(self), place, is_proven: false, reserved, outcome })
     }
 
     /// # Errors
     /// After how long it may be asked again, at the latest.
-    fn try_reserve(&self, place: &Place, cost: Duration) -> Result<(), Duration> {
+    fn try_reserve(&self, place: &Place, cost: Duration, most: Duration) -> Result<(), Duration> {
         let now = Instant::now();
         let mut accounts = self.accounts.lock();
         if accounts.len() > MANY {
@@ -111,11 +113,11 @@ impl Penalties {
             is_lenient: false,
         });
         let after = account.owed(now) + account.reserved + cost;
-        if cost.is_zero() || account.is_lenient || after <= MOST {
+        if cost.is_zero() || account.is_lenient || after <= most {
             account.reserved += cost;
             return Ok(());
         }
-        Err(after - MOST)
+        Err(after - most)
     }
 
     /// Why the last contact came to nothing that the server answered.
@@ -135,16 +137,18 @@ pub(crate) struct Contact {
 }
 
 impl Contact {
-    /// Waits until the login may be refused without harm.
+    /// Waits until the login may be refused without harm. From then on the contact counts as refused unless more is told of it: one
+    /// that is given up after a key was refused is.
     ///
     /// # Cancel safety
     /// The contact stays one that asks for nothing.
     pub(crate) async fn before_login(&mut self) {
         if !self.is_proven {
             let more = REFUSED.saturating_sub(self.reserved);
-            self.penalties.reserve(&self.place, more).await;
+            self.penalties.reserve(&self.place, more, MOST).await;
             self.reserved += more;
         }
+        self.outcome = REFUSED;
     }
 
     /// It cost nothing: there was no server, or the login succeeded.
@@ -253,7 +257,7 @@ mod tests {
         }
         let mut one = ten.pop().expect("ten of them");
         one.before_login().await;
-        assert!(penalties.try_reserve(&place(), NOTHING_ASKED).is_err());
+        assert!(penalties.try_reserve(&place(), NOTHING_ASKED, MOST).is_err());
         let begun = Instant::now();
         // A login that has succeeded before is not waited for.
         penalties.admit(place(), true).await.is_free();
@@ -268,10 +272,40 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn however_many_are_let_in_one_can_go_on_to_log_in() {
+        let penalties = Arc::new(Penalties::default());
+        let begun = Instant::now();
+        let all = (0..14).map(|_| {
+            let penalties = Arc::clone(&penalties);
+            tokio::spawn(async move {
+                let mut contact = penalties.admit(place(), false).await;
+                // As long as a handshake takes: all that are let in are.
+                sleep(Duration::from_millis(10)).await;
+                contact.before_login().await;
+                contact.is_free();
+            })
+        });
+        for one in all.collect::<Vec<_>>() {
+            one.await.expect("no panic");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1), "nothing is owed: {:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_that_is_given_up_counts_as_refused() {
+        let penalties = Arc::new(Penalties::default());
+        let mut contact = penalties.admit(place(), false).await;
+        contact.before_login().await;
+        drop(contact);
+        let owed = penalties.accounts.lock().get(&place()).map(|account| account.owed(Instant::now()));
+        assert_eq!(owed, Some(REFUSED));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn looks_that_ask_for_nothing_stop_before_they_do_harm() {
         let penalties = Arc::new(Penalties::default());
         let looks = (0..100).filter(|_| penalties.try_look(place()).is_some()).count();
-        assert_eq!(looks, 14);
+        assert_eq!(looks, 10);
         tokio::time::advance(Duration::from_secs(3)).await;
         assert_eq!((0..100).filter(|_| penalties.try_look(place()).is_some()).count(), 3);
     }
