@@ -438,7 +438,9 @@ impl Inner {
 
     /// A connection besides the first, if there may be one. Counts nothing: nobody depends on it.
     pub(crate) async fn extra(self: &Arc<Self>, key: &Key, role: Role) -> Option<Arc<InUse>> {
-        match self.begin(&key.with(role)).ok()? {
+        let key = key.with(role);
+        self.forget_what_changed(&key).await;
+        match self.begin(&key).ok()? {
             Begun::Ready(connection) => Some(connection),
             Begun::Dialing(dial, _) => dialled(dial, &key.spec.alias).await.ok(),
         }

@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep};
 /// How long another process is waited for: a probe takes as long as a machine takes to answer, and a process may be stopped.
 const LOCK: Duration = Duration::from_secs(3);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// How long a file that nobody writes to is kept.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Of one answer.
 const MAX_BYTES: u64 = 1024;
 
@@ -42,11 +44,15 @@ impl Page {
 
     fn file(directory: &Path, address: SocketAddr) -> Option<File> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).ok()?;
+        let path = directory.join(address.to_string());
+        if !path.exists() {
+            sweep(directory);
+        }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         options.custom_flags(i32::try_from(flags.bits()).ok()?);
-        options.open(directory.join(address.to_string())).ok()
+        options.open(path).ok().filter(|file| file.metadata().is_ok_and(|what| what.is_file()))
     }
 
     /// What was seen within this time.
@@ -76,6 +82,16 @@ impl Page {
     }
 }
 
+/// Removes what nobody has asked after for long, whenever an address is new: there are as many files as addresses of a day.
+fn sweep(directory: &Path) {
+    for entry in directory.read_dir().into_iter().flatten().flatten() {
+        let changed = entry.metadata().and_then(|what| what.modified());
+        if changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > KEPT)) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
@@ -91,5 +107,20 @@ mod tests {
         drop(held);
         let page = Page::open(directory.path(), address).await.unwrap();
         assert_eq!(page.known(Duration::from_secs(30)), Some(Ok(Duration::from_millis(3))));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_asks_after_is_removed_and_what_is_no_file_is_not_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let [old, new, odd] = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        drop(Page::open(directory.path(), old).await.unwrap());
+        let file = File::options().write(true).open(directory.path().join(old.to_string())).unwrap();
+        file.set_modified(SystemTime::now() - 2 * KEPT).unwrap();
+        drop(Page::open(directory.path(), new).await.unwrap());
+        let names: Vec<_> = directory.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["127.0.0.1:2"]);
+        let fifo = directory.path().join(odd.to_string());
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+        assert!(Page::open(directory.path(), odd).await.is_none());
     }
 }
