@@ -9,12 +9,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use lru::LruCache;
 use scout_ssh::{CommandLimits, ErrorKind, HostSpec, Pool, SshConfig, SshError};
+use tokio::sync::Semaphore;
 
 use crate::grants::{Access, HostRules, Target};
 use crate::policy::CommandPolicy;
 
 /// Hosts by pattern that are kept.
 const MAX_OPENED: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// Look-ups at once: each may wait for commands of `Match exec` on a thread that others want too.
+static LOOK_UPS: Semaphore = Semaphore::const_new(32);
 
 type Looked = Result<Arc<HostSpec>, SshError>;
 
@@ -85,10 +89,15 @@ impl HostRecord {
         if let Some(looked) = found {
             return looked;
         }
-        let host = self.clone();
-        let looked = tokio::task::spawn_blocking(move || host.spec().clone()).await;
         let given_up =
             || Err(SshError::new(ErrorKind::Config, format!("{}: its settings were not looked up", self.name)));
+        let Ok(place) = LOOK_UPS.acquire().await else { return given_up() };
+        let host = self.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            host.spec().clone()
+        });
+        let looked = looked.await;
         looked.unwrap_or_else(|_| given_up())
     }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scout_ssh::{
-    Attributes, Call, Capture, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, Lease, Opened, Probe, SshError,
-    TruePath,
+    Attributes, Call, Capture, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, HostSpec, Lease, Opened, Probe,
+    SshError, TruePath,
 };
 use serde_json::{Map, Value};
+use tokio::time::sleep_until;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -175,8 +176,24 @@ impl Reach {
         &self.context
     }
 
+    /// The host's settings, as long as the call waits for them.
+    pub(crate) async fn spec(&self) -> Result<Arc<HostSpec>, SshError> {
+        let (name, call) = (&self.host.name, self.call());
+        tokio::select! {
+            biased;
+            looked = self.host.looked_up() => looked,
+            () = call.cancel.cancelled() => {
+                Err(SshError::new(SshErrorKind::Cancelled, format!("{name}: the request was cancelled")))
+            }
+            () = sleep_until(call.deadline) => {
+                let message = format!("{name}: its settings were not looked up in the time that the call had left");
+                Err(SshError::new(SshErrorKind::Timeout, message).with_hint("a command of `Match exec` may hang"))
+            }
+        }
+    }
+
     async fn lease(&self) -> Result<Lease, SshError> {
-        let spec = self.host.looked_up().await?;
+        let spec = self.spec().await?;
         self.context.fleet.pool().lease(&self.context.principal, &spec, &self.context.call).await
     }
 
@@ -277,7 +294,7 @@ impl Reach {
     /// Whether it can be reached.
     pub(crate) async fn probe(&self, timeout: Duration) -> Probe {
         let live = async {
-            match self.host.looked_up().await {
+            match self.spec().await {
                 Ok(spec) => self.context.fleet.pool().probe(&self.context.principal, &spec, timeout).await,
                 Err(error) => Probe { connected: false, latency: Err(error), refused: None },
             }

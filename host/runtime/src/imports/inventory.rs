@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::Semaphore;
 
 use super::wit::inventory::{self, Machine, Reachability};
 use super::wit::types::{Error, ErrorKind};
@@ -15,6 +16,8 @@ use crate::{CallContext, HostRecord};
 
 /// The longest that a probe may wait.
 const MAX_PROBE: Duration = Duration::from_secs(5);
+/// Listings at once: one may wait for commands of `Match exec` on a thread that others want too.
+static LISTINGS: Semaphore = Semaphore::const_new(4);
 /// Names that one call may probe.
 const MAX_NAMES: usize = 1000;
 
@@ -26,9 +29,18 @@ impl inventory::Host for CallState {
         }
         let Some(context) = self.context.clone() else { return Ok(Vec::new()) };
         let rights = Arc::clone(&self.rights);
-        // Settings that nobody has asked for yet are looked up now.
+        // Settings that nobody has asked for yet are looked up now. Who waits for its turn gives up with its call.
         let listing = in_task(move || async move {
-            let listed = tokio::task::spawn_blocking(move || machines(&context, &rights));
+            let call = context.call.clone();
+            let place = tokio::select! {
+                place = LISTINGS.acquire() => place,
+                () = call.cancel.cancelled() => return Ok(Vec::new()),
+                () = tokio::time::sleep_until(call.deadline) => return Ok(Vec::new()),
+            };
+            let listed = tokio::task::spawn_blocking(move || {
+                let _place = place;
+                machines(&context, &rights)
+            });
             Ok(listed.await.unwrap_or_default())
         });
         let listed: Result<Vec<Machine>, Error> = self.budget.away(listing).await;
@@ -94,8 +106,11 @@ impl CallState {
                     latency_ms: None,
                     failure: Some(why.to_owned()),
                 };
-                if let Err(error) = reach.host.looked_up().await {
-                    return failed(&types::from_ssh(&error).message);
+                // Not longer than the probe itself may take.
+                match tokio::time::timeout(MAX_PROBE, reach.spec()).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => return failed(&types::from_ssh(&error).message),
+                    Err(_elapsed) => return failed("its settings take long to look up: `Match exec` may hang"),
                 }
                 let probe = tokio::select! {
                     probe = reach.probe(timeout) => probe,

@@ -2,13 +2,15 @@
 //!
 //! Owns how long they may take: they run while a host is looked up, and whoever looks it up waits.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use lru::LruCache;
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// One command; those in use ask for a network's name or for a file.
@@ -18,33 +20,64 @@ const TOTAL_LIMIT: Duration = Duration::from_secs(10);
 /// How often a running command is asked whether it has ended: at first, and at last.
 const POLL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
-/// Commands and what came of them; each runs once.
-#[derive(Debug, Default)]
-pub(super) struct Commands {
-    done: HashMap<String, Result<bool, String>>,
+/// Outcomes that are kept: a command with `%h` in it is another one for each host.
+const KEPT: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+
+/// What came of a command; locked while it runs.
+type Outcome = Arc<Mutex<Option<Result<bool, String>>>>;
+
+/// What came of the commands of a configuration. Each runs once, and look-ups that run others do not wait for it.
+#[derive(Debug)]
+pub(super) struct Outcomes(Mutex<LruCache<String, Outcome>>);
+
+impl Default for Outcomes {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(KEPT)))
+    }
+}
+
+/// The commands of one look-up, with the time that they have taken.
+#[derive(Debug)]
+pub(super) struct Commands<'a> {
+    outcomes: &'a Outcomes,
     taken: Duration,
 }
 
-impl Commands {
-    /// Another look-up, with its own time.
-    pub(super) fn begin(&mut self) {
-        self.taken = Duration::ZERO;
+impl<'a> Commands<'a> {
+    /// Those of a look-up that begins.
+    pub(super) fn new(outcomes: &'a Outcomes) -> Self {
+        Self { outcomes, taken: Duration::ZERO }
     }
 
-    /// Whether the command exits with 0 in the user's shell. Waits for it, at most five seconds.
+    /// Whether the command exits with 0 in the user's shell. Waits for it, at most five seconds, also if another look-up has begun it.
     ///
     /// # Errors
     /// If that is not known: it cannot be started, takes too long or dies by a signal.
     pub(super) fn succeeds(&mut self, command: &str) -> Result<bool, String> {
-        if let Some(known) = self.done.get(command) {
-            return known.clone();
-        }
+        let outcome = {
+            let mut outcomes = self.outcomes.0.lock();
+            Arc::clone(outcomes.get_or_insert(command.to_owned(), Outcome::default))
+        };
         let begun = Instant::now();
-        let outcome = run(command, LIMIT.min(TOTAL_LIMIT.saturating_sub(self.taken)));
+        let limit = LIMIT.min(TOTAL_LIMIT.saturating_sub(self.taken));
+        let told = match outcome.try_lock_for(limit) {
+            Some(mut known) => known.clone().unwrap_or_else(|| {
+                let told = run(command, limit);
+                // One that had less time than others would have may end for them.
+                if told.is_ok() || limit == LIMIT {
+                    *known = Some(told.clone());
+                }
+                told
+            }),
+            None => Err(late(limit)),
+        };
         self.taken += begun.elapsed();
-        self.done.insert(command.to_owned(), outcome.clone());
-        outcome
+        told
     }
+}
+
+fn late(limit: Duration) -> String {
+    format!("the command did not end within {limit:.1?}")
 }
 
 /// The version of this machine's `ssh`, as `Match version` has it (`OpenSSH_10.0p2 Debian-7`), asked for once; empty if
@@ -82,7 +115,7 @@ fn run(command: &str, limit: Duration) -> Result<bool, String> {
         Some(status) => status.code().map(|code| code == 0).ok_or_else(|| "the command died by a signal".to_owned()),
         None => {
             stop(&mut child);
-            Err(format!("the command did not end within {limit:.1?}"))
+            Err(late(limit))
         }
     }
 }
@@ -116,7 +149,22 @@ fn stop(child: &mut Child) {
 mod tests {
     use std::time::Duration;
 
-    use super::{Commands, run, shell_of};
+    use super::{Commands, Outcomes, run, shell_of};
+
+    #[test]
+    fn a_look_up_waits_for_no_command_of_another() {
+        let outcomes = Outcomes::default();
+        let dir = tempfile::tempdir().expect("a directory");
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).expect("a FIFO");
+        let hangs = format!("read x <{0}", fifo.display());
+        std::thread::scope(|scope| {
+            let one = scope.spawn(|| Commands::new(&outcomes).succeeds(&hangs));
+            // Ends the other, which it would wait for.
+            let released = Commands::new(&outcomes).succeeds(&format!("echo >{}", fifo.display()));
+            assert_eq!((released, one.join().expect("no panic")), (Ok(true), Ok(true)));
+        });
+    }
 
     #[test]
     fn the_users_shell_is_bin_sh_unless_the_environment_names_one() {
@@ -130,7 +178,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let count = directory.path().join("count");
         let command = format!("echo x >>{}; exit 0", count.display());
-        let mut commands = Commands::default();
+        let outcomes = Outcomes::default();
+        let mut commands = Commands::new(&outcomes);
         assert_eq!(commands.succeeds(&command), Ok(true));
         assert_eq!(commands.succeeds(&command), Ok(true));
         assert_eq!(commands.succeeds("exit 7"), Ok(false));

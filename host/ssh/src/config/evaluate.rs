@@ -161,7 +161,7 @@ impl Settings {
         body: &Body,
         pass: &Pass<'_>,
         reachable: bool,
-        commands: &mut Commands,
+        commands: &mut Commands<'_>,
     ) -> Result<(), SshError> {
         for (block, is_own) in body.blocks(pass.host()) {
             self.apply_block(block, is_own, pass, reachable, commands)?;
@@ -176,7 +176,7 @@ impl Settings {
         is_own: bool,
         pass: &Pass<'_>,
         reachable: bool,
-        commands: &mut Commands,
+        commands: &mut Commands<'_>,
     ) -> Result<(), SshError> {
         let mut active = reachable;
         for item in block {
@@ -211,7 +211,7 @@ impl Settings {
         &self,
         criteria: &[matching::Criterion],
         pass: &Pass<'_>,
-        commands: &mut Commands,
+        commands: &mut Commands<'_>,
     ) -> Result<bool, Refusal> {
         let expanded;
         let host_name = match (pass.dialled, &self.host_name) {

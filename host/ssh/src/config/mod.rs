@@ -33,15 +33,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use sha1::Digest as _;
 
 pub use explain::{Explained, Setting};
 
 use crate::SshError;
 use body::Body;
-use command::Commands;
 pub(crate) use command::user_shell;
+use command::{Commands, Outcomes};
 use parse::{Parser, Place};
 use read::Ownership;
 
@@ -284,7 +283,7 @@ pub struct SshConfig {
     home: PathBuf,
     included: Vec<PathBuf>,
     digest: [u8; 20],
-    commands: Mutex<Commands>,
+    outcomes: Outcomes,
     resolutions: AtomicU64,
 }
 
@@ -396,9 +395,7 @@ impl SshConfig {
     /// As [`Self::resolve`].
     pub fn explain(&self, alias: &str) -> Result<Explained, SshError> {
         self.resolutions.fetch_add(1, Ordering::Relaxed);
-        let mut commands = self.commands.lock();
-        commands.begin();
-        resolve::resolve(self, alias, &mut commands)
+        resolve::resolve(self, alias, &mut Commands::new(&self.outcomes))
     }
 
     /// How many hosts were looked up.

@@ -43,7 +43,7 @@ impl Request {
 }
 
 /// Looks one name up.
-pub(super) fn resolve(config: &SshConfig, alias: &str, commands: &mut Commands) -> Result<Explained, SshError> {
+pub(super) fn resolve(config: &SshConfig, alias: &str, commands: &mut Commands<'_>) -> Result<Explained, SshError> {
     let local_user = uzers::get_current_username()
         .and_then(|name| name.into_string().ok())
         .or_else(|| std::env::var("USER").ok())
@@ -52,15 +52,15 @@ pub(super) fn resolve(config: &SshConfig, alias: &str, commands: &mut Commands) 
     Resolution { config, local_user: &local_user, commands, under_way: Vec::new() }.host(request)
 }
 
-struct Resolution<'a> {
+struct Resolution<'a, 'c> {
     config: &'a SshConfig,
     local_user: &'a str,
-    commands: &'a mut Commands,
+    commands: &'a mut Commands<'c>,
     /// From the host that was asked for to the one that is looked up now.
     under_way: Vec<Request>,
 }
 
-impl Resolution<'_> {
+impl Resolution<'_, '_> {
     fn host(&mut self, request: Request) -> Result<Explained, SshError> {
         let Finished { spec, report, jump } = self.read(&request)?;
         let mut explained = Explained { spec, settings: report.0, hops: Vec::new() };
