@@ -110,7 +110,7 @@ impl Recorder {
             let rights = call.plugin.rights(access, call.principal, Some(call.tool));
             let listed = |host: &HostRecord| kept.listed && decide(&rights, host.target(access), See).is_ok();
             let seen = |host: &HostRecord| kept.named.contains(&host.name) || listed(host);
-            let tags = |host: &HostRecord| access.host(&host.name).tags.iter().map(|tag| tag.to_string()).collect();
+            let tags = |host: &HostRecord| host.target(access).rules.tags.iter().map(|tag| tag.to_string()).collect();
             let is_listed = |name: &String| call.fleet.hosts().iter().any(|host| host.name == *name);
             let opened = kept.named.iter().filter(|name| !is_listed(name)).filter_map(|name| call.fleet.get(name));
             let seen = call.fleet.hosts().iter().filter(|host| seen(host)).cloned().chain(opened);
