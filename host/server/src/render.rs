@@ -78,6 +78,16 @@ impl Reply {
         self.is_error && fields.into_iter().all(|field| field == ERROR)
     }
 
+    /// The same without its fields, for which it owes nobody anything: its text says what there is to say.
+    #[must_use]
+    pub(crate) fn without_fields(mut self) -> Self {
+        self.structured = None;
+        if self.text.iter().all(String::is_empty) {
+            self.text = vec!["the plugin says that it failed, and not why".to_owned()];
+        }
+        self
+    }
+
     /// The failure that what was asked is of a wrong kind.
     #[must_use]
     pub fn misasked(self) -> Self {

@@ -80,13 +80,15 @@ impl Schemas {
         };
         if reply.is_error {
             let value = Value::Object(fields);
-            let fits = matches!(schema.mistakes(&value, meter), Ok(None));
-            if let (true, Value::Object(fields)) = (fits, value) {
+            let wrong = schema.mistakes(&value, meter);
+            if let (Ok(None) | Err(_), Value::Object(fields)) = (&wrong, value) {
                 reply.structured = Some(fields);
-            } else if reply.text.iter().all(String::is_empty) {
-                reply.text = vec!["the plugin says that it failed, and not why".to_owned()];
             }
-            return (reply, Ok(None));
+            return match wrong {
+                Ok(None) => (reply, Ok(None)),
+                Ok(Some(_)) => (reply.without_fields(), Ok(None)),
+                Err(stopped) => (reply, Err(stopped)),
+            };
         }
         let value = Value::Object(fields);
         let wrong = schema.mistakes(&value, meter);

@@ -131,7 +131,10 @@ impl Tool {
     /// against it, too.
     pub(crate) fn failure(&self, error: CallError) -> Reply {
         // What is told of a failure is small, whatever the schema is.
-        self.schemas.checked(Reply::from(error), &mut Meter::new(WORK_STEPS)).0
+        match self.schemas.checked(Reply::from(error), &mut Meter::new(WORK_STEPS)) {
+            (reply, Ok(_)) => reply,
+            (reply, Err(_)) => reply.without_fields(),
+        }
     }
 
     /// Makes an answer fit to be seen and checks it against the output schema, if the tool has one: a client may rely on it.
@@ -165,6 +168,7 @@ impl Tool {
         let (plugin, tool) = (self.plugin().id().as_str(), &self.name);
         let why = match checked {
             Ok(None) => return Ok(reply),
+            Err(_) if reply.is_error => return Ok(reply.without_fields()),
             Ok(Some(what)) => format!("plugin `{plugin}` broke its own output schema in `{tool}`: {what}"),
             Err(Stopped::Spent | Stopped::Abandoned) => format!(
                 "the answer of plugin `{plugin}` takes too long to be checked against the output schema of `{tool}`: \
