@@ -14,6 +14,7 @@ use crate::exec::command::{self, RunError};
 use crate::exec::shell::{Prepared, Way};
 use crate::pool::slots::Slot;
 use crate::pool::{InUse, Inner, Key, Role};
+use crate::quirks::OtherWay;
 use crate::script::Question;
 use crate::sftp::{SftpChannel, SftpError, not_a_file, shown};
 use crate::stalls::{Generation, Lane, LaneUse};
@@ -170,7 +171,18 @@ impl Lease {
         call: &Call,
         no_sftp: SshError,
     ) -> Result<(Opened, TruePath), SshError> {
-        match self.exec(&question.request(path)?, call).await {
+        let request = question.request(path)?;
+        let mut asked = self.exec(&request, call).await;
+        for _ in 1..TRIES {
+            // It only reads: where the connection went away, another one may answer.
+            let is_lost = matches!(&asked, Ok(outcome) if outcome.ending == Ending::NoStatus)
+                && !self.connection.lock().is_usable();
+            if !is_lost {
+                break;
+            }
+            asked = self.exec(&request, call).await;
+        }
+        match asked {
             Ok(outcome) => question.answer(path, &outcome),
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 // sshd throws away what the shell says to a subsystem: to a command it says the same.
@@ -201,8 +213,10 @@ impl Lease {
                 command::run(&connection, place, &prepared, request, &tally.call).await
             };
             match run.await {
-                Ok(outcome) => {
-                    quirks.note_way(way);
+                Ok((outcome, is_heard)) => {
+                    if is_heard {
+                        quirks.note_way(way);
+                    }
                     tally.call.cost.add_remote_bytes((outcome.stdout.data.len() + outcome.stderr.data.len()) as u64);
                     if outcome.ending == Ending::NoStatus {
                         tracing::warn!(host = %self.spec().alias, "a command ended without a status");
@@ -210,17 +224,26 @@ impl Lease {
                     return Ok(outcome);
                 }
                 Err(RunError::Failed(error)) => return Err(error),
-                Err(RunError::Garbled(error)) if quirks.has_other_way() && garbled.is_none() => {
+                Err(RunError::Garbled(error))
+                    if garbled.is_none()
+                        && let Some(other) = quirks.other_way(way) =>
+                {
+                    // It may be that it ran and what it printed was hidden: what is sent again is seen to be heard first.
+                    let is_heard = match other {
+                        OtherWay::Works => Some(true),
+                        OtherWay::Untried => self.hears(Way::Data, request, &tally).await,
+                    };
+                    if is_heard == Some(false) {
+                        quirks.note_no_way();
+                    }
+                    if is_heard != Some(true) {
+                        return Err(error);
+                    }
                     way = Way::Data;
                     prepared = Prepared::new(&request.script, &request.limits, way)?;
                     garbled = Some(error);
                 }
-                Err(RunError::Garbled(error)) => {
-                    if garbled.is_some() {
-                        quirks.note_no_way();
-                    }
-                    return Err(garbled.unwrap_or(error));
-                }
+                Err(RunError::Garbled(error)) => return Err(garbled.unwrap_or(error)),
                 Err(RunError::NotSent) => {}
             }
         }
@@ -228,6 +251,22 @@ impl Lease {
             ErrorKind::Unreachable,
             format!("{}: the connection was lost before the command was sent", self.spec().alias),
         ))
+    }
+
+    /// Whether a command that does nothing is heard, sent in this way; absent: nobody knows.
+    async fn hears(&self, way: Way, request: &ExecRequest, tally: &Tally) -> Option<bool> {
+        let nothing = ExecRequest { script: b":".into(), ..request.clone() };
+        let prepared = Prepared::new(&nothing.script, &nothing.limits, way).ok()?;
+        for _ in 0..TRIES {
+            let (connection, place) = self.exec_place(tally).await.ok()?;
+            match command::run(&connection, place, &prepared, &nothing, &tally.call).await {
+                Ok((_, is_heard)) => return is_heard.then_some(true),
+                Err(RunError::Garbled(_)) => return Some(false),
+                Err(RunError::Failed(_)) => return None,
+                Err(RunError::NotSent) => {}
+            }
+        }
+        None
     }
 
     /// Runs a read, on another channel if the first one dies of something else.

@@ -4,18 +4,30 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::exec::shell::Way;
 
+/// Another way for a command that did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OtherWay {
+    /// Nobody knows whether it works.
+    Untried,
+    /// It was seen to work.
+    Works,
+}
+
 /// What one host does otherwise than OpenSSH behind an ordinary shell. Nothing is known at first, and what is found stays for the
 /// pool's life.
 #[derive(Debug, Default)]
 pub(crate) struct Quirks {
     guesses_fail: AtomicBool,
-    opens_several: AtomicBool,
-    opens_one: AtomicBool,
+    channels: AtomicU8,
     way: AtomicU8,
 }
 
-/// Nothing was sent yet.
+/// Nothing was asked or sent yet.
 const UNKNOWN: u8 = 0;
+/// A channel was seen open beside another.
+const SEVERAL: u8 = 1;
+/// A request for a channel beside another was passed over.
+const ONE: u8 = 2;
 /// Arguments arrive as they were sent.
 const ARGUMENT: u8 = 1;
 /// They do not, but data does.
@@ -36,22 +48,23 @@ impl Quirks {
 
     /// Whether the server was seen to open a channel beside another.
     pub(crate) fn opens_several(&self) -> bool {
-        self.opens_several.load(Ordering::Relaxed)
+        self.channels.load(Ordering::Relaxed) == SEVERAL
     }
 
-    /// A channel was opened beside another.
+    /// A channel was opened beside another. That is never doubted again, whatever was thought before: the answer may only have been
+    /// late.
     pub(crate) fn note_several(&self) {
-        self.opens_several.store(true, Ordering::Relaxed);
+        self.channels.store(SEVERAL, Ordering::Relaxed);
     }
 
     /// Whether the server passes over a request for a channel beside another: each connection has one, then.
     pub(crate) fn opens_one(&self) -> bool {
-        self.opens_one.load(Ordering::Relaxed)
+        self.channels.load(Ordering::Relaxed) == ONE
     }
 
-    /// A request for a channel was passed over.
+    /// A request for a channel was passed over. Says nothing of a server that was seen to open several.
     pub(crate) fn note_one(&self) {
-        self.opens_one.store(true, Ordering::Relaxed);
+        let _ = self.channels.compare_exchange(UNKNOWN, ONE, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// How a command is sent.
@@ -59,22 +72,55 @@ impl Quirks {
         if self.way.load(Ordering::Relaxed) == DATA { Way::Data } else { Way::Argument }
     }
 
-    /// Whether a command that did not arrive may in another way.
-    pub(crate) fn has_other_way(&self) -> bool {
-        self.way.load(Ordering::Relaxed) == UNKNOWN
+    /// Whether a command that did not arrive in this way may in another, and whether that is known.
+    pub(crate) fn other_way(&self, tried: Way) -> Option<OtherWay> {
+        match (tried, self.way.load(Ordering::Relaxed)) {
+            (Way::Argument, UNKNOWN) => Some(OtherWay::Untried),
+            (Way::Argument, DATA) => Some(OtherWay::Works),
+            _ => None,
+        }
     }
 
-    /// A command arrived so.
+    /// A command was seen to arrive so. One that arrived as an argument where others did not says nothing: it may be older.
     pub(crate) fn note_way(&self, way: Way) {
-        let known = match way {
-            Way::Argument => ARGUMENT,
-            Way::Data => DATA,
-        };
-        self.way.store(known, Ordering::Relaxed);
+        match way {
+            Way::Argument => {
+                let _ = self.way.compare_exchange(UNKNOWN, ARGUMENT, Ordering::Relaxed, Ordering::Relaxed);
+            }
+            Way::Data => self.way.store(DATA, Ordering::Relaxed),
+        }
     }
 
     /// A command arrived in neither way.
     pub(crate) fn note_no_way(&self) {
         self.way.store(NEITHER, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_to_work_is_not_forgotten_for_what_came_late() {
+        let quirks = Quirks::default();
+        assert_eq!(quirks.other_way(Way::Argument), Some(OtherWay::Untried));
+        quirks.note_way(Way::Data);
+        quirks.note_way(Way::Argument);
+        assert_eq!((quirks.way(), quirks.other_way(Way::Argument)), (Way::Data, Some(OtherWay::Works)));
+        assert_eq!(quirks.other_way(Way::Data), None);
+        let quirks = Quirks::default();
+        quirks.note_way(Way::Argument);
+        assert_eq!(quirks.other_way(Way::Argument), None);
+    }
+
+    #[test]
+    fn a_late_answer_takes_back_that_a_server_opens_one_channel() {
+        let quirks = Quirks::default();
+        quirks.note_one();
+        assert!(quirks.opens_one());
+        quirks.note_several();
+        quirks.note_one();
+        assert!(quirks.opens_several() && !quirks.opens_one());
     }
 }

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::exec::shell::{KILL_SFTP_SERVERS, Prepared, RemoteProcess, Stream};
+use crate::exec::shell::{KILL_SFTP_SERVERS, Prepared, RemoteProcess, Stream, Way};
 use crate::foreign::line;
 use crate::lease::within;
 use crate::pool::InUse;
@@ -22,14 +22,19 @@ use crate::pool::connection::Connection;
 use crate::pool::slots::Slot;
 use crate::{Call, CommandLimits, Ending, ErrorKind, ExecOutcome, ExecRequest, RemoteState, SshError};
 
-/// What a command's last output may take after its status: a background child may hold the streams open for ever.
+/// What a command's last output may take after its status, and after the host was heard behind that: a background child may hold the
+/// streams open for ever, and a status may come before what was written before it.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
-/// Ending a command and asking whether it has ended: TERM, 0.3 s, KILL, up to a second of looking.
-const KILL_LIMIT: Duration = Duration::from_secs(4);
+/// Between a status and asking whether the host is heard: the end of the channel mostly follows at once.
+const LAST_WORD: Duration = Duration::from_millis(50);
+/// How long the host may take to be heard then.
+const HEARD: Duration = Duration::from_secs(5);
+/// Ending a command and asking whether it has ended: TERM, 0.3 s, KILL, a second of looking, on a host that may be busy.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// What a command of our own may print.
 const CONTROL_CAP: usize = 4096;
 /// How long a command that is given up may take to say which process it is.
-const FIRST_LINE: Duration = Duration::from_secs(1);
+const FIRST_LINE: Duration = Duration::from_secs(5);
 /// Between the end of a command's output and asking what watches over it whether the command has ended, at first and at most: there
 /// are servers (Twisted Conch) that tell how a command ended only when nobody has its input any more.
 const NUDGE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -44,7 +49,8 @@ pub(crate) enum RunError {
     NotSent,
     /// It was not begun, or may have been and the message says so.
     Failed(SshError),
-    /// It was not begun: the login shell ran something else. Sent in another way it may be.
+    /// Nothing of it was heard, from its first line on: the login shell ran something else, or hides what a command prints. Sent in
+    /// another way it may be heard.
     Garbled(SshError),
 }
 
@@ -68,18 +74,20 @@ struct Conversation {
     end: End,
     /// Whether the request may have left. If not, the command provably was not begun.
     is_asked: bool,
+    /// Whether the channel was heard to its end.
+    is_whole: bool,
     stdout: Stream,
     stderr: Stream,
 }
 
-/// Runs a command on the connection, in its place there.
+/// Runs a command on the connection, in its place there. Also whether it was heard to begin.
 pub(crate) async fn run(
     connection: &Arc<InUse>,
     place: Slot,
     prepared: &Prepared,
     request: &ExecRequest,
     call: &Call,
-) -> Result<ExecOutcome, RunError> {
+) -> Result<(ExecOutcome, bool), RunError> {
     let session =
         within(&connection.alias, call, connection.session(call)).await.map_err(|error: SshError| {
             match error.kind() {
@@ -95,6 +103,7 @@ pub(crate) async fn run(
     call.cost.add_round_trips(if prepared.data.is_some() { 2 } else { 1 });
     let (answer, outcome) = oneshot::channel();
     let (request, call, connection) = (request.clone(), call.clone(), Arc::clone(connection));
+    let way = prepared.way;
     tokio::spawn(async move {
         let mut answer = answer;
         let started = Instant::now();
@@ -107,10 +116,10 @@ pub(crate) async fn run(
                 () = answer.closed() => {}
             }
         };
-        let begun = converse(&mut read, &write, &prepared, caps, until, stop, || connection.refill()).await;
+        let talk = converse(&connection, &mut read, &write, &prepared, caps, until, stop, || connection.refill()).await;
         let _ = timeout(CLOSE_LIMIT, write.close()).await;
         drop(read);
-        let result = conclude(&connection, begun, started).await;
+        let result = conclude(&connection, talk, way, started).await;
         drop((slot, place));
         connection.refill();
         let _ = answer.send(result);
@@ -127,10 +136,12 @@ fn not_sent(connection: &Connection) -> RunError {
 
 /// Kills the SFTP servers of this connection; whether there was one.
 pub(crate) async fn kill_sftp_servers(connection: &Arc<Connection>) -> bool {
-    control(connection, KILL_SFTP_SERVERS).await.is_some_and(|answer| answer == "killed")
+    control(connection, KILL_SFTP_SERVERS, connection.quirks.way()).await.is_some_and(|answer| answer == "killed")
 }
 
+#[expect(clippy::too_many_arguments, reason = "a conversation has two sides, a limit and two ways to be cut short")]
 async fn converse(
+    connection: &Connection,
     read: &mut russh::ChannelReadHalf,
     write: &ChannelWriteHalf<Msg>,
     prepared: &Prepared,
@@ -162,6 +173,13 @@ async fn converse(
     let mut is_sent = false;
     let mut limit = until;
     let mut nudge: Option<(Instant, Duration)> = None;
+    let (mut heard_behind, mut is_whole) = (false, false);
+    let behind = async {
+        sleep(LAST_WORD).await;
+        // There are servers that answer no such question.
+        let _ = timeout(HEARD, connection.round_trip()).await;
+    };
+    let mut behind = std::pin::pin!(behind);
     let end = loop {
         let message = tokio::select! {
             biased;
@@ -180,6 +198,11 @@ async fn converse(
                 let _ = timeout(CLOSE_LIMIT, write.data_bytes(Bytes::from_static(b"\n"))).await;
                 continue;
             }
+            () = &mut behind, if status.is_some() && !heard_behind => {
+                heard_behind = true;
+                limit = until.min(Instant::now() + LAST_OUTPUT);
+                continue;
+            }
             () = sleep_until(limit) => match status.take() {
                 // A background child holds the streams; the command itself has ended.
                 Some(status) => break status,
@@ -187,8 +210,6 @@ async fn converse(
             },
         };
         match message {
-            Some(ChannelMsg::Data { data }) => stdout.push(&data),
-            Some(ChannelMsg::ExtendedData { data, ext: 1 }) => stderr.push(&data),
             Some(ChannelMsg::Success) => taken = true,
             Some(ChannelMsg::Eof) => nudge = nudge.or(Some((Instant::now() + NUDGE.0, NUDGE.0))),
             Some(ChannelMsg::Failure) => break End::Refused,
@@ -196,13 +217,17 @@ async fn converse(
             Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
                 status = Some(End::Signaled(signal_name_text(signal_name)));
             }
-            Some(ChannelMsg::Close) | None => break status.unwrap_or(End::Closed { taken }),
-            Some(_) => {}
+            Some(ChannelMsg::Close) => {
+                is_whole = true;
+                break status.unwrap_or(End::Closed { taken });
+            }
+            None => break status.unwrap_or(End::Closed { taken }),
+            Some(other) => take(other, &mut stdout, &mut stderr),
         }
         if stdout.is_over() || stderr.is_over() {
             break End::OutputLimit;
         }
-        if status.is_some() {
+        if heard_behind {
             limit = until.min(Instant::now() + LAST_OUTPUT);
         }
     };
@@ -212,16 +237,23 @@ async fn converse(
         let _ = timeout(FIRST_LINE, async {
             while stdout.head().is_none() {
                 match read.wait().await {
-                    Some(ChannelMsg::Data { data }) => stdout.push(&data),
-                    Some(ChannelMsg::ExtendedData { data, ext: 1 }) => stderr.push(&data),
                     Some(ChannelMsg::Close) | None => return,
-                    Some(_) => {}
+                    Some(other) => take(other, &mut stdout, &mut stderr),
                 }
             }
         })
         .await;
     }
-    Conversation { end, is_asked, stdout, stderr }
+    Conversation { end, is_asked, is_whole, stdout, stderr }
+}
+
+/// Takes what a command has written.
+fn take(message: ChannelMsg, stdout: &mut Stream, stderr: &mut Stream) {
+    match message {
+        ChannelMsg::Data { data } => stdout.push(&data),
+        ChannelMsg::ExtendedData { data, ext: 1 } => stderr.push(&data),
+        _ => {}
+    }
 }
 
 async fn nudged(nudge: Option<(Instant, Duration)>) {
@@ -231,9 +263,14 @@ async fn nudged(nudge: Option<(Instant, Duration)>) {
     }
 }
 
-/// Turns a conversation into an outcome; ends what is left of the command first.
-async fn conclude(connection: &Arc<InUse>, talk: Conversation, started: Instant) -> Result<ExecOutcome, RunError> {
-    let process = talk.stdout.head().and_then(RemoteProcess::parse);
+/// Turns a conversation into an outcome, and whether the command was heard to begin; ends what is left of it first.
+async fn conclude(
+    connection: &Arc<InUse>,
+    talk: Conversation,
+    way: Way,
+    started: Instant,
+) -> Result<(ExecOutcome, bool), RunError> {
+    let process = talk.stdout.process();
     let begun = process.is_some() || talk.stderr.head().is_some();
     let not_begun = |kind, what: &str| {
         let message = format!("{}: {what} before the command was sent", connection.alias);
@@ -251,37 +288,44 @@ async fn conclude(connection: &Arc<InUse>, talk: Conversation, started: Instant)
             return Err(RunError::Failed(error.with_addition("; the command may have run")));
         }
         End::Closed { taken: false } if connection.is_alive() && !begun => return Err(RunError::NotSent),
+        End::Exited(_) | End::Signaled(_) if !begun && !talk.is_whole => {
+            let message = format!("{}: what the command printed did not arrive; it may have run", connection.alias);
+            return Err(RunError::Failed(SshError::new(ErrorKind::Remote, message)));
+        }
         End::Exited(_) | End::Signaled(_) if !begun => {
             let said = [talk.stdout.noise(), talk.stderr.noise()].join(" ");
-            let message =
-                format!("{}: the login shell did not run the command; it said: {}", connection.alias, said.trim());
+            let message = format!(
+                "{}: the login shell did not run the command, or hides what it prints; it said: {}",
+                connection.alias,
+                said.trim()
+            );
             return Err(RunError::Garbled(SshError::new(ErrorKind::Unsupported, message)));
         }
         End::Exited(status) => Ending::Exited(status),
         End::Signaled(signal) => Ending::Signaled(signal),
         End::Closed { .. } => Ending::NoStatus,
-        End::TimedOut => Ending::TimedOut(kill(connection, process).await),
-        End::Cancelled => Ending::Cancelled(kill(connection, process).await),
-        End::OutputLimit => Ending::OutputLimit(kill(connection, process).await),
+        End::TimedOut => Ending::TimedOut(kill(connection, process, way).await),
+        End::Cancelled => Ending::Cancelled(kill(connection, process, way).await),
+        End::OutputLimit => Ending::OutputLimit(kill(connection, process, way).await),
     };
-    Ok(ExecOutcome {
+    let outcome = ExecOutcome {
         ending,
         stdout: talk.stdout.into_capture(),
         stderr: talk.stderr.into_capture(),
         duration: started.elapsed(),
-    })
+    };
+    Ok((outcome, begun))
 }
 
-/// Ends the command's process group, whose channel is closed already, and tells what is true of it. The last resort is
-/// the connection, unless it lives: others are on it.
-async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>) -> RemoteState {
+/// Ends the command's processes, whose channel is closed already, and tells what is true of them. `way`: how the command was sent.
+async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>, way: Way) -> RemoteState {
     let Some(process) = process else { return RemoteState::Unknown };
     let (begun, heard) = (Instant::now(), connection.bytes_heard());
-    match control(connection, &process.kill_script()).await.as_deref() {
+    match control(connection, &process.kill_script(), way).await.as_deref() {
         Some("stopped") => RemoteState::Stopped,
         Some("running") => RemoteState::Running,
-        // Nothing else can be asked on it, and its end is what the lifeline waits for.
-        None if connection.quirks.opens_one() => {
+        // Nothing else can be asked on it, and its end is what the lifeline waits for. This command still has its place.
+        None if connection.quirks.opens_one() && connection.open_channels() <= 1 => {
             connection.close();
             RemoteState::Unknown
         }
@@ -296,17 +340,26 @@ async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>) -> Remote
 }
 
 /// Runs a script of our own beside the budget; what it printed.
-async fn control(connection: &Arc<Connection>, script: &[u8]) -> Option<String> {
+async fn control(connection: &Arc<Connection>, script: &[u8], way: Way) -> Option<String> {
     let until = Instant::now() + KILL_LIMIT;
-    let prepared = Prepared::new(script, &CommandLimits::NONE, connection.quirks.way()).ok()?;
-    let (channel, slot) = connection.control_session(until).await?.into_parts()?;
-    let (mut read, write) = channel.split();
+    let prepared = Prepared::new(script, &CommandLimits::NONE, way).ok()?;
     let caps = (CONTROL_CAP, CONTROL_CAP);
-    let talk = converse(&mut read, &write, &prepared, caps, until, std::future::pending(), || ()).await;
-    let _ = timeout(CLOSE_LIMIT, write.close()).await;
-    drop(slot);
-    matches!(talk.end, End::Exited(0))
-        .then(|| String::from_utf8_lossy(&talk.stdout.into_capture().data).trim().to_owned())
+    loop {
+        let (channel, slot) = connection.control_session(until).await?.into_parts()?;
+        let (mut read, write) = channel.split();
+        let never = std::future::pending();
+        let talk = converse(connection, &mut read, &write, &prepared, caps, until, never, || ()).await;
+        let _ = timeout(CLOSE_LIMIT, write.close()).await;
+        drop(slot);
+        match talk.end {
+            End::Exited(0) if talk.stdout.head().is_some() => {
+                return Some(String::from_utf8_lossy(&talk.stdout.into_capture().data).trim().to_owned());
+            }
+            // A channel that was opened ahead may have ended meanwhile.
+            End::Closed { taken: false } if connection.is_alive() && Instant::now() < until => {}
+            _ => return None,
+        }
+    }
 }
 
 fn signal_name_text(signal: Sig) -> String {

@@ -26,7 +26,8 @@ macro_rules! neutral {
 
 /// Evaluates `c`, once `m` was said on both streams. A process in the background watches the input, the lifeline: when the channel goes
 /// away it ends the process group. `k` is 0 if the shell leads that, else its pid: servers such as Dropbear run commands in a group of
-/// their own, `g`, and then those of its processes are ended that have this command in their environment. With a `w` in `h` the
+/// their own, `g`, and then those of its processes are ended that have this command in their environment, or are forks of the shell,
+/// which have the marker among its arguments; but not the watcher, `w`. With a `w` in `h` the
 /// process is no child of the shell, for the command may `wait` for its own: it is left behind by a part of a pipeline, for ksh93 forks
 /// no other subshell. Its streams are redirected within: mksh would keep a copy of them. A line on the input asks it to look whether the
 /// command has ended, and to end then.
@@ -40,9 +41,10 @@ macro_rules! body {
             r#"k=0; g=0; export SCOUT_COMMAND=/$$/ LC_ALL=C.UTF-8 LANGUAGE=; "#,
             r#"[ -r /proc/self/stat ] && read -r g g g g g x </proc/self/stat && [ "$g" != $$ ] && k=$$; "#,
             r#"scout_kill() { s=$1; { [ $k = 0 ] || kill -0 $$; } && kill $s $k; [ $k = 0 ] || "#,
-            r#"for f in $(grep -lsF SCOUT_COMMAND=/$$/ /proc/[0-9]*/environ); do f=${f%/*}; IFS= read -r x <$f/stat; "#,
-            r#"set -- ${x##*")" }; [ "$3" = $g ] && kill $s ${f#/proc/}; done; }; "#,
-            r#"scout_watch() { unset SCOUT_COMMAND; exec <&3 3<&- >/dev/null 2>&1; trap "" HUP INT TERM; while read -r x; do kill -0 $$ || break; done; "#,
+            r#"for f in $(grep -lsF -e SCOUT_COMMAND=/$$/ -e $m /proc/[0-9]*/environ /proc/[0-9]*/cmdline); do f=${f%/*}; "#,
+            r#"IFS= read -r x <$f/stat; set -- ${x##*")" }; [ "$3" = $g ] && [ $f != /proc/$w ] && kill $s ${f#/proc/}; done; }; "#,
+            r#"scout_watch() { unset SCOUT_COMMAND; [ $k = 0 ] || read -r w x </proc/self/stat; exec <&3 3<&- >/dev/null 2>&1; "#,
+            r#"trap "" HUP INT TERM; while read -r x; do kill -0 $$ || break; done; "#,
             r#"if kill -0 $$; then scout_kill -TERM; sleep 0.3; fi; scout_kill -KILL; }; "#,
             r#"exec 3<&0 </dev/null; case $h in *w) { scout_watch & } | :;; *) scout_watch & esac; "#,
             r#"exec 3<&-; set --; echo $m $k $$ $g && echo $m >&2 && eval "$c""#,
@@ -70,7 +72,8 @@ const LITERAL: &str = concat!(
 const CANARY: &str = r"$PATH$(:)`:`\x41*~";
 
 /// The exec request of a command that follows as data, for login shells that hand on something else than they are given (xonsh, sash).
-const AS_DATA: &str = "exec /bin/sh";
+/// The marker stands behind it, where what is forked of the shell has it too.
+const AS_DATA: &str = "exec /bin/sh -s";
 
 /// Behind the text of a command that follows as data: the shell reads it from the input that it then watches, so all of it is one line.
 const DATA_BODY: &str = concat!(neutral!(), body!(), "; exit\n");
@@ -99,6 +102,8 @@ pub(crate) struct Prepared {
     pub(crate) marker: String,
     /// Environment variables that the server is asked to set.
     pub(crate) environment: Vec<(String, String)>,
+    /// How it reaches the shell.
+    pub(crate) way: Way,
 }
 
 /// How a command reaches the shell.
@@ -128,14 +133,14 @@ impl Prepared {
         let marker = random_marker()?;
         let whole = [limits.as_bytes(), script].concat();
         let prepared = |exec, data: Option<Vec<u8>>, marker| {
-            Ok(Self { exec, data: data.map(Bytes::from), marker, environment: Vec::new() })
+            Ok(Self { exec, data: data.map(Bytes::from), marker, environment: Vec::new(), way })
         };
         if way == Way::Data {
             let mut line = format!("m={marker}; h={waits}; n=${{IFS#??}}; c=").into_bytes();
             line.extend(quoted(&whole, NEWLINE));
             line.extend_from_slice(b"; ");
             line.extend_from_slice(DATA_BODY.as_bytes());
-            return prepared(AS_DATA.into(), Some(line), marker);
+            return prepared(format!("{AS_DATA} {marker}").into_bytes(), Some(line), marker);
         }
         if script.len() <= MAX_INLINE && script.iter().all(|byte| is_plain(*byte)) {
             return prepared(request(&whole, &marker, "p", waits), None, marker);
@@ -230,7 +235,7 @@ pub(crate) struct Stream {
 impl Stream {
     /// Standard output: the marker's line names the process.
     pub(crate) fn stdout(marker: &str, cap: usize) -> Self {
-        Self::new(marker, cap, |head| RemoteProcess::parse(head).is_some())
+        Self::new(marker, cap, |head| RemoteProcess::parse(head, "").is_some())
     }
 
     /// Standard error: the marker stands alone.
@@ -314,6 +319,11 @@ impl Stream {
         foreign::line(&noise, NOISE_KEPT)
     }
 
+    /// Who runs the command, once standard output has said so.
+    pub(crate) fn process(&self) -> Option<RemoteProcess> {
+        RemoteProcess::parse(self.head()?, &self.marker)
+    }
+
     /// What was kept, and how much came.
     pub(crate) fn into_capture(self) -> Capture {
         let truncated = self.total > self.data.len() as u64;
@@ -322,33 +332,43 @@ impl Stream {
 }
 
 /// Who runs a command on the remote host, as its first line says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RemoteProcess {
     pid: u32,
     /// Its process group, if the host tells and it leads none.
     foreign_group: Option<u32>,
+    /// What forks of the shell have among their arguments.
+    marker: String,
 }
 
 impl RemoteProcess {
     /// From what stands behind the marker on standard output.
-    pub(crate) fn parse(head: &str) -> Option<Self> {
+    pub(crate) fn parse(head: &str, marker: &str) -> Option<Self> {
         let mut words = head.split(' ');
         let (k, pid, group) = (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let foreign_group = (k != "0").then_some(group);
-        (pid > 1 && words.next().is_none()).then_some(Self { pid, foreign_group })
+        let marker = marker.to_owned();
+        (pid > 1 && words.next().is_none()).then_some(Self { pid, foreign_group, marker })
     }
 
-    /// A script that ends what is left of it and prints `running` or `stopped`. A zombie does not run. A process that has
-    /// left the group (`setsid`, a daemon) is not ended, and runs. In a group that is not its own, those are its processes that have
-    /// it in their environment. The text of this script may be in an environment too (`SSH_ORIGINAL_COMMAND` of a `ForceCommand`), so
-    /// it does not hold what it looks for.
-    pub(crate) fn kill_script(self) -> Vec<u8> {
-        let pid = self.pid;
-        let ours = match self.foreign_group {
+    /// A script that ends what is left of it and prints `running` or `stopped`. A zombie does not run. A process that has left the
+    /// group (`setsid`, a daemon) is not ended, and runs. In a group that is not its own, those are its processes that have it in their
+    /// environment, or the marker in their arguments. The text of this script may be in an environment too (`SSH_ORIGINAL_COMMAND` of a
+    /// `ForceCommand`), so it does not hold what it looks for.
+    ///
+    /// A group is named behind `-s TERM --`, which every shell takes, though busybox complains: dash 0.5.12 takes no `-TERM --`, and
+    /// where `kill` is a program, `-TERM -12` may be everybody (procps 4.0.2).
+    pub(crate) fn kill_script(&self) -> Vec<u8> {
+        let Self { pid, foreign_group, marker } = self;
+        // A word that this text does not hold.
+        let (first, rest) = marker.split_at_checked(marker.len() / 2).unwrap_or_default();
+        let found = format!(
+            "$(grep -lsF 'SCOUT_COMMAND='/{pid}/ /proc/[0-9]*/environ; grep -lsF '{first}''{rest}' /proc/[0-9]*/cmdline) /proc/{pid}/environ"
+        );
+        let ours = match foreign_group {
             None => format!(
                 r#"ours() {{
-  kill -0 -{pid} 2>/dev/null || return
-  [ -r /proc/self/stat ] || {{ echo -{pid}; return; }}
+  [ -r /proc/self/stat ] || {{ {{ kill -s 0 -- -{pid} || kill -0 -{pid}; }} 2>/dev/null && echo -{pid}; return; }}
   for f in /proc/[0-9]*; do
     IFS= read -r s <"$f/stat" || continue
     set -- ${{s##*")" }}
@@ -358,7 +378,7 @@ impl RemoteProcess {
             ),
             Some(group) => format!(
                 r#"ours() {{
-  for f in $(grep -lsF 'SCOUT_COMMAND='/{pid}/ /proc/[0-9]*/environ) /proc/{pid}/environ; do
+  for f in {found}; do
     f=${{f%/*}}
     IFS= read -r s <"$f/stat" || continue
     set -- ${{s##*")" }}
@@ -369,15 +389,24 @@ impl RemoteProcess {
         };
         format!(
             r#"{ours}
+left() {{
+  for f in {found}; do
+    f=${{f%/*}}
+    IFS= read -r s <"$f/stat" || continue
+    set -- ${{s##*")" }}
+    [ "$1" != Z ] && return 0
+  done 2>/dev/null
+  return 1
+}}
 i=0 s=TERM
 while p=$(ours); [ "$p" ]; do
   i=$((i+1))
   [ $i -gt 20 ] && echo running && exit 0
-  kill -$s -- $p
+  kill -s $s -- $p
   if [ $s = TERM ]; then sleep 0.3; else sleep 0.05; fi
   s=KILL
 done 2>/dev/null
-if grep -qsF 'SCOUT_COMMAND='/{pid}/ /proc/[0-9]*/environ; then echo running; else echo stopped; fi"#
+if left; then echo running; else echo stopped; fi"#
         )
         .into_bytes()
     }
@@ -404,6 +433,9 @@ echo $r"#;
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     fn prepared(script: &[u8]) -> Prepared {
@@ -477,17 +509,55 @@ mod tests {
         assert!(Prepared::new(b"a\0b", &CommandLimits::NONE, Way::Argument).is_err());
     }
 
+    /// What the script that ends a process says in this shell, of a command that nothing else ends.
+    fn ended(shell: &[&str], process: &RemoteProcess) -> String {
+        let (program, arguments) = shell.split_first().expect("a program");
+        let mut command = std::process::Command::new(program);
+        command.args(arguments).arg("-c").arg(OsStr::from_bytes(&process.kill_script()));
+        let output = command.output().unwrap_or_else(|error| panic!("{program}: {error}: tests/ci.sh installs it"));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    #[test]
+    fn what_is_left_of_a_command_is_ended_in_every_shell() {
+        use std::os::unix::process::CommandExt as _;
+        let shells: [&[&str]; 7] =
+            [&["dash"], &["bash", "--posix"], &["busybox", "sh"], &["mksh"], &["ksh93"], &["yash"], &["posh"]];
+        let own = u32::try_from(rustix::process::getpgrp().as_raw_nonzero().get()).expect("a group");
+        for shell in shells {
+            for (is_leader, script) in [
+                (true, "sleep 1000 | cat; :"),
+                (true, "trap '' TERM; (trap '' TERM; while :; do sleep 1; done) | cat; :"),
+                (false, "sleep 1000 | cat; :"),
+                // A fork of the shell: what it exports is in the environment of programs alone.
+                (false, "(while :; do :; done) | cat; :"),
+            ] {
+                let marker = random_marker().expect("random numbers");
+                let mut command = std::process::Command::new("dash");
+                command.args(["-c", &format!("export SCOUT_COMMAND=/$$/; {script}"), "sh", &marker]);
+                if is_leader {
+                    command.process_group(0);
+                }
+                let mut child = command.spawn().expect("dash runs");
+                let pid = child.id();
+                let process = RemoteProcess { pid, foreign_group: (!is_leader).then_some(own), marker };
+                let told = ended(shell, &process);
+                let is_over = child.try_wait().expect("it can be waited for").is_some();
+                child.kill().ok();
+                child.wait().expect("it ends");
+                assert_eq!((told.as_str(), is_over), ("stopped", true), "{shell:?}: {script}");
+            }
+        }
+    }
+
     #[test]
     fn the_remote_process_is_read_from_the_first_line() {
-        assert_eq!(RemoteProcess::parse("0 77 77"), Some(RemoteProcess { pid: 77, foreign_group: None }));
-        assert_eq!(
-            RemoteProcess::parse("0 77 0"),
-            Some(RemoteProcess { pid: 77, foreign_group: None }),
-            "without /proc"
-        );
-        assert_eq!(RemoteProcess::parse("77 77 50"), Some(RemoteProcess { pid: 77, foreign_group: Some(50) }));
+        let process = |foreign_group| Some(RemoteProcess { pid: 77, foreign_group, marker: "scout-1".to_owned() });
+        assert_eq!(RemoteProcess::parse("0 77 77", "scout-1"), process(None));
+        assert_eq!(RemoteProcess::parse("0 77 0", "scout-1"), process(None), "without /proc");
+        assert_eq!(RemoteProcess::parse("77 77 50", "scout-1"), process(Some(50)));
         for none in ["0 1 1", "0 77", "$k $$ $g", "0 77 77 77", ""] {
-            assert_eq!(RemoteProcess::parse(none), None, "{none}");
+            assert_eq!(RemoteProcess::parse(none, "scout-1"), None, "{none}");
         }
     }
 }

@@ -191,9 +191,14 @@ impl Connection {
             tracing::debug!(host = %self.alias, "the host has fallen silent: connection closed");
             self.close();
         } else {
-            tracing::debug!(host = %self.alias, "the connection answers no more requests: it is replaced");
-            self.retired.store(true, Ordering::Release);
+            self.replace();
         }
+    }
+
+    /// New requests get another connection; what is under way on this one goes on.
+    pub(crate) fn replace(&self) {
+        tracing::debug!(host = %self.alias, "the connection answers no more requests: it is replaced");
+        self.retired.store(true, Ordering::Release);
     }
 
     /// Says goodbye in the background; whoever still uses it gets errors.
@@ -378,6 +383,11 @@ impl Connection {
                 };
                 let beside = before.max(connection.channels.open());
                 if beside == 0 && Instant::now() >= patience && connection.opened.load(Ordering::Relaxed) > 0 {
+                    if connection.quirks.opens_several() {
+                        // What we have closed holds its places there still: a connection of its own has all of them.
+                        connection.replace();
+                        return Err(OpenError::Lost);
+                    }
                     connection.quirks.note_one();
                     return Err(OpenError::UsedUp);
                 }
@@ -402,7 +412,7 @@ impl Connection {
                 async move { timeout(connection.answer_timeout, connection.handle.channel_open_session()).await },
             )
         };
-        let mut opening = UnlessTaken(Some(opening));
+        let mut opening = UnlessTaken { opening: Some(opening), quirks: Arc::clone(&self.quirks) };
         let answer = tokio::select! {
             answer = opening.answer() => answer,
             () = self.passes_over(heard) => {
@@ -448,7 +458,7 @@ impl Connection {
     }
 
     /// A ping and its answer, unless the server passes over it.
-    async fn round_trip(&self) {
+    pub(crate) async fn round_trip(&self) {
         let heard = self.bytes_heard();
         tokio::select! {
             _ = timeout(self.answer_timeout, self.handle.send_ping()) => {}
@@ -484,24 +494,32 @@ impl Connection {
 }
 
 /// A request for a channel. A channel that is opened when nobody waits any more is closed.
-struct UnlessTaken(Option<JoinHandle<OpenAnswer>>);
+struct UnlessTaken {
+    opening: Option<JoinHandle<OpenAnswer>>,
+    quirks: Arc<Quirks>,
+}
 
 type OpenAnswer = Result<Result<Channel<Msg>, russh::Error>, Elapsed>;
 
 impl UnlessTaken {
     async fn answer(&mut self) -> OpenAnswer {
-        let Some(opening) = &mut self.0 else { return Ok(Err(russh::Error::Disconnect)) };
+        let Some(opening) = &mut self.opening else { return Ok(Err(russh::Error::Disconnect)) };
         let answer = opening.await.unwrap_or(Ok(Err(russh::Error::Disconnect)));
-        self.0 = None;
+        self.opening = None;
         answer
     }
 }
 
 impl Drop for UnlessTaken {
     fn drop(&mut self) {
-        if let (Some(opening), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+        if let (Some(opening), Ok(runtime)) = (self.opening.take(), tokio::runtime::Handle::try_current()) {
+            let quirks = Arc::clone(&self.quirks);
             runtime.spawn(async move {
                 if let Ok(Ok(Ok(channel))) = opening.await {
+                    // It was late, and not passed over.
+                    if quirks.opens_one() {
+                        quirks.note_several();
+                    }
                     let _ = timeout(GOODBYE, channel.close()).await;
                 }
             });

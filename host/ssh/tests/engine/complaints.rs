@@ -22,7 +22,8 @@ async fn a_restricted_shell_that_runs_nothing_is_told_in_its_words() {
     // sshd throws away what is said to a subsystem, and not what is said to a command.
     let ended = "box: the server ended the SFTP channel; its program ended with exit status ";
     assert!(error.message().starts_with(ended), "{error}");
-    let said = "; the login shell did not run the command; it said: bash: line 1: exec: restricted";
+    let said =
+        "; the login shell did not run the command, or hides what it prints; it said: bash: line 1: exec: restricted";
     assert!(error.message().contains(said), "{error}");
     assert!(error.hint().unwrap().contains("`Subsystem sftp internal-sftp`"), "{error:?}");
 }

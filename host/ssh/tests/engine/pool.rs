@@ -80,7 +80,7 @@ async fn a_server_that_passes_over_a_second_channel_has_a_connection_for_each() 
     let pool = Pool::new(PoolConfig { answer_timeout: Duration::from_secs(600), ..PoolConfig::default() });
     let lease = pool.lease(&me(), &spec, &call()).await.unwrap();
     for dials in [2, 3] {
-        // It was sent in both ways, and from then on in one.
+        // It was sent, and what does nothing in the other way; from then on in one.
         let error = lease.exec(&request("exit 0"), &call()).await.unwrap_err();
         assert_eq!((error.kind(), pool.snapshot().dials), (ErrorKind::Unsupported, dials), "{error}");
     }

@@ -71,7 +71,22 @@ async fn that_a_shell_garbles_commands_is_found_out_once() {
     for _ in 0..3 {
         assert_eq!(&*world.exec("echo $((1+1)) \"$(echo \"it's\")\"").await.stdout.data, b"2 it's\n");
     }
-    assert_eq!(std::fs::read_to_string(log).unwrap().lines().count(), 4, "the first was sent twice");
+    let sent = std::fs::read_to_string(log).unwrap().lines().count();
+    assert_eq!(sent, 5, "the first was sent twice, and between the two what does nothing");
+}
+
+#[tokio::test]
+async fn a_command_whose_output_is_hidden_runs_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let extra = vec!["ForceCommand exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\" >/dev/null 2>&1".to_owned()];
+    let world = World::with(&SshdOptions { extra, ..SshdOptions::default() });
+    let lease = world.lease().await;
+    for runs in 1..3 {
+        let error = lease.exec(&request(&format!("echo x >>{}", log.display())), &call()).await.unwrap_err();
+        assert!(error.message().contains("did not run the command, or hides what it prints"), "{error}");
+        assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), runs);
+    }
 }
 
 /// Each login shell, with this program as `/bin/sh`, where this is exported.
