@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use scout_ssh::{Ending, ExecRequest};
+use scout_machine::{Ending, ExecRequest};
 use tokio::task::JoinSet;
 
 use crate::machine;
@@ -87,7 +87,7 @@ async fn flood(client: Client, over: Arc<AtomicBool>) -> Result<usize> {
         stdout_cap: MEBIBYTE,
         stderr_cap: KIBIBYTE,
         timeout: std::time::Duration::from_secs(60),
-        limits: scout_ssh::CommandLimits::NONE,
+        limits: scout_machine::CommandLimits::NONE,
     };
     let mut times = 0;
     while !over.load(Ordering::Relaxed) {

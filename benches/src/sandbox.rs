@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use scout_machine::{Call, Opened, Principal};
 use scout_runtime::policy::SecretPaths;
 use scout_runtime::{
     Answer, CallContext, Content, Encoding, Fleet, Grants, Limits, Plugin, PluginId, Query, Receipt, Runtime,
@@ -18,7 +19,7 @@ use scout_server::render::{Base64, Reply, render};
 use scout_server::revision::Revision;
 use scout_server::router::{Caller, Router};
 use scout_server::target::Request;
-use scout_ssh::{Call, Opened, Pool, PoolConfig, Principal};
+use scout_ssh::{Pool, PoolConfig};
 use scout_tests::{Guest, Scout, ScoutOptions};
 use serde_json::{Map, json};
 use tokio_util::sync::CancellationToken;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use scout_ssh::{Call, ExecRequest, HostSpec, Opened, Pool, PoolConfig, Principal, SshConfig};
+use scout_machine::{Call, ExecRequest, Opened, Principal};
+use scout_ssh::{HostSpec, Pool, PoolConfig, SshConfig};
 use scout_tests::{Sshd, SshdOptions};
 
 /// What the link adds in each direction: two of them are a distant region's round trip.
@@ -118,10 +119,10 @@ impl Client {
             stdout_cap: MEBIBYTE,
             stderr_cap: KIBIBYTE,
             timeout: LIMIT,
-            limits: scout_ssh::CommandLimits::NONE,
+            limits: scout_machine::CommandLimits::NONE,
         };
         let outcome = self.lease(&call).await?.exec(&request, &call).await?;
-        ensure!(outcome.ending == scout_ssh::Ending::Exited(0), "{script}: {:?}", outcome.ending);
+        ensure!(outcome.ending == scout_machine::Ending::Exited(0), "{script}: {:?}", outcome.ending);
         Ok(())
     }
 }

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use scout_machine::Principal;
 use scout_server::audit::Audit;
 use scout_server::config::{Config, Flags};
 use scout_server::live::Live;
 use scout_server::render::Reply;
 use scout_server::revision::Revision;
 use scout_server::router::{Caller, Router};
-use scout_ssh::Principal;
 use scout_tests::Guest;
 use serde_json::json;
 use tempfile::TempDir;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use scout_ssh::{Call, ErrorKind as SshErrorKind, FileKind, Opened, Principal, SshError, Within};
+use scout_machine::{Call, ErrorKind as SshErrorKind, FileKind, HostError, Opened, Principal, Within};
 
 use crate::cassette::Tape;
 use crate::grants::CallRights;
@@ -157,7 +157,7 @@ impl CallContext {
     ///
     /// # Errors
     /// Those of [`scout_ssh::Lease::open`], and a host that is unknown to all of `readers`.
-    pub async fn preopen(&mut self, host: &str, path: &[u8], readers: &[&str]) -> Result<FileKind, SshError> {
+    pub async fn preopen(&mut self, host: &str, path: &[u8], readers: &[&str]) -> Result<FileKind, HostError> {
         let access = self.fleet.access();
         let tenant = access.principal(&self.principal);
         let mut refused = None;

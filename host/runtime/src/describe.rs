@@ -8,7 +8,8 @@ use crate::imports::{handler, tools};
 use crate::json::Weight;
 use crate::shares::Room;
 use crate::state::shown;
-use crate::{Effect, HandlerDescription, Query, Subject, ToolDescription, hidden};
+use crate::{Effect, HandlerDescription, Query, Subject, ToolDescription};
+use scout_machine::hidden;
 
 /// The longest one-line text, in bytes.
 const MAX_LINE: usize = 512;

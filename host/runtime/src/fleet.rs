@@ -8,7 +8,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use lru::LruCache;
-use scout_ssh::{CommandLimits, ErrorKind, HostSpec, Pool, SshConfig, SshError};
+use scout_machine::{CommandLimits, ErrorKind, HostError};
+use scout_ssh::{HostSpec, Pool, SshConfig};
 use tokio::sync::Semaphore;
 
 use crate::grants::{Access, HostRules, Target};
@@ -20,7 +21,7 @@ const MAX_OPENED: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 /// Look-ups at once: each may wait for commands of `Match exec` on a thread that others want too.
 static LOOK_UPS: Semaphore = Semaphore::const_new(32);
 
-type Looked = Result<Arc<HostSpec>, SshError>;
+type Looked = Result<Arc<HostSpec>, HostError>;
 
 /// One host of the inventory.
 #[derive(Clone, Debug)]
@@ -90,7 +91,7 @@ impl HostRecord {
             return looked;
         }
         let given_up =
-            || Err(SshError::new(ErrorKind::Config, format!("{}: its settings were not looked up", self.name)));
+            || Err(HostError::new(ErrorKind::Config, format!("{}: its settings were not looked up", self.name)));
         let Ok(place) = LOOK_UPS.acquire().await else { return given_up() };
         let host = self.clone();
         let looked = tokio::task::spawn_blocking(move || {

@@ -45,5 +45,5 @@ pub use plugin::{
     RuntimeConfig, Subject, ToolDescription,
 };
 pub use reports::Progress;
-pub use scout_ssh::hidden;
+
 pub use work::STEPS as WORK_STEPS;

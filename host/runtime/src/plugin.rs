@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scout_ssh::Principal;
+use scout_machine::Principal;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
@@ -666,7 +666,7 @@ impl Plugin {
     pub async fn work<T: Send + 'static>(
         &self,
         principal: &Principal,
-        call: &scout_ssh::Call,
+        call: &scout_machine::Call,
         doing: &str,
         work: impl FnOnce(&mut Meter) -> T + Send + 'static,
     ) -> Result<T, CallError> {
@@ -847,7 +847,7 @@ impl Inner {
     }
 }
 
-fn receipt(state: &CallState, call: &scout_ssh::Call, begun: Instant) -> Receipt {
+fn receipt(state: &CallState, call: &scout_machine::Call, begun: Instant) -> Receipt {
     let cost = call.cost.snapshot();
     Receipt {
         wall: begun.elapsed(),

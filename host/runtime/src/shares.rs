@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use scout_ssh::Principal;
+use scout_machine::Principal;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// What memory is counted in, in bytes: a page of WebAssembly.

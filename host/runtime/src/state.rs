@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_ssh::{
-    Attributes, Call, Capture, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, HostSpec, Lease, Opened, Probe,
-    SshError, TruePath,
+use scout_machine::{
+    Attributes, Call, Capture, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, HostError, Opened, Probe, TruePath,
 };
+use scout_ssh::{HostSpec, Lease};
 use serde_json::{Map, Value};
 use tokio::time::sleep_until;
 use wasmtime::component::ResourceTable;
@@ -129,7 +129,7 @@ pub(crate) struct Reach {
 impl Reach {
     /// The host with this name, if a call with these rights may name it. One that it may not is answered as one that
     /// there is not.
-    pub(crate) fn new(context: &CallContext, host: &str, rights: &CallRights) -> Result<Self, SshError> {
+    pub(crate) fn new(context: &CallContext, host: &str, rights: &CallRights) -> Result<Self, HostError> {
         let access = context.fleet.access();
         let granted = context.fleet.get(host).filter(|record| match rights.names(record.target(access)) {
             Ok(_) => true,
@@ -139,7 +139,7 @@ impl Reach {
             }
         });
         let record = granted.ok_or_else(|| {
-            SshError::new(SshErrorKind::NotFound, format!("no host that may be used here is named `{}`", shown(host)))
+            HostError::new(SshErrorKind::NotFound, format!("no host that may be used here is named `{}`", shown(host)))
                 .with_hint("the target `hosts` lists all hosts; `scout policy explain` tells what a plugin may use")
         })?;
         if let Some(tape) = &context.tape {
@@ -177,28 +177,28 @@ impl Reach {
     }
 
     /// The host's settings, as long as the call waits for them.
-    pub(crate) async fn spec(&self) -> Result<Arc<HostSpec>, SshError> {
+    pub(crate) async fn spec(&self) -> Result<Arc<HostSpec>, HostError> {
         let (name, call) = (&self.host.name, self.call());
         tokio::select! {
             biased;
             looked = self.host.looked_up() => looked,
             () = call.cancel.cancelled() => {
-                Err(SshError::new(SshErrorKind::Cancelled, format!("{name}: the request was cancelled")))
+                Err(HostError::new(SshErrorKind::Cancelled, format!("{name}: the request was cancelled")))
             }
             () = sleep_until(call.deadline) => {
                 let message = format!("{name}: its settings were not looked up in the time that the call had left");
-                Err(SshError::new(SshErrorKind::Timeout, message).with_hint("a command of `Match exec` may hang"))
+                Err(HostError::new(SshErrorKind::Timeout, message).with_hint("a command of `Match exec` may hang"))
             }
         }
     }
 
-    async fn lease(&self) -> Result<Lease, SshError> {
+    async fn lease(&self) -> Result<Lease, HostError> {
         let spec = self.spec().await?;
         self.context.fleet.pool().lease(&self.context.principal, &spec, &self.context.call).await
     }
 
     /// Looks at a path.
-    pub(crate) async fn open(&self, path: &[u8]) -> Result<Opened, SshError> {
+    pub(crate) async fn open(&self, path: &[u8]) -> Result<Opened, HostError> {
         let live = async {
             let (Limits { file_bytes, dir_entries, .. }, within) = (self.limits(), &self.permit.within);
             let lease = self.lease().await?;
@@ -218,7 +218,7 @@ impl Reach {
     }
 
     /// Bytes of a regular file.
-    pub(crate) async fn read(&self, path: &[u8], offset: u64, length: usize) -> Result<Capture, SshError> {
+    pub(crate) async fn read(&self, path: &[u8], offset: u64, length: usize) -> Result<Capture, HostError> {
         let live = async {
             let (lease, within) = (self.lease().await?, &self.permit.within);
             // With what is before it: a key that begins there would not be seen in its second half.
@@ -232,7 +232,7 @@ impl Reach {
                     Ok((Opened::File { content, .. }, place)) => (content, place),
                     Ok((Opened::Directory { .. } | Opened::Other { .. }, _)) => {
                         let message = format!("not a regular file: `{}`", shown(&String::from_utf8_lossy(path)));
-                        return Err(SshError::new(SshErrorKind::NotReadable, message));
+                        return Err(HostError::new(SshErrorKind::NotReadable, message));
                     }
                     Err(error) => return Err(self.told(error)),
                 }
@@ -246,7 +246,7 @@ impl Reach {
     }
 
     /// A path's attributes.
-    pub(crate) async fn stat(&self, path: &[u8]) -> Result<Attributes, SshError> {
+    pub(crate) async fn stat(&self, path: &[u8]) -> Result<Attributes, HostError> {
         let live = async {
             let (lease, within) = (self.lease().await?, &self.permit.within);
             let (found, place) = if within.is_everything() {
@@ -262,7 +262,7 @@ impl Reach {
     }
 
     /// Holds the secret paths against where a path has truly led. Its text was held before, and proves nothing.
-    fn keep_secrets(&self, path: &[u8], place: &TruePath) -> Result<(), SshError> {
+    fn keep_secrets(&self, path: &[u8], place: &TruePath) -> Result<(), HostError> {
         if !self.permit.keeps_secrets {
             return Ok(());
         }
@@ -270,7 +270,7 @@ impl Reach {
     }
 
     /// Holds what a file holds against what no file is answered with, whatever its name.
-    fn keep_keys(&self, path: &[u8], place: &TruePath, content: &Capture) -> Result<(), SshError> {
+    fn keep_keys(&self, path: &[u8], place: &TruePath, content: &Capture) -> Result<(), HostError> {
         if !self.permit.keeps_secrets {
             return Ok(());
         }
@@ -281,8 +281,8 @@ impl Reach {
     pub(crate) async fn exec(
         &self,
         request: &ExecRequest,
-        recorded: impl Future<Output = Result<(), SshError>>,
-    ) -> Result<ExecOutcome, SshError> {
+        recorded: impl Future<Output = Result<(), HostError>>,
+    ) -> Result<ExecOutcome, HostError> {
         let live = async {
             let lease = self.lease().await?;
             recorded.await?;
@@ -310,13 +310,13 @@ impl Reach {
     }
 
     /// An error with what is granted instead, if it was the confinement that refused.
-    fn told(&self, error: SshError) -> SshError {
+    fn told(&self, error: HostError) -> HostError {
         if error.kind() == SshErrorKind::Outside { error.with_hint(self.permit.granted_paths()) } else { error }
     }
 }
 
-fn refused(refusal: Refusal) -> SshError {
-    SshError::new(SshErrorKind::Outside, refusal.to_string()).with_hint(refusal.instead.unwrap_or_default())
+fn refused(refusal: Refusal) -> HostError {
+    HostError::new(SshErrorKind::Outside, refusal.to_string()).with_hint(refusal.instead.unwrap_or_default())
 }
 
 /// A name from a guest as messages show it.

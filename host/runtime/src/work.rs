@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use scout_ssh::{Call, Principal};
+use scout_machine::{Call, Principal};
 use serde_json::{Map, Value};
 
 use crate::fault::panicked;

@@ -1,6 +1,6 @@
 //! What the bytes of a host take when they are written to a client: as text in which nothing is hidden, in JSON.
 
-use scout_ssh::{Capture, hidden};
+use scout_machine::{Capture, hidden};
 
 use crate::MAX_MESSAGE;
 
@@ -93,9 +93,9 @@ fn escaped(c: char) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use scout_ssh::visible;
 
     use super::*;
+    use scout_machine::visible;
 
     #[test]
     fn what_is_counted_is_what_is_written() {

@@ -20,19 +20,20 @@ use rmcp::model::{
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
+use scout_machine::Principal;
 use scout_runtime::Receipt;
-use scout_ssh::Principal;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::held::Held;
-use crate::render::{Base64, Missing, Reply, visible};
+use crate::render::{Base64, Missing, Reply};
 use crate::router::{Caller, Router};
 use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
 use crate::transport::Answers;
 use reporter::Reporter;
+use scout_machine::visible;
 use scout_tool::Mistake;
 use tool_list::{Fingerprint, ToolList, ToolWatch};
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use scout_runtime::{Answer, CallError, Content, Encoding, Held, Receipt, hidden};
-pub use scout_ssh::visible;
+use scout_machine::hidden;
+use scout_machine::visible;
+use scout_runtime::{Answer, CallError, Content, Encoding, Held, Receipt};
 use serde_json::{Map, Value, json};
 
 use crate::held::Room;

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use scout_machine::{Call, Cost, ErrorKind, FileKind, HostError, Principal};
 use scout_runtime::{CallContext, Fleet, Progress, Query, Receipt, Subject, reason};
-use scout_ssh::{Call, Cost, ErrorKind, FileKind, Principal, SshError};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -238,7 +238,7 @@ fn no_tool(name: &str, catalog: &Catalog) -> Reply {
     Reply::failure("invalid", &message, None, Receipt::default()).missing(Missing::Tool)
 }
 
-fn failed(error: &SshError, cost: &Cost) -> Reply {
+fn failed(error: &HostError, cost: &Cost) -> Reply {
     let reply = Reply::failure(reason(error), error.message(), error.hint(), receipt(cost));
     if error.kind() == ErrorKind::NotFound { reply.missing(Missing::Target) } else { reply }
 }

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
+use scout_machine::{Call, Cost};
 use scout_runtime::{Answer, CallError, CallErrorKind, Receipt};
-use scout_ssh::{Call, Cost};
 
 use crate::held::{self, CallRoom, Held, Room};
 use crate::render::Reply;

@@ -8,19 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use scout_machine::command::shell::{Prepared, Way};
+use scout_machine::path::{not_a_file, shown};
+use scout_machine::{
+    Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostError, Opened, TruePath,
+};
 use tokio::time::{Instant, sleep_until};
 
+use crate::HostSpec;
 use crate::exec::command::{self, RunError};
-use crate::exec::shell::{Prepared, Way};
 use crate::pool::slots::Slot;
 use crate::pool::{InUse, Inner, Key, Role};
 use crate::quirks::OtherWay;
 use crate::script::Question;
-use crate::sftp::{SftpChannel, SftpError, not_a_file, shown};
+use crate::sftp::{SftpChannel, SftpError};
 use crate::stalls::{Generation, Lane, LaneUse};
-use crate::{
-    Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostSpec, Opened, SshError, TruePath,
-};
 
 /// How often an operation is begun: a stale channel or connection, or a neighbour's stall, costs one.
 pub(crate) const TRIES: usize = 3;
@@ -50,7 +52,7 @@ impl Lease {
     /// # Errors
     /// NotFound, Permission, NotReadable, Timeout, Cancelled, Unreachable, Remote, Invalid; Unsupported also for a path with a link of
     /// which the host does not tell truly where it leads.
-    pub async fn open(&self, path: &[u8], cap: usize, max_entries: usize, call: &Call) -> Result<Opened, SshError> {
+    pub async fn open(&self, path: &[u8], cap: usize, max_entries: usize, call: &Call) -> Result<Opened, HostError> {
         self.open_placed(path, cap, max_entries, call).await.map(|(opened, _)| opened)
     }
 
@@ -65,7 +67,7 @@ impl Lease {
         cap: usize,
         max_entries: usize,
         call: &Call,
-    ) -> Result<(Opened, TruePath), SshError> {
+    ) -> Result<(Opened, TruePath), HostError> {
         match self.open_over_sftp(path, 0, cap, max_entries, call).await {
             Err(error) if self.has_no_sftp() => {
                 self.by_script(Question::Open { cap, max_entries }, path, call, error).await
@@ -82,7 +84,7 @@ impl Lease {
         cap: usize,
         max_entries: usize,
         call: &Call,
-    ) -> Result<(Opened, TruePath), SshError> {
+    ) -> Result<(Opened, TruePath), HostError> {
         self.sftp(Lane::Short, path, call, move |channel: SftpChannel, path: Arc<[u8]>, call| async move {
             channel.open(&path, offset, cap, max_entries, &call).await
         })
@@ -99,7 +101,7 @@ impl Lease {
         offset: u64,
         length: usize,
         call: &Call,
-    ) -> Result<(Attributes, Capture), SshError> {
+    ) -> Result<(Attributes, Capture), HostError> {
         self.read_placed(path, offset, length, call).await.map(|(attributes, capture, _)| (attributes, capture))
     }
 
@@ -113,7 +115,7 @@ impl Lease {
         offset: u64,
         length: usize,
         call: &Call,
-    ) -> Result<(Attributes, Capture, TruePath), SshError> {
+    ) -> Result<(Attributes, Capture, TruePath), HostError> {
         let read = self
             .sftp(Lane::Short, path, call, move |channel, path, call| async move {
                 channel.read(&path, offset, length, &call).await
@@ -134,7 +136,7 @@ impl Lease {
     ///
     /// # Errors
     /// As [`Lease::open`].
-    pub async fn stat(&self, path: &[u8], call: &Call) -> Result<Attributes, SshError> {
+    pub async fn stat(&self, path: &[u8], call: &Call) -> Result<Attributes, HostError> {
         self.stat_placed(path, call).await.map(|(attributes, _)| attributes)
     }
 
@@ -142,7 +144,7 @@ impl Lease {
     ///
     /// # Errors
     /// As [`Lease::open`].
-    pub async fn stat_placed(&self, path: &[u8], call: &Call) -> Result<(Attributes, TruePath), SshError> {
+    pub async fn stat_placed(&self, path: &[u8], call: &Call) -> Result<(Attributes, TruePath), HostError> {
         let stat = self
             .sftp(Lane::Short, path, call, move |channel, path, call| async move { channel.stat(&path, &call).await })
             .await;
@@ -169,8 +171,8 @@ impl Lease {
         question: Question,
         path: &[u8],
         call: &Call,
-        no_sftp: SshError,
-    ) -> Result<(Opened, TruePath), SshError> {
+        no_sftp: HostError,
+    ) -> Result<(Opened, TruePath), HostError> {
         let request = question.request(path)?;
         let mut asked = self.exec(&request, call).await;
         for _ in 1..TRIES {
@@ -201,7 +203,7 @@ impl Lease {
     /// changed in the meantime: then the message says whether it may have run.
     /// # Cancel safety
     /// A command whose future is dropped is ended on the remote host.
-    pub async fn exec(&self, request: &ExecRequest, call: &Call) -> Result<ExecOutcome, SshError> {
+    pub async fn exec(&self, request: &ExecRequest, call: &Call) -> Result<ExecOutcome, HostError> {
         let quirks = Arc::clone(&self.connection.lock().quirks);
         let mut way = quirks.way();
         let mut prepared = Prepared::new(&request.script, &request.limits, way)?;
@@ -247,7 +249,7 @@ impl Lease {
                 Err(RunError::NotSent) => {}
             }
         }
-        Err(SshError::new(
+        Err(HostError::new(
             ErrorKind::Unreachable,
             format!("{}: the connection was lost before the command was sent", self.spec().alias),
         ))
@@ -278,7 +280,7 @@ impl Lease {
         path: &[u8],
         call: &Call,
         operation: impl Fn(SftpChannel, Arc<[u8]>, Call) -> F,
-    ) -> Result<T, SshError>
+    ) -> Result<T, HostError>
     where
         F: Future<Output = Result<T, SftpError>>,
     {
@@ -295,7 +297,7 @@ impl Lease {
     }
 
     /// The lane's channel. `None`: it ended at once, and the next one may not.
-    pub(crate) async fn lane(&self, lane: Lane, tally: &Tally) -> Result<Option<OnLane>, SshError> {
+    pub(crate) async fn lane(&self, lane: Lane, tally: &Tally) -> Result<Option<OnLane>, HostError> {
         let connection = match lane {
             Lane::Short => self.connection(tally).await?,
             Lane::Bulk => self.bulk_connection(tally).await?,
@@ -316,7 +318,7 @@ impl Lease {
         error: SftpError,
         path: &[u8],
         tally: &Tally,
-    ) -> Result<(), SshError> {
+    ) -> Result<(), HostError> {
         let connection = Arc::clone(&on.connection);
         let killed = on.settle(&error).await;
         match error {
@@ -327,9 +329,9 @@ impl Lease {
         }
     }
 
-    pub(crate) fn no_answer_from_sftp(&self) -> SshError {
+    pub(crate) fn no_answer_from_sftp(&self) -> HostError {
         let message = format!("{}: SFTP ended {TRIES} times before an answer came", self.spec().alias);
-        SshError::new(ErrorKind::Unreachable, message)
+        HostError::new(ErrorKind::Unreachable, message)
     }
 
     /// The host.
@@ -348,16 +350,16 @@ impl Lease {
         Self::new(Arc::clone(&self.pool), self.key.clone(), connection)
     }
 
-    fn hangs(&self, path: &[u8], killed: bool) -> SshError {
+    fn hangs(&self, path: &[u8], killed: bool) -> HostError {
         let mut message = format!("`{}`: not a regular file, or its file system hangs", shown(path));
         if !killed {
             message.push_str("; the server's process could not be ended and may remain on the host");
         }
-        SshError::new(ErrorKind::NotReadable, message)
+        HostError::new(ErrorKind::NotReadable, message)
     }
 
     /// A deadline names the host and the time.
-    fn named(&self, error: SshError, elapsed: Duration) -> SshError {
+    fn named(&self, error: HostError, elapsed: Duration) -> HostError {
         match error.kind() {
             ErrorKind::Timeout => no_answer(&self.spec().alias, elapsed),
             _ => error,
@@ -365,7 +367,7 @@ impl Lease {
     }
 
     /// A place for a command, on the host's first connection or on a second one if that is quicker.
-    async fn exec_place(&self, tally: &Tally) -> Result<(Arc<InUse>, Slot), SshError> {
+    async fn exec_place(&self, tally: &Tally) -> Result<(Arc<InUse>, Slot), HostError> {
         let first = self.connection(tally).await?;
         if let Some(place) = first.try_exec_place() {
             return Ok((first, place));
@@ -389,7 +391,7 @@ impl Lease {
 
     /// A connection for bulk transfers alone, so that they do not stand before small answers; the first one where there
     /// is no room for it.
-    async fn bulk_connection(&self, tally: &Tally) -> Result<Arc<InUse>, SshError> {
+    async fn bulk_connection(&self, tally: &Tally) -> Result<Arc<InUse>, HostError> {
         let apart = async { Ok(self.pool.extra(&self.key, Role::Bulk).await) };
         match within(&self.spec().alias, &tally.call, apart).await? {
             Some(apart) => Ok(apart),
@@ -398,7 +400,7 @@ impl Lease {
     }
 
     /// The lease's connection, or a fresh one if that has died or is worn.
-    async fn connection(&self, tally: &Tally) -> Result<Arc<InUse>, SshError> {
+    async fn connection(&self, tally: &Tally) -> Result<Arc<InUse>, HostError> {
         let current = Arc::clone(&self.connection.lock());
         if current.is_usable() {
             return Ok(current);
@@ -424,7 +426,7 @@ pub(crate) struct OnLane {
 
 impl OnLane {
     /// Why the connection was ended, if a host's key changed.
-    pub(crate) fn refused(&self) -> Option<SshError> {
+    pub(crate) fn refused(&self) -> Option<HostError> {
         self.connection.refused()
     }
 
@@ -477,21 +479,21 @@ impl Drop for Tally {
 pub(crate) async fn within<T>(
     alias: &str,
     call: &Call,
-    work: impl Future<Output = Result<T, SshError>>,
-) -> Result<T, SshError> {
+    work: impl Future<Output = Result<T, HostError>>,
+) -> Result<T, HostError> {
     let begun = Instant::now();
     tokio::select! {
         biased;
         () = call.cancel.cancelled() => {
-            Err(SshError::new(ErrorKind::Cancelled, format!("{alias}: the request was cancelled")))
+            Err(HostError::new(ErrorKind::Cancelled, format!("{alias}: the request was cancelled")))
         }
         result = work => result,
         () = sleep_until(call.deadline) => Err(no_answer(alias, begun.elapsed())),
     }
 }
 
-fn no_answer(alias: &str, elapsed: Duration) -> SshError {
+fn no_answer(alias: &str, elapsed: Duration) -> HostError {
     // A call may have waited for something else before it asked.
     let message = format!("{alias}: no answer in the {:.1} s that the call had left", elapsed.as_secs_f32());
-    SshError::new(ErrorKind::Timeout, message)
+    HostError::new(ErrorKind::Timeout, message)
 }

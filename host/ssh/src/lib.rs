@@ -1,15 +1,11 @@
 //! The SSH engine: OpenSSH's configuration and trust, a pool of connections, SFTP and commands.
 //!
 //! Owns everything between a host's name and its wire. Knows no WebAssembly, no MCP and no tenant: whoever asks
-//! is a [`Principal`], and connections of two principals are never shared.
+//! is a [`Principal`](scout_machine::Principal), and connections of two principals are never shared.
 
-mod call;
-mod capture;
 pub mod config;
 mod dial;
-mod error;
 mod exec;
-mod foreign;
 #[doc(hidden)]
 pub mod fuzz;
 mod jitter;
@@ -26,18 +22,10 @@ mod transfer;
 pub mod trust;
 mod within;
 
-pub use call::{Call, Cost, CostSnapshot, Principal};
-pub use capture::Capture;
 pub use config::{HostSpec, SshConfig};
 pub use dial::gate::HostKey;
 pub use dial::offers::{Offer, OfferSigner, Offers, offers};
 pub use dial::trust_ahead::{Ahead, TrustAhead, trust_ahead};
-pub use error::{ErrorKind, SshError};
-pub use exec::{CommandLimits, Ending, ExecOutcome, ExecRequest, RemoteState};
-pub use foreign::{hidden, visible};
 pub use lease::Lease;
-pub use pool::{KnownHostsFiles, Pool, PoolConfig, PoolSnapshot, Probe};
-pub use sftp::{
-    Attributes, Change, DirEntry, FileKind, FileSystem, Opened, Part, Transfer, TruePath, WriteOptions, Written,
-};
-pub use within::Within;
+pub use pool::{KnownHostsFiles, Pool, PoolConfig, PoolSnapshot};
+pub use sftp::{Change, FileSystem, Part, Transfer, WriteOptions, Written};

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use crate::exec::shell::Way;
+use scout_machine::command::shell::Way;
 
 /// Another way for a command that did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,12 +9,13 @@
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
-
-use crate::exec::shell::encoded;
-use crate::sftp::{DELETED, check, deleted, is_guarded, not_a_file, other_home, remote_path, shown, swapped, untold};
-use crate::{
-    Attributes, Capture, CommandLimits, DirEntry, Ending, ErrorKind, ExecOutcome, ExecRequest, FileKind, Opened,
-    SshError, TruePath,
+use scout_machine::command::shell::encoded;
+use scout_machine::path::{
+    DELETED, check, deleted, is_guarded, not_a_file, other_home, remote_path, shown, swapped, untold,
+};
+use scout_machine::{
+    Attributes, Capture, CommandLimits, DirEntry, Ending, ErrorKind, ExecOutcome, ExecRequest, FileKind, HostError,
+    Opened, TruePath,
 };
 
 /// `p`: the path, `o`: what is asked (stat, read, open), `f`: the first byte counted from 1, `c`: how many bytes, `n`: how
@@ -81,13 +82,13 @@ impl Question {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for what is no path, or no name of an account behind `~`.
-    pub(crate) fn request(self, path: &[u8]) -> Result<ExecRequest, SshError> {
+    pub(crate) fn request(self, path: &[u8]) -> Result<ExecRequest, HostError> {
         let mut script = match other_home(path) {
             None => format!("h=;p=$(printf %b \"{}.\");", encoded(&remote_path(path)?)),
             Some((home, rest)) => {
                 check(path)?;
                 let name = account(home).ok_or_else(|| {
-                    SshError::new(ErrorKind::Invalid, format!("not the name of an account: `{}`", shown(home)))
+                    HostError::new(ErrorKind::Invalid, format!("not the name of an account: `{}`", shown(home)))
                 })?;
                 let rest = encoded(rest);
                 format!("h=~{name};case $h in \"~\"*)echo A;exit 0;;esac;p=$(printf %b \"{rest}.\");")
@@ -117,19 +118,19 @@ impl Question {
     ///
     /// # Errors
     /// As over SFTP; Unsupported if the host has no `stat`.
-    pub(crate) fn answer(self, path: &[u8], outcome: &ExecOutcome) -> Result<(Opened, TruePath), SshError> {
+    pub(crate) fn answer(self, path: &[u8], outcome: &ExecOutcome) -> Result<(Opened, TruePath), HostError> {
         // As SFTP names it: what is below the home directory without `~`.
         let plain = remote_path(path).unwrap_or(path.into());
         let path = &*plain;
-        let remote = |what: &str| SshError::new(ErrorKind::Remote, format!("{what}: `{}`", shown(path)));
+        let remote = |what: &str| HostError::new(ErrorKind::Remote, format!("{what}: `{}`", shown(path)));
         match &outcome.ending {
             Ending::Exited(_) | Ending::OutputLimit(_) => {}
             Ending::TimedOut(_) if is_guarded(path) => return Err(not_a_file(path)),
             Ending::TimedOut(_) => {
                 let message = format!("the host did not answer before the deadline: `{}`", shown(path));
-                return Err(SshError::new(ErrorKind::Timeout, message));
+                return Err(HostError::new(ErrorKind::Timeout, message));
             }
-            Ending::Cancelled(_) => return Err(SshError::new(ErrorKind::Cancelled, "the request was cancelled")),
+            Ending::Cancelled(_) => return Err(HostError::new(ErrorKind::Cancelled, "the request was cancelled")),
             Ending::Signaled(_) | Ending::NoStatus => return Err(remote("the host ended the command that looks")),
         }
         let failed = || match outcome.stderr.data.is_empty() {
@@ -153,7 +154,7 @@ impl Question {
             || line.split_first().and_then(|(_, numbers)| attributes(numbers.trim_ascii())).ok_or_else(failed);
         let mut place = || place(line, &mut rest, path, failed);
         match (kind, self) {
-            (b'U', _) => Err(SshError::new(
+            (b'U', _) => Err(HostError::new(
                 ErrorKind::Unsupported,
                 "the host offers no SFTP, and its `stat` command is missing or tells too little",
             )
@@ -161,7 +162,7 @@ impl Question {
             (b'A', _) => {
                 let home = other_home(path).map_or(path, |(home, _)| home);
                 let message = format!("no such account, or it has no home: `{}`", shown(home));
-                Err(SshError::new(ErrorKind::NotFound, message))
+                Err(HostError::new(ErrorKind::NotFound, message))
             }
             (b'O', _) => {
                 let place = place()?;
@@ -203,18 +204,18 @@ fn account(home: &[u8]) -> Option<&str> {
 }
 
 /// The words of an error as SFTP's codes have them: ENOENT, ENOTDIR and ELOOP are one, EACCES and EPERM another.
-fn refusal(words: &[u8], path: &[u8]) -> SshError {
+fn refusal(words: &[u8], path: &[u8]) -> HostError {
     let shown_path = shown(path);
     let ends = |with: &[&str]| with.iter().any(|with| words.ends_with(with.as_bytes()));
     // "Symbolic link loop" and "Too many levels of symbolic links" are ELOOP in musl and elsewhere.
     let missing =
         ["No such file or directory", "Not a directory", "Too many levels of symbolic links", "Symbolic link loop"];
     if ends(&missing) {
-        SshError::new(ErrorKind::NotFound, format!("no such file or directory: `{shown_path}`"))
+        HostError::new(ErrorKind::NotFound, format!("no such file or directory: `{shown_path}`"))
     } else if ends(&["Permission denied", "Operation not permitted"]) {
-        SshError::new(ErrorKind::Permission, format!("permission denied: `{shown_path}`"))
+        HostError::new(ErrorKind::Permission, format!("permission denied: `{shown_path}`"))
     } else {
-        SshError::new(ErrorKind::Remote, format!("the host says `{}`: `{shown_path}`", shown(words)))
+        HostError::new(ErrorKind::Remote, format!("the host says `{}`: `{shown_path}`", shown(words)))
     }
 }
 
@@ -233,7 +234,7 @@ fn attributes(line: &[u8]) -> Option<Attributes> {
 }
 
 /// A directory and a name in it, each ended by a NUL; `.` is the directory itself. Takes them off what follows the first line.
-fn place(line: &[u8], rest: &mut Bytes, path: &[u8], failed: impl Fn() -> SshError) -> Result<TruePath, SshError> {
+fn place(line: &[u8], rest: &mut Bytes, path: &[u8], failed: impl Fn() -> HostError) -> Result<TruePath, HostError> {
     let mut take = || {
         let end = rest.iter().take(HEAD).position(|byte| *byte == 0)?;
         let taken = rest.split_to(end);
@@ -258,8 +259,8 @@ fn content(
     mut data: Bytes,
     offset: u64,
     cap: usize,
-    failed: impl Fn() -> SshError,
-) -> Result<Opened, SshError> {
+    failed: impl Fn() -> HostError,
+) -> Result<Opened, HostError> {
     let (size, truncated) = (attributes.size, data.len() > cap);
     if data.is_empty() && size.is_some_and(|size| size > offset) {
         return Err(failed());
@@ -303,7 +304,7 @@ fn entry(from: &[u8]) -> Option<(DirEntry, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::shell::{Prepared, Way};
+    use scout_machine::command::shell::{Prepared, Way};
 
     fn outcome(stdout: &[u8]) -> ExecOutcome {
         ExecOutcome {
@@ -359,7 +360,7 @@ mod tests {
 
     impl Host<'_> {
         /// Runs a question's script as the host would.
-        fn ask(&self, path: &[u8], question: Question) -> Result<(Opened, TruePath), SshError> {
+        fn ask(&self, path: &[u8], question: Question) -> Result<(Opened, TruePath), HostError> {
             use std::os::unix::ffi::OsStringExt as _;
             let script = String::from_utf8(question.request(path).expect("a path").script).expect("text");
             let script = if self.has_proc { script } else { script.replace("/proc/self", "/proc/absent") };

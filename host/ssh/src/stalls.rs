@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use russh::ChannelMsg;
+use scout_machine::{Call, ErrorKind, HostError};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -19,7 +20,6 @@ use crate::exec::command::kill_sftp_servers;
 use crate::pool::connection::{Connection, Session};
 use crate::sftp::{SftpChannel, SftpError};
 use crate::subsystem::{Complaint, SubsystemStream};
-use crate::{Call, ErrorKind, SshError};
 
 /// A short read that has not been answered for so long hangs.
 const STALL: Duration = Duration::from_secs(2);
@@ -47,7 +47,7 @@ pub(crate) struct SftpLanes {
     /// Set once a server has greeted: then an end before the greeting is no sign that there is no SFTP.
     greeted: AtomicBool,
     noise_told: AtomicBool,
-    absent: OnceLock<SshError>,
+    absent: OnceLock<HostError>,
 }
 
 /// The current channel of a lane.
@@ -60,9 +60,9 @@ struct Current {
 /// One life of an SFTP channel.
 #[derive(Default)]
 pub(crate) struct Generation {
-    channel: OnceCell<Result<SftpChannel, SshError>>,
+    channel: OnceCell<Result<SftpChannel, HostError>>,
     /// The start that makes it: in a task of its own, so that it serves those who come when those who asked have gone.
-    starting: tokio::sync::Mutex<Option<JoinHandle<Result<SftpChannel, SshError>>>>,
+    starting: tokio::sync::Mutex<Option<JoinHandle<Result<SftpChannel, HostError>>>>,
     /// Whether the server that hung was killed.
     killed: Arc<OnceCell<bool>>,
 }
@@ -256,7 +256,7 @@ impl Connection {
             .await
     }
 
-    async fn start_sftp(self: &Arc<Self>, session: Session, lane: Lane, call: &Call) -> Result<SftpChannel, SshError> {
+    async fn start_sftp(self: &Arc<Self>, session: Session, lane: Lane, call: &Call) -> Result<SftpChannel, HostError> {
         self.refill();
         let (mut channel, slot) = session.into_parts().ok_or_else(|| self.lost())?;
         // The request and its answer, then the greeting.
@@ -281,7 +281,7 @@ impl Connection {
                     Ok(Some(_)) => self.no_sftp("the server offers no SFTP"),
                     Ok(None) if self.is_alive() => self.no_sftp("the server ended the SFTP channel"),
                     Ok(None) => self.lost(),
-                    Err(_) => SshError::new(
+                    Err(_) => HostError::new(
                         ErrorKind::Timeout,
                         format!("{}: SFTP did not start within {} s", self.alias, SUBSYSTEM_LIMIT.as_secs()),
                     ),
@@ -296,7 +296,7 @@ impl Connection {
         };
         let channel =
             SftpChannel::start(stream, stall, Arc::clone(&self.quirks)).await.map_err(|error| match error {
-                SftpError::Ssh(error) => SshError::new(error.kind(), format!("{}: {}", self.alias, error.message())),
+                SftpError::Ssh(error) => HostError::new(error.kind(), format!("{}: {}", self.alias, error.message())),
                 SftpError::Closed if self.is_alive() => match complaint.told() {
                     Some(told) => self.no_sftp(&format!("the server ended the SFTP channel{told}")).with_hint(
                         "see what it said; `Subsystem sftp internal-sftp` in its sshd_config needs no login shell",
@@ -306,7 +306,7 @@ impl Connection {
                 SftpError::Closed => self.lost(),
                 SftpError::Stalled { .. } => {
                     let told = complaint.told().unwrap_or_default();
-                    SshError::new(ErrorKind::Timeout, format!("{}: the SFTP server did not greet{told}", self.alias))
+                    HostError::new(ErrorKind::Timeout, format!("{}: the SFTP server did not greet{told}", self.alias))
                 }
             })?;
         self.sftp.greeted.store(true, Ordering::Release);
@@ -317,8 +317,8 @@ impl Connection {
         Ok(channel)
     }
 
-    fn no_sftp(&self, what: &str) -> SshError {
-        SshError::new(ErrorKind::Unsupported, format!("{}: {what}", self.alias))
+    fn no_sftp(&self, what: &str) -> HostError {
+        HostError::new(ErrorKind::Unsupported, format!("{}: {what}", self.alias))
             .with_hint("switch on `Subsystem sftp` in its sshd_config")
     }
 }

@@ -15,11 +15,11 @@ use futures_util::stream::{self, Stream};
 use parking_lot::Mutex;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use scout_machine::line;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tokio_util::io::StreamReader;
 
-use crate::foreign::line;
 use crate::pool::slots::Slot;
 
 /// Kept of what the program says.

@@ -6,16 +6,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use scout_machine::path::shown;
+use scout_machine::{Call, ErrorKind, HostError};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
+use crate::Lease;
 use crate::lease::{OnLane, TRIES, within};
 use crate::sftp::{
     Download, FileSystem, Part, Plan, SftpChannel, SftpError, Transfer, WriteError, WriteOptions, Written,
-    receiver_failed, shown,
+    receiver_failed,
 };
 use crate::stalls::Lane;
-use crate::{Call, ErrorKind, Lease, SshError};
 
 /// How long removing a temporary file may take.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
@@ -35,7 +37,7 @@ impl Lease {
     /// As [`Lease::open`]. What `sink` has received by then is right and without a gap.
     /// # Cancel safety
     /// The file is closed on the host. What `sink` received stays there.
-    pub async fn read_to<W>(&self, path: &[u8], part: Part, sink: &mut W, call: &Call) -> Result<Transfer, SshError>
+    pub async fn read_to<W>(&self, path: &[u8], part: Part, sink: &mut W, call: &Call) -> Result<Transfer, HostError>
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
@@ -58,7 +60,7 @@ impl Lease {
     }
 
     /// The same where there is no SFTP: a command for each piece.
-    async fn read_in_pieces<W>(&self, path: &[u8], part: Part, sink: &mut W, call: &Call) -> Result<Transfer, SshError>
+    async fn read_in_pieces<W>(&self, path: &[u8], part: Part, sink: &mut W, call: &Call) -> Result<Transfer, HostError>
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
@@ -74,7 +76,7 @@ impl Lease {
             // Each piece opens the path again: it must not be another file by now.
             if (first.uid, first.permissions) != (attributes.uid, attributes.permissions) {
                 let message = format!("another file took its place after {bytes} bytes: `{}`", shown(path));
-                return Err(SshError::new(ErrorKind::Remote, message).with_hint("begin again"));
+                return Err(HostError::new(ErrorKind::Remote, message).with_hint("begin again"));
             }
             within(&self.spec().alias, call, async {
                 sink.write_all(&piece.data).await.map_err(|error| receiver_failed(&error))
@@ -110,7 +112,7 @@ impl Lease {
         source: &mut R,
         options: &WriteOptions,
         call: &Call,
-    ) -> Result<Written, SshError>
+    ) -> Result<Written, HostError>
     where
         R: AsyncRead + Unpin + ?Sized,
     {
@@ -140,9 +142,9 @@ impl Lease {
             let error = match error {
                 SftpError::Ssh(error) => error,
                 SftpError::Stalled { .. } | SftpError::Closed if let Some(error) = refused => error,
-                SftpError::Closed => SshError::new(ErrorKind::Unreachable, "SFTP ended while the file was written"),
+                SftpError::Closed => HostError::new(ErrorKind::Unreachable, "SFTP ended while the file was written"),
                 SftpError::Stalled { .. } => {
-                    SshError::new(ErrorKind::NotReadable, "the file system or the server hangs")
+                    HostError::new(ErrorKind::NotReadable, "the file system or the server hangs")
                 }
             };
             let state = match (is_known, left) {
@@ -151,7 +153,7 @@ impl Lease {
                 (false, _) => "whether it has its new content is unknown; it is whole in any case".to_owned(),
             };
             let kind = if is_known { error.kind() } else { ErrorKind::ConnectionLost };
-            return Err(SshError::new(kind, format!("{}; {state}", error.message())));
+            return Err(HostError::new(kind, format!("{}; {state}", error.message())));
         }
         Err(self.no_answer_from_sftp())
     }
@@ -163,7 +165,7 @@ impl Lease {
     ///
     /// # Errors
     /// As [`Lease::open`].
-    pub async fn real_path(&self, path: &[u8], call: &Call) -> Result<Vec<u8>, SshError> {
+    pub async fn real_path(&self, path: &[u8], call: &Call) -> Result<Vec<u8>, HostError> {
         let read = move |channel: SftpChannel, path: Arc<[u8]>, call: Call| async move {
             channel.real_path(&path, &call).await
         };
@@ -174,7 +176,7 @@ impl Lease {
     ///
     /// # Errors
     /// As [`Lease::open`]; Unsupported where the server does not announce `statvfs@openssh.com`.
-    pub async fn file_system(&self, path: &[u8], call: &Call) -> Result<FileSystem, SshError> {
+    pub async fn file_system(&self, path: &[u8], call: &Call) -> Result<FileSystem, HostError> {
         let read = move |channel: SftpChannel, path: Arc<[u8]>, call: Call| async move {
             channel.file_system(&path, &call).await
         };

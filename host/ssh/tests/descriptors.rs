@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use scout_machine::{Call, Principal};
 use scout_ssh::trust::KnownHosts;
-use scout_ssh::{Call, Pool, PoolConfig, Principal, SshConfig};
+use scout_ssh::{Pool, PoolConfig, SshConfig};
 use scout_tests::Sshd;
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use scout_machine::{Call, Principal};
 use scout_runtime::{CallContext, Fleet, Grants, Limits, PluginId, Query, Runtime, RuntimeConfig, Subject};
-use scout_ssh::{Call, Pool, PoolConfig, Principal};
+use scout_ssh::{Pool, PoolConfig};
 
 struct World {
     threads: tokio::runtime::Runtime,

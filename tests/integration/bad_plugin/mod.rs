@@ -13,13 +13,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use scout_machine::{Call, CommandLimits, Principal};
 use scout_runtime::grants::{Access, Limit, Place, Rights, Root, Rule};
 use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{
     Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, LoadError, Plugin, PluginId, Query,
     Receipt, Runtime, RuntimeConfig, Subject,
 };
-use scout_ssh::{Call, CommandLimits, Pool, PoolConfig, Principal, SshConfig};
+use scout_ssh::{Pool, PoolConfig, SshConfig};
 use scout_tests::{Guest, Sshd};
 
 /// The CPU of one call.

@@ -8,7 +8,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use scout_ssh::{ErrorKind, FileKind, RemoteState};
+use scout_machine::{ErrorKind, FileKind, RemoteState};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -238,7 +238,7 @@ pub(crate) struct Attributes {
     pub(super) kind: Option<Kind>,
 }
 
-/// [`scout_ssh::FileKind`] as it is written.
+/// [`scout_machine::FileKind`] as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -277,7 +277,7 @@ pub(crate) struct Entry {
     pub(super) attributes: Attributes,
 }
 
-/// How a command ended; [`scout_ssh::Ending`] as it is written.
+/// How a command ended; [`scout_machine::Ending`] as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ending {

@@ -17,7 +17,8 @@ mod wasi;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_ssh::{Call, CommandLimits, ErrorKind, Pool, PoolConfig, Principal, SshConfig, SshError};
+use scout_machine::{Call, CommandLimits, ErrorKind, HostError, Principal};
+use scout_ssh::{Pool, PoolConfig, SshConfig};
 use serde_json::{Map, Value};
 use similar::TextDiffConfig;
 use tokio::time::Instant;
@@ -272,9 +273,9 @@ impl Cassette {
 /// A host that cannot be dialled: only its name, user and address are read.
 fn record(host: &Host) -> Result<HostRecord, CassetteError> {
     let spec = match &host.trouble {
-        Some(trouble) => Err(SshError::new(ErrorKind::Config, trouble.clone())),
+        Some(trouble) => Err(HostError::new(ErrorKind::Config, trouble.clone())),
         None => {
-            let unfit = |error: SshError| CassetteError::new(format!("has a host that there cannot be: {error}"));
+            let unfit = |error: HostError| CassetteError::new(format!("has a host that there cannot be: {error}"));
             let mut spec = SshConfig::default().resolve(&host.name).map_err(unfit)?;
             (spec.host_name, spec.port, spec.user) = (host.address.clone(), PORT, host.user.clone());
             Ok(Arc::new(spec))

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use scout_ssh::{self as ssh, ErrorKind, SshError};
+use scout_machine as machine;
+use scout_machine::{ErrorKind, HostError};
 
 use super::CassetteError;
 use super::format::{Attributes, Capture, Ending, Entry, Failure, Given, Kind, Operation, Request, Text};
@@ -50,7 +51,7 @@ impl Tape {
 pub(crate) async fn pass<T: OnTape>(
     tape: Option<&Tape>,
     host: &str,
-    call: &ssh::Call,
+    call: &machine::Call,
     request: impl FnOnce() -> Request,
     live: impl Future<Output = T>,
 ) -> T {
@@ -161,7 +162,7 @@ impl Playing {
     }
 
     /// The answer of the first equal operation that was not played yet.
-    fn answer(&self, host: &str, request: &Request) -> Result<Given, SshError> {
+    fn answer(&self, host: &str, request: &Request) -> Result<Given, HostError> {
         let mut played = self.played();
         let equal = |operation: &Operation| operation.host == host && operation.asked == *request;
         let found =
@@ -171,7 +172,7 @@ impl Playing {
             return Ok(operation.given.clone());
         }
         let asked = describe(host, request);
-        let unfit = SshError::new(ErrorKind::Unsupported, format!("not in the cassette: {asked}"));
+        let unfit = HostError::new(ErrorKind::Unsupported, format!("not in the cassette: {asked}"));
         if played.missing.len() >= MAX_MISSING {
             return Err(unfit);
         }
@@ -234,7 +235,7 @@ pub(crate) trait OnTape {
     /// As it is written.
     fn given(&self) -> Given;
     /// As it was; a fault of the cassette is a host's.
-    fn from_given(given: Result<Given, SshError>) -> Self;
+    fn from_given(given: Result<Given, HostError>) -> Self;
 }
 
 /// A result on tape: all but the failures.
@@ -243,7 +244,7 @@ trait Value: Sized {
     fn from_given(given: Given) -> Option<Self>;
 }
 
-impl<T: Value> OnTape for Result<T, SshError> {
+impl<T: Value> OnTape for Result<T, HostError> {
     fn given(&self) -> Given {
         match self {
             Ok(value) => value.given(),
@@ -251,7 +252,7 @@ impl<T: Value> OnTape for Result<T, SshError> {
         }
     }
 
-    fn from_given(given: Result<Given, SshError>) -> Self {
+    fn from_given(given: Result<Given, HostError>) -> Self {
         match given? {
             Given::Error(failure) => Err(failure.into()),
             given => T::from_given(given).ok_or_else(unfit),
@@ -260,11 +261,11 @@ impl<T: Value> OnTape for Result<T, SshError> {
 }
 
 /// Never seen: a cassette is checked when it is read.
-fn unfit() -> SshError {
-    SshError::new(ErrorKind::Remote, "the cassette's answer does not fit what was asked")
+fn unfit() -> HostError {
+    HostError::new(ErrorKind::Remote, "the cassette's answer does not fit what was asked")
 }
 
-impl Value for ssh::Opened {
+impl Value for machine::Opened {
     fn given(&self) -> Given {
         match self {
             Self::File { attributes, content } => {
@@ -291,7 +292,7 @@ impl Value for ssh::Opened {
                 attributes: attributes.into(),
                 entries: entries
                     .into_iter()
-                    .map(|entry| ssh::DirEntry { name: entry.name.0, attributes: entry.attributes.into() })
+                    .map(|entry| machine::DirEntry { name: entry.name.0, attributes: entry.attributes.into() })
                     .collect(),
                 truncated,
             },
@@ -301,7 +302,7 @@ impl Value for ssh::Opened {
     }
 }
 
-impl Value for ssh::Capture {
+impl Value for machine::Capture {
     fn given(&self) -> Given {
         Given::Content(self.into())
     }
@@ -311,7 +312,7 @@ impl Value for ssh::Capture {
     }
 }
 
-impl Value for ssh::Attributes {
+impl Value for machine::Attributes {
     fn given(&self) -> Given {
         Given::Attributes(self.into())
     }
@@ -321,16 +322,16 @@ impl Value for ssh::Attributes {
     }
 }
 
-impl Value for ssh::ExecOutcome {
+impl Value for machine::ExecOutcome {
     fn given(&self) -> Given {
         Given::Outcome {
             ending: match &self.ending {
-                ssh::Ending::Exited(status) => Ending::Exited(*status),
-                ssh::Ending::Signaled(signal) => Ending::Signaled(signal.clone()),
-                ssh::Ending::TimedOut(state) => Ending::TimedOut(*state),
-                ssh::Ending::Cancelled(state) => Ending::Cancelled(*state),
-                ssh::Ending::OutputLimit(state) => Ending::OutputLimit(*state),
-                ssh::Ending::NoStatus => Ending::NoStatus,
+                machine::Ending::Exited(status) => Ending::Exited(*status),
+                machine::Ending::Signaled(signal) => Ending::Signaled(signal.clone()),
+                machine::Ending::TimedOut(state) => Ending::TimedOut(*state),
+                machine::Ending::Cancelled(state) => Ending::Cancelled(*state),
+                machine::Ending::OutputLimit(state) => Ending::OutputLimit(*state),
+                machine::Ending::NoStatus => Ending::NoStatus,
             },
             stdout: (&self.stdout).into(),
             stderr: (&self.stderr).into(),
@@ -342,12 +343,12 @@ impl Value for ssh::ExecOutcome {
         let Given::Outcome { ending, stdout, stderr, duration_ms } = given else { return None };
         Some(Self {
             ending: match ending {
-                Ending::Exited(status) => ssh::Ending::Exited(status),
-                Ending::Signaled(signal) => ssh::Ending::Signaled(signal),
-                Ending::TimedOut(state) => ssh::Ending::TimedOut(state),
-                Ending::Cancelled(state) => ssh::Ending::Cancelled(state),
-                Ending::OutputLimit(state) => ssh::Ending::OutputLimit(state),
-                Ending::NoStatus => ssh::Ending::NoStatus,
+                Ending::Exited(status) => machine::Ending::Exited(status),
+                Ending::Signaled(signal) => machine::Ending::Signaled(signal),
+                Ending::TimedOut(state) => machine::Ending::TimedOut(state),
+                Ending::Cancelled(state) => machine::Ending::Cancelled(state),
+                Ending::OutputLimit(state) => machine::Ending::OutputLimit(state),
+                Ending::NoStatus => machine::Ending::NoStatus,
             },
             stdout: stdout.into(),
             stderr: stderr.into(),
@@ -356,7 +357,7 @@ impl Value for ssh::ExecOutcome {
     }
 }
 
-impl OnTape for ssh::Probe {
+impl OnTape for machine::Probe {
     fn given(&self) -> Given {
         let micros = |latency: &Duration| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         Given::Probe {
@@ -366,11 +367,11 @@ impl OnTape for ssh::Probe {
         }
     }
 
-    fn from_given(given: Result<Given, SshError>) -> Self {
+    fn from_given(given: Result<Given, HostError>) -> Self {
         match given {
             Ok(Given::Probe { connected, latency_us, error }) => Self {
                 connected,
-                latency: latency_us.map(Duration::from_micros).ok_or_else(|| error.map_or_else(unfit, SshError::from)),
+                latency: latency_us.map(Duration::from_micros).ok_or_else(|| error.map_or_else(unfit, HostError::from)),
                 // Of a host that answers it is not kept.
                 refused: None,
             },
@@ -380,40 +381,40 @@ impl OnTape for ssh::Probe {
     }
 }
 
-impl From<&ssh::Capture> for Capture {
-    fn from(capture: &ssh::Capture) -> Self {
+impl From<&machine::Capture> for Capture {
+    fn from(capture: &machine::Capture) -> Self {
         Self { bytes: capture.data.as_ref().into(), truncated: capture.truncated, total: capture.total }
     }
 }
 
-impl From<Capture> for ssh::Capture {
+impl From<Capture> for machine::Capture {
     fn from(capture: Capture) -> Self {
         Self { data: Bytes::from(capture.bytes.0), truncated: capture.truncated, total: capture.total }
     }
 }
 
-impl From<&ssh::Attributes> for Attributes {
-    fn from(attributes: &ssh::Attributes) -> Self {
-        let ssh::Attributes { size, uid, gid, permissions, links, atime: _, mtime, found_to_be } = *attributes;
+impl From<&machine::Attributes> for Attributes {
+    fn from(attributes: &machine::Attributes) -> Self {
+        let machine::Attributes { size, uid, gid, permissions, links, atime: _, mtime, found_to_be } = *attributes;
         Self { size, mode: permissions, uid, gid, links, modified: mtime, kind: found_to_be.map(Kind::from) }
     }
 }
 
-impl From<Attributes> for ssh::Attributes {
+impl From<Attributes> for machine::Attributes {
     fn from(attributes: Attributes) -> Self {
         let Attributes { size, mode, uid, gid, links, modified, kind } = attributes;
-        let found_to_be = kind.map(ssh::FileKind::from);
+        let found_to_be = kind.map(machine::FileKind::from);
         Self { size, uid, gid, permissions: mode, links, atime: None, mtime: modified, found_to_be }
     }
 }
 
-impl From<&SshError> for Failure {
-    fn from(error: &SshError) -> Self {
+impl From<&HostError> for Failure {
+    fn from(error: &HostError) -> Self {
         Self { kind: error.kind(), message: error.message().to_owned(), hint: error.hint().map(str::to_owned) }
     }
 }
 
-impl From<Failure> for SshError {
+impl From<Failure> for HostError {
     fn from(failure: Failure) -> Self {
         let error = Self::new(failure.kind, failure.message);
         match failure.hint {

@@ -4,10 +4,8 @@ mod planted;
 
 use std::sync::Arc;
 
-use scout_ssh::{
-    Attributes, Call, CommandLimits, Ending, ErrorKind, ExecOutcome, Opened, Pool, PoolConfig, Probe, SshConfig,
-    SshError,
-};
+use scout_machine::{Attributes, Call, CommandLimits, Ending, ErrorKind, ExecOutcome, HostError, Opened, Probe};
+use scout_ssh::{Pool, PoolConfig, SshConfig};
 use serde_json::{Value, json};
 
 use super::format::{self, File, Given, Operation, Request, Text};
@@ -18,8 +16,8 @@ use crate::policy::CommandPolicy;
 
 const SURROUNDINGS: Surroundings = Surroundings { clock: 1, seed: 2 };
 
-fn capture(bytes: &[u8]) -> scout_ssh::Capture {
-    scout_ssh::Capture { data: bytes.to_vec().into(), truncated: false, total: Some(bytes.len() as u64) }
+fn capture(bytes: &[u8]) -> scout_machine::Capture {
+    scout_machine::Capture { data: bytes.to_vec().into(), truncated: false, total: Some(bytes.len() as u64) }
 }
 
 fn outcome(stdout: &[u8]) -> ExecOutcome {
@@ -61,7 +59,7 @@ fn file(operations: Vec<Operation>) -> File {
 }
 
 fn exec(stdout: &[u8]) -> File {
-    file(vec![operation("box", Request::Exec("df".into()), OnTape::given(&Ok::<_, SshError>(outcome(stdout))))])
+    file(vec![operation("box", Request::Exec("df".into()), OnTape::given(&Ok::<_, HostError>(outcome(stdout))))])
 }
 
 fn call() -> Call {
@@ -104,24 +102,24 @@ fn what_is_written_is_read_again() {
     let given: [(Request, Given); 7] = [
         (
             Request::Open("/etc".into()),
-            OnTape::given(&Ok::<_, SshError>(Opened::Directory {
+            OnTape::given(&Ok::<_, HostError>(Opened::Directory {
                 attributes: attributes(3),
-                entries: vec![scout_ssh::DirEntry { name: b"caf\xe9".to_vec(), attributes: Attributes::default() }],
+                entries: vec![scout_machine::DirEntry { name: b"caf\xe9".to_vec(), attributes: Attributes::default() }],
                 truncated: true,
             })),
         ),
         (
             Request::Open("/dev/null".into()),
-            OnTape::given(&Ok::<_, SshError>(Opened::Other { attributes: attributes(0) })),
+            OnTape::given(&Ok::<_, HostError>(Opened::Other { attributes: attributes(0) })),
         ),
         (
             Request::Read { path: "/x".into(), offset: 1, length: 2 },
-            OnTape::given(&Ok::<_, SshError>(capture(b"\xfe"))),
+            OnTape::given(&Ok::<_, HostError>(capture(b"\xfe"))),
         ),
-        (Request::Stat("/x".into()), OnTape::given(&Ok::<_, SshError>(attributes(1)))),
+        (Request::Stat("/x".into()), OnTape::given(&Ok::<_, HostError>(attributes(1)))),
         (
             Request::Exec("a\nb".into()),
-            OnTape::given(&Err::<ExecOutcome, _>(SshError::new(ErrorKind::ConnectionLost, "gone").with_hint("again"))),
+            OnTape::given(&Err::<ExecOutcome, _>(HostError::new(ErrorKind::ConnectionLost, "gone").with_hint("again"))),
         ),
         (
             Request::Probe { timeout_ms: 5 },
@@ -131,7 +129,7 @@ fn what_is_written_is_read_again() {
             Request::Probe { timeout_ms: 5 },
             OnTape::given(&Probe {
                 connected: false,
-                latency: Err(SshError::new(ErrorKind::Timeout, "late")),
+                latency: Err(HostError::new(ErrorKind::Timeout, "late")),
                 refused: None,
             }),
         ),
@@ -239,7 +237,7 @@ async fn a_call_that_ended_while_a_host_was_asked_makes_no_cassette() {
     let tape = Tape::Recording(Arc::clone(&recording));
     let under_way = call();
     let asked = pass(Some(&tape), "box", &under_way, || Request::Exec("df".into()), std::future::pending());
-    let asked: std::pin::Pin<Box<dyn Future<Output = Result<ExecOutcome, SshError>>>> = Box::pin(asked);
+    let asked: std::pin::Pin<Box<dyn Future<Output = Result<ExecOutcome, HostError>>>> = Box::pin(asked);
     assert!(futures_util::FutureExt::now_or_never(asked).is_none());
     let refusal = recording.operations().unwrap_err().to_string();
     assert!(refusal.contains("exec on box: df"), "{refusal}");
@@ -307,7 +305,7 @@ fn scrubbed(arguments: Value, settings: Value, given: Given, redact: &[&str]) ->
 }
 
 fn said(text: &str) -> Given {
-    OnTape::given(&Ok::<_, SshError>(outcome(text.as_bytes())))
+    OnTape::given(&Ok::<_, HostError>(outcome(text.as_bytes())))
 }
 
 #[tokio::test]
@@ -368,7 +366,7 @@ async fn addresses_and_accounts_are_replaced_alike_in_hosts_questions_and_answer
 
 #[tokio::test]
 async fn errors_do_not_tell_of_the_machine_that_recorded_them() {
-    let error = SshError::new(
+    let error = HostError::new(
         ErrorKind::Auth,
         "10.20.30.4 (198.51.100.7, [fe80::1%eth0]:22) refused /home/alice/.ssh/id_work, see /home/alice/fleet/config:3",
     );
@@ -382,7 +380,7 @@ async fn errors_do_not_tell_of_the_machine_that_recorded_them() {
 #[tokio::test]
 async fn what_is_told_to_be_redacted_goes_and_sizes_still_fit() {
     let given =
-        OnTape::given(&Ok::<_, SshError>(Opened::File { attributes: attributes(9), content: capture(b"a Jupiter") }));
+        OnTape::given(&Ok::<_, HostError>(Opened::File { attributes: attributes(9), content: capture(b"a Jupiter") }));
     let mut file = file(vec![operation("web1", Request::Open("/srv/Jupiter".into()), given)]);
     scrub::scrub(&mut file, &fleet(), &["Jupiter".to_owned()]).unwrap();
     let out = serde_json::to_string(&file.operations).unwrap();
@@ -394,7 +392,7 @@ async fn what_is_told_to_be_redacted_goes_and_sizes_still_fit() {
 #[tokio::test]
 async fn a_secret_file_is_taken_out_whole() {
     let given =
-        OnTape::given(&Ok::<_, SshError>(Opened::File { attributes: attributes(4), content: capture(b"a\xffbc") }));
+        OnTape::given(&Ok::<_, HostError>(Opened::File { attributes: attributes(4), content: capture(b"a\xffbc") }));
     let mut file = file(vec![operation("web1", Request::Open("~/.ssh/id_ed25519".into()), given)]);
     scrub::scrub(&mut file, &fleet(), &[]).unwrap();
     let out = serde_json::to_string(&file.operations).unwrap();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use scout_ssh::Within;
+use scout_machine::Within;
 
 use super::path::among;
 use super::{HostRules, Limit, Place, Rights, Root, Rule};

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use scout_ssh::Principal;
+use scout_machine::Principal;
 
 pub use argv::Argv;
 pub use decide::{CallRights, Denial, Operation, Permit, Reason, Source, Target, decide};

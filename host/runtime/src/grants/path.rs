@@ -1,7 +1,7 @@
 //! Directories in which paths must lie.
 //!
 //! What the text of a path tells is resolved elsewhere (`policy/resolve`), and never proves where a file is: links lead elsewhere. For
-//! files the host is asked ([`scout_ssh::Within`]); for commands there is nothing but the text.
+//! files the host is asked ([`scout_machine::Within`]); for commands there is nothing but the text.
 
 use crate::policy::resolve::{Resolved, Start, split};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use scout_ssh::Capture;
+use scout_machine::Capture;
 use wasmtime::component::Resource;
 
 use super::wit::blobs;

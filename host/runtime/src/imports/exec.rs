@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use scout_ssh::{Call, Ending, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, RemoteState, SshError};
+use scout_machine::{Call, Ending, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, HostError, RemoteState};
 use tokio::time::sleep_until;
 
 use super::wit::exec;
@@ -160,11 +160,11 @@ impl Record {
     ///
     /// # Errors
     /// That it cannot be recorded in time, and so must not be sent.
-    async fn begin(&mut self, call: &Call) -> Result<(), SshError> {
+    async fn begin(&mut self, call: &Call) -> Result<(), HostError> {
         let Some(audit) = &self.audit else { return Ok(()) };
         let written = audit(self.record.clone());
         self.is_begun = true;
-        let unsent = |kind, why: &str| SshError::new(kind, format!("{why}, and the command was not sent"));
+        let unsent = |kind, why: &str| HostError::new(kind, format!("{why}, and the command was not sent"));
         let why = tokio::select! {
             biased;
             written = written => match written {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scout_ssh::{Attributes, DirEntry, Opened, SshError};
+use scout_machine::{Attributes, DirEntry, HostError, Opened};
 use wasmtime::component::Resource;
 
 use super::blobs::Blob;
@@ -143,7 +143,7 @@ impl CallState {
     }
 
     /// Waits for a host.
-    async fn remotely<T: Send + 'static, W: Future<Output = Result<T, SshError>> + Send + 'static>(
+    async fn remotely<T: Send + 'static, W: Future<Output = Result<T, HostError>> + Send + 'static>(
         &mut self,
         work: impl FnOnce() -> W + Send + 'static,
     ) -> Result<T, Error> {

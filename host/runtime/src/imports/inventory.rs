@@ -125,7 +125,7 @@ impl CallState {
                         latency_ms: Some(latency.as_secs_f64() * 1e3),
                         failure: refused,
                     },
-                    Err(error) if error.kind() == scout_ssh::ErrorKind::Unsupported => Reachability {
+                    Err(error) if error.kind() == scout_machine::ErrorKind::Unsupported => Reachability {
                         name: name.clone(),
                         connected: probe.connected,
                         latency_ms: None,

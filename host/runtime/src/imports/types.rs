@@ -1,6 +1,6 @@
 //! `types`: errors and attributes across the boundary.
 
-use scout_ssh::{Attributes, ErrorKind, FileKind, SshError};
+use scout_machine::{Attributes, ErrorKind, FileKind, HostError};
 
 use super::wit::types;
 use crate::policy::Refusal;
@@ -17,12 +17,12 @@ pub(super) fn error(kind: types::ErrorKind, message: &str, hint: Option<&str>) -
     types::Error { kind, message: bounded(message), hint: hint.map(bounded) }
 }
 
-pub(super) fn from_ssh(error: &SshError) -> types::Error {
+pub(super) fn from_ssh(error: &HostError) -> types::Error {
     self::error(kind_of(error), error.message(), error.hint())
 }
 
 /// Why an operation on a host failed, in a word for programs.
-pub fn reason(error: &SshError) -> &'static str {
+pub fn reason(error: &HostError) -> &'static str {
     name(kind_of(error))
 }
 
@@ -46,7 +46,7 @@ fn name(kind: types::ErrorKind) -> &'static str {
     }
 }
 
-fn kind_of(error: &SshError) -> types::ErrorKind {
+fn kind_of(error: &HostError) -> types::ErrorKind {
     match error.kind() {
         ErrorKind::Config | ErrorKind::Unreachable | ErrorKind::ConnectionLost => types::ErrorKind::Unreachable,
         ErrorKind::UnknownHostKey | ErrorKind::HostKeyRejected => types::ErrorKind::Untrusted,

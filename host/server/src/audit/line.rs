@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use scout_runtime::{CommandEvent, CommandRecord, hidden};
-use scout_ssh::Principal;
+use scout_machine::Principal;
+use scout_machine::hidden;
+use scout_runtime::{CommandEvent, CommandRecord};
 use serde::{Serialize, Serializer};
 
 /// The longest command that a line holds in full, in bytes; a longer one is cut and its length told.

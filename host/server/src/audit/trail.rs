@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use scout_machine::Principal;
 use scout_runtime::{CommandRecord, Recorded};
-use scout_ssh::Principal;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
+use scout_machine::{Call, Principal};
 use scout_runtime::{Fleet, HostRecord, Subject};
+use scout_ssh::HostSpec;
 use scout_ssh::local_file::{self, FileError};
 use scout_ssh::trust::KnownHosts;
-use scout_ssh::{Call, HostSpec, Principal};
 
 use super::{LOCAL, print};
 use crate::audit::{self, AuditMode};
@@ -83,7 +84,7 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
 
 /// Logs in and looks at the home directory, as a real request would.
 async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String, Result<String, String>) {
-    let told = |error: scout_ssh::SshError| with_hint(error.message(), error.hint());
+    let told = |error: scout_machine::HostError| with_hint(error.message(), error.hint());
     let looked = async {
         let spec = host.looked_up().await.map_err(told)?;
         let call = Call::until(tokio::time::Instant::now() + config.pool.connect_limit(&spec) + LOOK);

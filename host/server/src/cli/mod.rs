@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use scout_ssh::Principal;
+use scout_machine::Principal;
 use tokio_util::sync::CancellationToken;
 use tracing::field::Field;
 use tracing_subscriber::fmt::format::Writer;
@@ -21,11 +21,12 @@ use tracing_subscriber::fmt::format::Writer;
 use crate::audit::Audit;
 use crate::config::{Config, ConfigError, Flags};
 use crate::live::{Live, Renewal};
-use crate::render::{Base64, Reply, visible};
+use crate::render::{Base64, Reply};
 use crate::revision::Revision;
 use crate::router::{Caller, Router};
 use crate::target::Request;
 use crate::{demo, serve};
+use scout_machine::visible;
 
 /// The exit code of wrong usage and configuration; clap uses it too.
 const USAGE: u8 = 2;

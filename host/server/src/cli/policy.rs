@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
+use scout_machine::Principal;
 use scout_runtime::grants::{CallRights, Denial, Limit, Operation, Permit, Place, Reason, decide};
 use scout_runtime::policy::{self as exec, Pipeline, Stage, Word};
 use scout_runtime::{Effect, Fleet, HostRecord, LoadError, Plugin, Subject};
-use scout_ssh::Principal;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use toml::Spanned;
@@ -19,7 +19,7 @@ use super::{LOCAL, print};
 use crate::config::{Config, ConfigError, did_you_mean, near};
 use crate::files;
 use crate::plugins::{Plugins, Reading};
-use crate::render::visible;
+use scout_machine::visible;
 
 // The parser of the plugin `command` itself: what is explained is what would run.
 #[path = "../../../../plugins/command/src/lex.rs"]

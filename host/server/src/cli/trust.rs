@@ -7,8 +7,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use scout_machine::Call;
 use scout_ssh::trust::{Decision, Verdict, known_as, learn};
-use scout_ssh::{Call, HostKey, HostSpec, Pool};
+use scout_ssh::{HostKey, HostSpec, Pool};
 
 use super::{failed, print};
 use crate::config::{Config, ConfigError, did_you_mean, near, with_hint};
@@ -31,7 +32,7 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
 
 /// A jump host's key first: the next host is only reached through it.
 async fn all(config: &Config, pool: &Pool, spec: &HostSpec) -> Result<(), String> {
-    let told = |error: scout_ssh::SshError| with_hint(error.message(), error.hint());
+    let told = |error: scout_machine::HostError| with_hint(error.message(), error.hint());
     let way = spec.way();
     for (place, stop) in way.iter().enumerate() {
         let is_hop = place + 1 < way.len();

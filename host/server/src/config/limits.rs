@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
+use scout_machine::CommandLimits;
 use scout_runtime::grants::Place;
-use scout_ssh::CommandLimits;
 use toml::Spanned;
 
 use super::file::LimitsTable;

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::render::visible;
+use scout_machine::visible;
 
 /// Progress notifications that may wait for a slow client; later ones are dropped.
 const PROGRESS_QUEUE: usize = 16;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
-use scout_ssh::Principal;
+use scout_machine::Principal;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

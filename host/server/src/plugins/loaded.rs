@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scout_machine::{Call, Principal};
 use scout_runtime::{Answer, CallContext, CallError, CallErrorKind, Grants, Kept, LoadError, Plugin, Query, Receipt};
-use scout_ssh::{Call, Principal};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::held::fields_size;
-use crate::render::visible;
+use scout_machine::visible;
 
 /// What a tool takes in a list beside its texts and schemas, in bytes.
 const TOOL: usize = 4 << 10;

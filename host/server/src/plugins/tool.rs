@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use scout_machine::{Call, Principal};
 use scout_runtime::{CallContext, CallError, CallErrorKind, LoadError, Meter, Plugin, Receipt, Stopped, WORK_STEPS};
-use scout_ssh::{Call, Principal};
 use serde_json::{Map, Value};
 
 use super::names::alike;

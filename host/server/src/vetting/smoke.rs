@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scout_machine::{Call, Principal};
 use scout_runtime::{CallContext, CallError, CallErrorKind, Fleet, Limits, Meter, Plugin, Query, Subject, WORK_STEPS};
-use scout_ssh::{Call, Pool, PoolConfig, Principal};
+use scout_ssh::{Pool, PoolConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 

@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use scout_machine::HostError;
+
 use super::algorithms::{self, Kind};
 use super::body::Body;
 use super::canonical::{AllowedCname, Canonicalize, Rules};
@@ -24,7 +26,6 @@ use super::{
     AddressFamily, AlgorithmLists, DEFAULT_SERVER_ALIVE_COUNT_MAX, HostSpec, MIN_RSA_BITS, Methods, Proxy,
     StrictHostKeyChecking, address, canonical, pattern,
 };
-use crate::SshError;
 
 /// In OpenSSH's order; DSA and XMSS are not spoken here.
 const DEFAULT_IDENTITIES: [&str; 5] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"];
@@ -162,7 +163,7 @@ impl Settings {
         pass: &Pass<'_>,
         reachable: bool,
         commands: &mut Commands<'_>,
-    ) -> Result<(), SshError> {
+    ) -> Result<(), HostError> {
         for (block, is_own) in body.blocks(pass.host()) {
             self.apply_block(block, is_own, pass, reachable, commands)?;
         }
@@ -177,7 +178,7 @@ impl Settings {
         pass: &Pass<'_>,
         reachable: bool,
         commands: &mut Commands<'_>,
-    ) -> Result<(), SshError> {
+    ) -> Result<(), HostError> {
         let mut active = reachable;
         for item in block {
             match item {
@@ -251,7 +252,7 @@ impl Settings {
     ///
     /// # Errors
     /// If so, and if it would refuse to go on: what is dialled then is not known here.
-    pub(super) fn check_canonical(&self, dialled: &str) -> Result<(), SshError> {
+    pub(super) fn check_canonical(&self, dialled: &str) -> Result<(), HostError> {
         let Some((how, at)) = &self.canonicalize else { return Ok(()) };
         let family = value_of(&self.address_family).unwrap_or_default();
         let is_command = self.proxy_command.as_ref().is_some_and(|(command, _)| !command.eq_ignore_ascii_case("none"));
@@ -268,7 +269,7 @@ impl Settings {
     }
 
     /// The name that is dialled.
-    pub(super) fn dialled(&self, alias: &str) -> Result<String, SshError> {
+    pub(super) fn dialled(&self, alias: &str) -> Result<String, HostError> {
         let family = value_of(&self.address_family).unwrap_or_default();
         let name = match &self.host_name {
             Some((name, at)) => expand::host_name(name, alias)
@@ -435,7 +436,7 @@ impl Settings {
     }
 
     /// The settings with the defaults filled in and the names expanded. `host_name` is the name that is dialled.
-    pub(super) fn finish(mut self, pass: &Pass<'_>, host_name: String) -> Result<Finished, SshError> {
+    pub(super) fn finish(mut self, pass: &Pass<'_>, host_name: String) -> Result<Finished, HostError> {
         let Pass { alias, home, local_user, .. } = *pass;
         let mut report = Report::default();
         let port = value_of(&self.port).unwrap_or(DEFAULT_PORT);
@@ -650,7 +651,7 @@ fn yes_or_no(yes: &bool) -> String {
 }
 
 /// The variables with the tokens in their values replaced, as OpenSSH does since 9.4.
-fn set_env(variables: &[(String, String)], at: &At, tokens: &Tokens<'_>) -> Result<Vec<(String, String)>, SshError> {
+fn set_env(variables: &[(String, String)], at: &At, tokens: &Tokens<'_>) -> Result<Vec<(String, String)>, HostError> {
     let expanded = |(name, value): &(String, String)| {
         let value = tokens
             .value_of(value, Known::All)
@@ -675,7 +676,7 @@ fn is_none(files: &[String]) -> bool {
     matches!(files, [only] if only.eq_ignore_ascii_case("none"))
 }
 
-fn expanded(keyword: &str, text: &str, at: &At, tokens: &Tokens<'_>) -> Result<PathBuf, SshError> {
+fn expanded(keyword: &str, text: &str, at: &At, tokens: &Tokens<'_>) -> Result<PathBuf, HostError> {
     tokens.file_name(text).map_err(|why| at.refuse(Refusal::bad(format!("{keyword} {text}: {why}"))))
 }
 
@@ -685,7 +686,7 @@ fn proxy_command<'a>(
     at: &At,
     fdpass: &'a Set<bool>,
     tokens: &Tokens<'_>,
-) -> Result<(String, Option<&'a At>), SshError> {
+) -> Result<(String, Option<&'a At>), HostError> {
     let fail = |refusal: Refusal| at.refuse(refusal.of("ProxyCommand"));
     if let Some((true, at)) = fdpass {
         return Err(at.refuse(Refusal::unsupported("ProxyUseFdpass yes is not evaluated")));
@@ -698,7 +699,7 @@ fn proxy_command<'a>(
     Ok((command, at_of(fdpass)))
 }
 
-fn agent(set: &Set<String>, tokens: &Tokens<'_>) -> Result<Option<PathBuf>, SshError> {
+fn agent(set: &Set<String>, tokens: &Tokens<'_>) -> Result<Option<PathBuf>, HostError> {
     let Some((text, at)) = set else { return Ok(environment_agent()) };
     let file = expanded("IdentityAgent", text, at, tokens)?;
     Ok(match file.to_str() {

@@ -33,11 +33,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use scout_machine::HostError;
 use sha1::Digest as _;
 
 pub use explain::{Explained, Setting};
 
-use crate::SshError;
 use body::Body;
 pub(crate) use command::user_shell;
 use command::{Commands, Outcomes};
@@ -299,8 +299,8 @@ impl SshConfig {
     /// Relative `Include`s are looked for in `.ssh` of `home`, those of the system's file in `/etc/ssh`.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Config`] when a file cannot be read or parsed at all.
-    pub fn load(user: &Path, system: Option<&Path>, home: &Path) -> Result<Self, SshError> {
+    /// [`scout_machine::ErrorKind::Config`] when a file cannot be read or parsed at all.
+    pub fn load(user: &Path, system: Option<&Path>, home: &Path) -> Result<Self, HostError> {
         let mut parser = Parser::default();
         let place = Place { include_directory: home.join(".ssh"), home, is_user: true };
         let body = parser.file(user, Ownership::Private, &place, 0)?;
@@ -384,8 +384,8 @@ impl SshConfig {
     /// hosts of a configuration.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Config`] with file:line for what is not evaluated for this host.
-    pub fn resolve(&self, alias: &str) -> Result<HostSpec, SshError> {
+    /// [`scout_machine::ErrorKind::Config`] with file:line for what is not evaluated for this host.
+    pub fn resolve(&self, alias: &str) -> Result<HostSpec, HostError> {
         self.explain(alias).map(|explained| explained.spec)
     }
 
@@ -393,7 +393,7 @@ impl SshConfig {
     ///
     /// # Errors
     /// As [`Self::resolve`].
-    pub fn explain(&self, alias: &str) -> Result<Explained, SshError> {
+    pub fn explain(&self, alias: &str) -> Result<Explained, HostError> {
         self.resolutions.fetch_add(1, Ordering::Relaxed);
         resolve::resolve(self, alias, &mut Commands::new(&self.outcomes))
     }

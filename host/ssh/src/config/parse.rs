@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use scout_machine::HostError;
 use sha1::{Digest as _, Sha1};
 
 use super::body::{Body, Included};
@@ -16,7 +17,6 @@ use super::matching::{self, Criterion};
 use super::read::{self, Ownership};
 use super::refusal::{At, Refusal};
 use super::{include, lex};
-use crate::SshError;
 
 /// OpenSSH's READCONF_MAX_DEPTH.
 const MAX_DEPTH: u32 = 16;
@@ -85,7 +85,7 @@ impl Parser {
         ownership: Ownership,
         place: &Place<'_>,
         depth: u32,
-    ) -> Result<Body, SshError> {
+    ) -> Result<Body, HostError> {
         let Some(text) = read::text(path, MAX_BYTES as u64, ownership)? else { return Ok(Body::default()) };
         self.files += 1;
         self.bytes += text.len();

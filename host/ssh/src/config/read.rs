@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use scout_machine::{ErrorKind, HostError};
+
 use crate::local_file::{self, FileError};
-use crate::{ErrorKind, SshError};
 
 /// Who may have written a file that is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +19,9 @@ pub(crate) enum Ownership {
 ///
 /// # Errors
 /// `Config` if the file is no file, is larger than `limit` bytes, cannot be read or can be changed by somebody else.
-pub(crate) fn text(path: &Path, limit: u64, ownership: Ownership) -> Result<Option<String>, SshError> {
+pub(crate) fn text(path: &Path, limit: u64, ownership: Ownership) -> Result<Option<String>, HostError> {
     let fail = |error: FileError| {
-        let failed = |why: &str| SshError::new(ErrorKind::Config, format!("cannot read {}: {why}", path.display()));
+        let failed = |why: &str| HostError::new(ErrorKind::Config, format!("cannot read {}: {why}", path.display()));
         match error {
             FileError::Exposed { why, mend } => failed(&why).with_hint(format!("as for ssh itself: {mend}")),
             FileError::Special(_) => failed(&error.to_string())

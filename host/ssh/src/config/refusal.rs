@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
+use scout_machine::{ErrorKind, HostError};
+
 use super::Source;
-use crate::{ErrorKind, SshError};
 
 /// A file and a line.
 #[derive(Clone, Debug)]
@@ -21,9 +22,9 @@ impl At {
     }
 
     /// The error that says why this line is not followed.
-    pub(super) fn refuse(&self, refusal: Refusal) -> SshError {
+    pub(super) fn refuse(&self, refusal: Refusal) -> HostError {
         let Refusal { why, hint } = refusal;
-        SshError::new(ErrorKind::Config, format!("{}:{}: {why}", self.file.display(), self.line)).with_hint(hint)
+        HostError::new(ErrorKind::Config, format!("{}:{}: {why}", self.file.display(), self.line)).with_hint(hint)
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use scout_machine::{ErrorKind, HostError};
+
 use super::command::Commands;
 use super::evaluate::{Finished, Pass, Settings};
 use super::explain::Explained;
@@ -12,7 +14,6 @@ use super::jump::{Hop, MAX_HOPS};
 use super::refusal::{At, Refusal};
 use super::value::DEFAULT_PORT;
 use super::{HostSpec, Proxy, SshConfig};
-use crate::{ErrorKind, SshError};
 
 /// What is looked up: a name, and for a host of `ProxyJump` what that says besides.
 #[derive(Debug)]
@@ -43,11 +44,11 @@ impl Request {
 }
 
 /// Looks one name up.
-pub(super) fn resolve(config: &SshConfig, alias: &str, commands: &mut Commands<'_>) -> Result<Explained, SshError> {
+pub(super) fn resolve(config: &SshConfig, alias: &str, commands: &mut Commands<'_>) -> Result<Explained, HostError> {
     let local_user = uzers::get_current_username()
         .and_then(|name| name.into_string().ok())
         .or_else(|| std::env::var("USER").ok())
-        .ok_or_else(|| SshError::new(ErrorKind::Config, "the current account has no name"))?;
+        .ok_or_else(|| HostError::new(ErrorKind::Config, "the current account has no name"))?;
     let request = Request { alias: alias.to_owned(), preset: None };
     Resolution { config, local_user: &local_user, commands, under_way: Vec::new() }.host(request)
 }
@@ -61,7 +62,7 @@ struct Resolution<'a, 'c> {
 }
 
 impl Resolution<'_, '_> {
-    fn host(&mut self, request: Request) -> Result<Explained, SshError> {
+    fn host(&mut self, request: Request) -> Result<Explained, HostError> {
         let Finished { spec, report, jump } = self.read(&request)?;
         let mut explained = Explained { spec, settings: report.0, hops: Vec::new() };
         let Some((hops, at)) = jump else { return Ok(explained) };
@@ -94,7 +95,7 @@ impl Resolution<'_, '_> {
     }
 
     /// Reads the files for one name, not following `ProxyJump`.
-    fn read(&mut self, request: &Request) -> Result<Finished, SshError> {
+    fn read(&mut self, request: &Request) -> Result<Finished, HostError> {
         let mut settings = Settings::default();
         if let Some(Preset { user, port, before, at }) = &request.preset {
             settings.user = user.clone().map(|user| (user, at.clone()));
@@ -118,7 +119,7 @@ impl Resolution<'_, '_> {
         settings.finish(&pass, dialled.clone())
     }
 
-    fn apply(&mut self, settings: &mut Settings, pass: Pass<'_>) -> Result<(), SshError> {
+    fn apply(&mut self, settings: &mut Settings, pass: Pass<'_>) -> Result<(), HostError> {
         for file in &self.config.files {
             settings.apply(&file.body, &Pass { is_user: file.is_user, ..pass }, true, self.commands)?;
         }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use scout_machine::{ErrorKind, HostError};
+
 use super::{AddressFamily, HostSpec, Proxy, SshConfig, StrictHostKeyChecking};
-use crate::{ErrorKind, SshError};
 
 /// A home directory with `.ssh/config`, and the system's file beside it.
 struct Home(tempfile::TempDir);
@@ -34,7 +35,7 @@ impl Home {
         SshConfig::load(&self.path(".ssh/config"), Some(&self.path("system")), self.0.path()).expect("a configuration")
     }
 
-    fn resolve(&self, alias: &str) -> Result<HostSpec, SshError> {
+    fn resolve(&self, alias: &str) -> Result<HostSpec, HostError> {
         self.load().resolve(alias)
     }
 }
@@ -43,7 +44,7 @@ fn resolve(config: &str, alias: &str) -> HostSpec {
     Home::new(config).resolve(alias).unwrap_or_else(|e| panic!("{config}: {e}"))
 }
 
-fn refusal(config: &str, alias: &str) -> SshError {
+fn refusal(config: &str, alias: &str) -> HostError {
     let error = Home::new(config).resolve(alias).expect_err(config);
     assert_eq!(error.kind(), ErrorKind::Config);
     error

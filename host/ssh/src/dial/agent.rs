@@ -8,11 +8,11 @@ use std::path::Path;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::agent::{AgentIdentity, AgentSessionBinding};
 use russh::keys::{Algorithm, Certificate, PublicKey};
+use scout_machine::line;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::foreign::line;
 use crate::trust::is_nested_too_deep;
 
 /// `SSH_AGENTC_REQUEST_IDENTITIES` and its answer (draft-miller-ssh-agent §3.5).

@@ -8,11 +8,11 @@ use std::str::FromStr as _;
 
 use russh::keys::{Algorithm, HashAlg};
 use russh::{AlgorithmKind, Preferred, cipher, kex, mac};
+use scout_machine::{ErrorKind, HostError, line};
 
+use crate::HostSpec;
 use crate::config::algorithms::{self as openssh, Kind};
 use crate::config::pattern;
-use crate::foreign::line;
-use crate::{ErrorKind, HostSpec, SshError};
 
 /// Kept of the algorithms that a server offers: OpenSSH's longest list has 500.
 const OFFER_BYTES: usize = 1000;
@@ -73,7 +73,7 @@ pub(crate) fn preferred(
     spec: &HostSpec,
     known: &[Algorithm],
     certificates: Vec<Algorithm>,
-) -> Result<Preferred, SshError> {
+) -> Result<Preferred, HostError> {
     let lists = &spec.algorithms;
     let mut kex = choose(spec, "KexAlgorithms", lists.kex.as_deref(), openssh::DEFAULT_KEX, ALL_KEX)?;
     kex.extend_from_slice(KEX_EXTENSIONS);
@@ -168,7 +168,7 @@ fn choose<N: AsRef<str> + Copy>(
     configured: Option<&[String]>,
     defaults: &[&str],
     have: &[N],
-) -> Result<Vec<N>, SshError> {
+) -> Result<Vec<N>, HostError> {
     let mut chosen: Vec<N> = Vec::new();
     let mut take = |name: &str| {
         let is_fresh = !chosen.iter().any(|one| one.as_ref() == name);
@@ -185,17 +185,17 @@ fn choose<N: AsRef<str> + Copy>(
     Ok(chosen)
 }
 
-fn nothing_left(spec: &HostSpec, keyword: &str, names: &[String], have: &str) -> SshError {
+fn nothing_left(spec: &HostSpec, keyword: &str, names: &[String], have: &str) -> HostError {
     let (alias, names) = (&spec.alias, names.join(","));
     let message = format!("{alias}: none of its {keyword} exists here: ssh_config names {names}; Scout has {have}");
-    SshError::new(ErrorKind::Config, message).with_hint(format!("add one of these to {keyword} for this host"))
+    HostError::new(ErrorKind::Config, message).with_hint(format!("add one of these to {keyword} for this host"))
 }
 
 /// Host key algorithms: those of keys that known_hosts holds, then the others, each group in order; as they stand if the
 /// user ranked them.
 ///
 /// RSA with SHA-1 only if `HostKeyAlgorithms` names it. None at all only if there are certificates to ask for.
-fn host_keys(spec: &HostSpec, known: &[Algorithm], may_be_none: bool) -> Result<Vec<Algorithm>, SshError> {
+fn host_keys(spec: &HostSpec, known: &[Algorithm], may_be_none: bool) -> Result<Vec<Algorithm>, HostError> {
     let sha1 = Algorithm::Rsa { hash: None };
     let all = Preferred::DEFAULT.key;
     let allowed: Vec<Algorithm> = match &spec.algorithms.host_keys {

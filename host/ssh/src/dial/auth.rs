@@ -13,18 +13,18 @@ use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg};
 use russh::{MethodKind, MethodSet, Signer};
+use scout_machine::{ErrorKind, HostError, line};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
+use crate::HostSpec;
 use crate::dial::agent::{self, Held};
 use crate::dial::algorithms::may_authenticate;
 use crate::dial::gate::{Gate, Halt, Said};
 use crate::dial::identities::{self, Identities, Shown, Signatory};
 use crate::dial::key_file::Why;
 use crate::dial::secrets::{Kind, Secrets};
-use crate::foreign::line;
-use crate::{ErrorKind, HostSpec, SshError};
 
 /// Requests that are sent at most: servers end the connection after `MaxAuthTries`, 6 by default.
 const MAX_REQUESTS: usize = 32;
@@ -58,7 +58,7 @@ pub(crate) struct Login<'a> {
 ///
 /// # Errors
 /// [`ErrorKind::Auth`], listing what was tried, what was left out and what the server accepts.
-pub(crate) async fn authenticate(handle: &mut Handle<Gate>, login: &Login<'_>) -> Result<u64, SshError> {
+pub(crate) async fn authenticate(handle: &mut Handle<Gate>, login: &Login<'_>) -> Result<u64, HostError> {
     let spec = login.spec;
     let mut attempt = Attempt {
         handle,
@@ -504,7 +504,7 @@ impl Attempt<'_> {
         })
     }
 
-    fn failure(mut self) -> SshError {
+    fn failure(mut self) -> HostError {
         for (method, why) in std::mem::take(&mut self.barred) {
             if self.is_accepted(method) {
                 self.skipped.push(format!("{} ({why})", <&str>::from(&method)));
@@ -528,7 +528,7 @@ impl Attempt<'_> {
             parts.push(format!("the server said \"{banner}\""));
         }
         let message = format!("{alias}: no identity was accepted for {user}: {}", parts.join("; "));
-        SshError::new(ErrorKind::Auth, message).with_hint(self.remedy())
+        HostError::new(ErrorKind::Auth, message).with_hint(self.remedy())
     }
 
     /// What to do, as far as what was seen tells.

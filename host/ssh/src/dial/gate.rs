@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelId, ChannelOpenFailure};
+use scout_machine::{ErrorKind, HostError, line};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::config::{MIN_RSA_BITS, Source, StrictHostKeyChecking};
-use crate::foreign::line;
 use crate::trust::revoked::RevokedKeys;
 use crate::trust::{self, Decision, KnownHosts, Verdict};
-use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
+use crate::{HostSpec, PoolConfig};
 
 /// OpenSSH learns nothing under a dialled name with one of these, whatever `HostKeyAlias` says.
 const NEVER_LEARNED: &str = "@?*#[]|'\"\\";
@@ -30,7 +30,7 @@ pub(crate) enum Halt {
     /// The protocol or the transport failed.
     Ssh(russh::Error),
     /// The host's key was not accepted.
-    Refused(SshError),
+    Refused(HostError),
     /// The host's key is all that was wanted.
     Captured(Box<HostKey>),
     /// The host may have a certificate that OpenSSH would ask for before this key, and that was not asked for: to be
@@ -109,11 +109,11 @@ impl Said {
 /// The error of a host whose key was refused in a later exchange of keys; shared with the gate that refuses. It is there
 /// before anybody notices that the connection has ended.
 #[derive(Clone, Default)]
-pub(crate) struct Refusal(Arc<OnceLock<SshError>>);
+pub(crate) struct Refusal(Arc<OnceLock<HostError>>);
 
 impl Refusal {
     /// The error, if there was one.
-    pub(crate) fn error(&self) -> Option<SshError> {
+    pub(crate) fn error(&self) -> Option<HostError> {
         self.0.get().cloned()
     }
 }
@@ -238,7 +238,7 @@ impl Gate {
     }
 
     /// Acts on the decision about what the host presents.
-    async fn verdict(&self, presented: &PublicKeyOrCertificate) -> Result<(), SshError> {
+    async fn verdict(&self, presented: &PublicKeyOrCertificate) -> Result<(), HostError> {
         let (check, alias) = (&self.check, &self.check.spec.alias);
         match check.decide(presented, self.is_localhost)? {
             Decision::Trusted(_) | Decision::Localhost => Ok(()),
@@ -260,11 +260,11 @@ impl Gate {
         let (before, now) = (shown(accepted), shown(now));
         let message =
             format!("{alias}: the host's key changed while it was connected, from {before} to {now}: connection ended");
-        self.refuse(SshError::new(ErrorKind::HostKeyRejected, message).with_hint(changed_hint(alias)))
+        self.refuse(HostError::new(ErrorKind::HostKeyRejected, message).with_hint(changed_hint(alias)))
     }
 
     /// Ends the connection, and tells everybody on it why.
-    fn refuse(&self, error: SshError) -> Halt {
+    fn refuse(&self, error: HostError) -> Halt {
         tracing::warn!(host = %self.check.spec.alias, %error, "the connection is ended");
         // Nothing follows the first refusal.
         let _ = self.refusal.0.set(error.clone());
@@ -273,7 +273,7 @@ impl Gate {
 
     /// As OpenSSH, a file that cannot be written is a warning. A host that somebody else has just learned with another
     /// key is a changed one.
-    async fn learn(&self, key: &PublicKey) -> Result<(), SshError> {
+    async fn learn(&self, key: &PublicKey) -> Result<(), HostError> {
         let Check { spec, name, port, learn_into, .. } = &*self.check;
         let Some(file) = learn_into.clone() else { return Ok(()) };
         let (name, port, key, hashed) = (name.clone(), *port, key.clone(), spec.hash_known_hosts);
@@ -322,7 +322,7 @@ impl Handler for Gate {
                 let alias = &self.check.spec.alias;
                 let message =
                     format!("{alias}: keys were exchanged and the host's key was not shown: connection ended");
-                Err(self.refuse(SshError::new(ErrorKind::HostKeyRejected, message)))
+                Err(self.refuse(HostError::new(ErrorKind::HostKeyRejected, message)))
             }
             (Some(presented), negotiated) if trust::is_same_type(&presented, negotiated) => Ok(()),
             (Some(_), _) => Err(Halt::Ssh(russh::Error::WrongServerSig)),
@@ -443,7 +443,7 @@ impl Check {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if a file cannot be read.
-    pub(crate) async fn load(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Self, SshError> {
+    pub(crate) async fn load(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Self, HostError> {
         let files = config.known_hosts_of(spec);
         let learn_into = files.learn_into().map(Path::to_path_buf);
         let files: Vec<PathBuf> = files.all().map(Path::to_path_buf).collect();
@@ -451,9 +451,9 @@ impl Check {
         let load = move || Ok((KnownHosts::load(&files)?, RevokedKeys::load(&revoked)));
         let (known, revoked) = tokio::task::spawn_blocking(load)
             .await
-            .map_err(|_| SshError::new(ErrorKind::Config, "known_hosts could not be read"))
+            .map_err(|_| HostError::new(ErrorKind::Config, "known_hosts could not be read"))
             .flatten()
-            .map_err(|error: SshError| SshError::new(error.kind(), format!("{}: {}", spec.alias, error.message())))?;
+            .map_err(|error: HostError| HostError::new(error.kind(), format!("{}: {}", spec.alias, error.message())))?;
         for warning in known.warnings() {
             tracing::warn!(host = %spec.alias, "{warning}");
         }
@@ -496,10 +496,10 @@ impl Check {
     ///
     /// # Errors
     /// [`ErrorKind::HostKeyRejected`] for what no line of any file could make good.
-    fn decide(&self, presented: &PublicKeyOrCertificate, is_localhost: bool) -> Result<Decision, SshError> {
+    fn decide(&self, presented: &PublicKeyOrCertificate, is_localhost: bool) -> Result<Decision, HostError> {
         let flawed = |what: &str| {
             let message = format!("{}: the host's key is no good: {what}", self.spec.alias);
-            SshError::new(ErrorKind::HostKeyRejected, message)
+            HostError::new(ErrorKind::HostKeyRejected, message)
         };
         if self.is_too_short(&presented.public_key()) {
             let required = self.spec.required_rsa_bits.max(MIN_RSA_BITS);
@@ -515,7 +515,7 @@ impl Check {
             let print = presented.public_key().fingerprint(HashAlg::Sha256);
             let why = trust::revoked::why(&revoked.source.file, &revoked);
             let message = format!("{}: the host's key {print} is {why}", self.spec.alias);
-            return Err(SshError::new(ErrorKind::HostKeyRejected, message)
+            return Err(HostError::new(ErrorKind::HostKeyRejected, message)
                 .with_hint("ask whoever keeps that file; Scout connects to no host with such a key, nor does ssh"));
         }
         if is_localhost && self.spec.trusts_localhost && self.spec.host_key_alias.is_none() {
@@ -547,7 +547,7 @@ impl Check {
         self.learn_into.is_some() && !self.spec.host_name.contains(|c| NEVER_LEARNED.contains(c))
     }
 
-    fn refused(&self, verdict: &Verdict, presented: &PublicKeyOrCertificate) -> SshError {
+    fn refused(&self, verdict: &Verdict, presented: &PublicKeyOrCertificate) -> HostError {
         let alias = &self.spec.alias;
         let key = presented.public_key();
         let print = key.fingerprint(HashAlg::Sha256);
@@ -556,7 +556,7 @@ impl Check {
         let rejected = |what: &str, at: &Source| {
             let place = format!("{}:{}", at.file.display(), at.line);
             let message = format!("{alias}: the host's key {print} is {what} {place}{certificate}");
-            SshError::new(ErrorKind::HostKeyRejected, message)
+            HostError::new(ErrorKind::HostKeyRejected, message)
                 .with_hint("find out why the key differs before that line is changed: somebody may be in between")
         };
         match verdict {
@@ -565,7 +565,7 @@ impl Check {
             Verdict::Unknown | Verdict::Known(_) => {
                 let kind = key.algorithm();
                 let message = format!("{alias}: the host's key is not known yet: {kind} {print}{certificate}");
-                SshError::new(ErrorKind::UnknownHostKey, message).with_hint(trust_hint(alias))
+                HostError::new(ErrorKind::UnknownHostKey, message).with_hint(trust_hint(alias))
             }
         }
     }

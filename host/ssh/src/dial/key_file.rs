@@ -419,7 +419,7 @@ pub(super) fn quoted(path: &Path) -> String {
 
 /// A name that a file has, harmless and short.
 fn readable(bytes: &[u8]) -> String {
-    crate::foreign::line(bytes, 64)
+    scout_machine::line(bytes, 64)
 }
 
 fn take_string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

@@ -28,6 +28,7 @@ use parking_lot::Mutex;
 use russh::ChannelOpenFailure;
 use russh::client::{self, Handle};
 use russh::keys::Algorithm;
+use scout_machine::{ErrorKind, HostError};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Proxy, user_shell};
@@ -36,7 +37,7 @@ use crate::dial::penalties::{Contact, Penalties, Place};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport};
 use crate::jitter::jittered;
-use crate::{ErrorKind, HostSpec, PoolConfig, SshError};
+use crate::{HostSpec, PoolConfig};
 
 /// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round
 /// trip; whatever arrives is drained at once and kept up to its cap. russh grants more only when half is used up, so that
@@ -88,7 +89,7 @@ pub(crate) struct Refusals {
 
 impl Refusals {
     /// Why the connection has ended, if that is why.
-    pub(crate) fn error(&self) -> Option<SshError> {
+    pub(crate) fn error(&self) -> Option<HostError> {
         let on_the_way = |refusal: &Refusal| {
             let error = on_the_way(&self.alias, &refusal.error()?);
             Some(error.with_hint(gate::changed_hint(&self.alias)))
@@ -108,7 +109,7 @@ pub(crate) async fn dial(
     config: &PoolConfig,
     penalties: &Arc<Penalties>,
     is_proven: bool,
-) -> Result<Dialled, SshError> {
+) -> Result<Dialled, HostError> {
     let trip = Trip::new(spec, config, penalties, is_proven);
     trip.limited(log_in(spec, None, &trip)).await
 }
@@ -122,7 +123,7 @@ pub(crate) async fn host_key(
     spec: &HostSpec,
     config: &PoolConfig,
     penalties: &Arc<Penalties>,
-) -> Result<HostKey, SshError> {
+) -> Result<HostKey, HostError> {
     let spec = Arc::new(spec.clone());
     let trip = Trip::new(&spec, config, penalties, false);
     trip.limited(async {
@@ -130,7 +131,7 @@ pub(crate) async fn host_key(
             Err(Break::Captured(key)) => Ok(*key),
             Err(Break::Failed(error) | Break::NotNow(error) | Break::TurnedAway { error, .. }) => Err(error),
             Ok(_) | Err(Break::MayBeCertified) => {
-                Err(SshError::new(ErrorKind::Unreachable, format!("{}: the host showed no key", spec.alias)))
+                Err(HostError::new(ErrorKind::Unreachable, format!("{}: the host showed no key", spec.alias)))
             }
         }
     })
@@ -197,7 +198,7 @@ impl<'a> Trip<'a> {
         stage.first_words = first_words.clone();
     }
 
-    async fn limited<T>(&self, work: impl Future<Output = Result<T, SshError>>) -> Result<T, SshError> {
+    async fn limited<T>(&self, work: impl Future<Output = Result<T, HostError>>) -> Result<T, HostError> {
         if let Ok(outcome) = timeout_at(self.until, work).await {
             return outcome;
         }
@@ -207,11 +208,11 @@ impl<'a> Trip<'a> {
         let said = unnamed(&stage.first_words) + &said;
         let (target, seconds, text) = (self.target, self.limit.as_secs_f32(), &stage.text);
         let message = format!("{target}: not connected within {seconds} s, still {text}{said}");
-        Err(SshError::new(ErrorKind::Timeout, message))
+        Err(HostError::new(ErrorKind::Timeout, message))
     }
 }
 
-type LogIn<'a> = Pin<Box<dyn Future<Output = Result<Dialled, SshError>> + Send + 'a>>;
+type LogIn<'a> = Pin<Box<dyn Future<Output = Result<Dialled, HostError>> + Send + 'a>>;
 
 /// One host's whole way in; `way`: how it is reached, if not as it says itself. Boxed: the way leads through other hosts'
 /// ways in.
@@ -221,7 +222,7 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
             Ok(met) => met,
             Err(Break::Failed(error) | Break::NotNow(error) | Break::TurnedAway { error, .. }) => return Err(error),
             Err(Break::Captured(_) | Break::MayBeCertified) => {
-                return Err(SshError::new(ErrorKind::Unreachable, format!("{}: nobody logs in", spec.alias)));
+                return Err(HostError::new(ErrorKind::Unreachable, format!("{}: nobody logs in", spec.alias)));
             }
         };
         trip.enter(spec, WAITING);
@@ -268,14 +269,14 @@ struct Met {
 
 /// Why a handshake did not succeed.
 enum Break {
-    Failed(SshError),
+    Failed(HostError),
     /// The host closed the connection before it named itself, and so before anything was asked of it.
     TurnedAway {
-        error: SshError,
+        error: HostError,
         is_too_busy: bool,
     },
     /// The same, by a server that is too busy or holds something against this machine.
-    NotNow(SshError),
+    NotNow(HostError),
     Captured(Box<HostKey>),
     /// To be asked once more, for certificates.
     MayBeCertified,
@@ -427,7 +428,7 @@ struct Opened {
 
 impl<'a> Way<'a> {
     /// Logs in to the jump hosts, if there are any.
-    async fn find(spec: &'a HostSpec, trip: &'a Trip<'_>) -> Result<Self, SshError> {
+    async fn find(spec: &'a HostSpec, trip: &'a Trip<'_>) -> Result<Self, HostError> {
         let hops = match &spec.proxy {
             Proxy::Direct => return Ok(Self::Direct),
             Proxy::Command(command) => return Ok(Self::Command(command)),
@@ -459,7 +460,7 @@ impl<'a> Way<'a> {
     }
 
     /// Opens a stream to the host.
-    async fn open(&self, spec: &HostSpec, trip: &Trip<'_>) -> Result<Opened, SshError> {
+    async fn open(&self, spec: &HostSpec, trip: &Trip<'_>) -> Result<Opened, HostError> {
         match self {
             Self::Direct => {
                 let found = tcp::find(spec, |stage| trip.enter(spec, stage)).await?;
@@ -477,7 +478,7 @@ impl<'a> Way<'a> {
                 let (streams, process, complaint) = proxy_command::spawn(&shell, text).map_err(|error| {
                     let (alias, shell) = (&spec.alias, shell.display());
                     let message = format!("{alias}: the shell {shell} of the proxy command cannot be run: {error}");
-                    SshError::new(ErrorKind::Unreachable, message)
+                    HostError::new(ErrorKind::Unreachable, message)
                 })?;
                 let (transport, leash) = Transport::new(streams, Some(Box::new(process)));
                 Ok(Opened { transport, leash, complaint: Some(complaint), is_localhost: false, contact })
@@ -497,7 +498,7 @@ impl<'a> Way<'a> {
                     };
                     let words = words.map_or_else(String::new, |words| format!(" ({words})"));
                     let message = format!("{alias}: the jump host {name} {what} {host_name}:{port}{words}");
-                    SshError::new(ErrorKind::Unreachable, message)
+                    HostError::new(ErrorKind::Unreachable, message)
                 })?;
                 let (transport, leash) = Transport::new(channel.into_stream(), Some(Box::new(Arc::clone(hop))));
                 Ok(Opened { transport, leash, complaint: None, is_localhost: false, contact })
@@ -507,8 +508,8 @@ impl<'a> Way<'a> {
 }
 
 /// A jump host's failure, told to whoever asked for the target: that is the name to act on.
-fn on_the_way(alias: &str, error: &SshError) -> SshError {
-    let told = SshError::new(error.kind(), format!("{alias}: jump host {}", error.message()));
+fn on_the_way(alias: &str, error: &HostError) -> HostError {
+    let told = HostError::new(error.kind(), format!("{alias}: jump host {}", error.message()));
     let told = told.retried_after(error.pause());
     match error.hint() {
         Some(_) if error.kind() == ErrorKind::UnknownHostKey => told.with_hint(gate::trust_hint(alias)),
@@ -552,13 +553,13 @@ fn explain(error: &russh::Error, first_words: &FirstWords, farewell: Option<&str
     }
 }
 
-fn handshake_error(spec: &HostSpec, what: &str) -> SshError {
+fn handshake_error(spec: &HostSpec, what: &str) -> HostError {
     let HostSpec { alias, host_name, port, .. } = spec;
-    SshError::new(ErrorKind::Unreachable, format!("{alias}: the handshake with {host_name}:{port} failed: {what}"))
+    HostError::new(ErrorKind::Unreachable, format!("{alias}: the handshake with {host_name}:{port} failed: {what}"))
 }
 
 /// The server turns this machine's address away. `reason`: what came of the contact before.
-fn not_now(spec: &HostSpec, reason: Option<String>) -> SshError {
+fn not_now(spec: &HostSpec, reason: Option<String>) -> HostError {
     let HostSpec { alias, host_name, port, .. } = spec;
     let before = reason.map(|reason| format!("; what came before: {reason}")).unwrap_or_default();
     let message = format!(
@@ -566,7 +567,7 @@ fn not_now(spec: &HostSpec, reason: Option<String>) -> SshError {
          for 16 s to 10 min, after several connections that ended without a login (PerSourcePenalties), or it has as many \
          connections without a login as it takes (MaxStartups){before}"
     );
-    SshError::new(ErrorKind::Unreachable, message)
+    HostError::new(ErrorKind::Unreachable, message)
         .with_hint(
             "mend what came before and wait; on the host, `PerSourcePenaltyExemptList` in sshd_config exempts an address",
         )
@@ -601,11 +602,11 @@ fn client_config(
     spec: &HostSpec,
     known: &[Algorithm],
     certificates: Vec<Algorithm>,
-) -> Result<Arc<client::Config>, SshError> {
+) -> Result<Arc<client::Config>, HostError> {
     let alive = Alive::of(spec);
     let (least, best, most) = GROUP_BITS;
     let gex = client::GexParams::new(least, best, most)
-        .map_err(|error| SshError::new(ErrorKind::Config, format!("{}: {error}", spec.alias)))?;
+        .map_err(|error| HostError::new(ErrorKind::Config, format!("{}: {error}", spec.alias)))?;
     Ok(Arc::new(client::Config {
         gex,
         window_size: WINDOW,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use scout_machine::line;
 use tokio::io::{AsyncReadExt as _, Join};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
@@ -17,7 +18,6 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::dial::process::{Group, piped};
-use crate::foreign::line;
 
 /// Kept of what the command writes to its standard error.
 const COMPLAINT_BYTES: usize = 2048;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use scout_machine::line;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -14,7 +15,6 @@ use zeroize::Zeroizing;
 
 use crate::HostSpec;
 use crate::dial::process::Group;
-use crate::foreign::line;
 
 /// How long the command may take; the dial's own limit mostly ends before.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use scout_machine::{ErrorKind, HostError};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
 
+use crate::HostSpec;
 use crate::config::{AddressFamily, network};
-use crate::{ErrorKind, HostSpec, SshError};
 
 /// The next address is tried beside one that has not answered for so long: RFC 8305 §5.
 const STAGGER: Duration = Duration::from_millis(250);
@@ -49,9 +50,9 @@ impl Found {
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`], naming the host.
-pub(crate) async fn find(spec: &HostSpec, stage: impl Fn(String)) -> Result<Found, SshError> {
+pub(crate) async fn find(spec: &HostSpec, stage: impl Fn(String)) -> Result<Found, HostError> {
     let HostSpec { alias, host_name, port, .. } = spec;
-    let unreachable = |what: String| SshError::new(ErrorKind::Unreachable, format!("{alias}: {what}"));
+    let unreachable = |what: String| HostError::new(ErrorKind::Unreachable, format!("{alias}: {what}"));
     stage(format!("looking up {host_name}"));
     let mut addresses = resolve(host_name, *port, spec.address_family).await.map_err(unreachable)?.into_iter();
     let first = addresses.next().ok_or_else(|| unreachable(format!("{host_name} has no address")))?;
@@ -71,9 +72,9 @@ pub(crate) async fn find(spec: &HostSpec, stage: impl Fn(String)) -> Result<Foun
 /// [`ErrorKind::Unreachable`], naming host and addresses.
 /// # Cancel safety
 /// Every socket is closed.
-pub(crate) async fn connect(spec: &HostSpec, found: Found, stage: impl Fn(String)) -> Result<TcpStream, SshError> {
+pub(crate) async fn connect(spec: &HostSpec, found: Found, stage: impl Fn(String)) -> Result<TcpStream, HostError> {
     let alias = &spec.alias;
-    let unreachable = |what: String| SshError::new(ErrorKind::Unreachable, format!("{alias}: {what}"));
+    let unreachable = |what: String| HostError::new(ErrorKind::Unreachable, format!("{alias}: {what}"));
     let addresses = std::iter::once(found.first).chain(found.others).collect();
     let stream = race(addresses, found.sources.as_ref(), stage).await.map_err(unreachable)?;
     if let Err(error) = stream.set_nodelay(true) {

@@ -14,11 +14,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use scout_machine::line;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-
-use crate::foreign::line;
 
 /// How long a session that was in use may take for its last words.
 const GOODBYE: Duration = Duration::from_secs(1);

@@ -7,10 +7,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use scout_machine::HostError;
+
 use crate::config::Proxy;
 use crate::dial::gate::Check;
 use crate::trust::{Decision, Entry, MayShow, Verdict};
-use crate::{HostSpec, PoolConfig, SshError};
+use crate::{HostSpec, PoolConfig};
 
 /// What known_hosts holds about one host, and what comes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +41,8 @@ pub enum Ahead {
 /// Reads the known_hosts files that count for the host; learns nothing.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Config`] if a file cannot be read.
-pub async fn trust_ahead(spec: &HostSpec, config: &PoolConfig) -> Result<TrustAhead, SshError> {
+/// [`scout_machine::ErrorKind::Config`] if a file cannot be read.
+pub async fn trust_ahead(spec: &HostSpec, config: &PoolConfig) -> Result<TrustAhead, HostError> {
     let check = Check::load(&Arc::new(spec.clone()), config).await?;
     let ahead = |(shown, decision): (MayShow, Decision)| match &shown {
         MayShow::Key(key) if check.is_too_short(key) => (shown, Ahead::TooShort),

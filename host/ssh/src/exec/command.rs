@@ -11,16 +11,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelWriteHalf, Sig};
+use scout_machine::command::shell::{Prepared, RemoteProcess, Stream, Way};
+use scout_machine::{Call, CommandLimits, Ending, ErrorKind, ExecOutcome, ExecRequest, HostError, RemoteState, line};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::exec::shell::{KILL_SFTP_SERVERS, Prepared, RemoteProcess, Stream, Way};
-use crate::foreign::line;
 use crate::lease::within;
 use crate::pool::InUse;
 use crate::pool::connection::Connection;
 use crate::pool::slots::Slot;
-use crate::{Call, CommandLimits, Ending, ErrorKind, ExecOutcome, ExecRequest, RemoteState, SshError};
 
 /// What a command's last output may take after its status, and after the host was heard behind that: a background child may hold the
 /// streams open for ever, and a status may come before what was written before it.
@@ -43,15 +42,34 @@ const SIGNAL_BYTES: usize = 64;
 /// Sending a close never takes long; a connection that hangs must not hold us.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
+/// Kills the SFTP servers of the connection that this script runs on, and prints `killed` if there was one.
+const KILL_SFTP_SERVERS: &[u8] = br#"p=$PPID; r=no
+pkill -KILL -P $p -x sftp-server >/dev/null 2>&1 && r=killed
+[ $r = killed ] || for f in /proc/[0-9]*; do
+  IFS= read -r s <"$f/stat" || continue
+  case $s in *"(sftp-server) "*) ;; *) continue ;; esac
+  s=${s##*")" }
+  set -- $s
+  q=$2
+  if [ "$q" != $p ]; then
+    IFS= read -r s <"/proc/$q/stat" || continue
+    s=${s##*")" }
+    set -- $s
+    [ "$2" = $p ] || continue
+  fi
+  kill -KILL "${f#/proc/}" && r=killed
+done 2>/dev/null
+echo $r"#;
+
 /// Why a command has no outcome.
 pub(crate) enum RunError {
     /// It provably was not begun and the connection or channel was stale: try again.
     NotSent,
     /// It was not begun, or may have been and the message says so.
-    Failed(SshError),
+    Failed(HostError),
     /// Nothing of it was heard, from its first line on: the login shell ran something else, or hides what a command prints. Sent in
     /// another way it may be heard.
-    Garbled(SshError),
+    Garbled(HostError),
 }
 
 /// How a conversation came to its end.
@@ -88,13 +106,12 @@ pub(crate) async fn run(
     request: &ExecRequest,
     call: &Call,
 ) -> Result<(ExecOutcome, bool), RunError> {
-    let session =
-        within(&connection.alias, call, connection.session(call)).await.map_err(|error: SshError| {
-            match error.kind() {
-                ErrorKind::ConnectionLost => RunError::NotSent,
-                _ => RunError::Failed(error),
-            }
-        })?;
+    let session = within(&connection.alias, call, connection.session(call)).await.map_err(|error: HostError| {
+        match error.kind() {
+            ErrorKind::ConnectionLost => RunError::NotSent,
+            _ => RunError::Failed(error),
+        }
+    })?;
     let Some((channel, slot)) = session.into_parts() else { return Err(not_sent(connection)) };
     let mut prepared = prepared.clone();
     prepared.environment.clone_from(&connection.key().spec().set_env);
@@ -125,7 +142,7 @@ pub(crate) async fn run(
         let _ = answer.send(result);
     });
     outcome.await.unwrap_or_else(|_| {
-        Err(RunError::Failed(SshError::new(ErrorKind::ConnectionLost, "the command was given up; it may have run")))
+        Err(RunError::Failed(HostError::new(ErrorKind::ConnectionLost, "the command was given up; it may have run")))
     })
 }
 
@@ -274,7 +291,7 @@ async fn conclude(
     let begun = process.is_some() || talk.stderr.head().is_some();
     let not_begun = |kind, what: &str| {
         let message = format!("{}: {what} before the command was sent", connection.alias);
-        Err(RunError::Failed(SshError::new(kind, message)))
+        Err(RunError::Failed(HostError::new(kind, message)))
     };
     let ending = match talk.end {
         End::Cancelled if !talk.is_asked => return not_begun(ErrorKind::Cancelled, "the request was cancelled"),
@@ -282,7 +299,7 @@ async fn conclude(
         End::Closed { .. } if !talk.is_asked => return Err(not_sent(connection)),
         End::Refused => {
             let message = format!("{}: the server takes no commands", connection.alias);
-            return Err(RunError::Failed(SshError::new(ErrorKind::Unsupported, message)));
+            return Err(RunError::Failed(HostError::new(ErrorKind::Unsupported, message)));
         }
         End::Closed { .. } if let Some(error) = connection.refused() => {
             return Err(RunError::Failed(error.with_addition("; the command may have run")));
@@ -290,7 +307,7 @@ async fn conclude(
         End::Closed { taken: false } if connection.is_alive() && !begun => return Err(RunError::NotSent),
         End::Exited(_) | End::Signaled(_) if !begun && !talk.is_whole => {
             let message = format!("{}: what the command printed did not arrive; it may have run", connection.alias);
-            return Err(RunError::Failed(SshError::new(ErrorKind::Remote, message)));
+            return Err(RunError::Failed(HostError::new(ErrorKind::Remote, message)));
         }
         End::Exited(_) | End::Signaled(_) if !begun => {
             let said = [talk.stdout.noise(), talk.stderr.noise()].join(" ");
@@ -299,7 +316,7 @@ async fn conclude(
                 connection.alias,
                 said.trim()
             );
-            return Err(RunError::Garbled(SshError::new(ErrorKind::Unsupported, message)));
+            return Err(RunError::Garbled(HostError::new(ErrorKind::Unsupported, message)));
         }
         End::Exited(status) => Ending::Exited(status),
         End::Signaled(signal) => Ending::Signaled(signal),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelMsg, Disconnect};
+use scout_machine::{Call, ErrorKind, HostError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
@@ -23,7 +24,6 @@ use crate::pool::slots::{Slot, Slots};
 use crate::pool::{Counter, Gauge, PoolConfig, Stats};
 use crate::quirks::Quirks;
 use crate::stalls::SftpLanes;
-use crate::{Call, ErrorKind, SshError};
 
 /// Channels at once: one for SFTP, [`EXECS`], one ahead. OpenSSH's `MaxSessions` is 10; the rest is slack for the
 /// commands that end others, and for channels that the server has not yet given up.
@@ -227,7 +227,7 @@ impl Connection {
     }
 
     /// A place for a command, once it is this request's turn.
-    pub(crate) async fn exec_place(&self) -> Result<Slot, SshError> {
+    pub(crate) async fn exec_place(&self) -> Result<Slot, HostError> {
         self.execs.acquire().await.ok_or_else(|| self.lost())
     }
 
@@ -235,7 +235,7 @@ impl Connection {
     ///
     /// # Cancel safety
     /// A channel that is being opened is closed again.
-    pub(crate) async fn session(self: &Arc<Self>, call: &Call) -> Result<Session, SshError> {
+    pub(crate) async fn session(self: &Arc<Self>, call: &Call) -> Result<Session, HostError> {
         loop {
             let spare_ready = self.spare_ready.notified();
             let mut spare_ready = std::pin::pin!(spare_ready);
@@ -345,13 +345,13 @@ impl Connection {
     }
 
     /// That the connection is gone. With [`ErrorKind::ConnectionLost`] another one may serve.
-    pub(crate) fn lost(&self) -> SshError {
-        let lost = || SshError::new(ErrorKind::ConnectionLost, format!("{}: the connection was lost", self.alias));
+    pub(crate) fn lost(&self) -> HostError {
+        let lost = || HostError::new(ErrorKind::ConnectionLost, format!("{}: the connection was lost", self.alias));
         self.refused().unwrap_or_else(lost)
     }
 
     /// Why the connection was ended, if a host's key changed: then nothing that was under way is repeated on another.
-    pub(crate) fn refused(&self) -> Option<SshError> {
+    pub(crate) fn refused(&self) -> Option<HostError> {
         self.refusals.error()
     }
 
@@ -475,11 +475,11 @@ impl Connection {
     }
 
     /// The server has fewer places than we thought.
-    fn learn(&self, places: usize) -> Result<(), SshError> {
+    fn learn(&self, places: usize) -> Result<(), HostError> {
         if places == 0 {
             let words = self.said.refusal().map_or_else(String::new, |words| format!("; it said \"{words}\""));
             let message = format!("{}: the server opens no session channel{words}", self.alias);
-            return Err(SshError::new(ErrorKind::Unsupported, message)
+            return Err(HostError::new(ErrorKind::Unsupported, message)
                 .with_hint("MaxSessions in its sshd_config may be 0, or the account may not log in"));
         }
         self.channels.lower_to(places);

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
+use scout_machine::{Call, ErrorKind, HostError, Principal, Probe};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +35,7 @@ use crate::pool::connection::Connection;
 use crate::pool::known::Stamp;
 use crate::pool::probes::Probes;
 use crate::quirks::Quirks;
-use crate::{Call, ErrorKind, HostKey, HostSpec, Lease, Principal, SshError, dial};
+use crate::{HostKey, HostSpec, Lease, dial};
 
 /// Handshakes at once with one address: OpenSSH's `MaxStartups` begins to refuse at 10.
 const HANDSHAKES_PER_ADDRESS: usize = 10;
@@ -88,18 +89,6 @@ pub struct PoolSnapshot {
     pub probes: u64,
 }
 
-/// Whether a host answers, as far as is known.
-#[derive(Clone, Debug)]
-pub struct Probe {
-    /// Whether the pool holds a ready connection for this principal and host.
-    pub connected: bool,
-    /// How long a TCP connect took, or why it failed. [`ErrorKind::Unsupported`]: nobody has asked, because a connection
-    /// is ready, or the host is behind another, or asking would do harm.
-    pub latency: Result<Duration, SshError>,
-    /// Why the last try to log in failed, if the host is left alone for it.
-    pub refused: Option<SshError>,
-}
-
 /// Connections to hosts. Cheap to clone.
 #[derive(Clone)]
 pub struct Pool {
@@ -145,7 +134,7 @@ impl Pool {
     /// Every kind that a dial can meet.
     /// # Cancel safety
     /// The dial goes on for others who wait for it.
-    pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, SshError> {
+    pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, HostError> {
         let key = Key::first(principal, spec);
         let connection = self.inner.connect(&key, call).await?;
         Ok(Lease::new(Arc::clone(&self.inner), key, connection))
@@ -175,7 +164,7 @@ impl Pool {
     ///
     /// # Errors
     /// Those of a dial; [`ErrorKind::HostKeyRejected`] for a key that nobody could trust.
-    pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<HostKey, SshError> {
+    pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<HostKey, HostError> {
         within(&spec.alias, call, dial::host_key(spec, &self.inner.config, &self.inner.penalties)).await
     }
 
@@ -279,11 +268,11 @@ impl Gauge {
     ///
     /// # Errors
     /// [`ErrorKind::Exhausted`] if there are too many.
-    pub(crate) fn enter(&self, alias: &str) -> Result<Waiting<'_>, SshError> {
+    pub(crate) fn enter(&self, alias: &str) -> Result<Waiting<'_>, HostError> {
         if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.limit {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
             let message = format!("{alias}: {} requests wait for this host already", self.limit);
-            return Err(SshError::new(ErrorKind::Exhausted, message).with_hint("ask again later"));
+            return Err(HostError::new(ErrorKind::Exhausted, message).with_hint("ask again later"));
         }
         self.stats.waiters.add();
         Ok(Waiting(self))
@@ -335,7 +324,7 @@ pub(crate) enum Role {
 }
 
 /// What a dial came to. The connection stays in use as long as anybody may still look at this.
-type DialResult = Result<Arc<InUse>, SshError>;
+type DialResult = Result<Arc<InUse>, HostError>;
 
 enum Slot {
     /// A task dials; becomes Ready or Backoff, or vanishes if nobody waits any more or a retry may help at once.
@@ -344,7 +333,7 @@ enum Slot {
     Ready(Arc<Connection>),
     /// The dial failed; becomes Dialing when somebody asks later than `until`, or when known_hosts is no longer what the
     /// failure came of; vanishes a while after `until`.
-    Backoff { error: SshError, until: Instant, came_of: Option<Arc<Stamp>> },
+    Backoff { error: HostError, until: Instant, came_of: Option<Arc<Stamp>> },
 }
 
 struct Entry {
@@ -396,7 +385,7 @@ impl Inner {
     /// Those of the dial; of the last one, while the host is left alone after a failure.
     /// # Cancel safety
     /// The dial goes on for others who wait for it.
-    pub(crate) async fn connect(self: &Arc<Self>, key: &Key, call: &Call) -> Result<Arc<InUse>, SshError> {
+    pub(crate) async fn connect(self: &Arc<Self>, key: &Key, call: &Call) -> Result<Arc<InUse>, HostError> {
         let alias = &key.spec.alias;
         self.forget_what_changed(key).await;
         let (dial, queue) = match self.begin(key)? {
@@ -447,7 +436,7 @@ impl Inner {
     }
 
     /// Takes a ready connection into use, or sees to it that one is dialled.
-    fn begin(self: &Arc<Self>, key: &Key) -> Result<Begun, SshError> {
+    fn begin(self: &Arc<Self>, key: &Key) -> Result<Begun, HostError> {
         let mut state = self.state.lock();
         if self.closed.is_cancelled() {
             return Err(shut_down(&key.spec.alias));
@@ -557,7 +546,7 @@ impl Inner {
         key: &Key,
         sender: &Arc<watch::Sender<Option<DialResult>>>,
         queue: &Arc<Gauge>,
-    ) -> Option<Result<(Arc<Connection>, u64), SshError>> {
+    ) -> Option<Result<(Arc<Connection>, u64), HostError>> {
         let spec = &key.spec;
         let has_no_room = || key.role != Role::First && self.room.available_permits() == 0;
         if has_no_room() {
@@ -703,24 +692,24 @@ impl Inner {
     }
 }
 
-fn shut_down(alias: &str) -> SshError {
-    SshError::new(ErrorKind::Cancelled, format!("{alias}: the pool is shut down"))
+fn shut_down(alias: &str) -> HostError {
+    HostError::new(ErrorKind::Cancelled, format!("{alias}: the pool is shut down"))
 }
 
-fn no_room(alias: &str) -> SshError {
-    SshError::new(ErrorKind::Exhausted, format!("{alias}: there is no room for another connection"))
+fn no_room(alias: &str) -> HostError {
+    HostError::new(ErrorKind::Exhausted, format!("{alias}: there is no room for another connection"))
 }
 
 /// What a dial came to, once it has.
 async fn dialled(mut dial: watch::Receiver<Option<DialResult>>, alias: &str) -> DialResult {
     let result = dial.wait_for(Option::is_some).await.ok().and_then(|seen| seen.clone());
-    let given_up = || Err(SshError::new(ErrorKind::Unreachable, format!("{alias}: the dial was given up")));
+    let given_up = || Err(HostError::new(ErrorKind::Unreachable, format!("{alias}: the dial was given up")));
     result.unwrap_or_else(given_up)
 }
 
 /// Whether another try at once would meet the same. What the operator settles meanwhile (configuration) is tried again at
 /// once; a key that was not accepted, once known_hosts has changed.
-fn is_lasting(error: &SshError) -> bool {
+fn is_lasting(error: &HostError) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Auth | ErrorKind::Exhausted | ErrorKind::Remote

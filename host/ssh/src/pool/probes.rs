@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
+use scout_machine::{ErrorKind, HostError};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::HostSpec;
 use crate::config::{AddressFamily, Proxy};
 use crate::dial::penalties::{Penalties, Place};
 use crate::dial::tcp::{self, Found};
 use crate::pool::seen;
-use crate::{ErrorKind, HostSpec, SshError};
 
 /// How long what was seen counts.
 const FRESH: Duration = Duration::from_secs(30);
@@ -129,7 +130,7 @@ impl Probes {
     }
 
     /// What was seen a moment ago, if the host answered then.
-    pub(super) fn known(&self, spec: &HostSpec) -> Option<Result<Duration, SshError>> {
+    pub(super) fn known(&self, spec: &HostSpec) -> Option<Result<Duration, HostError>> {
         let mut names = self.names.0.lock();
         let question = names.get(&Named::of(spec)).filter(|question| question.is_fresh())?;
         let answer = question.0.borrow();
@@ -142,7 +143,7 @@ impl Probes {
         spec: &Arc<HostSpec>,
         penalties: &Arc<Penalties>,
         limit: Duration,
-    ) -> Result<Duration, SshError> {
+    ) -> Result<Duration, HostError> {
         if spec.proxy != Proxy::Direct {
             return Err(not_asked(spec, "it is behind a proxy: whether it answers shows when it is used"));
         }
@@ -153,7 +154,7 @@ impl Probes {
         let answered = timeout(limit, answered(&mut answer)).await;
         match answered.unwrap_or_else(|_| answer.borrow().clone()) {
             Answer::Seen(Ok(latency), _) => Ok(latency),
-            Answer::Seen(Err(why), _) => Err(SshError::new(ErrorKind::Unreachable, format!("{}: {why}", spec.alias))),
+            Answer::Seen(Err(why), _) => Err(HostError::new(ErrorKind::Unreachable, format!("{}: {why}", spec.alias))),
             Answer::Refrained => {
                 Err(not_asked(spec, "one more question could make its sshd lock this machine out (PerSourcePenalties)"))
             }
@@ -161,15 +162,15 @@ impl Probes {
             Answer::Asking => {
                 let HostSpec { alias, host_name, port, .. } = &**spec;
                 let message = format!("{alias}: {host_name}:{port} did not answer within {} s", limit.as_secs_f32());
-                Err(SshError::new(ErrorKind::Timeout, message))
+                Err(HostError::new(ErrorKind::Timeout, message))
             }
         }
     }
 }
 
 /// Nobody has asked the host.
-pub(super) fn not_asked(spec: &HostSpec, why: &str) -> SshError {
-    SshError::new(ErrorKind::Unsupported, format!("{}: not asked whether it answers: {why}", spec.alias))
+pub(super) fn not_asked(spec: &HostSpec, why: &str) -> HostError {
+    HostError::new(ErrorKind::Unsupported, format!("{}: not asked whether it answers: {why}", spec.alias))
 }
 
 /// Waits for an answer that is one.

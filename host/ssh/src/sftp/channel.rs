@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::{Mutex, MutexGuard};
+use scout_machine::{Attributes, Call, DirEntry, ErrorKind, FileKind, HostError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -22,9 +23,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::confine::Told;
 use super::guess::{GUESS, Guess};
 use super::wire::{self, Answer, Expected, Extension, MAX_NOISE, Request, Status, Violation};
-use super::{Attributes, DirEntry, FileKind, FileSystem, SftpError};
+use super::{FileSystem, SftpError};
 use crate::quirks::Quirks;
-use crate::{Call, ErrorKind, SshError};
 
 /// Flights on the wire at once, per channel: more than a page of tool calls, bounded memory.
 const MAX_FLIGHTS: usize = 128;
@@ -422,10 +422,10 @@ impl SftpChannel {
 pub(super) async fn within<T>(call: &Call, work: impl Future<Output = Result<T, SftpError>>) -> Result<T, SftpError> {
     tokio::select! {
         biased;
-        () = call.cancel.cancelled() => Err(SshError::new(ErrorKind::Cancelled, "the request was cancelled").into()),
+        () = call.cancel.cancelled() => Err(HostError::new(ErrorKind::Cancelled, "the request was cancelled").into()),
         result = work => result,
         () = sleep_until(call.deadline) => {
-            Err(SshError::new(ErrorKind::Timeout, "the SFTP server did not answer before the deadline").into())
+            Err(HostError::new(ErrorKind::Timeout, "the SFTP server did not answer before the deadline").into())
         }
     }
 }
@@ -479,7 +479,7 @@ impl Shared {
                 End::Closed => SftpError::Closed,
                 End::Stalled => SftpError::Stalled { culprit },
                 End::Broken(Violation(what)) => {
-                    SshError::new(ErrorKind::Remote, format!("the SFTP server breaks the protocol: {what}")).into()
+                    HostError::new(ErrorKind::Remote, format!("the SFTP server breaks the protocol: {what}")).into()
                 }
             };
             culprit = false;
@@ -738,9 +738,9 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         }
         // Twice the noise: the packet itself may be as long.
         if ended || buffer.len() > 2 * MAX_NOISE {
-            let printed = super::operations::shown(buffer);
+            let printed = scout_machine::path::shown(buffer);
             let message = format!("the host speaks no SFTP version 3: it printed `{printed}`");
-            return Err(SshError::new(ErrorKind::Unsupported, message).into());
+            return Err(HostError::new(ErrorKind::Unsupported, message).into());
         }
     }
 }

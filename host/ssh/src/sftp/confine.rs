@@ -19,14 +19,16 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::vec;
 
+use scout_machine::path::{DELETED, deleted, shown, swapped, untold};
+use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError, TruePath};
+
 use super::SftpChannel;
+use super::SftpError;
 use super::channel::Reply;
 use super::guess::GUESS;
-use super::operations::{Halt, attributes, remote_error, status_error};
+use super::operations::{Halt, attributes, status_error};
 use super::upload::real_path;
 use super::wire::{self, Extension, Request, Status};
-use super::{Attributes, FileKind, SftpError, shown};
-use crate::{Call, ErrorKind, SshError};
 
 /// File descriptors of the server that may be the next one: 0 to 2 are its own, and a log or sshd's sockets
 /// take some.
@@ -38,21 +40,10 @@ const DESCRIPTORS: [&[u8]; 6] = [
     b"/proc/self/fd/7",
     b"/proc/self/fd/8",
 ];
-/// What the kernel puts behind the name of a file that has none any more.
-pub(crate) const DELETED: &[u8] = b" (deleted)";
 /// Who does not tell.
 const WHO: &str = "this SFTP server";
 /// Names of a path at most that are asked for one by one.
 const MAX_NAMES: usize = 128;
-
-/// Where something lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TruePath {
-    /// The absolute path without links.
-    pub path: Vec<u8>,
-    /// Whether this was asked about the open file itself. Otherwise none of its names was a link before and after.
-    pub is_proven: bool,
-}
 
 /// What a server was found to tell of true paths.
 #[derive(Default)]
@@ -153,7 +144,7 @@ impl SftpChannel {
         };
         let names = Names::of(&path).ok_or_else(|| {
             let message = format!("has more than {MAX_NAMES} names: `{}`", shown(proof.asked));
-            SshError::new(ErrorKind::Unsupported, message)
+            HostError::new(ErrorKind::Unsupported, message)
         })?;
         Ok(Proof { path, names: Some(names), ..proof })
     }
@@ -366,21 +357,6 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
         Some((b"", name)) => (b".", name),
         Some((directory, name)) => (directory, name),
     }
-}
-
-pub(crate) fn swapped(path: &[u8]) -> SshError {
-    remote_error("something else took its place while it was opened", path).with_hint("try again")
-}
-
-pub(crate) fn deleted(path: &[u8]) -> SshError {
-    let what = "it was removed or replaced while it was opened, or has a name that looks like that";
-    remote_error(what, path).with_hint("try again")
-}
-
-/// A link, and nobody who says truly where it leads.
-pub(crate) fn untold(who: &str, path: &[u8]) -> SshError {
-    let message = format!("leads through a link, and {who} does not tell truly where to: `{}`", shown(path));
-    SshError::new(ErrorKind::Unsupported, message).with_hint("name what it leads to, by a path without links")
 }
 
 #[cfg(test)]

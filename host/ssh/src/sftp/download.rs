@@ -7,13 +7,14 @@
 
 use std::collections::VecDeque;
 
+use scout_machine::path::{not_a_file, shown};
+use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::channel::{Flight, RealHandle, Reply, within};
-use super::operations::{MIN_READ, attributes, handle, not_a_file, read, shown, status_error};
+use super::operations::{MIN_READ, attributes, handle, read, status_error};
 use super::wire::{self, Request, Status};
-use super::{Attributes, FileKind, SftpChannel, SftpError};
-use crate::{Call, ErrorKind, SshError};
+use super::{SftpChannel, SftpError};
 
 /// Bytes under way at first: a few READs of OpenSSH.
 const FIRST_WINDOW: usize = 1024 * 1024;
@@ -190,7 +191,7 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
             if self.delivered > 0 && timeless(begun.attributes) != timeless(attributes) {
                 let (path, bytes) = (shown(self.path), self.delivered);
                 let message = format!("`{path}` changed while its transfer was interrupted, after {bytes} bytes");
-                return Err(SshError::new(ErrorKind::Remote, message).with_hint("begin again").into());
+                return Err(HostError::new(ErrorKind::Remote, message).with_hint("begin again").into());
             }
             return Ok(begun);
         }
@@ -253,6 +254,6 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
     }
 }
 
-pub(crate) fn receiver_failed(error: &std::io::Error) -> SshError {
-    SshError::new(ErrorKind::Cancelled, format!("whoever receives the file takes no more: {error}"))
+pub(crate) fn receiver_failed(error: &std::io::Error) -> HostError {
+    HostError::new(ErrorKind::Cancelled, format!("whoever receives the file takes no more: {error}"))
 }

@@ -3,12 +3,13 @@
 //! With guessed handles a long directory is listed again in one longer flight; with a real one it is read on, each flight with
 //! twice as many READDIRs as the one before, so that servers that answer a few names at a time need few round trips.
 
+use scout_machine::{Call, DirEntry};
+
+use super::SftpChannel;
 use super::channel::Reply;
 use super::guess::GUESS;
 use super::operations::{Halt, Opening, Source, refused};
 use super::wire::{self, Request, Status};
-use super::{DirEntry, SftpChannel};
-use crate::Call;
 
 /// READDIRs behind a path of unknown kind: on OpenSSH 200 names and the end.
 pub(super) const FIRST_LISTING: usize = 3;

@@ -5,23 +5,19 @@
 //! itself. No more than the cap is ever asked for, so a cap bounds the wire as well as the memory.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
+use scout_machine::path::{check, is_guarded, not_a_file, other_home, remote_path, shown, swapped};
+use scout_machine::{Attributes, Call, Capture, ErrorKind, FileKind, HostError, Opened, TruePath};
 
 use super::channel::{FilePart, RealHandle, Reply};
-use super::confine::{Proof, TruePath, named_path, split, swapped};
+use super::confine::{Proof, named_path, split};
 use super::guess::GUESS;
 use super::listing::{FIRST_LISTING, lists};
 use super::upload::real_path;
 use super::wire::{self, Extension, Request, Status};
-use super::{Attributes, FileKind, FileSystem, Opened, SftpChannel, SftpError};
-use crate::{Call, Capture, ErrorKind, SshError};
+use super::{FileSystem, SftpChannel, SftpError};
 
-/// Longer than any system's PATH_MAX.
-const MAX_PATH: usize = 4096;
-/// How much of a path an error message shows.
-const SHOWN: usize = 200;
 /// Bytes asked for in one flight: one round trip for most files, and neighbours do not wait for long.
 const FLIGHT_BYTES: usize = 2 * 1024 * 1024;
 /// READs in one flight at most.
@@ -68,8 +64,8 @@ impl From<SftpError> for Halt {
     }
 }
 
-impl From<SshError> for Halt {
-    fn from(error: SshError) -> Self {
+impl From<HostError> for Halt {
+    fn from(error: HostError) -> Self {
         Self::Failed(error.into())
     }
 }
@@ -178,7 +174,7 @@ impl SftpChannel {
     pub(crate) async fn file_system(&self, path: &[u8], call: &Call) -> Result<FileSystem, SftpError> {
         if !self.has(Extension::StatVfs) {
             let message = "the SFTP server does not tell about file systems (statvfs@openssh.com)";
-            return Err(SshError::new(ErrorKind::Unsupported, message).into());
+            return Err(HostError::new(ErrorKind::Unsupported, message).into());
         }
         let path = self.resolve(path, call).await?;
         match self.ask(&[Request::StatVfs(&path)], 0, call).await?.into_iter().next() {
@@ -198,7 +194,7 @@ impl SftpChannel {
             Some(Reply::Path(expanded)) if expanded.starts_with(b"/") => Ok([&expanded, rest].concat().into()),
             Some(Reply::Status(_)) => {
                 let message = format!("no such account, or it has no home: `{}`", shown(home));
-                Err(SshError::new(ErrorKind::NotFound, message).into())
+                Err(HostError::new(ErrorKind::NotFound, message).into())
             }
             _ => Err(status_error(&Status::default(), path).into()),
         }
@@ -649,18 +645,20 @@ fn source(reply: Option<Reply>) -> Result<Source, Status> {
     }
 }
 
-pub(super) fn status_error(status: &Status, path: &[u8]) -> SshError {
+pub(super) fn status_error(status: &Status, path: &[u8]) -> HostError {
     let path = shown(path);
     match status.code {
-        wire::STATUS_NO_SUCH_FILE => SshError::new(ErrorKind::NotFound, format!("no such file or directory: `{path}`")),
-        wire::STATUS_PERMISSION_DENIED => SshError::new(ErrorKind::Permission, format!("permission denied: `{path}`")),
+        wire::STATUS_NO_SUCH_FILE => {
+            HostError::new(ErrorKind::NotFound, format!("no such file or directory: `{path}`"))
+        }
+        wire::STATUS_PERMISSION_DENIED => HostError::new(ErrorKind::Permission, format!("permission denied: `{path}`")),
         wire::STATUS_UNSUPPORTED => {
-            SshError::new(ErrorKind::Unsupported, format!("the SFTP server cannot do this: `{path}`"))
+            HostError::new(ErrorKind::Unsupported, format!("the SFTP server cannot do this: `{path}`"))
         }
         code if status.text.is_empty() => {
-            SshError::new(ErrorKind::Remote, format!("the SFTP server failed with status {code}: `{path}`"))
+            HostError::new(ErrorKind::Remote, format!("the SFTP server failed with status {code}: `{path}`"))
         }
-        _ => SshError::new(ErrorKind::Remote, format!("the SFTP server says `{}`: `{path}`", shown(&status.text))),
+        _ => HostError::new(ErrorKind::Remote, format!("the SFTP server says `{}`: `{path}`", shown(&status.text))),
     }
 }
 
@@ -671,78 +669,4 @@ pub(super) fn handle(reply: Option<Reply>) -> Result<RealHandle, Status> {
         Some(Reply::Status(status)) => Err(status),
         _ => Err(Status::default()),
     }
-}
-
-pub(super) fn remote_error(what: &str, path: &[u8]) -> SshError {
-    SshError::new(ErrorKind::Remote, format!("{what}: `{}`", shown(path)))
-}
-
-pub(crate) fn not_a_file(path: &[u8]) -> SshError {
-    SshError::new(ErrorKind::NotReadable, format!("not a regular file: `{}`", shown(path)))
-}
-
-/// Foreign bytes for a message: control and formatting characters escaped, the length bounded.
-pub(crate) fn shown(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes.get(..SHOWN).unwrap_or(bytes));
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\'' | '"' | '\\' => out.push(character),
-            // Escapes what does not print, bidi and zero-width characters included.
-            other => write!(out, "{}", other.escape_debug()).unwrap_or_default(),
-        }
-    }
-    if bytes.len() > SHOWN {
-        out.push('…');
-    }
-    out
-}
-
-/// That a path is one.
-pub(crate) fn check(path: &[u8]) -> Result<(), SshError> {
-    if path.contains(&0) {
-        return Err(SshError::new(ErrorKind::Invalid, "a path holds a NUL byte"));
-    }
-    if path.len() > MAX_PATH {
-        return Err(SshError::new(ErrorKind::Invalid, format!("a path is longer than {MAX_PATH} bytes")));
-    }
-    Ok(())
-}
-
-/// `~user` and what follows it, if the path begins so.
-pub(crate) fn other_home(path: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
-    let (home, rest) = path.split_at_checked(end)?;
-    (home.len() > 1 && home.starts_with(b"~")).then_some((home, rest))
-}
-
-/// The path as SFTP has it: relative to the home directory, since SFTP knows no `~`.
-pub(crate) fn remote_path(path: &[u8]) -> Result<Cow<'_, [u8]>, SshError> {
-    check(path)?;
-    if other_home(path).is_some() {
-        let message = format!("another account's home cannot be looked up over SFTP: `{}`", shown(path));
-        return Err(SshError::new(ErrorKind::Unsupported, message).with_hint("give the absolute path"));
-    }
-    let relative = match path.strip_prefix(b"~") {
-        Some(rest) => {
-            rest.iter().position(|byte| *byte != b'/').and_then(|start| rest.get(start..)).unwrap_or_default()
-        }
-        None => path,
-    };
-    Ok(if relative.is_empty() { b"."[..].into() } else { relative.into() })
-}
-
-/// Whether the path may name a device or a file that blocks: lexically under /dev, /proc or /sys, or above home.
-pub(crate) fn is_guarded(path: &[u8]) -> bool {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    let absolute = path.starts_with(b"/");
-    for part in path.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." if parts.pop().is_none() && !absolute => return true,
-            b".." => {}
-            part => parts.push(part),
-        }
-    }
-    absolute && matches!(parts.first(), Some(&(b"dev" | b"proc" | b"sys")))
 }

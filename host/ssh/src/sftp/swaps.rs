@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use scout_machine::{Call, ErrorKind, HostError, Opened, TruePath};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use super::{Opened, SftpChannel, SftpError, TruePath, wire};
-use crate::{Call, ErrorKind, SshError};
+use super::{SftpChannel, SftpError, wire};
 
 const OPEN: u8 = 3;
 const OPENDIR: u8 = 11;
@@ -202,7 +202,7 @@ impl World {
     }
 
     /// What is told of a path: a word of the content, and where it lies.
-    async fn look(&self, ask: Ask, path: &str) -> Result<(String, TruePath), SshError> {
+    async fn look(&self, ask: Ask, path: &str) -> Result<(String, TruePath), HostError> {
         let call = Call::until(Instant::now() + Duration::from_secs(60));
         let path = self.root.join(path);
         let path = path.as_os_str().as_bytes();

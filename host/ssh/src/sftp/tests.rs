@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use scout_machine::{Call, ErrorKind, HostError, Opened};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, join};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use super::wire::{self, MAX_PACKET};
-use super::{Change, Download, Opened, Part, SftpChannel, SftpError, Transfer, WriteError, WriteOptions, Written};
-use crate::{Call, ErrorKind, SshError};
+use super::{Change, Download, Part, SftpChannel, SftpError, Transfer, WriteError, WriteOptions, Written};
 
 const STALL: Duration = Duration::from_secs(2);
 
@@ -38,7 +38,7 @@ async fn openssh() -> (SftpChannel, Child) {
     (SftpChannel::start(stream, STALL, Arc::default()).await.expect("it greets"), child)
 }
 
-fn ssh(error: SftpError) -> SshError {
+fn ssh(error: SftpError) -> HostError {
     match error {
         SftpError::Ssh(error) => error,
         other => panic!("{other:?}"),

@@ -10,13 +10,14 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
+use scout_machine::path::{remote_error, shown};
+use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::channel::{Flight, RealHandle, Reply, within};
-use super::operations::{attributes, handle, remote_error, shown, status_error};
+use super::operations::{attributes, handle, status_error};
 use super::wire::{self, Extension, Request, Status};
-use super::{Attributes, FileKind, SftpChannel, SftpError};
-use crate::{Call, ErrorKind, SshError};
+use super::{SftpChannel, SftpError};
 
 /// Bytes of one WRITE at most: its answer is the only sign of progress on a slow line.
 const PIECE: usize = 64 * 1024;
@@ -98,7 +99,7 @@ impl SftpChannel {
         let mut replies = self.ask(&requests, 0, call).await?.into_iter();
         let (own, followed) = (attributes(replies.next()), attributes(replies.next()));
         let real = real_path(replies.next(), &path);
-        let refuse = |kind, what: &str| Err(SshError::new(kind, format!("{what}: `{}`", shown(&path))).into());
+        let refuse = |kind, what: &str| Err(HostError::new(kind, format!("{what}: `{}`", shown(&path))).into());
         let old = match (own, followed) {
             (Err(status), _) if status.code == wire::STATUS_NO_SUCH_FILE => None,
             (Ok(_), Err(status)) if status.code == wire::STATUS_NO_SUCH_FILE => {
@@ -159,7 +160,7 @@ impl SftpChannel {
             Ok(()) => Ok(Written { path: to.to_vec(), bytes, replaced, synced }),
             Err(status) if !replaced && status.code == wire::STATUS_FAILURE => {
                 let message = format!("could not be given its name; it may exist by now: `{}`", shown(to));
-                Err(WriteError::Untouched(SshError::new(ErrorKind::Remote, message).into()))
+                Err(WriteError::Untouched(HostError::new(ErrorKind::Remote, message).into()))
             }
             Err(status) => Err(WriteError::Untouched(status_error(&status, to).into())),
         }
@@ -202,7 +203,7 @@ impl SftpChannel {
         }
         if owner.is_some_and(|owner| made.uid.zip(made.gid) != Some(owner)) {
             let message = format!("its owner and group could not be kept: `{}`", shown(&plan.target));
-            return Err(SshError::new(ErrorKind::Permission, message)
+            return Err(HostError::new(ErrorKind::Permission, message)
                 .with_hint("write as the account that owns the file")
                 .into());
         }
@@ -298,7 +299,7 @@ async fn fill_piece<R: AsyncRead + Unpin>(source: &mut R, piece: &mut [u8]) -> R
             Ok(count) => filled += count,
             Err(error) => {
                 let message = format!("what is to be written cannot be read: {error}");
-                return Err(SshError::new(ErrorKind::Cancelled, message).into());
+                return Err(HostError::new(ErrorKind::Cancelled, message).into());
             }
         }
     }
@@ -313,7 +314,7 @@ fn expect_ok(reply: Option<Reply>) -> Result<(), Status> {
     }
 }
 
-pub(super) fn real_path(reply: Option<Reply>, path: &[u8]) -> Result<Vec<u8>, SshError> {
+pub(super) fn real_path(reply: Option<Reply>, path: &[u8]) -> Result<Vec<u8>, HostError> {
     match reply {
         Some(Reply::Path(real)) if real.starts_with(b"/") => Ok(real.to_vec()),
         Some(Reply::Status(status)) => Err(status_error(&status, path)),
@@ -330,10 +331,10 @@ fn is_file_name(name: &[u8]) -> bool {
     !matches!(name, b"" | b"." | b"..")
 }
 
-fn random_name() -> Result<String, SshError> {
+fn random_name() -> Result<String, HostError> {
     let mut bytes = [0_u8; 12];
     getrandom::fill(&mut bytes)
-        .map_err(|error| SshError::new(ErrorKind::Exhausted, format!("no random numbers from the system: {error}")))?;
+        .map_err(|error| HostError::new(ErrorKind::Exhausted, format!("no random numbers from the system: {error}")))?;
     Ok(bytes.iter().fold(String::from(".scout-"), |mut name, byte| {
         let _ = write!(name, "{byte:02x}");
         name

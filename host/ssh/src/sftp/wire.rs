@@ -3,8 +3,9 @@
 //! Pure: knows no stream and no channel. A decoder never trusts a length or a count of the server's.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use scout_machine::{Attributes, DirEntry, FileKind};
 
-use super::{Attributes, DirEntry, FileKind, FileSystem};
+use super::FileSystem;
 
 /// The longest packet that is accepted: OpenSSH's own limit of 256 KiB and some room.
 pub(super) const MAX_PACKET: usize = 257 * 1024;

@@ -11,10 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use russh::keys::PublicKey;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use scout_machine::{ErrorKind, HostError};
 
 use super::{KnownHosts, Name, Presented, Verdict, line};
 use crate::local_file;
-use crate::{ErrorKind, SshError};
 
 /// Others hold the lock as long as it takes to append a line; together with `LOCK_PAUSE` this is two seconds.
 const LOCK_ATTEMPTS: u32 = 100;
@@ -29,16 +29,16 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// [`ErrorKind::Config`] when the file cannot be read or written, [`ErrorKind::Invalid`] for a name that does not fit on a
 /// line, [`ErrorKind::HostKeyRejected`] when the file has another key for the host, or revokes this one.
-pub fn learn(file: &Path, host: &str, port: u16, key: &PublicKey, hashed: bool) -> Result<(), SshError> {
+pub fn learn(file: &Path, host: &str, port: u16, key: &PublicKey, hashed: bool) -> Result<(), HostError> {
     // All of these mean something to whoever reads the line: `*` would trust this key for every host.
     let is_special = |c: char| c.is_whitespace() || c.is_control() || "*?!,|@#[]".contains(c);
     if host.is_empty() || host.contains(is_special) {
-        return Err(SshError::new(
+        return Err(HostError::new(
             ErrorKind::Invalid,
             format!("the key of {host:?} cannot be learned: the name has characters that known_hosts gives a meaning"),
         ));
     }
-    let fail = |why: String| SshError::new(ErrorKind::Config, format!("cannot write {}: {why}", file.display()));
+    let fail = |why: String| HostError::new(ErrorKind::Config, format!("cannot write {}: {why}", file.display()));
 
     let name = Name::new(host, port);
     let written =
@@ -59,7 +59,7 @@ pub fn learn(file: &Path, host: &str, port: u16, key: &PublicKey, hashed: bool) 
         Verdict::Known(_) => return Ok(()),
         Verdict::Unknown => {}
         Verdict::Changed(at) | Verdict::Revoked(at) => {
-            return Err(SshError::new(
+            return Err(HostError::new(
                 ErrorKind::HostKeyRejected,
                 format!("the key of {host} is not learned: {}:{} says otherwise", at.file.display(), at.line),
             ));

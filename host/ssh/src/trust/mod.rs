@@ -20,6 +20,7 @@ use std::time::SystemTime;
 
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
+use scout_machine::{ErrorKind, HostError};
 
 pub(crate) use certificate::intact;
 pub use learn::learn;
@@ -28,9 +29,9 @@ pub(crate) use line::{is_nested_too_deep, is_too_short};
 use name::Name;
 pub use name::known_as;
 
+use crate::HostSpec;
 use crate::config::{AlgorithmLists, Source, StrictHostKeyChecking};
 use crate::local_file::{self, FileError};
-use crate::{ErrorKind, HostSpec, SshError};
 
 /// What the known_hosts files say of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,9 +187,9 @@ impl KnownHosts {
     /// fails) is an error: it may pass, and a changed key must not look like a new one meanwhile.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Config`] when a file cannot be opened for such a reason, cannot be read to its end or is
+    /// [`scout_machine::ErrorKind::Config`] when a file cannot be opened for such a reason, cannot be read to its end or is
     /// larger than 64 MiB.
-    pub fn load<P: AsRef<Path>>(files: &[P]) -> Result<Self, SshError> {
+    pub fn load<P: AsRef<Path>>(files: &[P]) -> Result<Self, HostError> {
         let mut known = Self::default();
         for file in files {
             known.read(file.as_ref())?;
@@ -196,7 +197,7 @@ impl KnownHosts {
         Ok(known)
     }
 
-    fn read(&mut self, file: &Path) -> Result<(), SshError> {
+    fn read(&mut self, file: &Path) -> Result<(), HostError> {
         let bytes = match contents(file)? {
             Ok(bytes) => bytes,
             Err(why) => {
@@ -464,7 +465,7 @@ pub(crate) fn is_same_type(one: &Algorithm, other: &Algorithm) -> bool {
 
 /// A file's bytes, empty if it is absent; `Ok(Err)` says why it was passed over. `/dev/null` is a customary name for "no
 /// file".
-fn contents(path: &Path) -> Result<Result<Vec<u8>, String>, SshError> {
+fn contents(path: &Path) -> Result<Result<Vec<u8>, String>, HostError> {
     let error = match local_file::open(path) {
         Ok(file) => return bytes_of(file, path).map(Ok),
         Err(FileError::Io(error)) => error,
@@ -478,10 +479,10 @@ fn contents(path: &Path) -> Result<Result<Vec<u8>, String>, SshError> {
 }
 
 /// What is left of an open file; `path` is for the message.
-fn bytes_of(file: impl Read, path: &Path) -> Result<Vec<u8>, SshError> {
+fn bytes_of(file: impl Read, path: &Path) -> Result<Vec<u8>, HostError> {
     local_file::read_to_end(file, MAX_FILE_BYTES).map_err(|error| unreadable(path, &error.to_string()))
 }
 
-fn unreadable(path: &Path, why: &str) -> SshError {
-    SshError::new(ErrorKind::Config, format!("cannot read {}: {why}", path.display()))
+fn unreadable(path: &Path, why: &str) -> HostError {
+    HostError::new(ErrorKind::Config, format!("cannot read {}: {why}", path.display()))
 }

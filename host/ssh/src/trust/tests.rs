@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use russh::keys::ssh_key::Mpint;
 use russh::keys::ssh_key::public::{KeyData, RsaPublicKey};
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
+use scout_machine::ErrorKind;
 
 use super::{KnownHosts, Verdict, certificate, learn};
-use crate::ErrorKind;
 use crate::config::{AlgorithmLists, Source};
 
 // Made for these tests; nobody has their private halves.

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use scout_ssh::{ErrorKind, HostSpec, Lease, Pool, PoolConfig, SshConfig, SshError};
+use scout_machine::{ErrorKind, HostError};
+use scout_ssh::{HostSpec, Lease, Pool, PoolConfig, SshConfig};
 use scout_tests::{Sshd, SshdOptions};
 
 use crate::world::{call, me};
@@ -36,7 +37,7 @@ fn spec(sshd: &Sshd, key: &Path, lines: &str) -> HostSpec {
     SshConfig::load(&config, None, sshd.dir()).unwrap().resolve("box").unwrap()
 }
 
-async fn log_in(spec: HostSpec) -> Result<Lease, SshError> {
+async fn log_in(spec: HostSpec) -> Result<Lease, HostError> {
     Pool::new(PoolConfig::default()).lease(&me(), &Arc::new(spec), &call()).await
 }
 

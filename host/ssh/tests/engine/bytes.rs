@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use scout_ssh::{ErrorKind, HostSpec, Pool, PoolConfig, SshError};
+use scout_machine::{ErrorKind, HostError};
+use scout_ssh::{HostSpec, Pool, PoolConfig};
 use scout_tests::{Agent, Sshd, SshdOptions, generate_key, login_name};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -15,7 +16,7 @@ use crate::world::{call, me, request, spec};
 /// As a Latin-1 text looks whose bytes are not UTF-8.
 const WORDS: &str = "Zutritt f\u{fffd}r Unbefugte verboten: B\u{fffd}ro Z\u{fffd}rich";
 
-async fn run(config: PoolConfig, spec: HostSpec) -> Result<(), SshError> {
+async fn run(config: PoolConfig, spec: HostSpec) -> Result<(), HostError> {
     let pool = Pool::new(config);
     let lease = pool.lease(&me(), &Arc::new(spec), &call()).await?;
     let outcome = lease.exec(&request("echo in"), &call()).await?;

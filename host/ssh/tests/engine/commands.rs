@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scout_machine::{Call, Ending, ErrorKind, ExecRequest, Opened, Principal, RemoteState};
 use scout_ssh::config::StrictHostKeyChecking;
 use scout_ssh::trust::{Decision, Verdict};
-use scout_ssh::{Call, Ending, ErrorKind, ExecRequest, HostKey, Opened, Pool, PoolConfig, Principal, RemoteState};
+use scout_ssh::{HostKey, Pool, PoolConfig};
 use scout_tests::{Agent, DelayLink, German, Sftp, Sshd, SshdOptions, generate_key};
 
 use crate::world::{World, call, eventually, marker, me, request, runs, spec};

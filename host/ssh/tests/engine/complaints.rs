@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use scout_ssh::{ErrorKind, Pool, PoolConfig, SshError};
+use scout_machine::{ErrorKind, HostError};
+use scout_ssh::{Pool, PoolConfig};
 use scout_tests::{Sftp, SshdOptions};
 
 use crate::odd::OddSshd;
 use crate::world::{World, call, me};
 
 /// What is said of a host whose sshd has these lines.
-async fn told(sftp: Sftp, lines: &[&str]) -> SshError {
+async fn told(sftp: Sftp, lines: &[&str]) -> HostError {
     let extra = lines.iter().map(|line| (*line).to_owned()).collect();
     let world = World::with(&SshdOptions { sftp, extra, ..SshdOptions::default() });
     world.lease().await.stat(b"/etc", &call()).await.unwrap_err()

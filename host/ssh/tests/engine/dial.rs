@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use scout_machine::{Ending, ErrorKind, ExecRequest, HostError, Principal};
 use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, StrictHostKeyChecking};
 use scout_ssh::trust::Decision;
-use scout_ssh::{Ending, ErrorKind, ExecRequest, HostKey, HostSpec, Lease, Pool, PoolConfig, Principal, SshError};
+use scout_ssh::{HostKey, HostSpec, Lease, Pool, PoolConfig};
 use scout_tests::{Key, Sshd, SshdOptions, generate_key, login_name};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -45,16 +46,16 @@ fn through(spec: HostSpec, hops: &[&HostSpec]) -> HostSpec {
     HostSpec { proxy: Proxy::Jump(hops.iter().map(|hop| Arc::new((*hop).clone())).collect()), ..spec }
 }
 
-async fn lease_from(pool: &Pool, spec: &HostSpec) -> Result<Lease, SshError> {
+async fn lease_from(pool: &Pool, spec: &HostSpec) -> Result<Lease, HostError> {
     pool.lease(&me(), &Arc::new(spec.clone()), &call()).await
 }
 
 /// Dials with a pool of its own, which is gone afterwards.
-async fn refused_with(config: PoolConfig, spec: &HostSpec) -> SshError {
+async fn refused_with(config: PoolConfig, spec: &HostSpec) -> HostError {
     lease_from(&Pool::new(config), spec).await.unwrap_err()
 }
 
-async fn refused(spec: &HostSpec) -> SshError {
+async fn refused(spec: &HostSpec) -> HostError {
     refused_with(PoolConfig::default(), spec).await
 }
 

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use scout_ssh::{HostSpec, Pool, PoolConfig, SshError};
+use scout_machine::HostError;
+use scout_ssh::{HostSpec, Pool, PoolConfig};
 use scout_tests::{Agent, Sshd, SshdOptions, generate_key, login_name};
 
 use crate::fake::secret_command;
 use crate::odd::OddSshd;
 use crate::world::{call, eventually, me, request, spec};
 
-async fn run(spec: HostSpec) -> Result<u64, SshError> {
+async fn run(spec: HostSpec) -> Result<u64, HostError> {
     let pool = Pool::new(PoolConfig::default());
     let call = call();
     let lease = pool.lease(&me(), &Arc::new(spec), &call).await?;

@@ -4,7 +4,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_ssh::{Ending, ErrorKind, ExecRequest, Pool, PoolConfig, RemoteState};
+use scout_machine::{Ending, ErrorKind, ExecRequest, RemoteState};
+use scout_ssh::{Pool, PoolConfig};
 use scout_tests::{DelayLink, Sshd};
 
 use crate::world::{World, call, eventually, marker, me, request, runs, spec};

@@ -5,7 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_ssh::{Call, Ending, ErrorKind, Opened, Pool, PoolConfig, PoolSnapshot, RemoteState};
+use scout_machine::{Call, Ending, ErrorKind, Opened, RemoteState};
+use scout_ssh::{Pool, PoolConfig, PoolSnapshot};
 use scout_tests::{DelayLink, Sshd};
 use tokio::task::JoinSet;
 

@@ -1,6 +1,6 @@
 //! What a command may take of its host: it ends where it asks for more, and its neighbours go on.
 
-use scout_ssh::{CommandLimits, Ending, ExecOutcome, ExecRequest};
+use scout_machine::{CommandLimits, Ending, ExecOutcome, ExecRequest};
 
 use crate::world::{World, call, request};
 

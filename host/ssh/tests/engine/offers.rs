@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use scout_ssh::{ErrorKind, Lease, Pool, PoolConfig, SshConfig, SshError};
+use scout_machine::{ErrorKind, HostError};
+use scout_ssh::{Lease, Pool, PoolConfig, SshConfig};
 use scout_tests::{Sshd, SshdOptions, login_name, newer_openssh};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -17,7 +18,7 @@ fn server(lines: &[&str]) -> Sshd {
 }
 
 /// Logs in as an ssh_config with this line has it, and runs a command.
-async fn log_in(sshd: &Sshd, line: &str) -> Result<(), SshError> {
+async fn log_in(sshd: &Sshd, line: &str) -> Result<(), HostError> {
     let (address, known) = (sshd.address(), sshd.dir().join("known_hosts"));
     if !known.exists() {
         std::fs::write(&known, sshd.known_hosts_line(address)).unwrap();

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use scout_ssh::{ErrorKind, Pool, PoolConfig, SshConfig, offers};
+use scout_machine::ErrorKind;
+use scout_ssh::{Pool, PoolConfig, SshConfig, offers};
 use scout_tests::{Agent, Sshd, SshdOptions, is_with_newer_openssh, login_name, with_newer_openssh};
 
 use crate::fake::secret_command;

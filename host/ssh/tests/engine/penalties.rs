@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use scout_ssh::{Call, ErrorKind, HostSpec, Lease, Pool, PoolConfig, Principal, SshError};
+use scout_machine::{Call, ErrorKind, HostError, Principal};
+use scout_ssh::{HostSpec, Lease, Pool, PoolConfig};
 use scout_tests::{Sshd, SshdOptions, generate_key, login_name, newer_openssh};
 use tokio::time::Instant;
 
@@ -29,7 +30,7 @@ fn good(sshd: &Sshd, alias: &str) -> HostSpec {
     }
 }
 
-async fn lease(pool: &Pool, spec: &Arc<HostSpec>, limit: Duration) -> Result<Lease, SshError> {
+async fn lease(pool: &Pool, spec: &Arc<HostSpec>, limit: Duration) -> Result<Lease, HostError> {
     pool.lease(&Principal::new("me"), spec, &Call::until(Instant::now() + limit)).await
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use scout_ssh::{Call, Ending, ErrorKind, HostSpec, Pool, PoolConfig, Principal};
+use scout_machine::{Call, Ending, ErrorKind, Principal};
+use scout_ssh::{HostSpec, Pool, PoolConfig};
 use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, generate_key};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Semaphore;

@@ -7,8 +7,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use russh::keys::{HashAlg, PublicKey};
+use scout_machine::{Ending, ErrorKind, HostError};
 use scout_ssh::config::Proxy;
-use scout_ssh::{Ending, ErrorKind, HostSpec, Part, Pool, PoolConfig, SshError};
+use scout_ssh::{HostSpec, Part, Pool, PoolConfig};
 use scout_tests::{Key, Sshd, SshdOptions, generate_key, login_name};
 use tokio::io::AsyncReadExt as _;
 
@@ -75,7 +76,7 @@ impl Swapping {
     }
 
     /// What the error of a swap has to name.
-    fn is_told(&self, error: &SshError, alias: &str) -> bool {
+    fn is_told(&self, error: &HostError, alias: &str) -> bool {
         let print = |key: &Key| PublicKey::from_openssh(&key.public).unwrap().fingerprint(HashAlg::Sha256).to_string();
         let names = self.keys.iter().all(|key| error.message().contains(&print(key)));
         let hint = format!("`scout trust {alias}`");

@@ -10,10 +10,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use scout_ssh::{
-    Attributes, Call, Change, ErrorKind, Lease, Opened, Part, Pool, PoolConfig, SshError, Transfer, WriteOptions,
-    Written,
-};
+use scout_machine::{Attributes, Call, ErrorKind, HostError, Opened};
+use scout_ssh::{Change, Lease, Part, Pool, PoolConfig, Transfer, WriteOptions, Written};
 use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, login_name};
 use tokio::io::{AsyncWrite, ReadBuf};
 
@@ -72,7 +70,7 @@ async fn read_to(lease: &Lease, path: &Path, part: Part) -> (Vec<u8>, Transfer) 
     (sink, transfer)
 }
 
-async fn write(lease: &Lease, path: &Path, content: &[u8], options: &WriteOptions) -> Result<Written, SshError> {
+async fn write(lease: &Lease, path: &Path, content: &[u8], options: &WriteOptions) -> Result<Written, HostError> {
     lease.write(bytes(path), &mut &content[..], options, &call()).await
 }
 
@@ -549,7 +547,7 @@ async fn described(lease: &Lease, path: &[u8]) -> String {
     });
     let read = lease.read(path, 3, 4, &call()).await.map(|(_, content)| content);
     let kind = lease.stat(path, &call()).await.map(|attributes| (attributes.permissions, attributes.size));
-    let told = |error: &SshError| format!("{:?} {}", error.kind(), error.message());
+    let told = |error: &HostError| format!("{:?} {}", error.kind(), error.message());
     format!(
         "open {:?}\nread {:?}\nstat {:?}",
         opened.map_err(|error| told(&error)),

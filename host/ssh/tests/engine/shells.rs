@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use scout_ssh::{CommandLimits, Ending, ExecOutcome, ExecRequest, Lease, RemoteState};
+use scout_machine::{CommandLimits, Ending, ExecOutcome, ExecRequest, RemoteState};
+use scout_ssh::Lease;
 use scout_tests::{SshdOptions, newer_fish};
 
 use crate::world::{World, call, eventually, marker, request, runs};

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use scout_ssh::{ErrorKind, HostSpec, Pool, PoolConfig, SshError};
+use scout_machine::{ErrorKind, HostError};
+use scout_ssh::{HostSpec, Pool, PoolConfig};
 use scout_tests::{generate_key, login_name};
 use tokio::io::AsyncWriteExt as _;
 
@@ -22,7 +23,7 @@ fn spec(address: SocketAddr, dir: &Path, known: &str) -> Arc<HostSpec> {
     })
 }
 
-fn is_shown(error: &SshError) -> bool {
+fn is_shown(error: &HostError) -> bool {
     let text = format!("{error}{}", error.hint().unwrap_or_default());
     assert!(text.len() < 4096, "{text}");
     shows_mark(&text)

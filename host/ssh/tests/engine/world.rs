@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scout_ssh::{
-    Call, CommandLimits, ExecOutcome, ExecRequest, HostSpec, Lease, Pool, PoolConfig, Principal, SshError,
-};
+use scout_machine::{Call, CommandLimits, ExecOutcome, ExecRequest, HostError, Principal};
+use scout_ssh::{HostSpec, Lease, Pool, PoolConfig};
 use scout_tests::{Sshd, SshdOptions, login_name};
 
 pub(crate) struct World {
@@ -34,7 +33,7 @@ impl World {
         self.try_lease().await.unwrap()
     }
 
-    pub(crate) async fn try_lease(&self) -> Result<Lease, SshError> {
+    pub(crate) async fn try_lease(&self) -> Result<Lease, HostError> {
         self.pool.lease(&me(), &self.spec, &call()).await
     }
 

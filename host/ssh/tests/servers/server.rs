@@ -11,7 +11,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use scout_ssh::{Call, Capture, CommandLimits, ExecRequest, HostSpec, Lease, Pool, PoolConfig, Principal, SshError};
+use scout_machine::{Call, Capture, CommandLimits, ExecRequest, HostError, Principal};
+use scout_ssh::{HostSpec, Lease, Pool, PoolConfig};
 use scout_tests::{Key, Sshd, SshdOptions, generate_key, login_name, newer_openssh, with_mounts};
 
 /// How long a server may take to listen.
@@ -206,7 +207,7 @@ impl Server {
         Self { pool: Pool::new(PoolConfig::default()), spec: Arc::new(spec), running, dir }
     }
 
-    pub(crate) async fn lease(&self) -> Result<Lease, SshError> {
+    pub(crate) async fn lease(&self) -> Result<Lease, HostError> {
         self.pool.lease(&Principal::new("me"), &self.spec, &call()).await
     }
 

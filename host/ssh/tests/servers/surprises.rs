@@ -2,7 +2,8 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use scout_ssh::{Ending, ErrorKind, Lease, Opened, Principal};
+use scout_machine::{Ending, ErrorKind, Opened, Principal};
+use scout_ssh::Lease;
 
 use crate::server::{Kind, Server, call, request, text};
 

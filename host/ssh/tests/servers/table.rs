@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use futures_util::stream::{self, StreamExt as _};
-use scout_ssh::{Ending, ErrorKind, FileKind, Lease, Opened, Part, RemoteState, SshError};
+use scout_machine::{Ending, ErrorKind, FileKind, HostError, Opened, RemoteState};
+use scout_ssh::{Lease, Part};
 
 use crate::server::{Kind, Server, call, repository, request, text};
 
@@ -132,7 +133,7 @@ fn bytes(path: &Path) -> &[u8] {
 }
 
 /// What went wrong, in a word where it was to be expected.
-fn told(error: &SshError, expected: ErrorKind) -> String {
+fn told(error: &HostError, expected: ErrorKind) -> String {
     if error.kind() == expected { "said".into() } else { format!("{:?}: {}", error.kind(), error.message()) }
 }
 

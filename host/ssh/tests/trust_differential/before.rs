@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use scout_machine::Call;
 use scout_ssh::config::StrictHostKeyChecking;
 use scout_ssh::trust::{Decision, Verdict};
-use scout_ssh::{Call, HostSpec, Pool, PoolConfig};
+use scout_ssh::{HostSpec, Pool, PoolConfig};
 use scout_tests::{Sshd, SshdOptions};
 
 use crate::servers::{keygen, make_key};

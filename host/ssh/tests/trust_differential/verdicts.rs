@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::{Algorithm, PublicKeyOrCertificate};
+use scout_machine::{Call, ErrorKind, Principal};
 use scout_ssh::config::{AddressFamily, AlgorithmLists, Source, StrictHostKeyChecking};
 use scout_ssh::trust::{self, Decision, KnownHosts, MayShow, Verdict};
-use scout_ssh::{Ahead, Call, ErrorKind, HostSpec, Pool, PoolConfig, Principal, TrustAhead, trust_ahead};
+use scout_ssh::{Ahead, HostSpec, Pool, PoolConfig, TrustAhead, trust_ahead};
 
 use crate::cases::{CALLED, Case, FILES};
 use crate::servers::{Server, World};

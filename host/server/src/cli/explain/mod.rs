@@ -9,16 +9,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use russh::keys::{HashAlg, PublicKey};
+use scout_machine::HostError;
 use scout_ssh::config::{Explained, Methods, Proxy, Source, StrictHostKeyChecking};
 use scout_ssh::trust::{Decision, Entry, MayShow, Meaning, Verdict};
-use scout_ssh::{Ahead, HostSpec, Offer, OfferSigner, Offers, SshError, TrustAhead, offers, trust_ahead};
+use scout_ssh::{Ahead, HostSpec, Offer, OfferSigner, Offers, TrustAhead, offers, trust_ahead};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use self::settings::{Effective, effective};
 use super::{failed, print};
 use crate::config::{Config, ConfigError, HostLimit, did_you_mean, near, with_hint};
-use crate::render::visible;
+use scout_machine::visible;
 
 mod settings;
 
@@ -89,7 +90,7 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    async fn of(config: &Config, explained: &'a Explained, target: &'a Explained) -> Result<Self, SshError> {
+    async fn of(config: &Config, explained: &'a Explained, target: &'a Explained) -> Result<Self, HostError> {
         let (spec, target) = (&explained.spec, &target.spec);
         Ok(Self {
             spec,

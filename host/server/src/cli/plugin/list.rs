@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::cli::print;
 use crate::config::{Config, ConfigError};
 use crate::plugins::{PluginStatus, Plugins, Reading};
-use crate::render::visible;
 use crate::serving::{Serving, serving};
+use scout_machine::visible;
 
 pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, ConfigError> {
     let plugins = Plugins::start(config, Reading::strict(config)?);

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{Config, ConfigError, Digest, Source, did_you_mean, near};
 use crate::plugins::bundled_plugin;
-use crate::render::visible;
 use crate::vetting::examine::{Examined, examine};
 use crate::vetting::{Admission, Lock, grant_names};
+use scout_machine::visible;
 
 /// The plugin that a command is about.
 pub(super) struct Subject {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use scout_machine::Principal;
 use scout_runtime::cassette::{RecordedCall, Recorder};
-use scout_ssh::Principal;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 

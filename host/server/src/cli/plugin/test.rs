@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scout_machine::{Call, Principal};
 use scout_runtime::cassette::Cassette;
 use scout_runtime::{Limits, PluginId, Runtime, RuntimeConfig};
-use scout_ssh::{Call, Principal};
 use tokio::time::Instant;
 
 use super::super::{LOCAL, print, usage};
 use crate::config::{Config, ConfigError, with_hint};
 use crate::files;
 use crate::plugins::one;
-use crate::render::visible;
+use scout_machine::visible;
 
 /// Where cassettes are when nothing else is said.
 const CASSETTES: &str = "cassettes";

@@ -12,8 +12,8 @@ use super::super::{failed, print};
 use super::report::{Report, Subject};
 use crate::config::{Config, ConfigError, Source};
 use crate::plugins;
-use crate::render::visible;
 use crate::vetting::{Changes, Entry, Lock, grant_names, shown};
+use scout_machine::visible;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::foreign::visible;
+use crate::text::visible;
 
 /// What kind of trouble it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ pub enum ErrorKind {
 /// A failure of the engine. Never holds a secret or the raw command, nor a hidden character of anybody's.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct SshError {
+pub struct HostError {
     kind: ErrorKind,
     message: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
@@ -53,7 +53,7 @@ pub struct SshError {
     retried_after: Option<Duration>,
 }
 
-impl SshError {
+impl HostError {
     /// An error of this kind. `message` is one sentence: what failed and where.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, message: seen(message.into()), hint: None, retried_after: None }
@@ -68,20 +68,20 @@ impl SshError {
 
     /// Adds to the message.
     #[must_use]
-    pub(crate) fn with_addition(mut self, addition: &str) -> Self {
+    pub fn with_addition(mut self, addition: &str) -> Self {
         self.message.to_mut().push_str(&visible(addition));
         self
     }
 
     /// Says that trying again sooner would meet the same, or make it worse.
     #[must_use]
-    pub(crate) fn retried_after(mut self, pause: Duration) -> Self {
+    pub fn retried_after(mut self, pause: Duration) -> Self {
         self.retried_after = Some(pause);
         self
     }
 
     /// How long the host is to be left alone at least.
-    pub(crate) fn pause(&self) -> Duration {
+    pub fn pause(&self) -> Duration {
         self.retried_after.unwrap_or_default()
     }
 

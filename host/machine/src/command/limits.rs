@@ -24,7 +24,7 @@ impl CommandLimits {
     ///
     /// The soft bound is set first: that fails where it lies above the hard one, and so nobody's hard bound is raised, root's neither.
     /// dash and busybox know processes as `-p`, the others as `-u`; with `-p` bash and ksh mean pipes and cannot set that.
-    pub(crate) fn script(&self) -> String {
+    pub fn script(&self) -> String {
         let bounds = [
             ("v", self.memory.map(|bytes| bytes / 1024)),
             // Blocks of 512 bytes, as POSIX has it; a shell that counts in KiB allows twice as much.

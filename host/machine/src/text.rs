@@ -2,7 +2,7 @@
 //!
 //! A model reads what a person does not see, and a terminal obeys it. Owns which characters hide something and what is
 //! shown in their place. Whoever takes text of others into a message passes it through [`line`]; every
-//! [`crate::SshError`] passes [`visible`] besides.
+//! [`crate::HostError`] passes [`visible`] besides.
 
 use std::borrow::Cow;
 
@@ -73,7 +73,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 /// Text of others for a message: one line, at most so many bytes of it, everything in it visible. What is not UTF-8 is
 /// replaced.
-pub(crate) fn line(bytes: &[u8], most: usize) -> String {
+pub fn line(bytes: &[u8], most: usize) -> String {
     let bytes = bytes.trim_ascii();
     let text = String::from_utf8_lossy(bytes.get(..most).unwrap_or(bytes));
     let mut line = visible(&text).replace('\r', "␍").replace('\n', "␊").replace('\t', "␉");

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::foreign;
-use crate::{Capture, CommandLimits, ErrorKind, SshError};
+use crate::text;
+use crate::{Capture, CommandLimits, ErrorKind, HostError};
 
 /// Makes `/bin/sh` a shell that nobody has changed by what is exported: with `TMOUT` (hardening guides) a `read` of the lifeline
 /// ends in bash and ksh93, which keeps what it has imported until it is 0; bash takes the options of `SHELLOPTS` and `BASHOPTS`, and
@@ -93,22 +93,22 @@ const MAX_HEAD: usize = 128;
 
 /// A command ready to be sent.
 #[derive(Clone)]
-pub(crate) struct Prepared {
+pub struct Prepared {
     /// For the exec request.
-    pub(crate) exec: Vec<u8>,
+    pub exec: Vec<u8>,
     /// For the channel, behind it.
-    pub(crate) data: Option<Bytes>,
+    pub data: Option<Bytes>,
     /// What both streams begin with.
-    pub(crate) marker: String,
+    pub marker: String,
     /// Environment variables that the server is asked to set.
-    pub(crate) environment: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
     /// How it reaches the shell.
-    pub(crate) way: Way,
+    pub way: Way,
 }
 
 /// How a command reaches the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
     /// As an argument of the exec request, if it fits.
     Argument,
     /// As data behind the request, which the login shell never sees.
@@ -120,13 +120,13 @@ impl Prepared {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a NUL or a script that is too long.
-    pub(crate) fn new(script: &[u8], limits: &CommandLimits, way: Way) -> Result<Self, SshError> {
+    pub fn new(script: &[u8], limits: &CommandLimits, way: Way) -> Result<Self, HostError> {
         if script.contains(&0) {
-            return Err(SshError::new(ErrorKind::Invalid, "the command holds a NUL byte"));
+            return Err(HostError::new(ErrorKind::Invalid, "the command holds a NUL byte"));
         }
         if script.len() > MAX_SCRIPT {
             let message = format!("the command is {} bytes long, more than {MAX_SCRIPT}", script.len());
-            return Err(SshError::new(ErrorKind::Invalid, message));
+            return Err(HostError::new(ErrorKind::Invalid, message));
         }
         let waits = if waits(script) { "w" } else { "" };
         let limits = limits.script();
@@ -164,10 +164,10 @@ fn request(text: &[u8], marker: &str, how: &str, waits: &str) -> Vec<u8> {
     exec
 }
 
-fn random_marker() -> Result<String, SshError> {
+fn random_marker() -> Result<String, HostError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)
-        .map_err(|error| SshError::new(ErrorKind::Exhausted, format!("no random numbers from the system: {error}")))?;
+        .map_err(|error| HostError::new(ErrorKind::Exhausted, format!("no random numbers from the system: {error}")))?;
     Ok(bytes.iter().fold(String::from("scout-"), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -203,7 +203,7 @@ fn is_plain(byte: u8) -> bool {
 }
 
 /// For `printf %b`: every byte that any login shell could take for something is an octal escape.
-pub(crate) fn encoded(line: &[u8]) -> String {
+pub fn encoded(line: &[u8]) -> String {
     let mut text = String::with_capacity(line.len() * 2);
     for byte in line {
         match byte {
@@ -218,7 +218,7 @@ pub(crate) fn encoded(line: &[u8]) -> String {
 }
 
 /// One stream of a command: noise, the marker's line, then output up to a cap.
-pub(crate) struct Stream {
+pub struct Stream {
     marker: String,
     /// Whether this may stand behind the marker.
     accepts: fn(&str) -> bool,
@@ -234,12 +234,12 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Standard output: the marker's line names the process.
-    pub(crate) fn stdout(marker: &str, cap: usize) -> Self {
+    pub fn stdout(marker: &str, cap: usize) -> Self {
         Self::new(marker, cap, |head| RemoteProcess::parse(head, "").is_some())
     }
 
     /// Standard error: the marker stands alone.
-    pub(crate) fn stderr(marker: &str, cap: usize) -> Self {
+    pub fn stderr(marker: &str, cap: usize) -> Self {
         Self::new(marker, cap, str::is_empty)
     }
 
@@ -258,7 +258,7 @@ impl Stream {
     }
 
     /// Takes what arrived.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         if self.head.is_some() {
             return self.keep(bytes);
         }
@@ -303,29 +303,29 @@ impl Stream {
     }
 
     /// Whether more came than may.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.total > self.cap as u64 || self.noise_bytes > MAX_NOISE
     }
 
     /// What stood behind the marker; absent while the command has not begun.
-    pub(crate) fn head(&self) -> Option<&str> {
+    pub fn head(&self) -> Option<&str> {
         self.head.as_deref()
     }
 
     /// The beginning of what came before the marker, for people.
-    pub(crate) fn noise(&self) -> String {
+    pub fn noise(&self) -> String {
         let mut noise = self.noise.clone();
         noise.extend(self.pending.iter().take(NOISE_KEPT.saturating_sub(noise.len())));
-        foreign::line(&noise, NOISE_KEPT)
+        text::line(&noise, NOISE_KEPT)
     }
 
     /// Who runs the command, once standard output has said so.
-    pub(crate) fn process(&self) -> Option<RemoteProcess> {
+    pub fn process(&self) -> Option<RemoteProcess> {
         RemoteProcess::parse(self.head()?, &self.marker)
     }
 
     /// What was kept, and how much came.
-    pub(crate) fn into_capture(self) -> Capture {
+    pub fn into_capture(self) -> Capture {
         let truncated = self.total > self.data.len() as u64;
         Capture { truncated, total: Some(self.total), data: self.data.freeze() }
     }
@@ -333,7 +333,7 @@ impl Stream {
 
 /// Who runs a command on the remote host, as its first line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RemoteProcess {
+pub struct RemoteProcess {
     pid: u32,
     /// Its process group, if the host tells and it leads none.
     foreign_group: Option<u32>,
@@ -343,7 +343,7 @@ pub(crate) struct RemoteProcess {
 
 impl RemoteProcess {
     /// From what stands behind the marker on standard output.
-    pub(crate) fn parse(head: &str, marker: &str) -> Option<Self> {
+    pub fn parse(head: &str, marker: &str) -> Option<Self> {
         let mut words = head.split(' ');
         let (k, pid, group) = (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let foreign_group = (k != "0").then_some(group);
@@ -358,7 +358,7 @@ impl RemoteProcess {
     ///
     /// A group is named behind `-s TERM --`, which every shell takes, though busybox complains: dash 0.5.12 takes no `-TERM --`, and
     /// where `kill` is a program, `-TERM -12` may be everybody (procps 4.0.2).
-    pub(crate) fn kill_script(&self) -> Vec<u8> {
+    pub fn kill_script(&self) -> Vec<u8> {
         let Self { pid, foreign_group, marker } = self;
         // A word that this text does not hold.
         let (first, rest) = marker.split_at_checked(marker.len() / 2).unwrap_or_default();
@@ -411,25 +411,6 @@ if left; then echo running; else echo stopped; fi"#
         .into_bytes()
     }
 }
-
-/// Kills the SFTP servers of the connection that this script runs on, and prints `killed` if there was one.
-pub(crate) const KILL_SFTP_SERVERS: &[u8] = br#"p=$PPID; r=no
-pkill -KILL -P $p -x sftp-server >/dev/null 2>&1 && r=killed
-[ $r = killed ] || for f in /proc/[0-9]*; do
-  IFS= read -r s <"$f/stat" || continue
-  case $s in *"(sftp-server) "*) ;; *) continue ;; esac
-  s=${s##*")" }
-  set -- $s
-  q=$2
-  if [ "$q" != $p ]; then
-    IFS= read -r s <"/proc/$q/stat" || continue
-    s=${s##*")" }
-    set -- $s
-    [ "$2" = $p ] || continue
-  fi
-  kill -KILL "${f#/proc/}" && r=killed
-done 2>/dev/null
-echo $r"#;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,24 @@
+//! What Scout asks of a machine, and what it is told: the ground that every way to a machine stands on.
+//!
+//! Owns the words: a request's [`Call`], whoever asks ([`Principal`]), paths, what is found at them, commands and how they end, and
+//! the one error. Knows no machine: not SSH, not this computer, no recording.
+
+mod call;
+mod capture;
+pub mod command;
+mod error;
+mod file;
+pub mod path;
+mod probe;
+mod text;
+pub mod within;
+
+pub use call::{Call, Cost, CostSnapshot, Principal};
+pub use capture::Capture;
+pub use command::{CommandLimits, Ending, ExecOutcome, ExecRequest, RemoteState};
+pub use error::{ErrorKind, HostError};
+pub use file::{Attributes, DirEntry, FileKind, Opened, TruePath};
+
+pub use probe::Probe;
+pub use text::{hidden, line, visible};
+pub use within::Within;
