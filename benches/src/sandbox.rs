@@ -191,7 +191,7 @@ async fn unchecked(fleet: &Fleet, limits: &Limits, request: Request) -> Result<R
     let begun = Instant::now();
     let Request::Path { host, path: Some(path) } = request else { return Err(anyhow!("a path is read")) };
     let record = fleet.get(&host).context("a host of the fleet")?;
-    let spec = record.looked_up().await?;
+    let spec = record.looked_up().await.context("a host over SSH")??;
     let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
     let lease = fleet.pool().lease(&Principal::new("bench"), &spec, &call).await?;
     let opened = lease.open(&path, limits.file_bytes, limits.dir_entries, &call).await?;

@@ -20,6 +20,7 @@ mod lifecycle;
 mod limits;
 mod live;
 mod load;
+mod machines;
 mod own_files;
 mod plugin_projects;
 mod progress;

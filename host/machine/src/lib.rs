@@ -8,6 +8,7 @@ mod capture;
 pub mod command;
 mod error;
 mod file;
+mod machine;
 pub mod path;
 mod probe;
 mod text;
@@ -18,7 +19,7 @@ pub use capture::Capture;
 pub use command::{CommandLimits, Ending, ExecOutcome, ExecRequest, RemoteState};
 pub use error::{ErrorKind, HostError};
 pub use file::{Attributes, DirEntry, FileKind, Opened, TruePath};
-
+pub use machine::{Machine, Operation, Outcome};
 pub use probe::Probe;
 pub use text::{hidden, line, visible};
 pub use within::Within;

@@ -12,7 +12,7 @@ const PARENTS: usize = 64;
 
 /// Directories that a path must truly lie in: in one of each list. Without a list every path lies within.
 ///
-/// A directory is a path as a look at a path takes it; it may itself be behind a link. One that is not there holds
+/// A directory is a path as [`Operation`](crate::Operation) takes it; it may itself be behind a link. One that is not there holds
 /// nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Within {

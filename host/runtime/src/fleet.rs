@@ -8,11 +8,13 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use lru::LruCache;
-use scout_machine::{CommandLimits, ErrorKind, HostError};
-use scout_ssh::{HostSpec, Pool, SshConfig};
+use scout_local::Local;
+use scout_machine::{Call, CommandLimits, ErrorKind, HostError, Machine as _, Operation, Principal, Within};
+use scout_ssh::{Host, HostSpec, Pool, SshConfig};
 use tokio::sync::Semaphore;
 
 use crate::grants::{Access, HostRules, Target};
+use crate::machines::AnyMachine;
 use crate::policy::CommandPolicy;
 
 /// Hosts by pattern that are kept.
@@ -32,36 +34,59 @@ pub struct HostRecord {
     pub commands: CommandPolicy,
     /// What processes of commands may take there.
     pub limits: CommandLimits,
-    settings: Settings,
+    transport: Transport,
     /// What the operator says of it, if that does not stand under its name.
     rules: Option<Arc<HostRules>>,
 }
 
+/// How a host is reached.
 #[derive(Clone)]
-enum Settings {
-    Known(Looked),
-    Later { config: Arc<SshConfig>, found: Arc<OnceLock<Looked>> },
+enum Transport {
+    /// Over SSH, with these settings, looked up when they are first asked for.
+    Ssh { config: Arc<SshConfig>, found: Arc<OnceLock<Looked>> },
+    /// It is this machine.
+    Local(Local),
+    /// Not at all: there is only what was recorded of it.
+    Recorded(Result<Location, HostError>),
 }
 
-impl fmt::Debug for Settings {
+/// Where a host is, and as whom it is used there, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The name or number that is dialled; `local` of this machine.
+    pub address: String,
+    /// The port that is dialled; 0 where none is.
+    pub port: u16,
+    /// The account.
+    pub user: String,
+}
+
+impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Known(looked) => looked.fmt(f),
-            Self::Later { found, .. } => found.get().fmt(f),
+            Self::Ssh { found, .. } => found.get().fmt(f),
+            Self::Local(local) => local.fmt(f),
+            Self::Recorded(location) => location.fmt(f),
         }
     }
 }
 
 impl HostRecord {
-    /// A host with these settings, or why they cannot be evaluated.
-    pub fn new(name: &str, spec: Looked, commands: CommandPolicy, limits: CommandLimits) -> Self {
-        Self { name: name.to_owned(), commands, limits, settings: Settings::Known(spec), rules: None }
+    /// A host over SSH, whose settings `config` has.
+    pub fn over_ssh(config: &Arc<SshConfig>, name: &str, commands: CommandPolicy, limits: CommandLimits) -> Self {
+        let transport = Transport::Ssh { config: Arc::clone(config), found: Arc::default() };
+        Self { name: name.to_owned(), commands, limits, transport, rules: None }
     }
 
-    /// A host whose settings `config` has.
-    pub fn of(config: &Arc<SshConfig>, name: &str, commands: CommandPolicy, limits: CommandLimits) -> Self {
-        let settings = Settings::Later { config: Arc::clone(config), found: Arc::default() };
-        Self { name: name.to_owned(), commands, limits, settings, rules: None }
+    /// This machine, under a name.
+    pub fn local(local: &Local, name: &str, commands: CommandPolicy, limits: CommandLimits) -> Self {
+        Self { name: name.to_owned(), commands, limits, transport: Transport::Local(local.clone()), rules: None }
+    }
+
+    /// A host of which there is only what was recorded, or why it could not be reached then.
+    pub fn recorded(name: &str, location: Result<Location, HostError>, commands: CommandPolicy) -> Self {
+        let (transport, limits) = (Transport::Recorded(location), CommandLimits::NONE);
+        Self { name: name.to_owned(), commands, limits, transport, rules: None }
     }
 
     /// With what the operator says of it.
@@ -70,11 +95,32 @@ impl HostRecord {
         Self { rules: Some(Arc::new(rules)), ..self }
     }
 
-    /// Its settings, or why they cannot be evaluated. Looked up once; that may run commands of `Match exec`, and blocks.
-    pub fn spec(&self) -> &Looked {
-        match &self.settings {
-            Settings::Known(looked) => looked,
-            Settings::Later { config, found } => found.get_or_init(|| config.resolve(&self.name).map(Arc::new)),
+    /// Where it is, or why its settings cannot be evaluated. Blocks as [`HostRecord::spec`].
+    ///
+    /// # Errors
+    /// As [`HostRecord::spec`].
+    pub fn location(&self) -> Result<Location, HostError> {
+        match &self.transport {
+            Transport::Ssh { .. } => {
+                let spec = self.spec().unwrap_or_else(|| Err(self.not_over_ssh()))?;
+                Ok(Location { address: spec.host_name.clone(), port: spec.port, user: spec.user.clone() })
+            }
+            Transport::Local(local) => {
+                let user = local.account().name().to_string_lossy().into_owned();
+                Ok(Location { address: "local".to_owned(), port: 0, user })
+            }
+            Transport::Recorded(location) => location.clone(),
+        }
+    }
+
+    /// Its settings over SSH, or why they cannot be evaluated; absent: it is reached otherwise. Looked up once; that may run commands
+    /// of `Match exec`, and blocks.
+    pub fn spec(&self) -> Option<Looked> {
+        match &self.transport {
+            Transport::Ssh { config, found } => {
+                Some(found.get_or_init(|| config.resolve(&self.name).map(Arc::new)).clone())
+            }
+            Transport::Local(_) | Transport::Recorded(_) => None,
         }
     }
 
@@ -82,24 +128,28 @@ impl HostRecord {
     ///
     /// # Cancel safety
     /// The look-up goes on, and whoever asks next has what it found.
-    pub async fn looked_up(&self) -> Looked {
-        let found = match &self.settings {
-            Settings::Known(looked) => return looked.clone(),
-            Settings::Later { found, .. } => found.get().cloned(),
-        };
-        if let Some(looked) = found {
-            return looked;
+    pub async fn looked_up(&self) -> Option<Looked> {
+        match &self.transport {
+            Transport::Ssh { found, .. } => {
+                if let Some(looked) = found.get() {
+                    return Some(looked.clone());
+                }
+            }
+            Transport::Local(_) | Transport::Recorded(_) => return None,
         }
         let given_up =
             || Err(HostError::new(ErrorKind::Config, format!("{}: its settings were not looked up", self.name)));
-        let Ok(place) = LOOK_UPS.acquire().await else { return given_up() };
+        let Ok(place) = LOOK_UPS.acquire().await else { return Some(given_up()) };
         let host = self.clone();
         let looked = tokio::task::spawn_blocking(move || {
             let _place = place;
-            host.spec().clone()
+            host.spec()
         });
-        let looked = looked.await;
-        looked.unwrap_or_else(|_| given_up())
+        looked.await.unwrap_or_else(|_| Some(given_up()))
+    }
+
+    fn not_over_ssh(&self) -> HostError {
+        HostError::new(ErrorKind::Unsupported, format!("{}: it is not reached over SSH", self.name))
     }
 
     /// The host as [`crate::grants::decide`] sees it.
@@ -186,6 +236,29 @@ impl Fleet {
     /// The pattern on a `Host` line that covers a name.
     pub fn pattern_of(&self, name: &str) -> Option<&str> {
         self.unlisted.as_ref().and_then(|unlisted| unlisted.config.pattern_of(name))
+    }
+
+    /// Looks at the home directory of a host, as a real request would: logs in where that is needed.
+    ///
+    /// # Errors
+    /// Those of [`Machine::perform`](scout_machine::Machine::perform), and settings that cannot be evaluated.
+    pub async fn look_at_home(&self, host: &HostRecord, principal: &Principal, call: &Call) -> Result<(), HostError> {
+        let machine = self.machine(host, principal).await?;
+        let home = Operation::Stat { path: b"~".as_slice().into() };
+        machine.perform(&home, &Within::default(), call, std::future::ready(Ok(()))).await.map(drop)
+    }
+
+    /// The machine that is a host, for a principal, once the host's settings are looked up.
+    pub(crate) async fn machine(&self, host: &HostRecord, principal: &Principal) -> Result<AnyMachine, HostError> {
+        if let Transport::Local(local) = &host.transport {
+            return Ok(AnyMachine::Local(local.clone()));
+        }
+        match host.looked_up().await {
+            Some(spec) => {
+                Ok(AnyMachine::Ssh(Host { pool: self.pool.clone(), principal: principal.clone(), spec: spec? }))
+            }
+            None => Ok(AnyMachine::Absent),
+        }
     }
 
     /// The pool that reaches them.

@@ -16,6 +16,7 @@ pub mod grants;
 mod imports;
 mod interface;
 pub mod json;
+mod machines;
 mod meter;
 mod plugin;
 pub mod policy;
@@ -36,7 +37,7 @@ pub use call::{
 };
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use fault::fault;
-pub use fleet::{Fleet, HostRecord, Opener};
+pub use fleet::{Fleet, HostRecord, Location, Opener};
 pub use imports::reason;
 pub use interface::Interface;
 pub use meter::{Meter, Stopped};

@@ -1,12 +1,13 @@
 //! What a guest's store holds: the call, its budget, its handles.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use scout_machine::{
-    Attributes, Call, Capture, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, HostError, Opened, Probe, TruePath,
+    Attributes, Call, Capture, ErrorKind as SshErrorKind, ExecOutcome, ExecRequest, HostError, Machine as _, Opened,
+    Operation, Outcome, Probe, TruePath,
 };
-use scout_ssh::{HostSpec, Lease};
 use serde_json::{Map, Value};
 use tokio::time::sleep_until;
 use wasmtime::component::ResourceTable;
@@ -14,7 +15,8 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::budget::Budget;
 use crate::cassette::{self, OnTape, Request};
-use crate::grants::{CallRights, Denial, Operation, Permit, decide};
+use crate::grants::{self, CallRights, Denial, Permit};
+use crate::machines::AnyMachine;
 use crate::policy::{LEAD, Refusal};
 use crate::shares::Room;
 use crate::stdio::Printed;
@@ -149,13 +151,13 @@ impl Reach {
     }
 
     /// Judges an operation on this host.
-    pub(crate) fn decide(&self, rights: &CallRights, operation: Operation<'_>) -> Result<Permit, Denial> {
-        decide(rights, self.host.target(self.context.fleet.access()), operation)
+    pub(crate) fn decide(&self, rights: &CallRights, operation: grants::Operation<'_>) -> Result<Permit, Denial> {
+        grants::decide(rights, self.host.target(self.context.fleet.access()), operation)
     }
 
     /// Judges a look at a path, and holds the host to it.
     pub(crate) fn confine(&mut self, rights: &CallRights, path: &[u8]) -> Result<(), Denial> {
-        self.permit = self.decide(rights, Operation::Read(path))?;
+        self.permit = self.decide(rights, grants::Operation::Read(path))?;
         Ok(())
     }
 
@@ -176,12 +178,12 @@ impl Reach {
         &self.context
     }
 
-    /// The host's settings, as long as the call waits for them.
-    pub(crate) async fn spec(&self) -> Result<Arc<HostSpec>, HostError> {
+    /// The machine, once its settings are looked up, as long as the call waits for them.
+    pub(crate) async fn machine(&self) -> Result<AnyMachine, HostError> {
         let (name, call) = (&self.host.name, self.call());
         tokio::select! {
             biased;
-            looked = self.host.looked_up() => looked,
+            machine = self.context.fleet.machine(&self.host, &self.context.principal) => machine,
             () = call.cancel.cancelled() => {
                 Err(HostError::new(SshErrorKind::Cancelled, format!("{name}: the request was cancelled")))
             }
@@ -192,22 +194,26 @@ impl Reach {
         }
     }
 
-    async fn lease(&self) -> Result<Lease, HostError> {
-        let spec = self.spec().await?;
-        self.context.fleet.pool().lease(&self.context.principal, &spec, &self.context.call).await
+    /// Asks the machine, where the last operation that was judged lets it be asked, once `ready` says so.
+    async fn perform(
+        &self,
+        operation: &Operation,
+        ready: impl Future<Output = Result<(), HostError>> + Send,
+    ) -> Result<Outcome, HostError> {
+        let outcome = self.machine().await?.perform(operation, &self.permit.within, self.call(), ready).await;
+        // What is granted instead, if it was the confinement that refused.
+        outcome.map_err(|error| match error.kind() {
+            SshErrorKind::Outside => error.with_hint(self.permit.granted_paths()),
+            _ => error,
+        })
     }
 
     /// Looks at a path.
     pub(crate) async fn open(&self, path: &[u8]) -> Result<Opened, HostError> {
         let live = async {
-            let (Limits { file_bytes, dir_entries, .. }, within) = (self.limits(), &self.permit.within);
-            let lease = self.lease().await?;
-            let (opened, place) = if within.is_everything() {
-                lease.open_placed(path, *file_bytes, *dir_entries, self.call()).await?
-            } else {
-                let opened = lease.open_within(within, path, 0, *file_bytes, *dir_entries, self.call()).await;
-                opened.map_err(|error| self.told(error))?
-            };
+            let Limits { file_bytes: cap, dir_entries: max_entries, .. } = *self.limits();
+            let asked = Operation::Open { path: path.into(), cap, max_entries };
+            let Outcome::Open(opened, place) = self.perform(&asked, ready(Ok(()))).await? else { return Err(amiss()) };
             if let Opened::File { content, .. } = &opened {
                 self.keep_keys(path, &place, content)?;
             }
@@ -220,23 +226,11 @@ impl Reach {
     /// Bytes of a regular file.
     pub(crate) async fn read(&self, path: &[u8], offset: u64, length: usize) -> Result<Capture, HostError> {
         let live = async {
-            let (lease, within) = (self.lease().await?, &self.permit.within);
             // With what is before it: a key that begins there would not be seen in its second half.
             let lead = offset.min(LEAD);
             let (from, most) = (offset - lead, length.saturating_add(lead as usize));
-            let (content, place) = if within.is_everything() {
-                let (_, content, place) = lease.read_placed(path, from, most, self.call()).await?;
-                (content, place)
-            } else {
-                match lease.open_within(within, path, from, most, 0, self.call()).await {
-                    Ok((Opened::File { content, .. }, place)) => (content, place),
-                    Ok((Opened::Directory { .. } | Opened::Other { .. }, _)) => {
-                        let message = format!("not a regular file: `{}`", shown(&String::from_utf8_lossy(path)));
-                        return Err(HostError::new(SshErrorKind::NotReadable, message));
-                    }
-                    Err(error) => return Err(self.told(error)),
-                }
-            };
+            let asked = Operation::Read { path: path.into(), offset: from, length: most };
+            let Outcome::Read(content, place) = self.perform(&asked, ready(Ok(()))).await? else { return Err(amiss()) };
             self.keep_keys(path, &place, &content)?;
             self.keep_secrets(path, &place)?;
             let data = content.data.slice(content.data.len().min(lead as usize)..);
@@ -248,13 +242,8 @@ impl Reach {
     /// A path's attributes.
     pub(crate) async fn stat(&self, path: &[u8]) -> Result<Attributes, HostError> {
         let live = async {
-            let (lease, within) = (self.lease().await?, &self.permit.within);
-            let (found, place) = if within.is_everything() {
-                lease.stat_placed(path, self.call()).await?
-            } else {
-                let found = lease.stat_within(within, path, self.call()).await;
-                found.map_err(|error| self.told(error))?
-            };
+            let asked = Operation::Stat { path: path.into() };
+            let Outcome::Stat(found, place) = self.perform(&asked, ready(Ok(()))).await? else { return Err(amiss()) };
             self.keep_secrets(path, &place)?;
             Ok(found)
         };
@@ -280,13 +269,13 @@ impl Reach {
     /// Runs a command once `recorded`, which is asked when the host has been reached, says that it may be sent.
     pub(crate) async fn exec(
         &self,
-        request: &ExecRequest,
-        recorded: impl Future<Output = Result<(), HostError>>,
+        request: &Arc<ExecRequest>,
+        recorded: impl Future<Output = Result<(), HostError>> + Send,
     ) -> Result<ExecOutcome, HostError> {
         let live = async {
-            let lease = self.lease().await?;
-            recorded.await?;
-            lease.exec(request, self.call()).await
+            let asked = Operation::Exec(Arc::clone(request));
+            let Outcome::Exec(outcome) = self.perform(&asked, recorded).await? else { return Err(amiss()) };
+            Ok(outcome)
         };
         self.taped(|| Request::Exec(request.script.as_slice().into()), live).await
     }
@@ -294,8 +283,9 @@ impl Reach {
     /// Whether it can be reached.
     pub(crate) async fn probe(&self, timeout: Duration) -> Probe {
         let live = async {
-            match self.spec().await {
-                Ok(spec) => self.context.fleet.pool().probe(&self.context.principal, &spec, timeout).await,
+            match self.perform(&Operation::Probe { timeout }, ready(Ok(()))).await {
+                Ok(Outcome::Probe(probe)) => probe,
+                Ok(_) => Probe { connected: false, latency: Err(amiss()), refused: None },
                 Err(error) => Probe { connected: false, latency: Err(error), refused: None },
             }
         };
@@ -308,11 +298,11 @@ impl Reach {
         let live = self.context.while_waiting(&self.host.name, live);
         cassette::pass(self.context.tape.as_ref(), &self.host.name, self.call(), request, live).await
     }
+}
 
-    /// An error with what is granted instead, if it was the confinement that refused.
-    fn told(&self, error: HostError) -> HostError {
-        if error.kind() == SshErrorKind::Outside { error.with_hint(self.permit.granted_paths()) } else { error }
-    }
+/// An answer to another question.
+fn amiss() -> HostError {
+    HostError::new(SshErrorKind::Remote, "the machine has answered what it was not asked")
 }
 
 fn refused(refusal: Refusal) -> HostError {

@@ -8,6 +8,7 @@ mod dial;
 mod exec;
 #[doc(hidden)]
 pub mod fuzz;
+mod host;
 mod jitter;
 mod lease;
 pub mod local_file;
@@ -26,6 +27,7 @@ pub use config::{HostSpec, SshConfig};
 pub use dial::gate::HostKey;
 pub use dial::offers::{Offer, OfferSigner, Offers, offers};
 pub use dial::trust_ahead::{Ahead, TrustAhead, trust_ahead};
+pub use host::Host;
 pub use lease::Lease;
 pub use pool::{KnownHostsFiles, Pool, PoolConfig, PoolSnapshot};
 pub use sftp::{Change, FileSystem, Part, Transfer, WriteOptions, Written};

@@ -193,8 +193,11 @@ fn as_text(rows: &[Row<'_>]) -> String {
     text::table(&table, [false, false, false, false, true, false])
 }
 
-/// Where is dialled; an IPv6 address in brackets.
+/// Where is dialled, if anything is; an IPv6 address in brackets.
 fn address(address: &str, port: u16) -> String {
+    if port == 0 {
+        return address.to_owned();
+    }
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 

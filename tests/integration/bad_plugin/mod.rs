@@ -92,10 +92,8 @@ impl World {
             format!("{}  UserKnownHostsFile {}\n", sshd.config_block(name, sshd.address()), known_hosts.display())
         });
         std::fs::write(&config, blocks.concat()).unwrap();
-        let hosts = SshConfig::load(&config, None, sshd.dir()).unwrap();
-        let record = |name: &str, commands| {
-            HostRecord::new(name, hosts.resolve(name).map(Arc::new), commands, CommandLimits::NONE)
-        };
+        let hosts = Arc::new(SshConfig::load(&config, None, sshd.dir()).unwrap());
+        let record = |name: &str, commands| HostRecord::over_ssh(&hosts, name, commands, CommandLimits::NONE);
         let records = vec![record("box", CommandPolicy::Shell), record("kept", CommandPolicy::ReadOnly)];
         let access = Access { plugins: [("mallory".to_owned(), Arc::new(rights))].into(), ..Access::default() };
         let fleet = Arc::new(Fleet::new(records, Pool::new(PoolConfig::default())).with_access(access));

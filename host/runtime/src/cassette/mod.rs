@@ -17,8 +17,8 @@ mod wasi;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_machine::{Call, CommandLimits, ErrorKind, HostError, Principal};
-use scout_ssh::{Pool, PoolConfig, SshConfig};
+use scout_machine::{Call, ErrorKind, HostError, Principal};
+use scout_ssh::{Pool, PoolConfig};
 use serde_json::{Map, Value};
 use similar::TextDiffConfig;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use crate::grants::Operation::See;
 use crate::grants::{Access, HostRules, decide};
 use crate::policy::{PathPattern, SecretPaths};
-use crate::{Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, Plugin, Receipt};
+use crate::{Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, Location, Plugin, Receipt};
 use format::{Attachment, Expect, File, Host, Text};
 use tape::{Playing, Recording};
 use wasi::Surroundings;
@@ -40,6 +40,8 @@ const REPLAY: Duration = Duration::from_secs(60);
 const CALLER: &str = "replay";
 /// The port that every host of a cassette has.
 const PORT: u16 = 22;
+/// The address of the machine that Scout ran on, which has none.
+const LOCAL: &str = "local";
 /// Unchanged lines round a difference.
 const CONTEXT: usize = 3;
 /// How long the smallest difference is looked for; a larger one is told after that.
@@ -209,7 +211,7 @@ impl Cassette {
     pub async fn replay(&self, plugin: &Plugin, limits: &Limits) -> Result<Replay, CassetteError> {
         let surroundings = Surroundings { clock: self.file.clock, seed: self.file.seed };
         let playing = Arc::new(Playing::new(surroundings, self.file.operations.clone()));
-        let hosts = self.file.hosts.iter().map(record).collect::<Result<_, _>>()?;
+        let hosts = self.file.hosts.iter().map(record).collect();
         let fleet = Arc::new(Fleet::new(hosts, Pool::new(PoolConfig::default())).with_access(self.access(plugin)?));
         let limits = Arc::new(self.file.limits.within(limits));
         let call = Call::until(Instant::now() + REPLAY);
@@ -270,25 +272,22 @@ impl Cassette {
     }
 }
 
-/// A host that cannot be dialled: only its name, user and address are read.
-fn record(host: &Host) -> Result<HostRecord, CassetteError> {
-    let spec = match &host.trouble {
+/// A host of which there is only what was recorded.
+fn record(host: &Host) -> HostRecord {
+    let location = match &host.trouble {
         Some(trouble) => Err(HostError::new(ErrorKind::Config, trouble.clone())),
         None => {
-            let unfit = |error: HostError| CassetteError::new(format!("has a host that there cannot be: {error}"));
-            let mut spec = SshConfig::default().resolve(&host.name).map_err(unfit)?;
-            (spec.host_name, spec.port, spec.user) = (host.address.clone(), PORT, host.user.clone());
-            Ok(Arc::new(spec))
+            let port = if host.address == LOCAL { 0 } else { PORT };
+            Ok(Location { address: host.address.clone(), port, user: host.user.clone() })
         }
     };
-    // Nothing runs.
-    Ok(HostRecord::new(&host.name, spec, host.commands, CommandLimits::NONE))
+    HostRecord::recorded(&host.name, location, host.commands)
 }
 
 impl From<&HostRecord> for Host {
     fn from(host: &HostRecord) -> Self {
-        let (address, user, trouble) = match host.spec() {
-            Ok(spec) => (spec.host_name.clone(), spec.user.clone(), None),
+        let (address, user, trouble) = match host.location() {
+            Ok(Location { address, user, .. }) => (address, user, None),
             Err(error) => (String::new(), String::new(), Some(error.message().to_owned())),
         };
         Self { name: host.name.clone(), address, user, trouble, tags: Vec::new(), commands: host.commands }

@@ -17,7 +17,7 @@ use super::CassetteError;
 use super::format::{self, Attributes, Capture, Failure, File, Given, Operation, Request, Text};
 use super::secrets::{self, NUMBER, REDACTED, is_secret_name, replaced};
 use crate::policy::{SecretPaths, quote};
-use crate::{Fleet, HostRecord};
+use crate::{Fleet, HostRecord, Location};
 
 /// Shorter values of settings and arguments are replaced where they stand, not wherever the same characters are.
 const MIN_SECRET: usize = 6;
@@ -151,12 +151,13 @@ impl Literals {
     }
 
     fn learn_host(&mut self, at: usize, host: &HostRecord) {
-        let Ok(spec) = host.spec() else { return };
-        if spec.host_name != host.name && !is_loopback(&spec.host_name) {
-            self.add(spec.host_name.as_bytes(), address(at, &spec.host_name), Edges::Word);
+        let Ok(Location { address: dialled, port, user }) = host.location() else { return };
+        // This machine has none that is dialled.
+        if port != 0 && dialled != host.name && !is_loopback(&dialled) {
+            self.add(dialled.as_bytes(), address(at, &dialled), Edges::Word);
         }
-        if spec.user != PUBLIC_USER && spec.user.len() >= MIN_USER {
-            self.add(spec.user.as_bytes(), "user".to_owned(), Edges::Word);
+        if user != PUBLIC_USER && user.len() >= MIN_USER {
+            self.add(user.as_bytes(), "user".to_owned(), Edges::Word);
         }
     }
 }

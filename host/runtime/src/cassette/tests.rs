@@ -4,8 +4,8 @@ mod planted;
 
 use std::sync::Arc;
 
-use scout_machine::{Attributes, Call, CommandLimits, Ending, ErrorKind, ExecOutcome, HostError, Opened, Probe};
-use scout_ssh::{Pool, PoolConfig, SshConfig};
+use scout_machine::{Attributes, Call, Ending, ErrorKind, ExecOutcome, HostError, Opened, Probe};
+use scout_ssh::{Pool, PoolConfig};
 use serde_json::{Value, json};
 
 use super::format::{self, File, Given, Operation, Request, Text};
@@ -69,10 +69,8 @@ fn call() -> Call {
 /// Hosts `web1` and `web2` with an address and an account that are nobody's business.
 fn fleet() -> Fleet {
     let host = |name: &str, address: &str, user: &str| {
-        let mut spec = SshConfig::default().resolve(name).unwrap();
-        (spec.host_name, spec.user) = (address.to_owned(), user.to_owned());
-        let (spec, commands, limits) = (Ok(Arc::new(spec)), CommandPolicy::ReadOnly, CommandLimits::NONE);
-        HostRecord::new(name, spec, commands, limits)
+        let location = Location { address: address.to_owned(), port: 22, user: user.to_owned() };
+        HostRecord::recorded(name, Ok(location), CommandPolicy::ReadOnly)
     };
     let hosts = vec![host("web1", "10.20.30.4", "deploy"), host("web2", "web2.corp.internal", "root")];
     Fleet::new(hosts, Pool::new(PoolConfig::default()))

@@ -110,13 +110,13 @@ impl CallState {
 
 async fn run(reach: &Reach, script: Vec<u8>, mut record: Record) -> Result<ExecOutcome, Error> {
     let limits = reach.limits();
-    let request = ExecRequest {
+    let request = Arc::new(ExecRequest {
         script,
         stdout_cap: limits.output_bytes,
         stderr_cap: limits.output_bytes,
         timeout: limits.command_timeout,
         limits: reach.host.limits,
-    };
+    });
     let ran = reach.exec(&request, record.begin(reach.call())).await;
     let ending = match &ran {
         Ok(outcome) => match &outcome.ending {

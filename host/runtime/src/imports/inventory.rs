@@ -12,7 +12,7 @@ use super::{in_task, types};
 use crate::budget::PROBES;
 use crate::grants::{CallRights, Operation, decide};
 use crate::state::CallState;
-use crate::{CallContext, HostRecord};
+use crate::{CallContext, HostRecord, Location};
 
 /// The longest that a probe may wait.
 const MAX_PROBE: Duration = Duration::from_secs(5);
@@ -61,20 +61,14 @@ impl inventory::Host for CallState {
 fn machines(context: &CallContext, rights: &CallRights) -> Vec<Machine> {
     let access = context.fleet.access();
     let sees = |host: &&HostRecord| decide(rights, host.target(access), Operation::See).is_ok();
-    let machine = |host: &HostRecord| match host.spec() {
-        Ok(spec) => Machine {
-            name: host.name.clone(),
-            address: spec.host_name.clone(),
-            port: spec.port,
-            user: spec.user.clone(),
-            trouble: None,
-        },
+    let machine = |host: &HostRecord| match host.location() {
+        Ok(Location { address, port, user }) => Machine { name: host.name.clone(), address, port, user, trouble: None },
         Err(error) => Machine {
             name: host.name.clone(),
             address: String::new(),
             port: 0,
             user: String::new(),
-            trouble: Some(types::from_ssh(error).message),
+            trouble: Some(types::from_ssh(&error).message),
         },
     };
     context.fleet.hosts().iter().filter(sees).map(machine).collect()
@@ -107,7 +101,7 @@ impl CallState {
                     failure: Some(why.to_owned()),
                 };
                 // Not longer than the probe itself may take.
-                match tokio::time::timeout(MAX_PROBE, reach.spec()).await {
+                match tokio::time::timeout(MAX_PROBE, reach.machine()).await {
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => return failed(&types::from_ssh(&error).message),
                     Err(_elapsed) => return failed("its settings take long to look up: `Match exec` may hang"),

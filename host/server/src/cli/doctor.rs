@@ -57,7 +57,9 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
         report.trouble(&error.to_string());
     }
     let fleet = config.fleet()?;
-    report.say(format!("hosts         {} in {}", fleet.hosts().len(), config.ssh_config.display()));
+    let local = config.hosts.values().filter(|table| table.local().is_some()).count();
+    let also = if local > 0 { format!(", of which {local} this machine, as scout.toml says") } else { String::new() };
+    report.say(format!("hosts         {} in {}{also}", fleet.hosts().len(), config.ssh_config.display()));
     if fleet.hosts().is_empty() {
         report.trouble(
             "no host is configured; add `Host NAME` with HostName and User to ssh_config, or try `scout demo`",
@@ -86,22 +88,27 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
 async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String, Result<String, String>) {
     let told = |error: scout_machine::HostError| with_hint(error.message(), error.hint());
     let looked = async {
-        let spec = host.looked_up().await.map_err(told)?;
-        let call = Call::until(tokio::time::Instant::now() + config.pool.connect_limit(&spec) + LOOK);
-        missing_key(&spec)?;
+        let spec = host.looked_up().await.transpose().map_err(told)?;
+        let dial = spec.as_ref().map(|spec| config.pool.connect_limit(spec)).unwrap_or_default();
+        let call = Call::until(tokio::time::Instant::now() + dial + LOOK);
+        spec.as_ref().map_or(Ok(()), |spec| missing_key(spec))?;
         let begun = Instant::now();
-        let lease = fleet.pool().lease(&Principal::new(LOCAL), &spec, &call).await.map_err(told)?;
-        lease.stat(b"~", &call).await.map_err(told)?;
-        Ok(format!(
-            "{}@{}:{} answers, logged in and looked in {:.0?}",
-            spec.user,
-            spec.host_name,
-            spec.port,
-            begun.elapsed()
-        ))
+        fleet.look_at_home(&host, &Principal::new(LOCAL), &call).await.map_err(told)?;
+        let took = begun.elapsed();
+        Ok(match spec {
+            Some(spec) => {
+                format!("{}@{}:{} answers, logged in and looked in {took:.0?}", spec.user, spec.host_name, spec.port)
+            }
+            None => "is this machine, looked in its home directory".to_owned(),
+        })
     };
     let result = looked.await;
     (host.name, result)
+}
+
+/// The settings of all hosts over SSH that can be evaluated.
+fn specs(fleet: &Fleet) -> Vec<Arc<HostSpec>> {
+    fleet.hosts().iter().filter_map(|host| host.spec()?.ok()).collect()
 }
 
 /// A key file that is configured and cannot be read; a default one may be absent.
@@ -136,7 +143,8 @@ impl Report {
     /// Agents that hosts name and nobody listens at. No agent at all is no trouble: there are key files.
     fn agents(&mut self, fleet: &Fleet) {
         let mut named: Vec<&std::path::Path> = Vec::new();
-        for spec in fleet.hosts().iter().filter_map(|host| host.spec().as_ref().ok()) {
+        let specs = specs(fleet);
+        for spec in &specs {
             if let Some(path) = &spec.agent
                 && !named.contains(&path.as_path())
             {
@@ -153,10 +161,10 @@ impl Report {
 
     fn known_hosts(&mut self, config: &Config, fleet: &Fleet) {
         let mut files: Vec<&std::path::Path> = Vec::new();
-        let specs = fleet.hosts().iter().filter_map(|host| host.spec().as_ref().ok());
+        let specs = specs(fleet);
         // Those that the configuration names count for all hosts, also if there is none.
         let named = config.pool.known_hosts.iter().flatten().map(AsRef::as_ref);
-        for file in named.chain(specs.flat_map(|spec| config.pool.known_hosts_of(spec).all())) {
+        for file in named.chain(specs.iter().flat_map(|spec| config.pool.known_hosts_of(spec).all())) {
             if file.exists() && !files.contains(&file) {
                 files.push(file);
             }

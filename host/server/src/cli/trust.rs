@@ -24,8 +24,14 @@ pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigE
         return Ok(failed(&format!("{} has no host `{host}`{}", config.ssh_config.display(), did_you_mean(&near))));
     };
     let settled = match record.looked_up().await {
-        Ok(spec) => all(config, fleet.pool(), &spec).await,
-        Err(error) => Err(with_hint(error.message(), error.hint())),
+        None => {
+            print(&format!(
+                "{host} is this machine, by `transport = \"local\"`: it shows no key, and none is asked for."
+            ));
+            Ok(())
+        }
+        Some(Ok(spec)) => all(config, fleet.pool(), &spec).await,
+        Some(Err(error)) => Err(with_hint(error.message(), error.hint())),
     };
     Ok(settled.map_or_else(|why| failed(&why), |()| ExitCode::SUCCESS))
 }

@@ -19,7 +19,7 @@ use crate::files;
 const MAX_FILE: u64 = 4 << 20;
 
 /// Every key at every level, for near names.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 36] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -54,6 +54,7 @@ const KEYS: [&str; 35] = [
     "paths",
     "follow_links_out",
     "tags",
+    "transport",
     "access",
 ];
 
@@ -104,6 +105,14 @@ impl OneOrMore {
     }
 }
 
+/// How a host is reached.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum TransportName {
+    Ssh,
+    Local,
+}
+
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Commands {
@@ -135,6 +144,7 @@ pub(super) struct LimitsTable {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HostTable {
+    pub(super) transport: Option<Spanned<TransportName>>,
     pub(super) commands: Option<Spanned<Commands>>,
     pub(super) command_limits: Option<Spanned<LimitsTable>>,
     #[serde(default)]

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use scout_local::{Account, Local};
 use scout_runtime::grants::{Access, HostRules, Place, Rights};
 use scout_runtime::policy::{CommandPolicy, SecretPaths};
 use scout_runtime::{Fleet, HostRecord, Limits};
@@ -145,6 +146,8 @@ pub struct Config {
     /// Things that are odd but no errors.
     pub warnings: Vec<String>,
     home: PathBuf,
+    /// The machine that Scout runs on, for hosts whose `transport` is that.
+    local: Local,
 }
 
 impl Config {
@@ -304,6 +307,7 @@ impl Config {
             warnings: variables.unknown(),
             file_place: path.clone().unwrap_or(default_file),
             file: path.clone(),
+            local: Local::new(Account::current(home.clone())),
             home,
         })
     }
@@ -332,7 +336,10 @@ impl Config {
     /// An ssh_config that cannot be read at all, and a `[hosts.NAME]` that is no host.
     pub fn hosts(&self) -> Result<Hosts, ConfigError> {
         let ssh = Arc::new(self.ssh()?);
-        let names = ssh.hosts();
+        let mut names = ssh.hosts();
+        let local = self.hosts.iter().filter(|(_, table)| table.local().is_some()).map(|(name, _)| name);
+        let unlisted: Vec<String> = local.filter(|name| !names.contains(name)).cloned().collect();
+        names.extend(unlisted);
         let access = self.access(&names, &ssh)?;
         let listed = names.iter().map(|name| self.record(&ssh, name).0).collect();
         Ok(Hosts { listed, access, ssh, config: Arc::new(self.clone()) })
@@ -341,7 +348,12 @@ impl Config {
     /// A host, and what its tables say of it.
     fn record(&self, ssh: &Arc<SshConfig>, name: &str) -> (HostRecord, HostRules) {
         let (commands, rules) = self.rules(name);
-        (HostRecord::of(ssh, name, commands, limits::as_limits(&self.command_limits(name))), rules)
+        let limits = limits::as_limits(&self.command_limits(name));
+        let record = match self.hosts.get(name).and_then(HostConfig::local) {
+            Some(_) => HostRecord::local(&self.local, name, commands, limits),
+            None => HostRecord::over_ssh(ssh, name, commands, limits),
+        };
+        (record, rules)
     }
 
     /// The paths that make a difference when something changes there. `DIRECTORY/*` is any name in that directory. Blocks: what

@@ -10,7 +10,7 @@ use scout_runtime::policy::{CommandPolicy, PathPattern, SecretPaths};
 use scout_ssh::SshConfig;
 use toml::Spanned;
 
-use super::file::{Commands, Grant, HostTable};
+use super::file::{Commands, Grant, HostTable, TransportName};
 use super::limits::{self, HostLimit, LimitKeys};
 use super::{Config, ConfigError, did_you_mean, near};
 
@@ -116,6 +116,8 @@ pub struct HostConfig {
     commands: Option<(CommandPolicy, Place)>,
     limits: Option<LimitKeys>,
     tags: Vec<Arc<str>>,
+    /// Where it is written that this is the machine that Scout runs on.
+    local: Option<Place>,
 }
 
 impl HostConfig {
@@ -125,6 +127,19 @@ impl HostConfig {
         if pattern.tag().is_some() {
             return Err(refuse("a table is about hosts, by name or glob; tags stand in it"));
         }
+        let local = table.transport.as_ref().filter(|transport| *transport.get_ref() == TransportName::Local);
+        if let Some(transport) = local {
+            if pattern.host().is_none() || !is_plain(name) {
+                return Err(lines.refuse(
+                    transport,
+                    "`transport = \"local\"` makes a host of a table, whose name is one host's: letters, digits, `.`, `-` and `_`",
+                ));
+            }
+            if cfg!(not(target_os = "linux")) {
+                return Err(lines.refuse(transport, "`transport = \"local\"` works on Linux only"));
+            }
+        }
+        let local = local.map(|transport| lines.place(transport));
         let mut tags = Vec::new();
         for tag in &table.tags {
             // What no rule can name is no tag.
@@ -133,7 +148,12 @@ impl HostConfig {
         }
         let place = |commands: &Spanned<Commands>| ((*commands.get_ref()).into(), lines.place(commands));
         let limits = table.command_limits.as_ref().map(|keys| LimitKeys::new(keys, lines));
-        Ok(Self { pattern, commands: table.commands.as_ref().map(place), limits, tags })
+        Ok(Self { pattern, commands: table.commands.as_ref().map(place), limits, tags, local })
+    }
+
+    /// Where it is written that this is the machine that Scout runs on; absent: it is not.
+    pub fn local(&self) -> Option<&Place> {
+        self.local.as_ref()
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use russh::keys::{HashAlg, PublicKey};
 use scout_machine::HostError;
+use scout_runtime::grants::Place;
 use scout_ssh::config::{Explained, Methods, Proxy, Source, StrictHostKeyChecking};
 use scout_ssh::trust::{Decision, Entry, MayShow, Meaning, Verdict};
 use scout_ssh::{Ahead, HostSpec, Offer, OfferSigner, Offers, TrustAhead, offers, trust_ahead};
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 
 use self::settings::{Effective, effective};
 use super::{failed, print};
-use crate::config::{Config, ConfigError, HostLimit, did_you_mean, near, with_hint};
+use crate::config::{Config, ConfigError, HostConfig, HostLimit, did_you_mean, near, with_hint};
 use scout_machine::visible;
 
 mod settings;
@@ -27,6 +28,9 @@ mod settings;
 const AGENT: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitCode, ConfigError> {
+    if let Some(place) = config.hosts.get(host).and_then(HostConfig::local) {
+        return explain_local(config, host, place, json);
+    }
     let ssh = config.ssh()?;
     let explained = match ssh.explain(host) {
         Ok(explained) => explained,
@@ -53,11 +57,7 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = target.text(hops.len());
-    text.push_str("Each process of a command may take there, where the host's ulimit has it:\n");
-    for limit in &limits {
-        let origin = limit.place.as_ref().map_or_else(|| "default".to_owned(), ToString::to_string);
-        text.push_str(&format!("  {:9}  {limit}  ({origin})\n", limit.key));
-    }
+    text.push_str(&limits_text(&limits));
     if !names.iter().any(|name| name == host) {
         let near = near(host, names.iter().map(String::as_str));
         let file = config.ssh_config.display();
@@ -71,6 +71,32 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
     }
     print(&visible(&text));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A host that is this machine: no settings of ssh_config, no key, nobody to trust.
+fn explain_local(config: &Config, host: &str, place: &Place, json: bool) -> Result<ExitCode, ConfigError> {
+    let record = config.hosts()?.listed.into_iter().find(|record| record.name == host);
+    let user = record.and_then(|record| record.location().ok()).map(|location| location.user).unwrap_or_default();
+    let limits = config.command_limits(host);
+    if json {
+        let limits: Vec<Value> = limits.iter().map(limit_json).collect();
+        let value = json!({"host": host, "transport": "local", "set_by": place.to_string(), "user": user,
+            "command_limits": limits, "listed": true, "hops": []});
+        print(&format!("{value:#}"));
+    } else {
+        let text = format!("{host} is this machine ({place}), used as {user}, without SSH\n{}", limits_text(&limits));
+        print(&visible(&text));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn limits_text(limits: &[HostLimit]) -> String {
+    let mut text = "Each process of a command may take there, where the host's ulimit has it:\n".to_owned();
+    for limit in limits {
+        let origin = limit.place.as_ref().map_or_else(|| "default".to_owned(), ToString::to_string);
+        text.push_str(&format!("  {:9}  {limit}  ({origin})\n", limit.key));
+    }
+    text
 }
 
 fn limit_json(limit: &HostLimit) -> Value {

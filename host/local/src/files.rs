@@ -1,0 +1,255 @@
+//! Files and directories of this machine, by descriptors.
+//!
+//! A path is opened once, as a place and without any effect (`O_PATH`); what it is, where it truly lies and what is read of it is asked
+//! of that descriptor. A FIFO or a device is never opened. Blocking work runs on threads for it, and nobody waits for one that hangs.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use scout_machine::path::{DELETED, deleted, not_a_file, remote_error, remote_path, shown};
+use scout_machine::within::{TrueRoots, is_about_the_path, outside, parents};
+use scout_machine::{
+    Attributes, Call, Capture, DirEntry, ErrorKind, FileKind, HostError, Opened, Operation, Outcome, TruePath, Within,
+};
+use tokio::time::timeout;
+
+use crate::{Account, Local, closed, within_call};
+
+/// How long one look may take: a file system that is slower than that hangs.
+const STALL: Duration = Duration::from_secs(10);
+/// Read at once.
+const CHUNK: usize = 1 << 20;
+
+/// Looks at a path, on a thread for it.
+pub(crate) async fn look(
+    local: &Local,
+    operation: &Operation,
+    within: &Within,
+    call: &Call,
+) -> Result<Outcome, HostError> {
+    let Some(path) = operation.path() else { return Err(HostError::new(ErrorKind::Invalid, "it has no path")) };
+    let hangs = || {
+        let message = format!("`{}`: not a regular file, or its file system hangs", shown(path));
+        HostError::new(ErrorKind::NotReadable, message)
+    };
+    let looking = async {
+        let place = Arc::clone(&local.looks).acquire_owned().await.map_err(|_| closed())?;
+        let (account, operation, within) = (Arc::clone(&local.account), operation.clone(), within.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            found(&account, &operation, &within)
+        });
+        match timeout(STALL, looked).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(remote_error("the look was given up", path)),
+            Err(_elapsed) => Err(hangs()),
+        }
+    };
+    let outcome = within_call(call, looking).await?;
+    call.cost.add_remote_bytes(match &outcome {
+        Outcome::Open(Opened::File { content, .. }, _) | Outcome::Read(content, _) => content.data.len() as u64,
+        Outcome::Open(Opened::Directory { entries, .. }, _) => {
+            entries.iter().map(|entry| entry.name.len() as u64).sum()
+        }
+        _ => 0,
+    });
+    Ok(outcome)
+}
+
+fn found(account: &Account, operation: &Operation, within: &Within) -> Result<Outcome, HostError> {
+    let asked = operation.path().unwrap_or_default();
+    // As over SFTP, which knows no `~`.
+    let named = remote_path(asked).unwrap_or(asked.into());
+    let there = account.absolute(asked).and_then(|path| Place::open(&path, &named));
+    let place = confined(account, within, there, asked)?;
+    let (attributes, path) = (place.attributes, || place.true_path.clone());
+    match operation {
+        Operation::Open { cap, max_entries, .. } => Ok(Outcome::Open(
+            match attributes.kind() {
+                FileKind::File => Opened::File { attributes, content: place.content(0, *cap)? },
+                FileKind::Directory => {
+                    let (entries, truncated) = place.entries(*max_entries)?;
+                    Opened::Directory { attributes, entries, truncated }
+                }
+                FileKind::Symlink | FileKind::Other => Opened::Other { attributes },
+            },
+            path(),
+        )),
+        Operation::Read { offset, length, .. } => match attributes.kind() {
+            FileKind::File => Ok(Outcome::Read(place.content(*offset, *length)?, path())),
+            FileKind::Directory | FileKind::Symlink | FileKind::Other => Err(not_a_file(&named)),
+        },
+        Operation::Stat { .. } => Ok(Outcome::Stat(attributes, path())),
+        Operation::Exec(_) | Operation::Probe { .. } => Err(HostError::new(ErrorKind::Invalid, "it has no path")),
+    }
+}
+
+/// What was found, if it lies in the directories; of what lies elsewhere an error tells nothing.
+fn confined<'a>(
+    account: &Account,
+    within: &Within,
+    found: Result<Place<'a>, HostError>,
+    asked: &[u8],
+) -> Result<Place<'a>, HostError> {
+    if within.is_everything() {
+        return found;
+    }
+    let truly = |path: &[u8]| {
+        let path = account.absolute(path)?;
+        Place::open(&path, asked).map(|place| place.true_path.path)
+    };
+    let mut roots = TrueRoots::default();
+    for list in &within.roots {
+        let mut there = Vec::new();
+        for root in list {
+            match truly(root) {
+                Ok(root) => there.push(root),
+                Err(error) if is_about_the_path(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        roots.0.push(there);
+    }
+    match found {
+        Ok(place) if roots.hold(&place.true_path.path) => Ok(place),
+        Ok(_) => Err(outside(asked)),
+        Err(error) if !is_about_the_path(&error) => Err(error),
+        Err(error) => match parents(asked).find_map(|parent| truly(parent).ok()) {
+            Some(deepest) if roots.hold(&deepest) => Err(error),
+            Some(_) | None => Err(outside(asked)),
+        },
+    }
+}
+
+/// What a path leads to, held by a descriptor that opens nothing.
+struct Place<'a> {
+    descriptor: OwnedFd,
+    attributes: Attributes,
+    true_path: TruePath,
+    /// As it was asked for, for messages.
+    asked: &'a [u8],
+}
+
+impl<'a> Place<'a> {
+    fn open(path: &[u8], asked: &'a [u8]) -> Result<Self, HostError> {
+        let failed = |error| failure(error, asked);
+        let descriptor =
+            rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
+        let attributes = attributes(&rustix::fs::fstat(&descriptor).map_err(failed)?);
+        let link = rustix::fs::readlinkat(CWD, by_descriptor(&descriptor), Vec::new()).map_err(failed)?;
+        let path = link.into_bytes();
+        if path.ends_with(DELETED) {
+            return Err(deleted(asked));
+        }
+        if !path.starts_with(b"/") {
+            return Err(remote_error("this machine does not tell where it lies", asked));
+        }
+        Ok(Self { descriptor, attributes, true_path: TruePath { path, is_proven: true }, asked })
+    }
+
+    /// The same file or directory, to be read.
+    fn readable(&self, flags: OFlags) -> Result<OwnedFd, HostError> {
+        // Nothing of it may block: there are files of /proc that are regular and do.
+        let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::openat(CWD, by_descriptor(&self.descriptor), flags, Mode::empty())
+            .map_err(|error| failure(error, self.asked))
+    }
+
+    /// The file's bytes from `offset` on, at most `cap`, and whether there are more.
+    fn content(&self, offset: u64, cap: usize) -> Result<Capture, HostError> {
+        let file = self.readable(OFlags::empty())?;
+        // One more than asked for tells whether there is more.
+        let (wanted, mut data) = (cap.saturating_add(1), Vec::new());
+        let mut is_over = false;
+        while data.len() < wanted {
+            let (have, more) = (data.len(), (wanted - data.len()).min(CHUNK));
+            data.resize(have + more, 0);
+            let room = data.get_mut(have..).unwrap_or_default();
+            let read = match rustix::io::pread(&file, room, offset.saturating_add(have as u64)) {
+                Ok(read) => read,
+                Err(Errno::INTR) => 0,
+                Err(Errno::AGAIN) => return Err(not_a_file(self.asked)),
+                Err(error) => return Err(failure(error, self.asked)),
+            };
+            data.truncate(have + read);
+            if read == 0 {
+                is_over = true;
+                break;
+            }
+        }
+        let truncated = data.len() > cap;
+        let end = offset.saturating_add(data.len().min(cap) as u64);
+        // Sizes of 0 are a lie in /proc, and a file may have grown: then only its end is believed.
+        let total = match self.attributes.size {
+            _ if is_over && !data.is_empty() => Some(end),
+            size => size.filter(|size| is_over || *size >= end),
+        };
+        data.truncate(cap);
+        Ok(Capture { data: Bytes::from(data), truncated, total })
+    }
+
+    /// The directory's entries, at most so many, and whether there are more.
+    fn entries(&self, most: usize) -> Result<(Vec<DirEntry>, bool), HostError> {
+        let failed = |error| failure(error, self.asked);
+        let directory = self.readable(OFlags::DIRECTORY)?;
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            if entries.len() >= most {
+                return Ok((entries, true));
+            }
+            // What is removed meanwhile is not there.
+            if let Ok(found) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+                entries.push(DirEntry { name: name.to_vec(), attributes: attributes(&found) });
+            }
+        }
+        Ok((entries, false))
+    }
+}
+
+fn by_descriptor(descriptor: &OwnedFd) -> PathBuf {
+    use std::os::fd::AsRawFd as _;
+    Path::new("/proc/self/fd").join(descriptor.as_raw_fd().to_string())
+}
+
+fn attributes(found: &Stat) -> Attributes {
+    // Times before 1970 and after 2106 have no place in SFTP's answer either.
+    let time = |seconds: i64| u32::try_from(seconds).ok();
+    Attributes {
+        size: u64::try_from(found.st_size).ok(),
+        uid: Some(found.st_uid),
+        gid: Some(found.st_gid),
+        permissions: Some(found.st_mode),
+        links: Some(wide(found.st_nlink)),
+        atime: time(found.st_atime),
+        mtime: time(found.st_mtime),
+        found_to_be: None,
+    }
+}
+
+/// A number that is of another width on another processor.
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
+}
+
+/// The words of an error as SFTP's codes have them: ENOENT, ENOTDIR and ELOOP are one, EACCES and EPERM another.
+fn failure(error: Errno, path: &[u8]) -> HostError {
+    let at = shown(path);
+    match error {
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP => {
+            HostError::new(ErrorKind::NotFound, format!("no such file or directory: `{at}`"))
+        }
+        Errno::ACCESS | Errno::PERM => HostError::new(ErrorKind::Permission, format!("permission denied: `{at}`")),
+        error => remote_error(&format!("this machine says `{}`", io::Error::from(error)), path),
+    }
+}

@@ -1,0 +1,93 @@
+//! A host over SSH, as one of the machines that can be asked.
+
+use std::sync::Arc;
+
+use scout_machine::path::not_a_file;
+use scout_machine::{
+    Attributes, Call, Capture, ErrorKind, HostError, Machine, Opened, Operation, Outcome, Principal, TruePath, Within,
+};
+
+use crate::{HostSpec, Lease, Pool};
+
+/// A host, for one principal. Nothing is dialled before something is asked.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The connections.
+    pub pool: Pool,
+    /// On whose behalf.
+    pub principal: Principal,
+    /// Which host.
+    pub spec: Arc<HostSpec>,
+}
+
+impl Machine for Host {
+    async fn perform(
+        &self,
+        operation: &Operation,
+        within: &Within,
+        call: &Call,
+        ready: impl Future<Output = Result<(), HostError>> + Send,
+    ) -> Result<Outcome, HostError> {
+        if let Operation::Probe { timeout } = operation {
+            ready.await?;
+            return Ok(Outcome::Probe(self.pool.probe(&self.principal, &self.spec, *timeout).await));
+        }
+        let lease = self.pool.lease(&self.principal, &self.spec, call).await?;
+        ready.await?;
+        match operation {
+            Operation::Open { path, cap, max_entries } => {
+                let (opened, place) = open(&lease, path, *cap, *max_entries, within, call).await?;
+                Ok(Outcome::Open(opened, place))
+            }
+            Operation::Read { path, offset, length } => {
+                let (content, place) = read(&lease, path, *offset, *length, within, call).await?;
+                Ok(Outcome::Read(content, place))
+            }
+            Operation::Stat { path } => {
+                let (attributes, place) = stat(&lease, path, within, call).await?;
+                Ok(Outcome::Stat(attributes, place))
+            }
+            Operation::Exec(request) => lease.exec(request, call).await.map(Outcome::Exec),
+            Operation::Probe { .. } => Err(HostError::new(ErrorKind::Invalid, "a probe takes no connection")),
+        }
+    }
+}
+
+async fn open(
+    lease: &Lease,
+    path: &[u8],
+    cap: usize,
+    max_entries: usize,
+    within: &Within,
+    call: &Call,
+) -> Result<(Opened, TruePath), HostError> {
+    match within.is_everything() {
+        true => lease.open_placed(path, cap, max_entries, call).await,
+        false => lease.open_within(within, path, 0, cap, max_entries, call).await,
+    }
+}
+
+async fn read(
+    lease: &Lease,
+    path: &[u8],
+    offset: u64,
+    length: usize,
+    within: &Within,
+    call: &Call,
+) -> Result<(Capture, TruePath), HostError> {
+    if within.is_everything() {
+        let (_, content, place) = lease.read_placed(path, offset, length, call).await?;
+        return Ok((content, place));
+    }
+    match lease.open_within(within, path, offset, length, 0, call).await? {
+        (Opened::File { content, .. }, place) => Ok((content, place)),
+        (Opened::Directory { .. } | Opened::Other { .. }, _) => Err(not_a_file(path)),
+    }
+}
+
+async fn stat(lease: &Lease, path: &[u8], within: &Within, call: &Call) -> Result<(Attributes, TruePath), HostError> {
+    match within.is_everything() {
+        true => lease.stat_placed(path, call).await,
+        false => lease.stat_within(within, path, call).await,
+    }
+}
