@@ -112,28 +112,7 @@ fn selected<'a>(all: &'a [Host], query: &str) -> Vec<&'a Host> {
 
 /// Whether a name matches a pattern of `*` and `?`, or holds a word without them.
 fn is_meant(name: &str, word: &str) -> bool {
-    if word.contains(['*', '?']) { matches(name.as_bytes(), word.as_bytes()) } else { name.contains(word) }
-}
-
-/// `*` is any run, `?` any one byte. Time is bounded by the product of the lengths.
-fn matches(text: &[u8], pattern: &[u8]) -> bool {
-    let (mut t, mut p) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(c) = text.get(t) {
-        match (pattern.get(p), star) {
-            (Some(b'*'), _) => {
-                p += 1;
-                star = Some((p, t));
-            }
-            (Some(wanted), _) if wanted == c || *wanted == b'?' => (t, p) = (t + 1, p + 1),
-            (_, Some((after, taken))) => {
-                (t, p) = (taken + 1, after);
-                star = Some((after, t));
-            }
-            (_, None) => return false,
-        }
-    }
-    pattern.iter().skip(p).all(|c| *c == b'*')
+    if word.contains(['*', '?']) { text::matches(word, name) } else { name.contains(word) }
 }
 
 /// What there is to say beside the rows that are shown, of so many that were meant, of so many. `next`: the first that is

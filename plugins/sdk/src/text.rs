@@ -133,6 +133,31 @@ pub fn operand(path: &[u8]) -> Option<String> {
     Some(shell_quoted(&format!("{dash}{path}")))
 }
 
+/// Whether a name fits a pattern, in which `*` is any run of bytes and `?` any one byte. Quick for any pattern: only the last
+/// `*` is tried again, so that time is bounded by the product of the lengths.
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut at, mut seen) = (0, 0);
+    // Behind the last star, and where what it stands for ends so far.
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(byte) = name.get(seen) {
+        match (pattern.get(at), star) {
+            (Some(b'*'), _) => {
+                at += 1;
+                star = Some((at, seen));
+            }
+            (Some(wanted), _) if *wanted == b'?' || wanted == byte => (at, seen) = (at + 1, seen + 1),
+            (_, Some((after, end))) => {
+                (at, seen) = (after, end + 1);
+                star = Some((after, seen));
+            }
+            (_, None) => return false,
+        }
+    }
+    pattern.iter().skip(at).all(|byte| *byte == b'*')
+}
+
 /// How many bytes a text or a name takes at most when it is written to a client, once: what is hidden in it is made
 /// visible, and what JSON escapes is escaped.
 #[must_use]
@@ -215,7 +240,8 @@ pub fn table<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        base64, clipped, ls_mode, name, octal_mode, one_line, operand, rfc3339, shell_quoted, size, table, written,
+        base64, clipped, ls_mode, matches, name, octal_mode, one_line, operand, rfc3339, shell_quoted, size, table,
+        written,
     };
     use crate::{Attributes, FileKind};
 
@@ -237,6 +263,28 @@ mod tests {
             assert_eq!(operand(path.as_bytes()).as_deref(), expected, "{path:?}");
         }
         assert_eq!(operand(b"caf\xe9"), None);
+    }
+
+    #[test]
+    fn patterns_have_stars_and_question_marks() {
+        for (pattern, name, fits) in [
+            ("*", "", true),
+            ("", "", true),
+            ("", "a", false),
+            ("?", "", false),
+            ("a*c", "abbc", true),
+            ("a*c", "abbd", false),
+            ("*ssh*", "openssh.service", true),
+            ("?sh", "ssh", true),
+            ("?sh", "sh", false),
+            ("a**b*", "ab", true),
+            ("a*b", "abab", true),
+            ("web?", "web-3.corp", false),
+            ("worker@*.service", "worker@a.service", true),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
+        assert!(!matches(&"*a".repeat(100), &"a".repeat(10_000).replace("aaaaa", "aaaab")));
     }
 
     #[test]

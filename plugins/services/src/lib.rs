@@ -168,7 +168,9 @@ fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
         units = without_systemd(host, &output.stderr)?;
         manager = "openrc";
         if let Some(pattern) = &filter.pattern {
-            units.retain(|unit| matches(pattern, &unit.name) || matches(pattern, &format!("{}.service", unit.name)));
+            units.retain(|unit| {
+                text::matches(pattern, &unit.name) || text::matches(pattern, &format!("{}.service", unit.name))
+            });
         }
     } else {
         notes.extend(said(&output.stderr).map(|said| format!("systemctl said: {said}")));
@@ -203,7 +205,7 @@ fn add_unloaded(host: &str, filter: &Filter, units: &mut Vec<Unit>, notes: &mut 
     let output = exec::output(host, &[&words])?;
     notes.extend(said(&output.stderr).map(|said| format!("systemctl list-unit-files said: {said}")));
     for (name, state) in show::unit_files(&String::from_utf8_lossy(output.whole_lines())) {
-        let wanted = filter.pattern.as_deref().is_none_or(|pattern| matches(pattern, name));
+        let wanted = filter.pattern.as_deref().is_none_or(|pattern| text::matches(pattern, name));
         if wanted {
             units.push(Unit { name: name.to_owned(), enabled: Some(state.to_owned()), ..Unit::default() });
         }
@@ -271,34 +273,6 @@ fn one(host: &str, name: &str) -> Result<Answer, Error> {
 fn no_unit(host: &str, name: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no unit `{name}` on {host}"))
         .hint("list units with the tool `services`; its `pattern` finds parts of names, as `*ssh*`")
-}
-
-/// Whether a name fits a pattern of `*` and `?`. Linear in its memory, and quick for any pattern: only the last star is tried again.
-fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
-    let (mut at, mut seen) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(byte) = name.get(seen) {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, seen));
-                at += 1;
-            }
-            Some(wanted) if *wanted == b'?' || wanted == byte => {
-                at += 1;
-                seen += 1;
-            }
-            _ => match star {
-                Some((after, tried)) => {
-                    star = Some((after, tried + 1));
-                    at = after + 1;
-                    seen = tried + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.get(at..).unwrap_or_default().iter().all(|byte| *byte == b'*')
 }
 
 /// What is answered of many units.
