@@ -10,6 +10,8 @@ const MAX_TARGET: usize = 8 * 1024;
 const MAX_QUERY: usize = 64 * 1024;
 /// The longest host name, in bytes.
 const MAX_HOST: usize = 255;
+/// The longest query of the target `hosts`, in bytes: patterns and parts of names, and behind them `from` with a name.
+const MAX_SELECTION: usize = 4 * MAX_HOST;
 
 /// One request, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl Request {
             Some(host) => (host, path_below(host, target)?),
             None if target.trim() == "hosts" => {
                 return match query.map(str::trim) {
-                    Some(query) if query.len() > MAX_HOST || query.contains(['/', '|', ';', '>', '$']) => Err(TargetError(
+                    Some(query) if query.len() > MAX_SELECTION || query.contains(['/', '|', ';', '>', '$']) => Err(TargetError(
                         "with the target `hosts`, `query` selects hosts: a pattern such as `web*`, a part of a name, or \
                          `from NAME`; a command needs one host: write `host:` or `host:/directory` as the target"
                             .to_owned(),
@@ -227,6 +229,13 @@ mod tests {
         let expected =
             Request::Command { host: "box".to_owned(), path: Some(b"/var".to_vec()), command: "du -sh".to_owned() };
         assert_eq!(Request::parse("box:/var", Some("du -sh"), None), Ok(expected));
+    }
+
+    #[test]
+    fn a_query_of_the_hosts_has_room_for_a_selection_and_the_longest_name() {
+        let query = format!("web* eu from {}", "a".repeat(MAX_HOST));
+        assert_eq!(Request::parse("hosts", Some(&query), None), Ok(Request::Hosts { query: Some(query) }));
+        assert!(Request::parse("hosts", Some(&"a".repeat(MAX_SELECTION + 1)), None).is_err());
     }
 
     #[test]

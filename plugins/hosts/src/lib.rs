@@ -2,7 +2,7 @@
 
 use scout_plugin::inventory::{self, Host, Reachability};
 use scout_plugin::json::Object;
-use scout_plugin::{Answer, Description, Error, Handler, Query, Subject, register, text};
+use scout_plugin::{Answer, Description, Error, ErrorKind, Handler, Query, Subject, register, text};
 
 struct Hosts;
 register!(Hosts: handler);
@@ -13,6 +13,9 @@ const PROBE_TIMEOUT_MS: u32 = 1000;
 
 /// Hosts of one answer: no more are asked whether they answer. As many names one call of `inventory.probe` takes.
 const SHOWN: usize = 1000;
+
+/// The most characters of a name that an error repeats.
+const MAX_NAME: usize = 255;
 
 /// What all rows may take in an answer as it is written, in bytes: text and fields. Scout takes 4 MiB of a plugin's own text.
 const MAX_WRITTEN: usize = 7 << 19;
@@ -26,7 +29,8 @@ impl Handler for Hosts {
 
     fn handle(query: Query) -> Result<Answer, Error> {
         let all = inventory::hosts();
-        let selected = selected(&all, query.command.as_deref().unwrap_or_default());
+        let selection = Selection::read(query.command.as_deref().unwrap_or_default());
+        let selected = selection.of(&all)?;
         let hosts: Vec<Host> = selected.iter().take(SHOWN).map(|host| (*host).clone()).collect();
         // A host that cannot be used as configured may have no address worth a packet.
         let names: Vec<String> =
@@ -34,13 +38,13 @@ impl Handler for Hosts {
         let probes = inventory::probe(&names, PROBE_TIMEOUT_MS)?;
         let rows = rows(&hosts, &probes);
         let shown = rows.get(..fitting(&rows)).unwrap_or_default();
-        let next = selected.get(shown.len()).map(|host| host.name.as_str());
-        let note = note(shown.len(), selected.len(), all.len(), next);
+        let read_on = selected.get(shown.len()).map(|next| selection.beginning_with(&next.name));
+        let note = note(shown.len(), selected.len(), all.len(), read_on.as_deref());
         let mut answer = Answer::new();
         for text in [Some(as_text(shown)), note.clone()].into_iter().flatten().filter(|text| !text.is_empty()) {
             answer = answer.text(text);
         }
-        Ok(answer.structured(as_json(shown, selected.len(), note.as_deref(), next)))
+        Ok(answer.structured(as_json(shown, selected.len(), note.as_deref(), read_on.as_deref())))
     }
 }
 
@@ -97,17 +101,45 @@ fn fitting(rows: &[Row<'_>]) -> usize {
     fits.count()
 }
 
-/// The hosts that a query means, in their order: those that match a pattern (`web*`), or hold a part of a name, and of
-/// those the ones after `from NAME`, that one included.
-fn selected<'a>(all: &'a [Host], query: &str) -> Vec<&'a Host> {
-    let mut words: Vec<&str> = query.split_whitespace().collect();
-    let from = match words.iter().position(|word| *word == "from") {
-        Some(at) if at + 1 < words.len() => words.drain(at..at + 2).nth(1),
-        _ => None,
-    };
-    let means = |host: &&Host| words.iter().all(|word| is_meant(&host.name, word));
-    let first = from.and_then(|name| all.iter().position(|host| host.name == name)).unwrap_or(0);
-    all.iter().skip(first).filter(means).collect()
+/// What a query asks for: hosts whose names match each pattern (`web*`) and hold each part of a name, and of those the ones
+/// after `from NAME`, that one included.
+struct Selection<'a> {
+    /// Patterns and parts of names.
+    words: Vec<&'a str>,
+    from: Option<&'a str>,
+}
+
+impl<'a> Selection<'a> {
+    fn read(query: &'a str) -> Self {
+        let mut words: Vec<&str> = query.split_whitespace().collect();
+        // The last one: a word in front, and a host, may be called `from` as well.
+        let at = words.windows(2).rposition(|two| two.first() == Some(&"from"));
+        let from = at.and_then(|at| words.drain(at..at + 2).nth(1));
+        Self { words, from }
+    }
+
+    /// The hosts that are meant, in their order.
+    fn of<'h>(&self, all: &'h [Host]) -> Result<Vec<&'h Host>, Error> {
+        let first = match self.from {
+            None => 0,
+            Some(name) => all.iter().position(|host| host.name == name).ok_or_else(|| no_host(name))?,
+        };
+        let means = |host: &&Host| self.words.iter().all(|word| is_meant(&host.name, word));
+        Ok(all.iter().skip(first).filter(means).collect())
+    }
+
+    /// The query for those of them that begin with this host.
+    fn beginning_with(&self, name: &str) -> String {
+        let words: Vec<&str> = self.words.iter().copied().chain(["from", name]).collect();
+        words.join(" ")
+    }
+}
+
+/// The error of a list that is to begin with a host that there is none of: the first hosts again would be taken for the next.
+fn no_host(name: &str) -> Error {
+    let name = text::clipped(name, MAX_NAME);
+    Error::new(ErrorKind::NotFound, format!("no host is named `{name}`, so the list cannot begin with it"))
+        .hint("a query without `from` begins with the first host")
 }
 
 /// Whether a name matches a pattern of `*` and `?`, or holds a word without them.
@@ -115,16 +147,16 @@ fn is_meant(name: &str, word: &str) -> bool {
     if word.contains(['*', '?']) { text::matches(word, name) } else { name.contains(word) }
 }
 
-/// What there is to say beside the rows that are shown, of so many that were meant, of so many. `next`: the first that is
-/// not shown.
-fn note(shown: usize, meant: usize, all: usize, next: Option<&str>) -> Option<String> {
-    match (shown, meant, next) {
+/// What there is to say beside the rows that are shown, of so many that were meant, of so many. `read_on`: the query for
+/// those that are not shown.
+fn note(shown: usize, meant: usize, all: usize, read_on: Option<&str>) -> Option<String> {
+    match (shown, meant, read_on) {
         (_, 0, _) if all == 0 => Some(NONE.to_owned()),
         (_, 0, _) => {
             Some(format!("none of {all} hosts is meant by this query: a pattern such as `web*`, or a part of a name"))
         }
-        (shown, meant, Some(next)) => Some(format!(
-            "{shown} of {meant} hosts; the query `from {next}` goes on, and a pattern such as `web*` selects. Those that are \
+        (shown, meant, Some(query)) => Some(format!(
+            "{shown} of {meant} hosts; the query `{query}` goes on, and a pattern such as `web*` selects. Those that are \
              not shown answer under their names as well (`host:/path`)"
         )),
         _ => None,
@@ -134,7 +166,7 @@ fn note(shown: usize, meant: usize, all: usize, next: Option<&str>) -> Option<St
 /// Where hosts come from, if there are none.
 const NONE: &str = "no hosts are configured: Scout lists the `Host` entries of ~/.ssh/config that are no patterns";
 
-fn as_json(rows: &[Row<'_>], total: usize, note: Option<&str>, next: Option<&str>) -> Object {
+fn as_json(rows: &[Row<'_>], total: usize, note: Option<&str>, read_on: Option<&str>) -> Object {
     let hosts = rows.iter().map(|row| {
         Object::new()
             .text("name", row.host.name.as_str())
@@ -149,7 +181,7 @@ fn as_json(rows: &[Row<'_>], total: usize, note: Option<&str>, next: Option<&str
         .integer("total", total as u64)
         .boolean("truncated", rows.len() < total)
         .text("note", note)
-        .text("read_on", next.map(|next| format!("from {next}")).as_deref())
+        .text("read_on", read_on)
         .objects("hosts", hosts)
 }
 
@@ -183,7 +215,8 @@ fn address(address: &str, port: u16) -> String {
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
 mod tests {
-    use super::{as_json, as_text, fitting, note, rows, selected};
+    use super::{Selection, as_json, as_text, fitting, note, rows};
+    use scout_plugin::ErrorKind;
     use scout_plugin::inventory::{Host, Reachability};
 
     fn host(name: &str, address: &str, trouble: Option<&str>) -> Host {
@@ -235,8 +268,10 @@ mod tests {
     #[test]
     fn a_query_selects_by_pattern_part_and_place() {
         let hosts: Vec<Host> = ["web1", "web2", "db1", "web-3.corp"].map(|name| host(name, "", None)).into();
-        let names =
-            |query: &str| -> Vec<&str> { selected(&hosts, query).iter().map(|host| host.name.as_str()).collect() };
+        let names = |query: &str| -> Vec<&str> {
+            let selected = Selection::read(query).of(&hosts).unwrap_or_else(|error| panic!("{}", error.message));
+            selected.iter().map(|host| host.name.as_str()).collect()
+        };
         assert_eq!(names(""), ["web1", "web2", "db1", "web-3.corp"]);
         assert_eq!(names("web*"), ["web1", "web2", "web-3.corp"]);
         assert_eq!(names("web?"), ["web1", "web2"]);
@@ -244,9 +279,41 @@ mod tests {
         assert_eq!(names("from db1"), ["db1", "web-3.corp"]);
         assert_eq!(names("*b* from web2"), ["web2", "db1", "web-3.corp"]);
         assert_eq!(names("*x*"), [""; 0]);
-        let said = note(2, 4, 9, Some("db1"));
-        assert!(said.is_some_and(|said| said.starts_with("2 of 4 hosts; the query `from db1` goes on")));
         assert!(note(0, 0, 9, None).is_some_and(|said| said.contains("none of 9 hosts")));
+    }
+
+    #[test]
+    fn reading_on_keeps_what_was_selected() {
+        let hosts: Vec<Host> = ["a1", "from", "b2", "a3", "from-a"].map(|name| host(name, "", None)).into();
+        for (query, next, on) in [
+            ("", "b2", "from b2"),
+            ("a*", "a3", "a* from a3"),
+            ("a* from a1", "a3", "a* from a3"),
+            ("  a   from a1 1 ", "a3", "a 1 from a3"),
+            ("from", "from-a", "from from from-a"),
+            ("from", "from", "from from from"),
+        ] {
+            let on_query = Selection::read(query).beginning_with(next);
+            assert_eq!(on_query, on, "{query}");
+            let (before, after) = (Selection::read(query), Selection::read(&on_query));
+            assert_eq!((after.words, after.from), (before.words, Some(next)), "{query}");
+        }
+        let rest = Selection::read("from from from-a").of(&hosts).unwrap_or_default();
+        assert_eq!(rest.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["from-a"]);
+        let said = note(2, 4, 9, Some("web* from web3"));
+        assert!(said.is_some_and(|said| said.starts_with("2 of 4 hosts; the query `web* from web3` goes on")));
+    }
+
+    #[test]
+    fn a_list_does_not_begin_with_a_host_that_there_is_none_of() {
+        let hosts = [host("web1", "", None)];
+        let error =
+            Selection::read("web* from web0").of(&hosts).map(|hosts| hosts.len()).expect_err("there is no web0");
+        assert_eq!(
+            (error.kind, error.message.as_str()),
+            (ErrorKind::NotFound, "no host is named `web0`, so the list cannot begin with it")
+        );
+        assert!(error.hint.is_some());
     }
 
     #[test]
