@@ -128,9 +128,9 @@ pub fn operand(path: &[u8]) -> Option<String> {
         None if path.starts_with('~') => return None,
         None => path,
     };
-    // No option, and still no option to a program that looks for one after the first operand.
-    let dash = if path.starts_with('-') { "./" } else { "" };
-    Some(shell_quoted(&format!("{dash}{path}")))
+    // No option, also to a program that looks for one after the first operand. `tail` takes `+5` for an old `-n +5`.
+    let here = if path.starts_with(['-', '+']) { "./" } else { "" };
+    Some(shell_quoted(&format!("{here}{path}")))
 }
 
 /// Whether a name fits a pattern, in which `*` is any run of bytes and `?` any one byte. Quick for any pattern: only the last
@@ -256,6 +256,8 @@ mod tests {
             ("~/~", Some("'~'")),
             ("~/-a", Some("'./-a'")),
             ("-a", Some("'./-a'")),
+            ("~/+x", Some("'./+x'")),
+            ("~/a+", Some("'a+'")),
             ("it's", Some("'it'\\''s'")),
             ("~ann/a", None),
             ("a\nb", None),
