@@ -188,11 +188,14 @@ fn no_journal(query: &Query, why: &str) -> Error {
 
 /// Entries of files.
 fn tail(query: &Query) -> Result<Found, Error> {
-    let output = run(query, &query.tail())?;
+    from_files(query, &run(query, &query.tail())?, || run(query, &vec![query::date()]))
+}
+
+/// What `tail` told. `date` asks for the host's clock where that is not in it.
+fn from_files(query: &Query, output: &Output, date: impl FnOnce() -> Result<Output, Error>) -> Result<Found, Error> {
     if output.truncated {
         // What is missing is the newest, and the host's clock behind it.
-        let message =
-            format!("{} on {} is more than Scout takes of a command", query.files().join(" and "), query.host);
+        let message = format!("{} on {} is more than Scout takes of a command", query.named(), query.host);
         return Err(Error::new(ErrorKind::Exhausted, message).hint("ask for fewer `lines`, or name a `grep`"));
     }
     let complaints = complaints(&output.stderr);
@@ -202,7 +205,7 @@ fn tail(query: &Query) -> Result<Found, Error> {
         Some(clock) => clock,
         // A BSD's `tail` takes `-` for a file.
         None if output.stderr.contains("tail: -") => {
-            let date = run(query, &vec![query::date()])?;
+            let date = date()?;
             files::clock(&date.stdout).ok_or_else(|| tail_error(query, &date.stderr))?
         }
         None => return Err(tail_error(query, &said)),
@@ -221,6 +224,8 @@ fn tail(query: &Query) -> Result<Found, Error> {
         return Ok(Found { path: query.path.clone(), of_files: true, ..Found::default() });
     };
     let full = lines.len() >= query.scanned() || tail.cut;
+    // As it was asked for: the command has another way to write one below the home directory.
+    let path = query.path.clone().unwrap_or(path);
     let mut found =
         Found { path: Some(path), of_files: true, entries: syslog::parse(lines, &clock), ..Found::default() };
     files::keep_wanted(query, &clock, &mut found.entries, &mut found.notes);
@@ -257,7 +262,7 @@ fn tail_error(query: &Query, said: &str) -> Error {
         (ErrorKind::Remote, "read the file with the tool `scout`, as `tail -n 100 FILE`")
     };
     let said = if said.is_empty() { "nothing" } else { said };
-    Error::new(kind, format!("reading {} on {}: {said}", query.files().join(" and "), query.host)).hint(hint)
+    Error::new(kind, format!("reading {} on {}: {said}", query.named(), query.host)).hint(hint)
 }
 
 fn answer(query: &Query, mut found: Found) -> Answer {

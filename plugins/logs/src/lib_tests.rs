@@ -126,6 +126,31 @@ fn an_old_journal_that_was_searched_says_what_is_missing() {
     assert!(found.notes.iter().any(|note| note.contains("priorities are not known")));
 }
 
+#[test]
+fn a_path_is_told_as_it_was_asked_for() {
+    let clock = "==> standard input <==\nscout-clock 1795260015 +0000\n";
+    for (grep, told) in [
+        ("", format!("==> ./app.log <==\nNov 21 11:20:15 web1 a: one\n\n{clock}")),
+        (
+            r#","grep":"one""#,
+            "./app.log:Nov 21 11:20:15 web1 a: one\n(standard input):scout-clock 1795260015 +0000\n".to_owned(),
+        ),
+        // Without entries.
+        ("", clock.to_owned()),
+    ] {
+        let query = query(&format!(r#","path":"~/app.log"{grep}"#));
+        let found = super::from_files(&query, &output(told.as_bytes(), false), || panic!("the clock is there"));
+        let found = found.unwrap_or_else(|error| panic!("{}", error.message));
+        assert_eq!(found.path.as_deref(), Some("~/app.log"), "{told}");
+        assert_eq!(found.entries.len(), usize::from(told.contains("one")), "{told}");
+    }
+    let asked = query(r#","path":"~/app.log""#);
+    let cut = super::from_files(&asked, &output(b"", true), || panic!("nothing is asked"));
+    for error in [cut.expect_err("nothing is whole"), tail_error(&asked, "tail: ./app.log: Permission denied")] {
+        assert!(error.message.contains("~/app.log on box"), "{}", error.message);
+    }
+}
+
 fn entry(program: &str, message: &str) -> Entry {
     let text = |text: &str| Some(text.to_owned());
     Entry {

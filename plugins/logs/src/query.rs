@@ -221,6 +221,11 @@ impl Query {
         }
     }
 
+    /// The files, as people are told of them: a path as it was asked for.
+    pub(crate) fn named(&self) -> String {
+        self.path.clone().unwrap_or_else(|| FILES.join(" and "))
+    }
+
     /// The program whose lines are wanted of a file, where units have no names.
     pub(crate) fn program(&self) -> Option<&str> {
         let unit = self.unit.as_deref().or(self.user_unit.as_deref())?;
