@@ -3,7 +3,7 @@
 mod ending;
 mod lex;
 
-use scout_plugin::exec::{self, Outcome, Pipeline};
+use scout_plugin::exec::{self, Outcome, Pipeline, Word};
 use scout_plugin::json::Object;
 use scout_plugin::{Answer, Blob, Description, Encoding, Error, ErrorKind, Handler, Query, Subject, register, text};
 
@@ -31,7 +31,7 @@ fn run(host: &str, directory: Option<&[u8]>, command: &str) -> Result<Outcome, E
     match lex::pipeline(command, Tilde::of(directory)) {
         Ok(stages) => exec::run(host, &Pipeline { stages, directory: directory.map(<[u8]>::to_vec) }),
         Err(NotAPipeline::NeedsShell(construct)) => {
-            let instead = instead(host, command, &construct.written);
+            let instead = instead(host, directory, command, &construct.written);
             exec::shell(host, directory, command).map_err(|error| shell_error(&construct, instead, error))
         }
         Err(NotAPipeline::Malformed(why)) => {
@@ -46,11 +46,23 @@ const PIPELINES: &str = "write commands with arguments, joined by `|`; quotes, `
 /// The longest command line that a hint repeats, in bytes.
 const REPEATED: usize = 200;
 
-/// The same without a shell, for the constructs that people write most and that have another way.
-fn instead(host: &str, command: &str, construct: &str) -> Option<String> {
-    let is_pipeline = |line: &str| lex::pipeline(line, Tilde::IsElsewhere).is_ok();
-    // A word that needs no quotes.
-    let plain = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-~".contains(c));
+/// Commands of a shell that are no programs, and change or end nothing but the shell which runs them.
+const OF_THE_SHELL: [&str; 31] = [
+    ".", ":", "alias", "bg", "break", "cd", "continue", "declare", "dirs", "eval", "exec", "exit", "export", "fg",
+    "jobs", "local", "popd", "pushd", "read", "readonly", "return", "set", "shift", "shopt", "source", "trap",
+    "typeset", "ulimit", "umask", "unset", "wait",
+];
+
+/// The same without a shell, for the constructs that people write most and that have another way. `at` is the target's directory.
+fn instead(host: &str, at: Option<&[u8]>, command: &str, construct: &str) -> Option<String> {
+    let is_pipeline = |line: &str| {
+        lex::pipeline(line, Tilde::IsElsewhere).is_ok_and(|stages| {
+            stages.iter().all(|stage| match stage.words.first() {
+                Some(Word::Literal(name)) => !OF_THE_SHELL.contains(&name.as_str()),
+                _ => true,
+            })
+        })
+    };
     if command.len() > REPEATED {
         return None;
     }
@@ -59,8 +71,7 @@ fn instead(host: &str, command: &str, construct: &str) -> Option<String> {
         _ => command.split_once(construct)?,
     };
     let (before, behind) = (before.trim(), behind.trim());
-    let directory =
-        before.strip_prefix("cd ").map(str::trim).filter(|name| name.starts_with(['/', '~']) && plain(name));
+    let directory = before.strip_prefix("cd ").and_then(|name| below(at, name.trim()));
     match (construct, directory) {
         ("||", _) if matches!(behind, "true" | ":") && is_pipeline(before) => {
             Some(format!("`{before}` alone: a command that fails is answered with its exit status, which is no error"))
@@ -75,6 +86,25 @@ fn instead(host: &str, command: &str, construct: &str) -> Option<String> {
         ("<", _) if plain(behind) && is_pipeline(before) => Some(format!("`cat {behind} | {before}`")),
         _ => None,
     }
+}
+
+/// Whether a word needs no quotes.
+fn plain(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-~".contains(c))
+}
+
+/// Where `cd` leads from the target's directory. Absent where only a shell could tell.
+fn below(at: Option<&[u8]>, name: &str) -> Option<String> {
+    let is_whole = |path: &str| path.starts_with('/') || path == "~" || path.starts_with("~/");
+    if is_whole(name) {
+        return plain(name).then(|| name.to_owned());
+    }
+    let at = match Tilde::of(at) {
+        Tilde::IsHere => "~",
+        Tilde::IsElsewhere => std::str::from_utf8(at?).ok().filter(|at| is_whole(at) && at.len() <= REPEATED)?,
+    };
+    let is_below = !name.starts_with(['~', '-']) && !name.split('/').any(|part| part == "..");
+    (is_below && plain(name) && plain(at)).then(|| format!("{}/{name}", at.trim_end_matches('/')))
 }
 
 /// A refusal of the shell names what asked for one: the command may be written without it, perhaps as `instead` says.
@@ -206,14 +236,26 @@ mod tests {
             ("ls /x | wc -l ||:", Some("`ls /x | wc -l` alone")),
             ("cd /var/log && ls -la | head", Some("the target `box:/var/log` with the query `ls -la | head`")),
             ("cd ~/app; git", Some("the target `box:~/app` with the query `git`")),
+            ("cd app; ls", Some("the target `box:~/app` with the query `ls`")),
+            ("cd app && ls", Some("the target `box:~/app` with the query `ls`")),
             ("ls; pwd", Some("a query for each: `ls`, and then `pwd`")),
             ("cat < /etc/hosts", Some("`cat /etc/hosts`")),
             ("grep -c x </etc/hosts", Some("`cat /etc/hosts | grep -c x`")),
             // What means something else without a shell.
             ("make || exit 1", None),
             ("cd /srv && make && make install", None),
-            ("cd app && ls", None),
             ("ls && pwd", None),
+            // What no query runs, or what only a shell knows.
+            ("ls; cd app", None),
+            ("cd; ls", None),
+            ("cd -; ls", None),
+            ("cd ../app && ls", None),
+            ("cd ~ann; ls", None),
+            ("cd /srv; cd app", None),
+            ("cd app || true", None),
+            ("export A=1; ls", None),
+            ("ls; exit", None),
+            ("read line < /etc/hosts", None),
             ("cat < '/a b'", None),
             ("ls; rm x; pwd", None),
             ("echo 'a && b' && ls", None),
@@ -221,9 +263,24 @@ mod tests {
             let Err(NotAPipeline::NeedsShell(construct)) = lex::pipeline(command, Tilde::IsElsewhere) else {
                 panic!("{command} needs no shell");
             };
-            let instead = instead("box", command, &construct.written);
+            let instead = instead("box", None, command, &construct.written);
             assert_eq!(instead.is_some(), told.is_some(), "{command}: {instead:?}");
             assert!(instead.unwrap_or_default().starts_with(told.unwrap_or_default()), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_relative_directory_is_one_of_the_targets() {
+        for (at, told) in [
+            (&b"~"[..], Some("the target `box:~/app` with the query `ls`")),
+            (b"/srv/", Some("the target `box:/srv/app` with the query `ls`")),
+            (b"/", Some("the target `box:/app` with the query `ls`")),
+            (b"~/web", Some("the target `box:~/web/app` with the query `ls`")),
+            (b"caf\xe9", None),
+        ] {
+            for (command, construct) in [("cd app; ls", ";"), ("cd app && ls", "&&")] {
+                assert_eq!(instead("box", Some(at), command, construct).as_deref(), told, "{command}");
+            }
         }
     }
 
