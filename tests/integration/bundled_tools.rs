@@ -224,11 +224,14 @@ async fn services_are_one_command() {
     assert_eq!(world.arguments()[5..], ["--all", "--type=service", "--state=failed", "--", "-M*"]);
 }
 
+/// A `systemctl` before systemd 247, which knows no `--timestamp`.
+const OLD_SYSTEMCTL: &str =
+    "case \" $* \" in *--timestamp*) echo \"systemctl: unrecognized option '--timestamp=us+utc'\" >&2; exit 1;; esac";
+
 #[tokio::test]
 async fn services_that_are_not_loaded_are_known_by_their_files() {
-    let old = "case \" $* \" in *--timestamp*) echo \"systemctl: unrecognized option '--timestamp=us+utc'\" >&2; exit 1;; esac";
     let script = format!(
-        "case $1 in list-unit-files) {};; esac\n{old}\n{}",
+        "case $1 in list-unit-files) {};; esac\n{OLD_SYSTEMCTL}\n{}",
         cat("services", "rhel7-unit-files.txt"),
         cat("services", "rhel7-show.txt")
     );
@@ -242,6 +245,19 @@ async fn services_that_are_not_loaded_are_known_by_their_files() {
         answer["units"].as_array().unwrap().iter().map(|unit| (&unit["name"], &unit["active"])).collect();
     let expected = ["blk-availability.service", "broken-link.service"].map(Value::from);
     assert_eq!(rows, expected.iter().map(|name| (name, &Value::Null)).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_old_systemd_on_a_host_without_a_file_of_its_zone_answers() {
+    let grep = "exec /bin/grep -a -h -e = -e '^$' - /no/such/etc/localtime";
+    let world = World::with(&[("systemctl", OLD_SYSTEMCTL), ("grep", grep)]).await;
+    let answer = world.answer("services", json!({"host": "box"}), 2).await;
+    assert_eq!((&answer["units"], &answer["notes"]), (&json!([]), &json!([])));
+    let show = format!("{OLD_SYSTEMCTL}\n{}", cat("services", "rhel7-show.txt"));
+    let world = World::with(&[("systemctl", &show), ("grep", grep)]).await;
+    let answer = world.answer("services", json!({"host": "box"}), 2).await;
+    assert!(answer["units"].as_array().is_some_and(|units| !units.is_empty()), "{answer}");
+    assert_eq!(answer["notes"], json!([]));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use scout_plugin::ErrorKind;
 use scout_plugin::json::Value;
 
-use super::{Filter, Listing, details, no_bus, no_manager, no_unit, schema, show};
+use super::{Filter, Listing, details, no_bus, no_manager, no_unit, schema, show, without_zone};
 use crate::show::Unit;
 
 const DEBIAN_11: &str = include_str!("../tests/fixtures/debian11-show.txt");
@@ -55,6 +55,13 @@ fn states_are_load_active_or_sub_and_any_of_them_is_enough() {
     assert_eq!(taken(r#"{"state":["nosuch"]}"#), [""; 0]);
     assert_eq!(taken(r#"{"type":"timer","all":true}"#), [""; 0]);
     assert!(taken(r#"{"enabled":["enabled"]}"#).contains(&"cron.service".to_owned()));
+}
+
+#[test]
+fn a_host_without_a_file_of_its_zone_complains_about_nothing() {
+    let gnu = "grep: /etc/localtime: No such file or directory\n";
+    assert_eq!(without_zone(gnu), "");
+    assert_eq!(without_zone(&format!("Failed to connect to bus\n{gnu}the moon")), "Failed to connect to bus\nthe moon");
 }
 
 fn rows() -> Vec<Unit> {
