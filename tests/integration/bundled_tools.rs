@@ -248,6 +248,23 @@ async fn services_that_are_not_loaded_are_known_by_their_files() {
 }
 
 #[tokio::test]
+async fn a_unit_whose_row_was_cut_is_not_told_as_one_that_is_not_loaded() {
+    let script = format!(
+        "case $1 in list-unit-files) {};; esac\n{}",
+        cat("services", "debian13-unit-files.txt"),
+        cat("services", "debian13-show.txt")
+    );
+    let world = World::on(SshdOptions::default(), &[("systemctl", &script)], "max_output_size = \"4 KiB\"").await;
+    let answer = world.answer("services", json!({"host": "box", "all": true}), 1).await;
+    let units = answer["units"].as_array().unwrap();
+    assert!(!units.is_empty() && units.iter().all(|unit| unit["active"].is_string()), "{answer}");
+    assert!(
+        answer["truncated"] == true && answer["notes"].to_string().contains("and those that are not loaded"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
 async fn an_old_systemd_on_a_host_without_a_file_of_its_zone_answers() {
     let grep = "exec /bin/grep -a -h -e = -e '^$' - /no/such/etc/localtime";
     let world = World::with(&[("systemctl", OLD_SYSTEMCTL), ("grep", grep)]).await;

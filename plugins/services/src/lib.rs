@@ -184,7 +184,13 @@ fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
         }
     } else {
         notes.extend(said(&output.stderr).map(|said| format!("systemctl said: {said}")));
-        if filter.wants_unloaded() {
+        if output.truncated {
+            // A unit that was cut off would be told as one that is not loaded.
+            let unloaded = if filter.wants_unloaded() { ", and those that are not loaded" } else { "" };
+            notes.push(format!(
+                "systemctl said more than Scout takes of a command: further units are left out{unloaded}"
+            ));
+        } else if filter.wants_unloaded() {
             // Units that nothing has loaded are known by their files only.
             truncated |= add_unloaded(host, filter, &mut units, &mut notes)?;
         }
