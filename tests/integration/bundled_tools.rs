@@ -236,7 +236,8 @@ async fn services_that_are_not_loaded_are_known_by_their_files() {
         cat("services", "rhel7-show.txt")
     );
     let world = World::with(&[("systemctl", &script)]).await;
-    let pattern = world.answer("services", json!({"host": "box", "pattern": "blk-*"}), 3).await;
+    // One more: no state of a file tells that it is an alias.
+    let pattern = world.answer("services", json!({"host": "box", "pattern": "blk-*"}), 4).await;
     let mut units = pattern["units"].as_array().unwrap().iter();
     assert!(units.any(|unit| unit["name"] == "blk-availability.service" && unit["active"].is_null()), "{pattern}");
     // An old one is asked again.
@@ -246,6 +247,37 @@ async fn services_that_are_not_loaded_are_known_by_their_files() {
     let expected = ["blk-availability.service", "broken-link.service"].map(Value::from);
     assert_eq!(rows, expected.iter().map(|name| (name, &Value::Null)).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn another_name_of_a_unit_is_no_unit_that_is_not_loaded() {
+    let script = format!(
+        "case $1 in list-unit-files) {};; esac\ncase \" $* \" in *' sshd.* '*) ;; *) {};; esac",
+        cat("services", "debian13-unit-files.txt"),
+        cat("services", "debian11-ssh.txt"),
+    );
+    let world = World::with(&[("systemctl", &script)]).await;
+    let rows = |answer: &Value| {
+        let units = answer["units"].as_array().unwrap().iter();
+        units.map(|unit| format!("{} {}", unit["name"].as_str().unwrap(), unit["active"])).collect::<Vec<_>>()
+    };
+    let answer = world.answer("services", json!({"host": "box", "pattern": "*ssh*"}), 2).await;
+    assert_eq!(rows(&answer), ["ssh.service \"active\"", "sshd-keygen.service null", "sshd@.service null"]);
+    // systemctl itself finds a pattern in units' own names only.
+    let answer = world.answer("services", json!({"host": "box", "pattern": "sshd.*"}), 3).await;
+    assert_eq!(rows(&answer), ["ssh.service \"active\""]);
+    assert_eq!(answer["notes"], json!(["`sshd.service` is another name of `ssh.service`"]));
+    let old = format!(
+        "case $1 in list-unit-files) {};; esac\n{OLD_SYSTEMCTL}\ncase \" $* \" in *NetworkManager*) {NETWORK_MANAGER};; esac",
+        cat("services", "rhel7-unit-files.txt"),
+    );
+    let world = World::with(&[("systemctl", &old)]).await;
+    let answer = world.answer("services", json!({"host": "box", "pattern": "dbus-org.*"}), 4).await;
+    assert_eq!(rows(&answer), ["NetworkManager.service \"active\""]);
+}
+
+/// A unit with an alias.
+const NETWORK_MANAGER: &str = "printf 'Id=NetworkManager.service\\nNames=NetworkManager.service dbus-org.freedesktop.NetworkManager.service\\n\
+                               LoadState=loaded\\nActiveState=active\\n'";
 
 #[tokio::test]
 async fn a_unit_whose_row_was_cut_is_not_told_as_one_that_is_not_loaded() {

@@ -4,6 +4,8 @@ mod openrc;
 mod schema;
 mod show;
 
+use std::collections::BTreeSet;
+
 use scout_plugin::exec::{self, Output};
 use scout_plugin::json::{Object, Value};
 use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
@@ -25,6 +27,15 @@ const MAX_COMPLAINT: usize = 500;
 /// What a row is made of.
 const ROW: &str = "--property=Id,LoadState,ActiveState,SubState,Description,UnitFileState,MainPID,MemoryCurrent,\
 ActiveEnterTimestamp,ActiveExitTimestamp,InactiveEnterTimestamp,InactiveExitTimestamp";
+
+/// What tells aliases of a unit, where files of units are looked at besides.
+const NAMES: &str = "--property=Names";
+
+/// The state of a file that is an alias of another unit: systemd 246 and newer. Before, it has the state of that unit's.
+const ALIAS: &str = "alias";
+
+/// The most names that are asked after as aliases. A pattern that fits more of them mostly fits their units too.
+const MAX_ALIASES: usize = 20;
 
 /// Times to the microsecond, in UTC: systemd 247 and newer.
 const TIMES: &str = "--timestamp=us+utc";
@@ -114,6 +125,9 @@ impl Filter {
     /// The words of `systemctl`. What it filters need not be sent.
     fn words(&self) -> Vec<String> {
         let mut words: Vec<String> = ["systemctl", "show", "--no-pager", ROW].map(str::to_owned).to_vec();
+        if self.wants_unloaded() {
+            words.push(NAMES.to_owned());
+        }
         if self.wants_idle() {
             words.push("--all".to_owned());
         }
@@ -143,15 +157,19 @@ impl Filter {
     }
 }
 
-/// Runs `systemctl show`; again without what older ones do not know, and with the host's zone.
-fn show(host: &str, words: &[String]) -> Result<Output, Error> {
-    let mut timed = words.to_vec();
-    timed.insert(3, TIMES.to_owned());
-    let output = exec::output(host, &[&timed])?;
-    let is_old =
-        ["unrecognized option", "invalid option", "Invalid value"].iter().any(|known| output.stderr.contains(known));
-    if !output.stdout.is_empty() || !is_old {
-        return Ok(output);
+/// Runs `systemctl show`; again without what older ones do not know, and with the host's zone. `is_old` is whether that is known already.
+fn show(host: &str, words: &[String], is_old: &mut bool) -> Result<Output, Error> {
+    if !*is_old {
+        let mut timed = words.to_vec();
+        timed.insert(3, TIMES.to_owned());
+        let output = exec::output(host, &[&timed])?;
+        *is_old = output.stdout.is_empty()
+            && ["unrecognized option", "invalid option", "Invalid value"]
+                .iter()
+                .any(|known| output.stderr.contains(known));
+        if !*is_old {
+            return Ok(output);
+        }
     }
     let filter = ["grep", "-a", "-h", "-e", "=", "-e", "^$", "-e", ZONE_RULE, "--", "-", ZONE];
     let mut output = exec::output(host, &[words, &filter.map(str::to_owned)])?;
@@ -165,13 +183,10 @@ fn without_zone(stderr: &str) -> String {
 }
 
 fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
-    let output = show(host, &filter.words())?;
-    let mut shown = show::parse(&String::from_utf8_lossy(output.whole_lines()));
-    if output.truncated {
-        shown.cut();
-    }
+    let mut is_old = false;
+    let output = show(host, &filter.words(), &mut is_old)?;
+    let mut units = units(&output);
     let mut truncated = output.truncated;
-    let mut units: Vec<Unit> = shown.units.iter().filter_map(|unit| unit.unit(shown.zone.as_ref())).collect();
     let mut manager = "systemd";
     let mut notes = Vec::new();
     if units.is_empty() && !output.stderr.trim().is_empty() {
@@ -192,12 +207,10 @@ fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
             ));
         } else if filter.wants_unloaded() {
             // Units that nothing has loaded are known by their files only.
-            truncated |= add_unloaded(host, filter, &mut units, &mut notes)?;
+            truncated |= add_unloaded(host, filter, is_old, &mut units, &mut notes)?;
         }
     }
     units.sort_by(|one, other| one.name.cmp(&other.name));
-    // Of a unit that is loaded, its file says less.
-    units.dedup_by(|later, first| later.name == first.name);
     units.retain(|unit| filter.takes(unit));
     let found = units.len();
     units.truncate(filter.limit);
@@ -211,8 +224,24 @@ fn said(stderr: &str) -> Option<String> {
     (!said.is_empty()).then(|| text::clipped(&said.replace('\n', "; "), MAX_COMPLAINT))
 }
 
-/// Adds the units of which there are files, behind those that are loaded; whether there are more than were told.
-fn add_unloaded(host: &str, filter: &Filter, units: &mut Vec<Unit>, notes: &mut Vec<String>) -> Result<bool, Error> {
+/// The units of an answer, as far as they are whole.
+fn units(output: &Output) -> Vec<Unit> {
+    let mut shown = show::parse(&String::from_utf8_lossy(output.whole_lines()));
+    if output.truncated {
+        shown.cut();
+    }
+    shown.units.iter().filter_map(|unit| unit.unit(shown.zone.as_ref())).collect()
+}
+
+/// Adds the units of which there is only a file; whether there are more than were told. A file may be an alias of a unit, which has its
+/// row under its own name.
+fn add_unloaded(
+    host: &str,
+    filter: &Filter,
+    mut is_old: bool,
+    units: &mut Vec<Unit>,
+    notes: &mut Vec<String>,
+) -> Result<bool, Error> {
     let mut words: Vec<String> =
         ["systemctl", "list-unit-files", "--no-pager", "--no-legend", "--full"].map(str::to_owned).to_vec();
     if filter.kind != "all" {
@@ -220,13 +249,74 @@ fn add_unloaded(host: &str, filter: &Filter, units: &mut Vec<Unit>, notes: &mut 
     }
     let output = exec::output(host, &[&words])?;
     notes.extend(said(&output.stderr).map(|said| format!("systemctl list-unit-files said: {said}")));
-    for (name, state) in show::unit_files(&String::from_utf8_lossy(output.whole_lines())) {
-        let wanted = filter.pattern.as_deref().is_none_or(|pattern| text::matches(pattern, name));
-        if wanted {
-            units.push(Unit { name: name.to_owned(), enabled: Some(state.to_owned()), ..Unit::default() });
+    let listed = String::from_utf8_lossy(output.whole_lines());
+    let (mut unloaded, mut aliases) = only_files(filter, units, show::unit_files(&listed));
+    if is_old {
+        aliases.extend(unloaded.iter().map(|unit| unit.name.clone()));
+    }
+    // Whoever asks for a name means the unit that has it, and systemctl matches patterns with units' own names.
+    aliases.retain(|name| is_askable(name));
+    if filter.pattern.is_some() && (1..=MAX_ALIASES).contains(&aliases.len()) {
+        let mut words = ["systemctl", "show", "--no-pager", ROW, NAMES, "--"].map(str::to_owned).to_vec();
+        words.extend(aliases.iter().cloned());
+        match show(host, &words, &mut is_old) {
+            Ok(output) => {
+                notes.extend(said(&output.stderr).map(|said| format!("systemctl said: {said}")));
+                add_meant(&aliases, self::units(&output), units, &mut unloaded, notes);
+            }
+            Err(error) => notes.push(format!(
+                "whether {} are other names of units is not known: {}",
+                aliases.join(", "),
+                error.message
+            )),
         }
     }
+    units.append(&mut unloaded);
     Ok(output.truncated)
+}
+
+/// Units of which there is only one of these files, and names of files that are aliases of units which are not there.
+fn only_files(filter: &Filter, units: &[Unit], files: Vec<(&str, &str)>) -> (Vec<Unit>, Vec<String>) {
+    let names = units.iter().flat_map(|unit| unit.names.iter().chain([&unit.name]));
+    let loaded: BTreeSet<&str> = names.map(String::as_str).collect();
+    let is_meant = |name: &str| filter.pattern.as_deref().is_none_or(|pattern| text::matches(pattern, name));
+    let (mut unloaded, mut aliases) = (Vec::new(), Vec::new());
+    for (name, state) in files {
+        if loaded.contains(name) || !is_meant(name) {
+            continue;
+        }
+        if state == ALIAS {
+            aliases.push(name.to_owned());
+        } else {
+            unloaded.push(Unit { name: name.to_owned(), enabled: Some(state.to_owned()), ..Unit::default() });
+        }
+    }
+    (unloaded, aliases)
+}
+
+/// Whether systemctl can be asked for a unit of this name: not for a template, and not for what Scout takes for no name.
+fn is_askable(name: &str) -> bool {
+    !name.contains("@.") && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_.@\\-".contains(&byte))
+}
+
+/// Puts the units that were found under these names in the place of the names that are aliases.
+fn add_meant(
+    names: &[String],
+    found: Vec<Unit>,
+    units: &mut Vec<Unit>,
+    unloaded: &mut Vec<Unit>,
+    notes: &mut Vec<String>,
+) {
+    for unit in found {
+        let aliases: Vec<&String> =
+            names.iter().filter(|name| **name != unit.name && unit.names.contains(name)).collect();
+        unloaded.retain(|file| !aliases.contains(&&file.name));
+        let is_there = units.iter().chain(unloaded.iter()).any(|known| known.name == unit.name);
+        if !aliases.is_empty() && !is_there {
+            notes.extend(aliases.iter().map(|alias| format!("`{alias}` is another name of `{}`", unit.name)));
+            units.push(unit);
+        }
+    }
 }
 
 /// Services of a host whose `systemctl` complained and told none.
@@ -268,7 +358,7 @@ fn no_bus(host: &str, said: &str) -> Error {
 
 fn one(host: &str, name: &str) -> Result<Answer, Error> {
     let words = ["systemctl", "show", "--no-pager", ROW, DETAILS, "--", name].map(str::to_owned);
-    let output = show(host, &words)?;
+    let output = show(host, &words, &mut false)?;
     if output.truncated {
         return Err(too_much(host, "systemctl"));
     }

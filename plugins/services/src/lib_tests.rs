@@ -4,7 +4,10 @@
 use scout_plugin::ErrorKind;
 use scout_plugin::json::Value;
 
-use super::{Filter, Listing, details, no_bus, no_manager, no_unit, schema, show, without_zone};
+use super::{
+    Filter, Listing, add_meant, details, is_askable, no_bus, no_manager, no_unit, only_files, schema, show,
+    without_zone,
+};
 use crate::show::Unit;
 
 const DEBIAN_11: &str = include_str!("../tests/fixtures/debian11-show.txt");
@@ -31,7 +34,7 @@ fn the_schemas_are_json() {
 fn systemctl_is_asked_for_no_more_than_is_wanted() {
     let words = |json: &str| filter(json).words().split_off(4);
     assert_eq!(words("{}"), ["--type=service", "--", "*"]);
-    assert_eq!(words(r#"{"type":"all","all":true}"#), ["--all", "--", "*"]);
+    assert_eq!(words(r#"{"type":"all","all":true}"#), ["--property=Names", "--all", "--", "*"]);
     assert_eq!(
         words(r#"{"type":"timer","state":["failed","dead"],"pattern":"-a*"}"#),
         ["--all", "--type=timer", "--state=failed,dead", "--", "-a*"]
@@ -144,6 +147,49 @@ fn units_that_nothing_has_loaded_are_wanted_where_they_may_fit() {
     ] {
         assert_eq!(filter(json).wants_unloaded(), wanted, "{json}");
     }
+}
+
+fn unit(name: &str, names: &[&str]) -> Unit {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    Unit { name: name.to_owned(), names, active: Some("active".to_owned()), ..Unit::default() }
+}
+
+#[test]
+fn a_file_that_is_another_name_of_a_unit_is_not_one_that_is_not_loaded() {
+    let files = show::unit_files(include_str!("../tests/fixtures/debian13-unit-files.txt"));
+    let names = |units: &[Unit]| units.iter().map(|unit| unit.name.clone()).collect::<Vec<_>>();
+    let ssh = unit("ssh.service", &["ssh.service", "sshd.service"]);
+    let (unloaded, aliases) = only_files(&filter(r#"{"pattern":"*ssh*"}"#), &[ssh], files.clone());
+    assert_eq!(names(&unloaded), ["sshd-keygen.service", "sshd@.service"]);
+    assert_eq!(aliases, ["sshd-unix-local@.service"]);
+    assert!(!is_askable("sshd-unix-local@.service") && is_askable("worker@a.service") && !is_askable("a b.service"));
+    let (unloaded, aliases) = only_files(&filter(r#"{"pattern":"sshd.*"}"#), &[], files);
+    assert_eq!((names(&unloaded), aliases), (Vec::new(), vec!["sshd.service".to_owned()]));
+    // Before systemd 246 nothing but the names of the unit tells it.
+    let files = show::unit_files(include_str!("../tests/fixtures/rhel7-unit-files.txt"));
+    let network = unit("NetworkManager.service", &["dbus-org.freedesktop.NetworkManager.service"]);
+    let (unloaded, _) = only_files(&filter(r#"{"all":true}"#), &[network], files);
+    assert!(unloaded.iter().all(|unit| !unit.name.contains("NetworkManager")), "{:?}", names(&unloaded));
+}
+
+#[test]
+fn who_asks_for_another_name_is_told_of_the_unit() {
+    let asked = ["sshd.service", "kmod.service", "x.service"].map(str::to_owned);
+    let found = vec![
+        unit("ssh.service", &["ssh.service", "sshd.service"]),
+        unit("systemd-modules-load.service", &["systemd-modules-load.service", "kmod.service"]),
+        // One of its own.
+        unit("x.service", &["x.service"]),
+    ];
+    let mut units = vec![unit("systemd-modules-load.service", &[])];
+    let mut unloaded =
+        ["sshd.service", "x.service"].map(|name| Unit { name: name.to_owned(), ..Unit::default() }).to_vec();
+    let mut notes = Vec::new();
+    add_meant(&asked, found, &mut units, &mut unloaded, &mut notes);
+    units.append(&mut unloaded);
+    let rows: Vec<_> = units.iter().map(|unit| (unit.name.as_str(), unit.active.is_some())).collect();
+    assert_eq!(rows, [("systemd-modules-load.service", true), ("ssh.service", true), ("x.service", false)]);
+    assert_eq!(notes, ["`sshd.service` is another name of `ssh.service`"]);
 }
 
 #[test]

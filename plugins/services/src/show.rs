@@ -30,6 +30,8 @@ impl Shown {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unit {
     pub(crate) name: String,
+    /// All its names, with aliases, where they were asked for.
+    pub(crate) names: Vec<String>,
     pub(crate) description: Option<String>,
     pub(crate) load: Option<String>,
     pub(crate) active: Option<String>,
@@ -82,6 +84,7 @@ impl Properties {
     pub(crate) fn unit(&self, zone: Option<&Zone>) -> Option<Unit> {
         Some(Unit {
             name: self.bounded("Id")?,
+            names: self.words("Names"),
             // A unit without a description is described by its name.
             description: self.bounded("Description").filter(|text| Some(text.as_str()) != self.text("Id")),
             load: self.bounded("LoadState"),
