@@ -210,6 +210,27 @@ async fn disk_mounts_nothing() {
 }
 
 #[tokio::test]
+async fn disk_tells_of_what_an_automounter_has_mounted() {
+    let cat = mounted(
+        "'31 27 0:1 / /home rw - autofs /etc/auto.home rw,indirect' '32 31 0:2 / /home/ann rw - nfs4 srv:/ann rw' \
+         '33 31 0:3 / /home/all/one rw - nfs4 srv:/one rw' '34 27 0:4 / /home/bob rw - nfs4 srv:/hidden rw'",
+    );
+    let links = "case \"$3\" in /ann) printf %s /home/ann;; *) exit 1;; esac";
+    let world = World::with(&[("cat", &cat), ("df", DF), ("readlink", links)]).await;
+    // What is mounted, whether each part is a link, and df.
+    for (path, commands) in [("/home/ann", 4), ("/home/ann/x/y", 6), ("/home/all/one", 5), ("/ann/x", 6)] {
+        let answer = world.answer("disk", json!({"host": "box", "path": path}), commands).await;
+        assert_eq!(answer["filesystems"][0]["mount_point"], path, "{answer}");
+    }
+    for path in ["/home", "/home/bob", "/home/eve/x", "/home/all", "/home/all/two", "/home/ann/..", "/ann/../eve"] {
+        world.arguments();
+        let failure = world.failure("disk", json!({"host": "box", "path": path})).await;
+        assert!(failure.contains("lies on an automount point"), "{failure}");
+        assert!(!world.arguments().contains(&"df".to_owned()), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn services_are_one_command() {
     let world = World::with(&[("systemctl", &cat("services", "debian13-show.txt"))]).await;
     let answer = world.answer("services", json!({"host": "box"}), 1).await;

@@ -169,7 +169,7 @@ fn look(asked: &Arguments) -> Result<Seen, Error> {
     match ask(asked, &mounts, &Asked::Without(mounts::left_out(&mounts)), &mut seen) {
         // busybox leaves no types out, and asks every automount point.
         Err(error) if error.kind == ErrorKind::Remote && is_unknown_flag(&error.message) => {
-            let local = mounts.iter().filter(|mount| !mount.is_remote() && !mount.is_automount());
+            let local = mounts.iter().filter(|mount| !mount.is_remote() && !mount.is_automount() && !mount.is_hidden);
             let wanted = local.filter(|mount| asked.all || !is_pseudo(&mount.kind, &mount.point, &mount.source));
             let points: Vec<String> = mounts::once_each(wanted).into_iter().filter_map(operand).collect();
             for points in points.chunks(MAX_POINTS) {
@@ -196,7 +196,7 @@ fn is_unknown_flag(said: &str) -> bool {
 /// Asks the file systems of each server in a command of its own, until one does not answer: it has taken all the time that there is.
 fn ask_servers(asked: &Arguments, mounts: &[Mount], seen: &mut Seen) {
     let mut servers: Vec<(&[u8], Vec<&Mount>)> = Vec::new();
-    for mount in mounts.iter().filter(|mount| mount.is_remote()) {
+    for mount in mounts.iter().filter(|mount| mount.is_remote() && !mount.is_hidden) {
         if !asked.all && is_pseudo(&mount.kind, &mount.point, &mount.source) {
             seen.unasked += 1;
         } else if let Some((_, theirs)) = servers.iter_mut().find(|(server, _)| *server == mount.server()) {
@@ -295,7 +295,7 @@ fn mounts_nothing(asked: &Arguments, mounts: &[Mount]) -> Result<(), Error> {
             part => {
                 let before = way.len();
                 way = format!("{way}/{part}");
-                if mounts::holding(mounts, way.as_bytes()).is_some_and(Mount::is_automount) {
+                if automount(mounts, &way).is_some_and(|on| mounts::mounts_something(mounts, on, way.as_bytes())) {
                     return Err(unmounted(asked, path, &way));
                 }
                 let target = if may_lead { link(asked, &way)? } else { None };
@@ -310,7 +310,15 @@ fn mounts_nothing(asked: &Arguments, mounts: &[Mount]) -> Result<(), Error> {
             }
         }
     }
+    if automount(mounts, &way).is_some() {
+        return Err(unmounted(asked, path, &way));
+    }
     Ok(())
+}
+
+/// The automount point on which a path lies, if nothing is mounted there.
+fn automount<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
+    mounts::holding(mounts, path.as_bytes()).filter(|mount| mount.is_automount())
 }
 
 fn parts(path: &str) -> Vec<String> {

@@ -3,6 +3,8 @@
 //! Reading that file asks no file system anything. `df` asks each: an automount point is mounted by it (busybox), and one whose server is
 //! gone keeps it waiting for good.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 /// File systems that are asked of another machine, or of a program.
 const REMOTE: &str = "nfs nfs4 cifs smb3 smbfs ncpfs afs auristorfs coda ceph glusterfs lustre 9p beegfs fhgfs gpfs orangefs pvfs2 ocfs2 gfs2 \
                       davfs ibrix acfs vxfs vboxsf vmhgfs prl_fs virtiofs";
@@ -13,15 +15,23 @@ const LOCAL: &str = "btrfs devtmpfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs vfat
 /// The type of an automount point.
 const AUTOMOUNT: &str = "autofs";
 
+/// The most directories above a mount point that are looked at: paths of Linux have at most 4096 bytes.
+const MAX_DEPTH: usize = 2048;
+
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mount {
+    id: Vec<u8>,
+    /// The one on which it lies.
+    parent: Vec<u8>,
     /// Major and minor number of its device.
     device: Vec<u8>,
     pub(crate) point: Vec<u8>,
     pub(crate) kind: String,
     /// Device, pool or share.
     pub(crate) source: Vec<u8>,
+    /// Whether another mount hides it: its path leads elsewhere.
+    pub(crate) is_hidden: bool,
 }
 
 /// What can be seen of what is mounted: of several on one point the last, in the order of the output.
@@ -30,24 +40,58 @@ pub(crate) fn parse(output: &[u8]) -> Vec<Mount> {
     for mount in output.split(|byte| *byte == b'\n').filter_map(mount) {
         mounts.push(mount);
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let mut visible: Vec<Mount> = mounts.into_iter().rev().filter(|mount| seen.insert(mount.point.clone())).collect();
     visible.reverse();
+    hide(&mut visible);
     visible
+}
+
+/// Marks what no path leads to. A mount hides what lies below its point on the mount that it lies on itself, whichever was mounted
+/// first, and all that lies on that. Mounts below a root that is hidden are not told at all.
+fn hide(mounts: &mut [Mount]) {
+    let places: BTreeSet<(&[u8], &[u8])> =
+        mounts.iter().map(|mount| (mount.parent.as_slice(), mount.point.as_slice())).collect();
+    let mut lying: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (at, mount) in mounts.iter().enumerate() {
+        lying.entry(&mount.parent).or_default().push(at);
+        if above(&mount.point).take(MAX_DEPTH).any(|point| places.contains(&(mount.parent.as_slice(), point))) {
+            found.push(at);
+        }
+    }
+    let mut hidden = BTreeSet::new();
+    while let Some(at) = found.pop() {
+        if hidden.insert(at) {
+            found.extend(mounts.get(at).and_then(|mount| lying.get(mount.id.as_slice())).into_iter().flatten());
+        }
+    }
+    for (at, mount) in mounts.iter_mut().enumerate() {
+        mount.is_hidden = hidden.contains(&at);
+    }
+}
+
+/// The directories above a path, but for the root.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/');
+    ends.filter_map(|(end, _)| path.get(..end))
 }
 
 /// `36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw`; of the fields before the dash the last are as many as there are.
 fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
-    let (_id, _parent, device, _root, point) =
+    let (id, parent, device, _root, point) =
         (fields.next()?, fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let mut behind = fields.skip_while(|field| *field != b"-").skip(1);
     let (kind, source) = (behind.next()?, behind.next()?);
     Some(Mount {
+        id: id.to_vec(),
+        parent: parent.to_vec(),
         device: device.to_vec(),
         point: plain(point),
         kind: String::from_utf8_lossy(&plain(kind)).into_owned(),
         source: plain(source),
+        is_hidden: false,
     })
 }
 
@@ -129,13 +173,21 @@ pub(crate) fn holding<'a>(mounts: &'a [Mount], path: &[u8]) -> Option<&'a Mount>
         let rest = path.strip_prefix(mount.point.as_slice());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || mount.point == b"/")
     };
-    mounts.iter().filter(holds).max_by_key(|mount| mount.point.len())
+    mounts.iter().filter(|mount| !mount.is_hidden).filter(holds).max_by_key(|mount| mount.point.len())
+}
+
+/// Whether looking up this path, which lies on an automount point, mounts something: not where something is mounted there already, and
+/// not on the way to that.
+pub(crate) fn mounts_something(mounts: &[Mount], automount: &Mount, path: &[u8]) -> bool {
+    let leads_to =
+        |point: &[u8]| point.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+    !mounts.iter().any(|mount| mount.parent == automount.id && leads_to(&mount.point))
 }
 
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
 mod tests {
-    use super::{Mount, holding, left_out, once_each, parse};
+    use super::{Mount, holding, left_out, mounts_something, once_each, parse};
 
     /// Debian 12's kernel 6.1, a host with autofs 5.1.8; server names invented.
     const MOUNTINFO: &[u8] = b"\
@@ -214,6 +266,46 @@ mod tests {
         }
         assert!(holding(&mounts, b"/net/x").is_some_and(Mount::is_automount));
         assert!(holding(&mounts, b"/data").is_some_and(|mount| !mount.is_automount()));
+    }
+
+    #[test]
+    fn what_another_mount_hides_is_marked() {
+        let more = b"70 27 0:50 / /net/old rw - nfs4 old:/x rw\n71 70 0:51 / /net/old/x rw - ext4 /dev/vde rw\n\
+                     72 54 0:52 / /data/y rw - ext4 /dev/vdf rw\n73 53 0:53 / /data/z rw - ext4 /dev/vdg rw\n";
+        let mounts = parse(&[MOUNTINFO, more].concat());
+        let hidden = mounts.iter().filter(|mount| mount.is_hidden).map(|mount| mount.point.as_slice());
+        assert_eq!(hidden.collect::<Vec<_>>(), [&b"/net/old"[..], b"/net/old/x", b"/data/z"]);
+        for (path, point) in [("/net/old/x", "/net"), ("/data/z", "/data"), ("/data/y", "/data/y")] {
+            let found = holding(&mounts, path.as_bytes()).map(|mount| mount.point.as_slice());
+            assert_eq!(found, Some(point.as_bytes()), "{path}");
+        }
+        // In a circle.
+        assert!(parse(b"1 2 0:1 / /a rw - x y z\n2 1 0:2 / /a/b rw - x y z\n").iter().all(|mount| !mount.is_hidden));
+        assert!(parse(b"1 1 0:1 / /a rw - x y z\n1 1 0:2 / /a/b rw - x y z\n").iter().any(|mount| mount.is_hidden));
+    }
+
+    #[test]
+    fn a_way_to_what_is_mounted_below_an_automount_point_mounts_nothing() {
+        // A map of several mounts of one server, of which one is mounted, and a mount that the automount point hides.
+        let more =
+            b"61 50 0:50 / /net/two/a rw - nfs4 two:/a rw\n62 50 0:51 / /net/two/b rw - autofs /etc/auto.net rw\n\
+                     63 27 0:52 / /net/old rw - nfs4 old:/x rw\n";
+        let mounts = parse(&[MOUNTINFO, more].concat());
+        for (path, mounts_it) in [
+            ("/net", false),
+            ("/net/srv", false),
+            ("/net/two", false),
+            ("/net/two/a", false),
+            ("/net/two/b", false),
+            ("/net/two/c", true),
+            ("/net/sr", true),
+            ("/net/srv2", true),
+            ("/net/old", true),
+        ] {
+            assert_eq!(mounts_something(&mounts, named(&mounts, "/net"), path.as_bytes()), mounts_it, "{path}");
+        }
+        let trigger = named(&mounts, "/net/two/b");
+        assert!(trigger.is_automount() && mounts_something(&mounts, trigger, b"/net/two/b"));
     }
 
     #[test]
