@@ -210,6 +210,37 @@ async fn disk_mounts_nothing() {
 }
 
 #[tokio::test]
+async fn disk_mounts_nothing_below_the_home_directory() {
+    let cat = mounted(
+        "'31 27 0:1 / /home rw - autofs /etc/auto.home rw' '32 31 0:2 / /home/ann rw - nfs4 srv:/ann rw' \
+         '33 32 0:3 / /home/ann/data rw - autofs direct rw'",
+    );
+    let links = "case \"$3\" in /home/ann/link) printf %s ../eve;; *) exit 1;; esac";
+    // As df does, it tells where the file system is mounted, and not what it was asked.
+    let df = "echo head; echo 'srv:/ann nfs4 100 50 50 50% /home/ann'";
+    let programs = |pwd| [("cat", cat.as_str()), ("df", df), ("readlink", links), ("pwd", pwd)];
+    let world = World::with(&programs("echo /home/ann")).await;
+    for path in ["~/data", "~/data/x", "~/link", "~/link/z", "~/../eve", "~/x/../../eve"] {
+        world.arguments();
+        let failure = world.failure("disk", json!({"host": "box", "path": path})).await;
+        assert!(failure.contains(&format!("`{path}` on box lies on an automount point")), "{failure}");
+        let words = world.arguments();
+        assert!(!words.contains(&"df".to_owned()) && !words.iter().any(|word| word.ends_with("/z")), "{words:?}");
+    }
+    // What is mounted, where the home directory is, whether each part is a link, and df.
+    let answer = world.answer("disk", json!({"host": "box", "path": "~/x/y"}), 5).await;
+    assert_eq!(answer["filesystems"][0]["mount_point"], "/home/ann");
+    world.answer("disk", json!({"host": "box", "path": "~"}), 2).await;
+    let odd = World::with(&programs("exit 1")).await;
+    let failure = odd.failure("disk", json!({"host": "box", "path": "~/x"})).await;
+    assert!(failure.contains("where the home directory on box lies is not known"), "{failure}");
+    assert!(!odd.arguments().contains(&"df".to_owned()));
+    // Nothing more is asked where there is no automount point.
+    let plain = World::with(&[("cat", &*mounted("")), ("df", df)]).await;
+    plain.answer("disk", json!({"host": "box", "path": "~/x"}), 2).await;
+}
+
+#[tokio::test]
 async fn disk_tells_of_what_an_automounter_has_mounted() {
     let cat = mounted(
         "'31 27 0:1 / /home rw - autofs /etc/auto.home rw,indirect' '32 31 0:2 / /home/ann rw - nfs4 srv:/ann rw' \

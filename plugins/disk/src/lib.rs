@@ -93,11 +93,6 @@ impl Arguments {
         })
     }
 
-    /// The path from the root on, as far as it is known without asking.
-    fn absolute(&self) -> Option<&str> {
-        self.path.as_deref().filter(|path| path.starts_with('/'))
-    }
-
     /// The operand of `df`. Words are quoted, so that nobody else resolves `~`; commands run in the home directory.
     fn operand(&self) -> Option<String> {
         match self.path.as_deref()? {
@@ -284,10 +279,17 @@ fn ask(asked: &Arguments, mounts: &[Mount], of: &Asked<'_>, seen: &mut Seen) -> 
 /// Says no to a path whose look-up would mount something. The text of a path may lead elsewhere: where there are automount points
 /// that it could lead to, each part of it is asked whether it is a link before anything behind it is.
 fn mounts_nothing(asked: &Arguments, mounts: &[Mount]) -> Result<(), Error> {
-    let Some(path) = asked.absolute() else { return Ok(()) };
+    let (Some(path), Some(operand)) = (asked.path.as_deref(), asked.operand()) else { return Ok(()) };
     let may_lead = mounts.iter().any(|mount| mount.is_automount() && !mount.point.starts_with(b"/proc/"));
     let mut way = String::new();
-    let mut parts: Vec<String> = parts(path);
+    let mut parts: Vec<String> = parts(&operand);
+    if !operand.starts_with('/') {
+        // Commands run in the home directory, so that it is mounted.
+        if !may_lead || parts.is_empty() {
+            return Ok(());
+        }
+        way = home(asked)?;
+    }
     let mut links = 0;
     while !parts.is_empty() {
         match parts.remove(0).as_str() {
@@ -319,6 +321,20 @@ fn mounts_nothing(asked: &Arguments, mounts: &[Mount]) -> Result<(), Error> {
 /// The automount point on which a path lies, if nothing is mounted there.
 fn automount<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
     mounts::holding(mounts, path.as_bytes()).filter(|mount| mount.is_automount())
+}
+
+/// Where the home directory lies, behind every link; nothing for the root.
+fn home(asked: &Arguments) -> Result<String, Error> {
+    let output = exec::output(&asked.host, &[&["pwd", "-P"]])?;
+    let home = std::str::from_utf8(&output.stdout).unwrap_or_default().trim_end_matches('\n');
+    if output.exit == Some(0) && home.starts_with('/') {
+        return Ok(home.trim_end_matches('/').to_owned());
+    }
+    let message = format!(
+        "where the home directory on {} lies is not known, and there are automount points that a path below it may lead to",
+        asked.host
+    );
+    Err(Error::new(ErrorKind::Remote, message).hint("name the path from the root on"))
 }
 
 fn parts(path: &str) -> Vec<String> {
