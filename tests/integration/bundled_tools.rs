@@ -185,6 +185,15 @@ async fn disk_asks_other_machines_last_and_names_the_one_that_does_not_answer() 
     assert_eq!(points(&answer), ["/", "/a", "/c"]);
     assert_eq!(answer["unanswered"][0]["mount_point"], "/b");
     assert!(answer["unanswered"][0]["why"].as_str().is_some_and(|why| why.contains("did not end in time")), "{answer}");
+    // GNU's df 8.21 to 8.27 also asks the types that it leaves out.
+    let old = format!("case \" $* \" in *' -x '*) exec sleep 60;; esac; {DF}");
+    let world = World::on(SshdOptions::default(), &[("cat", &cat), ("df", &old)], "command_timeout = \"2s\"").await;
+    let answer = world.answer("disk", json!({"host": "box"}), 3).await;
+    assert_eq!(points(&answer), ["/"]);
+    let unanswered: Vec<_> = answer["unanswered"].as_array().unwrap().iter().map(|one| &one["mount_point"]).collect();
+    assert_eq!(unanswered, ["/a", "/c", "/b"]);
+    let why = answer["unanswered"][0]["why"].as_str().unwrap();
+    assert_eq!(why, "not asked: a `df` of all file systems took all the time");
 }
 
 #[tokio::test]

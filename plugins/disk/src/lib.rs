@@ -161,20 +161,32 @@ fn look(asked: &Arguments) -> Result<Seen, Error> {
         ask(asked, &mounts, &Asked::Of(vec![operand]), &mut seen)?;
         return Ok(seen);
     }
+    let mut silent = None;
     match ask(asked, &mounts, &Asked::Without(mounts::left_out(&mounts)), &mut seen) {
         // busybox leaves no types out, and asks every automount point.
         Err(error) if error.kind == ErrorKind::Remote && is_unknown_flag(&error.message) => {
-            let local = mounts.iter().filter(|mount| !mount.is_remote() && !mount.is_automount() && !mount.is_hidden);
-            let wanted = local.filter(|mount| asked.all || !is_pseudo(&mount.kind, &mount.point, &mount.source));
-            let points: Vec<String> = mounts::once_each(wanted).into_iter().filter_map(operand).collect();
-            for points in points.chunks(MAX_POINTS) {
-                ask(asked, &mounts, &Asked::Of(points.to_vec()), &mut seen)?;
-            }
+            ask_local(asked, &mounts, &mut seen)?;
+        }
+        // GNU's df 8.21 to 8.27 leaves types out of its table, and asks them all the same.
+        Err(error) if error.kind == ErrorKind::Timeout && mounts.iter().any(Mount::is_remote) => {
+            ask_local(asked, &mounts, &mut seen)?;
+            silent = Some("a `df` of all file systems".to_owned());
         }
         other => other?,
     }
-    ask_servers(asked, &mounts, &mut seen);
+    ask_servers(asked, &mounts, silent, &mut seen);
     Ok(seen)
+}
+
+/// Asks the file systems of this machine by their mount points.
+fn ask_local(asked: &Arguments, mounts: &[Mount], seen: &mut Seen) -> Result<(), Error> {
+    let local = mounts.iter().filter(|mount| !mount.is_remote() && !mount.is_automount() && !mount.is_hidden);
+    let wanted = local.filter(|mount| asked.all || !is_pseudo(&mount.kind, &mount.point, &mount.source));
+    let points: Vec<String> = mounts::once_each(wanted).into_iter().filter_map(operand).collect();
+    for points in points.chunks(MAX_POINTS) {
+        ask(asked, mounts, &Asked::Of(points.to_vec()), seen)?;
+    }
+    Ok(())
 }
 
 /// A mount point as an operand. Absent for one that no text is.
@@ -189,7 +201,8 @@ fn is_unknown_flag(said: &str) -> bool {
 }
 
 /// Asks the file systems of each server in a command of its own, until one does not answer: it has taken all the time that there is.
-fn ask_servers(asked: &Arguments, mounts: &[Mount], seen: &mut Seen) {
+/// `silent` is what has taken it already.
+fn ask_servers(asked: &Arguments, mounts: &[Mount], mut silent: Option<String>, seen: &mut Seen) {
     let mut servers: Vec<(&[u8], Vec<&Mount>)> = Vec::new();
     for mount in mounts.iter().filter(|mount| mount.is_remote() && !mount.is_hidden) {
         if !asked.all && is_pseudo(&mount.kind, &mount.point, &mount.source) {
@@ -200,7 +213,6 @@ fn ask_servers(asked: &Arguments, mounts: &[Mount], seen: &mut Seen) {
             servers.push((mount.server(), vec![mount]));
         }
     }
-    let mut silent: Option<String> = None;
     for (at, (server, theirs)) in servers.into_iter().enumerate() {
         let server = String::from_utf8_lossy(server).into_owned();
         let why = if let Some(silent) = &silent {
