@@ -219,6 +219,25 @@ async fn disk_mounts_nothing() {
 }
 
 #[tokio::test]
+async fn disk_asks_no_file_system_that_it_knows_nothing_of() {
+    // An automount point that hides a mount, which `df` of all would look up.
+    let cat =
+        mounted("'31 27 0:1 / /home/bob rw - ext4 /dev/vdb rw' '32 27 0:2 / /home rw - autofs /etc/auto.home rw'");
+    let world = World::with(&[("cat", &cat), ("df", DF)]).await;
+    world.answer("disk", json!({"host": "box"}), 2).await;
+    assert_eq!(world.arguments()[2..], ["df", "-P", "-k", "-T", "--", "/"]);
+    // What is mounted is not told in full.
+    let many = mounted("; for n in 1 2 3 4 5 6 7 8 9; do echo \"4$n 27 1:$n / /srv/$n rw - ext4 /dev/vd$n rw\"; done");
+    let world = World::on(SshdOptions::default(), &[("cat", &many), ("df", DF)], "max_output_size = 300").await;
+    let answer = world.answer("disk", json!({"host": "box"}), 2).await;
+    let words = world.arguments();
+    assert!(answer["truncated"] == true && words[6..8] == ["--", "/"] && words.len() > 9, "{answer} {words:?}");
+    let failure = world.failure("disk", json!({"host": "box", "path": "/srv/9"})).await;
+    assert!(failure.contains("what is mounted on box is more than Scout takes"), "{failure}");
+    assert!(!world.arguments().contains(&"df".to_owned()));
+}
+
+#[tokio::test]
 async fn disk_mounts_nothing_below_the_home_directory() {
     let cat = mounted(
         "'31 27 0:1 / /home rw - autofs /etc/auto.home rw' '32 31 0:2 / /home/ann rw - nfs4 srv:/ann rw' \

@@ -157,12 +157,25 @@ fn look(asked: &Arguments) -> Result<Seen, Error> {
     let mounts = mounts::parse(output.whole_lines());
     let mut seen = Seen { truncated: output.truncated, ..Seen::default() };
     if let Some(operand) = asked.operand() {
+        if output.truncated {
+            // What is not known may be an automount point.
+            let message = format!("what is mounted on {} is more than Scout takes of a command", asked.host);
+            return Err(Error::new(ErrorKind::Exhausted, message)
+                .hint("leave `path` away for a part of the file systems; the operator may raise `max_output_size`"));
+        }
         mounts_nothing(asked, &mounts)?;
         ask(asked, &mounts, &Asked::Of(vec![operand]), &mut seen)?;
         return Ok(seen);
     }
+    // `df` of all looks up what is not known here, and what an automount point hides.
+    let is_hidden = |mount: &Mount| mount.is_hidden && automount(&mounts, &mount.point).is_some();
+    let first = if output.truncated || mounts.iter().any(is_hidden) {
+        ask_local(asked, &mounts, &mut seen)
+    } else {
+        ask(asked, &mounts, &Asked::Without(mounts::left_out(&mounts)), &mut seen)
+    };
     let mut silent = None;
-    match ask(asked, &mounts, &Asked::Without(mounts::left_out(&mounts)), &mut seen) {
+    match first {
         // busybox leaves no types out, and asks every automount point.
         Err(error) if error.kind == ErrorKind::Remote && is_unknown_flag(&error.message) => {
             ask_local(asked, &mounts, &mut seen)?;
@@ -309,7 +322,8 @@ fn mounts_nothing(asked: &Arguments, mounts: &[Mount]) -> Result<(), Error> {
             part => {
                 let before = way.len();
                 way = format!("{way}/{part}");
-                if automount(mounts, &way).is_some_and(|on| mounts::mounts_something(mounts, on, way.as_bytes())) {
+                let asks = |on| mounts::mounts_something(mounts, on, way.as_bytes());
+                if automount(mounts, way.as_bytes()).is_some_and(asks) {
                     return Err(unmounted(asked, path, &way));
                 }
                 let target = if may_lead { link(asked, &way)? } else { None };
@@ -324,15 +338,15 @@ fn mounts_nothing(asked: &Arguments, mounts: &[Mount]) -> Result<(), Error> {
             }
         }
     }
-    if automount(mounts, &way).is_some() {
+    if automount(mounts, way.as_bytes()).is_some() {
         return Err(unmounted(asked, path, &way));
     }
     Ok(())
 }
 
 /// The automount point on which a path lies, if nothing is mounted there.
-fn automount<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
-    mounts::holding(mounts, path.as_bytes()).filter(|mount| mount.is_automount())
+fn automount<'a>(mounts: &'a [Mount], path: &[u8]) -> Option<&'a Mount> {
+    mounts::holding(mounts, path).filter(|mount| mount.is_automount())
 }
 
 /// Where the home directory lies, behind every link; nothing for the root.
