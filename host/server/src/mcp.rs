@@ -269,8 +269,9 @@ impl ServerHandler for McpServer {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let hosts =
-            Resource::new(HOSTS_URI, "hosts").with_title("Hosts").with_description("All hosts and whether they answer");
+        let hosts = Resource::new(HOSTS_URI, "hosts")
+            .with_title("Hosts")
+            .with_description("The hosts, at most the first 1000, and whether they answer");
         Ok(ListResourcesResult::with_all_items(vec![hosts.with_mime_type("text/plain")]))
     }
 

@@ -64,7 +64,7 @@ enum Command {
         #[arg(long, requires = "json")]
         base64: bool,
     },
-    /// List all hosts and whether they answer
+    /// List the hosts, 1000 at once, and whether they answer
     Hosts {
         /// Which of them: a pattern such as `web*`, a part of a name, `from NAME`
         query: Option<String>,

@@ -73,7 +73,7 @@ fn output() -> Value {
         "type": "object",
         "description": "A listing of hosts, a file, a directory or a command's outcome; which of them shows in the fields. Of a failure `error` tells.",
         "properties": {
-            "hosts": {"type": "array", "items": host, "description": "All hosts"},
+            "hosts": {"type": "array", "items": host, "description": "Those that `query` means, at most 1000"},
             "host": {"type": "string"},
             "path": {"type": "string"},
             "path_base64": text("The path's bytes, where `path` does not say all of them"),
@@ -86,7 +86,7 @@ fn output() -> Value {
             "encoding": {"type": "string", "enum": ["utf-8", "base64"], "description": "How `content` is written. Of a file that would be base64 there is `content` only if `base64` was asked for"},
             "content": text("A file's first bytes"),
             "entries": {"type": "array", "items": entry, "description": "A directory's, by name"},
-            "total": or_null("integer", "How many entries were found, of which `entries` may hold only the first"),
+            "total": or_null("integer", "How many entries were found, or hosts from `from` on, of which `entries` or `hosts` may hold only the first"),
             "command": {"type": "string"},
             "exit": or_null("integer", "The exit status, if it ended by itself"),
             "signal": or_null("string", "The signal that ended it"),
