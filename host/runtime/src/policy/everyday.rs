@@ -636,7 +636,6 @@ const LVM_REPORT: Row = Row {
     ..ROW
 };
 const LVM_DISPLAY: Row = Row {
-    short: "acCmos",
     short_values: &[],
     long: "all colon columns maps short",
     long_values: &[("units", OneOf(&["h", "H", "b", "B", "k", "K", "m", "M", "g", "G", "t", "T", "s"]))],
