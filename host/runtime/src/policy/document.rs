@@ -211,9 +211,10 @@ What a file holds decides only where the host sees it before it is answered: for
 `*.key`, `*key.pem`, `privkey*`, `*.ovpn` and `.git/config` are not opened. Of names that are secret in any directory (`id_rsa*`, `*.p12`, `wp-config*.php`) a
 glob is refused that begins like one or matches nothing else (`id_*`, `*.key`); every `*` could match one, and is not.
 
-Devices (`/dev`) and what a process has open (`/proc/PID/fd`) are opened by no program: reading can block, never end, or take away what others wait for.
-ONLY_TELLS only tell of what is there and may be given them; every other
-program may be given `/dev/null`, `/dev/stdin` and what lies below `/dev/shm` and `/dev/mqueue`.
+No program is given a device (`/dev`) to open, or what a process has open (`/proc/PID/fd`): reading can block, never end, or take away what others wait for.
+Those that tell of disks and arrays are given disks alone. ONLY_TELLS only tell of what is there and may be given any; every other
+program may be given `/dev/null`, `/dev/stdin` and what lies below `/dev/shm` and `/dev/mqueue`. By themselves `dmesg` opens `/dev/kmsg`, where reading takes
+nothing away, and `nvidia-smi` the devices of its cards.
 
 \"Never ends\", \"runs a program\" and the like say why a flag is left out. What stands under \"not needed so far\" was looked at and is left out only because nobody
 has asked for it.

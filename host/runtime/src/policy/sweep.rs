@@ -296,9 +296,12 @@ const LOOKS_UP: &[(&str, &[&str])] = &[
 /// The name of the directories in which systemd's source of accounts looks for the name of one, whoever asks.
 const ACCOUNTS: &str = "userdb";
 
-/// Devices that programs open for themselves.
-const OWN_DEVICES: &[&str] =
-    &["/dev/null", "/dev/tty", "/dev/urandom", "/dev/random", "/dev/kmsg", "/dev/bus/usb", "/dev/disk/by-id"];
+/// Devices that any program opens for itself.
+const ANYBODYS_DEVICES: &[&str] = &["/dev/null", "/dev/tty", "/dev/urandom", "/dev/random"];
+
+/// Devices, and directories of them, that one program opens for itself.
+const OWN_DEVICES: &[(&str, &str)] =
+    &[("dmesg", "/dev/kmsg"), ("lsusb", "/dev/bus/usb"), ("smartctl", "/dev/disk/by-id")];
 
 /// Programs that read of disks what these say of themselves.
 const READ_DISKS: &[&str] = &["lvs", "vgs", "pvs", "lvdisplay", "vgdisplay", "pvdisplay"];
@@ -440,7 +443,8 @@ fn unheld(row: &Row, exec: &str) -> Vec<String> {
             && !READ_DISKS.contains(&row.name)
             && path != Path::new("/dev")
             && !path.starts_with("/dev/null/no-configuration")
-            && !OWN_DEVICES.iter().any(|own| path == Path::new(own));
+            && !ANYBODYS_DEVICES.iter().any(|device| path == Path::new(device))
+            && !OWN_DEVICES.iter().any(|(own, device)| program == own && path == Path::new(device));
         let is_own = OWN_SECRETS.iter().any(|(own, name)| program == own && path.ends_with(name));
         is_device || !is_own && secrets.check_path(path.as_os_str().as_encoded_bytes()).is_err()
     });
