@@ -172,7 +172,12 @@ fn described(kind: Kind) -> (String, &'static str) {
             ),
             "nothing: no word has a path",
         ),
-        Kind::Plain => (text("letters, digits and `. _ : + @ ~ * , % -` without `..`"), "nothing: no word has a path"),
+        Kind::Plain => (
+            text(
+                "letters, digits and `. _ : + @ ~ * , % -` without `..`; bounded as a regular expression, which it is to apt where it holds `+`",
+            ),
+            "nothing: no word has a path",
+        ),
         Kind::KernelSetting => (
             text("letters, digits and `. _ - : * /`, beginning with a letter or a digit, without `..`"),
             "the file of that name below `/proc/sys`; held in the same way",

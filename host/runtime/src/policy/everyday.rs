@@ -750,7 +750,8 @@ const PACKAGES: &[Row] = &[
                  --whatsupplements --whatenhances --nomanifest --licensefiles --artifactfiles --noghost --noconfig --noartifact --dump --conflicts \
                  --enhances --obsoletes --recommends --suggests --supplements --triggers --filetriggers --filesbypkg --fileclass --filecolor \
                  --fileprovide --filerequire --filecaps --xml --showrc --quiet --verbose --querytags -? --changes --dupes --hash --percent --target --test --usage --nodigest --nosignature --predefine",
-        note: "Only questions about what is installed: `rpm -qa`, `-qi NAME`, `-ql NAME`, `-qf FILE`. For an administrator it opens its database in a way that \
+        note: "Only questions about what is installed: `rpm -qa`, `-qi NAME`, `-ql NAME`, `-qf FILE`. It makes a regular expression of a name, so all operands are \
+               bounded as those are. For an administrator it opens its database in a way that \
                may write that database's own log; Debian's makes an empty one in the home directory, if there is none, and runs a shell for its name.",
         ..ROW
     },

@@ -9,7 +9,7 @@ use std::slice;
 use super::absent::{self, VERSIONS};
 use super::table::{
     ALONE, COMBINES, FIND, INTERVAL, Kind, LOOKS_NOWHERE, MANY, ONLY_TELLS, Operands, RECURSES, ROUNDS, Row, SEARCHES,
-    SOCKET_STATES, SOCKET_WORDS, row_of, rows,
+    SOCKET_STATES, SOCKET_WORDS, TAKES_PATTERNS, row_of, rows,
 };
 use super::values::{self, in_units};
 use super::{Held, Look, PathOperand, Refusal, Word, quoted, regex};
@@ -408,7 +408,8 @@ impl Stage<'_> {
                 if scanned.operands.is_empty() && matches!(kind, Kind::Path) {
                     self.own_directory(&scanned.flags)?;
                 }
-                patterns.extend(operands.clone().filter(|_| matches!(kind, Kind::Pattern)).map(Word::text));
+                let are_patterns = matches!(kind, Kind::Pattern) || lists(TAKES_PATTERNS, row.name);
+                patterns.extend(operands.clone().filter(|_| are_patterns).map(Word::text));
                 self.patterns(&patterns, is_plain)?;
                 operands.try_for_each(|word| self.operand(word, kind, max == MANY))?;
                 if lists(COMBINES, row.name) { self.combined(&scanned.operands) } else { Ok(()) }

@@ -93,7 +93,7 @@ pub(super) enum Kind {
     Address,
     /// What `lsof -i` shows: a version, a protocol, an address in numbers, ports.
     InternetFiles,
-    /// Letters, digits and punctuation that means nothing: a package, a chip, an account.
+    /// Letters, digits and punctuation that means little: a package, a chip, an account.
     Plain,
     /// A name below `/proc/sys`, with dots between its parts.
     KernelSetting,
@@ -1531,6 +1531,9 @@ pub(super) const ONLY_TELLS: &str =
 
 /// Programs that open what they find in a directory, whatever their flags.
 pub(super) const SEARCHES: &str = "rg diff";
+
+/// Programs to which every operand is a regular expression, or may be made one, whatever its kind.
+pub(super) const TAKES_PATTERNS: &str = "rpm";
 
 /// Programs that, given a directory and a file, take the file of that name in the directory.
 pub(super) const COMBINES: &str = "diff";

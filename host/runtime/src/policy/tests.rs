@@ -507,6 +507,17 @@ refused! {
         nl -b 'pa\\{1001\\}' f
         tac -r -s 'a\\{1001\\}' f
         awk -F 'a{1001}' '{print $1}'
+        apt-cache policy a+++++++++++
+        apt-cache show libstdc++6 a+++++++++++
+        apt-cache madison a+++++++++++
+        apt list a+++++++++++
+        apt list ~na+++++++++++
+        apt show a+++++++++++
+        rpm -qa 'a{1001}'
+        rpm -q '((a{11}){11}){11}'
+        rpm -qa '((a{11}){11}){11}*'
+        rpm -qa (a{1001})*
+        rpm -qa 'a{600}' 'b{600}'
         grep --exclude='*****************' -r x .";
     a_name_with_a_suffix_is_held_too: "zcat /etc/shadow
         zcat ~/.ssh/id_rs*";

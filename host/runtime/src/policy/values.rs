@@ -3,6 +3,8 @@
 //! Owns one parser for each kind of value: it gives every path that a program may take the value for, or make of it. Does not know the programs, nor
 //! which paths may be read. Invariant: a kind that gives no paths takes no value of which a program could make one.
 
+use std::borrow::Cow;
+
 use super::table::Kind;
 use super::{Look, regex, scripts};
 
@@ -140,19 +142,24 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
             let told = vec![Named { path: value.to_owned(), look: Some(Look::Tells) }];
             return is_disk.then_some(told).ok_or_else(|| "a disk, such as /dev/sda".into());
         }
+        Kind::Plain => {
+            fits(kind, value).map_err(Cow::into_owned)?;
+            // To apt a name that holds `+` is a regular expression.
+            regex::check(&[value])?;
+        }
         Kind::NumberingStyle => {
             let is_style = matches!(value, "a" | "t" | "n") || value.starts_with('p');
             is_style.then_some(()).ok_or("a, t, n or pPATTERN")?;
             regex::check(&[value])?;
         }
-        kind => fits(kind, value).map_err(|expected| expected.into_owned())?,
+        kind => fits(kind, value).map_err(Cow::into_owned)?,
     }
     Ok(Vec::new())
 }
 
 /// Whether a value is one of a kind that names nothing.
-fn fits(kind: Kind, value: &str) -> Result<(), std::borrow::Cow<'static, str>> {
-    let (is_good, expected): (bool, std::borrow::Cow<'static, str>) = match kind {
+fn fits(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
+    let (is_good, expected): (bool, Cow<'static, str>) = match kind {
         Kind::Number(most) => {
             let digits = value.strip_prefix(['+', '-']).unwrap_or(value);
             (up_to(digits, most), format!("a number up to {most}").into())
