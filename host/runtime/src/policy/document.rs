@@ -150,7 +150,7 @@ fn described(kind: Kind) -> (String, &'static str) {
             CLOSED,
         ),
         Kind::AwkFile => (
-            text("any path that does not begin with `/inet` or with `name=`; a glob with at most 16 `*`"),
+            text("any path that does not begin with `/inet`, `name=` or `space::name=`; a glob with at most 16 `*` that begins with a wildcard or holds more than letters, digits, `_` and `:` before the first"),
             "that file, held in the same way",
         ),
         Kind::JqFilter => (

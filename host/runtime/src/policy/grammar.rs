@@ -524,6 +524,12 @@ impl Stage<'_> {
                 self.kind(glob, glob, Kind::Glob)?;
                 if matches!(kind, Kind::AwkFile) {
                     self.kind(glob, glob, kind)?;
+                    // One that begins with a wildcard gets ./ before it.
+                    let begins = glob.split(['*', '?', '[']).next().unwrap_or_default();
+                    if !begins.is_empty() && values::is_variable(begins) {
+                        let why = "a file that it matches may have a name that awk takes for an assignment; write ./ before it";
+                        return Err(self.refuse(glob, why));
+                    }
                 }
                 self.path(glob.as_bytes(), true)
             }

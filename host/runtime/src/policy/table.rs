@@ -819,7 +819,7 @@ const FILTERS: &[Row] = &[
             ("-e --source", "the program stands as the first operand"),
         ],
         note: "Only `{print $1, $NF}` and the like. A program could otherwise write files and run programs. Among its files gawk takes `/inet/…` \
-               for a network connection, and every awk `name=value` for an assignment: write `./name=value`.",
+               for a network connection, and every awk `name=value` for an assignment, gawk `space::name=value` too: write `./name=value`.",
         ..ROW
     },
 ];

@@ -102,8 +102,7 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
             regex::check(&scripts::awk_print(value).ok_or(expected)?)?;
         }
         Kind::AwkFile => {
-            let name = value.split_once('=').map(|(name, _)| name);
-            if name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')) {
+            if value.split_once('=').is_some_and(|(name, _)| is_variable(name)) {
                 return Err("a file: awk takes this for an assignment; write ./ before it".into());
             }
             if value.starts_with("/inet") {
@@ -295,6 +294,11 @@ fn fits(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
         | Kind::NumberingStyle => (true, "".into()),
     };
     if is_good { Ok(()) } else { Err(expected) }
+}
+
+/// Whether some awk takes it for the name of a variable, which gawk 5 takes with a name space before it: `awk::FS`.
+pub(super) fn is_variable(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(&byte))
 }
 
 fn digits(text: &str) -> bool {
