@@ -139,7 +139,7 @@ fn described(kind: Kind) -> (String, &'static str) {
         Kind::Format => (text("text with `%s`, `%b` and `%%`"), "nothing: it is printed"),
         Kind::SedPrint => (
             text(
-                "`Np`, `N,Mp`, `$p`, `/PATTERN/p`, `/PATTERN/,/PATTERN/p`, `Nq` joined by `;`, numbers up to 1000000000; brackets of a pattern hold no slash and no backslash",
+                "`Np`, `N,Mp`, `$p`, `/PATTERN/p`, `/PATTERN/,/PATTERN/p`, `Nq` joined by `;`, numbers up to 1000000000; brackets of a pattern hold no slash, no backslash and no `[` but that of a class such as `[:space:]`",
             ),
             CLOSED,
         ),

@@ -86,15 +86,26 @@ fn has_plain_brackets(expression: &str) -> bool {
             rest = escaped.as_str();
             continue;
         }
-        let Some(inside) = from.strip_prefix('[') else { return false };
-        // A class has brackets of its own.
-        let class = inside.replace("[:", "..").replace(":]", "..");
-        let Some(end) = class.find(']') else { return false };
-        let (held, behind) = inside.split_at(end);
-        if matches!(held, "" | "^") || class.get(..end).is_none_or(|held| held.contains(['[', '\\', '/'])) {
-            return false;
+        let Some(behind) = from.strip_prefix('[').and_then(behind_brackets) else { return false };
+        rest = behind;
+    }
+}
+
+/// What stands behind the brackets that are open, where all agree what that is: another `[` in them begins a class such as `[:space:]`.
+fn behind_brackets(inside: &str) -> Option<&str> {
+    let mut rest = inside.strip_prefix('^').unwrap_or(inside);
+    // To some it is the first character of what the brackets hold.
+    if rest.starts_with(']') {
+        return None;
+    }
+    loop {
+        let (_, from) = rest.split_at(rest.find(['[', ']', '\\', '/', '\n'])?);
+        if let Some(behind) = from.strip_prefix(']') {
+            return Some(behind);
         }
-        rest = behind.strip_prefix(']').unwrap_or_default();
+        let (class, behind) = from.strip_prefix("[:")?.split_once(":]")?;
+        let is_class = !class.is_empty() && class.bytes().all(|letter| letter.is_ascii_lowercase());
+        rest = is_class.then_some(behind)?;
     }
 }
 
@@ -403,6 +414,8 @@ mod tests {
             ("/x/Ip;5,/y/p", &["x", "y"]),
             (r"/\/var\/log/p", &[r"\/var\/log"]),
             ("/[[:space:]]x[^a-z]$/p", &["[[:space:]]x[^a-z]$"]),
+            ("/[^[:space:][:digit:]_]/p", &["[^[:space:][:digit:]_]"]),
+            ("/[a:][:b]/p", &["[a:][:b]"]),
             ("/x/q", &["x"]),
         ] {
             assert_eq!(sed_print(script).as_deref(), Some(expressions), "{script}");
@@ -471,6 +484,17 @@ mod tests {
             r"/[\]/p;w x;/]/p",
             "/[]/p;w x;/]/p",
             "/[^]/p;w x;/]/p",
+            "/[a[:]/p;w x;/:]/p",
+            "/[[:]/p",
+            "/[[:]]/p",
+            "/[[::]]/p",
+            "/[[:a1:]]/p",
+            "/[[:a]b]/p",
+            "/[[:alpha:]/p",
+            "/[a[.]/p",
+            "/[a[=]/p",
+            "/[:a[]/p",
+            "/[a\nb]/p",
             r"/\/p",
             "/x/",
             "/x",
@@ -508,6 +532,8 @@ mod tests {
             "{print \"a\" | \"id\" }",
             "$1 ~ \"x\"",
             "/[/]/",
+            r#"/[a[:]/ || $1 == ":]/ {print NF} #""#,
+            r#"/[[:alpha:]/ {print ":]/"}"#,
             "{print $100001}",
             "{print a}",
             "{print -1}",
