@@ -155,7 +155,7 @@ fn described(kind: Kind) -> (String, &'static str) {
         ),
         Kind::JqFilter => (
             text(
-                "up to 1024 bytes: paths, `|`, `,`, `[ ]`, `{ }`, comparisons, `//`, text without `\\(`, `select`, `map`, `sort_by` and the like, `keys`, `length`, `to_entries`, `@tsv` and the like; what it repeats is at most 256 times what it is given",
+                "up to 1024 bytes: paths, `|`, `,`, `[ ]`, `{ }`, comparisons, `//`, text without `\\(`, `select`, `map`, `sort_by` and the like, `keys`, `length`, `to_entries`, `@tsv` and the like. What it makes weighs at most 256 times what it is given, counted by the text that each function may make of any; of two lists (`.x[]`) no values are combined, and none stands within `select` or beside other members of `{ }`: `[.x[]]` does",
             ),
             CLOSED,
         ),

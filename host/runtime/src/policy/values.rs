@@ -242,7 +242,8 @@ fn fits(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
         Kind::JqFilter => (
             scripts::is_jq_filter(value),
             "a filter that takes values out of its input: paths, | and ,, [ ], { }, select(PATH == VALUE), keys, length and \
-             the like; no variables, no environment, no further inputs"
+             the like; no variables, no environment, no further inputs; a list in brackets, as in [.x[]], where its values would be \
+             multiplied: in select( ), beside others in { }, or compared with another list's"
                 .into(),
         ),
         Kind::Interface => (
