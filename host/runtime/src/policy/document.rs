@@ -6,7 +6,8 @@ use super::super::{CommandPolicy, Pipeline, Stage, StderrTo, Word, check};
 use super::{Row, kind_in_full, label, lists};
 use crate::policy::absent::{ABSENT, VERSIONS};
 use crate::policy::table::{
-    ALONE, FIND, INTERVAL, Kind, MANY, ONLY_TELLS, Operands, ROUNDS, SOCKET_STATES, SOCKET_WORDS, row, rows,
+    ALONE, FIND, INTERVAL, Kind, MANY, ONLY_TELLS, Operands, ROUNDS, SHOW_VALUES, SHOW_WORDS, SOCKET_STATES, SOCKET_WORDS, row,
+    rows,
 };
 
 /// What each kind of value may be, and what a program makes of it.
@@ -52,6 +53,7 @@ const KINDS: &[Kind] = &[
     Kind::ByteFormat,
     Kind::FileParameter,
     Kind::NetWord,
+    Kind::NetValue,
     Kind::PsWord,
     Kind::Mode,
     Kind::Format,
@@ -131,9 +133,12 @@ fn described(kind: Kind) -> (String, &'static str) {
         Kind::ByteFormat => (text("letters of `acdfoux`, each perhaps with a size and `z`"), CLOSED),
         Kind::FileParameter => (text("one of its names, `=` and a number up to 1048576"), NUMBERS),
         Kind::NetWord => (
-            text("letters, digits and `_ . : @ % -` without `..`; `/N` behind an address"),
+            text(
+                "an address of IPv4 or IPv6, perhaps with `/N`, or of hardware; `default`; the same as `INTERFACE`",
+            ),
             "nothing: no word has a path",
         ),
+        Kind::NetValue => (text("letters, digits and `_ . : @ % -` without `..`"), "nothing: no word has a path"),
         Kind::PsWord => (text("letters of `auxwfjlrT`, or process ids"), CLOSED),
         Kind::Mode => (text("octal or symbolic"), CLOSED),
         Kind::Format => (text("text with `%s`, `%b` and `%%`"), "nothing: it is printed"),
@@ -161,9 +166,9 @@ fn described(kind: Kind) -> (String, &'static str) {
         ),
         Kind::Interface => (
             text(
-                "letters, digits and `_ . : @ -`; not `sit0`, `gre0`, `tunl0` and the like, of which Linux makes the name of a module",
+                "a name as the kernel, systemd or what makes networks of containers gives it, of up to 15 bytes: `lo`, `eth0`, `eth0:1`, `bond0.20`, `enp3s0f1np0`, `enx` and a hardware address, `p1p1`, `wlan0`, `br0`, `br-` and 12 hexadecimal digits, `veth1a2b3c`, `docker0`, `wg0` and the like",
             ),
-            "nothing: no word has a path",
+            "nothing: no word has a path. Of a name that no interface has Linux loads the module of that name, if an administrator asks",
         ),
         Kind::Address => (text("an address of IPv4 or IPv6"), NUMBERS),
         Kind::InternetFiles => (
@@ -275,7 +280,13 @@ fn operands(operands: Operands) -> String {
             )
         }
         Operands::Show(objects, verbs) => {
-            format!("one of {}; then one of {}; then NAME|ADDRESSes", objects.join(", "), verbs.join(", "))
+            format!(
+                "one of {}; then one of {}; then `{}`, INTERFACE|ADDRESSes, and NAMEs behind `{}`",
+                objects.join(", "),
+                verbs.join(", "),
+                SHOW_WORDS.replace(' ', "` `"),
+                SHOW_VALUES.replace(' ', "` `")
+            )
         }
         Operands::Words(None) => "any literal words".into(),
         Operands::Words(Some(kind)) => format!("{}, then any literal words", kind_in_full(kind)),

@@ -223,12 +223,9 @@ const NETWORK: &[Row] = &[
     Row {
         name: "ifconfig",
         short: "a",
-        operands: Operands::Each(Interface, 0, 1),
-        flags_first: true,
-        // To busybox the flag is an interface and the operand its new address, of which it asks name servers (1.35).
-        beside: Some(("-a", "-a")),
         refused: &[("-s -v", "elsewhere it is taken for an interface, and the operand for its new address")],
-        note: "Nothing, `-a` or one name: a second word sets something. `ip a` and `ip -s link` tell the same.",
+        note: "Nothing or `-a`, which both tell of all. Of a name that no interface has Linux and FreeBSD load a module, and a second word sets something: `ip -s link \
+               show eth0` and `ip addr show eth0` tell of one.",
         ..ROW
     },
     Row {
@@ -280,7 +277,7 @@ const NETWORK: &[Row] = &[
                  --dump-module-eeprom --show-eee --show-priv-flags --show-channels --show-time-stamping --show-nfc --show-ntuple --show-rxfh-indir \
                  --show-rxfh --phy-statistics --get-phy-tunable --get-tunable --show-fec --show-tunnels --show-module --debug --json --include-statistics \
                  --get-plca-cfg --get-plca-status --src",
-        note: "One name of an interface, perhaps behind one flag that tells more of it.",
+        note: "One name of an interface, perhaps behind one flag that tells more of it. Of others /sys/class/net/NAME/speed and the files beside it tell.",
         ..ROW
     },
     Row {

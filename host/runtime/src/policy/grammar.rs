@@ -9,7 +9,7 @@ use std::slice;
 use super::absent::{self, VERSIONS};
 use super::table::{
     ALONE, COMBINES, FIND, INTERVAL, Kind, LOOKS_NOWHERE, MANY, ONLY_TELLS, Operands, RECURSES, ROUNDS, Row, SEARCHES,
-    SOCKET_STATES, SOCKET_WORDS, TAKES_PATTERNS, row_of, rows,
+    SHOW_VALUES, SHOW_WORDS, SOCKET_STATES, SOCKET_WORDS, TAKES_PATTERNS, row_of, rows,
 };
 use super::values::{self, in_units};
 use super::{Held, Look, PathOperand, Refusal, Word, quoted, regex};
@@ -466,7 +466,7 @@ impl Stage<'_> {
                         self.operand(word, Kind::OneOf(known), false)?;
                     }
                 }
-                operands.try_for_each(|word| self.operand(word, Kind::NetWord, false))
+                self.shown(operands)
             }
             // They have no flags to scan and are handled before.
             Operands::Words(_) | Operands::Find => Ok(()),
@@ -494,6 +494,20 @@ impl Stage<'_> {
             }
             [_, _, extra, ..] => Err(self.refuse(extra.text(), "expected an interval and a count at the end")),
         }
+    }
+
+    /// Whatever is not known to be something else is the name of an interface to `ip`.
+    fn shown<'a>(&self, mut words: impl Iterator<Item = &'a Word>) -> Result<(), Refusal> {
+        while let Some(word) = words.next() {
+            if lists(SHOW_VALUES, word.text()) {
+                if let Some(value) = words.next() {
+                    self.operand(value, Kind::NetValue, false)?;
+                }
+            } else if !lists(SHOW_WORDS, word.text()) {
+                self.operand(word, Kind::NetWord, false)?;
+            }
+        }
+        Ok(())
     }
 
     /// States come first, each a word of its own; ss divides what follows at blanks.
@@ -646,7 +660,7 @@ fn usage(row: &Row) -> String {
         Operands::Subcommand(known) => parts.push(format!("{} NAME...", known.join("|"))),
         Operands::SocketFilter => parts.push("[state STATE]... [FILTER]".into()),
         Operands::Show(objects, verbs) => {
-            parts.push(format!("{} [{} [NAME|ADDRESS...]]", objects.join("|"), verbs.join("|")));
+            parts.push(format!("{} [{} [INTERFACE|ADDRESS|KEYWORD...]]", objects.join("|"), verbs.join("|")));
         }
         Operands::Words(_) => parts.push("WORD...".into()),
         Operands::Find => {
@@ -697,7 +711,8 @@ fn label(kind: Kind) -> String {
         Kind::Set => "SET",
         Kind::ByteFormat => "BYTETYPE",
         Kind::FileParameter => "bytes=N",
-        Kind::NetWord => "NAME|ADDRESS",
+        Kind::NetWord => "INTERFACE|ADDRESS",
+        Kind::NetValue => "NAME",
         Kind::PsWord => "auxwfjlrT|PID",
         Kind::Mode => "MODE",
         Kind::Format => "%FORMAT",

@@ -9,7 +9,9 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use super::table::{FIND, Kind, MANY, Operands, Row, rows};
-use super::{CommandPolicy, PathOperand, Pipeline, SecretPaths, Stage, StderrTo, Word, check, check_paths, render};
+use super::{
+    CommandPolicy, PathOperand, Pipeline, SecretPaths, Stage, StderrTo, Word, check, check_paths, render, values,
+};
 
 #[path = "../../tests/policy/trace.rs"]
 mod trace;
@@ -77,7 +79,8 @@ fn samples(kind: Kind) -> Vec<String> {
         Kind::Buffer(_) => some(&["1M"]),
         Kind::Number(_) | Kind::Size(_) | Kind::Numbers | Kind::SortKey | Kind::Fields => some(&["1"]),
         Kind::Text | Kind::Word => some(&[NAME, "1", "LABEL=scout"]),
-        Kind::Name | Kind::Package | Kind::NetWord => some(&[NAME, "1"]),
+        Kind::Name | Kind::Package | Kind::NetValue => some(&[NAME, "1"]),
+        Kind::NetWord => some(&["lo", "192.0.2.1"]),
         Kind::Pattern | Kind::Separator | Kind::Glob | Kind::Set => some(&["b"]),
         Kind::Terminal => some(&["tty1", "pts/0"]),
         Kind::Path => some(&["a", "a.gz", "sub"]),
@@ -101,7 +104,7 @@ fn samples(kind: Kind) -> Vec<String> {
         Kind::AwkPrint => some(&["{print $1}", "/b/ {print $2, \"x\"}"]),
         Kind::AwkFile => some(&["a", "sub"]),
         Kind::JqFilter => some(&[".a[0]", ".[] | {x, y: .z} | keys"]),
-        Kind::Interface => some(&["lo", "scout0"]),
+        Kind::Interface => some(&["lo", "eth100"]),
         Kind::Address => some(&["192.0.2.1"]),
         Kind::InternetFiles => some(&["4tcp@192.0.2.1:22,ssh", ":22"]),
         Kind::Plain => some(&["scout", "1"]),
@@ -189,8 +192,10 @@ fn operands(row: &Row) -> Vec<Vec<String>> {
         ],
         Operands::Show(objects, verbs) => {
             let each = objects.iter().flat_map(|object| {
-                let shown = verbs.iter().map(move |verb| words(&[object, verb, NAME]));
-                [words(&[object]), words(&[object, "show", "to", NAME])].into_iter().chain(shown)
+                let shown = verbs.iter().map(move |verb| words(&[object, verb, "eth100"]));
+                let others = [&["to", "192.0.2.1"], &["type", NAME]];
+                let others = others.map(|[keyword, value]| words(&[object, "show", keyword, value]));
+                [words(&[object])].into_iter().chain(others).chain(shown)
             });
             each.collect()
         }
@@ -450,7 +455,14 @@ fn unheld(row: &Row, exec: &str) -> Vec<String> {
     });
     // What is there for a program to look at in any case, whatever it is given.
     let strangers = named.chain(opened).filter(|(_, path)| !is_held(&plain(path)));
-    strangers.map(|(program, path)| format!("{exec}{} lets {program} at {}", row.name, path.display())).collect()
+    let strangers =
+        strangers.map(|(program, path)| format!("{exec}{} lets {program} at {}", row.name, path.display()));
+    // Of one that is not there Linux may load a module of its name.
+    let asked = trace.interfaces.iter().filter(|(_, name)| {
+        !Path::new("/sys/class/net").join(name).exists() && values::named(Kind::Interface, name).is_err()
+    });
+    let asked = asked.map(|(program, name)| format!("{exec}{} lets {program} ask for the interface {name}", row.name));
+    strangers.chain(asked).collect()
 }
 
 #[test]
@@ -554,6 +566,9 @@ fn what_is_no_look_is_seen() {
     for (program, name) in [("date", "zq/x"), ("cat", "zqa"), ("find", "zqb")] {
         assert!(named.iter().any(|(seen, path)| seen == program && path.ends_with(name)), "{name}: {named:?}");
     }
+    // And an interface of which the kernel is asked.
+    let interfaces = trace::trace(b"ip addr show dev zqc\n", directory.path()).interfaces;
+    assert!(interfaces.contains(&("ip".to_owned(), "zqc".to_owned())), "{interfaces:?}");
     for innocent in ["/dev/null\"", "tac"] {
         assert!(!trace.deeds.iter().any(|seen| seen.contains(innocent)), "{innocent}: {trace:?}");
     }

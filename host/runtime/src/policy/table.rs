@@ -70,8 +70,10 @@ pub(super) enum Kind {
     ByteFormat,
     /// `NAME=NUMBER` of `file`.
     FileParameter,
-    /// A word of `ip`: a name or an address.
+    /// What `ip` shows: the name of an interface, or an address.
     NetWord,
+    /// The value of a keyword of `ip`: no interface.
+    NetValue,
     /// Letters of `ps` without a dash, or process ids.
     PsWord,
     /// The mode of `find -perm`.
@@ -87,7 +89,7 @@ pub(super) enum Kind {
     AwkFile,
     /// A filter of `jq` that takes values out of its input.
     JqFilter,
-    /// The name of a network interface that is no name of a module of the kernel.
+    /// A name such as network interfaces have, and modules of the kernel have not.
     Interface,
     /// An address of the internet in numbers.
     Address,
@@ -1520,6 +1522,15 @@ pub(super) const SOCKET_STATES: &[&str] = &[
 /// Words of an expression of `ss`.
 pub(super) const SOCKET_WORDS: &str =
     "src dst sport dport ( ) ! not & && and | || or = == eq != ne neq < lt > gt <= le leq >= ge geq autobound";
+
+/// Words of `ip`, `bridge` and `tc` that stand alone, or before an interface or an address. None is the name of a module, as `vrf` is.
+pub(super) const SHOW_WORDS: &str = "dev oif iif master br brport up down to from via src root match exact primary secondary dynamic permanent \
+                                     temporary deprecated tentative dadfailed optimistic mngtmpaddr home nodad nomaster novf proxy unused cached cloned cache \
+                                     ingress egress clsact invisible fibmatch any all";
+
+/// Words of theirs with a value behind them that is no interface.
+pub(super) const SHOW_VALUES: &str = "table type label proto protocol scope state nud group realm realms metric preference tos dsfield mark vid vlan parent \
+                                      handle classid prio pref chain block ipproto sport dport uid id";
 
 /// Flags with which they look there all the same.
 pub(super) const RECURSES: &str = "-r -R --recursive --dereference-recursive --directories";

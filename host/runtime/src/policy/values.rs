@@ -230,7 +230,11 @@ fn fits(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
         ),
         Kind::ByteFormat => (is_byte_format(value), "types such as x1, d4, c or x1z".into()),
         Kind::FileParameter => (is_file_parameter(value), format!("bytes=N and the like, N up to {FILE_PARAMETER}").into()),
-        Kind::NetWord => (is_net_word(value), "a name, or an address in numbers, perhaps with /PREFIX".into()),
+        Kind::NetWord => (
+            is_net_word(value) && (is_address(value) || is_interface(value)),
+            format!("a keyword, an address in numbers, perhaps with /PREFIX, or {INTERFACE}").into(),
+        ),
+        Kind::NetValue => (is_net_word(value), "a name or a number".into()),
         Kind::PsWord => {
             let letters = value.bytes().all(|byte| b"auxwfjlrT".contains(&byte));
             let processes = value.split(',').all(|process| up_to(process, u64::from(u32::MAX)));
@@ -246,12 +250,7 @@ fn fits(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
              multiplied: in select( ), beside others in { }, or compared with another list's"
                 .into(),
         ),
-        Kind::Interface => (
-            is_interface(value),
-            "the name of a network interface, and none of which Linux makes the name of a module (sit0, gre0, tunl0): \
-             `ip addr show` tells of those"
-                .into(),
-        ),
+        Kind::Interface => (is_interface(value), INTERFACE.into()),
         Kind::Address => {
             (value.parse::<std::net::IpAddr>().is_ok(), "an address in numbers: a name would be asked of name servers".into())
         }
@@ -443,22 +442,96 @@ fn is_file_parameter(parameter: &str) -> bool {
 fn is_net_word(word: &str) -> bool {
     let (name, prefix) = word.split_once('/').map_or((word, None), |(name, prefix)| (name, Some(prefix)));
     let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:@%-".contains(&byte));
-    let is_address = || name.parse::<std::net::IpAddr>().is_ok() || name == "default";
-    is_plain && !name.contains("..") && prefix.is_none_or(|prefix| is_address() && up_to(prefix, 128))
+    let is_internet = || name.parse::<std::net::IpAddr>().is_ok() || name == "default";
+    is_plain && !name.contains("..") && prefix.is_none_or(|prefix| is_internet() && up_to(prefix, 128))
+}
+
+/// An address of the internet, perhaps with the length of its prefix, or of hardware. A number alone may be a module: `8390`.
+fn is_address(word: &str) -> bool {
+    let name = word.split_once('/').map_or(word, |(name, _)| name);
+    let is_hardware = || name.split(':').count() == 6 && name.split(':').all(|byte| is_hex(byte, 2));
+    name == "default" || name.parse::<std::net::IpAddr>().is_ok() || is_hardware()
 }
 
 /// How the names of disks, and of what is made of them, begin: to open another device may block, or take something away.
 const DISKS: &[&str] =
     &["sd", "hd", "vd", "xvd", "nvme", "mmcblk", "md", "dm-", "mapper/", "disk/by-", "sg", "loop", "nbd", "ada", "da"];
 
-/// Linux loads a module for an interface that is not there, if an administrator asks for it by `ifconfig` or `ethtool`: these are the names that modules go by
-/// (`modinfo -F alias`, Linux 6.12).
-const MODULES: &[&str] = &["erspan0", "gre0", "gretap0", "ip6gre0", "ip6tnl0", "ip6_vti0", "ip_vti0", "sit0", "tunl0"];
+/// Bytes of the name of an interface of Linux.
+const LONGEST_INTERFACE: usize = 15;
 
+/// What is expected of a name that is not taken for an interface's.
+const INTERFACE: &str = "the name of a network interface such as eth0, enp3s0f1, wlan0, bond0.20, br0 or veth1a2b3c: of a name that no interface has Linux \
+                         loads the module of that name, if an administrator asks. `ip -s link` without a name tells of all interfaces, and \
+                         /sys/class/net/NAME of each";
+
+/// Interfaces that are known by their whole names.
+const WHOLE: &str =
+    "lo cilium_host cilium_net cilium_vxlan docker_gwbridge kube-bridge kube-ipvs0 nodelocaldns ovs-system vxlan.calico br-int br-ex br-tun";
+
+/// What names of interfaces begin with that have a number behind it, and perhaps letters and numbers behind that: `eth0`, `tap100i0`.
+const NUMBERED: &str = "eth wlan wwan usb em ib bond team br bridge vlan vxlan veth vnet vrf tap tun wg ppp dummy ifb macvlan macvtap ipvlan virbr vmbr \
+                        fwbr fwpr fwln docker podman cni lxcbr lxdbr incusbr xenbr vif tailscale can flannel.";
+
+/// The same with so many hexadecimal digits behind it, as what makes networks of containers has it.
+const HEXADECIMAL: &[(&str, usize)] =
+    &[("br-", 12), ("cali", 11), ("lxc", 11), ("lxc", 12), ("veth", 6), ("veth", 7), ("veth", 8), ("veth", 11)];
+
+/// What systemd.net-naming-scheme(7) begins names with.
+const PREDICTABLE: &[&str] = &["en", "wl", "ww", "ib", "sl"];
+
+/// Modules that are called like one of these (`modinfo`, Debian's Linux 6.1).
+const MODULES: &[&str] = &["br2684"];
+
+/// Names that the kernel, systemd and what makes networks of machines and containers give to interfaces.
+///
+/// When an administrator asks for the flags, the index or the driver of an interface that is not there, Linux loads `netdev-NAME`, or else the module NAME, whatever that is
+/// (`dev_load`, net/core/dev_ioctl.c). `ethtool` and `ip` ask so.
 fn is_interface(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:@-".contains(&byte);
-    let device = name.split([':', '@']).next().unwrap_or_default();
-    !device.is_empty() && !name.starts_with('-') && name.bytes().all(is_plain) && !MODULES.contains(&device)
+    // The kernel asks for what stands before the colon of an alias.
+    let device = without_vlans(name.split_once(':').map_or(name, |(device, _)| device));
+    let behind = |begins: &str| device.strip_prefix(begins);
+    let is_known = || {
+        WHOLE.split_ascii_whitespace().any(|whole| whole == device)
+            || NUMBERED.split_ascii_whitespace().filter_map(behind).any(|rest| is_groups(rest, 0))
+            || HEXADECIMAL.iter().any(|(begins, digits)| behind(begins).is_some_and(|rest| is_hex(rest, *digits)))
+            || PREDICTABLE.iter().filter_map(|begins| behind(begins)).any(is_predictable)
+            // Of a card and its port.
+            || behind("p").is_some_and(|rest| rest.contains('p') && is_groups(rest, 0))
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
+    name.len() <= LONGEST_INTERFACE && name.bytes().all(is_plain) && is_known() && !MODULES.contains(&device)
+}
+
+/// The interface of which this is a VLAN: `bond0.20`, `eth0.100.5`.
+fn without_vlans(name: &str) -> &str {
+    match name.rsplit_once('.') {
+        Some((device, vlan)) if digits(vlan) && device != "flannel" => without_vlans(device),
+        _ => name,
+    }
+}
+
+/// Numbers with letters between them, and perhaps so many before the first: `0`, `3s0f1`, `100i0`.
+fn is_groups(text: &str, first: usize) -> bool {
+    /// As in `f1np0`.
+    const LETTERS: usize = 2;
+    let mut runs = text.split(|character: char| character.is_ascii_digit());
+    let is_run = |run: &str, most: usize| run.len() <= most && run.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let begins = runs.next().unwrap_or_default();
+    text.ends_with(|last: char| last.is_ascii_digit()) && is_run(begins, first) && runs.all(|run| is_run(run, LETTERS))
+}
+
+/// What stands behind `en` and the like: `o1`, `s3f0np0`, `p3s0u1`, `P4p1s0`, `x` and a hardware address, `c` and a bus, and others with a number.
+fn is_predictable(rest: &str) -> bool {
+    let is_address = rest.strip_prefix('x').is_some_and(|address| is_hex(address, 12));
+    let is_bus = |bus: &str| bus.bytes().any(|byte| byte.is_ascii_digit()) && is_hex(bus, bus.len());
+    let is_known = rest.bytes().all(|byte| byte.is_ascii_digit() || b"PXbcdfinoprsuv".contains(&byte));
+    let is_numbered = !rest.starts_with(|first: char| first.is_ascii_digit()) && is_groups(rest, 1);
+    is_address || rest.strip_prefix('c').is_some_and(is_bus) || is_known && is_numbered
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// What stands behind `lsof -i`.

@@ -23,6 +23,9 @@ const TELLS: &str =
 /// Calls that may speak to another machine.
 const SPEAKS: &str = "connect bind sendto sendmsg sendmmsg";
 
+/// Calls that may ask for a network interface by its name.
+const ASKS: &str = "ioctl";
+
 /// Calls that run a program.
 const RUNS: &str = "execve execveat";
 
@@ -43,6 +46,8 @@ pub(crate) struct Trace {
     pub(crate) opened: BTreeSet<(String, PathBuf)>,
     /// Every path that it opened, or asked after.
     pub(crate) named: BTreeSet<(String, PathBuf)>,
+    /// Every network interface that it asked the kernel for by its name.
+    pub(crate) interfaces: BTreeSet<(String, String)>,
 }
 
 /// Runs a script by `sh` in a directory, with nothing to read and nobody to tell.
@@ -53,7 +58,7 @@ pub(crate) fn trace(script: &[u8], home: &Path) -> Trace {
     let (file, log) = [(); 2].map(|()| tempfile::NamedTempFile::new().expect("a temporary file")).into();
     let spool = tempfile::tempdir().expect("a temporary directory");
     std::fs::write(file.path(), script).expect("the script");
-    let calls: Vec<String> = [CHANGES, OPENS, TELLS, SPEAKS, RUNS]
+    let calls: Vec<String> = [CHANGES, OPENS, TELLS, SPEAKS, ASKS, RUNS]
         .iter()
         .flat_map(|calls| calls.split_ascii_whitespace())
         .map(|call| format!("?{call}"))
@@ -112,14 +117,21 @@ fn judged(log: &str, spool: &str, home: &Path) -> Trace {
             running.insert(process, call);
             continue;
         }
+        let name_of = |program: &str| {
+            program.split('"').nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned()
+        };
+        if is(ASKS) {
+            let interface = arguments.split("ifr_name=\"").nth(1).and_then(|rest| rest.split('"').next());
+            trace.interfaces.extend(interface.map(|interface| (name_of(program), interface.to_owned())));
+            continue;
+        }
         // What the shell does before it is the program is not the program's.
         if (is(OPENS) || is(TELLS)) && !program.is_empty() && !path.is_empty() {
-            let name = program.split('"').nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
             // `openat(5</a/directory>, "name"`; a path that stands alone begins where the script does.
             let directory = arguments.split('"').next().and_then(|text| text.split_once('<'));
             let directory =
                 directory.and_then(|(_, text)| text.rsplit_once('>')).map_or(home, |(text, _)| Path::new(text));
-            let seen = (name.to_owned(), directory.join(path));
+            let seen = (name_of(program), directory.join(path));
             if is(OPENS) {
                 trace.opened.insert(seen.clone());
             }
