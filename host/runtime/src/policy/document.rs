@@ -6,8 +6,8 @@ use super::super::{CommandPolicy, Pipeline, Stage, StderrTo, Word, check};
 use super::{Row, kind_in_full, label, lists};
 use crate::policy::absent::{ABSENT, VERSIONS};
 use crate::policy::table::{
-    ALONE, FIND, INTERVAL, Kind, MANY, ONLY_TELLS, Operands, ROUNDS, SHOW_VALUES, SHOW_WORDS, SOCKET_STATES, SOCKET_WORDS, row,
-    rows,
+    ALONE, FIND, INTERVAL, Kind, MANY, ONLY_TELLS, Operands, ROUNDS, SHOW_VALUES, SHOW_WORDS, SOCKET_STATES,
+    SOCKET_WORDS, row, rows,
 };
 
 /// What each kind of value may be, and what a program makes of it.
@@ -133,9 +133,7 @@ fn described(kind: Kind) -> (String, &'static str) {
         Kind::ByteFormat => (text("letters of `acdfoux`, each perhaps with a size and `z`"), CLOSED),
         Kind::FileParameter => (text("one of its names, `=` and a number up to 1048576"), NUMBERS),
         Kind::NetWord => (
-            text(
-                "an address of IPv4 or IPv6, perhaps with `/N`, or of hardware; `default`; the same as `INTERFACE`",
-            ),
+            text("an address of IPv4 or IPv6, perhaps with `/N`, or of hardware; `default`; the same as `INTERFACE`"),
             "nothing: no word has a path",
         ),
         Kind::NetValue => (text("letters, digits and `_ . : @ % -` without `..`"), "nothing: no word has a path"),
@@ -155,7 +153,9 @@ fn described(kind: Kind) -> (String, &'static str) {
             CLOSED,
         ),
         Kind::AwkFile => (
-            text("any path that does not begin with `/inet`, `name=` or `space::name=`; a glob with at most 16 `*` that begins with a wildcard or holds more than letters, digits, `_` and `:` before the first"),
+            text(
+                "any path that does not begin with `/inet`, `name=` or `space::name=`; a glob with at most 16 `*` that begins with a wildcard or holds more than letters, digits, `_` and `:` before the first",
+            ),
             "that file, held in the same way",
         ),
         Kind::JqFilter => (
@@ -185,7 +185,7 @@ fn described(kind: Kind) -> (String, &'static str) {
         ),
         Kind::KernelSetting => (
             text("letters, digits and `. _ - : * /`, beginning with a letter or a digit, without `..`"),
-            "the file of that name below `/proc/sys`; held in the same way",
+            "the file of that name below `/proc/sys`, and all below it if it is a directory; held in the same way",
         ),
         Kind::CertificateFile => (text("any path without `:`"), "that file, held in the same way"),
         Kind::DiskName => (
@@ -331,6 +331,14 @@ fn document() -> String {
             rule(format!(
                 "Of a file that is not there it opens the one with `{suffixes}` behind its name: all are held."
             ));
+        }
+        for (given_by, paths) in row.reads {
+            let begins = if given_by.is_empty() {
+                String::new()
+            } else {
+                format!("Beside `{}`: ", given_by.replace(' ', "` or `"))
+            };
+            rule(format!("{begins}It opens `{}` without being told so: all are held.", paths.join("`, `")));
         }
         if !row.begins.is_empty() {
             rule(format!("It always gets `{}`.", row.begins));

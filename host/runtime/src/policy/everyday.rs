@@ -4,7 +4,7 @@
 
 use super::table::{
     COUNT, DEPTH, ELSEWHERE, ENDLESS, INTERVAL, Kind, MANY, NAMES_FROM, Operands, PATHS, READS, ROW, RUNS, Row,
-    SOME_PATHS, WIDTH, WRITES,
+    SETTINGS, SOME_PATHS, WIDTH, WRITES,
 };
 use Kind::{
     Address, Between, CertificateFile, Columns, Directives, Disk, DiskName, Interface, InternetFiles, KernelSetting,
@@ -445,7 +445,10 @@ const MACHINE: &[Row] = &[
             ("-u", "it is for the table of another account"),
             ("-T -s", "it belongs to a new table"),
         ],
-        note: "The account's own jobs. An operand would be the new table. Those of the system are in /etc/crontab and /etc/cron.d.",
+        // On Linux, on some of its distributions, and on BSD.
+        reads: &[("", &["/var/spool/cron/crontabs/*", "/var/spool/cron/*", "/var/cron/tabs/*"])],
+        note: "The account's own jobs, which are on the list of secret paths: it runs where the operator lets these files be read. An operand would be the new table. \
+               Those of the system are in /etc/crontab and /etc/cron.d.",
         ..ROW
     },
     Row {
@@ -535,6 +538,7 @@ const MACHINE: &[Row] = &[
         long: "all binary ignore names values quiet deprecated",
         long_values: &[("pattern", Pattern)],
         operands: Operands::Each(KernelSetting, 0, MANY),
+        reads: &[("-a -A -X --all", SETTINGS)],
         refused: &[("-w --write --dry-run", SETS), ("-p --load -f --system", "it sets what stands in a file")],
         unused: "-h -V -o -x -d",
         note: "NAME=VALUE sets, with or without -w.",

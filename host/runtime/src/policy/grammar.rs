@@ -221,7 +221,27 @@ impl Stage<'_> {
             }
         }
         let recurses = scanned.flags.iter().any(|flag| lists(RECURSES, flag)) && self.look == Look::Opens;
-        Stage { look: if recurses { Look::Searches } else { self.look }, ..*self }.operands(&scanned)
+        Stage { look: if recurses { Look::Searches } else { self.look }, ..*self }.operands(&scanned)?;
+        self.unnamed(&scanned)
+    }
+
+    /// What the program opens without being told its name.
+    fn unnamed(&self, scanned: &Scanned<'_>) -> Result<(), Refusal> {
+        let first = scanned.operands.first().map(|word| word.text());
+        let given = |by: &str| scanned.flags.iter().map(String::as_str).chain(first).any(|word| lists(by, word));
+        let paths = self.row.reads.iter().filter(|(by, _)| by.is_empty() || given(by)).flat_map(|(_, paths)| *paths);
+        paths.into_iter().try_for_each(|path| {
+            let (directory, path) = match path.strip_prefix("~/") {
+                Some(below_home) => (None, below_home),
+                None => (self.directory, *path),
+            };
+            let operand =
+                PathOperand { directory, path: path.as_bytes(), is_glob: path.contains('*'), look: Look::Opens };
+            (self.held)(operand).map_err(|refusal| Refusal {
+                why: format!("{}; {} opens it without being told its name", refusal.why, self.row.name),
+                ..refusal
+            })
+        })
     }
 
     fn long<'a>(
@@ -356,8 +376,8 @@ impl Stage<'_> {
     fn kind(&self, word: &str, value: &str, kind: Kind) -> Result<(), Refusal> {
         let named = values::named(kind, value).map_err(|expected| self.refuse(word, format!("expected {expected}")))?;
         named.iter().try_for_each(|named| match named.look {
-            Some(look) => self.look_at(named.path.as_bytes(), false, look),
-            None => self.path(named.path.as_bytes(), false),
+            Some(look) => self.look_at(named.path.as_bytes(), named.is_glob, look),
+            None => self.path(named.path.as_bytes(), named.is_glob),
         })
     }
 

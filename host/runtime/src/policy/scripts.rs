@@ -594,17 +594,47 @@ mod tests {
     fn no_filter_makes_more_than_is_counted() {
         let text = |part: &str| Value::from(part.repeat(200));
         let inputs = json!([
-            null, -1.7976931348623157e308, "", "a", "\\", text("a"), text("\""), text("\\"), text("\n"), text("\u{1}"), text("a,"), text("\u{1f980}"),
+            null, -1.7976931348623157e308, "", "a", "\\", text("a"), text("\""), text("\\"), text("\n"), text("\u{1}"), text(","), text("a,"), text("\u{1f980}"),
             [], [[]], [0, 0, 0], [true, false, null], ["", "", ""], [text("\""), text("\t"), text("\\")], [[0], [0], [1]], [{"a": 0}, {"a": 0}, {}],
             {}, {"": 0}, {"a": 0, "b": [0, 0], "c": "x"}, {"\"\\": ["\"\\"], text("k").to_string(): 0}, {"a": text("\""), "b": text("\\")},
         ]);
         let words = JQ_WORDS.iter().map(|(word, _)| (*word).to_owned());
-        let maps = JQ_MAPS.iter().chain(JQ_ORDERS).flat_map(|name| [".", "[.]", ".a?", "{a: ., b: .}"].map(|filter| format!("{name}({filter})")));
+        let maps = JQ_MAPS
+            .iter()
+            .chain(JQ_ORDERS)
+            .flat_map(|name| [".", "[.]", ".a?", "{a: ., b: .}"].map(|filter| format!("{name}({filter})")));
         let others = [
-            ".", ".[]", ".[1:]", ".,.,.", "[.,.]", "\"a long text, and longer than that of a number\"", "1, 2", "[.] | tostring", "[[.] | tostring] | tostring",
-            "[.[]] | @csv", "[[.[] | @text] | @tsv] | @tsv", "split(\"\")", "split(\",\")", "split(\"a\")", "join(\"\")", "join(\"0123456789012345678901234\")",
-            "{a: .}", "{a: .[]}", "{a: ., b: ., \"a name that is longer than a number\": 1}", "{a: (1, 2), b: (., .)}", ".[] == 1", ". == (1, 2)", ".a? // .",
-            "select(1, 2)", "select([.[]] | any)", "to_entries", "[to_entries] | map(to_entries)", "ltrimstr(\"a\")", "has(0)", "contains(\"a\")", "keys | keys",
+            ".",
+            ".[]",
+            ".[1:]",
+            ".,.,.",
+            "[.,.]",
+            "\"a long text, and longer than that of a number\"",
+            "1, 2",
+            "[.] | tostring",
+            "[[.] | tostring] | tostring",
+            "[.[]] | @csv",
+            "[[.[] | @text] | @tsv] | @tsv",
+            "split(\"\")",
+            "split(\",\")",
+            "split(\"a\")",
+            "join(\"\")",
+            "join(\"0123456789012345678901234\")",
+            "{a: .}",
+            "{a: .[]}",
+            "{a: ., b: ., \"a name that is longer than a number\": 1}",
+            "{a: (1, 2), b: (., .)}",
+            ".[] == 1",
+            ". == (1, 2)",
+            ".a? // .",
+            "select(1, 2)",
+            "select([.[]] | any)",
+            "to_entries",
+            "[to_entries] | map(to_entries)",
+            "ltrimstr(\"a\")",
+            "has(0)",
+            "contains(\"a\")",
+            "keys | keys",
             "map([., .]) | group_by(.) | map({a: .[0], b: .})",
         ];
         for filter in words.chain(maps).chain(others.map(str::to_owned)) {
@@ -749,7 +779,7 @@ mod tests {
             "@tsv|@tsv|@tsv|@tsv|@tsv|@tsv|@tsv|@tsv|@tsv",
             "[.]|tostring|[.]|tostring|[.]|tostring|[.]|tostring",
             "split(\"\")|map(split(\"\"))",
-            "map(to_entries|map(to_entries|map(to_entries|map(to_entries))))",
+            "to_entries|map(to_entries|map(to_entries|map(to_entries|map(to_entries))))",
             ".[] == .[]",
             ".a[] and .b[]",
             ".a[] // .b[]",

@@ -10,7 +10,8 @@ use std::sync::Mutex;
 
 use super::table::{FIND, Kind, MANY, Operands, Row, rows};
 use super::{
-    CommandPolicy, PathOperand, Pipeline, SecretPaths, Stage, StderrTo, Word, check, check_paths, render, values,
+    CommandPolicy, PathOperand, PathPattern, Pipeline, SecretPaths, Stage, StderrTo, Word, check_paths, check_with,
+    render, values,
 };
 
 #[path = "../../tests/policy/trace.rs"]
@@ -232,9 +233,16 @@ fn admitted(row: &Row, words: &[String]) -> Option<String> {
         let words = row.words().chain(short).map(str::to_owned).chain(needed).chain(words.iter().cloned());
         let words = words.map(Word::Literal).collect();
         let pipeline = Pipeline { stages: vec![Stage { words, stderr: StderrTo::Capture }], directory: None };
-        check(CommandPolicy::ReadOnly, &pipeline).ok()?;
+        check_with(&secrets(), CommandPolicy::ReadOnly, &pipeline).ok()?;
         Some(String::from_utf8(render(&pipeline).expect("within bounds")).expect("UTF-8"))
     })
+}
+
+/// The list, without what no row could open at all otherwise: the account's own table of jobs.
+fn secrets() -> SecretPaths {
+    let readable = ["/var/spool/cron/**", "/var/cron/tabs/**"];
+    let readable = readable.map(|pattern| PathPattern::parse(pattern).expect("a pattern"));
+    SecretPaths::new(Vec::new(), readable.to_vec())
 }
 
 /// Every set of operands, and every flag beside some of them: not all of them, so that a sweep stays short.
@@ -312,7 +320,7 @@ const OWN_DEVICES: &[(&str, &str)] =
 const READ_DISKS: &[&str] = &["lvs", "vgs", "pvs", "lvdisplay", "vgdisplay", "pvdisplay"];
 
 /// Secret files that programs open for themselves, and show nothing of: procps 4 of every process that it tells the name of (that `ps` shows none is a
-/// test of its own), those of systemd to find out whether they are in a container; the account's own table of jobs, which is what `crontab -l` is for; and
+/// test of its own), those of systemd to find out whether they are in a container; the account's own table of jobs, which the row of `crontab` names; and
 /// where pg_isready is Debian's Perl script, perl looks an account up (5.36: with its password, if it may).
 const OWN_SECRETS: &[(&str, &str)] = &[
     ("ps", "environ"),
@@ -375,7 +383,7 @@ fn plain(path: &Path) -> PathBuf {
 
 /// A value of its own for each slot, way and set of operands, as a shell gets it, and what was held for it to be admitted.
 fn naming(row: &Row, home: &Path) -> (Vec<String>, BTreeSet<PathBuf>) {
-    let (secrets, held) = (SecretPaths::default(), RefCell::new(BTreeSet::new()));
+    let (secrets, held) = (secrets(), RefCell::new(BTreeSet::new()));
     let holds = |operand: PathOperand<'_>| {
         let path = String::from_utf8_lossy(operand.path).into_owned();
         // A glob finds what is in its directory.
@@ -455,8 +463,7 @@ fn unheld(row: &Row, exec: &str) -> Vec<String> {
     });
     // What is there for a program to look at in any case, whatever it is given.
     let strangers = named.chain(opened).filter(|(_, path)| !is_held(&plain(path)));
-    let strangers =
-        strangers.map(|(program, path)| format!("{exec}{} lets {program} at {}", row.name, path.display()));
+    let strangers = strangers.map(|(program, path)| format!("{exec}{} lets {program} at {}", row.name, path.display()));
     // Of one that is not there Linux may load a module of its name.
     let asked = trace.interfaces.iter().filter(|(_, name)| {
         !Path::new("/sys/class/net").join(name).exists() && values::named(Kind::Interface, name).is_err()

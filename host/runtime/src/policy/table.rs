@@ -176,6 +176,9 @@ pub(super) struct Row {
     pub(super) asks: &'static [(&'static str, &'static str)],
     /// A flag beside which only these others stand, separated by spaces, and no operands.
     pub(super) beside: Option<(&'static str, &'static str)>,
+    /// What it opens without being told its name: flags, or the first operand, that make it do so, separated by spaces (none: it always does), and the
+    /// paths, in which `*` is any name.
+    pub(super) reads: &'static [(&'static str, &'static [&'static str])],
     /// What the program puts behind the name of a file that is not there, and looks again: such names are held to be named too.
     pub(super) suffixes: &'static [&'static str],
     /// Words that it is always begun with, separated by spaces; they need no quotes.
@@ -219,6 +222,7 @@ pub(super) const ROW: Row = Row {
     needs: &[],
     asks: &[],
     beside: None,
+    reads: &[],
     suffixes: &[],
     begins: "",
     environment: &[],
@@ -1163,6 +1167,7 @@ const MACHINE: &[Row] = &[
             ("direction", OneOf(&["forward", "backward"])),
         ],
         operands: Operands::Each(MountPath, 0, 2),
+        reads: &[("-s --fstab", &["/etc/fstab"])],
         refused: &[
             ("-p --poll -w --timeout", ENDLESS),
             ("-F --tab-file", READS),
@@ -1280,12 +1285,37 @@ const MACHINE: &[Row] = &[
         name: "getent",
         operands: Operands::Subcommand(&["group", "passwd", "protocols", "rpc", "services"]),
         flags_first: true,
+        reads: &[
+            ("group", &["/etc/group"]),
+            ("passwd", &["/etc/passwd"]),
+            ("protocols", &["/etc/protocols"]),
+            ("rpc", &["/etc/rpc"]),
+            ("services", &["/etc/services"]),
+        ],
         refused: &[("-s --service", "it loads other sources")],
         unused: "-V -A --no-addrconfig -i --no-idn -? --usage",
         note: "`shadow` and `gshadow` are password hashes; `hosts`, `ahosts` and `networks` ask name servers.",
         ..ROW
     },
     Row { name: "which", short: "a", operands: Operands::Each(Name, 1, MANY), ..ROW },
+];
+
+/// Units and what is put beside them, of the system and of its users.
+const UNITS: &[&str] = &[
+    "/etc/systemd/*/*",
+    "/etc/systemd/*/*/*",
+    "/run/systemd/*/*",
+    "/run/systemd/*/*/*",
+    "/lib/systemd/*/*",
+    "/lib/systemd/*/*/*",
+    "/usr/lib/systemd/*/*",
+    "/usr/lib/systemd/*/*/*",
+    "/usr/local/lib/systemd/*/*",
+    "/usr/local/lib/systemd/*/*/*",
+    "~/.config/systemd/user/*",
+    "~/.config/systemd/user/*/*",
+    "~/.local/share/systemd/user/*",
+    "~/.local/share/systemd/user/*/*",
 ];
 
 /// Programs that describe services and their logs.
@@ -1376,6 +1406,7 @@ const SERVICES: &[Row] = &[
             "cat",
         ]),
         asks: &[("show", "-p -P --property")],
+        reads: &[("cat", UNITS)],
         refused: &[
             ("-H --host -M --machine --root --image --global -r --recursive", ELSEWHERE),
             ("-s --signal --kill-whom --kill-who --what", "it belongs to a command that changes units"),
@@ -1531,6 +1562,35 @@ pub(super) const SHOW_WORDS: &str = "dev oif iif master br brport up down to fro
 /// Words of theirs with a value behind them that is no interface.
 pub(super) const SHOW_VALUES: &str = "table type label proto protocol scope state nud group realm realms metric preference tos dsfield mark vid vlan parent \
                                       handle classid prio pref chain block ipproto sport dport uid id";
+
+/// All settings of the kernel. What is directly below `/proc`, or in `sys/kernel`, has its name here: any name could be another secret's.
+pub(super) const SETTINGS: &[&str] = &[
+    "/proc/sys/abi/*",
+    "/proc/sys/crypto/*",
+    "/proc/sys/debug/*",
+    "/proc/sys/dev/*",
+    "/proc/sys/dev/*/*",
+    "/proc/sys/dev/*/*/*",
+    "/proc/sys/fs/*",
+    "/proc/sys/fs/*/*",
+    "/proc/sys/fs/*/*/*",
+    "/proc/sys/kernel/*",
+    "/proc/sys/kernel/firmware_config/*",
+    "/proc/sys/kernel/keys/*",
+    "/proc/sys/kernel/pty/*",
+    "/proc/sys/kernel/random/*",
+    "/proc/sys/kernel/sched_domain/*/*/*",
+    "/proc/sys/kernel/seccomp/*",
+    "/proc/sys/kernel/usermodehelper/*",
+    "/proc/sys/kernel/yama/*",
+    "/proc/sys/net/*",
+    "/proc/sys/net/*/*",
+    "/proc/sys/net/*/*/*",
+    "/proc/sys/net/*/*/*/*",
+    "/proc/sys/sunrpc/*",
+    "/proc/sys/user/*",
+    "/proc/sys/vm/*",
+];
 
 /// Flags with which they look there all the same.
 pub(super) const RECURSES: &str = "-r -R --recursive --dereference-recursive --directories";

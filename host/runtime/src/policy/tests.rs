@@ -72,7 +72,8 @@ fn what_is_not_listed_is_refused() {
 
 #[test]
 fn every_row_is_tried_by_an_allowed_line() {
-    let lines = include_str!("allowed.txt");
+    // The last where the operator lets it.
+    let lines = concat!(include_str!("allowed.txt"), "\ncrontab -l");
     for row in table::rows() {
         let begins =
             |stage: &str| row.words().zip(stage.split_whitespace()).filter(|(name, word)| name == word).count();
@@ -134,6 +135,53 @@ fn what_a_program_makes_of_a_value_is_found_too() {
     assert!(check_with(&secrets, CommandPolicy::ReadOnly, &pipeline("cat a")).is_ok());
     assert!(check_with(&secrets, CommandPolicy::ReadOnly, &pipeline("zcat a")).is_err());
     assert!(check_with(&secrets, CommandPolicy::ReadOnly, &pipeline("zcat a*")).is_err());
+}
+
+#[test]
+fn what_a_program_opens_without_being_told_is_held_too() {
+    const KEY: &str = "/proc/sys/net/ipv4/tcp_fastopen_key";
+    let pattern = |pattern: &str| PathPattern::parse(pattern).expect("a pattern");
+    for (secret, text) in [
+        (KEY, "sysctl -a"),
+        (KEY, "sysctl -aN"),
+        (KEY, "sysctl net"),
+        (KEY, "sysctl net/ipv4"),
+        (KEY, "sysctl net.ipv4"),
+        (KEY, "sysctl 'net.*.tcp_fastopen_key'"),
+        (KEY, "sysctl net/ipv4/tcp_fastopen_key"),
+        ("/proc/sys/net/ipv4/conf/eth0.1/forwarding", "sysctl net.ipv4.conf.eth0/1.forwarding"),
+        ("/etc/passwd", "getent passwd"),
+        ("/etc/passwd", "getent passwd root"),
+        ("/etc/systemd/system/**", "systemctl --no-pager cat nginx"),
+        ("**/.config/systemd/**", "systemctl --user cat x"),
+        ("/etc/fstab", "findmnt -s"),
+        ("/etc/fstab", "findmnt --fstab -o TARGET"),
+    ] {
+        assert_eq!(verdict(text), Ok(()), "{text}");
+        let secrets = SecretPaths::new(vec![(pattern(secret), "scout.toml:1".to_owned())], Vec::new());
+        let refusal = check_with(&secrets, CommandPolicy::ReadOnly, &pipeline(text)).expect_err(text);
+        assert!(refusal.why.contains("scout.toml:1"), "{text}: {refusal}");
+    }
+    for (secret, text) in [
+        (KEY, "sysctl kernel.hostname"),
+        (KEY, "sysctl net.core"),
+        ("/etc/passwd", "getent group"),
+        ("/etc/systemd/system/**", "systemctl status nginx"),
+        ("/etc/fstab", "findmnt"),
+    ] {
+        let secrets = SecretPaths::new(vec![(pattern(secret), "scout.toml:1".to_owned())], Vec::new());
+        assert_eq!(check_with(&secrets, CommandPolicy::ReadOnly, &pipeline(text)), Ok(()), "{text}");
+    }
+}
+
+#[test]
+fn the_accounts_own_jobs_are_shown_where_its_file_may_be_read() {
+    let refusal = verdict("crontab -l").expect_err("on the list");
+    assert!(refusal.why.contains("/var/spool/cron"), "{refusal}");
+    let readable = ["/var/spool/cron/**", "/var/cron/tabs/**"].map(|path| PathPattern::parse(path).expect("a pattern"));
+    let secrets = SecretPaths::new(Vec::new(), readable.to_vec());
+    assert_eq!(check_with(&secrets, CommandPolicy::ReadOnly, &pipeline("crontab -l")), Ok(()));
+    assert!(check_with(&secrets, CommandPolicy::ReadOnly, &pipeline("crontab -e")).is_err());
 }
 
 #[test]

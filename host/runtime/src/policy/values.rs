@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::table::Kind;
+use super::table::{Kind, SETTINGS};
 use super::{Look, regex, scripts};
 
 /// Bytes of free text.
@@ -27,6 +27,8 @@ const FILE_PARAMETER: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Named {
     pub(super) path: String,
+    /// Whether `*` in it is any name.
+    pub(super) is_glob: bool,
     /// What the program does there; absent: what it does with every path.
     pub(super) look: Option<Look>,
 }
@@ -64,7 +66,7 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
     if value.len() > longest {
         return Err(format!("at most {longest} bytes"));
     }
-    let itself = || Named { path: value.to_owned(), look: None };
+    let itself = || Named { path: value.to_owned(), is_glob: false, look: None };
     match kind {
         Kind::Path => return Ok(vec![itself()]),
         Kind::MountPath if value.contains('=') => {
@@ -81,7 +83,7 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
             // procps asks what each of these is; the last is for `co`.
             let candidates = ["/dev/#", "/dev/tty#", "/dev/pts/#", "/dev/pty#", "/dev/#nsole"];
             let candidates = candidates.map(|form| form.replace('#', value));
-            let told = |path| Named { path, look: Some(Look::Tells) };
+            let told = |path| Named { path, is_glob: false, look: Some(Look::Tells) };
             return is_terminal
                 .then(|| candidates.into_iter().map(told).collect())
                 .ok_or_else(|| "a terminal such as tty1 or pts/0".into());
@@ -112,13 +114,19 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
         }
         Kind::KernelSetting => {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:*/".contains(&byte);
-            if value.starts_with(['-', '.', '/']) || value.contains("..") || !value.bytes().all(is_plain) {
+            let begins = value.starts_with(|first: char| first.is_ascii_alphanumeric());
+            if !begins || value.contains("..") || !value.bytes().all(is_plain) {
                 return Err("the name of a setting, such as net.ipv4.ip_forward: with = it would be set".into());
             }
-            // A slash stands for a dot, or the other way round.
-            let forms = [value.replace('.', "/"), value.to_owned()];
-            let told = |form: String| Named { path: format!("/proc/sys/{form}"), look: None };
-            return Ok(forms.into_iter().map(told).collect());
+            // A slash stands for a dot, or the other way round, or both.
+            let turned = |character| match character {
+                '.' => '/',
+                '/' => '.',
+                character => character,
+            };
+            let forms = [value.replace('.', "/"), value.chars().map(turned).collect(), value.to_owned()];
+            let told = |path: String| Named { is_glob: path.contains('*'), path, look: None };
+            return Ok(forms.iter().flat_map(|form| settings(form)).map(told).collect());
         }
         Kind::CertificateFile if value.contains(':') => {
             return Err("a file: openssl takes what has a colon for an address, such as file:/x".into());
@@ -127,8 +135,11 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
         Kind::DiskName => {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.!".contains(&byte);
             let is_name = value.starts_with(|first: char| first.is_ascii_alphabetic()) && value.bytes().all(is_plain);
-            let told = ["", "/dev/", "/sys/block/"]
-                .map(|place| Named { path: format!("{place}{value}"), look: Some(Look::Tells) });
+            let told = ["", "/dev/", "/sys/block/"].map(|place| Named {
+                path: format!("{place}{value}"),
+                is_glob: false,
+                look: Some(Look::Tells),
+            });
             return is_name.then(|| told.to_vec()).ok_or_else(|| "the name of a disk, such as sda".into());
         }
         Kind::Disk => {
@@ -138,7 +149,7 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
                     && !value.contains("..")
                     && value.bytes().all(is_plain);
             // What it opens of it says what it is, and nothing of what it holds.
-            let told = vec![Named { path: value.to_owned(), look: Some(Look::Tells) }];
+            let told = vec![Named { path: value.to_owned(), is_glob: false, look: Some(Look::Tells) }];
             return is_disk.then_some(told).ok_or_else(|| "a disk, such as /dev/sda".into());
         }
         Kind::Plain => {
@@ -294,6 +305,21 @@ fn fits(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
         | Kind::NumberingStyle => (true, "".into()),
     };
     if is_good { Ok(()) } else { Err(expected) }
+}
+
+/// The file of a setting, and if it could be the name of a directory, all settings below it.
+fn settings(name: &str) -> Vec<String> {
+    let path = format!("/proc/sys/{}", name.trim_end_matches('/'));
+    let names: Vec<&str> = path.split('/').collect();
+    let below = SETTINGS.iter().filter_map(|setting| {
+        let parts: Vec<&str> = setting.split('/').collect();
+        let rest = parts.get(names.len()..).filter(|rest| !rest.is_empty())?;
+        let pairs = || names.iter().copied().zip(parts.iter().copied());
+        let could_be = pairs().all(|(name, part)| name == part || part == "*" || name.contains('*'));
+        let begins = pairs().map(|(name, part)| if part == "*" { name } else { part });
+        could_be.then(|| begins.chain(rest.iter().copied()).collect::<Vec<_>>().join("/"))
+    });
+    std::iter::once(path.clone()).chain(below).collect()
 }
 
 /// Whether some awk takes it for the name of a variable, which gawk 5 takes with a name space before it: `awk::FS`.
@@ -466,8 +492,7 @@ const INTERFACE: &str = "the name of a network interface such as eth0, enp3s0f1,
                          /sys/class/net/NAME of each";
 
 /// Interfaces that are known by their whole names.
-const WHOLE: &str =
-    "lo cilium_host cilium_net cilium_vxlan docker_gwbridge kube-bridge kube-ipvs0 nodelocaldns ovs-system vxlan.calico br-int br-ex br-tun";
+const WHOLE: &str = "lo cilium_host cilium_net cilium_vxlan docker_gwbridge kube-bridge kube-ipvs0 nodelocaldns ovs-system vxlan.calico br-int br-ex br-tun";
 
 /// What names of interfaces begin with that have a number behind it, and perhaps letters and numbers behind that: `eth0`, `tap100i0`.
 const NUMBERED: &str = "eth wlan wwan usb em ib bond team br bridge vlan vxlan veth vnet vrf tap tun wg ppp dummy ifb macvlan macvtap ipvlan virbr vmbr \
