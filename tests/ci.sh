@@ -92,6 +92,9 @@ fi
 # Tests that compare with OpenSSH run once more with the one of a newer Debian. Made when it is missing.
 tests/newer_debian.sh
 
+# Programs that the command policy is tried against too, and that are not installed for it. Made when one is missing.
+tests/programs.sh
+
 # The official MCP client and what builds Python plugins, in an environment of its own: made when it is missing or when what it holds has changed.
 venv=tests/.venv
 requirements=tests/python/requirements.txt

@@ -358,16 +358,19 @@ const NETWORK: &[Row] = &[
     },
     Row {
         name: "chronyc",
-        short: "n46",
+        short: "n4",
         begins: "-h 127.0.0.1 -n",
-        operands: Operands::Each(OneOf(&["tracking", "sources", "sourcestats", "activity", "serverstats"]), 1, 1),
+        operands: Operands::Each(OneOf(&["tracking", "sources", "sourcestats", "activity"]), 1, 1),
         flags_first: true,
         refused: &[
             ("-h", ELSEWHERE),
+            ("-6", "the daemon is asked at an address of IPv4"),
             ("-a -c -d -m -p -s -v", "it belongs to commands that are not allowed"),
             ("-f", READS),
         ],
-        note: "It asks the daemon at 127.0.0.1, in numbers. `timedatectl timesync-status` tells of systemd's own.",
+        unused: "-N",
+        note: "It asks the daemon at 127.0.0.1, in numbers: to ask at the daemon's socket it would make one of its own below /run/chrony. `serverstats` \
+               and the like are answered only there. `timedatectl timesync-status` tells of systemd's own.",
         ..ROW
     },
     Row {
@@ -375,12 +378,19 @@ const NETWORK: &[Row] = &[
         short: "pnw46",
         begins: "-n",
         needs: &["-p"],
+        // An administrator's question would write what it has made of its modules, where that is missing.
+        environment: &[("PYTHONDONTWRITEBYTECODE", "1")],
         refused: &[
             ("-c -i", "it gives commands, of which some set something"),
             ("-u -d -D", "it belongs to looking for faults"),
+            ("-l --logfile", WRITES),
+            ("-k --keyfile", READS),
+            ("-s --srcname", "it asks name servers"),
         ],
-        unused: "-V -? -> --ipv4 --ipv6 --peers --numeric --wide --command --interactive --old-rv --units --debug-level --set-debug-level",
-        note: "Only the peers of the daemon on the host itself: `ntpq -p`, in numbers.",
+        unused: "-V -? -h -> -a --authentication -S --srcnumber -W --width --ipv4 --ipv6 --peers --numeric --wide --command --interactive --old-rv --units --debug --debug-level \
+                 --set-debug-level",
+        note: "Only the peers of the daemon on the host itself: `ntpq -p`, in numbers. That of ntpsec is a Python program, and looks for its library \
+               with `ldconfig -p` and, where there is a compiler, with `gcc` and `ld`: these make temporary files, and remove them.",
         ..ROW
     },
     Row {
@@ -657,13 +667,14 @@ const DISKS: &[Row] = &[
     Row { name: "pvdisplay", operands: Operands::Each(Disk, 0, MANY), short: "acCms", ..LVM_DISPLAY },
     Row {
         name: "mdadm",
-        short: "DEQsvb",
-        long: "detail examine query scan verbose brief",
-        operands: Operands::Each(Disk, 0, MANY),
-        needs: &["-D --detail -E --examine -Q --query"],
+        short: "DEvb",
+        long: "detail examine verbose brief",
+        operands: Operands::Each(Disk, 1, MANY),
+        needs: &["-D --detail -E --examine"],
         refused: &[
+            ("-s --scan -Q --query -Y --export", "where the list of arrays below /run/mdadm is missing, it writes it anew and tells udev"),
             (
-                "-A --assemble -B --build -C --create -G --grow -I --incremental -F --monitor --follow -a --add -r --remove -f --fail --set-faulty",
+                "-A --assemble -B --build -C --create -G --grow -I --incremental -F --monitor --follow -a --add -r --remove -f --fail --set-faulty --manage",
                 "it changes an array",
             ),
             (
@@ -672,9 +683,11 @@ const DISKS: &[Row] = &[
             ),
             ("-c --config", READS),
         ],
-        unused: "-h -V --help-options -t --test --detail-platform -X --examine-bitmap --examine-badblocks --misc -e --export -Y --dump --restore \
-                 --udev-rules --quiet --force --homehost --prefer --offroot",
-        note: "It takes an administrator; `cat /proc/mdstat` tells of arrays to anybody.",
+        unused: "-h -V --help-options -t --test --detail-platform -X --examine-bitmap --examine-badblocks --misc -e --dump --restore \
+                 --udev-rules -q --quiet --force --homehost --prefer --offroot",
+        note: "It takes an administrator; `cat /proc/mdstat` tells of arrays to anybody. Of a part of an array that has no name below `/dev`, and of \
+               every part of a container (Intel's and DDF's), it makes a device file there for as long as it opens it; Intel's it opens to write too, \
+               and writes nothing.",
         ..ROW
     },
     Row {
@@ -828,6 +841,7 @@ const PACKAGES: &[Row] = &[
         long: "all",
         operands: Operands::Each(Plain, 0, MANY),
         unused: "-h --color --unicode",
+        note: "Where snapd does not run it tries for two minutes before it says so.",
         ..ROW
     },
     Row { name: "snap version", unused: "-h", ..ROW },

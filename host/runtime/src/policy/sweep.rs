@@ -1,6 +1,7 @@
 //! Every flag of every row, run under strace: what the table allows opens nothing to write, changes nothing, speaks to no other machine and
 //! runs no program but its own. And values of every kind, that try to name a file: nothing is opened or asked after that was not held against
-//! the secret paths, and no device. Debian's programs are swept, and those of busybox that have the same names.
+//! the secret paths, and no device. Debian's programs are swept, and those of busybox that have the same names; and where only the version of a
+//! program may be asked, that question.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -8,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use super::absent::VERSIONS;
 use super::table::{FIND, Kind, MANY, Operands, Row, rows};
 use super::{
     CommandPolicy, PathOperand, PathPattern, Pipeline, SecretPaths, Stage, StderrTo, Word, check_paths, check_with,
@@ -33,24 +35,34 @@ const FRONTS: &[(&str, &[&str])] = &[
     ("rpm", &["bash"]),
     // LVM is one program of many names.
     ("lvs", &["lvm"]),
+    // Of ntpsec a Python program, which looks for its library in every way that Python knows before it takes the one beside it.
+    ("ntpq", &["ldconfig", "gcc", "collect2", "ld"]),
+    // See `TRIES_ON`.
+    ("snap list", &["timeout"]),
 ];
 
-/// Programs that Debian 12 does not have, or not without replacing a service of the machine: their rows are held by what their manuals say.
+/// Programs that Debian 12 has in no package that runs here: their rows are held by what their manuals say.
 const UNSWEPT: &[(&str, &str)] = &[
+    // Non-free, and without the driver of a card it says no more than that this is missing.
     ("nvidia-smi", "nvidia-smi 550 --help"),
+    // Alpine's.
     ("apk info", "apk-info(8) of apk-tools 2.14"),
     ("apk list", "apk-list(8) of apk-tools 2.14"),
     ("apk version", "apk-version(8) of apk-tools 2.14"),
-    ("snap list", "snap help list of snapd 2.63"),
-    ("snap version", "snap help version of snapd 2.63"),
-    ("ntpq", "ntpq(8) of ntp 4.2.8p15 and ntpsec 1.2.2"),
-    ("chronyc", "chronyc(1) of chrony 4.3"),
-    ("resolvectl", "resolvectl(1) of systemd 252"),
-    ("mdadm", "mdadm(8) 4.2"),
 ];
 
+/// Programs whose packages replace a service of the machine when they are installed: `tests/programs.sh` unpacks them. None of their daemons
+/// runs, and they are seen to ask for it.
+const UNPACKED: &[&str] = &["chronyc", "mdadm", "ntpq", "resolvectl", "snap"];
+
+/// Programs that look for a daemon that does not run for longer than a sweep may last, and what ends them.
+const TRIES_ON: &[(&str, &str)] = &[("snap list", "timeout --preserve-status 0.5 ")];
+
 /// Programs that ask a server of the host itself.
-const ASKS_HERE: &[&str] = &["pg_isready"];
+const ASKS_HERE: &[&str] = &["chronyc", "ntpq", "pg_isready"];
+
+/// The port of name servers, one of which may be on the host itself.
+const NAME_SERVER: &str = "htons(53)";
 
 /// What programs write all the same, by the beginning of its path: their own bookkeeping, without which they cannot be asked at all.
 const OWN_FILES: &[(&str, &str)] = &[
@@ -438,7 +450,7 @@ fn unheld(row: &Row, exec: &str) -> Vec<String> {
     cases.extend(self::cases(row));
     let operands = [Kind::Path, Kind::Disk, Kind::DiskName].into_iter().flat_map(samples);
     held.extend(operands.chain([".".to_owned()]).map(|path| plain(&home.join(path))));
-    let trace = trace::trace(script(cases, exec).as_bytes(), home);
+    let trace = trace::trace(script(row, cases, exec).as_bytes(), home);
     // What is below a path that is held, and the way to it.
     let is_held = |path: &Path| {
         held.iter().any(|held| path.starts_with(held) && *held != home || held.starts_with(path)) || held.contains(path)
@@ -493,21 +505,37 @@ fn applets() -> BTreeSet<String> {
     String::from_utf8(out.stdout).expect("names").lines().map(str::to_owned).collect()
 }
 
-/// Commands as a script, each in a shell of its own, run as `exec` says.
-fn script(cases: Vec<String>, exec: &str) -> String {
+/// Where `tests/programs.sh` has unpacked programs.
+fn unpacked() -> PathBuf {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/.programs/bin");
+    for program in UNPACKED {
+        assert!(directory.join(program).exists(), "{program} is missing: run tests/programs.sh");
+    }
+    directory
+}
+
+/// Commands of a row as a script, each in a shell of its own, run as `exec` says.
+fn script(row: &Row, cases: Vec<String>, exec: &str) -> String {
+    let place = if exec.is_empty() && UNPACKED.contains(&row.program()) {
+        format!("PATH='{}':$PATH\n", unpacked().display())
+    } else {
+        String::new()
+    };
+    let ends = TRIES_ON.iter().filter(|(name, _)| *name == row.name && exec.is_empty());
+    let exec = ends.map(|(_, ends)| *ends).next().unwrap_or(exec);
     let line = |case: String| {
         // What stands before is what the program finds in its environment.
         let (before, program) = case.split_once("exec ").unwrap_or(("", &case));
         format!("( {before}exec {exec}{program} )\n")
     };
-    cases.into_iter().map(line).collect()
+    place + &cases.into_iter().map(line).collect::<String>()
 }
 
 /// What is amiss with a row's program, run as `exec` says.
 fn swept(row: &Row, exec: &str) -> Vec<String> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     files(directory.path());
-    let trace = trace::trace(script(cases(row), exec).as_bytes(), directory.path());
+    let trace = trace::trace(script(row, cases(row), exec).as_bytes(), directory.path());
     let fronts = FRONTS.iter().filter(|(name, _)| *name == row.name).flat_map(|(_, programs)| *programs);
     let own: Vec<&str> = ["sh", row.program(), row.runs, "busybox"].into_iter().chain(fronts.copied()).collect();
     let strangers = trace.programs.iter().filter(|program| !own.contains(&program.as_str()));
@@ -523,7 +551,7 @@ fn swept(row: &Row, exec: &str) -> Vec<String> {
     let is_own = |deed: &String| {
         let is_here = ["inet_addr(\"127.0.0.1\")", "\"::1\""].iter().any(|address| deed.contains(address));
         OWN_FILES.iter().any(|(name, path)| *name == row.name && deed.contains(path))
-            || is_here && ASKS_HERE.contains(&row.name)
+            || is_here && !deed.contains(NAME_SERVER) && ASKS_HERE.contains(&row.name)
     };
     strangers.chain(trace.deeds.into_iter().filter(|deed| !is_own(deed))).chain(idle).collect()
 }
@@ -553,6 +581,30 @@ fn everywhere(sweep: fn(&Row, &str) -> Vec<String>) -> Vec<String> {
 #[test]
 fn no_flag_writes_connects_or_runs_another_program() {
     let amiss = everywhere(swept);
+    assert!(amiss.is_empty(), "{}", amiss.join("\n"));
+}
+
+/// Programs of which only the version may be asked, as far as they are where the tests run.
+const TELL_VERSIONS: &[&str] =
+    &["python3", "perl", "node", "bash", "zsh", "fish", "cc", "ld", "ssh", "psql", "pg_dump", "tar"];
+
+#[test]
+fn a_question_for_a_version_does_nothing_else() {
+    let mut amiss = Vec::new();
+    for name in TELL_VERSIONS {
+        let flags = VERSIONS.iter().find(|(names, _)| names.split(' ').any(|known| known == *name));
+        let (_, flags) = flags.expect("a program of which the version may be asked");
+        let questions: String = flags.split(' ').map(|flag| format!("( exec {name} {flag} )\n")).collect();
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        // Debian's comes first, whatever else the account has.
+        let trace = trace::trace(format!("PATH=/usr/bin:/bin:$PATH\n{questions}").as_bytes(), directory.path());
+        let strangers = trace.programs.iter().filter(|program| !["sh", *name].contains(&program.as_str()));
+        amiss.extend(strangers.map(|program| format!("{name} runs {program}")));
+        if !trace.programs.contains(*name) {
+            amiss.push(format!("{name} is missing: tests/ci.sh installs it"));
+        }
+        amiss.extend(trace.deeds);
+    }
     assert!(amiss.is_empty(), "{}", amiss.join("\n"));
 }
 
