@@ -11,6 +11,8 @@ mod link;
 mod namespace;
 mod numbers;
 mod openssh;
+#[cfg(test)]
+mod repository;
 mod scout;
 mod sshd;
 

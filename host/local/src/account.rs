@@ -23,12 +23,13 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account of this process, whose home directory is `home`. Reads the environment and the user database.
-    pub fn current(home: impl Into<OsString>) -> Self {
+    /// The account of this process, whose home directory is `home`, with `variable` for the variables of its environment. Reads the user
+    /// database.
+    pub fn current(home: impl Into<OsString>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let user = uzers::get_user_by_uid(uzers::get_current_uid());
         let name = user.as_ref().map_or_else(|| OsString::from("unknown"), |user| user.name().to_owned());
         let shell = user.as_ref().map_or_else(|| OsString::from("/bin/sh"), |user| user.shell().as_os_str().to_owned());
-        let given = INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
+        let given = INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), variable(name)?)));
         let mut inherited: Vec<_> = given.filter(|(_, value)| !value.is_empty()).collect();
         if !inherited.iter().any(|(name, _)| name == "PATH") {
             inherited.push(("PATH".to_owned(), PATH.into()));

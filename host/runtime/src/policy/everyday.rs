@@ -672,7 +672,10 @@ const DISKS: &[Row] = &[
         operands: Operands::Each(Disk, 1, MANY),
         needs: &["-D --detail -E --examine"],
         refused: &[
-            ("-s --scan -Q --query -Y --export", "where the list of arrays below /run/mdadm is missing, it writes it anew and tells udev"),
+            (
+                "-s --scan -Q --query -Y --export",
+                "where the list of arrays below /run/mdadm is missing, it writes it anew and tells udev",
+            ),
             (
                 "-A --assemble -B --build -C --create -G --grow -I --incremental -F --monitor --follow -a --add -r --remove -f --fail --set-faulty --manage",
                 "it changes an array",

@@ -307,7 +307,7 @@ impl Config {
             warnings: variables.unknown(),
             file_place: path.clone().unwrap_or(default_file),
             file: path.clone(),
-            local: Local::new(Account::current(home.clone())),
+            local: Local::new(Account::current(home.clone(), |name| environment.get(name).map(Into::into))),
             home,
         })
     }
