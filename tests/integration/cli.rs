@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use scout_tests::recording::{self, PICTURE};
 use scout_tests::{ScoutOptions, Sshd, login_name};
 use tokio::io::AsyncWriteExt as _;
 
@@ -138,7 +139,7 @@ async fn an_unknown_variable_warns() {
 }
 
 #[tokio::test]
-async fn the_demo_shows_five_answers() {
+async fn the_demo_shows_what_its_recording_shows() {
     let dir = tempfile::tempdir().unwrap();
     let output = tokio::process::Command::new(binary())
         .arg("demo")
@@ -151,4 +152,10 @@ async fn the_demo_shows_five_answers() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     assert!(stdout.contains("mcpServers"), "{stdout}");
+    let recording = std::fs::read_to_string(crate::plugin_projects::repository().join(PICTURE)).unwrap();
+    let steady = |lines: &[String]| lines.iter().map(|line| recording::steady(line)).collect::<Vec<_>>();
+    let (now, then) = (recording::recorded(&stdout), recording::shown(&recording));
+    let how = "cargo run --release -- demo && cargo run -p scout-tests --bin record_demo";
+    assert_eq!(steady(&now), steady(&then), "{how}");
+    assert!(recording::picture(&then) == recording, "{PICTURE} is drawn in another way: {how}");
 }

@@ -330,3 +330,16 @@ async fn a_teams_table_tells_what_is_decided_otherwise() {
         assert!(code == Some(2) && text.contains(says), "{to}: {text}");
     }
 }
+
+#[tokio::test]
+async fn the_table_of_the_documentation_is_decided_as_it_says() {
+    let page = std::fs::read_to_string(crate::plugin_projects::repository().join("docs/rights.md")).unwrap();
+    let (_, rest) = page.split_once("```toml\n[[case]]").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("cases.toml");
+    std::fs::write(&file, format!("[[case]]{}", rest.split("```").next().unwrap())).unwrap();
+    let hosts = "Host web1\n  HostName 192.0.2.1\n";
+    let options = ScoutOptions::new(crate::world::binary(), hosts, "").setting("[plugins.logs]\nsource = \"bundled\"");
+    let said = policy(&options, &["test", file.to_str().unwrap()]).await;
+    assert_eq!(said, (Some(0), "2 cases, 0 decided otherwise than expected\n".to_owned()));
+}

@@ -11,7 +11,7 @@ use crate::world::binary;
 /// The most commands of the guide.
 const MAX_COMMANDS: usize = 8;
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
@@ -196,6 +196,21 @@ async fn a_c_plugin_of_the_guide_builds_and_answers() {
     assert!(home.sh(&run("/etc/hosts")).await.contains(hosts.lines().next().unwrap()));
     let missing = home.sh(&format!("{} || echo failed", run("/no/such/file"))).await;
     assert!(missing.contains("/no/such/file") && missing.contains("failed"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_handler_of_the_guide_takes_the_place_of_the_built_in_one() {
+    let home = Home::new();
+    home.sh("scout plugin new names && mkdir -p handlers shown/a && touch shown/b").await;
+    let guide = std::fs::read_to_string(repository().join("docs/plugins.md")).unwrap();
+    let (_, rest) = guide.split_once("```rust\n").unwrap();
+    std::fs::write(home.dir.path().join("names/src/lib.rs"), rest.split("```").next().unwrap()).unwrap();
+    let build = "cd names && cargo build --release --target wasm32-wasip2 && \
+                 cp target/wasm32-wasip2/release/plugin.wasm ../handlers/dir.wasm";
+    home.sh(build).await;
+    let place = home.dir.path().join("shown");
+    let answer = home.sh(&format!("scout --plugins-dir handlers call web1:{}", place.display())).await;
+    assert_eq!(answer, "a\nb\n");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod link;
 mod namespace;
 mod numbers;
 mod openssh;
+pub mod recording;
 #[cfg(test)]
 mod repository;
 mod scout;

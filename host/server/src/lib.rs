@@ -7,6 +7,8 @@ pub mod cli;
 pub mod config;
 mod conversation;
 pub mod demo;
+#[cfg(test)]
+mod documents;
 mod files;
 #[doc(hidden)]
 pub mod fuzz;

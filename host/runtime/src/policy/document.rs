@@ -201,11 +201,11 @@ fn described(kind: Kind) -> (String, &'static str) {
 }
 
 /// Where the document stands, seen from the crate.
-const DOCUMENT: &str = "src/policy/COMMANDS.md";
+const DOCUMENT: &str = "../../docs/commands.md";
 
 const HEAD: &str = "# Commands that `read-only` allows
 
-Made from the table in `table.rs`; a test holds the two equal and says how to write this file anew.
+Made from the [table](../host/runtime/src/policy/table.rs); a test holds the two equal and says how to write this file anew.
 
 A command is a pipeline of the programs below. Nothing runs that is not listed: flags in exactly this spelling (no abbreviations), one-letter flags
 singly or bundled, a value in the next word, behind `=`, or attached to its letter unless said otherwise; `--` ends the flags. Every program may be
@@ -213,7 +213,7 @@ given `--help` or `--version` and nothing else. A glob stands only where files s
 `[` is sent with `./` before it, so that no file name becomes a flag. Scout quotes every word itself.
 
 Every value has a kind, and each kind a bound and one parser that says what the value names: [below](#kinds-of-values). `FILE` is held against the list of
-secret paths as it is written. Links are not followed, so a `..` with a name behind it is refused (it leads to where
+[secret paths](secret-paths.md) as it is written. Links are not followed, so a `..` with a name behind it is refused (it leads to where
 the directory before it truly is), and so is what lies below `/proc/PID/cwd` and `/proc/PID/fd`. A program that searches (`grep -r`, `rg`, `diff` of
 directories) is not let into `/proc`, `/proc/PID`, `/sys`, `.ssh` and the like; in a directory above a secret file it meets that file.
 
@@ -412,13 +412,13 @@ fn every_kind_of_value_is_described() {
 fn the_document_is_the_table() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
     let expected = document();
-    if std::env::var_os("WRITE_COMMANDS_MD").is_some() {
+    if std::env::var_os("WRITE_DOCS").is_some() {
         std::fs::write(&path, &expected).expect("the document is written");
     }
     let found = std::fs::read_to_string(&path).expect("the document is there");
     assert!(
         found == expected,
-        "{DOCUMENT} is not what table.rs says: WRITE_COMMANDS_MD=1 cargo test -p scout-runtime the_document_is_the_table"
+        "{DOCUMENT} is not what table.rs says: WRITE_DOCS=1 cargo test -p scout-runtime the_document_is_the_table"
     );
 }
 

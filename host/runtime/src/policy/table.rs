@@ -1,6 +1,6 @@
 //! The closed table: one row per program, naming every flag and operand it may be given.
 //!
-//! Owns the data only; [`super::grammar`] reads it, and `COMMANDS.md` beside this file is the same table for people (a test holds them equal).
+//! Owns the data only; [`super::grammar`] reads it, and `docs/commands.md` is the same table for people (a test holds them equal).
 //! A flag is absent because it writes, runs a program, never ends, takes file names or options out of a file, shows an environment, or
 //! because nobody has needed it yet. Flags whose meaning differs between GNU, busybox and BSD in a way that matters are absent too. Every
 //! option that Debian 12's tools name in their `--help` (`options.txt`) is allowed, refused with a reason, or unused: a test says so.

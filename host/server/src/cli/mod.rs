@@ -262,6 +262,7 @@ mod tests {
     use scout_runtime::{PluginId, Runtime};
 
     use super::*;
+    use crate::documents::{self, CommandLines};
     use crate::plugins::bundled_plugin;
 
     /// What stands after the help of a command and of its subcommands.
@@ -317,23 +318,51 @@ mod tests {
         assert!(text.contains("he said a␛[2J␍␊b<U+202E> host=a␛[2J"), "{text:?}");
     }
 
-    /// The words of a line, some in single quotes.
-    fn words(line: &str) -> Vec<String> {
-        let mut words = Vec::new();
-        for (part, is_quoted) in line.split('\'').zip([false, true].into_iter().cycle()) {
-            match is_quoted {
-                true => words.push(part.to_owned()),
-                false => words.extend(part.split_whitespace().map(str::to_owned)),
+    /// What is wrong with a command line, if anything is.
+    fn fault(words: &[String]) -> Option<clap::Error> {
+        let given = std::iter::once("scout").chain(words.iter().map(String::as_str));
+        let error = Arguments::try_parse_from(given).err()?;
+        // Help is an answer.
+        (error.exit_code() != 0).then_some(error)
+    }
+
+    #[test]
+    fn the_command_lines_of_the_documentation_are_understood() {
+        use clap::error::ErrorKind;
+        let lines = documents::command_lines();
+        for (place, words) in &lines.whole {
+            if let Some(error) = fault(words) {
+                panic!("{place}: scout {}: {error}", words.join(" "));
             }
         }
-        words
+        // A mention may leave out what a subcommand needs, not name one that there is not, or a flag that it has not.
+        for (place, words) in &lines.mentioned {
+            let left_out = [ErrorKind::MissingRequiredArgument, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
+            if let Some(error) = fault(words).filter(|error| !left_out.contains(&error.kind())) {
+                panic!("{place}: scout {}: {error}", words.join(" "));
+            }
+        }
+        let CommandLines { whole, mentioned, clients } = &lines;
+        assert!(whole.len() > 35 && mentioned.len() > 25, "{} {}", whole.len(), mentioned.len());
+        assert!(*clients >= 8, "{clients}");
+    }
+
+    #[test]
+    fn the_documentation_has_every_flag_that_all_commands_take() {
+        let manual = documents::manual();
+        let page = manual.iter().find(|page| page.path.ends_with("configuration.md")).unwrap();
+        let spans = page.spans();
+        for flag in Arguments::command().get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(spans.contains(&format!("--{flag}")), "--{flag}");
+        }
     }
 
     #[tokio::test]
     async fn the_examples_in_help_texts_parse_and_name_tools_that_there_are() {
         let help = after_help(&Arguments::command()).join("\n");
         let lines: Vec<&str> = help.lines().map(str::trim).collect();
-        let examples: Vec<_> = lines.iter().filter(|line| line.starts_with("scout ")).map(|line| words(line)).collect();
+        let examples = lines.iter().filter(|line| line.starts_with("scout "));
+        let examples: Vec<_> = examples.flat_map(|line| documents::commands(line)).collect();
         assert!(examples.len() >= 9, "{help}");
         let mut tools = Vec::new();
         for words in &examples {

@@ -500,4 +500,19 @@ mod tests {
             assert!(Asked::parse(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn the_tables_of_the_documentation_are_understood() {
+        let pages = crate::documents::manual();
+        let blocks = pages.iter().flat_map(crate::documents::Page::blocks);
+        let mut cases = 0;
+        for block in blocks.filter(|block| block.is_toml() && block.text.contains("[[case]]")) {
+            let table: Table = toml::from_str(&block.text).unwrap_or_else(|error| panic!("{}: {error}", block.place));
+            for case in &table.case {
+                cases += 1;
+                assert!(Asked::parse(&case.get_ref().operation).is_ok(), "{}", case.get_ref().operation);
+            }
+        }
+        assert!(cases >= 2, "{cases}");
+    }
 }

@@ -19,7 +19,7 @@ use crate::files;
 const MAX_FILE: u64 = 4 << 20;
 
 /// Every key at every level, for near names.
-const KEYS: [&str; 36] = [
+pub(super) const KEYS: [&str; 36] = [
     "ssh_config",
     "known_hosts",
     "audit_log",

@@ -502,6 +502,7 @@ impl Variables<'_> {
 #[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
     use super::*;
+    use crate::documents::{self, Block};
 
     fn config(flags: &Flags, variables: &[(&str, &str)], toml: &str) -> Result<Config, ConfigError> {
         let dir = tempfile::tempdir().unwrap();
@@ -618,21 +619,14 @@ mod tests {
         assert_eq!(config.system_ssh_config, None);
     }
 
-    /// The block of README that shows the keys of `scout.toml`.
-    fn readme() -> String {
-        let readme = include_str!("../../../../README.md");
-        let (_, rest) = readme.split_once("or the file that `--config` names:\n").unwrap();
-        let lines = rest.lines().skip(1).take_while(|line| line.is_empty() || line.starts_with("    "));
-        lines.map(|line| format!("{}\n", line.trim_start())).collect()
-    }
-
-    #[test]
-    fn the_configuration_in_the_readme_is_taken_as_it_stands() {
+    /// Loads a `scout.toml` as a user has it, with the files beside it that the documentation speaks of.
+    fn loaded(toml: &str) -> Result<(Vec<HostRecord>, usize), ConfigError> {
         let dir = tempfile::tempdir().unwrap();
         let (home, place) = (dir.path(), dir.path().join(".config/scout"));
         for (path, text) in [
+            (home.join(".ssh/config"), "Host web1 db1\n"),
             (home.join("fleet/ssh_config"), "Host web1 db1\n"),
-            (place.join("scout.toml"), &readme()),
+            (place.join("scout.toml"), toml),
             (place.join("plugins/mine.wasm"), ""),
             (place.join("handlers/dir.wasm"), ""),
             (place.join("allowed_signers"), ""),
@@ -640,13 +634,46 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        let config = Config::from_sources(&Flags::default(), &BTreeMap::new(), home.to_owned()).unwrap();
-        let hosts = config.hosts().unwrap().listed;
-        let refused = hosts.iter().find(|host| host.name == "db1").unwrap();
-        assert_eq!(refused.commands, CommandPolicy::None);
-        let read = crate::plugins::Reading::strict(&config).map(|reading| reading.digests().count());
+        let config = Config::from_sources(&Flags::default(), &BTreeMap::new(), home.to_owned())?;
+        let hosts = config.hosts()?.listed;
+        Ok((hosts, crate::plugins::Reading::strict(&config)?.digests().count()))
+    }
+
+    #[test]
+    fn each_configuration_in_the_documentation_is_taken_as_it_stands() {
+        let pages = documents::manual();
+        let blocks: Vec<_> = pages.iter().flat_map(documents::Page::blocks).filter(Block::is_toml).collect();
+        // Cases of `scout policy test` are no scout.toml; its tests read them.
+        let mut taken = 0;
+        for block in blocks.iter().filter(|block| !block.text.contains("[[case]]")) {
+            taken += 1;
+            if let Err(error) = loaded(&block.text) {
+                panic!("{}: {error}\n{}", block.place, block.text);
+            }
+        }
+        assert!(taken >= 5, "{taken}");
+    }
+
+    #[test]
+    fn the_configuration_that_shows_most_keys_means_what_it_says() {
+        let pages = documents::manual();
+        let mut blocks = pages.iter().flat_map(documents::Page::blocks);
+        let shown = blocks.find(|block| block.is_toml() && block.text.contains("[plugins.mine]")).unwrap();
         // Four handlers and two plugins with tools.
-        assert_eq!(read.map_err(|error| error.to_string()), Ok(6));
+        let (hosts, read) = loaded(&shown.text).unwrap();
+        let db1 = hosts.iter().find(|host| host.name == "db1").unwrap();
+        assert_eq!((db1.commands, read), (CommandPolicy::None, 6));
+    }
+
+    #[test]
+    fn the_documentation_has_every_key_and_every_variable() {
+        let pages = documents::manual();
+        let text = |name: &str| pages.iter().find(|page| page.path.ends_with(name)).unwrap().text.as_str();
+        let all = ["configuration.md", "rights.md", "vetting.md"].map(text).concat();
+        for name in file::KEYS.iter().chain(&VARIABLES) {
+            let forms = [format!("`{name}`"), format!("\n{name} = "), format!("\n[{name}."), format!(".{name}]")];
+            assert!(forms.iter().any(|form| all.contains(form)), "{name}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ const AIMED: usize = 3;
 const MAX_COPIES: usize = 3;
 
 /// What copies put before and behind the name of what they copy. Digits at the end, as in `.1` and `.2026-11-29`, beside.
-const COPIES: &[(&[u8], &[u8])] = &[
+pub(super) const COPIES: &[(&[u8], &[u8])] = &[
     (b"", b"~"),
     (b"", b"-"),
     (b"", b".bak"),

@@ -1,5 +1,6 @@
 //! What of the list of secret paths is seen however a path is spelled, and what is not taken for it.
 
+mod document;
 mod kinds;
 
 use super::super::tests::{all_allowed, pipeline, refused, verdict};
