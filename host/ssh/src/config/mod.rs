@@ -28,6 +28,7 @@ mod tests;
 mod value;
 
 use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -151,7 +152,7 @@ const KEEPALIVE: (Duration, u32) = (Duration::from_secs(5), 2);
 pub(crate) const MIN_RSA_BITS: u32 = 1024;
 
 /// One host's resolved settings.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostSpec {
     /// The name on the `Host` line.
     pub alias: String,
@@ -209,6 +210,14 @@ pub struct HostSpec {
     pub server_alive_interval: Option<Duration>,
     /// `ServerAliveCountMax`; it counts only with a `ServerAliveInterval`.
     pub server_alive_count_max: u32,
+}
+
+/// By what hosts differ in: the pool looks one up with each request, and there are some forty settings.
+impl Hash for HostSpec {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { alias, host_name, port, user, .. } = self;
+        (alias, host_name, port, user).hash(state);
+    }
 }
 
 impl HostSpec {
