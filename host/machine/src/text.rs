@@ -50,7 +50,7 @@ fn is_hidden(c: char) -> bool {
 /// Text whose hidden characters can be seen: ESC is `␛`, U+202E is `<U+202E>`.
 pub fn visible(text: &str) -> Cow<'_, str> {
     // Most text is: nothing in it needs to be looked at one by one.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
+    if is_plain(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
     let (mut shown, mut done) = (String::new(), 0);
@@ -69,6 +69,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     }
     shown.push_str(text.get(done..).unwrap_or_default());
     Cow::Owned(shown)
+}
+
+/// Whether all of it is printable ASCII, line feeds and tabs. By runs without a way out of them, which processors take in one step.
+fn is_plain(bytes: &[u8]) -> bool {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    bytes.chunks(64).all(|run| run.iter().fold(true, |all, byte| all & plain(byte)))
 }
 
 /// Text of others for a message: one line, at most so many bytes of it, everything in it visible. What is not UTF-8 is
