@@ -322,6 +322,24 @@ fn no_page_of_the_manual_is_left_alone() {
 }
 
 #[test]
+fn each_kind_of_failure_is_told() {
+    let contract = fs::read_to_string(repository().join("wit/types.wit")).unwrap();
+    let (_, kinds) = contract.split_once("enum error-kind {").unwrap();
+    let lines = kinds.lines().take_while(|line| line.trim() != "}").map(str::trim);
+    let kinds = lines.filter_map(|line| line.strip_suffix(','));
+    // What the server itself says.
+    let mut kinds: Vec<&str> = kinds.chain(["plugin", "busy"]).collect();
+    let page = fs::read_to_string(repository().join("docs/tools.md")).unwrap();
+    let (_, told) = page.split_once("\n### Failures\n").unwrap();
+    let rows = told.split("\n## ").next().unwrap().lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut told: Vec<&str> =
+        rows.filter_map(|row| Some(row.split_once("` |")?.0)).filter(|kind| *kind != "kind").collect();
+    kinds.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(told, kinds);
+}
+
+#[test]
 fn the_readme_has_the_two_commands() {
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
     for command in ["rustup target add wasm32-unknown-unknown && cargo run --release -- demo", "tests/ci.sh"] {
