@@ -338,10 +338,11 @@ fn mounts_nothing(asked: &Arguments, mounts: &[Mount]) -> Result<(), Error> {
             }
         }
     }
-    if automount(mounts, way.as_bytes()).is_some() {
-        return Err(unmounted(asked, path, &way));
+    match automount(mounts, way.as_bytes()) {
+        None => Ok(()),
+        Some(on) if mounts::mounts_something(mounts, on, way.as_bytes()) => Err(unmounted(asked, path, &way)),
+        Some(_) => Err(empty(asked, path)),
     }
-    Ok(())
 }
 
 /// The automount point on which a path lies, if nothing is mounted there.
@@ -381,6 +382,13 @@ fn unmounted(asked: &Arguments, path: &str, at: &str) -> Error {
     );
     Error::new(ErrorKind::NotFound, message)
         .hint("leave `path` away: what is mounted is shown, and nothing is mounted by it")
+}
+
+/// The error of a directory between an automount point and what is mounted below it.
+fn empty(asked: &Arguments, path: &str) -> Error {
+    let message = format!("`{path}` on {} lies on an automount point, which has no storage of its own", asked.host);
+    Error::new(ErrorKind::NotFound, message)
+        .hint("name what is mounted below it, or leave `path` away: what is mounted is shown")
 }
 
 /// A file system as it is answered.
