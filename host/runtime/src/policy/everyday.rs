@@ -349,11 +349,12 @@ const NETWORK: &[Row] = &[
         short: "46",
         long: "no-pager",
         long_values: &[("legend", OneOf(&["true", "false", "yes", "no"]))],
-        operands: Operands::Subcommand(&["status", "statistics"]),
+        operands: Operands::Each(OneOf(&["status", "statistics"]), 0, 1),
         refused: &[("-M --machine", ELSEWHERE)],
         unused: "-h -i --interface -p --protocol -t --type -c --class --service-address --service-txt --cname --validate --synthesize --cache \
                  --stale-data --relax-single-label --zone --trust-anchor --network --search --raw --json -j",
-        note: "Other commands ask name servers (`query`) or set something: `dns`, `domain` and the like do with an operand; `status` tells them all.",
+        note: "Other commands ask name servers (`query`) or set something: `dns`, `domain` and the like do with an operand; `status` tells them all. \
+               It tells of all interfaces: of a name that none has, Linux loads a module for an administrator.",
         ..ROW
     },
     Row {
