@@ -543,7 +543,7 @@ impl Stage<'_> {
                 return Err(self.refuse(word.text(), why));
             };
             if let Some(token) = text.split([' ', '\t']).find(|token| !is_socket_token(token)) {
-                let why = "expected src, dst, sport or dport, a comparison, an address in numbers (IPv6 in brackets), or a port such as :22";
+                let why = "expected src, dst, sport or dport, a comparison, an address in numbers (IPv6 in brackets), or a port in numbers such as :443";
                 return Err(self.refuse(token, why));
             }
         }
@@ -632,10 +632,10 @@ fn lists(words: &str, word: &str) -> bool {
 }
 
 /// A word of an expression of `ss`, or an address that it need not ask anybody for: it takes every other word for the name of a host.
+/// A port is a number: of a name it asks with some flags (`-0`, `-f link`) whether an interface has it, and Linux loads a module of that
+/// name for an administrator.
 fn is_socket_token(token: &str) -> bool {
-    let is_port = |port: &str| {
-        !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_*".contains(&byte))
-    };
+    let is_port = |port: &str| port == "*" || port.parse::<u16>().is_ok();
     let (address, port) = match token.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             Some((address, port)) => (address, port),

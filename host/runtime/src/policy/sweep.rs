@@ -201,7 +201,7 @@ fn operands(row: &Row) -> Vec<Vec<String>> {
             words(&["state", "established"]),
             words(&["dst", "192.0.2.1"]),
             words(&["dst 192.0.2.0/24:443 or src [::1]"]),
-            words(&["(", "sport", "=", ":22", "or", "dport", "!=", ":https", ")"]),
+            words(&["(", "sport", "=", ":22", "or", "dport", "!=", ":443", ")"]),
         ],
         Operands::Show(objects, verbs) => {
             let each = objects.iter().flat_map(|object| {
@@ -326,7 +326,7 @@ const ANYBODYS_DEVICES: &[&str] = &["/dev/null", "/dev/tty", "/dev/urandom", "/d
 
 /// Devices, and directories of them, that one program opens for itself.
 const OWN_DEVICES: &[(&str, &str)] =
-    &[("dmesg", "/dev/kmsg"), ("lsusb", "/dev/bus/usb"), ("smartctl", "/dev/disk/by-id")];
+    &[("dmesg", "/dev/kmsg"), ("lsusb", "/dev/bus/usb"), ("smartctl", "/dev/disk/by-id"), ("sadc", "/dev/disk/by-id")];
 
 /// Programs that read of disks what these say of themselves.
 const READ_DISKS: &[&str] = &["lvs", "vgs", "pvs", "lvdisplay", "vgdisplay", "pvdisplay"];

@@ -1120,7 +1120,7 @@ const MACHINE: &[Row] = &[
             ("-r --resolve", ASKS),
             ("-b --bpf", "it reads programs of the kernel"),
         ],
-        note: "Addresses of a filter are numbers, those of IPv6 in brackets: `dst 10.0.0.0/8`, `dst [::1]:443`, `sport = :22`, `dport = :https`. A \
+        note: "Addresses and ports of a filter are numbers, addresses of IPv6 in brackets: `dst 10.0.0.0/8`, `dst [::1]:443`, `sport = :22`. A \
                name would be asked of name servers.",
         unused: "-V -h",
         ..ROW
