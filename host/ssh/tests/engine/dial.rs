@@ -969,7 +969,8 @@ async fn a_server_that_says_it_is_busy_is_asked_again_behind_a_proxy_command_too
     let calls = sshd.dir().join("calls");
     let (ip, port) = (sshd.address().ip(), sshd.address().port());
     let command = format!(
-        "sh -c 'echo >> {0}; [ $(wc -l < {0}) -gt 6 ] && exec busybox nc {ip} {port}; echo Exceeded MaxStartups'",
+        // It has heard the client before it ends: a pipe that is closed before would be what is told.
+        "sh -c 'echo >> {0}; [ $(wc -l < {0}) -gt 6 ] && exec busybox nc {ip} {port}; echo Exceeded MaxStartups; head -c 1 >/dev/null'",
         calls.display()
     );
     works(&HostSpec { proxy: Proxy::Command(command), ..spec("box", &sshd) }).await;
