@@ -28,7 +28,7 @@ const STOPPING: Duration = Duration::from_secs(5);
 /// How long calls may go on whose client has left. Client libraries send SIGTERM two seconds after they have closed stdin,
 /// and SIGKILL two seconds after that: all that follows here fits before the first of them.
 const LEAVING: Duration = Duration::from_millis(100);
-/// How long their commands may take to be stopped: a round trip or two, and the third of a second that a process has
+/// How long their commands may take to be stopped: a round trip or two, and up to a third of a second that a process has
 /// between TERM and KILL.
 const STOPPING_BRIEFLY: Duration = Duration::from_millis(900);
 /// How long the last answers may take to be written to a client that has left.

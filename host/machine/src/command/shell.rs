@@ -398,13 +398,13 @@ left() {{
   done 2>/dev/null
   return 1
 }}
-i=0 s=TERM
+i=0
 while p=$(ours); [ "$p" ]; do
   i=$((i+1))
-  [ $i -gt 20 ] && echo running && exit 0
-  kill -s $s -- $p
-  if [ $s = TERM ]; then sleep 0.3; else sleep 0.05; fi
-  s=KILL
+  [ $i -gt 26 ] && echo running && exit 0
+  [ $i = 1 ] && kill -s TERM -- $p
+  [ $i -gt 7 ] && kill -s KILL -- $p
+  sleep 0.05
 done 2>/dev/null
 if left; then echo running; else echo stopped; fi"#
         )

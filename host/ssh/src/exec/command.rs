@@ -28,7 +28,7 @@ const LAST_OUTPUT: Duration = Duration::from_secs(1);
 const LAST_WORD: Duration = Duration::from_millis(50);
 /// How long the host may take to be heard then.
 const HEARD: Duration = Duration::from_secs(5);
-/// Ending a command and asking whether it has ended: TERM, 0.3 s, KILL, a second of looking, on a host that may be busy.
+/// Ending a command and asking whether it has ended: TERM, a third of a second, KILL, a second of looking, on a host that may be busy.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// What a command of our own may print.
 const CONTROL_CAP: usize = 4096;
