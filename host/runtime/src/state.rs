@@ -295,7 +295,8 @@ impl Reach {
 
     /// Every operation on a host passes here: what does not cannot be recorded, and its client hears nothing of the wait.
     async fn taped<T: OnTape>(&self, request: impl FnOnce() -> Request, live: impl Future<Output = T>) -> T {
-        let live = self.context.while_waiting(&self.host.name, live);
+        // Every hand that a future passes through makes a copy of it, or two.
+        let live = self.context.while_waiting(&self.host.name, Box::pin(live));
         cassette::pass(self.context.tape.as_ref(), &self.host.name, self.call(), request, live).await
     }
 }
@@ -312,4 +313,42 @@ fn refused(refusal: Refusal) -> HostError {
 /// A name from a guest as messages show it.
 pub(crate) fn shown(name: &str) -> String {
     name.chars().take(64).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use scout_machine::{CommandLimits, Principal};
+    use scout_ssh::{Pool, PoolConfig};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::policy::CommandPolicy;
+    use crate::{Fleet, Grants, Location};
+
+    /// Forty kilobytes once: a list of a thousand hosts copied two hundred megabytes.
+    #[tokio::test]
+    async fn what_asks_a_host_is_small() {
+        let location = Location { address: String::new(), port: 22, user: String::new() };
+        let hosts = vec![HostRecord::recorded("box", Ok(location), CommandPolicy::default())];
+        let fleet = Arc::new(Fleet::new(hosts, Pool::new(PoolConfig::default())));
+        let context = CallContext::new(Principal::new("me"), fleet, Arc::default(), Call::until(Instant::now()));
+        let reach = Reach::new(&context, "box", &CallRights::unlimited(Grants::ALL)).unwrap();
+        let request = Arc::new(ExecRequest {
+            script: Vec::new(),
+            stdout_cap: 0,
+            stderr_cap: 0,
+            timeout: Duration::ZERO,
+            limits: CommandLimits::NONE,
+        });
+        for (what, bytes) in [
+            ("open", size_of_val(&reach.open(b"/"))),
+            ("read", size_of_val(&reach.read(b"/", 0, 0))),
+            ("stat", size_of_val(&reach.stat(b"/"))),
+            ("exec", size_of_val(&reach.exec(&request, ready(Ok(()))))),
+            ("probe", size_of_val(&reach.probe(Duration::ZERO))),
+        ] {
+            assert!(bytes <= 8 << 10, "{what}: {bytes}");
+        }
+    }
 }

@@ -91,3 +91,27 @@ async fn stat(lease: &Lease, path: &[u8], within: &Within, call: &Call) -> Resul
         false => lease.stat_within(within, path, call).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::mem::size_of_val;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::PoolConfig;
+
+    /// A future is copied wherever it is handed on, and a list of hosts has a thousand of them.
+    #[tokio::test]
+    async fn the_future_of_an_operation_is_small() {
+        let spec = Arc::new(HostSpec::new("box", "127.0.0.1", 22, "me"));
+        let host = Host { pool: Pool::new(PoolConfig::default()), principal: Principal::new("me"), spec };
+        let call = Call::until(Instant::now());
+        let probe = Operation::Probe { timeout: Duration::ZERO };
+        let within = Within::default();
+        let future = host.perform(&probe, &within, &call, ready(Ok(())));
+        assert!(size_of_val(&future) <= 8 << 10, "{}", size_of_val(&future));
+    }
+}

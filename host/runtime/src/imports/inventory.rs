@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::future::poll_immediate;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
+use tokio::task::unconstrained;
 
 use super::wit::inventory::{self, Machine, Reachability};
 use super::wit::types::{Error, ErrorKind};
 use super::{in_task, types};
 use crate::budget::PROBES;
 use crate::grants::{CallRights, Operation, decide};
-use crate::state::CallState;
+use crate::state::{CallState, Reach};
 use crate::{CallContext, HostRecord, Location};
 
 /// The longest that a probe may wait.
@@ -92,51 +95,54 @@ impl CallState {
         let hosts = hosts.collect::<Result<Vec<_>, Error>>()?;
         let timeout = Duration::from_millis(u64::from(timeout_ms)).min(MAX_PROBE);
         let probing = in_task(move || async move {
-            let probes = hosts.iter().map(|reach| async move {
-                let name = reach.host.name.clone();
-                let failed = |why: &str| Reachability {
-                    name: name.clone(),
-                    connected: false,
-                    latency_ms: None,
-                    failure: Some(why.to_owned()),
-                };
-                // Not longer than the probe itself may take.
-                match tokio::time::timeout(MAX_PROBE, reach.machine()).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => return failed(&types::from_ssh(&error).message),
-                    Err(_elapsed) => return failed("its settings take long to look up: `Match exec` may hang"),
+            let mut probes = Vec::with_capacity(hosts.len());
+            let mut waits = FuturesUnordered::new();
+            for (at, reach) in hosts.iter().enumerate() {
+                // Of most hosts the answer is known: it takes no place beside those that are waited for. Each is looked at, however
+                // many there are, which a task's budget in tokio would not allow.
+                let mut asked = Box::pin(probe(reach, timeout));
+                let known = unconstrained(poll_immediate(&mut asked)).await;
+                if known.is_none() {
+                    waits.push(async move { (at, asked.await) });
                 }
-                let probe = tokio::select! {
-                    probe = reach.probe(timeout) => probe,
-                    () = reach.call().cancel.cancelled() => return failed("the request was cancelled"),
-                };
-                // Why nobody could log in a moment ago, though the host answers.
-                let refused = probe.refused.map(|error| types::from_ssh(&error).message);
-                match probe.latency {
-                    Ok(latency) => Reachability {
-                        name: name.clone(),
-                        connected: probe.connected,
-                        latency_ms: Some(latency.as_secs_f64() * 1e3),
-                        failure: refused,
-                    },
-                    Err(error) if error.kind() == scout_machine::ErrorKind::Unsupported => Reachability {
-                        name: name.clone(),
-                        connected: probe.connected,
-                        latency_ms: None,
-                        failure: refused,
-                    },
-                    Err(error) => {
-                        Reachability { connected: probe.connected, ..failed(&types::from_ssh(&error).message) }
-                    }
+                probes.push(known);
+            }
+            while let Some((at, seen)) = waits.next().await {
+                if let Some(place) = probes.get_mut(at) {
+                    *place = Some(seen);
                 }
-            });
-            let probes = join_all(probes).await;
+            }
             // All at once: one wait for all of them.
             if let Some(reach) = hosts.first() {
                 reach.call().cost.add_round_trips(1);
             }
-            Ok(probes)
+            Ok(probes.into_iter().flatten().collect())
         });
         self.budget.away(probing).await
+    }
+}
+
+/// Whether a host answers, and what stands against using it.
+async fn probe(reach: &Reach, timeout: Duration) -> Reachability {
+    let seen =
+        |connected, latency_ms, failure| Reachability { name: reach.host.name.clone(), connected, latency_ms, failure };
+    let failed = |why: &str| seen(false, None, Some(why.to_owned()));
+    // Not longer than the probe itself may take.
+    match tokio::time::timeout(MAX_PROBE, reach.machine()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => return failed(&types::from_ssh(&error).message),
+        Err(_elapsed) => return failed("its settings take long to look up: `Match exec` may hang"),
+    }
+    let probe = tokio::select! {
+        biased;
+        probe = reach.probe(timeout) => probe,
+        () = reach.call().cancel.cancelled() => return failed("the request was cancelled"),
+    };
+    // Why nobody could log in a moment ago, though the host answers.
+    let refused = probe.refused.map(|error| types::from_ssh(&error).message);
+    match probe.latency {
+        Ok(latency) => seen(probe.connected, Some(latency.as_secs_f64() * 1e3), refused),
+        Err(error) if error.kind() == scout_machine::ErrorKind::Unsupported => seen(probe.connected, None, refused),
+        Err(error) => seen(probe.connected, None, Some(types::from_ssh(&error).message)),
     }
 }
