@@ -343,7 +343,7 @@ async fn shake_hands(
     trip.heed(complaint.as_ref(), &first_words);
     let transport = transport.with_silence_limit(Alive::of(spec).silence);
     trip.enter(spec, "in the handshake");
-    let outcome = client::connect_stream(config, transport, gate).await;
+    let outcome = client::connect_stream(config, transport.read_ahead(), gate).await;
     if let Some(identification) = first_words.identification() {
         contact.is_with(&identification);
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use scout_machine::line;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -26,6 +26,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const WRITE_STALL: Duration = Duration::from_secs(30);
 /// Kept of each line that a server says first: the longest that RFC 4253 §4.2 allows.
 const FIRST_WORDS_BYTES: usize = 255;
+/// Read at once, if that much is there: the answers of a flight that reads a small file, in as many packets as there were requests.
+const READ_AHEAD: usize = 8 << 10;
 
 /// Bytes in both directions.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -171,6 +173,11 @@ impl Transport {
         Self { silence, ..self }
     }
 
+    /// The same stream, read in large pieces: russh reads each packet in two, its length first.
+    pub(crate) fn read_ahead(self) -> BufReader<Self> {
+        BufReader::with_capacity(READ_AHEAD, self)
+    }
+
     /// What the server says first.
     pub(crate) fn first_words(&self) -> FirstWords {
         self.first_words.clone()
@@ -285,6 +292,38 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+    /// Counts the reads of a stream.
+    struct Counted<S> {
+        stream: S,
+        reads: Arc<AtomicU64>,
+    }
+
+    impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let this = self.get_mut();
+            this.reads.fetch_add(1, Ordering::Relaxed);
+            Pin::new(&mut this.stream).poll_read(context, buffer)
+        }
+    }
+
+    impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+        fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_stream_ends_at_once_while_its_session_is_being_made_and_later_after_a_goodbye() {
         for established in [false, true] {
@@ -319,6 +358,21 @@ mod tests {
                 assert_eq!(heard, (named, other.map(str::to_owned), first.to_owned()), "{said}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn packets_that_came_together_are_read_at_once() {
+        let reads = Arc::<AtomicU64>::default();
+        let (near, mut far) = tokio::io::duplex(READ_AHEAD);
+        let counted = Counted { stream: near, reads: Arc::clone(&reads) };
+        let (transport, _leash) = Transport::new(counted, None);
+        let mut ahead = transport.read_ahead();
+        far.write_all(&[7; 300]).await.unwrap();
+        for _ in 0..10 {
+            ahead.read_exact(&mut [0; 4]).await.unwrap();
+            ahead.read_exact(&mut [0; 26]).await.unwrap();
+        }
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test(start_paused = true)]
