@@ -22,6 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::confine::Told;
 use super::guess::{GUESS, Guess};
+use super::kinds::Kinds;
 use super::wire::{self, Answer, Expected, Extension, MAX_NOISE, Request, Status, Violation};
 use super::{FileSystem, SftpError};
 use crate::quirks::Quirks;
@@ -67,6 +68,8 @@ pub(super) struct Shared {
     greeting: wire::Greeting,
     /// What the server was found to tell of true paths.
     pub(super) told: Told,
+    /// What paths were.
+    pub(super) kinds: Kinds,
     quirks: Arc<Quirks>,
 }
 
@@ -263,6 +266,7 @@ impl SftpChannel {
             write_length: AtomicU32::new(SHORT),
             greeting,
             told: Told::default(),
+            kinds: Kinds::default(),
             quirks,
         });
         if has_limits {

@@ -11,6 +11,7 @@ mod channel;
 mod confine;
 mod download;
 mod guess;
+mod kinds;
 mod listing;
 mod operations;
 #[cfg(test)]

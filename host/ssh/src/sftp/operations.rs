@@ -13,6 +13,7 @@ use scout_machine::{Attributes, Call, Capture, ErrorKind, FileKind, HostError, O
 use super::channel::{FilePart, RealHandle, Reply};
 use super::confine::{Proof, named_path, split};
 use super::guess::GUESS;
+use super::kinds::Kind;
 use super::listing::{FIRST_LISTING, lists};
 use super::upload::real_path;
 use super::wire::{self, Extension, Request, Status};
@@ -20,6 +21,8 @@ use super::{FileSystem, SftpChannel, SftpError};
 
 /// Bytes asked for in one flight: one round trip for most files, and neighbours do not wait for long.
 const FLIGHT_BYTES: usize = 2 * 1024 * 1024;
+/// Entries of one listing whose kinds are kept.
+const MAX_NOTED: usize = 256;
 /// READs in one flight at most.
 const MAX_READS: usize = 512;
 /// No READ is made shorter than this because of a short answer.
@@ -343,7 +346,10 @@ impl SftpChannel {
         let mut reading = Reading::new(offset, cap.max(1), self.read_length());
         let plan = reading.plan();
         let path = proof.asked();
-        let mut found = self.find(handles, proof, &plan, max_entries, call).await?;
+        let mut found = match self.find_again(handles, proof, &plan, max_entries, call).await? {
+            Some(found) => found,
+            None => self.find(handles, proof, &plan, max_entries, call).await?,
+        };
         if !found.attributes.has_kind() {
             self.find_kind(&mut found, proof, max_entries, call).await?;
         }
@@ -364,7 +370,60 @@ impl SftpChannel {
             }
             (FileKind::Directory | FileKind::Symlink | FileKind::Other, _) => Opened::Other { attributes },
         };
+        if handles == Handles::Guessed && !proof.is_by_names() {
+            self.note_kinds(proof.path(), &opened);
+        }
         Ok((opened, found.place))
+    }
+
+    /// The first flight to a path whose kind is known, which asks for that alone; `None` if it is not known, or no longer right.
+    async fn find_again(
+        &self,
+        handles: Handles,
+        proof: &Proof<'_>,
+        plan: &[(u64, u32)],
+        max_entries: Option<usize>,
+        call: &Call,
+    ) -> Result<Option<Found>, Halt> {
+        if handles == Handles::Real || proof.is_by_names() {
+            return Ok(None);
+        }
+        let kinds = &self.shared.kinds;
+        let (kind, plan, entries) = match kinds.get(proof.path()) {
+            Some(Kind::Directory) if max_entries.is_some() => (FileKind::Directory, &[][..], max_entries),
+            // Those of its length, and one more for what it has grown by.
+            Some(Kind::File { pieces }) => {
+                let begin = plan.first().map_or(0, |(offset, _)| offset / u64::from(self.read_length()));
+                let reads = u64::from(pieces).saturating_sub(begin).saturating_add(1);
+                (FileKind::File, usize::try_from(reads).ok().and_then(|reads| plan.get(..reads)).unwrap_or(plan), None)
+            }
+            Some(Kind::Directory) | None => return Ok(None),
+        };
+        match self.find(handles, proof, plan, entries, call).await {
+            Ok(found) if found.attributes.kind() == kind => Ok(Some(found)),
+            Err(halt @ (Halt::Failed(_) | Halt::NoGuessing | Halt::NoProof)) => Err(halt),
+            Ok(_) | Err(Halt::Link(_) | Halt::NotOpened(_) | Halt::Doubtful(_)) => {
+                kinds.note(proof.path(), None);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps what a path was found to be, and what its entries are: those are asked for next.
+    fn note_kinds(&self, path: &[u8], opened: &Opened) {
+        let (kinds, piece) = (&self.shared.kinds, self.read_length());
+        match opened {
+            Opened::File { attributes, .. } => kinds.note(path, Kind::of(attributes, piece)),
+            Opened::Directory { attributes, entries, .. } => {
+                kinds.note(path, Kind::of(attributes, piece));
+                let directory = path.strip_suffix(b"/").unwrap_or(path);
+                for entry in entries.iter().take(MAX_NOTED) {
+                    let entry_path = [directory, b"/", &entry.name].concat();
+                    kinds.note(&entry_path, Kind::of(&entry.attributes, piece));
+                }
+            }
+            Opened::Other { .. } => {}
+        }
     }
 
     /// What was opened, where the server does not say: what READDIR lists is a directory, what else OPEN opened is a file.

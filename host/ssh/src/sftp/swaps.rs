@@ -152,6 +152,8 @@ struct World {
     root: PathBuf,
     channel: SftpChannel,
     steps: Arc<Mutex<Steps>>,
+    /// Whether each look is at a path that was never looked at.
+    forgets: bool,
 }
 
 /// What is asked.
@@ -195,7 +197,7 @@ impl World {
         let steps = Arc::<Mutex<Steps>>::default();
         tokio::spawn(Relay { ways, steps: Arc::clone(&steps) }.serve(relayed, server));
         let channel = SftpChannel::start(client, Duration::from_secs(30), Arc::default()).await.expect("it greets");
-        let world = Self { directory, root, channel, steps };
+        let world = Self { directory, root, channel, steps, forgets: true };
         // What a first flight finds out is known from now on.
         world.look(Ask::Open, "plain/file").await.expect("there is no link");
         world
@@ -206,6 +208,9 @@ impl World {
         let call = Call::until(Instant::now() + Duration::from_secs(60));
         let path = self.root.join(path);
         let path = path.as_os_str().as_bytes();
+        if self.forgets {
+            self.channel.shared.kinds.note(path, None);
+        }
         {
             let mut steps = self.steps.lock().expect("unpoisoned");
             (steps.count, steps.kinds) = (0, Vec::new());
@@ -286,9 +291,10 @@ const LOOKS: [(Ask, &str, &str); 6] = [
 
 #[tokio::test]
 async fn whenever_a_link_is_swapped_and_back_what_is_read_lies_where_it_is_said_to() {
-    let world = World::new(Ways::default()).await;
+    let mut world = World::new(Ways::default()).await;
     let mut seen = std::collections::BTreeSet::new();
-    for (ask, path, place) in LOOKS {
+    for ((ask, path, place), forgets) in LOOKS.into_iter().flat_map(|look| [(look, true), (look, false)]) {
+        world.forgets = forgets;
         let (name, target, back) = match path {
             "link" => ("link", "secret/file", "plain/file"),
             _ => ("door", "secret", "plain"),
@@ -329,6 +335,54 @@ async fn a_path_costs_two_requests_more_than_a_look_that_proves_nothing() {
     assert_eq!(world.kinds(), file);
     world.look(Ask::Stat, "plain/file").await.expect("there");
     assert_eq!(world.kinds(), [readlink, OPENDIR, readlink, 7, close, REALPATH]);
+}
+
+#[tokio::test]
+async fn of_a_path_that_was_seen_only_that_is_asked_for_until_it_is_something_else() {
+    let mut world = World::new(Ways::default()).await;
+    world.forgets = false;
+    let (readlink, close, read, readdir) = (READLINK, 4, 5, 12);
+    let file = [readlink, OPEN, readlink, 8, read, close];
+    let directory = [readlink, OPEN, readlink, 8, close, OPENDIR, readlink, readdir, readdir, readdir, close];
+    let both = [&file[..], &[OPENDIR, readlink, readdir, readdir, readdir, close]].concat();
+    world.look(Ask::List, "plain").await.expect("listed");
+    assert_eq!(world.kinds(), both);
+    world.look(Ask::List, "plain").await.expect("listed");
+    assert_eq!(world.kinds(), directory);
+    // Its listing told what this is.
+    world.look(Ask::Open, "plain/file").await.expect("read");
+    assert_eq!(world.kinds(), file);
+    for (path, make, flights, word) in [
+        ("plain/file", "rm file; mkdir file; touch file/only-secret", [&file[..], &both].concat(), "secret"),
+        ("plain/file", "rm -r file; printf secret > file", [&directory[..], &both].concat(), "secret"),
+        ("plain/file", "printf plain > file", file.to_vec(), "plain"),
+    ] {
+        let made = Command::new("sh").args(["-c", make]).current_dir(world.root.join("plain")).status().await;
+        assert!(made.expect("sh").success());
+        let (found, told) = world.look(Ask::Open, path).await.expect("it is there");
+        assert_eq!((&*found, &*world.place(&told)), (word, path), "{make}");
+        assert_eq!(world.kinds(), flights, "{make}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_has_grown_since_it_was_seen_is_read_to_its_end() {
+    let world = World::new(Ways::default()).await;
+    let path = world.root.join("grows");
+    let mut reads = Vec::new();
+    for length in [1, 300_000, 900_000, 900_000, 0, 900_000, 5] {
+        fs::write(&path, vec![b'x'; length]).expect("written");
+        world.steps.lock().expect("unpoisoned").kinds.clear();
+        let call = Call::until(Instant::now() + Duration::from_secs(60));
+        let opened = world.channel.open(path.as_os_str().as_bytes(), 0, 1 << 20, 10, &call).await;
+        let Ok((Opened::File { content, .. }, _)) = opened else { panic!("{opened:?}") };
+        assert_eq!((content.data.len(), content.truncated), (length, false));
+        let round_trips = call.cost.snapshot().round_trips;
+        world.channel.real_path(b"/", &call).await.expect("it is there");
+        reads.push((world.kinds().into_iter().filter(|kind| *kind == 5).count(), round_trips));
+    }
+    // Of a new path all is asked for at once, then what it had and one more, and what is left then.
+    assert_eq!(reads, [(5, 1), (2, 1), (3 + 2, 2), (5, 1), (5, 1), (5, 1), (5, 1)]);
 }
 
 #[tokio::test]
