@@ -31,12 +31,12 @@ impl Handler for Hosts {
         let all = inventory::hosts();
         let selection = Selection::read(query.command.as_deref().unwrap_or_default());
         let selected = selection.of(&all)?;
-        let hosts: Vec<Host> = selected.iter().take(SHOWN).map(|host| (*host).clone()).collect();
+        let hosts = selected.get(..SHOWN).unwrap_or(&selected);
         // A host that cannot be used as configured may have no address worth a packet.
         let names: Vec<String> =
             hosts.iter().filter(|host| host.trouble.is_none()).map(|host| host.name.clone()).collect();
         let probes = inventory::probe(&names, PROBE_TIMEOUT_MS)?;
-        let rows = rows(&hosts, &probes);
+        let rows = rows(hosts, &probes);
         let shown = rows.get(..fitting(&rows)).unwrap_or_default();
         let read_on = selected.get(shown.len()).map(|next| selection.beginning_with(&next.name));
         let note = note(shown.len(), selected.len(), all.len(), read_on.as_deref());
@@ -58,7 +58,7 @@ struct Row<'a> {
 }
 
 /// Joins hosts with the probes of their names.
-fn rows<'a>(hosts: &'a [Host], probes: &'a [Reachability]) -> Vec<Row<'a>> {
+fn rows<'a>(hosts: &[&'a Host], probes: &'a [Reachability]) -> Vec<Row<'a>> {
     // Probes come in the order asked, so that one pass finds each.
     let mut waiting = probes.iter().peekable();
     let row = |host: &'a Host| {
@@ -78,7 +78,7 @@ fn rows<'a>(hosts: &'a [Host], probes: &'a [Reachability]) -> Vec<Row<'a>> {
         };
         Row { host, status, latency, trouble }
     };
-    hosts.iter().map(row).collect()
+    hosts.iter().copied().map(row).collect()
 }
 
 /// Milliseconds as whole tenths. A negative or absurd number becomes the nearest that fits.
@@ -248,7 +248,7 @@ mod tests {
             probe("far", false, None, None),
             probe("old", false, None, Some("timed out")),
         ];
-        let rows = rows(&hosts, &probes);
+        let rows = rows(&hosts.iter().collect::<Vec<_>>(), &probes);
         assert_eq!(
             as_text(&rows),
             "NAME  ADDRESS       USER  STATUS         LATENCY\n\
@@ -333,13 +333,14 @@ mod tests {
             (0..count).map(|n| host(&format!("{n:05}{name}"), &format!("{n:05}{name}.example.org"), None)).collect()
         };
         let hosts = of(10_000, 200);
-        let all = rows(&hosts, &[]);
+        let all: Vec<&Host> = hosts.iter().collect();
+        let all = rows(&all, &[]);
         let shown = &all[..fitting(&all)];
         let note = note(shown.len(), all.len(), all.len(), Some("next"));
         let (text, json) = (as_text(shown), as_json(shown, all.len(), note.as_deref(), Some("next")).finish());
         assert!(text.len() + json.len() <= 4 << 20 && shown.len() > 1000, "{} {}", text.len(), json.len());
         assert!(json.starts_with(r#"{"total":10000,"truncated":true,"note":""#), "{}", &json[..100]);
         let hosts = of(10_000, 10);
-        assert_eq!(fitting(&rows(&hosts, &[])), 10_000);
+        assert_eq!(fitting(&rows(&hosts.iter().collect::<Vec<_>>(), &[])), 10_000);
     }
 }

@@ -18,7 +18,9 @@ impl Object {
     /// An object without fields.
     #[must_use]
     pub fn new() -> Self {
-        Self("{".to_owned())
+        let mut text = String::with_capacity(128);
+        text.push('{');
+        Self(text)
     }
 
     fn name(&mut self, name: &str) -> &mut String {
@@ -118,21 +120,27 @@ impl Object {
 /// Appends a JSON string (RFC 8259 §7).
 fn quote(out: &mut String, value: &str) {
     out.push('"');
-    for character in value.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            control if control < ' ' => {
+    let mut rest = value;
+    // What stands for itself is copied by runs.
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        let (plain, special) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let mut characters = special.chars();
+        match characters.next() {
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some('\t') => out.push_str("\\t"),
+            Some(control) if control < ' ' => {
                 let code = u32::from(control);
                 out.push_str("\\u00");
                 out.extend([code >> 4, code & 0xf].into_iter().filter_map(|digit| char::from_digit(digit, 16)));
             }
-            other => out.push(other),
+            Some(other) => out.extend(['\\', other]),
+            None => {}
         }
+        rest = characters.as_str();
     }
+    out.push_str(rest);
     out.push('"');
 }
 

@@ -216,13 +216,13 @@ pub fn table<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(width_of(cell));
         }
     }
     let mut out = String::new();
     for row in rows {
         for (index, ((cell, width), right)) in row.iter().zip(widths).zip(right).enumerate() {
-            let padding = width - cell.chars().count();
+            let padding = width - width_of(cell);
             if right {
                 out.extend(std::iter::repeat_n(' ', padding));
             }
@@ -235,6 +235,11 @@ pub fn table<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
         out.push('\n');
     }
     out
+}
+
+/// In characters.
+fn width_of(cell: &str) -> usize {
+    if cell.is_ascii() { cell.len() } else { cell.chars().count() }
 }
 
 #[cfg(test)]
