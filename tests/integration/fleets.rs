@@ -53,6 +53,27 @@ async fn ten_thousand_hosts_are_listed_by_pages_and_selected_by_a_query() {
     assert!(scout.call(&format!("box:{}", path.display())).await.text().contains("here"));
 }
 
+/// Bytes that a process has read, files and all else.
+fn bytes_read(pid: u32) -> usize {
+    let counters = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+    counters.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_start_reads_ssh_config_for_the_hosts_and_once_more_for_what_changed_meanwhile() {
+    let sshd = Sshd::start();
+    let mut options = options(&sshd);
+    let without = Scout::start(&options).await;
+    assert!(!without.call("box:/etc/hostname").await.is_error());
+    let other = bytes_read(without.pid());
+    options.ssh_config.push_str(&"# what a generator of such files writes of each host\n".repeat(1 << 18));
+    let size = options.ssh_config.len();
+    let scout = Scout::start(&options).await;
+    assert!(!scout.call("box:/etc/hostname").await.is_error());
+    let read = bytes_read(scout.pid()) - other.min(bytes_read(scout.pid()));
+    assert!(read >= size / 2 && read < 2 * size + size / 2, "{read} of {size}");
+}
+
 #[tokio::test]
 async fn a_host_that_only_a_pattern_names_is_opened_by_the_operator() {
     let sshd = Sshd::start();

@@ -3,6 +3,7 @@
 //! Invariant: there is always one that serves. A configuration that cannot be used changes nothing and is told once.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -73,7 +74,7 @@ impl Renewal {
     /// A signal that cannot be caught. Files that cannot be watched are no error: SIGHUP does the same.
     pub fn new(live: Arc<Live>, flags: Flags, config: &Config) -> io::Result<Self> {
         let files = Arc::new(Files::new());
-        files.track(&files_of(config));
+        files.track(&files_of(config, live.revision().included()));
         Ok(Self { live, flags, files, hangup: signal(SignalKind::hangup())? })
     }
 
@@ -98,13 +99,7 @@ impl Renewal {
         current.plugins.at_hand().await;
         let read = {
             let (flags, files, current) = (self.flags.clone(), Arc::clone(&self.files), Arc::clone(&current));
-            tokio::task::spawn_blocking(move || {
-                let config = Config::load(&flags)?;
-                // Before they are read: a change from now on is another look.
-                files.track(&files_of(&config));
-                current.check(&config)?;
-                Draft::read(config)
-            })
+            tokio::task::spawn_blocking(move || read(&flags, &files, &current))
         };
         let draft = match read.await {
             Ok(Ok(draft)) => draft,
@@ -142,8 +137,31 @@ impl Renewal {
     }
 }
 
-fn files_of(config: &Config) -> Vec<std::path::PathBuf> {
-    let mut files = config.watched();
+/// Reads the configuration of now, whose files are watched from before that on: a change since then is another look.
+fn read(flags: &Flags, files: &Files, current: &Revision) -> Result<Draft, ConfigError> {
+    let read = |included: &[PathBuf]| {
+        let config = Config::load(flags)?;
+        files.track(&files_of(&config, included));
+        current.check(&config)?;
+        let draft = Draft::read(config.clone());
+        let found = match &draft {
+            Ok(draft) => draft.included().to_vec(),
+            // Of a file that cannot be read nothing is known but itself.
+            Err(_) => config.ssh().map(|ssh| ssh.included().to_vec()).unwrap_or_default(),
+        };
+        Ok((draft, found))
+    };
+    let (draft, found) = read(current.included())?;
+    if found == current.included() {
+        return draft;
+    }
+    // Those that are new were read before they were watched. Once more is enough: if there are others again, a file that is watched
+    // has changed.
+    read(&found)?.0
+}
+
+fn files_of(config: &Config, included: &[PathBuf]) -> Vec<PathBuf> {
+    let mut files = config.watched(included);
     files.extend(replacement_files(config));
     files
 }

@@ -4,12 +4,13 @@
 //! What a revision does not hold needs a restart: the pool of connections, the audit log, the engine.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{Fleet, Limits, LoadError};
-use scout_ssh::Pool;
+use scout_ssh::{Pool, SshConfig};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, ConfigError, Hosts};
@@ -28,6 +29,7 @@ pub struct Revision {
     /// The plugins.
     pub plugins: Plugins,
     config: Config,
+    ssh: Arc<SshConfig>,
     /// Of what the configuration asked for.
     fingerprint: [u8; 32],
     had_ssh_config: bool,
@@ -51,6 +53,11 @@ impl Draft {
         let fingerprint = fingerprint(&config, &hosts, &reading);
         Ok(Self { config, hosts, reading, fingerprint })
     }
+
+    /// As [`Revision::included`].
+    pub(crate) fn included(&self) -> &[PathBuf] {
+        self.hosts.ssh().included()
+    }
 }
 
 impl Revision {
@@ -61,10 +68,12 @@ impl Revision {
     pub fn first(config: &Config) -> Result<Self, ConfigError> {
         let (reading, hosts) = (Reading::strict(config)?, config.hosts()?);
         let fingerprint = fingerprint(config, &hosts, &reading);
+        let ssh = Arc::clone(hosts.ssh());
         let fleet = Arc::new(hosts.into_fleet(Pool::new(config.pool.clone())));
         Ok(Self {
             number: 1,
             fleet,
+            ssh,
             limits: Arc::new(config.limits.clone()),
             call_timeout: config.call_timeout(),
             plugins: Plugins::start(config, reading),
@@ -77,6 +86,11 @@ impl Revision {
     /// What it was made of.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The paths that its ssh_config includes, as [`SshConfig::included`] has them.
+    pub(crate) fn included(&self) -> &[PathBuf] {
+        self.ssh.included()
     }
 
     /// Whether there is a host that runs whatever it is asked for.
@@ -126,6 +140,7 @@ impl Revision {
         config.audit = self.config.audit;
         let next = Self {
             number: self.number + 1,
+            ssh: Arc::clone(hosts.ssh()),
             fleet: Arc::new(hosts.into_fleet(self.fleet.pool().clone())),
             limits: Arc::new(config.limits.clone()),
             call_timeout: config.call_timeout(),
@@ -142,7 +157,7 @@ impl Revision {
 fn fingerprint(config: &Config, hosts: &Hosts, reading: &Reading) -> [u8; 32] {
     let mut hasher = Hashing(Sha256::new());
     // Hashing cannot fail.
-    write!(hasher, "{config:?}{:?}", hosts.digest()).ok();
+    write!(hasher, "{config:?}{:?}", hosts.ssh().digest()).ok();
     for digest in reading.digests() {
         write!(hasher, "{digest:?}").ok();
     }

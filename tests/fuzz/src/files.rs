@@ -24,5 +24,5 @@ pub(crate) fn config(bytes: &[u8]) {
     let (config, ssh_config) = (Some(config.to_path_buf()), Some(ssh_config.to_path_buf()));
     let Ok(config) = Config::load(&Flags { config, ssh_config, ..Flags::default() }) else { return };
     drop(config.hosts());
-    config.watched();
+    config.watched(&[]);
 }

@@ -356,9 +356,9 @@ impl Config {
         (record, rules)
     }
 
-    /// The paths that make a difference when something changes there. `DIRECTORY/*` is any name in that directory. Blocks: what
-    /// ssh_config includes is read.
-    pub fn watched(&self) -> Vec<PathBuf> {
+    /// The paths that make a difference when something changes there, with those that ssh_config includes
+    /// ([`SshConfig::included`]). `DIRECTORY/*` is any name in that directory.
+    pub fn watched(&self, included: &[PathBuf]) -> Vec<PathBuf> {
         let sources = self.plugins.values().filter_map(|plugin| match &plugin.source {
             Some(Source::File(path)) => Some(path),
             Some(Source::Bundled | Source::Https(_) | Source::Oci(_)) | None => None,
@@ -367,9 +367,7 @@ impl Config {
         let vetting = [&self.vetting.lock_file].into_iter().chain(&self.vetting.allowed_signers);
         let own = [&self.file_place, &self.ssh_config].into_iter().chain(&self.system_ssh_config);
         let files = own.chain(vetting).chain(sources);
-        // Of a file that cannot be read nothing is known but itself.
-        let included = self.ssh().map(|ssh| ssh.included().to_vec()).unwrap_or_default();
-        files.cloned().chain(signatures).chain(included).collect()
+        files.chain(included).cloned().chain(signatures).collect()
     }
 
     /// Where processes that serve tell of themselves.
@@ -409,9 +407,9 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// A digest of all files of ssh_config.
-    pub(crate) fn digest(&self) -> [u8; 20] {
-        self.ssh.digest()
+    /// The ssh_config that they are of.
+    pub(crate) fn ssh(&self) -> &Arc<SshConfig> {
+        &self.ssh
     }
 
     /// The hosts, over this pool. Names that only patterns of ssh_config cover are there as far as `hosts` of an

@@ -194,7 +194,8 @@ impl Settings {
                 Item::BadBlock(at, refusal) if reachable => return Err(at.refuse(refusal.clone())),
                 Item::BadBlock(..) => active = false,
                 Item::Setting(statement) if active => {
-                    self.set(statement, pass).map_err(|refusal| statement.at.refuse(refusal.of(&statement.keyword)))?;
+                    self.set(statement, pass)
+                        .map_err(|refusal| statement.at.refuse(refusal.of(&statement.line().keyword)))?;
                 }
                 Item::Bad(at, refusal) if active => return Err(at.refuse(refusal.clone())),
                 Item::Setting(_) | Item::Bad(..) => {}
@@ -280,9 +281,10 @@ impl Settings {
     }
 
     fn set(&mut self, statement: &Statement, pass: &Pass<'_>) -> Result<(), Refusal> {
-        let Statement { keyword, arguments, .. } = statement;
-        match classify(keyword) {
-            Class::Evaluated(keyword) => self.evaluate(keyword, statement, pass),
+        let line = statement.line();
+        let arguments = &line.arguments().map_err(Refusal::bad)?;
+        match classify(&line.keyword) {
+            Class::Evaluated(keyword) => self.evaluate(keyword, &statement.at, arguments, line.rest, pass),
             Class::Irrelevant => Ok(()),
             Class::Unsupported(name) => {
                 if arguments.is_empty() {
@@ -297,7 +299,7 @@ impl Settings {
                 Err(Refusal::unsupported(format!("{} is not evaluated", arguments.join(" "))))
             }
             Class::Unknown => {
-                let lowercase = keyword.to_ascii_lowercase();
+                let lowercase = line.keyword.to_ascii_lowercase();
                 let ignored = self.ignore_unknown.as_ref().is_some_and(|(list, _)| {
                     let list = list.to_ascii_lowercase();
                     pattern::matches_list(&lowercase, list.split(','))
@@ -313,8 +315,15 @@ impl Settings {
         }
     }
 
-    fn evaluate(&mut self, keyword: Keyword, statement: &Statement, pass: &Pass<'_>) -> Result<(), Refusal> {
-        let Statement { at, arguments, rest, .. } = statement;
+    /// `rest`: the arguments as they are written, for the keywords that take a command.
+    fn evaluate(
+        &mut self,
+        keyword: Keyword,
+        at: &At,
+        arguments: &[String],
+        rest: &str,
+        pass: &Pass<'_>,
+    ) -> Result<(), Refusal> {
         match keyword {
             Keyword::HostName => settle(&mut self.host_name, one(arguments)?.to_owned(), at),
             Keyword::User => settle(&mut self.user, one(arguments)?.to_owned(), at),

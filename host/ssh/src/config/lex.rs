@@ -2,26 +2,51 @@
 //!
 //! Owns quotes, escapes, comments and the `=` after a keyword. Knows no keyword.
 
+use std::borrow::Cow;
+
 /// A line that is neither empty nor a comment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Line<'a> {
     /// As it is written.
-    pub(super) keyword: String,
+    pub(super) keyword: Cow<'a, str>,
     /// All that follows the keyword, for those that take a command.
     pub(super) rest: &'a str,
-    /// The arguments, or why there are none.
-    pub(super) arguments: Result<Vec<String>, &'static str>,
 }
+
+impl Line<'_> {
+    /// The arguments, or why there are none.
+    pub(super) fn arguments(&self) -> Result<Vec<String>, &'static str> {
+        self.check_empty()?;
+        arguments(self.rest).ok_or(QUOTES)
+    }
+
+    /// Whether there are arguments. Takes no memory for most lines.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        self.check_empty()?;
+        let has_quotes = self.rest.bytes().any(|byte| matches!(byte, b'"' | b'\''));
+        if has_quotes && arguments(self.rest).is_none() { Err(QUOTES) } else { Ok(()) }
+    }
+
+    fn check_empty(&self) -> Result<(), &'static str> {
+        if self.rest.is_empty() { Err("needs an argument") } else { Ok(()) }
+    }
+}
+
+const QUOTES: &str = "has invalid quotes";
 
 pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// Splits a line; `None` for what OpenSSH passes over: an empty line, a comment, a keyword whose quote is not closed.
-pub(super) fn split(line: &str) -> Option<Line<'_>> {
+/// What of a line counts.
+pub(super) fn trimmed(line: &str) -> &str {
     // To OpenSSH a line is a C string, and a form feed is a blank only at the end of one.
     let line = line.split('\0').next().unwrap_or(line);
     let trimmed = line.trim_end_matches([' ', '\t', '\r', '\n', '\x0c']);
-    let line = if trimmed.is_empty() { line.trim_end_matches(BLANKS) } else { trimmed };
-    let mut words = Words::new(line);
+    if trimmed.is_empty() { line.trim_end_matches(BLANKS) } else { trimmed }
+}
+
+/// Splits a line; `None` for what OpenSSH passes over: an empty line, a comment, a keyword whose quote is not closed.
+pub(super) fn split(line: &str) -> Option<Line<'_>> {
+    let mut words = Words::new(trimmed(line));
     let mut keyword = words.next()?;
     if keyword.is_empty() {
         keyword = words.next()?;
@@ -29,10 +54,7 @@ pub(super) fn split(line: &str) -> Option<Line<'_>> {
     if keyword.is_empty() || keyword.starts_with('#') {
         return None;
     }
-    let rest = words.rest.unwrap_or("").trim_start_matches(BLANKS);
-    let arguments =
-        if rest.is_empty() { Err("needs an argument") } else { arguments(rest).ok_or("has invalid quotes") };
-    Some(Line { keyword, rest, arguments })
+    Some(Line { keyword, rest: words.rest.unwrap_or("").trim_start_matches(BLANKS) })
 }
 
 /// The words of a line as OpenSSH's `strdelim` gives them: the keyword is the first.
@@ -49,19 +71,19 @@ impl<'a> Words<'a> {
     }
 }
 
-impl Iterator for Words<'_> {
-    type Item = String;
+impl<'a> Iterator for Words<'a> {
+    type Item = Cow<'a, str>;
 
-    fn next(&mut self) -> Option<String> {
+    fn next(&mut self) -> Option<Cow<'a, str>> {
         let text = self.rest.take()?;
-        let Some(end) = text.find(|c| BLANKS.contains(&c) || c == '"' || c == '=') else {
-            return Some(text.to_owned());
+        let Some(end) = text.bytes().position(|c| matches!(c, b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'=')) else {
+            return Some(text.into());
         };
         let (word, tail) = text.split_at(end);
         if let Some(quoted) = tail.strip_prefix('"') {
             let (quoted, rest) = quoted.split_once('"')?;
             self.rest = Some(rest.trim_start_matches(BLANKS));
-            return Some(format!("{word}{quoted}"));
+            return Some(format!("{word}{quoted}").into());
         }
         let mut tail = tail.chars();
         let delimiter = tail.next();
@@ -71,7 +93,7 @@ impl Iterator for Words<'_> {
             rest = rest.strip_prefix('=').map_or(rest, |rest| rest.trim_start_matches(BLANKS));
         }
         self.rest = Some(rest);
-        Some(word.to_owned())
+        Some(word.into())
     }
 }
 
@@ -143,9 +165,16 @@ mod tests {
         ];
         for (text, keyword, wanted) in table {
             let line = split(text).unwrap_or_else(|| panic!("{text:?}"));
-            let arguments = line.arguments.as_deref().map_err(|why| *why);
-            assert_eq!(line.keyword, *keyword, "{text:?}");
-            assert_eq!(arguments.map(|a| a.iter().map(String::as_str).collect::<Vec<_>>()), wanted.map(<[_]>::to_vec));
+            let arguments = line.arguments();
+            assert_eq!(
+                (&*line.keyword, line.check()),
+                (*keyword, arguments.as_ref().map(drop).map_err(|why| *why)),
+                "{text:?}"
+            );
+            assert_eq!(
+                arguments.as_deref().map_err(|why| *why).map(|a| a.iter().map(String::as_str).collect::<Vec<_>>()),
+                wanted.map(<[_]>::to_vec)
+            );
         }
     }
 

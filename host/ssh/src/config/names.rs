@@ -49,8 +49,9 @@ pub(super) fn literal(items: &[Item], around: &[&[String]], visit: &mut impl FnM
 fn uses_fdpass(items: &[Item]) -> bool {
     let lines = items.iter().take_while(|item| !matches!(item, Item::Host(_) | Item::Match(..) | Item::BadBlock(..)));
     let says = |statement: &Statement| {
-        statement.keyword.eq_ignore_ascii_case("ProxyUseFdpass")
-            && value::one(&statement.arguments).and_then(value::flag).is_ok_and(|yes| yes)
+        let line = statement.line();
+        line.keyword.eq_ignore_ascii_case("ProxyUseFdpass")
+            && value::one(&line.arguments().unwrap_or_default()).and_then(value::flag).is_ok_and(|yes| yes)
     };
     lines.filter_map(|item| if let Item::Setting(statement) = item { Some(statement) } else { None }).any(says)
 }

@@ -48,11 +48,15 @@ pub(super) enum Item {
 #[derive(Clone, Debug)]
 pub(super) struct Statement {
     pub(super) at: At,
-    /// As it is written.
-    pub(super) keyword: String,
-    pub(super) arguments: Vec<String>,
-    /// The arguments as they are written, for the keywords that take a command.
-    pub(super) rest: String,
+    /// Split when it is asked for: most lines of a large configuration are about hosts that nobody looks up.
+    text: Box<str>,
+}
+
+impl Statement {
+    /// The line that it is.
+    pub(super) fn line(&self) -> lex::Line<'_> {
+        lex::split(&self.text).unwrap_or_default()
+    }
 }
 
 /// Whose file it is, and where names in it are looked for.
@@ -101,37 +105,47 @@ impl Parser {
         let file: Arc<Path> = Arc::from(path);
         let lines = text.split('\n').zip(1..);
         let items = lines.filter_map(|(text, line)| {
-            Some(self.item(At { file: Arc::clone(&file), line }, lex::split(text)?, place, depth))
+            let at = At { file: Arc::clone(&file), line };
+            Some(self.item(at, lex::trimmed(text), lex::split(text)?, place, depth))
         });
         Body::new(items.collect())
     }
 
-    fn item(&mut self, at: At, line: lex::Line<'_>, place: &Place<'_>, depth: u32) -> Item {
-        let lex::Line { keyword, rest, arguments } = line;
-        let is_block = keyword.eq_ignore_ascii_case("host") || keyword.eq_ignore_ascii_case("match");
+    fn item(&mut self, at: At, text: &str, line: lex::Line<'_>, place: &Place<'_>, depth: u32) -> Item {
+        let is = |keyword| line.keyword.eq_ignore_ascii_case(keyword);
+        let is_block = is("host") || is("match");
         let refused = |at, refusal: Refusal| {
-            let refusal = refusal.of(&keyword);
+            let refusal = refusal.of(&line.keyword);
             if is_block { Item::BadBlock(at, refusal) } else { Item::Bad(at, refusal) }
         };
-        let arguments = match arguments {
+        if let Err(why) = line.check() {
+            return refused(at, Refusal::bad(why));
+        }
+        if line.rest.contains(char::REPLACEMENT_CHARACTER) {
+            return refused(at, Refusal::hinted("is not UTF-8", "write the file in UTF-8"));
+        }
+        if !is_block && !is("include") {
+            return Item::Setting(Statement { at, text: text.into() });
+        }
+        let arguments = match line.arguments() {
             Ok(arguments) => arguments,
             Err(why) => return refused(at, Refusal::bad(why)),
         };
-        if rest.contains(char::REPLACEMENT_CHARACTER) {
-            return refused(at, Refusal::hinted("is not UTF-8", "write the file in UTF-8"));
-        }
-        match keyword.to_ascii_lowercase().as_str() {
-            "host" if arguments.iter().any(String::is_empty) => refused(at, Refusal::bad("has an empty argument")),
-            "host" => Item::Host(arguments),
-            "match" => match matching::parse(&arguments) {
-                Ok(criteria) => Item::Match(at, criteria),
-                Err(refusal) => refused(at, refusal),
-            },
-            "include" => match self.include(&arguments, place, depth) {
+        if is("include") {
+            return match self.include(&arguments, place, depth) {
                 Ok(files) => Item::Include(Included::new(files)),
                 Err(refusal) => refused(at, refusal),
-            },
-            _ => Item::Setting(Statement { at, keyword, arguments, rest: rest.to_owned() }),
+            };
+        }
+        if is("match") {
+            return match matching::parse(&arguments) {
+                Ok(criteria) => Item::Match(at, criteria),
+                Err(refusal) => refused(at, refusal),
+            };
+        }
+        match arguments.iter().any(String::is_empty) {
+            true => refused(at, Refusal::bad("has an empty argument")),
+            false => Item::Host(arguments),
         }
     }
 
