@@ -28,19 +28,19 @@ async fn ten_thousand_hosts_are_listed_by_pages_and_selected_by_a_query() {
     let first = scout.call("hosts").await;
     assert!(!first.is_error(), "{}", first.text());
     let listed = |answer: &scout_tests::Answer| answer.structured()["hosts"].as_array().unwrap().len();
-    assert_eq!((listed(&first), first.structured()["total"].clone()), (1000, json!(10_001)));
-    assert_eq!(first.structured()["read_on"], "from h00999");
-    let second = scout.call_with(json!({"target": "hosts", "query": "from h00999"})).await;
-    assert_eq!(second.structured()["hosts"][0]["name"], "h00999");
+    assert_eq!((listed(&first), first.structured()["total"].clone()), (200, json!(10_001)));
+    assert_eq!(first.structured()["read_on"], "from h00199");
+    let second = scout.call_with(json!({"target": "hosts", "query": "from h00199"})).await;
+    assert_eq!(second.structured()["hosts"][0]["name"], "h00199");
     // What a query selects is selected on the next page too.
     let fours = scout.call_with(json!({"target": "hosts", "query": "h*4*"})).await;
     let read_on = fours.structured()["read_on"].clone();
     let name =
         read_on.as_str().and_then(|query| query.strip_prefix("h*4* from ")).unwrap_or_else(|| panic!("{read_on}"));
     let next = scout.call_with(json!({"target": "hosts", "query": read_on})).await.structured();
-    assert_eq!((&next["hosts"][0]["name"], &next["total"]), (&json!(name), &json!(3439 - 1000)));
+    assert_eq!((&next["hosts"][0]["name"], &next["total"]), (&json!(name), &json!(3439 - 200)));
     let names = next["hosts"].as_array().unwrap().iter().map(|host| host["name"].as_str().unwrap());
-    assert!(names.clone().count() == 1000 && names.clone().all(|name| name.contains('4')), "{next}");
+    assert!(names.clone().count() == 200 && names.clone().all(|name| name.contains('4')), "{next}");
     let gone = scout.call_with(json!({"target": "hosts", "query": "h*4* from h10000"})).await;
     assert!(gone.is_error() && gone.text().contains("no host is named `h10000`"), "{}", gone.text());
     let some = scout.call_with(json!({"target": "hosts", "query": "h0123?"})).await;

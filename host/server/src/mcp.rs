@@ -271,7 +271,7 @@ impl ServerHandler for McpServer {
     ) -> Result<ListResourcesResult, ErrorData> {
         let hosts = Resource::new(HOSTS_URI, "hosts")
             .with_title("Hosts")
-            .with_description("The hosts, at most the first 1000, and whether they answer");
+            .with_description("The hosts, at most the first 200, and whether they answer");
         Ok(ListResourcesResult::with_all_items(vec![hosts.with_mime_type("text/plain")]))
     }
 
