@@ -11,7 +11,7 @@ use crate::cassette::Tape;
 use crate::grants::CallRights;
 use crate::reports::{Progress, Reports};
 use crate::state::Reach;
-use crate::{Fleet, Grants, Receipt};
+use crate::{Fleet, Grants, Interface, Receipt};
 
 /// The longest message that is written to a client, in bytes. Official TypeScript clients (`@modelcontextprotocol/sdk`
 /// 1.32.2, `client` 2.4.0) end a connection, with all its calls, at 10 MiB without the end of a line, what came with it in
@@ -164,7 +164,7 @@ impl CallContext {
         for reader in readers {
             let (operator, tenant) = (access.plugin(reader), Arc::clone(&tenant));
             // Whether it may run scripts, and so read secrets, only the plugin itself tells.
-            let imports = Grants { shell: false, ..Grants::ALL };
+            let imports = Grants::ALL.without(Interface::Shell);
             let rights = CallRights { operator, tenant, ..CallRights::unlimited(imports) };
             let mut reach = match Reach::new(self, host, &rights) {
                 Ok(reach) => reach,

@@ -9,12 +9,12 @@ mod call;
 pub mod cassette;
 mod describe;
 mod engine;
+mod externs;
 mod fault;
 mod features;
 mod fleet;
 pub mod grants;
 mod imports;
-mod interface;
 pub mod json;
 mod machines;
 mod meter;
@@ -36,15 +36,16 @@ pub use call::{
     Recorded,
 };
 pub use describe::MAX_TOOLS_OF_PLUGIN;
+pub use externs::Externs;
 pub use fault::fault;
 pub use fleet::{Fleet, HostRecord, Location, Opener};
 pub use imports::reason;
-pub use interface::Interface;
 pub use meter::{Meter, Stopped};
 pub use plugin::{
-    Effect, Grants, HandlerDescription, Kept, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime,
-    RuntimeConfig, Subject, ToolDescription,
+    Effect, HandlerDescription, Kept, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime, RuntimeConfig,
+    Subject, ToolDescription,
 };
 pub use reports::Progress;
+pub use scout_machine::{Grants, Interface};
 
 pub use work::STEPS as WORK_STEPS;

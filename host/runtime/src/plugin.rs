@@ -23,7 +23,9 @@ use crate::state::{CallState, HANDLES, shown};
 use crate::turns::Turns;
 use crate::work::{Lane, Work, ended};
 use crate::workers::Workers;
-use crate::{Answer, CallContext, CallError, CallErrorKind, Interface, Limits, Receipt, describe, features, shape};
+use crate::{
+    Answer, CallContext, CallError, CallErrorKind, Externs, Grants, Limits, Receipt, describe, features, shape,
+};
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,33 +43,6 @@ impl PluginId {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// What a plugin may import. An interface that is not granted is not linked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Grants {
-    /// `inventory`.
-    pub inventory: bool,
-    /// `files`.
-    pub files: bool,
-    /// `exec`: `run`.
-    pub exec: bool,
-    /// `exec`: `shell`, on hosts whose policy is `shell`.
-    pub shell: bool,
-}
-
-impl Grants {
-    /// Every interface.
-    pub const ALL: Self = Self { inventory: true, files: true, exec: true, shell: true };
-
-    /// Whether nothing is granted here that is not granted there.
-    pub fn within(self, other: Self) -> bool {
-        let implied = |here: bool, there: bool| !here || there;
-        implied(self.inventory, other.inventory)
-            && implied(self.files, other.files)
-            && implied(self.exec, other.exec)
-            && implied(self.shell, other.shell)
     }
 }
 
@@ -351,7 +326,7 @@ impl Runtime {
         shape::check(component).map_err(refused)?;
         features::check(component).map_err(refused)?;
         // All that is missing at once, and before seconds are spent on the rest.
-        Interface::read(component).and_then(|interface| interface.check()).map_err(refused)?;
+        Externs::read(component).and_then(|externs| externs.check()).map_err(refused)?;
         Component::from_binary(&self.machine.engine, component).map_err(|error| {
             refused(if out_of_memory(&error) {
                 "cannot be compiled: there is no memory for it; Scout needs more, or more address space (`ulimit -v`)"

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_runtime::{CallErrorKind, Grants, Limits};
+use scout_runtime::{CallErrorKind, Grants, Interface, Limits};
 use scout_tests::Guest;
 
 use super::{ALL, PATIENCE, World, good_plugin, load, text};
@@ -35,7 +35,7 @@ struct Setting {
 
 fn setting(guest: Guest) -> Setting {
     match guest {
-        Guest::RunsCommands => Setting { grants: Grants { exec: false, shell: false, ..ALL }, host: "box" },
+        Guest::RunsCommands => Setting { grants: ALL.without(Interface::Exec).without(Interface::Shell), host: "box" },
         _ => Setting { grants: ALL, host: "box" },
     }
 }

@@ -38,7 +38,6 @@ pub(super) struct File {
     pub(super) arguments: Map<String, Value>,
     #[serde(deserialize_with = "fields")]
     pub(super) settings: Map<String, Value>,
-    #[serde(with = "grants")]
     pub(super) grants: Grants,
     /// What the operator grants the plugin beyond interfaces.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -80,7 +79,7 @@ pub(super) struct Limits {
 #[serde(deny_unknown_fields)]
 pub(super) struct Rights {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) grants: Option<Interfaces>,
+    pub(super) grants: Option<Grants>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) hosts: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,10 +89,6 @@ pub(super) struct Rights {
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) follow_links_out: bool,
 }
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Interfaces(#[serde(with = "grants")] pub(super) Grants);
 
 /// A host as the guest saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -478,38 +473,6 @@ mod octal {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
         text.map(|text| u32::from_str_radix(&text, 8).map_err(de::Error::custom)).transpose()
-    }
-}
-
-mod grants {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::Grants;
-
-    /// Names of what is granted, as in `scout.toml`.
-    #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
-    #[serde(rename_all = "kebab-case")]
-    enum Grant {
-        Inventory,
-        Files,
-        Exec,
-        Shell,
-    }
-
-    pub(super) fn serialize<S: Serializer>(grants: &Grants, serializer: S) -> Result<S::Ok, S::Error> {
-        let Grants { inventory, files, exec, shell } = *grants;
-        let all = [(inventory, Grant::Inventory), (files, Grant::Files), (exec, Grant::Exec), (shell, Grant::Shell)];
-        serializer.collect_seq(all.iter().filter(|(granted, _)| *granted).map(|(_, grant)| grant))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Grants, D::Error> {
-        let given = Vec::<Grant>::deserialize(deserializer)?;
-        Ok(Grants {
-            inventory: given.contains(&Grant::Inventory),
-            files: given.contains(&Grant::Files),
-            exec: given.contains(&Grant::Exec),
-            shell: given.contains(&Grant::Shell),
-        })
     }
 }
 

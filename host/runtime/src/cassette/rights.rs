@@ -15,7 +15,7 @@ impl From<&Rights> for format::Rights {
     fn from(rights: &Rights) -> Self {
         let Rights { grants, hosts, paths, commands, follow_links_out } = rights;
         Self {
-            grants: grants.as_ref().map(|(grants, _)| format::Interfaces(*grants)),
+            grants: grants.as_ref().map(|(grants, _)| *grants),
             hosts: hosts.as_ref().map(texts),
             paths: paths.as_ref().map(texts),
             commands: commands.as_ref().map(|limit| limit.rules.iter().map(|rule| rule.value.words()).collect()),
@@ -37,7 +37,7 @@ impl format::Rights {
         let Self { grants, hosts, paths, commands, follow_links_out } = self;
         let place = Place::new(PLACE);
         Ok(Arc::new(Rights {
-            grants: grants.map(|format::Interfaces(grants)| (grants, place)),
+            grants: grants.map(|grants| (grants, place)),
             hosts: limit(hosts.as_deref(), String::clone, |text| HostPattern::parse(text))?,
             paths: limit(paths.as_deref(), String::clone, |text| Root::parse(text.as_bytes()))?,
             commands: limit(commands.as_deref(), |words| words.join(" "), |words| Argv::parse(words))?,

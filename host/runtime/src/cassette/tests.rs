@@ -12,6 +12,7 @@ use super::format::{self, File, Given, Operation, Request, Text};
 use super::tape::{OnTape, Playing, Recording, Tape, pass};
 use super::wasi::Surroundings;
 use super::*;
+use crate::Interface;
 use crate::policy::CommandPolicy;
 
 const SURROUNDINGS: Surroundings = Surroundings { clock: 1, seed: 2 };
@@ -44,7 +45,7 @@ fn file(operations: Vec<Operation>) -> File {
         tool: "look".to_owned(),
         arguments: Map::new(),
         settings: Map::new(),
-        grants: Grants { files: true, shell: true, ..Grants::default() },
+        grants: Grants::only(Interface::Files).with(Interface::Shell),
         plugin_rights: format::Rights::default(),
         caller_rights: format::Rights::default(),
         secret_paths: Vec::new(),
@@ -142,7 +143,7 @@ fn what_is_written_is_read_again() {
 #[test]
 fn rights_are_read_as_they_were_written() {
     let rules = format::Rights {
-        grants: Some(format::Interfaces(Grants { exec: true, ..Grants::default() })),
+        grants: Some(Grants::only(Interface::Exec)),
         hosts: Some(vec!["web*".to_owned(), "tag:prod".to_owned()]),
         paths: Some(vec!["/var/log".to_owned(), "~".to_owned()]),
         commands: Some(vec![vec!["df".to_owned(), "*".to_owned(), "...".to_owned()]]),

@@ -9,7 +9,7 @@ use super::path::among;
 use super::{HostRules, Limit, Place, Rights, Root, Rule};
 use crate::policy::resolve::Resolved;
 use crate::policy::{self, CommandPolicy, PathOperand, Pipeline, Refusal, SecretPaths, Word};
-use crate::{Effect, Grants};
+use crate::{Effect, Grants, Interface};
 
 /// Rules that one refusal names.
 const MAX_NAMED: usize = 8;
@@ -120,22 +120,13 @@ impl fmt::Display for Source {
 }
 
 impl Operation<'_> {
-    /// The grant that it needs, as scout.toml names it.
-    pub fn grant(&self) -> &'static str {
+    /// The grant that it takes.
+    pub fn interface(&self) -> Interface {
         match self {
-            Self::See => "inventory",
-            Self::Read(_) => "files",
-            Self::Run(_) => "exec",
-            Self::Shell => "shell",
-        }
-    }
-
-    fn is_in(&self, grants: Grants) -> bool {
-        match self {
-            Self::See => grants.inventory,
-            Self::Read(_) => grants.files,
-            Self::Run(_) => grants.exec,
-            Self::Shell => grants.shell,
+            Self::See => Interface::Inventory,
+            Self::Read(_) => Interface::Files,
+            Self::Run(_) => Interface::Exec,
+            Self::Shell => Interface::Shell,
         }
     }
 
@@ -178,13 +169,13 @@ impl CallRights {
     /// # Errors
     /// The source that has or grants it not.
     pub fn reaches(&self, operation: Operation<'_>) -> Result<(), Denial> {
-        let what = || format!("`{}`", operation.grant());
+        let what = || format!("`{}`", operation.interface());
         let refuse = |source, place: Option<&Place>, why: String, instead: &str| {
             let reason = Reason { source, rule: None, place: place.cloned() };
             let refusal = Refusal { what: what(), why: placed(why, place), instead: Some(instead.to_owned()) };
             Err(Denial { reason, refusal })
         };
-        if !operation.is_in(self.declared) {
+        if !self.declared.has(operation.interface()) {
             return refuse(Source::Plugin, None, "the plugin does not import it".to_owned(), &imported(self.declared));
         }
         if let Some((tool, effect)) = &self.effect
@@ -200,8 +191,8 @@ impl CallRights {
         }
         for (source, ruled) in self.ruled() {
             let granted = ruled.grants.as_ref();
-            let linked = source != Source::Operator || operation.is_in(self.linked);
-            if !linked || granted.is_some_and(|(grants, _)| !operation.is_in(*grants)) {
+            let linked = source != Source::Operator || self.linked.has(operation.interface());
+            if !linked || granted.is_some_and(|(grants, _)| !grants.has(operation.interface())) {
                 let why = match source {
                     Source::Principal => "is not granted to whoever asks",
                     _ => "is not granted to this plugin",
@@ -321,9 +312,7 @@ fn shell(source: Source, rights: &Rights) -> Result<(), Denial> {
 
 /// What a plugin can do at most.
 fn imported(grants: Grants) -> String {
-    let Grants { inventory, files, exec, shell } = grants;
-    let all = [(inventory, "inventory"), (files, "files"), (exec, "exec"), (shell, "shell")];
-    let names: Vec<&str> = all.into_iter().filter_map(|(has, name)| has.then_some(name)).collect();
+    let names: Vec<&str> = grants.iter().map(Interface::name).collect();
     if names.is_empty() { "it reaches no host".to_owned() } else { format!("what it imports: {}", names.join(", ")) }
 }
 

@@ -1,8 +1,8 @@
 //! Every limit is enforced for both who can set it, and every source has its say.
 
 use super::*;
-use crate::Effect;
 use crate::policy::{CommandPolicy, Pipeline, SecretPaths, Stage, StderrTo, Word};
+use crate::{Effect, Interface};
 
 fn place(line: u32) -> Place {
     Place::new(format!("scout.toml:{line}"))
@@ -73,8 +73,8 @@ fn with(source: Source, rights: Rights) -> CallRights {
 #[test]
 fn every_limit_is_enforced_whoever_sets_it() {
     let Rights { grants: _, hosts: _, paths: _, commands: _, follow_links_out: _ } = Rights::default();
-    let files = Some((Grants { files: true, ..Grants::default() }, place(2)));
-    let exec = Some((Grants { exec: true, ..Grants::default() }, place(2)));
+    let files = Some((Grants::only(Interface::Files), place(2)));
+    let exec = Some((Grants::only(Interface::Exec), place(2)));
     let cases: Vec<(Rights, Do, Vec<Do>)> = vec![
         (
             Rights { grants: files, ..Rights::default() },
@@ -143,7 +143,7 @@ fn only_who_may_run_any_script_reads_secrets() {
     let permit = reads(&everything(), CommandPolicy::Shell).unwrap();
     assert!(!permit.keeps_secrets);
     assert!(judge(&everything(), Do::Read("/etc/hostname"), CommandPolicy::ReadOnly).unwrap().keeps_secrets);
-    let but_shell = Grants { shell: false, ..Grants::ALL };
+    let but_shell = Grants::ALL.without(Interface::Shell);
     let mut narrower = vec![
         CallRights { declared: but_shell, ..everything() },
         CallRights { linked: but_shell, ..everything() },
@@ -167,7 +167,7 @@ fn only_who_may_run_any_script_reads_secrets() {
 
 #[test]
 fn what_is_not_imported_or_not_the_tools_effect_is_refused() {
-    let imports = CallRights { declared: Grants { files: true, ..Grants::default() }, ..everything() };
+    let imports = CallRights { declared: Grants::only(Interface::Files), ..everything() };
     assert!(judge(&imports, Do::Read("/x"), CommandPolicy::Shell).is_ok());
     assert_eq!(judge(&imports, Do::Run("df"), CommandPolicy::Shell).unwrap_err().reason.source, Source::Plugin);
     for (effect, runs) in [(Effect::Read, false), (Effect::Exec, true), (Effect::Write, true)] {
@@ -183,7 +183,7 @@ fn what_is_not_imported_or_not_the_tools_effect_is_refused() {
 
 #[test]
 fn what_was_not_linked_is_refused_without_a_key() {
-    let rights = CallRights { linked: Grants { exec: true, ..Grants::default() }, ..everything() };
+    let rights = CallRights { linked: Grants::only(Interface::Exec), ..everything() };
     let denial = judge(&rights, Do::Shell, CommandPolicy::Shell).unwrap_err();
     assert_eq!((denial.reason.source, denial.reason.place), (Source::Operator, None));
     assert_eq!(denial.refusal.to_string(), "`shell`: is not granted to this plugin");

@@ -24,7 +24,7 @@ use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTableErr
 
 use crate::budget::{Hold, REMOTE_BYTES, Spent};
 use crate::state::{CallState, Reach};
-use crate::{Grants, fault};
+use crate::{Grants, Interface, fault};
 
 pub(crate) use answers::{Given, answer};
 pub(crate) use bindings::handler::QueryHandlerPre;
@@ -146,26 +146,20 @@ pub(crate) fn missing(engine: &Engine, interface: &str, imported: &ComponentInst
 
 /// Whether an interface of `scout:plugin` may be linked. Those that reach no host need no grant.
 pub(crate) fn granted(interface: &str, grants: Grants) -> bool {
-    match interface {
-        "inventory" => grants.inventory,
-        "files" => grants.files,
-        "exec" => grants.exec || grants.shell,
-        _ => true,
-    }
+    let mut takes = Interface::ALL.into_iter().filter(|one| one.imported().0 == interface).peekable();
+    takes.peek().is_none() || takes.any(|one| grants.has(one))
 }
 
 /// Which of the interfaces that take a grant a component imports. Of `exec` its functions count one by one.
 pub(crate) fn declared(engine: &Engine, component: &Component) -> Grants {
-    let mut declared = Grants::default();
+    let mut declared = Grants::NONE;
     for (name, item) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
-        let interface = name.strip_prefix("scout:plugin/").and_then(|rest| rest.split('@').next());
-        let has = |function| instance.get_export(engine, function).is_some();
-        match interface {
-            Some("inventory") => declared.inventory = true,
-            Some("files") => declared.files = true,
-            Some("exec") => (declared.exec, declared.shell) = (has("run"), has("shell")),
-            _ => {}
+        let imported = name.strip_prefix("scout:plugin/").and_then(|rest| rest.split('@').next());
+        for interface in Interface::ALL.into_iter().filter(|one| imported == Some(one.imported().0)) {
+            if interface.imported().1.is_none_or(|function| instance.get_export(engine, function).is_some()) {
+                declared = declared.with(interface);
+            }
         }
     }
     declared
@@ -181,9 +175,8 @@ type Linked = (Grants, bool);
 impl Linkers {
     /// A linker with what is granted; WASI only for components that import it.
     pub(crate) fn get(&self, engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Arc<Linker<CallState>>> {
-        // All that is linked of the two.
-        let exec = grants.exec || grants.shell;
-        let key = (Grants { exec, shell: exec, ..grants }, wasi);
+        // What is linked is whole interfaces of `wit/`.
+        let key = (Interface::ALL.into_iter().filter(|one| granted(one.imported().0, grants)).collect(), wasi);
         let mut linkers = self.0.lock();
         if let Some(linker) = linkers.get(&key) {
             return Ok(Arc::clone(linker));

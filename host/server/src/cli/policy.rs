@@ -336,7 +336,7 @@ fn interfaces(rights: &CallRights) -> Vec<Verdict> {
     let nothing = Pipeline { stages: Vec::new(), directory: None };
     let operations = [Operation::See, Operation::Read(b""), Operation::Run(&nothing), Operation::Shell];
     let verdict = |operation: &Operation<'_>| Verdict {
-        what: format!("use `{}`", operation.grant()),
+        what: format!("use `{}`", operation.interface()),
         judged: rights.reaches(*operation).map(|()| Permit::default()),
         is_asked: false,
     };

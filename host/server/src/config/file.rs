@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use scout_runtime::Grants;
 use scout_runtime::policy::CommandPolicy;
 use serde::Deserialize;
 use toml::Spanned;
@@ -157,7 +158,7 @@ pub(super) struct PluginTable {
     pub(super) source: Option<SourceText>,
     pub(super) sha256: Option<Digest>,
     pub(super) signed_by: Vec<String>,
-    pub(super) grants: Option<Spanned<Vec<Grant>>>,
+    pub(super) grants: Option<Spanned<Grants>>,
     pub(super) prefix: Option<Prefix>,
     pub(super) settings: serde_json::Map<String, serde_json::Value>,
     pub(super) hosts: Option<Spanned<Vec<Spanned<String>>>>,
@@ -171,7 +172,7 @@ pub(super) struct PluginTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AccessTable {
-    pub(super) grants: Option<Spanned<Vec<Grant>>>,
+    pub(super) grants: Option<Spanned<Grants>>,
     pub(super) hosts: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) paths: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) commands: Option<Spanned<Vec<Spanned<Vec<String>>>>>,
@@ -213,16 +214,6 @@ impl TryFrom<String> for SourceText {
     fn try_from(text: String) -> Result<Self, String> {
         text.parse().map(Self)
     }
-}
-
-/// An interface that a plugin may import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Grant {
-    Inventory,
-    Files,
-    Exec,
-    Shell,
 }
 
 impl File {

@@ -7,7 +7,7 @@ use scout_runtime::Grants;
 use scout_runtime::grants::Rights;
 use serde_json::{Map, Value};
 
-use super::file::{Grant, PluginTable};
+use super::file::PluginTable;
 use super::source::{Digest, Source};
 
 /// One plugin as `scout.toml` has it.
@@ -53,7 +53,7 @@ pub fn signature_file(component: &Path) -> PathBuf {
 
 impl PluginConfig {
     pub(super) fn new(table: PluginTable, rights: Rights, relative_to_file: impl Fn(&Path) -> PathBuf) -> Self {
-        let grants = table.grants.map(|given| Grant::all(given.get_ref()));
+        let grants = table.grants.map(toml::Spanned::into_inner);
         Self {
             source: table.source.map(|source| source.0.relative_to(relative_to_file)),
             sha256: table.sha256,

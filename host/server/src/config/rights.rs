@@ -10,7 +10,7 @@ use scout_runtime::policy::{CommandPolicy, PathPattern, SecretPaths};
 use scout_ssh::SshConfig;
 use toml::Spanned;
 
-use super::file::{Commands, Grant, HostTable, TransportName};
+use super::file::{Commands, HostTable, TransportName};
 use super::limits::{self, HostLimit, LimitKeys};
 use super::{Config, ConfigError, did_you_mean, near};
 
@@ -51,7 +51,7 @@ impl Lines {
 
 /// The keys that limit, as a table has them.
 pub(super) struct Keys<'a> {
-    pub(super) grants: Option<&'a Spanned<Vec<Grant>>>,
+    pub(super) grants: Option<&'a Spanned<Grants>>,
     pub(super) hosts: Option<&'a Spanned<Vec<Spanned<String>>>>,
     pub(super) paths: Option<&'a Spanned<Vec<Spanned<String>>>>,
     pub(super) commands: Option<&'a Spanned<Vec<Spanned<Vec<String>>>>>,
@@ -65,7 +65,7 @@ impl Keys<'_> {
             return Err(lines.refuse(key, "`follow_links_out` limits nothing without `paths` beside it"));
         }
         Ok(Rights {
-            grants: self.grants.map(|key| (Grant::all(key.get_ref()), lines.place(key))),
+            grants: self.grants.map(|key| (*key.get_ref(), lines.place(key))),
             hosts: limit(lines, self.hosts, MAX_RULES, |text| Ok((HostPattern::parse(text)?, text.clone())))?,
             paths: limit(lines, self.paths, MAX_ROOTS, |text| Ok((Root::parse(text.as_bytes())?, text.clone())))?,
             commands: limit(lines, self.commands, MAX_RULES, |words| Ok((Argv::parse(words)?, words.join(" "))))?,
@@ -294,21 +294,11 @@ fn strictness(policy: CommandPolicy) -> u8 {
     }
 }
 
-impl Grant {
-    /// All of these.
-    pub(super) fn all(given: &[Self]) -> Grants {
-        Grants {
-            inventory: given.contains(&Self::Inventory),
-            files: given.contains(&Self::Files),
-            exec: given.contains(&Self::Exec),
-            shell: given.contains(&Self::Shell),
-        }
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
+    use scout_runtime::Interface;
+
     use super::super::file::File;
     use super::*;
 
@@ -351,7 +341,7 @@ mod tests {
             let Rights { grants, hosts, paths, commands, follow_links_out } = rights;
             let at = |place: &Place, line: u32| assert_eq!(place.to_string(), format!("scout.toml:{}", first + line));
             let (grants, place) = grants.unwrap();
-            assert_eq!(grants, Grants { exec: true, ..Grants::default() });
+            assert_eq!(grants, Grants::only(Interface::Exec));
             at(&place, 0);
             let (hosts, paths, commands) = (hosts.unwrap(), paths.unwrap(), commands.unwrap());
             at(&hosts.place, 1);

@@ -4,7 +4,7 @@
 //! handlers only `command` reaches `exec`; the tools reach nothing else, and a shell never. Whether a host runs pipelines or
 //! a shell is that host's policy.
 
-use scout_runtime::{Grants, Subject};
+use scout_runtime::{Grants, Interface, Subject};
 
 /// A plugin that Scout brings along.
 pub(super) struct Bundled {
@@ -19,8 +19,6 @@ pub(super) struct Bundled {
     pub(super) grants: Grants,
 }
 
-const NOTHING: Grants = Grants { inventory: false, files: false, exec: false, shell: false };
-
 /// The bundled plugin of this name.
 pub(super) fn bundled(name: &str) -> Option<&'static Bundled> {
     BUNDLED.iter().find(|plugin| plugin.name == name)
@@ -32,42 +30,42 @@ pub(super) const BUNDLED: &[Bundled] = &[
         name: "hosts",
         subject: Some(Subject::Hosts),
         component: include_bytes!(concat!(env!("OUT_DIR"), "/hosts.wasm")),
-        grants: Grants { inventory: true, ..NOTHING },
+        grants: Grants::only(Interface::Inventory),
     },
     Bundled {
         name: "file",
         subject: Some(Subject::File),
         component: include_bytes!(concat!(env!("OUT_DIR"), "/file.wasm")),
-        grants: Grants { files: true, ..NOTHING },
+        grants: Grants::only(Interface::Files),
     },
     Bundled {
         name: "dir",
         subject: Some(Subject::Directory),
         component: include_bytes!(concat!(env!("OUT_DIR"), "/dir.wasm")),
-        grants: Grants { files: true, ..NOTHING },
+        grants: Grants::only(Interface::Files),
     },
     Bundled {
         name: "command",
         subject: Some(Subject::Command),
         component: include_bytes!(concat!(env!("OUT_DIR"), "/command.wasm")),
-        grants: Grants { exec: true, shell: true, ..NOTHING },
+        grants: Grants::only(Interface::Exec).with(Interface::Shell),
     },
     Bundled {
         name: "disk",
         subject: None,
         component: include_bytes!(concat!(env!("OUT_DIR"), "/disk.wasm")),
-        grants: Grants { exec: true, ..NOTHING },
+        grants: Grants::only(Interface::Exec),
     },
     Bundled {
         name: "services",
         subject: None,
         component: include_bytes!(concat!(env!("OUT_DIR"), "/services.wasm")),
-        grants: Grants { exec: true, ..NOTHING },
+        grants: Grants::only(Interface::Exec),
     },
     Bundled {
         name: "logs",
         subject: None,
         component: include_bytes!(concat!(env!("OUT_DIR"), "/logs.wasm")),
-        grants: Grants { exec: true, ..NOTHING },
+        grants: Grants::only(Interface::Exec),
     },
 ];

@@ -91,9 +91,7 @@ fn in_whole_seconds(now: Timestamp, left: Duration) -> String {
 
 /// Grants as `scout.toml` spells them.
 fn grants(grants: Grants) -> Vec<String> {
-    let Grants { inventory, files, exec, shell } = grants;
-    let all = [("inventory", inventory), ("files", files), ("exec", exec), ("shell", shell)];
-    all.into_iter().filter(|(_, granted)| *granted).map(|(name, _)| name.to_owned()).collect()
+    grants.iter().map(|interface| interface.name().to_owned()).collect()
 }
 
 fn bounded(text: &str) -> String {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
-use scout_runtime::{Grants, Interface, MAX_COMPONENT, PluginId, Runtime};
+use scout_runtime::{Externs, Grants, Interface, MAX_COMPONENT, PluginId, Runtime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -182,23 +182,21 @@ fn bound() -> Result<(), String> {
 }
 
 async fn look(asked: Asked, component: Vec<u8>) -> Result<Examined, String> {
-    let interface = Interface::read(&component)?;
-    interface.check()?;
-    let has = |name: &str| asked.grants.iter().any(|grant| grant == name);
-    let grants = Grants { inventory: has("inventory"), files: has("files"), exec: has("exec"), shell: has("shell") };
-    let missing_grants = interface.missing(grants).into_iter().map(str::to_owned).collect();
+    let externs = Externs::read(&component)?;
+    externs.check()?;
+    let grants = asked.grants.iter().filter_map(|name| Interface::named(name)).collect();
+    let missing_grants = externs.missing(grants).into_iter().map(str::to_owned).collect();
     let id = PluginId::new("examined").ok_or("no name")?;
     let (begun, cpu) = (Instant::now(), cpu_time());
     let settings = asked.settings;
     // There is no host in reach: what it may not do later, it may ask for here, and be looked at all the same.
-    let everything = Grants { inventory: true, files: true, exec: true, shell: true };
     let runtime = Runtime::small().map_err(|error| error.message)?;
-    let plugin = runtime.load(id, component, everything, settings).await.map_err(|error| error.message)?;
+    let plugin = runtime.load(id, component, Grants::ALL, settings).await.map_err(|error| error.message)?;
     let (wall, cpu) = (begun.elapsed(), cpu_time().saturating_sub(cpu));
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Ok(Examined {
-        surface: Surface::of(&interface, &plugin),
-        wit_versions: interface.versions().into_iter().map(str::to_owned).collect(),
+        surface: Surface::of(&externs, &plugin),
+        wit_versions: externs.versions().into_iter().map(str::to_owned).collect(),
         missing_grants,
         compile_wall_ms: milliseconds(wall),
         compile_cpu_ms: milliseconds(cpu),

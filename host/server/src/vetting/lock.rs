@@ -152,14 +152,11 @@ impl Entry {
     }
 }
 
-/// The names of what is granted, as `scout.toml` has them.
+/// The names of what is granted, as `scout.lock` has them: sorted.
 pub fn grant_names(grants: Grants) -> Vec<String> {
-    let Grants { inventory, files, exec, shell } = grants;
-    [("exec", exec), ("files", files), ("inventory", inventory), ("shell", shell)]
-        .into_iter()
-        .filter(|(_, granted)| *granted)
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    let mut names: Vec<String> = grants.iter().map(|interface| interface.name().to_owned()).collect();
+    names.sort_unstable();
+    names
 }
 
 #[cfg(test)]

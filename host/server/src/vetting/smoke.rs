@@ -184,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_tool_that_scout_brings_along_is_tried_with_all_that_its_schema_has() {
-        let everything = Grants { inventory: true, files: true, exec: true, shell: true };
+        let everything = Grants::ALL;
         for (name, tools) in [("disk", 1), ("services", 2), ("logs", 1)] {
             let (component, _) = bundled_plugin(name).unwrap();
             let (runtime, id) = (Runtime::small().unwrap(), PluginId::new("tried").unwrap());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scout_runtime::{Effect, HandlerDescription, Interface, Plugin, Subject, ToolDescription};
+use scout_runtime::{Effect, Externs, HandlerDescription, Plugin, Subject, ToolDescription};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Digest;
@@ -55,7 +55,7 @@ pub struct Tool {
 
 impl Surface {
     /// That of a loaded plugin.
-    pub fn of(interface: &Interface, plugin: &Plugin) -> Self {
+    pub fn of(externs: &Externs, plugin: &Plugin) -> Self {
         let sorted = |names: &[String]| {
             let mut names = names.to_vec();
             names.sort();
@@ -63,8 +63,8 @@ impl Surface {
             names
         };
         Self {
-            imports: sorted(&interface.imports),
-            exports: sorted(&interface.exports),
+            imports: sorted(&externs.imports),
+            exports: sorted(&externs.exports),
             handler: plugin.handler().map(Handler::of),
             tools: plugin.tools().iter().map(Tool::of).collect(),
         }

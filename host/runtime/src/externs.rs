@@ -1,4 +1,4 @@
-//! What a component imports and exports by name, read from its bytes alone: nothing is compiled or run.
+//! What a component imports and exports by name (its externs), read from its bytes alone: nothing is compiled or run.
 
 use wasmparser::{ComponentExternName, Encoding, Parser, Payload};
 
@@ -14,14 +14,14 @@ const MAX_NAME: usize = 256;
 
 /// The names at a component's outside. Untrusted text, bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Interface {
+pub struct Externs {
     /// In the component's order.
     pub imports: Vec<String>,
     /// In the component's order.
     pub exports: Vec<String>,
 }
 
-impl Interface {
+impl Externs {
     /// Reads a component's names. Whether the rest of it is valid is not known.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl Interface {
     pub fn read(component: &[u8]) -> Result<Self, String> {
         shape::check(component)?;
         let broken = |error: wasmparser::BinaryReaderError| format!("is no component that can be read: {error}");
-        let mut interface = Self::default();
+        let mut externs = Self::default();
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(component) {
             match payload.map_err(broken)? {
@@ -41,18 +41,18 @@ impl Interface {
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentImportSection(section) if depth == 0 => {
                     for import in section {
-                        keep(&mut interface.imports, "imports", &import.map_err(broken)?.name)?;
+                        keep(&mut externs.imports, "imports", &import.map_err(broken)?.name)?;
                     }
                 }
                 Payload::ComponentExportSection(section) if depth == 0 => {
                     for export in section {
-                        keep(&mut interface.exports, "exports", &export.map_err(broken)?.name)?;
+                        keep(&mut externs.exports, "exports", &export.map_err(broken)?.name)?;
                     }
                 }
                 _ => {}
             }
         }
-        Ok(interface)
+        Ok(externs)
     }
 
     /// The versions of `scout:plugin` that it names, each once.
@@ -170,7 +170,7 @@ mod tests {
 
     fn check(imports: &[&str]) -> Result<(), String> {
         let imports = imports.iter().map(|import| (*import).to_owned()).collect();
-        Interface { imports, exports: Vec::new() }.check()
+        Externs { imports, exports: Vec::new() }.check()
     }
 
     #[test]
