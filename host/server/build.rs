@@ -13,8 +13,14 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use wit_component::ComponentEncoder;
 
-/// The bundled plugins: folders of `plugins/`.
-const PLUGINS: [&str; 7] = ["hosts", "file", "dir", "command", "disk", "services", "logs"];
+macro_rules! bundled {
+    ($($name:ident: $subject:tt, $interfaces:tt;)*) => {
+        /// The bundled plugins: folders of `plugins/`.
+        const PLUGINS: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+include!("../../plugins/bundled.rs");
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -33,6 +39,7 @@ fn main() {
 
 fn components() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../../plugins/bundled.rs");
     println!("cargo::rerun-if-env-changed=SCOUT_PLUGINS_DIR");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: cargo runs this script")?);
     let components = match std::env::var_os("SCOUT_PLUGINS_DIR") {
@@ -71,7 +78,7 @@ fn finished(path: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
             Err(format!("{} (from SCOUT_PLUGINS_DIR) is no WebAssembly component", shown.display()))
         }
     };
-    PLUGINS.into_iter().map(read).collect()
+    PLUGINS.iter().copied().map(read).collect()
 }
 
 /// The components, built here.
@@ -94,13 +101,13 @@ fn built(out: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
             .map_err(|error| format!("the plugin `{name}` makes no component: {error:#}"))?;
         Ok((name, component))
     };
-    PLUGINS.into_iter().map(encode).collect()
+    PLUGINS.iter().copied().map(encode).collect()
 }
 
 /// Names what the plugins are made of. Never a folder that may hold a `target/`: it would change with each build.
 fn watch(root: &Path, workspace: &Path) {
     let mut paths = vec![root.join("wit"), workspace.join("Cargo.toml"), workspace.join("Cargo.lock")];
-    for package in PLUGINS.into_iter().chain(["sdk"]) {
+    for package in PLUGINS.iter().copied().chain(["sdk"]) {
         paths.extend([workspace.join(package).join("Cargo.toml"), workspace.join(package).join("src")]);
     }
     for path in paths {

@@ -1,4 +1,4 @@
-//! The plugins that Scout brings along, with what each may import.
+//! The plugins that Scout brings along, with what each may import: the rows of `plugins/bundled.rs`.
 //!
 //! The build script leaves the components in `OUT_DIR`. What a plugin is not granted here it cannot import: of the
 //! handlers only `command` reaches `exec`; the tools reach nothing else, and a shell never. Whether a host runs pipelines or
@@ -24,48 +24,16 @@ pub(super) fn bundled(name: &str) -> Option<&'static Bundled> {
     BUNDLED.iter().find(|plugin| plugin.name == name)
 }
 
-/// All of them.
-pub(super) const BUNDLED: &[Bundled] = &[
-    Bundled {
-        name: "hosts",
-        subject: Some(Subject::Hosts),
-        component: include_bytes!(concat!(env!("OUT_DIR"), "/hosts.wasm")),
-        grants: Grants::only(Interface::Inventory),
-    },
-    Bundled {
-        name: "file",
-        subject: Some(Subject::File),
-        component: include_bytes!(concat!(env!("OUT_DIR"), "/file.wasm")),
-        grants: Grants::only(Interface::Files),
-    },
-    Bundled {
-        name: "dir",
-        subject: Some(Subject::Directory),
-        component: include_bytes!(concat!(env!("OUT_DIR"), "/dir.wasm")),
-        grants: Grants::only(Interface::Files),
-    },
-    Bundled {
-        name: "command",
-        subject: Some(Subject::Command),
-        component: include_bytes!(concat!(env!("OUT_DIR"), "/command.wasm")),
-        grants: Grants::only(Interface::Exec).with(Interface::Shell),
-    },
-    Bundled {
-        name: "disk",
-        subject: None,
-        component: include_bytes!(concat!(env!("OUT_DIR"), "/disk.wasm")),
-        grants: Grants::only(Interface::Exec),
-    },
-    Bundled {
-        name: "services",
-        subject: None,
-        component: include_bytes!(concat!(env!("OUT_DIR"), "/services.wasm")),
-        grants: Grants::only(Interface::Exec),
-    },
-    Bundled {
-        name: "logs",
-        subject: None,
-        component: include_bytes!(concat!(env!("OUT_DIR"), "/logs.wasm")),
-        grants: Grants::only(Interface::Exec),
-    },
-];
+macro_rules! bundled {
+    ($($name:ident: ($subject:expr), [$($interface:ident)*];)*) => {
+        /// All of them.
+        pub(super) const BUNDLED: &[Bundled] = &[$(Bundled {
+            name: stringify!($name),
+            subject: $subject,
+            component: include_bytes!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".wasm")),
+            grants: Grants::NONE$(.with(Interface::$interface))*,
+        }),*];
+    };
+}
+
+include!("../../../../plugins/bundled.rs");
