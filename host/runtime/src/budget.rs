@@ -149,13 +149,10 @@ impl Budget {
         granted
     }
 
-    /// Whether so many more hosts may be probed.
-    pub(crate) fn probe(&mut self, hosts: usize) -> bool {
-        let probes = self.probes.saturating_add(hosts);
-        let granted = probes <= PROBES;
-        if granted {
-            self.probes = probes;
-        }
+    /// Whether one more host may be probed.
+    pub(crate) fn probe(&mut self) -> bool {
+        let granted = self.probes < PROBES;
+        self.probes += usize::from(granted);
         granted
     }
 
@@ -376,7 +373,7 @@ mod tests {
     fn commands_and_probes_are_counted_to_their_limits() {
         let mut budget = budget(&Limits::default());
         assert_eq!((0..2 * COMMANDS).filter(|_| budget.command()).count(), COMMANDS as usize);
-        assert!(budget.probe(PROBES - 1) && !budget.probe(2) && budget.probe(1) && !budget.probe(usize::MAX));
+        assert!((0..PROBES).all(|_| budget.probe()) && !budget.probe() && !budget.probe());
     }
 
     #[test]

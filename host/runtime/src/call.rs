@@ -10,7 +10,7 @@ use scout_machine::{Call, ErrorKind as SshErrorKind, FileKind, HostError, Opened
 use crate::cassette::Tape;
 use crate::grants::CallRights;
 use crate::reports::{Progress, Reports};
-use crate::state::Reach;
+use crate::steps::{Asked, Found, Reach, amiss};
 use crate::{Fleet, Grants, Interface, Receipt};
 
 /// The longest message that is written to a client, in bytes. Official TypeScript clients (`@modelcontextprotocol/sdk`
@@ -166,19 +166,21 @@ impl CallContext {
             // Whether it may run scripts, and so read secrets, only the plugin itself tells.
             let imports = Grants::ALL.without(Interface::Shell);
             let rights = CallRights { operator, tenant, ..CallRights::unlimited(imports) };
-            let mut reach = match Reach::new(self, host, &rights) {
+            let reach = match Reach::new(self, host, &rights) {
                 Ok(reach) => reach,
                 Err(error) => {
                     refused.get_or_insert(Err(error));
                     continue;
                 }
             };
-            if reach.confine(&rights, path).is_err() {
+            let Ok(admitted) = reach.admit(&rights, Asked::Open { path: path.to_vec() }).await else {
                 refused.get_or_insert(Ok(FileKind::Other));
                 continue;
-            }
-            let opened = match reach.open(path).await {
-                Ok(opened) => opened,
+            };
+            let within = admitted.permit().within.clone();
+            let opened = match admitted.go().await {
+                Ok(Found::Opened(opened)) => opened,
+                Ok(_) => return Err(amiss()),
                 Err(error) if error.kind() == SshErrorKind::Outside => {
                     refused = Some(Err(error));
                     continue;
@@ -190,7 +192,6 @@ impl CallContext {
                 Opened::Directory { .. } => FileKind::Directory,
                 Opened::Other { .. } => FileKind::Other,
             };
-            let within = reach.permit().within.clone();
             *self.waiting.lock() = Some(Waiting { host: host.to_owned(), path: path.to_vec(), within, opened });
             return Ok(kind);
         }

@@ -1,7 +1,7 @@
 //! The plugin runtime: sandboxed components, their budgets and grants, and the imports that reach hosts.
 //!
 //! The only crate that names wasmtime. Knows no MCP and no configuration file. Bindgen types stay inside
-//! `imports`; every import goes grant → budget → ssh → cap, in this order.
+//! `imports`; whatever asks a host goes through `steps`.
 
 mod answer;
 mod budget;
@@ -25,6 +25,7 @@ mod shape;
 mod shares;
 mod state;
 mod stdio;
+mod steps;
 mod turns;
 mod work;
 mod workers;

@@ -15,6 +15,7 @@ use scout_machine::{ErrorKind, HostError};
 use super::CassetteError;
 use super::format::{Attributes, Capture, Ending, Entry, Failure, Given, Kind, Operation, Request, Text};
 use super::wasi::Surroundings;
+use crate::steps::Found;
 
 /// What a call is recorded on, or played from.
 #[derive(Clone)]
@@ -263,6 +264,31 @@ impl<T: Value> OnTape for Result<T, HostError> {
 /// Never seen: a cassette is checked when it is read.
 fn unfit() -> HostError {
     HostError::new(ErrorKind::Remote, "the cassette's answer does not fit what was asked")
+}
+
+impl Value for Found {
+    fn given(&self) -> Given {
+        match self {
+            Self::Opened(opened) => opened.given(),
+            Self::Content(content) => content.given(),
+            Self::Attributes(attributes) => attributes.given(),
+            Self::Ran(outcome) => outcome.given(),
+            Self::Probed(probe) => OnTape::given(probe),
+        }
+    }
+
+    fn from_given(given: Given) -> Option<Self> {
+        match given {
+            Given::File { .. } | Given::Directory { .. } | Given::Other { .. } => {
+                Value::from_given(given).map(Self::Opened)
+            }
+            Given::Content(_) => Value::from_given(given).map(Self::Content),
+            Given::Attributes(_) => Value::from_given(given).map(Self::Attributes),
+            Given::Outcome { .. } => Value::from_given(given).map(Self::Ran),
+            Given::Probe { .. } => Some(Self::Probed(OnTape::from_given(Ok(given)))),
+            Given::Error(_) => None,
+        }
+    }
 }
 
 impl Value for machine::Opened {

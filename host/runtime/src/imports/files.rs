@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use scout_machine::{Attributes, DirEntry, HostError, Opened};
+use scout_machine::{Attributes, DirEntry, Opened};
 use wasmtime::component::Resource;
 
 use super::blobs::Blob;
+use super::types;
 use super::wit::files;
 use super::wit::types::{self as wit_types, Error};
-use super::{in_task, types};
 use crate::budget::Hold;
-use crate::state::{CallState, Reach};
-use crate::written::fitting;
+use crate::state::CallState;
+use crate::steps::{Asked, Found};
 
 /// What was found at a path.
 #[expect(unreachable_pub, reason = "the generated code exports it again")]
@@ -34,7 +34,7 @@ impl Entry {
         };
         match opened {
             Opened::File { attributes, content } => {
-                Self { content: Some(Blob::new(fitting(content), Arc::clone(&hold))), ..entry(attributes) }
+                Self { content: Some(Blob::new(content, Arc::clone(&hold))), ..entry(attributes) }
             }
             Opened::Directory { attributes, entries, truncated } => Self { entries, truncated, ..entry(attributes) },
             Opened::Other { attributes } => entry(attributes),
@@ -72,23 +72,20 @@ impl files::Host for CallState {
         length: u64,
     ) -> wasmtime::Result<Result<Resource<Blob>, Error>> {
         self.budget.host_call()?;
-        let read = match self.path(&host, &path) {
-            Ok(reach) => {
-                let length = usize::try_from(length).unwrap_or(usize::MAX).min(reach.limits().file_bytes);
-                self.remotely(move || async move { reach.read(&path, offset, length).await }).await
-            }
+        Ok(match self.ask(&host, Asked::Read { path, offset, length }).await {
+            Ok(Found::Content(content)) => self.blob(content),
+            Ok(_) => Err(types::amiss()),
             Err(error) => Err(error),
-        };
-        Ok(read.and_then(|capture| self.blob(fitting(capture))))
+        })
     }
 
     async fn stat(&mut self, host: String, path: Vec<u8>) -> wasmtime::Result<Result<wit_types::Attributes, Error>> {
         self.budget.host_call()?;
-        let found = match self.path(&host, &path) {
-            Ok(reach) => self.remotely(|| async move { reach.stat(&path).await }).await,
+        Ok(match self.ask(&host, Asked::Stat { path }).await {
+            Ok(Found::Attributes(found)) => Ok(types::attributes(&found)),
+            Ok(_) => Err(types::amiss()),
             Err(error) => Err(error),
-        };
-        Ok(found.map(|found| types::attributes(&found)))
+        })
     }
 }
 
@@ -126,27 +123,16 @@ impl files::HostEntry for CallState {
 }
 
 impl CallState {
-    /// The host of a path that may be read.
-    fn path(&self, host: &str, path: &[u8]) -> Result<Reach, Error> {
-        let mut reach = self.reach(host)?;
-        reach.confine(&self.rights, path).map_err(|denial| types::from_refusal(&denial.refusal))?;
-        Ok(reach)
-    }
-
     /// What the router found at this path, or else what is there now.
     async fn open_path(&mut self, host: &str, path: Vec<u8>) -> Result<Opened, Error> {
-        let reach = self.path(host, &path)?;
-        if let Some(opened) = reach.context().take_waiting(host, &path, &reach.permit().within) {
+        let admitted = self.admit(host, Asked::Open { path: path.clone() }).await?;
+        let waiting = admitted.reach().context().take_waiting(host, &path, &admitted.permit().within);
+        if let Some(opened) = waiting {
             return Ok(opened);
         }
-        self.remotely(|| async move { reach.open(&path).await }).await
-    }
-
-    /// Waits for a host.
-    async fn remotely<T: Send + 'static, W: Future<Output = Result<T, HostError>> + Send + 'static>(
-        &mut self,
-        work: impl FnOnce() -> W + Send + 'static,
-    ) -> Result<T, Error> {
-        self.budget.away(in_task(|| async { work().await.map_err(|error| types::from_ssh(&error)) })).await
+        match self.go(admitted).await? {
+            Found::Opened(opened) => Ok(opened),
+            _ => Err(types::amiss()),
+        }
     }
 }

@@ -6,15 +6,16 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::poll_immediate;
 use futures_util::stream::FuturesUnordered;
+use scout_machine::{HostError, Probe};
 use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
 use super::wit::inventory::{self, Machine, Reachability};
 use super::wit::types::{Error, ErrorKind};
 use super::{in_task, types};
-use crate::budget::PROBES;
 use crate::grants::{CallRights, Operation, decide};
-use crate::state::{CallState, Reach};
+use crate::state::CallState;
+use crate::steps::{Admitted, Asked, Found, amiss};
 use crate::{CallContext, HostRecord, Location};
 
 /// The longest that a probe may wait.
@@ -83,24 +84,19 @@ impl CallState {
             let message = format!("{} names at once; {MAX_NAMES} are allowed", names.len());
             return Err(types::error(ErrorKind::Invalid, &message, None));
         }
-        if !self.budget.probe(names.len()) {
-            let message = format!("a call may probe {PROBES} hosts, and these would be more");
-            return Err(types::error(ErrorKind::Exhausted, &message, None));
-        }
-        let hosts = names.iter().map(|name| {
-            let reach = self.reach(name)?;
-            reach.decide(&self.rights, Operation::See).map_err(|denial| types::from_refusal(&denial.refusal))?;
-            Ok(reach)
-        });
-        let hosts = hosts.collect::<Result<Vec<_>, Error>>()?;
         let timeout = Duration::from_millis(u64::from(timeout_ms)).min(MAX_PROBE);
+        let mut hosts = Vec::with_capacity(names.len());
+        for name in names {
+            hosts.push((self.admit(&name, Asked::Probe { timeout }).await?, name));
+        }
+        let call = self.context.as_ref().map(|context| context.call.clone());
         let probing = in_task(move || async move {
             let mut probes = Vec::with_capacity(hosts.len());
             let mut waits = FuturesUnordered::new();
-            for (at, reach) in hosts.iter().enumerate() {
+            for (at, (admitted, name)) in hosts.into_iter().enumerate() {
                 // Of most hosts the answer is known: it takes no place beside those that are waited for. Each is looked at, however
                 // many there are, which a task's budget in tokio would not allow.
-                let mut asked = Box::pin(probe(reach, timeout));
+                let mut asked = Box::pin(probe(admitted, name));
                 let known = unconstrained(poll_immediate(&mut asked)).await;
                 if known.is_none() {
                     waits.push(async move { (at, asked.await) });
@@ -113,8 +109,8 @@ impl CallState {
                 }
             }
             // All at once: one wait for all of them.
-            if let Some(reach) = hosts.first() {
-                reach.call().cost.add_round_trips(1);
+            if let Some(call) = call.filter(|_| !probes.is_empty()) {
+                call.cost.add_round_trips(1);
             }
             Ok(probes.into_iter().flatten().collect())
         });
@@ -123,26 +119,33 @@ impl CallState {
 }
 
 /// Whether a host answers, and what stands against using it.
-async fn probe(reach: &Reach, timeout: Duration) -> Reachability {
-    let seen =
-        |connected, latency_ms, failure| Reachability { name: reach.host.name.clone(), connected, latency_ms, failure };
-    let failed = |why: &str| seen(false, None, Some(why.to_owned()));
+async fn probe(admitted: Admitted, name: String) -> Reachability {
+    let seen = |connected, latency_ms, failure| Reachability { name, connected, latency_ms, failure };
+    let failed = |error: &HostError| Some(types::from_ssh(error).message);
     // Not longer than the probe itself may take.
-    match tokio::time::timeout(MAX_PROBE, reach.machine()).await {
+    match tokio::time::timeout(MAX_PROBE, admitted.reach().machine()).await {
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => return failed(&types::from_ssh(&error).message),
-        Err(_elapsed) => return failed("its settings take long to look up: `Match exec` may hang"),
+        Ok(Err(error)) => return seen(false, None, failed(&error)),
+        Err(_elapsed) => {
+            let why = "its settings take long to look up: `Match exec` may hang";
+            return seen(false, None, Some(why.to_owned()));
+        }
     }
+    let cancel = admitted.reach().call().cancel.clone();
     let probe = tokio::select! {
         biased;
-        probe = reach.probe(timeout) => probe,
-        () = reach.call().cancel.cancelled() => return failed("the request was cancelled"),
+        found = admitted.go() => match found {
+            Ok(Found::Probed(probe)) => probe,
+            Ok(_) => return seen(false, None, failed(&amiss())),
+            Err(error) => Probe { connected: false, latency: Err(error), refused: None },
+        },
+        () = cancel.cancelled() => return seen(false, None, Some("the request was cancelled".to_owned())),
     };
     // Why nobody could log in a moment ago, though the host answers.
-    let refused = probe.refused.map(|error| types::from_ssh(&error).message);
+    let refused = probe.refused.as_ref().and_then(failed);
     match probe.latency {
         Ok(latency) => seen(probe.connected, Some(latency.as_secs_f64() * 1e3), refused),
         Err(error) if error.kind() == scout_machine::ErrorKind::Unsupported => seen(probe.connected, None, refused),
-        Err(error) => seen(probe.connected, None, Some(types::from_ssh(&error).message)),
+        Err(error) => seen(probe.connected, None, failed(&error)),
     }
 }

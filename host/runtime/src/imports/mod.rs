@@ -22,8 +22,9 @@ use wasmtime::Engine;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTableError};
 
-use crate::budget::{Hold, REMOTE_BYTES, Spent};
-use crate::state::{CallState, Reach};
+use crate::budget::{Hold, Spent};
+use crate::state::CallState;
+use crate::steps::{Admitted, Asked, Found, Reach, Stop};
 use crate::{Grants, Interface, fault};
 
 pub(crate) use answers::{Given, answer};
@@ -221,13 +222,30 @@ impl CallState {
                 None,
             ));
         };
-        let limit = REMOTE_BYTES.max(4 * context.limits.file_bytes as u64);
-        if context.call.cost.snapshot().remote_bytes > limit {
-            let message = format!("a call may take {} MiB from hosts, and this one has", limit >> 20);
-            return Err(types::error(wit::types::ErrorKind::Exhausted, &message, None));
-        }
         Reach::new(context, host, &self.rights)
             .map_err(|error| types::error(wit::types::ErrorKind::UnknownHost, error.message(), error.hint()))
+    }
+
+    /// An operation up to where a host is asked.
+    async fn admit(&mut self, host: &str, asked: Asked) -> Result<Admitted, wit::types::Error> {
+        let (reach, rights) = (self.reach(host)?, Arc::clone(&self.rights));
+        let admitted = reach.admit_guest(&self.plugin, &rights, &mut self.budget, asked).await;
+        admitted.map_err(|stop| match stop {
+            Stop::Refused(refused) => types::from_refusal(&refused),
+            Stop::Spent(message) => types::error(wit::types::ErrorKind::Exhausted, &message, None),
+        })
+    }
+
+    /// An operation from there on. In a task: a command that outlives its guest is recorded all the same.
+    async fn go(&mut self, admitted: Admitted) -> Result<Found, wit::types::Error> {
+        let going = in_task(move || async move { admitted.go().await.map_err(|error| types::from_ssh(&error)) });
+        self.budget.away(going).await
+    }
+
+    /// An operation all the way.
+    async fn ask(&mut self, host: &str, asked: Asked) -> Result<Found, wit::types::Error> {
+        let admitted = self.admit(host, asked).await?;
+        self.go(admitted).await
     }
 
     /// Room in the host for remote bytes that a guest will have a handle to.

@@ -21,6 +21,11 @@ pub(super) fn from_ssh(error: &HostError) -> types::Error {
     self::error(kind_of(error), error.message(), error.hint())
 }
 
+/// An answer to another question.
+pub(super) fn amiss() -> types::Error {
+    from_ssh(&crate::steps::amiss())
+}
+
 /// Why an operation on a host failed, in a word for programs.
 pub fn reason(error: &HostError) -> &'static str {
     name(kind_of(error))

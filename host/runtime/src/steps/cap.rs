@@ -1,0 +1,47 @@
+//! Step 7: what an answer holds of what was found; and before, how much a host is asked for.
+
+use std::sync::Arc;
+
+use scout_machine::{ExecRequest, Operation};
+
+use super::{Asked, Found, Reach};
+use crate::Limits;
+use crate::written::{fitting, fitting_both};
+
+/// What the machine is asked, within the limits of the call. `script`: what was made of a command.
+pub(super) fn operation(asked: &Asked, script: Option<Vec<u8>>, reach: &Reach) -> Operation {
+    let Limits { file_bytes, dir_entries, output_bytes, command_timeout, .. } = *reach.context.limits;
+    match asked {
+        Asked::Open { path } => {
+            Operation::Open { path: path.as_slice().into(), cap: file_bytes, max_entries: dir_entries }
+        }
+        Asked::Read { path, offset, length } => {
+            let length = usize::try_from(*length).unwrap_or(usize::MAX).min(file_bytes);
+            Operation::Read { path: path.as_slice().into(), offset: *offset, length }
+        }
+        Asked::Stat { path } => Operation::Stat { path: path.as_slice().into() },
+        Asked::Run(_) | Asked::Script { .. } => Operation::Exec(Arc::new(ExecRequest {
+            script: script.unwrap_or_default(),
+            stdout_cap: output_bytes,
+            stderr_cap: output_bytes,
+            timeout: command_timeout,
+            limits: reach.host.limits,
+        })),
+        Asked::Probe { timeout } => Operation::Probe { timeout: *timeout },
+    }
+}
+
+/// What of it an answer can hold.
+pub(super) fn cut(found: Found) -> Found {
+    match found {
+        Found::Opened(scout_machine::Opened::File { attributes, content }) => {
+            Found::Opened(scout_machine::Opened::File { attributes, content: fitting(content) })
+        }
+        Found::Content(content) => Found::Content(fitting(content)),
+        Found::Ran(mut outcome) => {
+            (outcome.stdout, outcome.stderr) = fitting_both(outcome.stdout, outcome.stderr);
+            Found::Ran(outcome)
+        }
+        Found::Opened(_) | Found::Attributes(_) | Found::Probed(_) => found,
+    }
+}

@@ -1,0 +1,237 @@
+//! The one way to a host. What a guest asks passes these steps in this order, a file each:
+//!
+//! 1. [`decide`]: whether the call may; a command becomes the script that is sent, so that what was judged is what runs.
+//! 2. [`approve`]: whether somebody has to be asked first.
+//! 3. [`budget`]: whether the call has that much left, and how much a host may send.
+//! 4. [`observe`]: what others are told: progress, the audit trail, the tape. Around all that follows.
+//! 5. [`machine`]: the host does it, where it may lie.
+//! 6. [`secrets`]: what was truly found is held against the list of secret paths.
+//! 7. [`cap`]: what an answer holds of it.
+//!
+//! A new operation is a variant of [`Asked`]: the compiler names every step that has to answer for it. Who has the rights of nobody's
+//! guest (the router's look-ahead) enters behind the budget, which is a guest's.
+
+mod approve;
+mod budget;
+mod cap;
+mod decide;
+mod machine;
+mod observe;
+mod secrets;
+
+use std::time::{Duration, Instant};
+
+use scout_machine::{Attributes, Call, Capture, ErrorKind, ExecOutcome, HostError, Opened, Operation, Probe};
+
+use self::observe::Record;
+pub(crate) use self::observe::told;
+use crate::budget::Budget;
+use crate::grants::{CallRights, Permit};
+use crate::policy::{Pipeline, Refusal};
+use crate::state::shown;
+use crate::{CallContext, HostRecord, PluginId};
+
+/// What is asked of a host.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// Looks at a path.
+    Open { path: Vec<u8> },
+    /// Reads bytes of a file.
+    Read { path: Vec<u8>, offset: u64, length: u64 },
+    /// Asks for a path's attributes.
+    Stat { path: Vec<u8> },
+    /// Runs a command, word by word.
+    Run(Pipeline),
+    /// Runs what a shell reads, in this directory.
+    Script { directory: Option<Vec<u8>>, script: String },
+    /// Asks whether it answers.
+    Probe { timeout: Duration },
+}
+
+/// What was found out.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// By [`Asked::Open`].
+    Opened(Opened),
+    /// By [`Asked::Read`].
+    Content(Capture),
+    /// By [`Asked::Stat`].
+    Attributes(Attributes),
+    /// By [`Asked::Run`] and [`Asked::Script`].
+    Ran(ExecOutcome),
+    /// By [`Asked::Probe`].
+    Probed(Probe),
+}
+
+/// A host that a call may name, with what is needed to reach it: everything a task needs that outlives the import.
+pub(crate) struct Reach {
+    pub(crate) host: HostRecord,
+    context: CallContext,
+}
+
+impl Reach {
+    /// The host with this name, if a call with these rights may name it. One that it may not is answered as one that
+    /// there is not.
+    pub(crate) fn new(context: &CallContext, host: &str, rights: &CallRights) -> Result<Self, HostError> {
+        let access = context.fleet.access();
+        let granted = context.fleet.get(host).filter(|record| match rights.names(record.target(access)) {
+            Ok(_) => true,
+            Err(denial) => {
+                tracing::info!(host = record.name, why = %denial.refusal, "a call named a host that it may not use");
+                false
+            }
+        });
+        let record = granted.ok_or_else(|| {
+            HostError::new(ErrorKind::NotFound, format!("no host that may be used here is named `{}`", shown(host)))
+                .with_hint("the target `hosts` lists all hosts; `scout policy explain` tells what a plugin may use")
+        })?;
+        if let Some(tape) = &context.tape {
+            tape.named(host);
+        }
+        Ok(Self { host: record, context: context.clone() })
+    }
+
+    pub(crate) fn call(&self) -> &Call {
+        &self.context.call
+    }
+
+    pub(crate) fn context(&self) -> &CallContext {
+        &self.context
+    }
+
+    /// Steps 1 and 2 for somebody who is no guest.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub(crate) async fn admit(self, rights: &CallRights, asked: Asked) -> Result<Admitted, Refusal> {
+        let decided = decide::decide(&self, rights, &asked)?;
+        approve::approve(&self, &asked, &decided.permit).await?;
+        let operation = cap::operation(&asked, decided.script, &self);
+        Ok(Admitted { reach: self, operation, permit: decided.permit, record: None })
+    }
+
+    /// Steps 1 to 3 for a guest of this plugin.
+    ///
+    /// # Errors
+    /// Why it may not, and that its budget is used up.
+    pub(crate) async fn admit_guest(
+        self,
+        plugin: &PluginId,
+        rights: &CallRights,
+        budget: &mut Budget,
+        asked: Asked,
+    ) -> Result<Admitted, Stop> {
+        let entered = Instant::now();
+        let judged = match decide::decide(&self, rights, &asked) {
+            Ok(decided) => approve::approve(&self, &asked, &decided.permit).await.map(|()| decided),
+            Err(refused) => Err(refused),
+        };
+        // Also for what is refused: each is a line of the audit trail.
+        budget::take(budget, &self, &asked).map_err(Stop::Spent)?;
+        let record = |sent: Option<&[u8]>| Record::of(&self, plugin, &asked, sent, entered);
+        match judged {
+            Ok(decided) => {
+                let record = record(decided.script.as_deref());
+                let operation = cap::operation(&asked, decided.script, &self);
+                Ok(Admitted { reach: self, operation, permit: decided.permit, record })
+            }
+            Err(refused) => {
+                if let Some(record) = record(None) {
+                    budget.away(record.refused(&refused)).await;
+                }
+                Err(Stop::Refused(refused))
+            }
+        }
+    }
+}
+
+/// Why an operation went no further than step 3.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It may not.
+    Refused(Refusal),
+    /// What the call has used up, for whoever wrote the guest.
+    Spent(String),
+}
+
+/// An operation that may be done.
+pub(crate) struct Admitted {
+    reach: Reach,
+    operation: Operation,
+    permit: Permit,
+    /// Of a command.
+    record: Option<Record>,
+}
+
+impl Admitted {
+    /// What it was allowed by.
+    pub(crate) fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// The host.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Steps 4 to 7.
+    ///
+    /// # Errors
+    /// Those of [`Machine::perform`](scout_machine::Machine::perform); Outside for what truly lies where it may not.
+    /// # Cancel safety
+    /// A command is ended on its host, and its end recorded.
+    pub(crate) async fn go(self) -> Result<Found, HostError> {
+        let Self { reach, operation, permit, mut record } = self;
+        let live = async {
+            let outcome = machine::perform(&reach, &operation, &permit, observe::begin(&mut record, &reach)).await?;
+            secrets::hold(&reach, &operation, &permit, outcome)
+        };
+        let found = observe::watch(&reach, &operation, live).await;
+        observe::end(record, &found).await;
+        found.map(cap::cut)
+    }
+}
+
+/// An answer to another question.
+pub(crate) fn amiss() -> HostError {
+    HostError::new(ErrorKind::Remote, "the machine has answered what it was not asked")
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use std::sync::Arc;
+
+    use scout_machine::Principal;
+    use scout_ssh::{Pool, PoolConfig};
+
+    use super::*;
+    use crate::policy::{CommandPolicy, Stage, StderrTo, Word};
+    use crate::{Fleet, Grants, Location};
+
+    /// Forty kilobytes once: a list of a thousand hosts copied two hundred megabytes.
+    #[tokio::test]
+    async fn what_asks_a_host_is_small() {
+        let location = Location { address: String::new(), port: 22, user: String::new() };
+        let hosts = vec![HostRecord::recorded("box", Ok(location), CommandPolicy::Shell)];
+        let fleet = Arc::new(Fleet::new(hosts, Pool::new(PoolConfig::default())));
+        let call = Call::until(tokio::time::Instant::now());
+        let context = CallContext::new(Principal::new("me"), fleet, Arc::default(), call);
+        let path = b"/etc/hosts".to_vec();
+        let stage = Stage { words: vec![Word::Literal("uname".to_owned())], stderr: StderrTo::Capture };
+        for asked in [
+            Asked::Open { path: path.clone() },
+            Asked::Read { path: path.clone(), offset: 0, length: 0 },
+            Asked::Stat { path },
+            Asked::Run(Pipeline { stages: vec![stage], directory: None }),
+            Asked::Script { directory: None, script: "uname".to_owned() },
+            Asked::Probe { timeout: Duration::ZERO },
+        ] {
+            let rights = CallRights::unlimited(Grants::ALL);
+            let what = format!("{asked:?}");
+            let admitted = Reach::new(&context, "box", &rights).unwrap().admit(&rights, asked).await.unwrap();
+            let bytes = size_of_val(&admitted.go());
+            assert!(bytes <= 8 << 10, "{what}: {bytes}");
+        }
+    }
+}

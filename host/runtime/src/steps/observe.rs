@@ -1,0 +1,267 @@
+//! Step 4, around all that follows: what others are told of an operation. The client hears of the wait, the audit trail of each command
+//! before it is sent and when it has ended, and the tape of what was asked and found.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use scout_machine::{Call, Ending, ErrorKind, HostError, Operation, RemoteState};
+use tokio::time::sleep_until;
+
+use super::{Asked, Found, Reach};
+use crate::cassette::{self, Request};
+use crate::policy::{Pipeline, Refusal, Word};
+use crate::{Audit, CommandEnd, CommandEvent, CommandRecord, PluginId, Recorded};
+
+/// Waits for the operation, which the client hears of, and passes it by the tape: what does not pass here cannot be recorded.
+pub(super) async fn watch(
+    reach: &Reach,
+    operation: &Operation,
+    live: impl Future<Output = Result<Found, HostError>>,
+) -> Result<Found, HostError> {
+    let (context, host) = (&reach.context, &reach.host.name);
+    // Every hand that a future passes through makes a copy of it, or two.
+    let live = context.while_waiting(host, Box::pin(live));
+    cassette::pass(context.tape.as_ref(), host, reach.call(), || request(operation), live).await
+}
+
+/// As the tape has it.
+fn request(operation: &Operation) -> Request {
+    match operation {
+        Operation::Open { path, .. } => Request::Open((&**path).into()),
+        Operation::Read { path, offset, length } => {
+            Request::Read { path: (&**path).into(), offset: *offset, length: *length as u64 }
+        }
+        Operation::Stat { path } => Request::Stat((&**path).into()),
+        Operation::Exec(request) => Request::Exec(request.script.as_slice().into()),
+        Operation::Probe { timeout } => {
+            Request::Probe { timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) }
+        }
+    }
+}
+
+/// Records that a command is sent next. Of anything else nothing is recorded.
+///
+/// # Errors
+/// That it cannot be recorded in time, and so must not be sent.
+pub(super) async fn begin(record: &mut Option<Record>, reach: &Reach) -> Result<(), HostError> {
+    match record {
+        Some(record) => record.begin(reach.call()).await,
+        None => Ok(()),
+    }
+}
+
+/// Records how a command ended, before anybody hears of it.
+pub(super) async fn end(record: Option<Record>, found: &Result<Found, HostError>) {
+    if let Some(record) = record {
+        record.end(ending(found)).await;
+    }
+}
+
+fn ending(found: &Result<Found, HostError>) -> String {
+    let outcome = match found {
+        Ok(Found::Ran(outcome)) => outcome,
+        Ok(Found::Opened(_) | Found::Content(_) | Found::Attributes(_) | Found::Probed(_)) => {
+            return "failed: it was no command".to_owned();
+        }
+        Err(error) => return format!("failed: {}", error.message()),
+    };
+    match &outcome.ending {
+        Ending::Exited(status) => format!("exited {status}"),
+        Ending::Signaled(signal) => format!("signaled {signal}"),
+        Ending::TimedOut(state) => format!("timed out ({})", told(*state)),
+        Ending::Cancelled(state) => format!("cancelled ({})", told(*state)),
+        Ending::OutputLimit(state) => format!("output limit ({})", told(*state)),
+        Ending::NoStatus => "no status".to_owned(),
+    }
+}
+
+/// What is known of what a command has left on its host.
+pub(crate) fn told(state: RemoteState) -> &'static str {
+    match state {
+        RemoteState::Stopped => "stopped",
+        RemoteState::Running => "still running",
+        RemoteState::Unknown => "may still run",
+    }
+}
+
+/// A refused pipeline as the audit trail shows it: what was asked, not what a shell would be told.
+fn in_words(pipeline: &Pipeline) -> String {
+    let stages = pipeline.stages.iter().map(|stage| {
+        let words = stage.words.iter().map(|word| match word {
+            Word::Literal(text) | Word::Glob(text) => text.as_str(),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    });
+    stages.collect::<Vec<_>>().join(" | ")
+}
+
+/// A command's part of the audit trail. Dropped before the end, as when Scout ends, it says that the end is not known.
+pub(super) struct Record {
+    audit: Option<Audit>,
+    /// As it is so far.
+    record: CommandRecord,
+    entered: Instant,
+    /// Whether an end is owed.
+    is_begun: bool,
+}
+
+impl Record {
+    /// Of a command, which is recorded as it is `sent`, or as it was asked for if it is not. Nothing else is recorded.
+    pub(super) fn of(
+        reach: &Reach,
+        plugin: &PluginId,
+        asked: &Asked,
+        sent: Option<&[u8]>,
+        entered: Instant,
+    ) -> Option<Self> {
+        static COMMANDS: AtomicU64 = AtomicU64::new(1);
+        let command = match (asked, sent) {
+            (Asked::Open { .. } | Asked::Read { .. } | Asked::Stat { .. } | Asked::Probe { .. }, _) => return None,
+            (Asked::Run(_) | Asked::Script { .. }, Some(sent)) => String::from_utf8_lossy(sent).into(),
+            (Asked::Run(pipeline), None) => in_words(pipeline).into(),
+            (Asked::Script { script, .. }, None) => script.as_str().into(),
+        };
+        let record = CommandRecord {
+            number: COMMANDS.fetch_add(1, Ordering::Relaxed),
+            plugin: plugin.as_str().to_owned(),
+            host: reach.host.name.clone(),
+            command,
+            event: CommandEvent::Begin,
+        };
+        Some(Self { audit: reach.context.audit.clone(), record, entered, is_begun: false })
+    }
+
+    /// Records that it was refused.
+    pub(super) async fn refused(self, refused: &Refusal) {
+        self.end(format!("refused: {refused}")).await;
+    }
+
+    /// Records that the command is sent next.
+    ///
+    /// # Errors
+    /// That it cannot be recorded in time, and so must not be sent.
+    async fn begin(&mut self, call: &Call) -> Result<(), HostError> {
+        let Some(audit) = &self.audit else { return Ok(()) };
+        let written = audit(self.record.clone());
+        self.is_begun = true;
+        let unsent = |kind, why: &str| HostError::new(kind, format!("{why}, and the command was not sent"));
+        let why = tokio::select! {
+            biased;
+            written = written => match written {
+                Ok(()) => return Ok(()),
+                Err(why) => why,
+            },
+            () = call.cancel.cancelled() => return Err(unsent(ErrorKind::Cancelled, "the request was cancelled")),
+            () = sleep_until(call.deadline) => return Err(unsent(ErrorKind::Timeout, "the audit log hangs")),
+        };
+        self.is_begun = false;
+        Err(unsent(ErrorKind::Exhausted, &why)
+            .with_hint("only what can be recorded runs; `scout doctor` tells the operator more"))
+    }
+
+    /// Records how the command ended, before anybody hears of it.
+    async fn end(mut self, ending: String) {
+        if let Some(written) = self.ended(ending) {
+            // Who writes it logs what becomes of it. The command has ended whether or not.
+            written.await.ok();
+        }
+    }
+
+    /// Hands over how the command ended, once.
+    fn ended(&mut self, ending: String) -> Option<Recorded> {
+        let audit = self.audit.take()?;
+        let end = CommandEnd { ending, duration: self.entered.elapsed() };
+        let event = if self.is_begun { CommandEvent::End(end) } else { CommandEvent::Unsent(end) };
+        Some(audit(CommandRecord { event, ..self.record.clone() }))
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.is_begun {
+            drop(self.ended("unknown: Scout gave it up, and it may still run".to_owned()));
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use std::time::Duration;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// A record that goes to `log`, whose beginnings are written as `written` says.
+    fn record(log: &Arc<Mutex<Vec<String>>>, written: impl Fn() -> Recorded + Send + Sync + 'static) -> Record {
+        let log = Arc::clone(log);
+        let audit: Audit = Arc::new(move |record| {
+            let (said, written) = match record.event {
+                CommandEvent::Begin => ("begin".to_owned(), written()),
+                CommandEvent::End(end) => (format!("end {}", end.ending), ready(Ok(()))),
+                CommandEvent::Unsent(end) => (format!("unsent {}", end.ending), ready(Ok(()))),
+            };
+            log.lock().push(said);
+            written
+        });
+        let record = CommandRecord {
+            number: 1,
+            plugin: "command".to_owned(),
+            host: "box".to_owned(),
+            command: "uname".into(),
+            event: CommandEvent::Begin,
+        };
+        Record { audit: Some(audit), record, entered: Instant::now(), is_begun: false }
+    }
+
+    fn ready(written: Result<(), String>) -> Recorded {
+        Box::pin(std::future::ready(written))
+    }
+
+    fn never() -> Recorded {
+        Box::pin(std::future::pending())
+    }
+
+    fn a_minute() -> Call {
+        Call::until(tokio::time::Instant::now() + Duration::from_secs(60))
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_ends_once_also_if_nobody_waits_for_it() {
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let mut one = record(&log, || ready(Ok(())));
+        one.begin(&a_minute()).await.unwrap();
+        one.end("exited 0".to_owned()).await;
+        let mut given_up = record(&log, || ready(Ok(())));
+        given_up.begin(&a_minute()).await.unwrap();
+        drop(given_up);
+        drop(record(&log, never));
+        let unknown = "end unknown: Scout gave it up, and it may still run";
+        assert_eq!(*log.lock(), ["begin", "end exited 0", "begin", unknown]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_recorded_in_time_is_not_sent() {
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let mut full = record(&log, || ready(Err("no space".to_owned())));
+        let error = full.begin(&a_minute()).await.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Exhausted, "no space, and the command was not sent"));
+        full.end("failed: no space".to_owned()).await;
+        let mut hanging = record(&log, never);
+        assert_eq!(hanging.begin(&a_minute()).await.unwrap_err().kind(), ErrorKind::Timeout);
+        // It may have been written all the same, and then is owed its end.
+        hanging.end("failed: late".to_owned()).await;
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let call = Call { cancel, ..a_minute() };
+        let mut cancelled = record(&log, never);
+        assert_eq!(cancelled.begin(&call).await.unwrap_err().kind(), ErrorKind::Cancelled);
+        drop(cancelled);
+        let log = log.lock();
+        assert_eq!(log.get(..4).unwrap(), ["begin", "unsent failed: no space", "begin", "end failed: late"]);
+        assert!(log.last().unwrap().starts_with("end unknown"), "{log:?}");
+    }
+}

@@ -1,0 +1,85 @@
+//! Step 6: the list of secret paths, held against where a path has truly led and against what was read. Its text was held before, and
+//! proves nothing.
+
+use scout_machine::{Capture, ErrorKind, HostError, Opened, Operation, Outcome, TruePath};
+
+use super::machine::lead;
+use super::{Found, Reach, amiss};
+use crate::grants::Permit;
+use crate::policy::Refusal;
+
+/// What of the outcome may be told.
+///
+/// # Errors
+/// Outside for a secret.
+pub(super) fn hold(
+    reach: &Reach,
+    operation: &Operation,
+    permit: &Permit,
+    outcome: Outcome,
+) -> Result<Found, HostError> {
+    let keeper = Keeper { reach, keeps: permit.keeps_secrets };
+    match (operation, outcome) {
+        (Operation::Open { path, .. }, Outcome::Open(opened, place)) => {
+            if let Opened::File { content, .. } = &opened {
+                keeper.content(path, &place, content)?;
+            }
+            keeper.place(path, &place)?;
+            Ok(Found::Opened(opened))
+        }
+        (Operation::Read { path, offset, .. }, Outcome::Read(content, place)) => {
+            keeper.content(path, &place, &content)?;
+            keeper.place(path, &place)?;
+            let data = content.data.slice(content.data.len().min(lead(*offset) as usize)..);
+            Ok(Found::Content(Capture { data, ..content }))
+        }
+        (Operation::Stat { path }, Outcome::Stat(attributes, place)) => {
+            keeper.place(path, &place)?;
+            Ok(Found::Attributes(attributes))
+        }
+        (Operation::Exec(_), Outcome::Exec(outcome)) => Ok(Found::Ran(outcome)),
+        (Operation::Probe { .. }, Outcome::Probe(probe)) => Ok(Found::Probed(probe)),
+        (
+            Operation::Open { .. }
+            | Operation::Read { .. }
+            | Operation::Stat { .. }
+            | Operation::Exec(_)
+            | Operation::Probe { .. },
+            _,
+        ) => Err(amiss()),
+    }
+}
+
+struct Keeper<'a> {
+    reach: &'a Reach,
+    keeps: bool,
+}
+
+impl Keeper<'_> {
+    /// Holds the secret paths against where a path has truly led.
+    fn place(&self, path: &[u8], place: &TruePath) -> Result<(), HostError> {
+        match self.keeps {
+            true => self.reach.context.fleet.access().secrets.check_true_path(path, &place.path).map_err(refused),
+            false => Ok(()),
+        }
+    }
+
+    /// Holds what a file holds against what no file is answered with, whatever its name.
+    fn content(&self, path: &[u8], place: &TruePath, content: &Capture) -> Result<(), HostError> {
+        match self.keeps {
+            true => self
+                .reach
+                .context
+                .fleet
+                .access()
+                .secrets
+                .check_content(path, &place.path, &content.data)
+                .map_err(refused),
+            false => Ok(()),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> HostError {
+    HostError::new(ErrorKind::Outside, refusal.to_string()).with_hint(refusal.instead.unwrap_or_default())
+}
