@@ -28,6 +28,7 @@ mod protocol;
 mod python;
 mod real_programs;
 mod secrets;
+mod spans;
 mod tools;
 mod trips;
 mod typescript;

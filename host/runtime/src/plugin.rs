@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scout_machine::Principal;
+use tracing::Instrument as _;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
@@ -727,7 +728,17 @@ impl Inner {
         }
     }
 
-    async fn call(&self, mut context: CallContext, asked: Asked) -> Result<(Answer, Receipt), CallError> {
+    async fn call(&self, context: CallContext, asked: Asked) -> Result<(Answer, Receipt), CallError> {
+        let (plugin, principal) = (self.id.as_str(), context.principal.as_str());
+        let tool = match &asked {
+            Asked::Call { name, .. } => Some(tracing::field::display(name)),
+            Asked::Handle(_) => None,
+        };
+        let span = tracing::debug_span!("plugin", %plugin, tool, %principal);
+        self.called(context, asked).instrument(span).await
+    }
+
+    async fn called(&self, mut context: CallContext, asked: Asked) -> Result<(Answer, Receipt), CallError> {
         let begun = Instant::now();
         // What this call began on hosts ends with it, also when its future is dropped.
         context.call.cancel = context.call.cancel.child_token();

@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::held::Held;
 use crate::render::{Base64, Missing, Reply};
@@ -134,7 +135,8 @@ impl McpServer {
         let progress = reporter.as_ref().map(Reporter::progress);
         let held = Some(self.held.clone());
         let caller = Caller { progress, held, ..Caller::alone(self.principal.clone(), cancel.clone()) };
-        let answer = self.calls.track_future(begin(caller));
+        let span = tracing::debug_span!("request", id = %context.id, principal = %self.principal.as_str());
+        let answer = self.calls.track_future(begin(caller).instrument(span));
         tokio::pin!(answer);
         let reply = tokio::select! {
             reply = &mut answer => reply,

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use scout_machine::Capture;
+use tracing::Instrument as _;
 use wasmtime::Engine;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTableError};
@@ -290,7 +291,7 @@ impl CallState {
 async fn in_task<T: Send + 'static, W: Future<Output = Result<T, wit::types::Error>> + Send + 'static>(
     work: impl FnOnce() -> W + Send + 'static,
 ) -> Result<T, wit::types::Error> {
-    tokio::spawn(async { Box::pin(work()).await }).await.unwrap_or_else(|error| {
+    tokio::spawn(async { Box::pin(work()).await }.in_current_span()).await.unwrap_or_else(|error| {
         Err(types::error(wit::types::ErrorKind::Internal, &fault("an import was at work", error), None))
     })
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use scout_machine::{Call, Ending, ErrorKind, HostError, Operation, RemoteState};
 use tokio::time::sleep_until;
+use tracing::Instrument as _;
 
 use super::{Asked, Found, Reach};
 use crate::cassette::{self, Request};
@@ -19,9 +20,21 @@ pub(super) async fn watch(
     live: impl Future<Output = Result<Found, HostError>>,
 ) -> Result<Found, HostError> {
     let (context, host) = (&reach.context, &reach.host.name);
+    let span = tracing::debug_span!("operation", operation = %name(operation), %host);
     // Every hand that a future passes through makes a copy of it, or two.
     let live = context.while_waiting(host, Box::pin(live));
-    cassette::pass(context.tape.as_ref(), host, reach.call(), || request(operation), live).await
+    cassette::pass(context.tape.as_ref(), host, reach.call(), || request(operation), live).instrument(span).await
+}
+
+/// As spans have it.
+fn name(operation: &Operation) -> &'static str {
+    match operation {
+        Operation::Open { .. } => "open",
+        Operation::Read { .. } => "read",
+        Operation::Stat { .. } => "stat",
+        Operation::Exec(_) => "exec",
+        Operation::Probe { .. } => "probe",
+    }
 }
 
 /// As the tape has it.

@@ -228,6 +228,8 @@ fn log_to_stderr(filter: &str) -> Result<(), ConfigError> {
     tracing_subscriber::fmt()
         .fmt_fields(fmt::format::debug_fn(log_field).delimited(" "))
         .with_env_filter(filter)
+        // How long each span took. None is open below `debug`.
+        .with_span_events(fmt::format::FmtSpan::CLOSE)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init()

@@ -183,6 +183,7 @@ impl<'a> Trip<'a> {
         let stage = stage.into();
         let is_target = spec.alias == self.target;
         let text = if is_target { stage } else { format!("at the jump host {}: {stage}", spec.alias).into() };
+        tracing::debug!(host = %spec.alias, "{text}");
         self.stage.lock().text = text;
     }
 

@@ -15,6 +15,7 @@ use scout_machine::command::shell::{Prepared, RemoteProcess, Stream, Way};
 use scout_machine::{Call, CommandLimits, Ending, ErrorKind, ExecOutcome, ExecRequest, HostError, RemoteState, line};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::Instrument as _;
 
 use crate::lease::within;
 use crate::pool::InUse;
@@ -121,7 +122,8 @@ pub(crate) async fn run(
     let (answer, outcome) = oneshot::channel();
     let (request, call, connection) = (request.clone(), call.clone(), Arc::clone(connection));
     let way = prepared.way;
-    tokio::spawn(async move {
+    let span = tracing::debug_span!("exec", host = %connection.alias);
+    let conversation = async move {
         let mut answer = answer;
         let started = Instant::now();
         let until = call.deadline.min(started + request.timeout);
@@ -140,7 +142,8 @@ pub(crate) async fn run(
         drop((slot, place));
         connection.refill();
         let _ = answer.send(result);
-    });
+    };
+    tokio::spawn(conversation.instrument(span));
     outcome.await.unwrap_or_else(|_| {
         Err(RunError::Failed(HostError::new(ErrorKind::ConnectionLost, "the command was given up; it may have run")))
     })

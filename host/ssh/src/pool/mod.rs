@@ -27,6 +27,7 @@ use scout_machine::{Call, ErrorKind, HostError, Principal, Probe};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::dial::penalties::Penalties;
 use crate::jitter::jittered;
@@ -136,7 +137,8 @@ impl Pool {
     /// The dial goes on for others who wait for it.
     pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, HostError> {
         let key = Key::first(principal, spec);
-        let connection = self.inner.connect(&key, call).await?;
+        let span = tracing::debug_span!("lease", host = %spec.alias, principal = %principal.as_str());
+        let connection = self.inner.connect(&key, call).instrument(span).await?;
         Ok(Lease::new(Arc::clone(&self.inner), key, connection))
     }
 
@@ -474,7 +476,8 @@ impl Inner {
         if let Some(Entry { slot: Slot::Ready(dead), .. }) = state.slots.insert(key.clone(), entry) {
             self.forget(&mut state, &dead);
         }
-        tokio::spawn(Arc::clone(self).run_dial(key.clone(), sender, Arc::clone(&queue)));
+        let span = tracing::debug_span!("dial", host = %key.spec.alias, principal = %key.principal.as_str());
+        tokio::spawn(Arc::clone(self).run_dial(key.clone(), sender, Arc::clone(&queue)).instrument(span));
         Ok(Begun::Dialing(receiver, queue))
     }
 

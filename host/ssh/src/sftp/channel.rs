@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument as _;
 
 use super::confine::Told;
 use super::guess::{GUESS, Guess};
@@ -340,7 +341,9 @@ impl SftpChannel {
         file: Option<FilePart>,
         call: &Call,
     ) -> Result<Option<Vec<Reply>>, SftpError> {
-        within(call, self.fly(requests, Asked { guesses: true, max_entries, file }, call)).await
+        let span = tracing::debug_span!("flight", requests = requests.len());
+        let flight = self.fly(requests, Asked { guesses: true, max_entries, file }, call);
+        within(call, flight).instrument(span).await
     }
 
     /// What a flight with a guessed handle was refused was given to one with a real handle: no more guesses.
@@ -356,8 +359,9 @@ impl SftpChannel {
         max_entries: usize,
         call: &Call,
     ) -> Result<Vec<Reply>, SftpError> {
-        let flight = Asked { max_entries, ..Asked::default() };
-        within(call, self.fly(requests, flight, call)).await?.ok_or(SftpError::Closed)
+        let span = tracing::debug_span!("flight", requests = requests.len());
+        let flight = self.fly(requests, Asked { max_entries, ..Asked::default() }, call);
+        within(call, flight).instrument(span).await?.ok_or(SftpError::Closed)
     }
 
     /// Sends a flight that guesses nothing, for whoever counts the round trips of several such.
