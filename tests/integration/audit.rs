@@ -96,6 +96,41 @@ async fn a_command_whose_client_leaves_has_a_beginning_and_an_end() {
     assert!(tells_of_a_client_that_left(&lines[1]), "{lines:?}");
 }
 
+#[tokio::test]
+async fn a_look_that_may_not_be_has_a_line_and_another_one_only_where_reads_are_asked_for() {
+    let sshd = Sshd::start();
+    let (plain, link) = (sshd.dir().join("plain"), sshd.dir().join("link"));
+    std::fs::write(&plain, "plain").unwrap();
+    // Kept secret by a pattern of the operator's, behind a link that does not match it.
+    std::fs::write(sshd.dir().join("kept.mine"), "kept").unwrap();
+    std::os::unix::fs::symlink("kept.mine", &link).unwrap();
+    for reads in [false, true] {
+        let options = options(&sshd).setting("secret_paths = [\"**/*.mine\"]");
+        let scout = Scout::start(&options.setting(&format!("audit_reads = {reads}"))).await;
+        assert!(!scout.call(&format!("box:{}", plain.display())).await.is_error());
+        assert!(scout.call("box:/etc/shadow").await.is_error());
+        assert!(scout.call(&format!("box:{}", link.display())).await.is_error());
+        assert!(scout.close().await.success());
+        let lines = lines(&scout.dir().join("audit.jsonl"));
+        let told = |event: &str| -> Vec<String> {
+            of(&lines, event).iter().map(|line| line["path"].as_str().unwrap().to_owned()).collect()
+        };
+        let denied = told("denied");
+        assert!(
+            denied.contains(&"/etc/shadow".to_owned()) && denied.contains(&link.display().to_string()),
+            "{lines:?}"
+        );
+        assert!(!denied.contains(&plain.display().to_string()), "{lines:?}");
+        assert_eq!(told("read").contains(&plain.display().to_string()), reads, "{lines:?}");
+        let one = *of(&lines, "denied").first().unwrap();
+        assert_eq!(
+            (&one["host"], &one["principal"], &one["operation"]),
+            (&"box".into(), &"local".into(), &"open".into())
+        );
+        assert!(one["why"].as_str().unwrap().contains("secret paths"), "{one}");
+    }
+}
+
 /// Runs commands that each leave a line on the host until one fails, at most so many; what that one answered.
 async fn run_until_one_fails(sshd: &Sshd, scout: &Scout, most: usize) -> Option<Answer> {
     for _ in 0..most {

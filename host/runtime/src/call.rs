@@ -67,7 +67,7 @@ pub struct CallContext {
     pub call: Call,
     /// Where progress goes, if the client asked for it.
     pub progress: Option<Progress>,
-    /// Where commands are recorded (runtime fills the records; server writes them).
+    /// The audit trail (runtime fills the records; server writes them).
     pub audit: Option<Audit>,
     /// Where the call is recorded, or played from.
     pub(crate) tape: Option<Tape>,
@@ -84,9 +84,48 @@ struct Waiting {
     opened: Opened,
 }
 
-/// Takes records of commands. A record is handed over when the function is called, whatever becomes of the future; that
-/// tells when it has been written.
-pub type Audit = Arc<dyn Fn(CommandRecord) -> Recorded + Send + Sync>;
+/// The audit trail, as a call knows it.
+#[derive(Clone)]
+pub struct Audit {
+    /// Takes records. A record is handed over when the function is called, whatever becomes of the future; that tells when it has
+    /// been written.
+    pub write: Arc<dyn Fn(AuditRecord) -> Recorded + Send + Sync>,
+    /// Whether it holds what was read too, and not only what might not be read.
+    pub reads: bool,
+}
+
+/// What is recorded.
+#[derive(Clone, Debug)]
+pub enum AuditRecord {
+    /// Of a command.
+    Command(CommandRecord),
+    /// Of a look at a path.
+    Access(AccessRecord),
+}
+
+/// What the audit trail says of a look at a path.
+#[derive(Clone, Debug)]
+pub struct AccessRecord {
+    /// The plugin that asked.
+    pub plugin: String,
+    /// The host's name.
+    pub host: String,
+    /// `open`, `read` or `stat`.
+    pub operation: &'static str,
+    /// The path as it was asked for.
+    pub path: Vec<u8>,
+    /// What became of it.
+    pub event: AccessEvent,
+}
+
+/// What becomes of a look at a path.
+#[derive(Clone, Debug)]
+pub enum AccessEvent {
+    /// It may not be, for this reason.
+    Denied(String),
+    /// It is over: `found`, or `failed: …`.
+    Ended(CommandEnd),
+}
 
 /// A record on its way. An error says why it is not written; a command whose beginning has one is not sent.
 pub type Recorded = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
@@ -173,7 +212,7 @@ impl CallContext {
                     continue;
                 }
             };
-            let Ok(admitted) = reach.admit(&rights, Asked::Open { path: path.to_vec() }).await else {
+            let Ok(admitted) = reach.admit(reader, &rights, Asked::Open { path: path.to_vec() }).await else {
                 refused.get_or_insert(Ok(FileKind::Other));
                 continue;
             };

@@ -33,8 +33,8 @@ mod written;
 
 pub use answer::{Answer, Content, Encoding, Held, Receipt};
 pub use call::{
-    Audit, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent, CommandRecord, Limits, MAX_MESSAGE,
-    Recorded,
+    AccessEvent, AccessRecord, Audit, AuditRecord, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent,
+    CommandRecord, Limits, MAX_MESSAGE, Recorded,
 };
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use externs::Externs;

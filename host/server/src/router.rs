@@ -194,7 +194,8 @@ impl Router {
         let mut context = CallContext::new(caller.principal.clone(), fleet, limits, call);
         context.progress = caller.progress;
         let (audit, principal) = (Arc::clone(&self.audit), caller.principal);
-        context.audit = Some(Arc::new(move |record| audit.record(&principal, record)));
+        let write = Arc::new(move |record| audit.record(&principal, record));
+        context.audit = Some(scout_runtime::Audit { write, reads: revision.config().audit_reads });
         context
     }
 }

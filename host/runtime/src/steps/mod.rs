@@ -99,15 +99,17 @@ impl Reach {
         &self.context
     }
 
-    /// Steps 1 and 2 for somebody who is no guest.
+    /// Steps 1 and 2 for somebody who is no guest, in the name of this plugin.
     ///
     /// # Errors
     /// Why it may not.
-    pub(crate) async fn admit(self, rights: &CallRights, asked: Asked) -> Result<Admitted, Refusal> {
+    pub(crate) async fn admit(self, plugin: &str, rights: &CallRights, asked: Asked) -> Result<Admitted, Refusal> {
+        let entered = Instant::now();
         let decided = decide::decide(&self, rights, &asked)?;
         approve::approve(&self, &asked, &decided.permit).await?;
+        let record = Record::of(&self, plugin, &asked, decided.script.as_deref(), entered);
         let operation = cap::operation(&asked, decided.script, &self);
-        Ok(Admitted { reach: self, operation, permit: decided.permit, record: None })
+        Ok(Admitted { reach: self, operation, permit: decided.permit, record })
     }
 
     /// Steps 1 to 3 for a guest of this plugin.
@@ -128,7 +130,7 @@ impl Reach {
         };
         // Also for what is refused: each is a line of the audit trail.
         budget::take(budget, &self, &asked).map_err(Stop::Spent)?;
-        let record = |sent: Option<&[u8]>| Record::of(&self, plugin, &asked, sent, entered);
+        let record = |sent: Option<&[u8]>| Record::of(&self, plugin.as_str(), &asked, sent, entered);
         match judged {
             Ok(decided) => {
                 let record = record(decided.script.as_deref());
@@ -137,7 +139,7 @@ impl Reach {
             }
             Err(refused) => {
                 if let Some(record) = record(None) {
-                    budget.away(record.refused(&refused)).await;
+                    budget.away(record.refused(&self, &asked, &refused)).await;
                 }
                 Err(Stop::Refused(refused))
             }
@@ -159,7 +161,7 @@ pub(crate) struct Admitted {
     reach: Reach,
     operation: Operation,
     permit: Permit,
-    /// Of a command.
+    /// Its part of the audit trail, if it has one.
     record: Option<Record>,
 }
 
@@ -187,7 +189,7 @@ impl Admitted {
             secrets::hold(&reach, &operation, &permit, outcome)
         };
         let found = observe::watch(&reach, &operation, live).await;
-        observe::end(record, &found).await;
+        observe::end(record, &reach, &operation, &found).await;
         found.map(cap::cut)
     }
 }
@@ -229,7 +231,7 @@ mod tests {
         ] {
             let rights = CallRights::unlimited(Grants::ALL);
             let what = format!("{asked:?}");
-            let admitted = Reach::new(&context, "box", &rights).unwrap().admit(&rights, asked).await.unwrap();
+            let admitted = Reach::new(&context, "box", &rights).unwrap().admit("file", &rights, asked).await.unwrap();
             let bytes = size_of_val(&admitted.go());
             assert!(bytes <= 8 << 10, "{what}: {bytes}");
         }

@@ -1,5 +1,5 @@
 //! Step 4, around all that follows: what others are told of an operation. The client hears of the wait, the audit trail of each command
-//! before it is sent and when it has ended, and the tape of what was asked and found.
+//! before it is sent and when it has ended, and of each look at a path that may not be, and the tape of what was asked and found.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 use super::{Asked, Found, Reach};
 use crate::cassette::{self, Request};
 use crate::policy::{Pipeline, Refusal, Word};
-use crate::{Audit, CommandEnd, CommandEvent, CommandRecord, PluginId, Recorded};
+use crate::{AccessEvent, AccessRecord, Audit, AuditRecord, CommandEnd, CommandEvent, CommandRecord, Recorded};
 
 /// Waits for the operation, which the client hears of, and passes it by the tape: what does not pass here cannot be recorded.
 pub(super) async fn watch(
@@ -52,21 +52,28 @@ fn request(operation: &Operation) -> Request {
     }
 }
 
-/// Records that a command is sent next. Of anything else nothing is recorded.
+/// Records that a command is sent next. Of a look nothing is recorded before.
 ///
 /// # Errors
 /// That it cannot be recorded in time, and so must not be sent.
 pub(super) async fn begin(record: &mut Option<Record>, reach: &Reach) -> Result<(), HostError> {
     match record {
-        Some(record) => record.begin(reach.call()).await,
-        None => Ok(()),
+        Some(Record::Command(command)) => command.begin(reach.call()).await,
+        Some(Record::Look(_)) | None => Ok(()),
     }
 }
 
-/// Records how a command ended, before anybody hears of it.
-pub(super) async fn end(record: Option<Record>, found: &Result<Found, HostError>) {
-    if let Some(record) = record {
-        record.end(ending(found)).await;
+/// Records what became of it, before anybody hears of it.
+pub(super) async fn end(
+    record: Option<Record>,
+    reach: &Reach,
+    operation: &Operation,
+    found: &Result<Found, HostError>,
+) {
+    match record {
+        Some(Record::Command(command)) => command.end(ending(found)).await,
+        Some(Record::Look(look)) => look.end(reach, operation, found),
+        None => {}
     }
 }
 
@@ -108,8 +115,90 @@ fn in_words(pipeline: &Pipeline) -> String {
     stages.collect::<Vec<_>>().join(" | ")
 }
 
-/// A command's part of the audit trail. Dropped before the end, as when Scout ends, it says that the end is not known.
-pub(super) struct Record {
+/// An operation's part of the audit trail.
+pub(super) enum Record {
+    Command(Command),
+    Look(Look),
+}
+
+impl Record {
+    /// Of a command, which is recorded as it is `sent`, or as it was asked for if it is not; or of a look at a path.
+    pub(super) fn of(
+        reach: &Reach,
+        plugin: &str,
+        asked: &Asked,
+        sent: Option<&[u8]>,
+        entered: Instant,
+    ) -> Option<Self> {
+        static COMMANDS: AtomicU64 = AtomicU64::new(1);
+        let audit = &reach.context.audit;
+        let command = match (asked, sent) {
+            (Asked::Open { .. } | Asked::Read { .. } | Asked::Stat { .. }, _) => {
+                let audit = audit.clone()?;
+                return Some(Self::Look(Look { audit, plugin: plugin.to_owned(), entered }));
+            }
+            (Asked::Probe { .. }, _) => return None,
+            (Asked::Run(_) | Asked::Script { .. }, Some(sent)) => String::from_utf8_lossy(sent).into(),
+            (Asked::Run(pipeline), None) => in_words(pipeline).into(),
+            (Asked::Script { script, .. }, None) => script.as_str().into(),
+        };
+        let record = CommandRecord {
+            number: COMMANDS.fetch_add(1, Ordering::Relaxed),
+            plugin: plugin.to_owned(),
+            host: reach.host.name.clone(),
+            command,
+            event: CommandEvent::Begin,
+        };
+        Some(Self::Command(Command { audit: audit.clone(), record, entered, is_begun: false }))
+    }
+
+    /// Records that it was refused.
+    pub(super) async fn refused(self, reach: &Reach, asked: &Asked, refusal: &Refusal) {
+        match (self, asked) {
+            (Self::Command(command), _) => command.end(format!("refused: {refusal}")).await,
+            (Self::Look(look), Asked::Open { path }) => look.denied(reach, "open", path, refusal.to_string()),
+            (Self::Look(look), Asked::Read { path, .. }) => look.denied(reach, "read", path, refusal.to_string()),
+            (Self::Look(look), Asked::Stat { path }) => look.denied(reach, "stat", path, refusal.to_string()),
+            (Self::Look(_), Asked::Run(_) | Asked::Script { .. } | Asked::Probe { .. }) => {}
+        }
+    }
+}
+
+/// That of a look at a path. Nobody waits for it to be written.
+pub(super) struct Look {
+    audit: Audit,
+    plugin: String,
+    entered: Instant,
+}
+
+impl Look {
+    fn denied(self, reach: &Reach, operation: &'static str, path: &[u8], why: String) {
+        self.write(reach, operation, path, AccessEvent::Denied(why));
+    }
+
+    fn end(self, reach: &Reach, operation: &Operation, found: &Result<Found, HostError>) {
+        let Some(path) = operation.path() else { return };
+        let ending = match found {
+            Err(error) if error.kind() == ErrorKind::Outside => {
+                return self.denied(reach, name(operation), path, error.message().to_owned());
+            }
+            _ if !self.audit.reads => return,
+            Ok(_) => "found".to_owned(),
+            Err(error) => format!("failed: {}", error.message()),
+        };
+        let event = AccessEvent::Ended(CommandEnd { ending, duration: self.entered.elapsed() });
+        self.write(reach, name(operation), path, event);
+    }
+
+    fn write(self, reach: &Reach, operation: &'static str, path: &[u8], event: AccessEvent) {
+        let Self { audit, plugin, .. } = self;
+        let host = reach.host.name.clone();
+        drop((audit.write)(AuditRecord::Access(AccessRecord { plugin, host, operation, path: path.to_vec(), event })));
+    }
+}
+
+/// That of a command. Dropped before the end, as when Scout ends, it says that the end is not known.
+pub(super) struct Command {
     audit: Option<Audit>,
     /// As it is so far.
     record: CommandRecord,
@@ -118,44 +207,14 @@ pub(super) struct Record {
     is_begun: bool,
 }
 
-impl Record {
-    /// Of a command, which is recorded as it is `sent`, or as it was asked for if it is not. Nothing else is recorded.
-    pub(super) fn of(
-        reach: &Reach,
-        plugin: &PluginId,
-        asked: &Asked,
-        sent: Option<&[u8]>,
-        entered: Instant,
-    ) -> Option<Self> {
-        static COMMANDS: AtomicU64 = AtomicU64::new(1);
-        let command = match (asked, sent) {
-            (Asked::Open { .. } | Asked::Read { .. } | Asked::Stat { .. } | Asked::Probe { .. }, _) => return None,
-            (Asked::Run(_) | Asked::Script { .. }, Some(sent)) => String::from_utf8_lossy(sent).into(),
-            (Asked::Run(pipeline), None) => in_words(pipeline).into(),
-            (Asked::Script { script, .. }, None) => script.as_str().into(),
-        };
-        let record = CommandRecord {
-            number: COMMANDS.fetch_add(1, Ordering::Relaxed),
-            plugin: plugin.as_str().to_owned(),
-            host: reach.host.name.clone(),
-            command,
-            event: CommandEvent::Begin,
-        };
-        Some(Self { audit: reach.context.audit.clone(), record, entered, is_begun: false })
-    }
-
-    /// Records that it was refused.
-    pub(super) async fn refused(self, refused: &Refusal) {
-        self.end(format!("refused: {refused}")).await;
-    }
-
+impl Command {
     /// Records that the command is sent next.
     ///
     /// # Errors
     /// That it cannot be recorded in time, and so must not be sent.
     async fn begin(&mut self, call: &Call) -> Result<(), HostError> {
         let Some(audit) = &self.audit else { return Ok(()) };
-        let written = audit(self.record.clone());
+        let written = (audit.write)(AuditRecord::Command(self.record.clone()));
         self.is_begun = true;
         let unsent = |kind, why: &str| HostError::new(kind, format!("{why}, and the command was not sent"));
         let why = tokio::select! {
@@ -185,11 +244,11 @@ impl Record {
         let audit = self.audit.take()?;
         let end = CommandEnd { ending, duration: self.entered.elapsed() };
         let event = if self.is_begun { CommandEvent::End(end) } else { CommandEvent::Unsent(end) };
-        Some(audit(CommandRecord { event, ..self.record.clone() }))
+        Some((audit.write)(AuditRecord::Command(CommandRecord { event, ..self.record.clone() })))
     }
 }
 
-impl Drop for Record {
+impl Drop for Command {
     fn drop(&mut self) {
         if self.is_begun {
             drop(self.ended("unknown: Scout gave it up, and it may still run".to_owned()));
@@ -209,9 +268,10 @@ mod tests {
     use super::*;
 
     /// A record that goes to `log`, whose beginnings are written as `written` says.
-    fn record(log: &Arc<Mutex<Vec<String>>>, written: impl Fn() -> Recorded + Send + Sync + 'static) -> Record {
+    fn record(log: &Arc<Mutex<Vec<String>>>, written: impl Fn() -> Recorded + Send + Sync + 'static) -> Command {
         let log = Arc::clone(log);
-        let audit: Audit = Arc::new(move |record| {
+        let write = move |record| {
+            let AuditRecord::Command(record) = record else { panic!("no command") };
             let (said, written) = match record.event {
                 CommandEvent::Begin => ("begin".to_owned(), written()),
                 CommandEvent::End(end) => (format!("end {}", end.ending), ready(Ok(()))),
@@ -219,7 +279,8 @@ mod tests {
             };
             log.lock().push(said);
             written
-        });
+        };
+        let audit = Audit { write: Arc::new(write), reads: false };
         let record = CommandRecord {
             number: 1,
             plugin: "command".to_owned(),
@@ -227,7 +288,7 @@ mod tests {
             command: "uname".into(),
             event: CommandEvent::Begin,
         };
-        Record { audit: Some(audit), record, entered: Instant::now(), is_begun: false }
+        Command { audit: Some(audit), record, entered: Instant::now(), is_begun: false }
     }
 
     fn ready(written: Result<(), String>) -> Recorded {

@@ -1,4 +1,4 @@
-//! How many lines may tell of what was not sent: an agent that asks for it without end fills no disk.
+//! How many lines may tell of what was not sent, or not looked at: an agent that asks for it without end fills no disk.
 
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scout_machine::Principal;
 use scout_machine::hidden;
-use scout_runtime::{CommandEvent, CommandRecord};
+use scout_runtime::{AccessEvent, AccessRecord, CommandEvent, CommandRecord};
 use serde::{Serialize, Serializer};
 
 /// The longest command that a line holds in full, in bytes; a longer one is cut and its length told.
@@ -13,6 +13,8 @@ const MAX_COMMAND: usize = 64 * 1024;
 const MAX_UNSENT: usize = 512;
 /// The longest text of an ending, in bytes; a host or a client chose some of it.
 const MAX_ENDING: usize = 512;
+/// The same of a path: none that exists is longer.
+const MAX_PATH: usize = 4096;
 
 /// What is written of an event of a command.
 #[derive(Debug, Serialize)]
@@ -37,6 +39,10 @@ pub(super) enum Event {
     Begin,
     End,
     Unsent,
+    /// Of a look at a path that may not be.
+    Denied,
+    /// Of any other.
+    Read,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,6 +88,57 @@ fn bounded<S: Serializer>((command, kept): &(Arc<str>, usize), serializer: S) ->
     serializer.serialize_str(command.get(..*kept).unwrap_or_default())
 }
 
+/// What is written of a look at a path.
+#[derive(Debug, Serialize)]
+pub(super) struct AccessLine {
+    pub(super) event: Event,
+    time: String,
+    principal: String,
+    plugin: String,
+    host: String,
+    operation: &'static str,
+    /// What is no UTF-8 is replaced.
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    #[serde(flatten)]
+    end: Option<End>,
+}
+
+impl AccessLine {
+    /// The line of a record that comes now.
+    pub(super) fn new(principal: &Principal, record: AccessRecord) -> Self {
+        let bounded = |mut text: String| {
+            text.truncate(text.floor_char_boundary(MAX_ENDING));
+            text
+        };
+        let (event, why, end) = match record.event {
+            AccessEvent::Denied(why) => (Event::Denied, Some(bounded(why)), None),
+            AccessEvent::Ended(end) => {
+                let duration_ms = u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX);
+                (Event::Read, None, Some(End { ending: bounded(end.ending), duration_ms }))
+            }
+        };
+        let path = record.path.get(..MAX_PATH).unwrap_or(&record.path);
+        Self {
+            event,
+            time: now(),
+            principal: principal.as_str().to_owned(),
+            plugin: record.plugin,
+            host: record.host,
+            operation: record.operation,
+            path: String::from_utf8_lossy(path).into_owned(),
+            why,
+            end,
+        }
+    }
+
+    /// What it keeps in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.path.len()
+    }
+}
+
 /// What the lines before do not tell of.
 #[derive(Debug, Serialize)]
 pub(super) struct Omitted {
@@ -91,6 +148,8 @@ pub(super) struct Omitted {
     since: String,
     /// Lines of commands that were not sent, of which there were too many.
     pub(super) unsent: u64,
+    /// The same of looks that may not be.
+    pub(super) denied: u64,
     /// Lines that could not be written.
     pub(super) unwritten: u64,
 }
@@ -98,7 +157,7 @@ pub(super) struct Omitted {
 impl Omitted {
     /// Nothing yet.
     pub(super) fn new() -> Self {
-        Self { event: "omitted", time: String::new(), since: now(), unsent: 0, unwritten: 0 }
+        Self { event: "omitted", time: String::new(), since: now(), unsent: 0, denied: 0, unwritten: 0 }
     }
 
     /// The line, as of now.

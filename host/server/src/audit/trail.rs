@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use scout_machine::Principal;
-use scout_runtime::{CommandRecord, Recorded};
+use scout_runtime::{AuditRecord, Recorded};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::allowance::Allowance;
-use super::line::{Event, Line, Omitted, text};
+use super::line::{AccessLine, Event, Line, Omitted, text};
 use super::log_file::{LogFile, unwritable};
 
 /// Records that wait for a disk that hangs, in bytes: the commands of 250 calls at their longest.
@@ -55,9 +55,33 @@ struct Shared {
     dropped: AtomicU64,
 }
 
+/// A line of either kind.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum AnyLine {
+    Command(Line),
+    Access(AccessLine),
+}
+
+impl AnyLine {
+    fn event(&self) -> Event {
+        match self {
+            Self::Command(line) => line.event,
+            Self::Access(line) => line.event,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Command(line) => line.bytes(),
+            Self::Access(line) => line.bytes(),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Job {
-    line: Line,
+    line: AnyLine,
     written: oneshot::Sender<Result<(), String>>,
 }
 
@@ -81,7 +105,8 @@ impl Audit {
         let shared = Arc::<Shared>::default();
         let writer = Writer {
             file,
-            allowance: Allowance::new(Instant::now()),
+            unsent: Allowance::new(Instant::now()),
+            denied: Allowance::new(Instant::now()),
             omitted: None,
             is_failing: false,
             shared: Arc::clone(&shared),
@@ -98,8 +123,11 @@ impl Audit {
     }
 
     /// Takes a record, and tells when it is written. In the mode `best-effort` nobody has to wait, and nothing fails.
-    pub fn record(&self, principal: &Principal, record: CommandRecord) -> Recorded {
-        let handed_over = self.hand_over(Line::new(&self.run, principal, record));
+    pub fn record(&self, principal: &Principal, record: AuditRecord) -> Recorded {
+        let handed_over = self.hand_over(match record {
+            AuditRecord::Command(record) => AnyLine::Command(Line::new(&self.run, principal, record)),
+            AuditRecord::Access(record) => AnyLine::Access(AccessLine::new(principal, record)),
+        });
         match self.mode {
             AuditMode::BestEffort => Box::pin(std::future::ready(Ok(()))),
             AuditMode::Strict => {
@@ -108,11 +136,11 @@ impl Audit {
         }
     }
 
-    fn hand_over(&self, line: Line) -> Result<oneshot::Receiver<Result<(), String>>, String> {
+    fn hand_over(&self, line: AnyLine) -> Result<oneshot::Receiver<Result<(), String>>, String> {
         let bytes = line.bytes();
         let waiting = self.shared.waiting.fetch_add(bytes, Ordering::Relaxed);
         // The end of a command that was begun is owed: there are no more of them than commands.
-        if waiting + bytes > MAX_WAITING && line.event != Event::End {
+        if waiting + bytes > MAX_WAITING && line.event() != Event::End {
             self.shared.waiting.fetch_sub(bytes, Ordering::Relaxed);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             return Err(lost("too much waits for its disk"));
@@ -140,7 +168,9 @@ fn lost(why: &str) -> String {
 /// The thread's own.
 struct Writer {
     file: LogFile,
-    allowance: Allowance,
+    /// How many lines may tell of commands that were not sent, and how many of looks that may not be.
+    unsent: Allowance,
+    denied: Allowance,
     /// What was left out and is not told yet, and when it is to be.
     omitted: Option<(Omitted, Instant)>,
     is_failing: bool,
@@ -169,7 +199,7 @@ impl Writer {
     }
 
     /// Writes a line, unless there are too many of its kind.
-    fn take(&mut self, line: &Line, now: Instant) -> Result<(), String> {
+    fn take(&mut self, line: &AnyLine, now: Instant) -> Result<(), String> {
         let dropped = self.shared.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
             self.omitted(now).unwritten += dropped;
@@ -177,9 +207,16 @@ impl Writer {
         if self.omitted.as_ref().is_some_and(|(omitted, due)| omitted.unwritten > 0 || *due <= now) {
             self.tell_omitted(now);
         }
-        if line.event == Event::Unsent && !self.allowance.take(now) {
-            self.omitted(now).unsent += 1;
-            return Ok(());
+        match line.event() {
+            Event::Unsent if !self.unsent.take(now) => {
+                self.omitted(now).unsent += 1;
+                return Ok(());
+            }
+            Event::Denied if !self.denied.take(now) => {
+                self.omitted(now).denied += 1;
+                return Ok(());
+            }
+            Event::Begin | Event::End | Event::Unsent | Event::Denied | Event::Read => {}
         }
         self.append(line).inspect_err(|_| self.omitted(now).unwritten += 1)
     }
@@ -216,7 +253,7 @@ impl Writer {
 mod tests {
     use std::path::PathBuf;
 
-    use scout_runtime::{CommandEnd, CommandEvent};
+    use scout_runtime::{AccessEvent, AccessRecord, CommandEnd, CommandEvent, CommandRecord};
     use serde_json::Value;
 
     use super::*;
@@ -250,7 +287,35 @@ mod tests {
 
     fn record(audit: &Audit, number: u64, command: &str, event: CommandEvent) -> Recorded {
         let (plugin, host) = ("command".to_owned(), "box".to_owned());
-        audit.record(&Principal::new("local"), CommandRecord { number, plugin, host, command: command.into(), event })
+        let record = CommandRecord { number, plugin, host, command: command.into(), event };
+        audit.record(&Principal::new("local"), AuditRecord::Command(record))
+    }
+
+    #[tokio::test]
+    async fn looks_have_a_line_each_and_denials_have_an_allowance_of_their_own() {
+        let world = World::new();
+        let audit = world.open(AuditMode::Strict);
+        let look = |path: &[u8], event| {
+            let (plugin, host, path) = ("file".to_owned(), "box".to_owned(), path.to_vec());
+            let record = AccessRecord { plugin, host, operation: "open", path, event };
+            audit.record(&Principal::new("local"), AuditRecord::Access(record))
+        };
+        look(b"/etc/hosts", AccessEvent::Ended(end("found"))).await.unwrap();
+        for _ in 0..110 {
+            look(b"/etc/shadow\xff", AccessEvent::Denied("is secret".repeat(1000))).await.unwrap();
+        }
+        record(&audit, 1, "rm", CommandEvent::Unsent(end("refused"))).await.unwrap();
+        drop(audit);
+        let lines = world.lines();
+        assert_eq!(
+            (&lines[0]["event"], &lines[0]["operation"], &lines[0]["path"], &lines[0]["ending"]),
+            (&"read".into(), &"open".into(), &"/etc/hosts".into(), &"found".into())
+        );
+        assert_eq!((&lines[1]["event"], &lines[1]["path"]), (&"denied".into(), &"/etc/shadow\u{fffd}".into()));
+        assert!(lines[1]["why"].as_str().unwrap().len() <= 512, "{}", lines[1]);
+        assert_eq!(lines.iter().filter(|line| line["event"] == "denied").count(), 100);
+        assert_eq!(lines.iter().filter(|line| line["event"] == "unsent").count(), 1);
+        assert_eq!(lines.last().unwrap()["denied"], 10);
     }
 
     #[tokio::test]

@@ -20,11 +20,12 @@ use crate::files;
 const MAX_FILE: u64 = 4 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 36] = [
+pub(super) const KEYS: [&str; 37] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
     "audit",
+    "audit_reads",
     "secret_command",
     "commands",
     "command_limits",
@@ -66,6 +67,7 @@ pub(super) struct File {
     pub(super) known_hosts: Option<OneOrMore>,
     pub(super) audit_log: Option<PathBuf>,
     pub(super) audit: AuditMode,
+    pub(super) audit_reads: bool,
     pub(super) secret_command: Option<PathBuf>,
     pub(super) commands: Option<Spanned<Commands>>,
     pub(super) command_limits: Option<Spanned<LimitsTable>>,

@@ -113,6 +113,8 @@ pub struct Config {
     pub audit_log: PathBuf,
     /// What becomes of a command that cannot be recorded.
     pub audit: AuditMode,
+    /// Whether they tell of what was read too.
+    pub audit_reads: bool,
     /// What commands run where nothing else is said.
     pub commands: CommandPolicy,
     /// Where that is written, if it is.
@@ -259,6 +261,7 @@ impl Config {
             ssh_config: named.unwrap_or_else(|| home.join(".ssh/config")),
             audit_log: file.audit_log.as_deref().map_or_else(|| state_dir.join("audit.jsonl"), relative_to_file),
             audit: file.audit,
+            audit_reads: file.audit_reads,
             state_dir,
             commands: file.commands.as_ref().map(|commands| (*commands.get_ref()).into()).unwrap_or_default(),
             commands_place: file.commands.as_ref().map(|commands| lines.place(commands)),
