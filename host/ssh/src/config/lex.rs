@@ -7,6 +7,8 @@ use std::borrow::Cow;
 /// A line that is neither empty nor a comment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Line<'a> {
+    /// All of it that counts.
+    pub(super) text: &'a str,
     /// As it is written.
     pub(super) keyword: Cow<'a, str>,
     /// All that follows the keyword, for those that take a command.
@@ -37,7 +39,7 @@ const QUOTES: &str = "has invalid quotes";
 pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// What of a line counts.
-pub(super) fn trimmed(line: &str) -> &str {
+fn trimmed(line: &str) -> &str {
     // To OpenSSH a line is a C string, and a form feed is a blank only at the end of one.
     let line = line.split('\0').next().unwrap_or(line);
     let trimmed = line.trim_end_matches([' ', '\t', '\r', '\n', '\x0c']);
@@ -46,7 +48,8 @@ pub(super) fn trimmed(line: &str) -> &str {
 
 /// Splits a line; `None` for what OpenSSH passes over: an empty line, a comment, a keyword whose quote is not closed.
 pub(super) fn split(line: &str) -> Option<Line<'_>> {
-    let mut words = Words::new(trimmed(line));
+    let text = trimmed(line);
+    let mut words = Words::new(text);
     let mut keyword = words.next()?;
     if keyword.is_empty() {
         keyword = words.next()?;
@@ -54,7 +57,7 @@ pub(super) fn split(line: &str) -> Option<Line<'_>> {
     if keyword.is_empty() || keyword.starts_with('#') {
         return None;
     }
-    Some(Line { keyword, rest: words.rest.unwrap_or("").trim_start_matches(BLANKS) })
+    Some(Line { text, keyword, rest: words.rest.unwrap_or("").trim_start_matches(BLANKS) })
 }
 
 /// The words of a line as OpenSSH's `strdelim` gives them: the keyword is the first.

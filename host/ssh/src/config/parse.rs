@@ -105,13 +105,13 @@ impl Parser {
         let file: Arc<Path> = Arc::from(path);
         let lines = text.split('\n').zip(1..);
         let items = lines.filter_map(|(text, line)| {
-            let at = At { file: Arc::clone(&file), line };
-            Some(self.item(at, lex::trimmed(text), lex::split(text)?, place, depth))
+            let found = lex::split(text)?;
+            Some(self.item(At { file: Arc::clone(&file), line }, found, place, depth))
         });
         Body::new(items.collect())
     }
 
-    fn item(&mut self, at: At, text: &str, line: lex::Line<'_>, place: &Place<'_>, depth: u32) -> Item {
+    fn item(&mut self, at: At, line: lex::Line<'_>, place: &Place<'_>, depth: u32) -> Item {
         let is = |keyword| line.keyword.eq_ignore_ascii_case(keyword);
         let is_block = is("host") || is("match");
         let refused = |at, refusal: Refusal| {
@@ -125,7 +125,7 @@ impl Parser {
             return refused(at, Refusal::hinted("is not UTF-8", "write the file in UTF-8"));
         }
         if !is_block && !is("include") {
-            return Item::Setting(Statement { at, text: text.into() });
+            return Item::Setting(Statement { at, text: line.text.into() });
         }
         let arguments = match line.arguments() {
             Ok(arguments) => arguments,
