@@ -346,7 +346,9 @@ impl SftpChannel {
         let mut reading = Reading::new(offset, cap.max(1), self.read_length());
         let plan = reading.plan();
         let path = proof.asked();
-        let mut found = match self.find_again(handles, proof, &plan, max_entries, call).await? {
+        let remembers = handles == Handles::Guessed && !proof.is_by_names();
+        let known = if remembers { self.find_again(proof, &plan, max_entries, call).await? } else { None };
+        let mut found = match known {
             Some(found) => found,
             None => self.find(handles, proof, &plan, max_entries, call).await?,
         };
@@ -370,7 +372,7 @@ impl SftpChannel {
             }
             (FileKind::Directory | FileKind::Symlink | FileKind::Other, _) => Opened::Other { attributes },
         };
-        if handles == Handles::Guessed && !proof.is_by_names() {
+        if remembers {
             self.note_kinds(proof.path(), &opened);
         }
         Ok((opened, found.place))
@@ -379,15 +381,11 @@ impl SftpChannel {
     /// The first flight to a path whose kind is known, which asks for that alone; `None` if it is not known, or no longer right.
     async fn find_again(
         &self,
-        handles: Handles,
         proof: &Proof<'_>,
         plan: &[(u64, u32)],
         max_entries: Option<usize>,
         call: &Call,
     ) -> Result<Option<Found>, Halt> {
-        if handles == Handles::Real || proof.is_by_names() {
-            return Ok(None);
-        }
         let kinds = &self.shared.kinds;
         let (kind, plan, entries) = match kinds.get(proof.path()) {
             Some(Kind::Directory) if max_entries.is_some() => (FileKind::Directory, &[][..], max_entries),
@@ -399,7 +397,7 @@ impl SftpChannel {
             }
             Some(Kind::Directory) | None => return Ok(None),
         };
-        match self.find(handles, proof, plan, entries, call).await {
+        match self.find(Handles::Guessed, proof, plan, entries, call).await {
             Ok(found) if found.attributes.kind() == kind => Ok(Some(found)),
             Err(halt @ (Halt::Failed(_) | Halt::NoGuessing | Halt::NoProof)) => Err(halt),
             Ok(_) | Err(Halt::Link(_) | Halt::NotOpened(_) | Halt::Doubtful(_)) => {
