@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::de::Visitor;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A part of the contract that takes a grant.
@@ -74,27 +74,10 @@ impl Serialize for Interface {
 
 impl<'de> Deserialize<'de> for Interface {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Name;
-
-        impl Visitor<'_> for Name {
-            type Value = Interface;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of an interface")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Interface, E> {
-                const NAMES: &[&str] = &[
-                    Interface::Inventory.name(),
-                    Interface::Files.name(),
-                    Interface::Exec.name(),
-                    Interface::Shell.name(),
-                ];
-                Interface::named(name).ok_or_else(|| E::unknown_variant(name, NAMES))
-            }
-        }
-
-        deserializer.deserialize_str(Name)
+        const NAMES: &[&str] =
+            &[Interface::Inventory.name(), Interface::Files.name(), Interface::Exec.name(), Interface::Shell.name()];
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name).ok_or_else(|| D::Error::unknown_variant(&name, NAMES))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
-use scout_runtime::{Externs, Grants, Interface, MAX_COMPONENT, PluginId, Runtime};
+use scout_runtime::{Externs, Grants, MAX_COMPONENT, PluginId, Runtime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -55,7 +55,7 @@ pub(crate) struct Examined {
 /// What the child is asked, before the component's bytes.
 #[derive(Serialize, Deserialize)]
 struct Asked {
-    grants: Vec<String>,
+    grants: Grants,
     settings: Map<String, Value>,
     smoke: bool,
 }
@@ -74,7 +74,7 @@ pub(crate) async fn examine(
     smoke: bool,
 ) -> Result<Examined, String> {
     let unable = |error: std::io::Error| format!("cannot be examined: no process can be started: {error}");
-    let asked = Asked { grants: super::grant_names(grants), settings: settings.clone(), smoke };
+    let asked = Asked { grants, settings: settings.clone(), smoke };
     let mut input = serde_json::to_vec(&asked).map_err(|error| format!("cannot be examined: {error}"))?;
     input.push(b'\n');
     let mut child = Command::new(std::env::current_exe().map_err(unable)?)
@@ -184,8 +184,7 @@ fn bound() -> Result<(), String> {
 async fn look(asked: Asked, component: Vec<u8>) -> Result<Examined, String> {
     let externs = Externs::read(&component)?;
     externs.check()?;
-    let grants = asked.grants.iter().filter_map(|name| Interface::named(name)).collect();
-    let missing_grants = externs.missing(grants).into_iter().map(str::to_owned).collect();
+    let missing_grants = externs.missing(asked.grants).into_iter().map(str::to_owned).collect();
     let id = PluginId::new("examined").ok_or("no name")?;
     let (begun, cpu) = (Instant::now(), cpu_time());
     let settings = asked.settings;

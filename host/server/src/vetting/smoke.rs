@@ -184,11 +184,10 @@ mod tests {
 
     #[tokio::test]
     async fn each_tool_that_scout_brings_along_is_tried_with_all_that_its_schema_has() {
-        let everything = Grants::ALL;
         for (name, tools) in [("disk", 1), ("services", 2), ("logs", 1)] {
             let (component, _) = bundled_plugin(name).unwrap();
             let (runtime, id) = (Runtime::small().unwrap(), PluginId::new("tried").unwrap());
-            let plugin = runtime.load(id, component, everything, Map::new()).await.unwrap();
+            let plugin = runtime.load(id, component, Grants::ALL, Map::new()).await.unwrap();
             let tried = run(&plugin).await;
             assert_eq!(tried.len(), tools);
             for tried in tried {
