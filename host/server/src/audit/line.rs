@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scout_machine::Principal;
 use scout_machine::hidden;
-use scout_runtime::{AccessEvent, AccessRecord, CommandEvent, CommandRecord};
+use scout_runtime::{AccessEvent, AccessRecord, CommandEnd, CommandEvent, CommandRecord};
 use serde::{Serialize, Serializer};
 
 /// The longest command that a line holds in full, in bytes; a longer one is cut and its length told.
@@ -51,6 +51,19 @@ struct End {
     duration_ms: u64,
 }
 
+impl End {
+    fn of(end: CommandEnd) -> Self {
+        let duration_ms = u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX);
+        Self { ending: short(end.ending), duration_ms }
+    }
+}
+
+/// As much of it as a line holds.
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_ENDING));
+    text
+}
+
 impl Line {
     /// The line of a record that comes now, in the process `run`.
     pub(super) fn new(run: &str, principal: &Principal, record: CommandRecord) -> Self {
@@ -70,11 +83,7 @@ impl Line {
             host: record.host,
             command_bytes: (kept < record.command.len()).then_some(record.command.len()),
             command: (record.command, kept),
-            end: end.map(|mut end| {
-                end.ending.truncate(end.ending.floor_char_boundary(MAX_ENDING));
-                let duration_ms = u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX);
-                End { ending: end.ending, duration_ms }
-            }),
+            end: end.map(End::of),
         }
     }
 
@@ -108,16 +117,9 @@ pub(super) struct AccessLine {
 impl AccessLine {
     /// The line of a record that comes now.
     pub(super) fn new(principal: &Principal, record: AccessRecord) -> Self {
-        let bounded = |mut text: String| {
-            text.truncate(text.floor_char_boundary(MAX_ENDING));
-            text
-        };
         let (event, why, end) = match record.event {
-            AccessEvent::Denied(why) => (Event::Denied, Some(bounded(why)), None),
-            AccessEvent::Ended(end) => {
-                let duration_ms = u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX);
-                (Event::Read, None, Some(End { ending: bounded(end.ending), duration_ms }))
-            }
+            AccessEvent::Denied(why) => (Event::Denied, Some(short(why)), None),
+            AccessEvent::Ended(end) => (Event::Read, None, Some(End::of(end))),
         };
         let path = record.path.get(..MAX_PATH).unwrap_or(&record.path);
         Self {
