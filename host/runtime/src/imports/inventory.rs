@@ -87,16 +87,16 @@ impl CallState {
         let timeout = Duration::from_millis(u64::from(timeout_ms)).min(MAX_PROBE);
         let mut hosts = Vec::with_capacity(names.len());
         for name in names {
-            hosts.push((self.admit(&name, Asked::Probe { timeout }).await?, name));
+            hosts.push(self.admit(&name, Asked::Probe { timeout }).await?);
         }
         let call = self.context.as_ref().map(|context| context.call.clone());
         let probing = in_task(move || async move {
             let mut probes = Vec::with_capacity(hosts.len());
             let mut waits = FuturesUnordered::new();
-            for (at, (admitted, name)) in hosts.into_iter().enumerate() {
+            for (at, admitted) in hosts.into_iter().enumerate() {
                 // Of most hosts the answer is known: it takes no place beside those that are waited for. Each is looked at, however
                 // many there are, which a task's budget in tokio would not allow.
-                let mut asked = Box::pin(probe(admitted, name));
+                let mut asked = Box::pin(probe(admitted));
                 let known = unconstrained(poll_immediate(&mut asked)).await;
                 if known.is_none() {
                     waits.push(async move { (at, asked.await) });
@@ -119,7 +119,8 @@ impl CallState {
 }
 
 /// Whether a host answers, and what stands against using it.
-async fn probe(admitted: Admitted, name: String) -> Reachability {
+async fn probe(admitted: Admitted) -> Reachability {
+    let name = admitted.reach().host.name.clone();
     let seen = |connected, latency_ms, failure| Reachability { name, connected, latency_ms, failure };
     let failed = |error: &HostError| Some(types::from_ssh(error).message);
     // Not longer than the probe itself may take.

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use scout_machine::{Attributes, Call, Capture, ErrorKind, ExecOutcome, HostError, Opened, Operation, Probe};
 
+use self::decide::Decided;
 use self::observe::Record;
 pub(crate) use self::observe::told;
 use crate::budget::Budget;
@@ -46,6 +47,18 @@ pub(crate) enum Asked {
     Script { directory: Option<Vec<u8>>, script: String },
     /// Asks whether it answers.
     Probe { timeout: Duration },
+}
+
+impl Asked {
+    /// The path that is looked at, and how.
+    fn look(&self) -> Option<(&'static str, &[u8])> {
+        match self {
+            Self::Open { path } => Some(("open", path)),
+            Self::Read { path, .. } => Some(("read", path)),
+            Self::Stat { path } => Some(("stat", path)),
+            Self::Run(_) | Self::Script { .. } | Self::Probe { .. } => None,
+        }
+    }
 }
 
 /// What was found out.
@@ -99,17 +112,28 @@ impl Reach {
         &self.context
     }
 
+    /// Steps 1 and 2.
+    async fn judge(&self, rights: &CallRights, asked: &Asked) -> Result<Decided, Refusal> {
+        let decided = decide::decide(self, rights, asked)?;
+        approve::approve(self, asked, &decided.permit).await?;
+        Ok(decided)
+    }
+
+    fn admitted(self, plugin: &str, asked: &Asked, decided: Decided, entered: Instant) -> Admitted {
+        let Decided { permit, script } = decided;
+        let record = Record::of(&self, plugin, asked, script.as_deref(), entered);
+        let operation = cap::operation(asked, script, &self);
+        Admitted { reach: self, operation, permit, record }
+    }
+
     /// Steps 1 and 2 for somebody who is no guest, in the name of this plugin.
     ///
     /// # Errors
     /// Why it may not.
     pub(crate) async fn admit(self, plugin: &str, rights: &CallRights, asked: Asked) -> Result<Admitted, Refusal> {
         let entered = Instant::now();
-        let decided = decide::decide(&self, rights, &asked)?;
-        approve::approve(&self, &asked, &decided.permit).await?;
-        let record = Record::of(&self, plugin, &asked, decided.script.as_deref(), entered);
-        let operation = cap::operation(&asked, decided.script, &self);
-        Ok(Admitted { reach: self, operation, permit: decided.permit, record })
+        let decided = self.judge(rights, &asked).await?;
+        Ok(self.admitted(plugin, &asked, decided, entered))
     }
 
     /// Steps 1 to 3 for a guest of this plugin.
@@ -124,21 +148,13 @@ impl Reach {
         asked: Asked,
     ) -> Result<Admitted, Stop> {
         let entered = Instant::now();
-        let judged = match decide::decide(&self, rights, &asked) {
-            Ok(decided) => approve::approve(&self, &asked, &decided.permit).await.map(|()| decided),
-            Err(refused) => Err(refused),
-        };
+        let judged = self.judge(rights, &asked).await;
         // Also for what is refused: each is a line of the audit trail.
         budget::take(budget, &self, &asked).map_err(Stop::Spent)?;
-        let record = |sent: Option<&[u8]>| Record::of(&self, plugin.as_str(), &asked, sent, entered);
         match judged {
-            Ok(decided) => {
-                let record = record(decided.script.as_deref());
-                let operation = cap::operation(&asked, decided.script, &self);
-                Ok(Admitted { reach: self, operation, permit: decided.permit, record })
-            }
+            Ok(decided) => Ok(self.admitted(plugin.as_str(), &asked, decided, entered)),
             Err(refused) => {
-                if let Some(record) = record(None) {
+                if let Some(record) = Record::of(&self, plugin.as_str(), &asked, None, entered) {
                     budget.away(record.refused(&self, &asked, &refused)).await;
                 }
                 Err(Stop::Refused(refused))

@@ -132,15 +132,15 @@ impl Record {
     ) -> Option<Self> {
         static COMMANDS: AtomicU64 = AtomicU64::new(1);
         let audit = &reach.context.audit;
+        if let Some((operation, _)) = asked.look() {
+            let audit = audit.clone()?;
+            return Some(Self::Look(Look { audit, plugin: plugin.to_owned(), operation, entered }));
+        }
         let command = match (asked, sent) {
-            (Asked::Open { .. } | Asked::Read { .. } | Asked::Stat { .. }, _) => {
-                let audit = audit.clone()?;
-                return Some(Self::Look(Look { audit, plugin: plugin.to_owned(), entered }));
-            }
-            (Asked::Probe { .. }, _) => return None,
             (Asked::Run(_) | Asked::Script { .. }, Some(sent)) => String::from_utf8_lossy(sent).into(),
             (Asked::Run(pipeline), None) => in_words(pipeline).into(),
             (Asked::Script { script, .. }, None) => script.as_str().into(),
+            (Asked::Open { .. } | Asked::Read { .. } | Asked::Stat { .. } | Asked::Probe { .. }, _) => return None,
         };
         let record = CommandRecord {
             number: COMMANDS.fetch_add(1, Ordering::Relaxed),
@@ -154,12 +154,13 @@ impl Record {
 
     /// Records that it was refused.
     pub(super) async fn refused(self, reach: &Reach, asked: &Asked, refusal: &Refusal) {
-        match (self, asked) {
-            (Self::Command(command), _) => command.end(format!("refused: {refusal}")).await,
-            (Self::Look(look), Asked::Open { path }) => look.denied(reach, "open", path, refusal.to_string()),
-            (Self::Look(look), Asked::Read { path, .. }) => look.denied(reach, "read", path, refusal.to_string()),
-            (Self::Look(look), Asked::Stat { path }) => look.denied(reach, "stat", path, refusal.to_string()),
-            (Self::Look(_), Asked::Run(_) | Asked::Script { .. } | Asked::Probe { .. }) => {}
+        match self {
+            Self::Command(command) => command.end(format!("refused: {refusal}")).await,
+            Self::Look(look) => {
+                if let Some((_, path)) = asked.look() {
+                    look.write(reach, path, AccessEvent::Denied(refusal.to_string()));
+                }
+            }
         }
     }
 }
@@ -168,30 +169,25 @@ impl Record {
 pub(super) struct Look {
     audit: Audit,
     plugin: String,
+    operation: &'static str,
     entered: Instant,
 }
 
 impl Look {
-    fn denied(self, reach: &Reach, operation: &'static str, path: &[u8], why: String) {
-        self.write(reach, operation, path, AccessEvent::Denied(why));
-    }
-
     fn end(self, reach: &Reach, operation: &Operation, found: &Result<Found, HostError>) {
         let Some(path) = operation.path() else { return };
-        let ending = match found {
-            Err(error) if error.kind() == ErrorKind::Outside => {
-                return self.denied(reach, name(operation), path, error.message().to_owned());
-            }
+        let ended = |ending| AccessEvent::Ended(CommandEnd { ending, duration: self.entered.elapsed() });
+        let event = match found {
+            Err(error) if error.kind() == ErrorKind::Outside => AccessEvent::Denied(error.message().to_owned()),
             _ if !self.audit.reads => return,
-            Ok(_) => "found".to_owned(),
-            Err(error) => format!("failed: {}", error.message()),
+            Ok(_) => ended("found".to_owned()),
+            Err(error) => ended(format!("failed: {}", error.message())),
         };
-        let event = AccessEvent::Ended(CommandEnd { ending, duration: self.entered.elapsed() });
-        self.write(reach, name(operation), path, event);
+        self.write(reach, path, event);
     }
 
-    fn write(self, reach: &Reach, operation: &'static str, path: &[u8], event: AccessEvent) {
-        let Self { audit, plugin, .. } = self;
+    fn write(self, reach: &Reach, path: &[u8], event: AccessEvent) {
+        let Self { audit, plugin, operation, .. } = self;
         let host = reach.host.name.clone();
         drop((audit.write)(AuditRecord::Access(AccessRecord { plugin, host, operation, path: path.to_vec(), event })));
     }
