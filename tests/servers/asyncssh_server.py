@@ -36,8 +36,12 @@ def bare(_attrs):
 
 
 async def pump(reader, writer):
+    """Until the reader's end. What comes behind the writer's is for nobody."""
     while data := await reader.read(65536):
-        writer.write(data)
+        try:
+            writer.write(data)
+        except OSError:
+            pass
 
 
 async def feed(process, child):
