@@ -246,7 +246,8 @@ impl Lease {
                     garbled = Some(error);
                 }
                 Err(RunError::Garbled(error)) => return Err(garbled.unwrap_or(error)),
-                Err(RunError::NotSent) => {}
+                // With a marker of its own: what is left of a try ends all that has its marker.
+                Err(RunError::NotSent) => prepared = Prepared::new(&request.script, &request.limits, way)?,
             }
         }
         Err(HostError::new(
@@ -258,8 +259,8 @@ impl Lease {
     /// Whether a command that does nothing is heard, sent in this way; absent: nobody knows.
     async fn hears(&self, way: Way, request: &ExecRequest, tally: &Tally) -> Option<bool> {
         let nothing = ExecRequest { script: b":".into(), ..request.clone() };
-        let prepared = Prepared::new(&nothing.script, &nothing.limits, way).ok()?;
         for _ in 0..TRIES {
+            let prepared = Prepared::new(&nothing.script, &nothing.limits, way).ok()?;
             let (connection, place) = self.exec_place(tally).await.ok()?;
             match command::run(&connection, place, &prepared, &nothing, &tally.call).await {
                 Ok((_, is_heard)) => return is_heard.then_some(true),

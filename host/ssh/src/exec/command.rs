@@ -362,9 +362,11 @@ async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>, way: Way)
 /// Runs a script of our own beside the budget; what it printed.
 async fn control(connection: &Arc<Connection>, script: &[u8], way: Way) -> Option<String> {
     let until = Instant::now() + KILL_LIMIT;
-    let prepared = Prepared::new(script, &CommandLimits::NONE, way).ok()?;
     let caps = (CONTROL_CAP, CONTROL_CAP);
     loop {
+        // Anew each time: there are servers that begin what they have closed the channel of, and what watches over that ends all that
+        // has its marker.
+        let prepared = Prepared::new(script, &CommandLimits::NONE, way).ok()?;
         let (channel, slot) = connection.control_session(until).await?.into_parts()?;
         let (mut read, write) = channel.split();
         let never = std::future::pending();

@@ -1,13 +1,15 @@
 //! How commands and connections end, and what is told of it.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use scout_machine::{Ending, ErrorKind, ExecRequest, RemoteState};
-use scout_ssh::{Pool, PoolConfig};
-use scout_tests::{DelayLink, Sshd};
+use scout_ssh::{HostSpec, Pool, PoolConfig};
+use scout_tests::{DelayLink, Sshd, generate_key};
 
+use crate::fake::{FakeSshd, Then, Wants};
 use crate::world::{World, call, eventually, marker, me, request, runs, spec};
 
 /// Ends what a test has left running on purpose.
@@ -108,4 +110,39 @@ async fn with_a_count_of_zero_a_silent_host_is_given_up_without_being_asked() {
     assert_eq!((outcome.ending, &*outcome.stdout.data), (Ending::NoStatus, &b"begun\n"[..]));
     assert_eq!(lease.exec(&request("exit 6"), &call()).await.unwrap().ending, Ending::Exited(6));
     assert_eq!(pool.snapshot().dials, 2);
+}
+
+/// What a server hears of a command that is cancelled, if it closes the channels of the first and the third one unanswered.
+async fn heard_of_a_cancelled_command() -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let server = FakeSshd::start(&[Wants::PublicKey], Then::ClosesEveryOther).await;
+    let known = dir.path().join("known_hosts");
+    std::fs::write(&known, server.known_hosts_line()).unwrap();
+    let spec = Arc::new(HostSpec {
+        user_known_hosts_files: vec![known],
+        identity_files: vec![generate_key(dir.path(), "id").private],
+        ..HostSpec::new("box", server.address.ip().to_string(), server.address.port(), "me")
+    });
+    let lease = Pool::new(PoolConfig::default()).lease(&me(), &spec, &call()).await.unwrap();
+    let (call, request) = (call(), request("exec sleep 60"));
+    let cancel = async {
+        eventually("it is sent again", || runs_of(&server.heard()).len() == 2).await;
+        call.cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(lease.exec(&request, &call), cancel);
+    assert_eq!(outcome.unwrap().ending, Ending::Cancelled(RemoteState::Stopped));
+    server.heard()
+}
+
+/// The channels and markers of the commands, in order.
+fn runs_of(heard: &[String]) -> Vec<(&str, &str)> {
+    heard.iter().filter_map(|heard| heard.split_once(" runs ")).collect()
+}
+
+#[tokio::test]
+async fn what_is_sent_again_has_a_marker_of_its_own() {
+    let heard = heard_of_a_cancelled_command().await;
+    let markers: Vec<_> = runs_of(&heard).into_iter().map(|(_, marker)| marker).collect();
+    // The command and what ends it, each twice.
+    assert_eq!((markers.len(), markers.iter().collect::<BTreeSet<_>>().len()), (4, 4), "{heard:?}");
 }

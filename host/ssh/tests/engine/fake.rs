@@ -58,6 +58,9 @@ pub(crate) enum Then {
     OpensNothing,
     /// Leaves every request for a channel but a connection's first unanswered; else as `Complains`.
     OpensOne,
+    /// Closes the channels of the first and the third command unanswered; begins the second, and says of the fourth that it printed
+    /// `stopped` and ended.
+    ClosesEveryOther,
     /// Says [`MARK`] wherever it may say anything: instead of running a command, and in each answer over SFTP.
     Complains,
 }
@@ -99,7 +102,8 @@ impl FakeSshd {
                 let (config, shared) = (Arc::clone(&config), Arc::clone(&serving));
                 tokio::spawn(async move {
                     shared.open.fetch_add(1, Ordering::SeqCst);
-                    let handler = Handler { shared: Arc::clone(&shared), step: 0, round: 0, has_opened: false };
+                    let handler =
+                        Handler { shared: Arc::clone(&shared), step: 0, round: 0, has_opened: false, commands: 0 };
                     if let Ok(session) = server::run_stream(config, stream, handler).await {
                         let _ = session.await;
                     }
@@ -136,6 +140,8 @@ struct Handler {
     step: usize,
     round: usize,
     has_opened: bool,
+    /// Asked for so far.
+    commands: usize,
 }
 
 impl Handler {
@@ -209,7 +215,7 @@ impl server::Handler for Handler {
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), russh::Error> {
         match self.shared.then {
-            Then::Serves | Then::OpensNothing | Then::OpensOne | Then::Complains => {}
+            Then::Serves | Then::OpensNothing | Then::OpensOne | Then::ClosesEveryOther | Then::Complains => {}
             Then::Closes => session.disconnect(Disconnect::ByApplication, "closing time", "")?,
             Then::ClosesWithMark => session.disconnect(Disconnect::ByApplication, MARK, MARK)?,
             Then::Forwards => {
@@ -253,9 +259,25 @@ impl server::Handler for Handler {
     async fn exec_request(
         &mut self,
         channel: ChannelId,
-        _data: &[u8],
+        data: &[u8],
         session: &mut Session,
     ) -> Result<(), russh::Error> {
+        if self.shared.then == Then::ClosesEveryOther {
+            let marker = marker(data);
+            self.hear(format!("{channel} runs {marker}"));
+            self.commands += 1;
+            if self.commands % 2 == 1 {
+                return session.close(channel);
+            }
+            session.channel_success(channel)?;
+            session.data(channel, format!("{marker} 0 77 77\n").into_bytes())?;
+            if self.commands > 2 {
+                session.data(channel, &b"stopped\n"[..])?;
+                session.exit_status_request(channel, 0)?;
+                session.close(channel)?;
+            }
+            return Ok(());
+        }
         if !matches!(self.shared.then, Then::Complains | Then::OpensOne) {
             return Ok(());
         }
@@ -264,6 +286,13 @@ impl server::Handler for Handler {
         session.extended_data(channel, 1, MARK.as_bytes())?;
         session.exit_signal_request(channel, Sig::Custom(MARK.to_owned()), false, MARK, MARK)?;
         session.close(channel)
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Result<(), russh::Error> {
+        if self.shared.then == Then::ClosesEveryOther {
+            self.hear(format!("{channel} closes"));
+        }
+        Ok(())
     }
 
     async fn channel_open_session(
@@ -281,6 +310,13 @@ impl server::Handler for Handler {
         }
         Ok(())
     }
+}
+
+/// The marker in a request to run a command, behind the command's text.
+fn marker(request: &[u8]) -> String {
+    let request = String::from_utf8_lossy(request);
+    let (_, rest) = request.rsplit_once("' scout-").unwrap();
+    format!("scout-{}", rest.split(' ').next().unwrap())
 }
 
 /// The packets of SFTP that answer these: a greeting for the first, then a refusal for each.
