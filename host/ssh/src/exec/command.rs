@@ -99,6 +99,13 @@ struct Conversation {
     stderr: Stream,
 }
 
+impl Conversation {
+    /// Whether the command may be running still.
+    fn is_cut_short(&self) -> bool {
+        matches!(self.end, End::TimedOut | End::Cancelled | End::OutputLimit)
+    }
+}
+
 /// Runs a command on the connection, in its place there. Also whether it was heard to begin.
 pub(crate) async fn run(
     connection: &Arc<InUse>,
@@ -136,9 +143,18 @@ pub(crate) async fn run(
             }
         };
         let talk = converse(&connection, &mut read, &write, &prepared, caps, until, stop, || connection.refill()).await;
-        let _ = timeout(CLOSE_LIMIT, write.close()).await;
         drop(read);
-        let result = conclude(&connection, talk, way, started).await;
+        let closing = async {
+            let _ = timeout(CLOSE_LIMIT, write.close()).await;
+        };
+        let left = match talk.stdout.process() {
+            Some(process) if talk.is_cut_short() => kill(&connection, &process, way, closing).await,
+            _ => {
+                closing.await;
+                RemoteState::Unknown
+            }
+        };
+        let result = conclude(&connection, talk, left, started);
         drop((slot, place));
         connection.refill();
         let _ = answer.send(result);
@@ -156,7 +172,9 @@ fn not_sent(connection: &Connection) -> RunError {
 
 /// Kills the SFTP servers of this connection; whether there was one.
 pub(crate) async fn kill_sftp_servers(connection: &Arc<Connection>) -> bool {
-    control(connection, KILL_SFTP_SERVERS, connection.quirks.way()).await.is_some_and(|answer| answer == "killed")
+    control(connection, KILL_SFTP_SERVERS, connection.quirks.way(), || ())
+        .await
+        .is_some_and(|answer| answer == "killed")
 }
 
 #[expect(clippy::too_many_arguments, reason = "a conversation has two sides, a limit and two ways to be cut short")]
@@ -283,15 +301,14 @@ async fn nudged(nudge: Option<(Instant, Duration)>) {
     }
 }
 
-/// Turns a conversation into an outcome, and whether the command was heard to begin; ends what is left of it first.
-async fn conclude(
-    connection: &Arc<InUse>,
+/// Turns a conversation into an outcome, and whether the command was heard to begin. `left`: what is true of a command that was ended.
+fn conclude(
+    connection: &Connection,
     talk: Conversation,
-    way: Way,
+    left: RemoteState,
     started: Instant,
 ) -> Result<(ExecOutcome, bool), RunError> {
-    let process = talk.stdout.process();
-    let begun = process.is_some() || talk.stderr.head().is_some();
+    let begun = talk.stdout.head().is_some() || talk.stderr.head().is_some();
     let not_begun = |kind, what: &str| {
         let message = format!("{}: {what} before the command was sent", connection.alias);
         Err(RunError::Failed(HostError::new(kind, message)))
@@ -324,9 +341,9 @@ async fn conclude(
         End::Exited(status) => Ending::Exited(status),
         End::Signaled(signal) => Ending::Signaled(signal),
         End::Closed { .. } => Ending::NoStatus,
-        End::TimedOut => Ending::TimedOut(kill(connection, process, way).await),
-        End::Cancelled => Ending::Cancelled(kill(connection, process, way).await),
-        End::OutputLimit => Ending::OutputLimit(kill(connection, process, way).await),
+        End::TimedOut => Ending::TimedOut(left),
+        End::Cancelled => Ending::Cancelled(left),
+        End::OutputLimit => Ending::OutputLimit(left),
     };
     let outcome = ExecOutcome {
         ending,
@@ -337,11 +354,30 @@ async fn conclude(
     Ok((outcome, begun))
 }
 
-/// Ends the command's processes, whose channel is closed already, and tells what is true of them. `way`: how the command was sent.
-async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>, way: Way) -> RemoteState {
-    let Some(process) = process else { return RemoteState::Unknown };
+/// Ends the command's processes and closes its channel, and tells what is true of them. `way`: how the command was sent.
+///
+/// What ends them is sent first: without its channel a command ends by itself, and there are servers (Dropbear) that close every channel
+/// on which nothing runs yet when any command ends, and die of a command that they are asked for there meanwhile.
+async fn kill(
+    connection: &Arc<InUse>,
+    process: &RemoteProcess,
+    way: Way,
+    closing: impl Future<Output = ()>,
+) -> RemoteState {
     let (begun, heard) = (Instant::now(), connection.bytes_heard());
-    match control(connection, &process.kill_script(), way).await.as_deref() {
+    let (untried, is_tried) = oneshot::channel::<()>();
+    let mut untried = Some(untried);
+    let script = process.kill_script();
+    let asking = control(connection, &script, way, move || drop(untried.take()));
+    let closing = async {
+        // Where there is one channel, nothing is sent beside it.
+        if !connection.quirks.opens_one() {
+            let _ = timeout(CLOSE_LIMIT, is_tried).await;
+        }
+        closing.await;
+    };
+    let (answer, ()) = tokio::join!(asking, closing);
+    match answer.as_deref() {
         Some("stopped") => RemoteState::Stopped,
         Some("running") => RemoteState::Running,
         // Nothing else can be asked on it, and its end is what the lifeline waits for. This command still has its place.
@@ -359,18 +395,18 @@ async fn kill(connection: &Arc<InUse>, process: Option<RemoteProcess>, way: Way)
     }
 }
 
-/// Runs a script of our own beside the budget; what it printed.
-async fn control(connection: &Arc<Connection>, script: &[u8], way: Way) -> Option<String> {
+/// Runs a script of our own beside the budget; what it printed. `tried` is called when it was sent, or the server had no place for it.
+async fn control(connection: &Arc<Connection>, script: &[u8], way: Way, mut tried: impl FnMut()) -> Option<String> {
     let until = Instant::now() + KILL_LIMIT;
     let caps = (CONTROL_CAP, CONTROL_CAP);
     loop {
         // Anew each time: there are servers that begin what they have closed the channel of, and what watches over that ends all that
         // has its marker.
         let prepared = Prepared::new(script, &CommandLimits::NONE, way).ok()?;
-        let (channel, slot) = connection.control_session(until).await?.into_parts()?;
+        let (channel, slot) = connection.control_session(until, &mut tried).await?.into_parts()?;
         let (mut read, write) = channel.split();
         let never = std::future::pending();
-        let talk = converse(connection, &mut read, &write, &prepared, caps, until, never, || ()).await;
+        let talk = converse(connection, &mut read, &write, &prepared, caps, until, never, &mut tried).await;
         let _ = timeout(CLOSE_LIMIT, write.close()).await;
         drop(slot);
         match talk.end {

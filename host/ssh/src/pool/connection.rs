@@ -276,8 +276,12 @@ impl Connection {
         }
     }
 
-    /// A channel outside the budget, for ending what others left behind.
-    pub(crate) async fn control_session(self: &Arc<Self>, until: Instant) -> Option<Session> {
+    /// A channel outside the budget, for ending what others left behind. `refused` is called whenever the server has no place for it.
+    pub(crate) async fn control_session(
+        self: &Arc<Self>,
+        until: Instant,
+        mut refused: impl FnMut(),
+    ) -> Option<Session> {
         loop {
             if let Some(spare) = self.take_spare() {
                 return Some(spare);
@@ -287,6 +291,7 @@ impl Connection {
             match timeout_at(until, opening).await {
                 Ok(Ok(Ok(session))) => return Some(session),
                 Ok(Ok(Err(OpenError::Refused(_) | OpenError::RefusedBeside(..)))) => {
+                    refused();
                     timeout_at(until, tokio::time::sleep(CONTROL_PAUSE)).await.ok()?;
                 }
                 _ => return None,

@@ -146,3 +146,12 @@ async fn what_is_sent_again_has_a_marker_of_its_own() {
     // The command and what ends it, each twice.
     assert_eq!((markers.len(), markers.iter().collect::<BTreeSet<_>>().len()), (4, 4), "{heard:?}");
 }
+
+#[tokio::test]
+async fn what_ends_a_command_is_sent_before_its_channel_is_closed() {
+    let heard = heard_of_a_cancelled_command().await;
+    let runs = runs_of(&heard);
+    let at = |what: String| heard.iter().position(|heard| *heard == what).unwrap();
+    let (ends, closes) = (at(format!("{} runs {}", runs[2].0, runs[2].1)), at(format!("{} closes", runs[1].0)));
+    assert!(ends < closes, "{heard:?}");
+}
