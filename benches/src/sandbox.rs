@@ -173,7 +173,7 @@ fn request(target: &str) -> Result<Request> {
 }
 
 fn caller() -> Caller {
-    Caller::alone(Principal::new("bench"), CancellationToken::new())
+    Caller::alone(Principal::new("bench", "bench"), CancellationToken::new())
 }
 
 /// What the router and the handler `file` do for a text that is read in full, without a component.
@@ -181,7 +181,7 @@ async fn checked(fleet: &Arc<Fleet>, limits: &Arc<Limits>, request: Request) -> 
     let begun = Instant::now();
     let Request::Path { host, path: Some(path) } = request else { return Err(anyhow!("a path is read")) };
     let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
-    let mut context = CallContext::new(Principal::new("bench"), Arc::clone(fleet), Arc::clone(limits), call);
+    let mut context = CallContext::new(Principal::new("bench", "bench"), Arc::clone(fleet), Arc::clone(limits), call);
     context.preopen(&host, &path, &["file"]).await?;
     told(begun, &host, &path, context.take_opened().context("nothing was opened")?)
 }
@@ -193,7 +193,7 @@ async fn unchecked(fleet: &Fleet, limits: &Limits, request: Request) -> Result<R
     let record = fleet.get(&host).context("a host of the fleet")?;
     let spec = record.looked_up().await.context("a host over SSH")??;
     let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
-    let lease = fleet.pool().lease(&Principal::new("bench"), &spec, &call).await?;
+    let lease = fleet.pool().lease(&Principal::new("bench", "bench"), &spec, &call).await?;
     let opened = lease.open(&path, limits.file_bytes, limits.dir_entries, &call).await?;
     told(begun, &host, &path, opened)
 }
@@ -277,7 +277,8 @@ async fn beside_loops(world: &World) -> Result<Samples> {
     let path = world.small.as_os_str().as_bytes().to_vec();
     let (pool, ask) = (Arc::clone(&fleet), move |plugin: Plugin, principal: &str| {
         let call = Call::until(tokio::time::Instant::now() + patience);
-        let context = CallContext::new(Principal::new(principal), Arc::clone(&fleet), Arc::clone(&limits), call);
+        let context =
+            CallContext::new(Principal::new("bench", principal), Arc::clone(&fleet), Arc::clone(&limits), call);
         let (host, path) = (Some("box".to_owned()), Some(path.clone()));
         async move { plugin.handle(context, Query { subject: Subject::File, host, path, command: None }).await }
     });
@@ -319,7 +320,7 @@ fn nothing() -> Result<Nothing> {
     let limits = Arc::new(Limits::default());
     let call = move |plugin: Plugin| {
         let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
-        let context = CallContext::new(Principal::new("bench"), Arc::clone(&fleet), Arc::clone(&limits), call);
+        let context = CallContext::new(Principal::new("bench", "bench"), Arc::clone(&fleet), Arc::clone(&limits), call);
         async move { plugin.handle(context, Query { subject: Subject::File, host: None, path: None, command: None }).await }
     };
     let alone = threads.block_on(threads.spawn({

@@ -128,7 +128,7 @@ impl Client {
 }
 
 pub(crate) fn principal() -> Principal {
-    Principal::new("bench")
+    Principal::new("bench", "bench")
 }
 
 pub(crate) fn call() -> Call {

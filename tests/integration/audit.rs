@@ -124,8 +124,8 @@ async fn a_look_that_may_not_be_has_a_line_and_another_one_only_where_reads_are_
         assert_eq!(told("read").contains(&plain.display().to_string()), reads, "{lines:?}");
         let one = *of(&lines, "denied").first().unwrap();
         assert_eq!(
-            (&one["host"], &one["principal"], &one["operation"]),
-            (&"box".into(), &"local".into(), &"open".into())
+            (&one["host"], &one["tenant"], &one["principal"], &one["operation"]),
+            (&"box".into(), &"local".into(), &"local".into(), &"open".into())
         );
         assert!(one["why"].as_str().unwrap().contains("secret paths"), "{one}");
     }

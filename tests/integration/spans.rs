@@ -16,11 +16,11 @@ async fn at_debug_each_step_of_a_request_is_a_span_with_its_time() {
     let log = scout.stderr();
     let has = |parts: &[&str]| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
     for span in [
-        &["request{id=", "principal=local}"][..],
-        &["plugin{plugin=file", "principal=local}"],
+        &["request{id=", "tenant=local principal=local}"][..],
+        &["plugin{plugin=file", "tenant=local principal=local}"],
         &["operation{operation=open host=box}"],
-        &["lease{host=box principal=local}"],
-        &["dial{host=box principal=local}"],
+        &["lease{host=box tenant=local principal=local}"],
+        &["dial{host=box tenant=local principal=local}"],
         &["flight{requests="],
         &["operation{operation=exec host=box}"],
         &["exec{host=box}"],

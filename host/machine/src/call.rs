@@ -1,24 +1,59 @@
 //! What one request carries down to the wire: who asks, until when, and what it has cost so far.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// On whose behalf a connection is made. Connections are never shared between two principals.
+/// Whose hosts, plugins, rights and logs a request is about. Two tenants share the process and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Principal(Arc<str>);
+pub struct TenantId(Arc<str>);
 
-impl Principal {
-    /// A principal with this name.
-    pub fn new(name: impl Into<Arc<str>>) -> Self {
+/// Its name, for logs and the audit trail.
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for TenantId {
+    fn from(name: &str) -> Self {
         Self(name.into())
     }
+}
 
-    /// Its name, for logs and the audit trail.
-    pub fn as_str(&self) -> &str {
-        &self.0
+/// On whose behalf a connection is made: somebody of a tenant. Connections are never shared between two principals, and
+/// those of two tenants are two, whatever their names. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Principal(Arc<Identity>);
+
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Identity {
+    tenant: TenantId,
+    name: Box<str>,
+}
+
+impl Principal {
+    /// The principal of this tenant with this name.
+    pub fn new(tenant: impl Into<TenantId>, name: &str) -> Self {
+        Self(Arc::new(Identity { tenant: tenant.into(), name: name.into() }))
+    }
+
+    /// Scout itself, at work that nobody has asked for; `doing` names the work. Of no tenant: none has an empty name.
+    pub fn own(doing: &str) -> Self {
+        Self::new("", doing)
+    }
+
+    /// Whose principal it is.
+    pub fn tenant(&self) -> &TenantId {
+        &self.0.tenant
+    }
+
+    /// Its name among those of its tenant, for logs and the audit trail.
+    pub fn name(&self) -> &str {
+        &self.0.name
     }
 }
 

@@ -15,7 +15,7 @@ mod probe;
 mod text;
 pub mod within;
 
-pub use call::{Call, Cost, CostSnapshot, Principal};
+pub use call::{Call, Cost, CostSnapshot, Principal, TenantId};
 pub use capture::Capture;
 pub use command::{CommandLimits, Ending, ExecOutcome, ExecRequest, RemoteState};
 pub use error::{ErrorKind, HostError};

@@ -729,12 +729,12 @@ impl Inner {
     }
 
     async fn call(&self, context: CallContext, asked: Asked) -> Result<(Answer, Receipt), CallError> {
-        let (plugin, principal) = (self.id.as_str(), context.principal.as_str());
+        let (plugin, tenant, principal) = (self.id.as_str(), context.principal.tenant(), context.principal.name());
         let tool = match &asked {
             Asked::Call { name, .. } => Some(tracing::field::display(name)),
             Asked::Handle(_) => None,
         };
-        let span = tracing::debug_span!("plugin", %plugin, tool, %principal);
+        let span = tracing::debug_span!("plugin", %plugin, tool, %tenant, %principal);
         self.called(context, asked).instrument(span).await
     }
 

@@ -202,7 +202,7 @@ mod tests {
 
     /// Takes until it would have to wait.
     fn take_all(shares: &Shares, plugin: &PluginShare, principal: &str, memory: usize) -> Vec<(Instance, Room)> {
-        let principal = Principal::new(principal);
+        let principal = Principal::new("test", principal);
         std::iter::from_fn(|| shares.take(plugin, &principal, memory).now_or_never()).collect()
     }
 
@@ -245,6 +245,24 @@ mod tests {
     }
 
     #[test]
+    fn principals_of_two_tenants_have_a_share_each_whatever_their_names() {
+        let shares = Shares::new(ALL, MEMORY);
+        let plugin = shares.plugin();
+        let [red, blue] = ["red", "blue"].map(|tenant| Principal::new(tenant, "admin"));
+        let take = |principal, memory| -> Vec<_> {
+            std::iter::from_fn(|| shares.take(&plugin, principal, memory).now_or_never()).collect()
+        };
+        let reds = take(&red, 0);
+        assert_eq!((reds.len(), take(&blue, 0).len()), (32, 16), "of the instances");
+        drop(reds);
+        let reds = take(&red, 20 * PAGE);
+        assert_eq!((reds.len(), take(&blue, 20 * PAGE).len()), (2, 2), "of the memory");
+        let parsed = |principal| shares.parse(principal, MAX_PARSED).now_or_never();
+        let reds = parsed(&red);
+        assert!(reds.is_some() && parsed(&red).is_none() && parsed(&blue).is_some(), "of what answers take");
+    }
+
+    #[test]
     fn room_beside_is_given_back_apart() {
         let shares = Shares::new(ALL, MEMORY);
         let (_, room) = shares.take_for_nobody().now_or_never().unwrap();
@@ -267,7 +285,7 @@ mod tests {
     #[test]
     fn two_large_answers_are_parsed_at_once_and_never_both_of_one_principal() {
         let shares = Shares::new(ALL, MEMORY);
-        let large = |of: &str| shares.parse(&Principal::new(of), MAX_PARSED).now_or_never();
+        let large = |of: &str| shares.parse(&Principal::new("test", of), MAX_PARSED).now_or_never();
         let alice = large("alice");
         assert!(alice.is_some() && large("alice").is_none());
         // Whoever waits for their own share is in nobody's way.
@@ -282,7 +300,7 @@ mod tests {
         let shares = Shares::new(ALL, MEMORY);
         let plugin = shares.plugin();
         for n in 0..1000 {
-            drop(shares.take(&plugin, &Principal::new(format!("tenant-{n}")), PAGE).now_or_never().unwrap());
+            drop(shares.take(&plugin, &Principal::new("test", &format!("tenant-{n}")), PAGE).now_or_never().unwrap());
         }
         for per_principal in [&plugin.instances_of, &shares.instances_of, &shares.pages_of] {
             assert!(per_principal.of.lock().len() <= 1);

@@ -157,7 +157,7 @@ mod tests {
     use crate::Stopped;
 
     fn lane() -> Lane {
-        Lane { plugin: PluginId::new("slow").unwrap(), principal: Principal::new("alice") }
+        Lane { plugin: PluginId::new("slow").unwrap(), principal: Principal::new("test", "alice") }
     }
 
     /// Work that goes on until it is stopped. Tells when it has begun, and what stopped it.

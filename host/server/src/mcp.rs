@@ -135,7 +135,8 @@ impl McpServer {
         let progress = reporter.as_ref().map(Reporter::progress);
         let held = Some(self.held.clone());
         let caller = Caller { progress, held, ..Caller::alone(self.principal.clone(), cancel.clone()) };
-        let span = tracing::debug_span!("request", id = %context.id, principal = %self.principal.as_str());
+        let (tenant, principal) = (self.principal.tenant(), self.principal.name());
+        let span = tracing::debug_span!("request", id = %context.id, %tenant, %principal);
         let answer = self.calls.track_future(begin(caller).instrument(span));
         tokio::pin!(answer);
         let reply = tokio::select! {

@@ -225,7 +225,7 @@ fn unknown_host(fleet: &Fleet, host: &str, principal: &Principal) -> Reply {
         format!(
             "the target `hosts` lists all hosts; `Host {pattern}` of ssh_config covers such names, and the operator opens \
              them with `hosts = [\"{pattern}\"]` below [access.{}] in scout.toml",
-            principal.as_str()
+            principal.name()
         )
     });
     let hint = hint.as_deref().unwrap_or("the target `hosts` lists all hosts");

@@ -107,7 +107,7 @@ mod tests {
     #[tokio::test]
     async fn the_future_of_an_operation_is_small() {
         let spec = Arc::new(HostSpec::new("box", "127.0.0.1", 22, "me"));
-        let host = Host { pool: Pool::new(PoolConfig::default()), principal: Principal::new("me"), spec };
+        let host = Host { pool: Pool::new(PoolConfig::default()), principal: Principal::new("test", "me"), spec };
         let call = Call::until(Instant::now());
         let probe = Operation::Probe { timeout: Duration::ZERO };
         let within = Within::default();

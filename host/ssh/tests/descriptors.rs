@@ -22,7 +22,7 @@ async fn without_a_free_descriptor_a_dial_fails_and_the_next_one_succeeds() {
     std::fs::write(&config, format!("{block}  UserKnownHostsFile {}\n", known.display())).unwrap();
     let spec = Arc::new(SshConfig::load(&config, None, sshd.dir()).unwrap().resolve("box").unwrap());
     let pool = Pool::new(PoolConfig::default());
-    let me = Principal::new("me");
+    let me = Principal::new("test", "me");
     let call = || Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
 
     let before = getrlimit(Resource::Nofile);

@@ -32,7 +32,7 @@ pub(crate) fn load_and_call(component: &[u8]) -> bool {
         let loaded = runtime.load(id, component.to_vec(), Grants::ALL, serde_json::Map::new()).await;
         let Ok(plugin) = loaded else { return false };
         let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(1));
-        let context = CallContext::new(Principal::new("fuzz"), Arc::clone(fleet), limits, call);
+        let context = CallContext::new(Principal::new("test", "fuzz"), Arc::clone(fleet), limits, call);
         let query = Query {
             subject: Subject::File,
             host: Some("box".to_owned()),

@@ -109,7 +109,7 @@ impl World {
         within: Duration,
     ) -> Result<(Answer, Receipt), CallError> {
         let call = Call::until(tokio::time::Instant::now() + within);
-        let principal = Principal::new(principal);
+        let principal = Principal::new("test", principal);
         let context = CallContext::new(principal, Arc::clone(&self.fleet), Arc::clone(&self.limits), call);
         if let [tool, ..] = plugin.tools() {
             let arguments = serde_json::json!({"host": host, "path": self.file}).to_string();

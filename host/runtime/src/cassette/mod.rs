@@ -215,7 +215,7 @@ impl Cassette {
         let fleet = Arc::new(Fleet::new(hosts, Pool::new(PoolConfig::default())).with_access(self.access(plugin)?));
         let limits = Arc::new(self.file.limits.within(limits));
         let call = Call::until(Instant::now() + REPLAY);
-        let mut context = CallContext::new(Principal::new(CALLER), fleet, limits, call);
+        let mut context = CallContext::new(Principal::own(CALLER), fleet, limits, call);
         context.tape = Some(Tape::Playing(Arc::clone(&playing)));
         let arguments = serde_json::to_string(&self.file.arguments)
             .map_err(|error| CassetteError::new(format!("has arguments that cannot be written: {error}")))?;

@@ -109,7 +109,7 @@ impl Access {
 
     /// What the operator lets a principal do.
     pub fn principal(&self, principal: &Principal) -> Arc<Rights> {
-        self.principals.get(principal.as_str()).cloned().unwrap_or_default()
+        self.principals.get(principal.name()).cloned().unwrap_or_default()
     }
 
     /// What is said of a host.
@@ -120,7 +120,7 @@ impl Access {
 
     /// Whether a principal may name a host at all.
     pub fn shows(&self, principal: &Principal, host: &str) -> bool {
-        let limits = self.principals.get(principal.as_str()).and_then(|rights| rights.hosts.as_ref());
+        let limits = self.principals.get(principal.name()).and_then(|rights| rights.hosts.as_ref());
         limits.is_none_or(|limit| limit.rules.iter().any(|rule| rule.value.matches(host, &self.host(host).tags)))
     }
 }

@@ -258,7 +258,7 @@ fn a_principal_sees_only_its_hosts() {
         hosts: [("web1".to_owned(), HostRules { tags: vec!["prod".into()], commands: None })].into(),
         ..Access::default()
     };
-    let (ann, bob) = (Principal::new("ann"), Principal::new("bob"));
+    let (ann, bob) = (Principal::new("test", "ann"), Principal::new("test", "bob"));
     assert!(access.shows(&ann, "web1") && !access.shows(&ann, "web2"));
     assert!(access.shows(&bob, "web1") && access.shows(&bob, "web2"));
 }

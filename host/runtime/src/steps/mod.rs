@@ -234,7 +234,7 @@ mod tests {
         let hosts = vec![HostRecord::recorded("box", Ok(location), CommandPolicy::Shell)];
         let fleet = Arc::new(Fleet::new(hosts, Pool::new(PoolConfig::default())));
         let call = Call::until(tokio::time::Instant::now());
-        let context = CallContext::new(Principal::new("me"), fleet, Arc::default(), call);
+        let context = CallContext::new(Principal::new("test", "me"), fleet, Arc::default(), call);
         let path = b"/etc/hosts".to_vec();
         let stage = Stage { words: vec![Word::Literal("uname".to_owned())], stderr: StderrTo::Capture };
         for asked in [

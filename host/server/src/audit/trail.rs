@@ -288,7 +288,7 @@ mod tests {
     fn record(audit: &Audit, number: u64, command: &str, event: CommandEvent) -> Recorded {
         let (plugin, host) = ("command".to_owned(), "box".to_owned());
         let record = CommandRecord { number, plugin, host, command: command.into(), event };
-        audit.record(&Principal::new("local"), AuditRecord::Command(record))
+        audit.record(&Principal::new("test", "local"), AuditRecord::Command(record))
     }
 
     #[tokio::test]
@@ -298,7 +298,7 @@ mod tests {
         let look = |path: &[u8], event| {
             let (plugin, host, path) = ("file".to_owned(), "box".to_owned(), path.to_vec());
             let record = AccessRecord { plugin, host, operation: "open", path, event };
-            audit.record(&Principal::new("local"), AuditRecord::Access(record))
+            audit.record(&Principal::new("test", "local"), AuditRecord::Access(record))
         };
         look(b"/etc/hosts", AccessEvent::Ended(end("found"))).await.unwrap();
         for _ in 0..110 {
@@ -334,7 +334,8 @@ mod tests {
         );
         for line in [begin, end] {
             assert_eq!((&line["command"], &line["host"]), (&"printf 'a\nb'".into(), &"box".into()));
-            assert_eq!((&line["principal"], &line["plugin"]), (&"local".into(), &"command".into()));
+            let who = (&line["tenant"], &line["principal"], &line["plugin"]);
+            assert_eq!(who, (&"test".into(), &"local".into(), &"command".into()));
         }
         assert_eq!(begin["id"], end["id"]);
         let other = world.open(AuditMode::Strict);

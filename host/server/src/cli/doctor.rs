@@ -93,7 +93,7 @@ async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String,
         let call = Call::until(tokio::time::Instant::now() + dial + LOOK);
         spec.as_ref().map_or(Ok(()), |spec| missing_key(spec))?;
         let begun = Instant::now();
-        fleet.look_at_home(&host, &Principal::new(LOCAL), &call).await.map_err(told)?;
+        fleet.look_at_home(&host, &Principal::new(LOCAL, LOCAL), &call).await.map_err(told)?;
         let took = begun.elapsed();
         Ok(match spec {
             Some(spec) => {

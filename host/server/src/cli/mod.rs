@@ -137,7 +137,7 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
             let router = router(config)?;
             let renewal = Renewal::new(Arc::clone(router.live()), flags.clone(), config);
             let served = match renewal {
-                Ok(renewal) => Box::pin(serve::stdio(router, renewal, Principal::new(LOCAL))).await,
+                Ok(renewal) => Box::pin(serve::stdio(router, renewal, Principal::new(LOCAL, LOCAL))).await,
                 Err(error) => Err(error),
             };
             Ok(served.map_or_else(|error| failed(&format!("serving ended: {error}")), |()| ExitCode::SUCCESS))
@@ -169,7 +169,7 @@ async fn ask(config: &Config, request: Request, json: bool, base64: bool) -> Res
     let router = router(config)?;
     let cancel = CancellationToken::new();
     let base64 = if base64 { Base64::Given } else { Base64::LeftOut };
-    let caller = Caller { base64, ..Caller::alone(Principal::new(LOCAL), cancel.clone()) };
+    let caller = Caller { base64, ..Caller::alone(Principal::new(LOCAL, LOCAL), cancel.clone()) };
     let answer = router.answer(request, caller);
     tokio::pin!(answer);
     let reply = tokio::select! {

@@ -216,7 +216,7 @@ impl Desk<'_> {
         operation: Option<&Asked>,
     ) -> Explained {
         let access = self.fleet.access();
-        let rights = plugin.rights(access, &Principal::new(LOCAL), tool);
+        let rights = plugin.rights(access, &Principal::new(LOCAL, LOCAL), tool);
         let described = plugin.tools().iter().find(|described| Some(described.name.as_str()) == tool);
         let effect = described.map(|described| match described.effect {
             Effect::Read => "read",

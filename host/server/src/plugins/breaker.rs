@@ -288,13 +288,14 @@ mod tests {
     async fn one_principals_crashes_keep_nobody_else_from_the_plugin() {
         let changed = Arc::new(Notify::new());
         let breaker = Breaker::new(Arc::clone(&changed));
-        let (mallory, alice) = (Principal::new("mallory"), Principal::new("alice"));
+        let (mallory, alice) = (Principal::new("test", "mallory"), Principal::new("test", "alice"));
         for _ in 0..CRASHES {
             breaker.admit(&mallory, Instant::now()).ok().unwrap().end(crash());
         }
         changed.notified().await;
         assert!(breaker.admit(&mallory, Instant::now()).is_err());
         assert!(breaker.admit(&alice, Instant::now()).is_ok());
+        assert!(breaker.admit(&Principal::new("other", "mallory"), Instant::now()).is_ok(), "of another tenant");
         let quarantines = breaker.quarantines(Instant::now());
         assert_eq!(quarantines.len(), 1);
         assert!(
@@ -311,7 +312,7 @@ mod tests {
     fn more_principals_than_are_remembered_are_no_trouble() {
         let breaker = Breaker::new(Arc::default());
         for n in 0..2 * PRINCIPALS.get() {
-            let principal = Principal::new(format!("tenant-{n}"));
+            let principal = Principal::new("test", &format!("tenant-{n}"));
             breaker.judge(&principal, false, crash(), Instant::now());
         }
         assert_eq!(breaker.states.lock().len(), PRINCIPALS.get());

@@ -76,7 +76,7 @@ impl Loaded {
         let call = Call::until(Instant::now() + COMPILING);
         let tools = plugin.tools().to_vec();
         let compiled = plugin
-            .work(&Principal::new(LOADING), &call, "its schemas were compiled", move |meter| {
+            .work(&Principal::own(LOADING), &call, "its schemas were compiled", move |meter| {
                 let (schemas, memory) = Schemas::of(&tools, meter)?;
                 let shown: Vec<Arc<Shown>> = tools.iter().map(Shown::new).collect();
                 let memory = memory + shown.iter().zip(&tools).map(|(shown, said)| shown.kept(said)).sum::<usize>();

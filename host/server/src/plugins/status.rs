@@ -64,7 +64,7 @@ impl Plugins {
         let mut quarantines = serving.as_ref().map(|loaded| loaded.breaker.quarantines(now.0)).unwrap_or_default();
         quarantines.sort_by_key(|(_, quarantine)| std::cmp::Reverse(quarantine.left));
         let told = quarantines.into_iter().take(MAX_QUARANTINES).map(|(principal, quarantine)| QuarantineStatus {
-            principal: bounded(principal.as_str()),
+            principal: bounded(principal.name()),
             until: in_whole_seconds(now.1, quarantine.left),
             why: bounded(&quarantine.why),
         });

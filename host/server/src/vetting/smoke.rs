@@ -129,7 +129,7 @@ impl Bench {
 
     fn context(&self) -> CallContext {
         let call = Call::until(tokio::time::Instant::now() + CALL);
-        CallContext::new(Principal::new("vetting"), Arc::clone(&self.fleet), Arc::clone(&self.limits), call)
+        CallContext::new(Principal::own("vetting"), Arc::clone(&self.fleet), Arc::clone(&self.limits), call)
     }
 
     fn is_over(&self, tried: &mut Tried) -> bool {

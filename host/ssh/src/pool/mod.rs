@@ -137,7 +137,8 @@ impl Pool {
     /// The dial goes on for others who wait for it.
     pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, HostError> {
         let key = Key::first(principal, spec);
-        let span = tracing::debug_span!("lease", host = %spec.alias, principal = %principal.as_str());
+        let (tenant, name) = (principal.tenant(), principal.name());
+        let span = tracing::debug_span!("lease", host = %spec.alias, %tenant, principal = %name);
         let connection = self.inner.connect(&key, call).instrument(span).await?;
         Ok(Lease::new(Arc::clone(&self.inner), key, connection))
     }
@@ -476,7 +477,8 @@ impl Inner {
         if let Some(Entry { slot: Slot::Ready(dead), .. }) = state.slots.insert(key.clone(), entry) {
             self.forget(&mut state, &dead);
         }
-        let span = tracing::debug_span!("dial", host = %key.spec.alias, principal = %key.principal.as_str());
+        let (tenant, name) = (key.principal.tenant(), key.principal.name());
+        let span = tracing::debug_span!("dial", host = %key.spec.alias, %tenant, principal = %name);
         tokio::spawn(Arc::clone(self).run_dial(key.clone(), sender, Arc::clone(&queue)).instrument(span));
         Ok(Begun::Dialing(receiver, queue))
     }

@@ -179,8 +179,20 @@ async fn fifty_leases_share_one_dial() {
 async fn two_principals_never_share_a_connection() {
     let world = World::new();
     let _mine = world.lease().await;
-    let _yours = world.pool.lease(&Principal::new("you"), &world.spec, &call()).await.unwrap();
+    let _yours = world.pool.lease(&Principal::new("test", "you"), &world.spec, &call()).await.unwrap();
     assert_eq!(world.pool.snapshot().ready, 2);
+}
+
+#[tokio::test]
+async fn principals_of_two_tenants_never_share_a_connection_whatever_their_names() {
+    let world = World::new();
+    let [red, blue] = ["red", "blue"].map(|tenant| Principal::new(tenant, "admin"));
+    let _reds = world.pool.lease(&red, &world.spec, &call()).await.unwrap();
+    assert!(!world.pool.probe(&blue, &world.spec, Duration::ZERO).await.connected);
+    let _blues = world.pool.lease(&blue, &world.spec, &call()).await.unwrap();
+    let _reds_again = world.pool.lease(&red, &world.spec, &call()).await.unwrap();
+    let seen = world.pool.snapshot();
+    assert_eq!((seen.ready, seen.dials, seen.hits), (2, 2, 1));
 }
 
 #[tokio::test]
@@ -336,7 +348,7 @@ async fn an_idle_connection_is_closed_and_one_in_use_is_not() {
     let config = PoolConfig { idle_timeout: Duration::from_millis(40), ..PoolConfig::default() };
     let world = World::pooled(&SshdOptions::default(), config);
     let lease = world.lease().await;
-    let mine = world.pool.lease(&Principal::new("other"), &world.spec, &call()).await.unwrap();
+    let mine = world.pool.lease(&Principal::new("test", "other"), &world.spec, &call()).await.unwrap();
     drop(mine);
     eventually("the idle one is closed", || world.pool.snapshot().idle_closed == 1).await;
     assert_eq!(world.pool.snapshot().ready, 1);
@@ -348,7 +360,7 @@ async fn an_idle_connection_is_closed_and_one_in_use_is_not() {
 async fn a_full_pool_evicts_what_is_idle_and_waits_for_what_is_not() {
     let world = World::pooled(&SshdOptions::default(), PoolConfig { max_connections: 1, ..PoolConfig::default() });
     let first = world.lease().await;
-    let second = Principal::new("second");
+    let second = Principal::new("test", "second");
     let patient = call();
     let waiting = world.pool.lease(&second, &world.spec, &patient);
     let release = async {

@@ -950,7 +950,7 @@ async fn dials_beyond_max_startups_wait_for_their_turn() {
     let pool = Pool::new(config);
     let dials = (0..6).map(|index| {
         let (pool, host) = (pool.clone(), Arc::new(host.clone()));
-        tokio::spawn(async move { pool.lease(&Principal::new(format!("p{index}")), &host, &call()).await })
+        tokio::spawn(async move { pool.lease(&Principal::new("test", &format!("p{index}")), &host, &call()).await })
     });
     for dial in dials.collect::<Vec<_>>() {
         dial.await.unwrap().unwrap_or_else(|error| panic!("{error}: {:#?}", sshd.log()));

@@ -31,7 +31,7 @@ fn good(sshd: &Sshd, alias: &str) -> HostSpec {
 }
 
 async fn lease(pool: &Pool, spec: &Arc<HostSpec>, limit: Duration) -> Result<Lease, HostError> {
-    pool.lease(&Principal::new("me"), spec, &Call::until(Instant::now() + limit)).await
+    pool.lease(&Principal::new("test", "me"), spec, &Call::until(Instant::now() + limit)).await
 }
 
 /// How often the server has decided to turn an address away, and has done so.
@@ -52,18 +52,18 @@ async fn whatever_an_hour_asks_of_a_machine_locks_nobody_out() {
     // The listing of a machine with eighteen names, called as often as an hour calls it.
     let aliases: Vec<_> = (0..18).map(|number| Arc::new(good(&sshd, &format!("alias{number}")))).collect();
     for _ in 0..120 {
-        let me = Principal::new("me");
+        let me = Principal::new("test", "me");
         let probes = join_all(aliases.iter().map(|spec| pool.probe(&me, spec, minute))).await;
         assert!(probes.iter().all(|probe| probe.latency.is_ok()), "{probes:?}");
     }
     assert_eq!(pool.snapshot().probes, 1, "and one alone is asked about the address");
-    assert!(pool.probe(&Principal::new("me"), &works, minute).await.connected);
+    assert!(pool.probe(&Principal::new("test", "me"), &works, minute).await.connected);
     assert_eq!(pool.snapshot().probes, 1, "and none where a connection is ready");
     // The same by the command line, each call a process.
     let seen = Some(sshd.dir().join("seen"));
     let processes: Vec<_> =
         (0..18).map(|_| Pool::new(PoolConfig { seen: seen.clone(), ..PoolConfig::default() })).collect();
-    let me = Principal::new("me");
+    let me = Principal::new("test", "me");
     let probes = join_all(processes.iter().map(|pool| pool.probe(&me, &works, minute))).await;
     assert!(probes.iter().all(|probe| probe.latency.is_ok()), "{probes:?}");
     assert_eq!(processes.iter().map(|pool| pool.snapshot().probes).sum::<u64>(), 1);

@@ -99,7 +99,9 @@ async fn hosts_that_wait_for_their_turn_at_an_address_take_no_other_hosts_place(
     let mut waiting = JoinSet::new();
     for number in 0..30 {
         let (pool, hung) = (pool.clone(), Arc::clone(&hung));
-        waiting.spawn(async move { pool.lease(&Principal::new(format!("p{number}")), &hung, &call()).await.map(drop) });
+        waiting.spawn(async move {
+            pool.lease(&Principal::new("test", &format!("p{number}")), &hung, &call()).await.map(drop)
+        });
     }
     eventually("all are waiting", || silent.accepted() == 10 && pool.snapshot().dialing == 30).await;
     let spec = Arc::new(spec(&sshd, sshd.address()));
@@ -136,7 +138,9 @@ async fn an_address_has_at_most_ten_handshakes_at_once() {
         // One address, whatever the host is called and whoever asks.
         let spec = Arc::new(HostSpec { alias: format!("box{number}"), ..spec.clone() });
         let pool = pool.clone();
-        dials.spawn(async move { pool.lease(&Principal::new(format!("p{number}")), &spec, &call()).await.map(drop) });
+        dials.spawn(async move {
+            pool.lease(&Principal::new("test", &format!("p{number}")), &spec, &call()).await.map(drop)
+        });
     }
     eventually("the first ten are there", || now.load(Ordering::SeqCst) == 10).await;
     go.add_permits(25);
@@ -150,7 +154,7 @@ async fn an_address_has_at_most_ten_handshakes_at_once() {
 async fn the_connection_that_was_used_least_recently_goes_first() {
     let config = PoolConfig { max_connections: 3, idle_timeout: LONG, ..PoolConfig::default() };
     let world = World::pooled(&SshdOptions::default(), config);
-    let [a, b, c, d] = ["a", "b", "c", "d"].map(Principal::new);
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| Principal::new("test", name));
     for who in [&a, &b, &c, &a] {
         drop(world.pool.lease(who, &world.spec, &call()).await.unwrap());
     }

@@ -58,7 +58,7 @@ pub(crate) fn spec(sshd: &Sshd, address: std::net::SocketAddr) -> HostSpec {
 }
 
 pub(crate) fn me() -> Principal {
-    Principal::new("me")
+    Principal::new("test", "me")
 }
 
 pub(crate) fn call() -> Call {

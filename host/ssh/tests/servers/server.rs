@@ -208,7 +208,7 @@ impl Server {
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease, HostError> {
-        self.pool.lease(&Principal::new("me"), &self.spec, &call()).await
+        self.pool.lease(&Principal::new("test", "me"), &self.spec, &call()).await
     }
 
     /// A directory for files that are looked at through it.

@@ -46,7 +46,7 @@ async fn a_guess_that_comes_too_early_is_made_once_on_a_host() {
         let seen = server.pool.snapshot();
         assert_eq!((seen.dials, seen.stalls), (1, 0), "{kind:?}");
         are_open(&server, 2).await;
-        let other = server.pool.lease(&Principal::new("other"), &server.spec, &call()).await.unwrap();
+        let other = server.pool.lease(&Principal::new("test", "other"), &server.spec, &call()).await.unwrap();
         are_open(&server, 3).await;
         // SFTP has to be started in the first two; the guess was the third, and is not made again on another connection.
         assert_eq!((first, second, read(&other, &path).await), (5, 2, 4), "{kind:?}");

@@ -164,7 +164,7 @@ pub(crate) fn plain_spec(host: &str, port: u16) -> HostSpec {
 pub(crate) async fn dial(spec: HostSpec) -> Said {
     let pool = Pool::new(PoolConfig { connect_timeout: Duration::from_secs(60), ..PoolConfig::default() });
     let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
-    let error = pool.lease(&Principal::new("me"), &Arc::new(spec), &call).await.map(|_| ()).unwrap_err();
+    let error = pool.lease(&Principal::new("test", "me"), &Arc::new(spec), &call).await.map(|_| ()).unwrap_err();
     match error.kind() {
         ErrorKind::Auth => Said::Accepted,
         ErrorKind::UnknownHostKey => Said::Unknown,

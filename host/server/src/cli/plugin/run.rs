@@ -67,7 +67,7 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
         return Ok(usage(&format!("plugin `{}` has no tool `{}`{near}", given.plugin, given.tool)));
     };
     let cancel = CancellationToken::new();
-    let principal = Principal::new(LOCAL);
+    let principal = Principal::new(LOCAL, LOCAL);
     let caller = Caller::alone(principal.clone(), cancel.clone());
     let mut context = router.context(&revision, caller);
     if let Err(error) = tool.check_arguments(fields.clone(), &principal, &context.call).await {

@@ -107,7 +107,7 @@ impl Bench {
         let catalog = one::tools(plugin.clone(), &self.component).await.map_err(|error| error.to_string())?;
         let tool =
             catalog.tool(cassette.tool()).ok_or_else(|| format!("the plugin has no tool `{}`", cassette.tool()))?;
-        let (principal, call) = (Principal::new(LOCAL), Call::until(Instant::now() + CHECK));
+        let (principal, call) = (Principal::new(LOCAL, LOCAL), Call::until(Instant::now() + CHECK));
         let checked = tool.check_arguments(cassette.arguments().clone(), &principal, &call).await;
         checked.map_err(|error| error.message)?;
         let replay = cassette.replay(&plugin, &self.limits).await.map_err(|error| error.to_string())?;

@@ -41,7 +41,7 @@ fn context(principal: &str, call: &Call) -> CallContext {
     let fleet = Fleet::new(Vec::new(), Pool::new(PoolConfig::default()));
     // Machines are busy while tests run.
     let limits = Limits { cpu: PATIENCE, ..Limits::default() };
-    CallContext::new(Principal::new(principal), Arc::new(fleet), Arc::new(limits), call.clone())
+    CallContext::new(Principal::new("test", principal), Arc::new(fleet), Arc::new(limits), call.clone())
 }
 
 fn begin(tool: &Arc<Tool>, call: &Call) -> JoinHandle<Result<Reply, CallError>> {
@@ -58,7 +58,7 @@ async fn hold_thread(tool: &Arc<Tool>) -> Sender<()> {
             begun.send(()).unwrap();
             held.recv().unwrap_err();
         };
-        tool.plugin().work(&Principal::new("mallory"), &call(), "a test held it", work).await.unwrap();
+        tool.plugin().work(&Principal::new("test", "mallory"), &call(), "a test held it", work).await.unwrap();
     });
     begins.await.unwrap();
     hold
