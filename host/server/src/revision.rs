@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{Fleet, Limits, LoadError};
-use scout_ssh::{Pool, SshConfig};
+use scout_ssh::SshConfig;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, ConfigError, Hosts};
@@ -69,7 +69,7 @@ impl Revision {
         let (reading, hosts) = (Reading::strict(config)?, config.hosts()?);
         let fingerprint = fingerprint(config, &hosts, &reading);
         let ssh = Arc::clone(hosts.ssh());
-        let fleet = Arc::new(hosts.into_fleet(Pool::new(config.pool.clone())));
+        let fleet = Arc::new(hosts.into_fleet(config.connections()));
         Ok(Self {
             number: 1,
             fleet,
@@ -135,6 +135,7 @@ impl Revision {
         let errors = plugins.at_hand().await;
         // What needs a restart stays as it was, also for the next comparison.
         config.pool = self.config.pool.clone();
+        config.dial = self.config.dial.clone();
         config.plugin_memory = self.config.plugin_memory;
         config.audit_log.clone_from(&self.config.audit_log);
         config.audit = self.config.audit;

@@ -29,5 +29,5 @@ pub use dial::offers::{Offer, OfferSigner, Offers, offers};
 pub use dial::trust_ahead::{Ahead, TrustAhead, trust_ahead};
 pub use host::Host;
 pub use lease::Lease;
-pub use pool::{KnownHostsFiles, Pool, PoolConfig, PoolSnapshot};
+pub use pool::{DialConfig, KnownHostsFiles, Pool, PoolConfig, PoolSnapshot};
 pub use sftp::{Change, FileSystem, Part, Transfer, WriteOptions, Written};

@@ -89,7 +89,7 @@ async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String,
     let told = |error: scout_machine::HostError| with_hint(error.message(), error.hint());
     let looked = async {
         let spec = host.looked_up().await.transpose().map_err(told)?;
-        let dial = spec.as_ref().map(|spec| config.pool.connect_limit(spec)).unwrap_or_default();
+        let dial = spec.as_ref().map(|spec| config.dial.connect_limit(spec)).unwrap_or_default();
         let call = Call::until(tokio::time::Instant::now() + dial + LOOK);
         spec.as_ref().map_or(Ok(()), |spec| missing_key(spec))?;
         let begun = Instant::now();
@@ -163,8 +163,8 @@ impl Report {
         let mut files: Vec<&std::path::Path> = Vec::new();
         let specs = specs(fleet);
         // Those that the configuration names count for all hosts, also if there is none.
-        let named = config.pool.known_hosts.iter().flatten().map(AsRef::as_ref);
-        for file in named.chain(specs.iter().flat_map(|spec| config.pool.known_hosts_of(spec).all())) {
+        let named = config.dial.known_hosts.iter().flatten().map(AsRef::as_ref);
+        for file in named.chain(specs.iter().flat_map(|spec| config.dial.known_hosts_of(spec).all())) {
             if file.exists() && !files.contains(&file) {
                 files.push(file);
             }
@@ -194,7 +194,7 @@ impl Report {
     /// A program that is asked for passwords.
     fn secret_command(&mut self, config: &Config) {
         // What has no directory is looked for in those of PATH.
-        let named = config.pool.secret_command.as_ref();
+        let named = config.dial.secret_command.as_ref();
         let Some(program) = named.filter(|program| program.components().count() > 1) else { return };
         match local_file::check(program).and_then(|()| Ok(program.metadata()?)) {
             Ok(_) => self.say(format!("secrets from  {}", program.display())),

@@ -79,7 +79,7 @@ fn one(config: &Config, spec: &HostSpec, shown: HostKey, is_hop: bool) -> Result
             return Err(format!("{}:{} revokes this key", source.file.display(), source.line));
         }
     }
-    let Some(file) = config.pool.known_hosts_of(spec).learn_into() else {
+    let Some(file) = config.dial.known_hosts_of(spec).learn_into() else {
         return Err("no known_hosts file is configured to add it to; set `known_hosts`".to_owned());
     };
     if !std::io::stdin().is_terminal() {

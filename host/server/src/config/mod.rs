@@ -19,7 +19,7 @@ use scout_local::{Account, Local};
 use scout_runtime::grants::{Access, HostRules, Place, Rights};
 use scout_runtime::policy::{CommandPolicy, SecretPaths};
 use scout_runtime::{Fleet, HostRecord, Limits};
-use scout_ssh::{Pool, PoolConfig, SshConfig};
+use scout_ssh::{DialConfig, Pool, PoolConfig, SshConfig};
 
 pub use limits::HostLimit;
 pub use plugins::{PluginConfig, Vetting, signature_file};
@@ -131,6 +131,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds of the pool.
     pub pool: PoolConfig,
+    /// What is dialled with beside ssh_config.
+    pub dial: DialConfig,
     /// Memory of all calls of plugins together, in bytes.
     pub plugin_memory: usize,
     /// Components that replace built-in ones.
@@ -196,7 +198,7 @@ impl Config {
             (None, None, None) => None,
         };
         let defaults = Limits::default();
-        let pool = PoolConfig::default();
+        let (pool, dial) = (PoolConfig::default(), DialConfig::default());
         let time = |flag: Option<Seconds>, variable, file: Option<Seconds>, default: Duration| {
             let value = variables.get::<Seconds>(variable)?;
             Ok::<_, ConfigError>(flag.or(value).or(file).map_or(default, Seconds::as_duration))
@@ -224,21 +226,23 @@ impl Config {
         };
         let max_connections = flags.max_pool_size.or(variables.pool_size()?).or(file.max_pool_size.map(|n| n.0));
         let pool = PoolConfig {
+            idle_timeout: time(flags.idle_timeout, "SCOUT_IDLE_TIMEOUT", file.idle_timeout, pool.idle_timeout)?,
+            max_connections: max_connections.map_or(pool.max_connections, |n| n as usize),
+            seen: Some(state_dir.join("answers")),
+            ..pool
+        };
+        let dial = DialConfig {
             connect_timeout: time(
                 flags.connection_timeout,
                 "SCOUT_CONNECTION_TIMEOUT",
                 file.connection_timeout,
-                pool.connect_timeout,
+                dial.connect_timeout,
             )?,
-            idle_timeout: time(flags.idle_timeout, "SCOUT_IDLE_TIMEOUT", file.idle_timeout, pool.idle_timeout)?,
-            max_connections: max_connections.map_or(pool.max_connections, |n| n as usize),
             known_hosts,
-            seen: Some(state_dir.join("answers")),
             secret_command: match &file.secret_command {
                 Some(command) => Some(relative_to_file(command)),
                 None => askpass::program(|name| environment.get(name).map(String::as_str)),
             },
-            ..pool
         };
         let plugins_dir = flags
             .plugins_dir
@@ -281,6 +285,7 @@ impl Config {
             )?,
             limits,
             pool,
+            dial,
             plugin_memory: file.max_plugin_memory.unwrap_or_default().as_usize(),
             plugins_dir,
             plugins: file
@@ -329,7 +334,12 @@ impl Config {
     /// # Errors
     /// As [`Config::hosts`].
     pub fn fleet(&self) -> Result<Arc<Fleet>, ConfigError> {
-        Ok(Arc::new(self.hosts()?.into_fleet(Pool::new(self.pool.clone()))))
+        Ok(Arc::new(self.hosts()?.into_fleet(self.connections())))
+    }
+
+    /// A new pool with these bounds, dialled from as this says. Must be called inside a tokio runtime.
+    pub(crate) fn connections(&self) -> Pool {
+        Pool::new(self.pool.clone()).dialling_with(self.dial.clone())
     }
 
     /// The hosts, as ssh_config and this configuration have them, and who may do what there. Blocks on the disk; no host's
@@ -380,13 +390,13 @@ impl Config {
 
     /// The keys whose change a running Scout cannot follow, of those that differ in `new`.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
-        let (pool, new_pool) = (&self.pool, &new.pool);
+        let (pool, new_pool, dial, new_dial) = (&self.pool, &new.pool, &self.dial, &new.dial);
         let keys = [
             ("audit_log", self.audit_log != new.audit_log),
             ("audit", self.audit != new.audit),
-            ("secret_command", pool.secret_command != new_pool.secret_command),
-            ("known_hosts", pool.known_hosts != new_pool.known_hosts),
-            ("connection_timeout", pool.connect_timeout != new_pool.connect_timeout),
+            ("secret_command", dial.secret_command != new_dial.secret_command),
+            ("known_hosts", dial.known_hosts != new_dial.known_hosts),
+            ("connection_timeout", dial.connect_timeout != new_dial.connect_timeout),
             ("idle_timeout", pool.idle_timeout != new_pool.idle_timeout),
             ("max_plugin_memory", self.plugin_memory != new.plugin_memory),
             ("max_pool_size", pool.max_connections != new_pool.max_connections),
@@ -396,7 +406,7 @@ impl Config {
 
     /// The longest that one call may take. A layer below may end it sooner, none may stretch it.
     pub fn call_timeout(&self) -> Duration {
-        self.limits.command_timeout + self.pool.connect_timeout + CALL_SLACK
+        self.limits.command_timeout + self.dial.connect_timeout + CALL_SLACK
     }
 }
 
@@ -616,7 +626,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.ssh_config, config.file.unwrap().with_file_name("hosts"));
         assert_eq!(config.audit_log, Path::new("/home/someone/audit"));
-        assert_eq!(config.pool.secret_command, config.ssh_config.parent().map(|dir| dir.join("askpass")));
+        assert_eq!(config.dial.secret_command, config.ssh_config.parent().map(|dir| dir.join("askpass")));
         assert_eq!(config.system_ssh_config, None);
     }
 

@@ -204,7 +204,7 @@ pub struct HostSpec {
     /// `RequiredRSASize`: RSA keys with fewer bits are neither accepted from the host nor offered to it. Fewer than 1024
     /// bits never are.
     pub required_rsa_bits: u32,
-    /// `ConnectTimeout`; absent if not configured, or zero. [`crate::PoolConfig::connect_limit`] tells what counts.
+    /// `ConnectTimeout`; absent if not configured, or zero. [`crate::DialConfig::connect_limit`] tells what counts.
     pub connect_timeout: Option<Duration>,
     /// `ServerAliveInterval`; absent if not configured (zero switches keepalive off).
     pub server_alive_interval: Option<Duration>,

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::config::{MIN_RSA_BITS, Source, StrictHostKeyChecking};
 use crate::trust::revoked::RevokedKeys;
 use crate::trust::{self, Decision, KnownHosts, Verdict};
-use crate::{HostSpec, PoolConfig};
+use crate::{DialConfig, HostSpec};
 
 /// OpenSSH learns nothing under a dialled name with one of these, whatever `HostKeyAlias` says.
 const NEVER_LEARNED: &str = "@?*#[]|'\"\\";
@@ -443,7 +443,7 @@ impl Check {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if a file cannot be read.
-    pub(crate) async fn load(spec: &Arc<HostSpec>, config: &PoolConfig) -> Result<Self, HostError> {
+    pub(crate) async fn load(spec: &Arc<HostSpec>, config: &DialConfig) -> Result<Self, HostError> {
         let files = config.known_hosts_of(spec);
         let learn_into = files.learn_into().map(Path::to_path_buf);
         let files: Vec<PathBuf> = files.all().map(Path::to_path_buf).collect();
@@ -601,7 +601,7 @@ mod tests {
 
     /// Whether the key is accepted, and whether secrets may follow.
     async fn shown(spec: HostSpec) -> (bool, bool) {
-        let check = Check::load(&Arc::new(spec), &PoolConfig::default()).await.expect("known_hosts");
+        let check = Check::load(&Arc::new(spec), &DialConfig::default()).await.expect("known_hosts");
         let mut gate = Gate::new(&Arc::new(check), Purpose::LogIn, false);
         let secrets = gate.secrets();
         let key = PublicKey::from_openssh(KEY).expect("a key");

@@ -37,7 +37,7 @@ use crate::dial::penalties::{Contact, Penalties, Place};
 use crate::dial::proxy_command::Complaint;
 use crate::dial::transport::{FirstWords, Leash, Transport};
 use crate::jitter::jittered;
-use crate::{HostSpec, PoolConfig};
+use crate::{DialConfig, HostSpec};
 
 /// What a channel may receive before it is granted more. A default answer (1 MiB) fits, so that its reads take one round
 /// trip; whatever arrives is drained at once and kept up to its cap. russh grants more only when half is used up, so that
@@ -106,7 +106,7 @@ impl Refusals {
 /// Nothing is left over: connections to jump hosts and processes end.
 pub(crate) async fn dial(
     spec: &Arc<HostSpec>,
-    config: &PoolConfig,
+    config: &DialConfig,
     penalties: &Arc<Penalties>,
     is_proven: bool,
 ) -> Result<Dialled, HostError> {
@@ -121,7 +121,7 @@ pub(crate) async fn dial(
 /// As [`dial`].
 pub(crate) async fn host_key(
     spec: &HostSpec,
-    config: &PoolConfig,
+    config: &DialConfig,
     penalties: &Arc<Penalties>,
 ) -> Result<HostKey, HostError> {
     let spec = Arc::new(spec.clone());
@@ -149,7 +149,7 @@ pub(crate) fn first_contact(spec: &HostSpec) -> (String, u16) {
 /// What all steps of one dial share.
 struct Trip<'a> {
     target: &'a str,
-    config: &'a PoolConfig,
+    config: &'a DialConfig,
     penalties: &'a Arc<Penalties>,
     is_proven: bool,
     limit: Duration,
@@ -166,7 +166,7 @@ struct Stage {
 }
 
 impl<'a> Trip<'a> {
-    fn new(spec: &'a HostSpec, config: &'a PoolConfig, penalties: &'a Arc<Penalties>, is_proven: bool) -> Self {
+    fn new(spec: &'a HostSpec, config: &'a DialConfig, penalties: &'a Arc<Penalties>, is_proven: bool) -> Self {
         let limit = config.connect_limit(spec);
         Self {
             target: &spec.alias,
@@ -637,7 +637,7 @@ mod tests {
             user_known_hosts_files: vec![known_hosts],
             ..HostSpec::new("box", "127.0.0.1", sshd.address().port(), login_name())
         };
-        let dialled = dial(&Arc::new(spec), &PoolConfig::default(), &Arc::default(), false).await.unwrap();
+        let dialled = dial(&Arc::new(spec), &DialConfig::default(), &Arc::default(), false).await.unwrap();
         for _ in 0..3 {
             dialled.handle.rekey_soon().await.unwrap();
             dialled.handle.channel_open_session().await.unwrap();

@@ -13,7 +13,7 @@ use crate::dial::agent::{self, Held};
 use crate::dial::algorithms::may_authenticate;
 use crate::dial::identities::{Identities, Identity, Shown, Signatory};
 use crate::dial::secrets::Secrets;
-use crate::{HostSpec, PoolConfig};
+use crate::{DialConfig, HostSpec};
 
 /// More say nothing new.
 const MAX_NOTES: usize = 20;
@@ -65,7 +65,7 @@ pub enum OfferSigner {
 ///
 /// # Cancel safety
 /// Nothing is left behind but a closed connection to the agent.
-pub async fn offers(spec: &HostSpec, config: &PoolConfig, agent_until: Instant) -> Offers {
+pub async fn offers(spec: &HostSpec, config: &DialConfig, agent_until: Instant) -> Offers {
     let (agent, held) = match &spec.agent {
         None => (None, Held::default()),
         Some(path) => match agent::connect(path, None, agent_until).await {

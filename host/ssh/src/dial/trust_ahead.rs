@@ -12,7 +12,7 @@ use scout_machine::HostError;
 use crate::config::Proxy;
 use crate::dial::gate::Check;
 use crate::trust::{Decision, Entry, MayShow, Verdict};
-use crate::{HostSpec, PoolConfig};
+use crate::{DialConfig, HostSpec};
 
 /// What known_hosts holds about one host, and what comes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub enum Ahead {
 ///
 /// # Errors
 /// [`scout_machine::ErrorKind::Config`] if a file cannot be read.
-pub async fn trust_ahead(spec: &HostSpec, config: &PoolConfig) -> Result<TrustAhead, HostError> {
+pub async fn trust_ahead(spec: &HostSpec, config: &DialConfig) -> Result<TrustAhead, HostError> {
     let check = Check::load(&Arc::new(spec.clone()), config).await?;
     let ahead = |(shown, decision): (MayShow, Decision)| match &shown {
         MayShow::Key(key) if check.is_too_short(key) => (shown, Ahead::TooShort),

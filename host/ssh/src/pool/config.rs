@@ -1,21 +1,17 @@
-//! What a pool may do, and which known_hosts files it asks.
+//! What a pool may do, and what those who use it dial with.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::HostSpec;
 
-/// Bounds of a pool.
+/// Bounds of a pool, whoever uses it.
 #[derive(Clone, Debug)]
 pub struct PoolConfig {
-    /// TCP connect, handshake and authentication together, for a host without a `ConnectTimeout` of its own.
-    pub connect_timeout: Duration,
     /// An unused connection is closed after this.
     pub idle_timeout: Duration,
     /// Connections at once, over all hosts.
     pub max_connections: usize,
-    /// known_hosts files that replace those of `ssh_config`, if set (`SCOUT_KNOWN_HOSTS`).
-    pub known_hosts: Option<Vec<PathBuf>>,
     /// A directory in which processes of this account share what they have seen of addresses: one that has just been asked
     /// whether it answers is not asked again by another process. Absent: they do not.
     pub seen: Option<PathBuf>,
@@ -26,6 +22,29 @@ pub struct PoolConfig {
     pub channels_per_connection: u64,
     /// Requests that may wait for one host.
     pub max_waiters_per_host: usize,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(60),
+            max_connections: 100,
+            answer_timeout: Duration::from_secs(20),
+            channels_per_connection: 4096,
+            seen: None,
+            max_waiters_per_host: 4096,
+        }
+    }
+}
+
+/// What somebody dials with beside `ssh_config`: whom they trust, who tells them secrets, how long they wait. Each handle of a
+/// [`Pool`](crate::Pool) has its own, and nobody uses a connection that was dialled with another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DialConfig {
+    /// TCP connect, handshake and authentication together, for a host without a `ConnectTimeout` of its own.
+    pub connect_timeout: Duration,
+    /// known_hosts files that replace those of `ssh_config`, if set (`SCOUT_KNOWN_HOSTS`).
+    pub known_hosts: Option<Vec<PathBuf>>,
     /// A program that tells secrets: passphrases of key files, passwords, answers to a server's prompts. Without it none
     /// is ever used. What `SSH_ASKPASS` names fits.
     ///
@@ -36,26 +55,16 @@ pub struct PoolConfig {
     pub secret_command: Option<PathBuf>,
 }
 
-impl Default for PoolConfig {
+impl Default for DialConfig {
     fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
-            max_connections: 100,
-            answer_timeout: Duration::from_secs(20),
-            channels_per_connection: 4096,
-            known_hosts: None,
-            seen: None,
-            max_waiters_per_host: 4096,
-            secret_command: None,
-        }
+        Self { connect_timeout: Duration::from_secs(10), known_hosts: None, secret_command: None }
     }
 }
 
 /// A dial ends after this, whatever `ConnectTimeout` says: one that hangs must make room for the next.
 const LONGEST_DIAL: Duration = Duration::from_secs(10 * 60);
 
-impl PoolConfig {
+impl DialConfig {
     /// How long a dial to a host may take, with all that it takes to get there: as its `ConnectTimeout` says, ten minutes
     /// at most, else [`Self::connect_timeout`]. Whoever waits for the dial does so no longer than the own deadline.
     pub fn connect_limit(&self, spec: &HostSpec) -> Duration {

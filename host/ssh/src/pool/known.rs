@@ -6,7 +6,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::{HostSpec, PoolConfig};
+use crate::{DialConfig, HostSpec};
 
 /// The files that decide about the keys of a host and of those on the way to it, as they were at one moment.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ type State = (u64, u64, [i64; 4]);
 
 impl Stamp {
     /// As they are now.
-    pub(super) async fn of(spec: &HostSpec, config: &PoolConfig) -> Self {
+    pub(super) async fn of(spec: &HostSpec, config: &DialConfig) -> Self {
         let mut files: Vec<PathBuf> = Vec::new();
         for stop in spec.way() {
             let known = config.known_hosts_of(&stop).all().map(Path::to_path_buf);

@@ -11,7 +11,7 @@ mod probes;
 mod seen;
 pub(crate) mod slots;
 
-pub use config::{KnownHostsFiles, PoolConfig};
+pub use config::{DialConfig, KnownHostsFiles, PoolConfig};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
-use scout_machine::{Call, ErrorKind, HostError, Principal, Probe};
+use scout_machine::{Call, ErrorKind, HostError, Principal, Probe, TenantId};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -90,10 +90,11 @@ pub struct PoolSnapshot {
     pub probes: u64,
 }
 
-/// Connections to hosts. Cheap to clone.
+/// Connections to hosts, as one who dials with a [`DialConfig`] uses them. Cheap to clone.
 #[derive(Clone)]
 pub struct Pool {
     inner: Arc<Inner>,
+    dial: Arc<DialConfig>,
     _reaper: Arc<tokio_util::sync::DropGuard>,
 }
 
@@ -104,7 +105,7 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// An empty pool. Must be called inside a tokio runtime.
+    /// An empty pool, to be dialled from with the defaults. Must be called inside a tokio runtime.
     pub fn new(config: PoolConfig) -> Self {
         let reaping = CancellationToken::new();
         let probes = Probes::new(config.seen.clone());
@@ -126,7 +127,13 @@ impl Pool {
             closed: CancellationToken::new(),
         });
         tokio::spawn(reap(Arc::downgrade(&inner), inner.config.idle_timeout, reaping.clone()));
-        Self { inner, _reaper: Arc::new(reaping.drop_guard()) }
+        Self { inner, dial: Arc::default(), _reaper: Arc::new(reaping.drop_guard()) }
+    }
+
+    /// The same pool, with the same bounds, for somebody who dials with this.
+    #[must_use]
+    pub fn dialling_with(&self, dial: DialConfig) -> Self {
+        Self { dial: Arc::new(dial), ..self.clone() }
     }
 
     /// A ready connection to the host, shared with others of the same principal; dials if there is none.
@@ -136,7 +143,7 @@ impl Pool {
     /// # Cancel safety
     /// The dial goes on for others who wait for it.
     pub async fn lease(&self, principal: &Principal, spec: &Arc<HostSpec>, call: &Call) -> Result<Lease, HostError> {
-        let key = Key::first(principal, spec);
+        let key = self.key(principal, spec);
         let (tenant, name) = (principal.tenant(), principal.name());
         let span = tracing::debug_span!("lease", host = %spec.alias, %tenant, principal = %name);
         let connection = self.inner.connect(&key, call).instrument(span).await?;
@@ -149,7 +156,7 @@ impl Pool {
     /// # Cancel safety
     /// The question goes on, and whoever asks next has its answer.
     pub async fn probe(&self, principal: &Principal, spec: &Arc<HostSpec>, limit: Duration) -> Probe {
-        let key = Key::first(principal, spec);
+        let key = self.key(principal, spec);
         let (connected, refused) = match self.inner.state.lock().slots.get(&key) {
             Some(Entry { slot: Slot::Ready(connection), .. }) => (connection.is_usable(), None),
             Some(Entry { slot: Slot::Backoff { error, .. }, .. }) => (false, Some(error.clone())),
@@ -168,10 +175,16 @@ impl Pool {
     /// # Errors
     /// Those of a dial; [`ErrorKind::HostKeyRejected`] for a key that nobody could trust.
     pub async fn host_key(&self, spec: &HostSpec, call: &Call) -> Result<HostKey, HostError> {
-        within(&spec.alias, call, dial::host_key(spec, &self.inner.config, &self.inner.penalties)).await
+        within(&spec.alias, call, dial::host_key(spec, &self.dial, &self.inner.penalties)).await
     }
 
-    /// The counters now.
+    /// For the connection that serves everything.
+    fn key(&self, principal: &Principal, spec: &Arc<HostSpec>) -> Key {
+        let (principal, spec, dial) = (principal.clone(), Arc::clone(spec), Arc::clone(&self.dial));
+        Key { principal, spec, dial, role: Role::First }
+    }
+
+    /// The counters now, of all who use it.
     pub fn snapshot(&self) -> PoolSnapshot {
         let mut snapshot = PoolSnapshot::default();
         for entry in self.inner.state.lock().slots.values() {
@@ -201,7 +214,7 @@ impl Pool {
         }
     }
 
-    /// Closes every connection; later leases fail.
+    /// Closes every connection, whoever uses it; later leases fail.
     pub async fn shutdown(&self) {
         self.inner.closed.cancel();
         let connections: Vec<_> = {
@@ -295,15 +308,11 @@ impl Drop for Waiting<'_> {
 pub(crate) struct Key {
     principal: Principal,
     spec: Arc<HostSpec>,
+    dial: Arc<DialConfig>,
     role: Role,
 }
 
 impl Key {
-    /// For the connection that serves everything.
-    fn first(principal: &Principal, spec: &Arc<HostSpec>) -> Self {
-        Self { principal: principal.clone(), spec: Arc::clone(spec), role: Role::First }
-    }
-
     /// The host's settings.
     pub(crate) fn spec(&self) -> &Arc<HostSpec> {
         &self.spec
@@ -357,7 +366,8 @@ struct State {
     /// By connection id: those that nobody uses, and since when. The least recently used first.
     idle: LruCache<u64, (Key, Arc<Connection>, Instant)>,
     addresses: HashMap<(String, u16), Arc<Semaphore>>,
-    quirks: LruCache<Arc<HostSpec>, Arc<Quirks>>,
+    /// What was found out of a host, for one tenant: what a host does to one is no other's business.
+    quirks: LruCache<(TenantId, Arc<HostSpec>), Arc<Quirks>>,
     /// Dials that wait for another connection to go.
     wanting_room: usize,
     /// Who has logged in where.
@@ -486,7 +496,7 @@ impl Inner {
     /// The dial's task.
     async fn run_dial(self: Arc<Self>, key: Key, sender: Arc<watch::Sender<Option<DialResult>>>, queue: Arc<Gauge>) {
         // Before the files are read: what changes meanwhile is looked at again.
-        let stamp = Stamp::of(&key.spec, &self.config).await;
+        let stamp = Stamp::of(&key.spec, &key.dial).await;
         let result = tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(shut_down(&key.spec.alias)),
@@ -573,11 +583,11 @@ impl Inner {
         };
         self.stats.dials.add();
         let is_proven = self.state.lock().proven.contains(&(key.principal.clone(), Arc::clone(spec)));
-        Some(dial::dial(spec, &self.config, &self.penalties, is_proven).await.map(|dialled| {
+        Some(dial::dial(spec, &key.dial, &self.penalties, is_proven).await.map(|dialled| {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
             let round_trips = dialled.round_trips;
             self.stats.round_trips.add_all(round_trips);
-            let shared = (Arc::clone(&self.stats), Arc::clone(queue), self.quirks(spec));
+            let shared = (Arc::clone(&self.stats), Arc::clone(queue), self.quirks(key));
             (Connection::new(id, &spec.alias, dialled, &self.config, shared, room), round_trips)
         }))
     }
@@ -614,8 +624,9 @@ impl Inner {
     }
 
     /// What is remembered of a host.
-    fn quirks(&self, spec: &Arc<HostSpec>) -> Arc<Quirks> {
-        Arc::clone(self.state.lock().quirks.get_or_insert(Arc::clone(spec), Arc::default))
+    fn quirks(&self, key: &Key) -> Arc<Quirks> {
+        let whose = (key.principal.tenant().clone(), Arc::clone(&key.spec));
+        Arc::clone(self.state.lock().quirks.get_or_insert(whose, Arc::default))
     }
 
     fn want_room(self: &Arc<Self>) -> WantingRoom {

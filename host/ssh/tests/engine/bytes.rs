@@ -5,19 +5,19 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use scout_machine::{ErrorKind, HostError};
-use scout_ssh::{HostSpec, Pool, PoolConfig};
+use scout_ssh::{DialConfig, HostSpec, Pool, PoolConfig};
 use scout_tests::{Agent, Sshd, SshdOptions, generate_key, login_name};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::fake::{FakeTcp, secret_command};
 use crate::odd::OddSshd;
-use crate::world::{call, me, request, spec};
+use crate::world::{call, dialling_with, me, request, spec};
 
 /// As a Latin-1 text looks whose bytes are not UTF-8.
 const WORDS: &str = "Zutritt f\u{fffd}r Unbefugte verboten: B\u{fffd}ro Z\u{fffd}rich";
 
-async fn run(config: PoolConfig, spec: HostSpec) -> Result<(), HostError> {
-    let pool = Pool::new(config);
+async fn run(config: DialConfig, spec: HostSpec) -> Result<(), HostError> {
+    let pool = dialling_with(config);
     let lease = pool.lease(&me(), &Arc::new(spec), &call()).await?;
     let outcome = lease.exec(&request("echo in"), &call()).await?;
     assert_eq!(&*outcome.stdout.data, b"in\n");
@@ -31,16 +31,16 @@ async fn a_banner_in_latin_1_ends_no_login_and_is_shown_if_nobody_is_let_in() {
     std::fs::write(&banner, b"Zutritt f\xfcr Unbefugte verboten: B\xfcro Z\xfcrich\r\n").unwrap();
     let options = SshdOptions { extra: vec![format!("Banner {}", banner.display())], ..SshdOptions::default() };
     let sshd = Sshd::start_with(&options);
-    run(PoolConfig::default(), spec(&sshd, sshd.address())).await.unwrap();
+    run(DialConfig::default(), spec(&sshd, sshd.address())).await.unwrap();
     let stranger = generate_key(dir.path(), "stranger").private;
     let stranger = HostSpec { identity_files: vec![stranger], ..spec(&sshd, sshd.address()) };
-    let error = run(PoolConfig::default(), stranger).await.unwrap_err();
+    let error = run(DialConfig::default(), stranger).await.unwrap_err();
     assert!(error.message().ends_with(&format!("; the server said \"{WORDS}\"")), "{error}");
     assert!(error.hint().unwrap().starts_with("see what the server said; "), "{error:?}");
 
     // One that says it before it is asked anything.
-    run(PoolConfig::default(), OddSshd::start("banner").spec()).await.unwrap();
-    let error = run(PoolConfig::default(), OddSshd::start("refuses").spec()).await.unwrap_err();
+    run(DialConfig::default(), OddSshd::start("banner").spec()).await.unwrap();
+    let error = run(DialConfig::default(), OddSshd::start("refuses").spec()).await.unwrap_err();
     assert!(error.message().ends_with(&format!("; the server said \"{WORDS} Fragen Sie 12345.\"")), "{error}");
 }
 
@@ -48,19 +48,19 @@ async fn a_banner_in_latin_1_ends_no_login_and_is_shown_if_nobody_is_let_in() {
 async fn prompts_and_farewells_and_refusals_in_latin_1_are_shown() {
     let server = OddSshd::start("prompts");
     let secrets = secret_command(server.dir.path(), "echo right");
-    run(PoolConfig { secret_command: Some(secrets), ..PoolConfig::default() }, server.spec()).await.unwrap();
+    run(DialConfig { secret_command: Some(secrets), ..DialConfig::default() }, server.spec()).await.unwrap();
     let asked = std::fs::read_to_string(server.dir.path().join("asked")).unwrap();
     assert!(asked.ends_with("@127.0.0.1) Schl\u{fffd}ssel?\n"), "{asked}");
     // Without anybody to ask, the question is told.
-    let error = run(PoolConfig::default(), server.spec()).await.unwrap_err();
+    let error = run(DialConfig::default(), server.spec()).await.unwrap_err();
     let told = "keyboard-interactive (it asks \"Schl\u{fffd}ssel?\", and there is no secret command)";
     assert!(error.message().contains(told), "{error}");
     assert_eq!(error.hint(), Some("this account takes no keys here: a `secret_command` gives Scout the password"));
 
-    let error = run(PoolConfig::default(), OddSshd::start("ends").spec()).await.unwrap_err();
+    let error = run(DialConfig::default(), OddSshd::start("ends").spec()).await.unwrap_err();
     assert!(error.message().contains(&format!("then the server closed the connection ({WORDS})")), "{error}");
 
-    let error = run(PoolConfig::default(), OddSshd::start("closed").spec()).await.unwrap_err();
+    let error = run(DialConfig::default(), OddSshd::start("closed").spec()).await.unwrap_err();
     assert_eq!(error.message(), format!("box: the server opens no session channel; it said \"{WORDS}\""));
 }
 
@@ -107,9 +107,9 @@ async fn an_odd_key_of_an_agent_hides_no_other_one() {
         identities_only: false,
         ..spec(&sshd, sshd.address())
     };
-    run(PoolConfig::default(), host.clone()).await.unwrap();
+    run(DialConfig::default(), host.clone()).await.unwrap();
     std::fs::write(sshd.dir().join("authorized_keys"), "").unwrap();
-    let error = run(PoolConfig::default(), host).await.unwrap_err();
+    let error = run(DialConfig::default(), host).await.unwrap_err();
     let left_out = "agent key ssh-mldsa44-ed25519 (a kind of key that Scout does not have)";
     assert!(error.message().contains(left_out) && error.message().contains("tried agent key SHA256:"), "{error}");
     task.abort();

@@ -7,10 +7,10 @@ use std::time::Duration;
 use scout_machine::{Call, Ending, ErrorKind, ExecRequest, Opened, Principal, RemoteState};
 use scout_ssh::config::StrictHostKeyChecking;
 use scout_ssh::trust::{Decision, Verdict};
-use scout_ssh::{HostKey, Pool, PoolConfig};
+use scout_ssh::{DialConfig, HostKey, Pool, PoolConfig};
 use scout_tests::{Agent, DelayLink, German, Sftp, Sshd, SshdOptions, generate_key};
 
-use crate::world::{World, call, eventually, marker, me, request, runs, spec};
+use crate::world::{World, call, dialling_with, eventually, marker, me, request, runs, spec};
 
 #[tokio::test]
 async fn a_command_gives_its_streams_and_its_status() {
@@ -506,8 +506,8 @@ async fn an_rsa_key_logs_in_with_sha2() {
 async fn a_silent_server_is_given_up_after_its_own_connect_timeout_shorter_or_longer_than_the_pools() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     for pools in [Duration::from_millis(1), Duration::from_secs(60)] {
-        let config = PoolConfig { connect_timeout: pools, ..PoolConfig::default() };
-        let mut world = World::pooled(&SshdOptions::default(), config);
+        let mut world = World::new();
+        world.pool = dialling_with(DialConfig { connect_timeout: pools, ..DialConfig::default() });
         let mut spec = (*world.spec).clone();
         spec.port = listener.local_addr().unwrap().port();
         spec.connect_timeout = Some(Duration::from_millis(200));

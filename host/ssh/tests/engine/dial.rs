@@ -9,12 +9,12 @@ use std::time::Duration;
 use scout_machine::{Ending, ErrorKind, ExecRequest, HostError, Principal};
 use scout_ssh::config::{AddressFamily, AlgorithmLists, Methods, Proxy, StrictHostKeyChecking};
 use scout_ssh::trust::Decision;
-use scout_ssh::{HostKey, HostSpec, Lease, Pool, PoolConfig};
+use scout_ssh::{DialConfig, HostKey, HostSpec, Lease, Pool, PoolConfig};
 use scout_tests::{Key, Sshd, SshdOptions, generate_key, login_name};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::fake::{FakeSshd, FakeTcp, Then, Wants, public_blob, secret_command};
-use crate::world::{call, eventually, marker, me, request, runs};
+use crate::world::{call, dialling_with, eventually, marker, me, request, runs};
 
 fn base(alias: &str, address: SocketAddr, known_hosts: PathBuf) -> HostSpec {
     HostSpec {
@@ -51,22 +51,22 @@ async fn lease_from(pool: &Pool, spec: &HostSpec) -> Result<Lease, HostError> {
 }
 
 /// Dials with a pool of its own, which is gone afterwards.
-async fn refused_with(config: PoolConfig, spec: &HostSpec) -> HostError {
-    lease_from(&Pool::new(config), spec).await.unwrap_err()
+async fn refused_with(config: DialConfig, spec: &HostSpec) -> HostError {
+    lease_from(&dialling_with(config), spec).await.unwrap_err()
 }
 
 async fn refused(spec: &HostSpec) -> HostError {
-    refused_with(PoolConfig::default(), spec).await
+    refused_with(DialConfig::default(), spec).await
 }
 
 /// Dials and runs a command; the pool is gone afterwards.
-async fn works_with(config: PoolConfig, spec: &HostSpec) {
-    let pool = Pool::new(config);
+async fn works_with(config: DialConfig, spec: &HostSpec) {
+    let pool = dialling_with(config);
     runs_echo(&lease_from(&pool, spec).await.unwrap()).await;
 }
 
 async fn works(spec: &HostSpec) {
-    works_with(PoolConfig::default(), spec).await;
+    works_with(DialConfig::default(), spec).await;
 }
 
 async fn runs_echo(lease: &Lease) {
@@ -75,8 +75,8 @@ async fn runs_echo(lease: &Lease) {
     assert_eq!((outcome.ending, &*outcome.stdout.data), (Ending::Exited(0), &b"out\n"[..]));
 }
 
-fn with_secrets(command: PathBuf) -> PoolConfig {
-    PoolConfig { secret_command: Some(command), ..PoolConfig::default() }
+fn with_secrets(command: PathBuf) -> DialConfig {
+    DialConfig { secret_command: Some(command), ..DialConfig::default() }
 }
 
 fn asked(dir: &Path) -> Vec<String> {
@@ -634,7 +634,7 @@ async fn a_key_then_a_password_then_questions_log_in() {
         "case \"$1\" in *password:) echo 'pass word';; *Colour*) echo blue;; *Number*) echo 7;; *) echo 99;; esac";
     let secrets = with_secrets(secret_command(dir.path(), body));
     let host = HostSpec { identity_files: vec![key.private], ..fake_spec(&server, dir.path()) };
-    let pool = Pool::new(secrets);
+    let pool = dialling_with(secrets);
     let _lease = lease_from(&pool, &host).await.unwrap();
     assert_eq!(
         server.heard(),
@@ -694,7 +694,7 @@ async fn the_configured_order_of_methods_is_kept() {
     let order = names(&["gssapi-with-mic", "password", "publickey"]);
     let methods = Methods { order, ..Methods::default() };
     let host = HostSpec { methods, identity_files: vec![key.private], ..fake_spec(&server, dir.path()) };
-    let pool = Pool::new(with_secrets(secret_command(dir.path(), "echo right")));
+    let pool = dialling_with(with_secrets(secret_command(dir.path(), "echo right")));
     let _lease = lease_from(&pool, &host).await.unwrap();
     assert_eq!(server.heard(), ["password right", "publickey"]);
 }
@@ -803,7 +803,7 @@ async fn misbehaving<F: Future<Output = tokio::net::TcpStream> + Send + 'static>
     treat: impl Fn(tokio::net::TcpStream) -> F + Send + 'static,
 ) -> usize {
     let server = FakeTcp::start(treat).await;
-    let pool = Pool::new(PoolConfig { connect_timeout: LATE, ..PoolConfig::default() });
+    let pool = dialling_with(DialConfig { connect_timeout: LATE, ..DialConfig::default() });
     let limit = if kind == ErrorKind::Timeout { SOON } else { LATE };
     let error = lease_from(&pool, &wrong_spec(server.address, limit)).await.unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
@@ -946,8 +946,7 @@ async fn dials_beyond_max_startups_wait_for_their_turn() {
     let options = SshdOptions { extra: vec!["MaxStartups 1:100:1".into()], ..SshdOptions::default() };
     let sshd = Sshd::start_with(&options);
     let host = HostSpec { connect_timeout: None, ..spec("box", &sshd) };
-    let config = PoolConfig { connect_timeout: Duration::from_secs(40), ..PoolConfig::default() };
-    let pool = Pool::new(config);
+    let pool = dialling_with(DialConfig { connect_timeout: Duration::from_secs(40), ..DialConfig::default() });
     let dials = (0..6).map(|index| {
         let (pool, host) = (pool.clone(), Arc::new(host.clone()));
         tokio::spawn(async move { pool.lease(&Principal::new("test", &format!("p{index}")), &host, &call()).await })

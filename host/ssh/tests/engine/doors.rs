@@ -5,12 +5,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use scout_machine::HostError;
-use scout_ssh::{HostSpec, Pool, PoolConfig};
+use scout_ssh::{DialConfig, HostSpec, Pool, PoolConfig};
 use scout_tests::{Agent, Sshd, SshdOptions, generate_key, login_name};
 
 use crate::fake::secret_command;
 use crate::odd::OddSshd;
-use crate::world::{call, eventually, me, request, spec};
+use crate::world::{call, dialling_with, eventually, me, request, spec};
 
 async fn run(spec: HostSpec) -> Result<u64, HostError> {
     let pool = Pool::new(PoolConfig::default());
@@ -64,7 +64,7 @@ async fn a_question_without_an_answer_is_left_for_the_next_method() {
     let body = "case $SCOUT_SECRET_KIND in password) echo wrong;; *) exit 1;; esac";
     let secrets = secret_command(sshd.dir(), body);
     let host = HostSpec { identity_files: Vec::new(), ..spec(&sshd, sshd.address()) };
-    let pool = Pool::new(PoolConfig { secret_command: Some(secrets), ..PoolConfig::default() });
+    let pool = dialling_with(DialConfig { secret_command: Some(secrets), ..DialConfig::default() });
     let error = pool.lease(&me(), &Arc::new(host), &call()).await.map(drop).unwrap_err();
     let told = "tried password; left out keyboard-interactive (it asks \"Password:\", and the secret command has none)";
     assert!(error.message().contains(told), "{error}");

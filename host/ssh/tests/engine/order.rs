@@ -5,11 +5,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use scout_machine::ErrorKind;
-use scout_ssh::{Pool, PoolConfig, SshConfig, offers};
+use scout_ssh::{DialConfig, SshConfig, offers};
 use scout_tests::{Agent, Sshd, SshdOptions, is_with_newer_openssh, login_name, with_newer_openssh};
 
 use crate::fake::secret_command;
-use crate::world::{call, eventually, me};
+use crate::world::{call, dialling_with, eventually, me};
 
 /// Of generated sets of keys; each is an `ssh` and a dial.
 const SETS: u64 = 24;
@@ -75,7 +75,7 @@ async fn tried_by_ssh(sshd: &Sshd, config: &Path, askpass: &Path) -> (Vec<String
 async fn tried_by_us(sshd: &Sshd, config: &Path, secrets: &Path) -> Vec<String> {
     let seen = sshd.log().len();
     let spec = SshConfig::load(config, None, sshd.dir()).unwrap().resolve("box").unwrap();
-    let pool = Pool::new(PoolConfig { secret_command: Some(secrets.to_owned()), ..PoolConfig::default() });
+    let pool = dialling_with(DialConfig { secret_command: Some(secrets.to_owned()), ..DialConfig::default() });
     let error = pool.lease(&me(), &Arc::new(spec), &call()).await.map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Auth, "{error}");
     tried(sshd, seen).await
@@ -207,7 +207,7 @@ async fn keys_and_certificates_of_files_and_agents_are_offered_in_the_order_of_s
 
         // And that is what can be told before.
         let spec = SshConfig::load(&file, None, dir.path()).unwrap().resolve("box").unwrap();
-        let config = PoolConfig { secret_command: Some(secrets.clone()), ..PoolConfig::default() };
+        let config = DialConfig { secret_command: Some(secrets.clone()), ..DialConfig::default() };
         let soon = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
         let foretold = offers(&spec, &config, soon).await.list.into_iter().filter(|offer| offer.hindrance.is_none());
         let foretold: Vec<_> = foretold.map(|offer| (offer.is_certificate, offer.fingerprint.unwrap())).collect();

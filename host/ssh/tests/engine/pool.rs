@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use scout_machine::{Call, Ending, ErrorKind, Principal};
-use scout_ssh::{HostSpec, Pool, PoolConfig};
+use scout_ssh::{DialConfig, HostSpec, Pool, PoolConfig};
 use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, generate_key};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::fake::{FakeSshd, FakeTcp, Then, Wants};
-use crate::world::{World, call, eventually, me, request, spec};
+use crate::world::{World, call, dialling_with, eventually, me, request, spec};
 
 /// Long after what is under way in a test has its end.
 const LONG: Duration = Duration::from_secs(600);
@@ -92,8 +92,8 @@ async fn hosts_that_wait_for_their_turn_at_an_address_take_no_other_hosts_place(
     let silent = FakeTcp::start(async |stream| stream).await;
     let sshd = Sshd::start();
     // Room for ten handshakes and one more.
-    let config = PoolConfig { connect_timeout: LONG, max_connections: 11, ..PoolConfig::default() };
-    let pool = Pool::new(config);
+    let config = PoolConfig { max_connections: 11, ..PoolConfig::default() };
+    let pool = Pool::new(config).dialling_with(DialConfig { connect_timeout: LONG, ..DialConfig::default() });
     let [ip, port] = [silent.address.ip().to_string(), silent.address.port().to_string()];
     let hung = Arc::new(HostSpec::new("hung", ip, port.parse().unwrap(), "me"));
     let mut waiting = JoinSet::new();
@@ -131,7 +131,7 @@ async fn an_address_has_at_most_ten_handshakes_at_once() {
         }
     })
     .await;
-    let pool = Pool::new(PoolConfig { connect_timeout: LONG, ..PoolConfig::default() });
+    let pool = dialling_with(DialConfig { connect_timeout: LONG, ..DialConfig::default() });
     let spec = HostSpec::new("box", server.address.ip().to_string(), server.address.port(), "me");
     let mut dials = JoinSet::new();
     for number in 0..25 {
@@ -148,6 +148,21 @@ async fn an_address_has_at_most_ten_handshakes_at_once() {
         assert_eq!(dial.unwrap().unwrap_err().kind(), ErrorKind::Unreachable);
     }
     assert_eq!((server.accepted(), most.load(Ordering::SeqCst)), (25, 10));
+}
+
+#[tokio::test]
+async fn who_dials_with_other_known_hosts_uses_no_connection_of_the_same_pool() {
+    let world = World::new();
+    let _held = world.lease().await;
+    let trusts_nobody = DialConfig { known_hosts: Some(Vec::new()), ..DialConfig::default() };
+    let other = world.pool.dialling_with(trusts_nobody);
+    let error = other.lease(&me(), &world.spec, &call()).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownHostKey, "{error}");
+    // What one was refused is nobody else's failure, and all count as one pool.
+    assert!(world.try_lease().await.is_ok());
+    assert_eq!((other.snapshot().dials, other.snapshot()), (2, world.pool.snapshot()));
+    other.shutdown().await;
+    assert!(world.try_lease().await.is_err(), "its connections are all closed");
 }
 
 #[tokio::test]

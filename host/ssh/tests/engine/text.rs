@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use scout_machine::{ErrorKind, HostError};
-use scout_ssh::{HostSpec, Pool, PoolConfig};
+use scout_ssh::{DialConfig, HostSpec, Pool, PoolConfig};
 use scout_tests::{generate_key, login_name};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::fake::{FakeSshd, FakeTcp, MARK, Then, Wants, packet, secret_command, shows_mark, string};
-use crate::world::{call, me, request};
+use crate::world::{call, dialling_with, me, request};
 
 fn spec(address: SocketAddr, dir: &Path, known: &str) -> Arc<HostSpec> {
     let known_hosts = dir.join("known_hosts");
@@ -86,7 +86,7 @@ async fn what_a_server_asks_is_shown_to_the_secret_command_on_one_line() {
     let server = FakeSshd::start(&[Wants::Answers(vec![vec![(MARK, "right")]])], Then::ClosesWithMark).await;
     let spec = spec(server.address, dir.path(), &server.known_hosts_line());
     let secrets = secret_command(dir.path(), "echo right");
-    let pool = Pool::new(PoolConfig { secret_command: Some(secrets), ..PoolConfig::default() });
+    let pool = dialling_with(DialConfig { secret_command: Some(secrets), ..DialConfig::default() });
     if let Err(error) = pool.lease(&me(), &spec, &call()).await {
         // The goodbye came before the yes.
         assert!(is_shown(&error), "{error:?}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scout_machine::{Call, CommandLimits, ExecOutcome, ExecRequest, HostError, Principal};
-use scout_ssh::{HostSpec, Lease, Pool, PoolConfig};
+use scout_ssh::{DialConfig, HostSpec, Lease, Pool, PoolConfig};
 use scout_tests::{Sshd, SshdOptions, login_name};
 
 pub(crate) struct World {
@@ -55,6 +55,11 @@ pub(crate) fn spec(sshd: &Sshd, address: std::net::SocketAddr) -> HostSpec {
         user_known_hosts_files: vec![known],
         ..HostSpec::new("box", address.ip().to_string(), address.port(), login_name())
     }
+}
+
+/// An empty pool that is dialled from with this.
+pub(crate) fn dialling_with(dial: DialConfig) -> Pool {
+    Pool::new(PoolConfig::default()).dialling_with(dial)
 }
 
 pub(crate) fn me() -> Principal {

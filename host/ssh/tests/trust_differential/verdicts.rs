@@ -10,7 +10,7 @@ use russh::keys::{Algorithm, PublicKeyOrCertificate};
 use scout_machine::{Call, ErrorKind, Principal};
 use scout_ssh::config::{AddressFamily, AlgorithmLists, Source, StrictHostKeyChecking};
 use scout_ssh::trust::{self, Decision, KnownHosts, MayShow, Verdict};
-use scout_ssh::{Ahead, HostSpec, Pool, PoolConfig, TrustAhead, trust_ahead};
+use scout_ssh::{Ahead, DialConfig, HostSpec, Pool, PoolConfig, TrustAhead, trust_ahead};
 
 use crate::cases::{CALLED, Case, FILES};
 use crate::servers::{Server, World};
@@ -162,7 +162,8 @@ pub(crate) fn plain_spec(host: &str, port: u16) -> HostSpec {
 
 /// What the engine says when it really connects.
 pub(crate) async fn dial(spec: HostSpec) -> Said {
-    let pool = Pool::new(PoolConfig { connect_timeout: Duration::from_secs(60), ..PoolConfig::default() });
+    let pool = Pool::new(PoolConfig::default())
+        .dialling_with(DialConfig { connect_timeout: Duration::from_secs(60), ..DialConfig::default() });
     let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
     let error = pool.lease(&Principal::new("test", "me"), &Arc::new(spec), &call).await.map(|_| ()).unwrap_err();
     match error.kind() {
@@ -240,7 +241,7 @@ pub(crate) fn run(
         _ if log.contains("Forcing accepting of host key for loopback/localhost.") => Decision::Localhost,
         decision => decision,
     };
-    let ahead = runtime.block_on(trust_ahead(&spec, &PoolConfig::default())).unwrap();
+    let ahead = runtime.block_on(trust_ahead(&spec, &DialConfig::default())).unwrap();
     let wrongly_foretold = match &presented {
         // These two are not foretold: they depend on more than the key.
         Some(_) if is_revoked_by_file(&log) || decision == Decision::Localhost => None,

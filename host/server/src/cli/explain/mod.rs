@@ -123,8 +123,8 @@ impl<'a> Report<'a> {
             target,
             explained,
             settings: effective(config, explained, target),
-            offers: offers(spec, &config.pool, Instant::now() + AGENT).await,
-            trust: trust_ahead(spec, &config.pool).await?,
+            offers: offers(spec, &config.dial, Instant::now() + AGENT).await,
+            trust: trust_ahead(spec, &config.dial).await?,
         })
     }
 

@@ -58,7 +58,7 @@ fn of_the_file<'a>(config: &Config, setting: &'a Setting) -> Option<Effective<'a
         let value = if names.is_empty() { "none".to_owned() } else { names.join(" ") };
         Some(Effective { keyword, value: value.into(), source: None, note: Some(KNOWN_HOSTS.to_owned()) })
     };
-    match (*keyword, &config.pool.known_hosts) {
+    match (*keyword, &config.dial.known_hosts) {
         ("ConnectTimeout" | "ServerAliveInterval" | "ServerAliveCountMax", _) => None,
         ("UserKnownHostsFile", Some(files)) => replaced(files),
         ("GlobalKnownHostsFile", Some(_)) => replaced(&[]),
@@ -68,7 +68,7 @@ fn of_the_file<'a>(config: &Config, setting: &'a Setting) -> Option<Effective<'a
 
 /// One limit holds for the whole way: the target's.
 fn connect_timeout<'a>(config: &Config, explained: &'a Explained, target: &HostSpec) -> Effective<'a> {
-    let limit = config.pool.connect_limit(target);
+    let limit = config.dial.connect_limit(target);
     let effective = |source, note| Effective { keyword: "ConnectTimeout", value: seconds(limit).into(), source, note };
     if !std::ptr::eq(&explained.spec, target) {
         return effective(None, Some(format!("of the whole way to {}", target.alias)));
