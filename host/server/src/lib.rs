@@ -21,6 +21,7 @@ pub mod message;
 mod outgoing;
 mod params;
 pub mod plugins;
+mod process;
 pub mod render;
 pub mod revision;
 pub mod router;

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,20 +10,15 @@ use rmcp::ServiceExt as _;
 use scout_machine::Principal;
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::live::Renewal;
 use crate::mcp::McpServer;
+use crate::process::{Drain, GRACE, Process, STOPPING, Signals};
 use crate::router::Router;
-use crate::serving::Notice;
 use crate::transport::{ClientTransport, Ends, Signs};
 
-/// How long running calls may go on after SIGTERM, while there is a client.
-const GRACE: Duration = Duration::from_secs(10);
-/// How long the commands of cancelled calls may take to be stopped on their hosts, while there is a client.
-const STOPPING: Duration = Duration::from_secs(5);
 /// How long calls may go on whose client has left. Client libraries send SIGTERM two seconds after they have closed stdin,
 /// and SIGKILL two seconds after that: all that follows here fits before the first of them.
 const LEAVING: Duration = Duration::from_millis(100);
@@ -33,8 +27,6 @@ const LEAVING: Duration = Duration::from_millis(100);
 const STOPPING_BRIEFLY: Duration = Duration::from_millis(900);
 /// How long the last answers may take to be written to a client that has left.
 const LAST_ANSWERS: Duration = Duration::from_millis(200);
-/// How long telling hosts goodbye may take.
-const GOODBYE: Duration = Duration::from_millis(200);
 
 /// Serves one client over stdin and stdout. Returns
 /// - when stdin has ended and a client has left that was in a dialogue: calls that still run are stopped on their hosts, and
@@ -46,17 +38,13 @@ const GOODBYE: Duration = Duration::from_millis(200);
 /// # Errors
 /// A handshake that fails, and signals that cannot be caught.
 pub async fn stdio(router: Arc<Router>, renewal: Renewal, principal: Principal) -> io::Result<()> {
-    let _renewing = AbortOnDropHandle::new(tokio::spawn(renewal.run()));
-    let notice = notice(&router.revision().config().serving_dir());
-    let _noticing =
-        notice.clone().map(|notice| AbortOnDropHandle::new(tokio::spawn(notice.keep(Arc::clone(router.live())))));
-    let ending = Ending::default();
-    let told = Told { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
-    let ended = AbortOnDropHandle::new(tokio::spawn(ending.clone().run(told, router.revision().call_timeout)));
+    let process = Process::begin(&router, renewal);
+    let ending = Ending { drain: Drain::default(), ends: Ends::default(), over: CancellationToken::new() };
+    let call_timeout = router.revision().call_timeout;
+    let ended = AbortOnDropHandle::new(tokio::spawn(ending.clone().run(Signals::catch()?, call_timeout)));
     let (stdin, stdout) = rmcp::transport::stdio_pipes();
     let transport = ClientTransport::new(stdin, stdout, signs(), ending.ends.clone());
-    let (calls, stop) = (ending.calls.clone(), ending.stop.clone());
-    let server = McpServer::new(Arc::clone(&router), principal, calls.clone(), stop.clone(), transport.answers());
+    let server = McpServer::new(router, principal, ending.drain.clone(), transport.answers());
     let served = async {
         match server.clone().serve(transport).await {
             Ok(running) => {
@@ -71,70 +59,46 @@ pub async fn stdio(router: Arc<Router>, renewal: Renewal, principal: Principal) 
     let served = tokio::select! {
         served = served => {
             // Nobody can hear an answer any more: what still runs is stopped on its host.
-            stop.cancel();
-            calls.close();
-            let patience = if ending.ends.left.is_cancelled() { STOPPING_BRIEFLY } else { STOPPING };
-            drop(tokio::time::timeout(patience, calls.wait()).await);
+            ending.drain.stop(if ending.ends.left.is_cancelled() { STOPPING_BRIEFLY } else { STOPPING }).await;
             served
         }
         () = ending.over.cancelled() => Ok(()),
     };
     drop(ended);
-    drop(tokio::time::timeout(GOODBYE, router.fleet().pool().shutdown()).await);
+    process.end().await;
     served
 }
 
-/// The signals that tell a process to end.
-struct Told {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-/// How serving comes to its end.
-#[derive(Clone, Default)]
+/// How serving one client comes to its end.
+#[derive(Clone)]
 struct Ending {
-    /// Those under way; closed when no new ones are taken.
-    calls: TaskTracker,
-    /// Fires when running calls are to be stopped.
-    stop: CancellationToken,
+    drain: Drain,
     ends: Ends,
     /// Fires when nothing is waited for any more.
     over: CancellationToken,
 }
 
 impl Ending {
-    async fn run(self, mut told: Told, call_timeout: Duration) {
-        let Self { calls, stop, ends, over } = self;
+    async fn run(self, mut signals: Signals, call_timeout: Duration) {
+        let Self { drain, ends, over } = self;
         // A script that does not read its answers.
         let script_is_late = async {
             ends.input_ended.cancelled().await;
             tokio::time::sleep(call_timeout + GRACE).await;
         };
         let may_go_on = tokio::select! {
-            _ = told.terminate.recv() => GRACE,
-            _ = told.interrupt.recv() => GRACE,
+            () = signals.any() => GRACE,
             () = ends.left.cancelled() => LEAVING,
             () = script_is_late => LEAVING,
         };
-        tracing::info!("ending: no new calls");
-        calls.close();
-        let may_go_on = async {
+        let grace = async {
             tokio::select! {
                 () = tokio::time::sleep(may_go_on) => {}
                 // Told to end, by a client that has closed its end: it waits for nothing but the end.
                 () = ends.input_ended.cancelled(), if may_go_on > LEAVING => {}
             }
         };
-        tokio::select! {
-            biased;
-            () = calls.wait() => {}
-            () = may_go_on => {
-                tracing::info!(calls = calls.len(), "stopping the calls that still run");
-                stop.cancel();
-                let patience = if ends.input_ended.is_cancelled() { STOPPING_BRIEFLY } else { STOPPING };
-                drop(tokio::time::timeout(patience, calls.wait()).await);
-            }
-        }
+        drain.end(grace, || if ends.input_ended.is_cancelled() { STOPPING_BRIEFLY } else { STOPPING }).await;
         ends.hang_up.cancel();
         if ends.input_ended.is_cancelled() {
             tokio::time::sleep(LAST_ANSWERS).await;
@@ -166,14 +130,4 @@ fn hung_up() -> Pin<Box<dyn Future<Output = ()> + Send>> {
         }
         std::future::pending().await
     })
-}
-
-/// Where other processes find how this one is. Without it Scout serves all the same.
-fn notice(dir: &Path) -> Option<Arc<Notice>> {
-    Notice::new(dir)
-        .inspect_err(
-            |error| tracing::warn!(dir = %dir.display(), %error, "`scout plugin list` does not see this process"),
-        )
-        .ok()
-        .map(Arc::new)
 }

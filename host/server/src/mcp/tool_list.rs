@@ -1,4 +1,4 @@
-//! The list of tools as a client is given it, and how it becomes old.
+//! The list of tools as a client is given it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use rmcp::ErrorData;
 use rmcp::model::{ListToolsResult, Tool, ToolAnnotations};
 use scout_runtime::{Effect, MAX_MESSAGE};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::watch;
 
 use crate::plugins::{Listed, Shown};
 use crate::revision::Revision;
@@ -103,57 +102,6 @@ fn hints(effect: Effect, runs_anything: bool) -> ToolAnnotations {
         Effect::Write => true,
     };
     ToolAnnotations::default().read_only(effect == Effect::Read).destructive(destructive).open_world(true)
-}
-
-/// What a client knows of the list of tools, and how that becomes old.
-pub(super) struct ToolWatch {
-    scout: Arc<Tool>,
-    revisions: watch::Receiver<Arc<Revision>>,
-    listed: watch::Receiver<Option<Fingerprint>>,
-    /// The list that the client was given, or was told of.
-    known: Option<Fingerprint>,
-}
-
-impl ToolWatch {
-    pub(super) fn new(
-        scout: &Arc<Tool>,
-        revisions: watch::Receiver<Arc<Revision>>,
-        mut listed: watch::Receiver<Option<Fingerprint>>,
-    ) -> Self {
-        let known = *listed.borrow_and_update();
-        Self { scout: Arc::clone(scout), revisions, listed, known }
-    }
-
-    /// Waits until the list is another than the client knows.
-    pub(super) async fn changed(&mut self) {
-        loop {
-            let revision = Arc::clone(&self.revisions.borrow_and_update());
-            let mut changes = revision.plugins.changes();
-            if self.listed.has_changed().unwrap_or(false) {
-                self.take_given();
-            }
-            let now = ToolList::of(&self.scout, &revision).fingerprint();
-            match self.known {
-                Some(known) if known != now => {
-                    self.known = Some(now);
-                    return;
-                }
-                // For who was not given any list the first one that is whole is no change.
-                None if revision.plugins.is_decided() => self.known = Some(now),
-                Some(_) | None => {}
-            }
-            tokio::select! {
-                // Neither sender goes before the server does.
-                _ = self.revisions.changed() => {}
-                _ = self.listed.changed() => self.take_given(),
-                () = changes.next() => {}
-            }
-        }
-    }
-
-    fn take_given(&mut self) {
-        self.known = *self.listed.borrow_and_update();
-    }
 }
 
 #[cfg(test)]

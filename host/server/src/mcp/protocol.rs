@@ -1,0 +1,180 @@
+//! The protocol: what rmcp asks of a server, and how answers are written in its types.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate, ServerCapabilities,
+    ServerConfig, SubscriptionFilter, Tool,
+};
+use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use scout_machine::{Principal, visible};
+use scout_runtime::Receipt;
+use serde_json::{Value, json};
+
+use super::scout_tool::{self, Mistake};
+use super::session::Session;
+use crate::process::Drain;
+use crate::render::{Base64, Missing, Reply};
+use crate::router::Router;
+use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
+use crate::transport::Answers;
+
+/// The receipt's key in a result's `_meta`.
+const RECEIPT: &str = "dev.scout/receipt";
+/// The longest URI of a resource, in bytes: the longest path of Linux with each of its bytes encoded, and a host.
+const MAX_URI: usize = 16 << 10;
+
+const INSTRUCTIONS: &str = "Scout looks at machines over SSH. Call the tool `scout` with target `hosts` to see what there is, `host:/path` \
+to read a file or list a directory, and a `query` to run a command there. Large files are cut; the answer says how to read on.";
+
+/// The MCP server of one client: a handle that rmcp clones.
+#[derive(Clone)]
+pub struct McpServer(Session);
+
+impl McpServer {
+    /// A server for one client, which has a principal's rights.
+    pub(crate) fn new(router: Arc<Router>, principal: Principal, drain: Drain, answers: Answers) -> Self {
+        Self(Session::new(router, principal, drain, answers))
+    }
+
+    /// Tells a client that has shaken hands of each change of the list of tools, until the client is gone. One of
+    /// 2026-07-28 is told what it subscribes to, in [`ServerHandler::listen`].
+    pub async fn tell_changes(self, client: Peer<RoleServer>) {
+        self.0.tell_changes(client).await;
+    }
+}
+
+impl ServerHandler for McpServer {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities =
+            ServerCapabilities::builder().enable_tools().enable_tool_list_changed().enable_resources().build();
+        let mut implementation = Implementation::default();
+        implementation.name = "scout".to_owned();
+        implementation.title = Some("Scout".to_owned());
+        implementation.version = env!("CARGO_PKG_VERSION").to_owned();
+        ServerConfig::new(capabilities).with_server_info(implementation).with_instructions(INSTRUCTIONS)
+    }
+
+    async fn on_initialized(&self, _context: NotificationContext<RoleServer>) {
+        self.0.greet();
+    }
+
+    fn accepted_subscription_filter(&self, _requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(SubscriptionFilter::builder().tools_list_changed().build())
+    }
+
+    async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
+        self.0.subscribed(subscription).await
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        self.0.tools(request.and_then(|request| request.cursor).as_deref(), context).await
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.0.tool(name)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let given = request.arguments.unwrap_or_default();
+        let mut reply = if self.0.is_scout(&request.name) {
+            match scout_tool::arguments(given) {
+                Ok((request, base64)) => self.0.answer(request, base64, &context).await,
+                Err(Mistake::WrongKind(why)) => {
+                    return Err(ErrorData::invalid_params(visible(&why).into_owned(), None));
+                }
+                Err(Mistake::Senseless(why)) => Reply::failure("invalid", &why, None, Receipt::default()),
+            }
+        } else {
+            self.0.call_tool(&request.name, given, &context).await
+        };
+        if reply.missing == Some(Missing::Tool) {
+            let message = format!("{}; `tools/list` has all of them", reply.joined());
+            return Err(ErrorData::invalid_params(message, None));
+        }
+        if reply.is_misasked {
+            return Err(ErrorData::invalid_params(reply.joined(), None));
+        }
+        self.0.finish(&mut reply, context);
+        Ok(CallToolResponse::Complete(call_result(reply)))
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let hosts = Resource::new(HOSTS_URI, "hosts")
+            .with_title("Hosts")
+            .with_description("The hosts, at most the first 200, and whether they answer");
+        Ok(ListResourcesResult::with_all_items(vec![hosts.with_mime_type("text/plain")]))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let paths = ResourceTemplate::new(PATH_URI_TEMPLATE, "path").with_title("File or directory").with_description(
+            "A file's content or a directory's listing; bytes that are not UTF-8 are percent-encoded; `~/` begins a path below the home directory",
+        );
+        Ok(ListResourceTemplatesResult::with_all_items(vec![paths]))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let uri = request.uri;
+        // The answer repeats it.
+        if uri.len() > MAX_URI {
+            return Err(ErrorData::resource_not_found(format!("the URI is longer than {MAX_URI} bytes"), None));
+        }
+        let wanted = Request::parse_uri(&uri)
+            .map_err(|error| ErrorData::resource_not_found(visible(&error.to_string()).into_owned(), None))?;
+        let mut reply = self.0.answer(wanted, Base64::LeftOut, &context).await;
+        if reply.is_error {
+            let (message, data) = (reply.joined(), Some(json!({"uri": visible(&uri)})));
+            return Err(match reply.missing {
+                Some(_) => ErrorData::resource_not_found(message, data),
+                // It may well be there: whoever asks can ask again.
+                None => ErrorData::internal_error(message, data),
+            });
+        }
+        self.0.finish(&mut reply, context);
+        Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents(uri, &reply)])))
+    }
+}
+
+fn call_result(reply: Reply) -> CallToolResult {
+    let mut meta = MetaObject::new();
+    meta.insert(RECEIPT.to_owned(), reply.receipt_json());
+    let content = reply.text.into_iter().map(ContentBlock::text).collect();
+    let mut result = if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
+    result.structured_content = reply.structured.map(Value::Object);
+    result.with_meta(Some(meta))
+}
+
+/// A file's own bytes if they can be shown unchanged, else as base64; a listing as text.
+fn contents(uri: String, reply: &Reply) -> ResourceContents {
+    let Some(raw) = &reply.raw else { return ResourceContents::text(reply.joined(), uri) };
+    match std::str::from_utf8(raw) {
+        Ok(text) if matches!(visible(text), Cow::Borrowed(_)) => ResourceContents::text(text, uri),
+        Ok(_) | Err(_) => ResourceContents::blob(BASE64_STANDARD.encode(raw), uri),
+    }
+}

@@ -1,0 +1,208 @@
+//! One client: whose its requests are, what it was told, what it has under way and what that may hold.
+//!
+//! Owns the bounds of one client. Knows of the protocol what a request carries, and not what it asks for.
+
+use std::sync::Arc;
+
+use rmcp::model::{ListToolsResult, Tool};
+use rmcp::service::{Peer, RequestContext, SubscriptionContext};
+use rmcp::{ErrorData, RoleServer};
+use scout_machine::Principal;
+use scout_runtime::Receipt;
+use serde_json::{Map, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tracing::Instrument as _;
+
+use super::changes::{Told, ToolWatch};
+use super::progress::Reporter;
+use super::scout_tool;
+use super::tool_list::ToolList;
+use crate::held::Held;
+use crate::process::Drain;
+use crate::render::{Base64, Reply};
+use crate::router::{Caller, Router};
+use crate::target::Request;
+use crate::transport::Answers;
+
+/// Subscriptions that one client may hold at once.
+const SUBSCRIPTIONS: usize = 16;
+/// Requests of one client that may be under way at once: each takes some 16 KiB while it waits.
+const REQUESTS: usize = 1024;
+
+/// What Scout has of one client. Clones share it.
+#[derive(Clone)]
+pub(super) struct Session {
+    router: Arc<Router>,
+    /// On whose behalf it asks.
+    principal: Principal,
+    drain: Drain,
+    subscriptions: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    held: Held,
+    /// Where the room of finished answers goes.
+    answers: Answers,
+    told: Told,
+    tool: Arc<Tool>,
+}
+
+impl Session {
+    pub(super) fn new(router: Arc<Router>, principal: Principal, drain: Drain, answers: Answers) -> Self {
+        Self {
+            router,
+            principal,
+            drain,
+            subscriptions: Arc::new(Semaphore::new(SUBSCRIPTIONS)),
+            requests: Arc::new(Semaphore::new(REQUESTS)),
+            held: Held::default(),
+            answers,
+            told: Told::default(),
+            tool: Arc::new(scout_tool::tool()),
+        }
+    }
+
+    /// The client has shaken hands.
+    pub(super) fn greet(&self) {
+        self.told.greet();
+    }
+
+    /// Tells a client that has shaken hands of each change of the list of tools, until the client is gone.
+    pub(super) async fn tell_changes(self, client: Peer<RoleServer>) {
+        self.told.greeted().await;
+        let mut watch = self.watch();
+        loop {
+            watch.changed().await;
+            if client.notify_tool_list_changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Tells of each change of the list of tools, until the subscription ends.
+    ///
+    /// # Errors
+    /// That the client has as many subscriptions as it may.
+    pub(super) async fn subscribed(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
+        let Ok(_permit) = self.subscriptions.try_acquire() else {
+            let message = format!("a client has at most {SUBSCRIPTIONS} subscriptions: cancel one that is not needed");
+            return Err(ErrorData::invalid_request(message, None));
+        };
+        let mut watch = self.watch();
+        loop {
+            tokio::select! {
+                () = subscription.cancelled() => return Ok(()),
+                () = self.drain.stopped() => return Ok(()),
+                () = watch.changed() => {}
+            }
+            if subscription.sink().notify_tool_list_changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn watch(&self) -> ToolWatch {
+        self.told.watch(&self.tool, self.router.live().revisions())
+    }
+
+    /// Whether this is the name of the tool that every Scout has.
+    pub(super) fn is_scout(&self, tool: &str) -> bool {
+        tool == self.tool.name
+    }
+
+    /// The tool of this name, as the client is shown it.
+    pub(super) fn tool(&self, name: &str) -> Option<Tool> {
+        ToolList::of(&self.tool, &self.router.revision()).tool(name)
+    }
+
+    /// A page of the list of tools, which the client knows then.
+    ///
+    /// # Errors
+    /// What the client is told instead.
+    pub(super) async fn tools(
+        &self,
+        cursor: Option<&str>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let _permit = self.admit().map_err(|why| ErrorData::internal_error(why, None))?;
+        let revision = self.router.revision();
+        let deadline = self.router.deadline(&revision);
+        tokio::select! {
+            () = self.router.knows_tools(&revision, deadline) => {}
+            () = context.ct.cancelled() => {}
+            () = self.drain.stopped() => {}
+        }
+        let list = ToolList::of(&self.tool, &revision);
+        let room = tokio::select! {
+            biased;
+            room = self.held.message(list.weight()) => room,
+            () = context.ct.cancelled() => return Err(ErrorData::internal_error("the request was cancelled", None)),
+            () = self.drain.stopped() => return Err(ErrorData::internal_error("Scout is shutting down", None)),
+            () = tokio::time::sleep_until(deadline) => {
+                let message = "answers to earlier requests of yours hold all the memory that they may: read them";
+                return Err(ErrorData::internal_error(message, None));
+            }
+        };
+        let page = list.page(cursor)?;
+        self.told.lists(list.fingerprint());
+        self.answers.finish(context.id, context.ct, Arc::new(room));
+        Ok(page)
+    }
+
+    /// Answers a request for a target.
+    pub(super) async fn answer(&self, request: Request, base64: Base64, context: &RequestContext<RoleServer>) -> Reply {
+        self.run(context, |caller| self.router.answer(request, Caller { base64, ..caller })).await
+    }
+
+    /// Calls the tool of a plugin.
+    pub(super) async fn call_tool(
+        &self,
+        name: &str,
+        arguments: Map<String, Value>,
+        context: &RequestContext<RoleServer>,
+    ) -> Reply {
+        self.run(context, |caller| self.router.call_tool(name, arguments, caller)).await
+    }
+
+    /// Runs one call until its end, its cancellation, or the process's.
+    async fn run<F: Future<Output = Reply>>(
+        &self,
+        context: &RequestContext<RoleServer>,
+        begin: impl FnOnce(Caller) -> F,
+    ) -> Reply {
+        let _permit = match self.admit() {
+            Ok(permit) => permit,
+            Err(why) => return Reply::failure("busy", &why, None, Receipt::default()),
+        };
+        let cancel = context.ct.child_token();
+        let reporter = Reporter::start(context);
+        let progress = reporter.as_ref().map(Reporter::progress);
+        let held = Some(self.held.clone());
+        let caller = Caller { progress, held, ..Caller::alone(self.principal.clone(), cancel.clone()) };
+        let (tenant, principal) = (self.principal.tenant(), self.principal.name());
+        let span = tracing::debug_span!("request", id = %context.id, %tenant, %principal);
+        let call = std::pin::pin!(async {
+            let reply = begin(caller).instrument(span).await;
+            if let Some(reporter) = reporter {
+                reporter.end().await;
+            }
+            reply
+        });
+        self.drain.run(&cancel, call).await.unwrap_or_else(|| {
+            let why = "Scout is shutting down and takes no new calls";
+            Reply::failure("busy", why, None, Receipt::default())
+        })
+    }
+
+    /// The answer to this request goes to the transport, and what is reserved for it goes with it.
+    pub(super) fn finish(&self, reply: &mut Reply, context: RequestContext<RoleServer>) {
+        if let Some(room) = reply.room.take() {
+            self.answers.finish(context.id, context.ct, room);
+        }
+    }
+
+    /// Takes one more request of this client, until the permit is dropped.
+    fn admit(&self) -> Result<SemaphorePermit<'_>, String> {
+        self.requests.try_acquire().map_err(|_| {
+            format!("busy: {REQUESTS} requests of yours are under way; ask again when some of them are answered, or cancel some")
+        })
+    }
+}
