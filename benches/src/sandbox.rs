@@ -12,13 +12,11 @@ use scout_runtime::{
     Answer, CallContext, Content, Encoding, Fleet, Grants, Limits, Plugin, PluginId, Query, Receipt, Runtime,
     RuntimeConfig, Subject,
 };
-use scout_server::audit::Audit;
 use scout_server::config::{Config, Flags};
-use scout_server::live::Live;
 use scout_server::render::{Base64, Reply, render};
-use scout_server::revision::Revision;
 use scout_server::router::{Caller, Router};
 use scout_server::target::Request;
+use scout_server::tenant::Tenant;
 use scout_ssh::{Pool, PoolConfig};
 use scout_tests::{Guest, Scout, ScoutOptions};
 use serde_json::{Map, json};
@@ -128,20 +126,20 @@ struct Tax {
 /// The same read by the component, in Rust behind the same checks, and without them, over one pool and one connection.
 async fn tax(world: Arc<World>) -> Result<Tax> {
     let config = config(&world)?;
-    let audit = Audit::open(&config.audit_log, config.audit).map_err(anyhow::Error::msg)?;
-    let router = Router::new(Arc::new(Live::new(Revision::first(&config)?)), audit);
-    let (fleet, limits) = (router.fleet(), Arc::new(config.limits.clone()));
+    let (tenant, router) = (Tenant::local(&config)?, Router::default());
+    let (fleet, limits) = (Arc::clone(&tenant.revision().fleet), Arc::new(config.limits.clone()));
+    let caller = Caller::alone(&tenant, "bench", CancellationToken::new());
     let target = format!("box:{}", world.small.display());
     let mut tax = Tax { component: Samples::default(), native: Samples::default(), pool: Samples::default() };
     for round in 0..WARM_UP + ROUNDS {
         let begun = Instant::now();
-        let by_component = router.answer(request(&target)?, caller()).await;
+        let by_component = router.answer(request(&target)?, caller.clone()).await;
         let component = begun.elapsed();
         let begun = Instant::now();
-        let by_rust = checked(&fleet, &limits, request(&target)?).await?;
+        let by_rust = checked(&fleet, &limits, caller.principal(), request(&target)?).await?;
         let native = begun.elapsed();
         let begun = Instant::now();
-        let by_pool = unchecked(&fleet, &limits, request(&target)?).await?;
+        let by_pool = unchecked(&fleet, &limits, caller.principal(), request(&target)?).await?;
         let pool = begun.elapsed();
         ensure!(!by_component.is_error, "{}", by_component.joined());
         for other in [by_rust, by_pool] {
@@ -172,28 +170,24 @@ fn request(target: &str) -> Result<Request> {
     Ok(Request::parse(target, None, None)?)
 }
 
-fn caller() -> Caller {
-    Caller::alone(Principal::new("bench", "bench"), CancellationToken::new())
-}
-
 /// What the router and the handler `file` do for a text that is read in full, without a component.
-async fn checked(fleet: &Arc<Fleet>, limits: &Arc<Limits>, request: Request) -> Result<Reply> {
+async fn checked(fleet: &Arc<Fleet>, limits: &Arc<Limits>, principal: &Principal, request: Request) -> Result<Reply> {
     let begun = Instant::now();
     let Request::Path { host, path: Some(path) } = request else { return Err(anyhow!("a path is read")) };
     let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
-    let mut context = CallContext::new(Principal::new("bench", "bench"), Arc::clone(fleet), Arc::clone(limits), call);
+    let mut context = CallContext::new(principal.clone(), Arc::clone(fleet), Arc::clone(limits), call);
     context.preopen(&host, &path, &["file"]).await?;
     told(begun, &host, &path, context.take_opened().context("nothing was opened")?)
 }
 
 /// The same, if nobody had to be kept from anything.
-async fn unchecked(fleet: &Fleet, limits: &Limits, request: Request) -> Result<Reply> {
+async fn unchecked(fleet: &Fleet, limits: &Limits, principal: &Principal, request: Request) -> Result<Reply> {
     let begun = Instant::now();
     let Request::Path { host, path: Some(path) } = request else { return Err(anyhow!("a path is read")) };
     let record = fleet.get(&host).context("a host of the fleet")?;
     let spec = record.looked_up().await.context("a host over SSH")??;
     let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
-    let lease = fleet.pool().lease(&Principal::new("bench", "bench"), &spec, &call).await?;
+    let lease = fleet.pool().lease(principal, &spec, &call).await?;
     let opened = lease.open(&path, limits.file_bytes, limits.dir_entries, &call).await?;
     told(begun, &host, &path, opened)
 }
@@ -263,8 +257,7 @@ async fn copied(world: &World) -> Result<u64> {
 /// Reads by one principal while guests of another use all the CPU they get.
 async fn beside_loops(world: &World) -> Result<Samples> {
     let config = config(world)?;
-    let audit = Audit::open(&config.audit_log, config.audit).map_err(anyhow::Error::msg)?;
-    let fleet = Router::new(Arc::new(Live::new(Revision::first(&config)?)), audit).fleet();
+    let fleet = Arc::clone(&Tenant::local(&config)?.revision().fleet);
     let runtime = Runtime::new(RuntimeConfig { max_instances: 256, memory: 1 << 30, cache_dir: None })?;
     let load = async |name: &str, guest: Guest| {
         let id = PluginId::new(name).context("a plugin's name")?;

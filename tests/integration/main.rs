@@ -29,6 +29,7 @@ mod python;
 mod real_programs;
 mod secrets;
 mod spans;
+mod tenants;
 mod tools;
 mod trips;
 mod typescript;

@@ -3,13 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use scout_machine::Principal;
-use scout_server::audit::Audit;
 use scout_server::config::{Config, Flags};
-use scout_server::live::Live;
 use scout_server::render::Reply;
-use scout_server::revision::Revision;
 use scout_server::router::{Caller, Router};
+use scout_server::tenant::Tenant;
 use scout_tests::Guest;
 use serde_json::json;
 use tempfile::TempDir;
@@ -42,23 +39,22 @@ impl World {
         Self { config, runtime, _dir: dir }
     }
 
-    /// A router whose plugins are all loaded, or refused.
-    fn router(&self) -> Arc<Router> {
+    /// A tenant whose plugins are all loaded, or refused.
+    fn tenant(&self) -> Arc<Tenant> {
         self.runtime.block_on(async {
-            let audit = Audit::open(&self.config.audit_log, self.config.audit).unwrap();
-            let router = Router::new(Arc::new(Live::new(Revision::first(&self.config).unwrap())), audit);
-            router.revision().plugins.catalog().await;
-            Arc::new(router)
+            let tenant = Tenant::local(&self.config).unwrap();
+            tenant.revision().plugins.catalog().await;
+            tenant
         })
     }
 
     /// The replies to this call, made so often at once, of which all are kept until the last is there.
-    fn call(&self, router: &Arc<Router>, times: usize, arguments: &serde_json::Value) -> Vec<Reply> {
+    fn call(&self, tenant: &Arc<Tenant>, times: usize, arguments: &serde_json::Value) -> Vec<Reply> {
         self.runtime.block_on(async {
-            let mut calls = tokio::task::JoinSet::new();
+            let (router, mut calls) = (Arc::new(Router::default()), tokio::task::JoinSet::new());
             for _ in 0..times {
-                let (router, arguments) = (Arc::clone(router), arguments.as_object().cloned().unwrap());
-                let caller = Caller::alone(Principal::new("test", "alice"), CancellationToken::new());
+                let (router, arguments) = (Arc::clone(&router), arguments.as_object().cloned().unwrap());
+                let caller = Caller::alone(tenant, "alice", CancellationToken::new());
                 calls.spawn(async move {
                     let mut reply = router.call_tool("answer", arguments, caller).await;
                     // As when it is written to the client: what it held is given back.
@@ -76,9 +72,9 @@ fn a_plugin_of_many_patterns_is_refused_while_they_are_few() {
     let case = Case::alone();
     let world = World::with(Guest::DescribesManyPatterns);
     // The engine and what Scout brings along are compiled, and kept on disk.
-    drop(world.router());
-    let (bytes, router) = case.peak(|| world.router());
-    let catalog = router.revision().plugins.catalog_now();
+    drop(world.tenant());
+    let (bytes, tenant) = case.peak(|| world.tenant());
+    let catalog = tenant.revision().plugins.catalog_now();
     let refused = catalog.refused().first().unwrap().to_string();
     assert!(refused.contains("the patterns of the plugin take more than 4 MiB"), "{refused}");
     assert!(bytes < MOST, "{bytes}");
@@ -88,11 +84,11 @@ fn a_plugin_of_many_patterns_is_refused_while_they_are_few() {
 fn answers_of_many_small_values_take_what_all_answers_may() {
     let case = Case::alone();
     let world = World::with(Guest::AnswersSmallValues);
-    let router = world.router();
-    world.call(&router, 1, &json!({"value": "1"}));
+    let tenant = world.tenant();
+    world.call(&tenant, 1, &json!({"value": "1"}));
     let row = format!("{{\"a\":\"{}\",\"b\":1}}", "x".repeat(60));
     for value in ["1", "[]", "{\"\":{}}", "\"\"", "\"\\u001b\"", &format!("\"{}\"", "x".repeat(20)), &row] {
-        let (bytes, replies) = case.peak(|| world.call(&router, 12, &json!({"value": value})));
+        let (bytes, replies) = case.peak(|| world.call(&tenant, 12, &json!({"value": value})));
         for reply in replies.iter().filter(|reply| reply.is_error) {
             assert!(reply.joined().contains("once it is read"), "{}", reply.joined());
         }
@@ -104,8 +100,8 @@ fn answers_of_many_small_values_take_what_all_answers_may() {
 fn answers_that_are_checked_against_a_large_schema_take_what_all_answers_may() {
     let case = Case::alone();
     let world = World::with(Guest::AnswersMuchToALargeSchema);
-    let router = world.router();
-    let (bytes, replies) = case.peak(|| world.call(&router, 16, &json!({})));
+    let tenant = world.tenant();
+    let (bytes, replies) = case.peak(|| world.call(&tenant, 16, &json!({})));
     for reply in replies {
         assert!(reply.joined().contains("takes too long to be checked"), "{}", reply.joined());
     }
@@ -117,9 +113,9 @@ fn what_a_plugin_took_is_given_back_with_it() {
     let case = Case::alone();
     let world = World::with(Guest::AnswersMuchToALargeSchema);
     let held = || {
-        let router = world.router();
+        let tenant = world.tenant();
         let held = HEAP.current_usage();
-        drop(router);
+        drop(tenant);
         held
     };
     let (first, _) = (held(), case.peak(|| ()));

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -92,6 +93,8 @@ pub struct Audit {
     pub write: Arc<dyn Fn(AuditRecord) -> Recorded + Send + Sync>,
     /// Whether it holds what was read too, and not only what might not be read.
     pub reads: bool,
+    /// How many commands it has told of.
+    pub commands: Arc<AtomicU64>,
 }
 
 /// What is recorded.
@@ -133,7 +136,7 @@ pub type Recorded = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 /// What the audit trail says of a command.
 #[derive(Clone, Debug)]
 pub struct CommandRecord {
-    /// Which command of this process it is.
+    /// Which command of this audit trail it is.
     pub number: u64,
     /// The plugin that asked.
     pub plugin: String,

@@ -1,4 +1,4 @@
-//! The server: command line, configuration, routing, rendering, audit and MCP.
+//! The server: command line, configuration, tenants, routing, rendering, audit and MCP.
 //!
 //! The only crate that names rmcp. Knows no SSH wire and no WebAssembly: it asks the runtime.
 
@@ -30,6 +30,7 @@ mod schema;
 pub mod serve;
 pub mod serving;
 pub mod target;
+pub mod tenant;
 mod transport;
 pub mod vetting;
 mod watch;

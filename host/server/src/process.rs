@@ -15,8 +15,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::live::Renewal;
-use crate::router::Router;
 use crate::serving::Notice;
+use crate::tenant::Tenant;
 
 /// How long running calls may go on after SIGTERM, while there is a client.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ const GOODBYE: Duration = Duration::from_millis(200);
 
 /// A process that serves.
 pub(crate) struct Process {
-    router: Arc<Router>,
+    tenant: Arc<Tenant>,
     _renewing: AbortOnDropHandle<()>,
     /// Without it Scout serves all the same.
     _noticing: Option<AbortOnDropHandle<()>>,
@@ -35,15 +35,14 @@ pub(crate) struct Process {
 
 impl Process {
     /// Begins to follow the configuration and to tell other processes how this one is.
-    pub(crate) fn begin(router: &Arc<Router>, renewal: Renewal) -> Self {
-        let dir = router.revision().config().serving_dir();
+    pub(crate) fn begin(tenant: &Arc<Tenant>, renewal: Renewal) -> Self {
+        let dir = tenant.revision().config().serving_dir();
         let notice = Notice::new(&dir).inspect_err(
             |error| tracing::warn!(dir = %dir.display(), %error, "`scout plugin list` does not see this process"),
         );
-        let keep =
-            |notice: Notice| AbortOnDropHandle::new(tokio::spawn(Arc::new(notice).keep(Arc::clone(router.live()))));
+        let keep = |notice: Notice| AbortOnDropHandle::new(tokio::spawn(Arc::new(notice).keep(Arc::clone(tenant))));
         Self {
-            router: Arc::clone(router),
+            tenant: Arc::clone(tenant),
             _renewing: AbortOnDropHandle::new(tokio::spawn(renewal.run())),
             _noticing: notice.ok().map(keep),
         }
@@ -51,7 +50,7 @@ impl Process {
 
     /// Says goodbye to hosts, once no call runs any more.
     pub(crate) async fn end(self) {
-        drop(tokio::time::timeout(GOODBYE, self.router.fleet().pool().shutdown()).await);
+        drop(tokio::time::timeout(GOODBYE, self.tenant.pool().shutdown()).await);
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{Fleet, Limits, LoadError};
-use scout_ssh::SshConfig;
+use scout_ssh::{Pool, SshConfig};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, ConfigError, Hosts};
@@ -61,15 +61,15 @@ impl Draft {
 }
 
 impl Revision {
-    /// The first one. Its plugins begin to load. Must be called inside a tokio runtime.
+    /// The first one, over these connections. Its plugins begin to load. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// What cannot be read or makes no sense.
-    pub fn first(config: &Config) -> Result<Self, ConfigError> {
+    pub fn first(config: &Config, pool: Pool) -> Result<Self, ConfigError> {
         let (reading, hosts) = (Reading::strict(config)?, config.hosts()?);
         let fingerprint = fingerprint(config, &hosts, &reading);
         let ssh = Arc::clone(hosts.ssh());
-        let fleet = Arc::new(hosts.into_fleet(config.connections()));
+        let fleet = Arc::new(hosts.into_fleet(pool));
         Ok(Self {
             number: 1,
             fleet,

@@ -1,9 +1,10 @@
 //! From a request to the plugin that answers it.
 //!
-//! Owns the way each request takes: find the host, look at the path, choose the plugin, call it, render. A request takes the
-//! revision that serves when it begins, and keeps it. The same way serves MCP, resources and the command line. Knows no
-//! protocol.
+//! Owns the way each request takes: find the host, look at the path, choose the plugin, call it, render. A request
+//! is its [`Caller`]'s: it takes the revision that serves the caller's tenant when it begins, and keeps it. The same way serves
+//! MCP, resources and the command line. Knows no protocol.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,15 +13,15 @@ use scout_runtime::{CallContext, Fleet, Progress, Query, Receipt, Subject, reaso
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::Audit;
 use crate::config::{did_you_mean, near};
 use crate::held::Held;
-use crate::live::Live;
 use crate::plugins::{Catalog, Tool};
+use crate::process::Drain;
 use crate::render::{Base64, Missing, Reply};
 use crate::revision::Revision;
 use crate::running::{Running, in_time, receipt};
 use crate::target::Request;
+use crate::tenant::{LOCAL, Tenant};
 
 /// The plugins of which one looks at a path, by what it is.
 const READERS: &[&str] = &["file", "dir"];
@@ -30,66 +31,81 @@ const SHOWN: usize = 64;
 /// What to do about a plugin that is not there yet.
 const LATER: &str = "try again later; `scout plugin list` tells the operator how it is";
 
-/// Who asks, and how to reach them while they wait.
+/// Who asks, and how to reach them while they wait. Made for each request by whoever knows who sent it.
 #[derive(Clone)]
 pub struct Caller {
-    /// On whose behalf.
-    pub principal: Principal,
+    /// Whose they are: what answers them.
+    tenant: Arc<Tenant>,
+    /// On whose behalf; one of the tenant's.
+    principal: Principal,
     /// Fires when they no longer want the answer.
-    pub cancel: CancellationToken,
+    cancel: CancellationToken,
     /// Where progress goes, if they asked for it.
-    pub progress: Option<Progress>,
+    progress: Option<Progress>,
     /// What their calls may hold together; nothing is counted where there is one call only.
-    pub held: Option<Held>,
+    held: Option<Held>,
     /// Whether they want the bytes of a file that is no text.
-    pub base64: Base64,
+    base64: Base64,
 }
 
 impl Caller {
-    /// One whose call is the only one, and who hears of no progress.
-    pub fn alone(principal: Principal, cancel: CancellationToken) -> Self {
-        Self { principal, cancel, progress: None, held: None, base64: Base64::LeftOut }
+    /// Somebody of a tenant whose call is the only one, and who hears of no progress.
+    pub fn alone(tenant: &Arc<Tenant>, principal: &str, cancel: CancellationToken) -> Self {
+        let principal = tenant.principal(principal);
+        Self { tenant: Arc::clone(tenant), principal, cancel, progress: None, held: None, base64: Base64::LeftOut }
+    }
+
+    /// Whoever has started the process, of the tenant `local`.
+    pub(crate) fn local(tenant: &Arc<Tenant>, cancel: CancellationToken) -> Self {
+        Self::alone(tenant, LOCAL, cancel)
+    }
+
+    /// The same for one request of theirs: fires when they no longer want its answer, where its progress goes, and what it shares
+    /// with the others.
+    pub(crate) fn asking(&self, cancel: CancellationToken, progress: Option<Progress>, held: Held) -> Self {
+        Self { cancel, progress, held: Some(held), ..self.clone() }
+    }
+
+    /// The same, who want the bytes of a file that is no text, or do not.
+    #[must_use]
+    pub fn wanting(self, base64: Base64) -> Self {
+        Self { base64, ..self }
+    }
+
+    /// Whose they are.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
+    /// On whose behalf they ask.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// What a call for them may touch, from now until the deadline of every call.
+    pub(crate) fn context(self, revision: &Revision) -> CallContext {
+        let call = Call { deadline: deadline(revision), cancel: self.cancel, cost: Arc::default() };
+        let (fleet, limits) = (Arc::clone(&revision.fleet), Arc::clone(&revision.limits));
+        let mut context = CallContext::new(self.principal.clone(), fleet, limits, call);
+        context.progress = self.progress;
+        let (audit, principal) = (Arc::clone(self.tenant.audit()), self.principal);
+        let commands = Arc::clone(audit.commands());
+        let write = Arc::new(move |record| audit.record(&principal, record));
+        context.audit = Some(scout_runtime::Audit { write, reads: revision.config().audit_reads, commands });
+        context
     }
 }
 
-/// Routes requests to plugins. Shared by all calls.
+/// Routes requests to the plugins of whoever asks. Shared by all calls of a process; begins none once that drains.
+#[derive(Debug, Default)]
 pub struct Router {
-    live: Arc<Live>,
-    audit: Arc<Audit>,
+    drain: Drain,
 }
 
 impl Router {
-    /// A router to whatever serves.
-    pub fn new(live: Arc<Live>, audit: Audit) -> Self {
-        Self { live, audit: Arc::new(audit) }
-    }
-
-    /// What serves.
-    pub fn live(&self) -> &Arc<Live> {
-        &self.live
-    }
-
-    /// What serves a call that begins now.
-    pub fn revision(&self) -> Arc<Revision> {
-        self.live.revision()
-    }
-
-    /// The hosts, as they are now.
-    pub fn fleet(&self) -> Arc<Fleet> {
-        Arc::clone(&self.live.revision().fleet)
-    }
-
-    /// When a request that begins now must be answered.
-    pub fn deadline(&self, revision: &Revision) -> tokio::time::Instant {
-        deadline(revision)
-    }
-
-    /// Waits until it is known which tools this revision has, until the deadline of a request.
-    ///
-    /// # Cancel safety
-    /// Dropping the future stops the waiting and nothing else.
-    pub async fn knows_tools(&self, revision: &Revision, deadline: tokio::time::Instant) {
-        revision.plugins.known(deadline).await;
+    /// How the calls end when the process does.
+    pub(crate) fn drain(&self) -> &Drain {
+        &self.drain
     }
 
     /// Answers a request. A failure is an answer too.
@@ -97,12 +113,16 @@ impl Router {
     /// # Cancel safety
     /// Dropping the future stops remote work, as the caller's token does; only the token waits for it to be stopped.
     pub async fn answer(&self, request: Request, caller: Caller) -> Reply {
-        let begun = Instant::now();
-        taking(begun, self.answer_now(request, caller).await)
+        let (begun, cancel) = (Instant::now(), caller.cancel.clone());
+        let reply = {
+            let call = pin!(self.answer_now(request, caller));
+            self.drain.run(&cancel, call).await
+        };
+        taking(begun, reply)
     }
 
     async fn answer_now(&self, request: Request, caller: Caller) -> Reply {
-        let revision = self.revision();
+        let revision = caller.tenant.revision();
         let (subject, host, path, command) = match request {
             Request::Hosts { query } => (Some(Subject::Hosts), None, None, query),
             Request::Path { host, path } => (None, Some(host), path, None),
@@ -114,7 +134,7 @@ impl Router {
             return unknown_host(&revision.fleet, host, &caller.principal);
         }
         let (held, base64) = (caller.held.clone(), caller.base64);
-        let mut context = self.context(&revision, caller);
+        let mut context = caller.context(&revision);
         let (call, cost) = (context.call.clone(), Arc::clone(&context.call.cost));
         let expected = match (&host, &command) {
             (None, _) => 0,
@@ -161,47 +181,54 @@ impl Router {
     /// # Cancel safety
     /// As [`Router::answer`].
     pub async fn call_tool(&self, name: &str, arguments: Map<String, Value>, caller: Caller) -> Reply {
-        let (begun, revision) = (Instant::now(), self.revision());
-        let held = caller.held.clone();
-        let context = self.context(&revision, caller);
-        let reply = match in_time(&context.call, revision.plugins.tool(name)).await {
-            Ok(Some(tool)) => self.call_tool_in(context, held, &tool, arguments).await,
-            Ok(None) => no_tool(name, &revision.plugins.catalog_now()),
-            Err(why) => {
-                let plugins = revision.plugins.may_bring(name).join("`, `");
-                let message = format!("{why}: what may bring a tool of this name is still being loaded (`{plugins}`)");
-                Reply::failure("busy", &message, Some(LATER), Receipt::default())
-            }
+        let (begun, cancel) = (Instant::now(), caller.cancel.clone());
+        let reply = {
+            let call = pin!(call_tool_now(name, arguments, caller));
+            self.drain.run(&cancel, call).await
         };
         taking(begun, reply)
     }
+}
 
-    /// Calls a tool in a context of this router's.
-    pub(crate) async fn call_tool_in(
-        &self,
-        context: CallContext,
-        held: Option<Held>,
-        tool: &Tool,
-        arguments: Map<String, Value>,
-    ) -> Reply {
-        tool.call(context, held, arguments).await.unwrap_or_else(|error| tool.failure(error))
-    }
+/// With the time since the request began: what a plugin tells of it leaves out what came before the plugin.
+fn taking(begun: Instant, reply: Option<Reply>) -> Reply {
+    let mut reply = reply.unwrap_or_else(|| {
+        let why = "Scout is shutting down and takes no new calls";
+        Reply::failure("busy", why, None, Receipt::default())
+    });
+    reply.receipt.wall = begun.elapsed();
+    reply
+}
 
-    /// What a call for this caller may touch, from now until the deadline of every call.
-    pub(crate) fn context(&self, revision: &Revision, caller: Caller) -> CallContext {
-        let call = Call { deadline: deadline(revision), cancel: caller.cancel, cost: Arc::default() };
-        let (fleet, limits) = (Arc::clone(&revision.fleet), Arc::clone(&revision.limits));
-        let mut context = CallContext::new(caller.principal.clone(), fleet, limits, call);
-        context.progress = caller.progress;
-        let (audit, principal) = (Arc::clone(&self.audit), caller.principal);
-        let write = Arc::new(move |record| audit.record(&principal, record));
-        context.audit = Some(scout_runtime::Audit { write, reads: revision.config().audit_reads });
-        context
+async fn call_tool_now(name: &str, arguments: Map<String, Value>, caller: Caller) -> Reply {
+    let (revision, held) = (caller.tenant.revision(), caller.held.clone());
+    let context = caller.context(&revision);
+    match in_time(&context.call, revision.plugins.tool(name)).await {
+        Ok(Some(tool)) => call_tool_in(context, held, &tool, arguments).await,
+        Ok(None) => no_tool(name, &revision.plugins.catalog_now()),
+        Err(why) => {
+            let plugins = revision.plugins.may_bring(name).join("`, `");
+            let message = format!("{why}: what may bring a tool of this name is still being loaded (`{plugins}`)");
+            Reply::failure("busy", &message, Some(LATER), Receipt::default())
+        }
     }
 }
 
-/// Of a request that begins now.
-fn deadline(revision: &Revision) -> tokio::time::Instant {
+/// Calls a tool in a context of a caller's. A failure is an answer too.
+///
+/// # Cancel safety
+/// As [`Router::answer`].
+pub(crate) async fn call_tool_in(
+    context: CallContext,
+    held: Option<Held>,
+    tool: &Tool,
+    arguments: Map<String, Value>,
+) -> Reply {
+    tool.call(context, held, arguments).await.unwrap_or_else(|error| tool.failure(error))
+}
+
+/// When a request that begins now must be answered.
+pub(crate) fn deadline(revision: &Revision) -> tokio::time::Instant {
     tokio::time::Instant::now() + revision.call_timeout
 }
 
@@ -242,10 +269,4 @@ fn no_tool(name: &str, catalog: &Catalog) -> Reply {
 fn failed(error: &HostError, cost: &Cost) -> Reply {
     let reply = Reply::failure(reason(error), error.message(), error.hint(), receipt(cost));
     if error.kind() == ErrorKind::NotFound { reply.missing(Missing::Target) } else { reply }
-}
-
-/// With the time since the request began: what a plugin tells of it leaves out what came before the plugin.
-fn taking(begun: Instant, mut reply: Reply) -> Reply {
-    reply.receipt.wall = begun.elapsed();
-    reply
 }

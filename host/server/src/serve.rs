@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::ServiceExt as _;
-use scout_machine::Principal;
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::live::Renewal;
 use crate::mcp::McpServer;
 use crate::process::{Drain, GRACE, Process, STOPPING, Signals};
-use crate::router::Router;
+use crate::router::{Caller, Router};
 use crate::transport::{ClientTransport, Ends, Signs};
 
 /// How long calls may go on whose client has left. Client libraries send SIGTERM two seconds after they have closed stdin,
@@ -28,7 +27,7 @@ const STOPPING_BRIEFLY: Duration = Duration::from_millis(900);
 /// How long the last answers may take to be written to a client that has left.
 const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
-/// Serves one client over stdin and stdout. Returns
+/// Serves one client over stdin and stdout; each of its requests is this caller's. Returns
 /// - when stdin has ended and a client has left that was in a dialogue: calls that still run are stopped on their hosts, and
 ///   it takes less than a second and a half in all;
 /// - when stdin has ended and a script has all its answers;
@@ -37,14 +36,14 @@ const LAST_ANSWERS: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// A handshake that fails, and signals that cannot be caught.
-pub async fn stdio(router: Arc<Router>, renewal: Renewal, principal: Principal) -> io::Result<()> {
-    let process = Process::begin(&router, renewal);
-    let ending = Ending { drain: Drain::default(), ends: Ends::default(), over: CancellationToken::new() };
-    let call_timeout = router.revision().call_timeout;
+pub async fn stdio(router: Arc<Router>, caller: Caller, renewal: Renewal) -> io::Result<()> {
+    let process = Process::begin(caller.tenant(), renewal);
+    let ending = Ending { drain: router.drain().clone(), ends: Ends::default(), over: CancellationToken::new() };
+    let call_timeout = caller.tenant().revision().call_timeout;
     let ended = AbortOnDropHandle::new(tokio::spawn(ending.clone().run(Signals::catch()?, call_timeout)));
     let (stdin, stdout) = rmcp::transport::stdio_pipes();
     let transport = ClientTransport::new(stdin, stdout, signs(), ending.ends.clone());
-    let server = McpServer::new(router, principal, ending.drain.clone(), transport.answers());
+    let server = McpServer::new(router, caller, transport.answers());
     let served = async {
         match server.clone().serve(transport).await {
             Ok(running) => {

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::files;
-use crate::live::Live;
 use crate::plugins::PluginStatus;
+use crate::tenant::Tenant;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -65,14 +65,14 @@ impl Notice {
         Ok(Self { file: lock.path().with_extension("json"), since, _lock: lock })
     }
 
-    fn write(&self, live: &Live) -> io::Result<()> {
-        let revision = live.revision();
+    fn write(&self, tenant: &Tenant) -> io::Result<()> {
+        let revision = tenant.revision();
         let serving = Serving {
             pid: std::process::id(),
             since: self.since.clone(),
             config: revision.config().file.clone(),
             revision: revision.number,
-            refused: live.refused(),
+            refused: tenant.live().refused(),
             plugins: revision.plugins.status(),
         };
         let mut new = files::beside(&self.file, files::PRIVATE)?;
@@ -82,13 +82,13 @@ impl Notice {
     }
 
     /// Keeps the file true until it is dropped.
-    pub(crate) async fn keep(self: Arc<Self>, live: Arc<Live>) {
-        let mut revisions = live.revisions();
+    pub(crate) async fn keep(self: Arc<Self>, tenant: Arc<Tenant>) {
+        let mut revisions = tenant.live().revisions();
         loop {
             let revision = Arc::clone(&revisions.borrow_and_update());
             let written = {
-                let (notice, live) = (Arc::clone(&self), Arc::clone(&live));
-                tokio::task::spawn_blocking(move || notice.write(&live)).await
+                let (notice, tenant) = (Arc::clone(&self), Arc::clone(&tenant));
+                tokio::task::spawn_blocking(move || notice.write(&tenant)).await
             };
             match written {
                 Ok(Ok(())) => tracing::debug!(file = %self.file.display(), "the state of the plugins is written"),

@@ -1,7 +1,7 @@
 //! Step 4, around all that follows: what others are told of an operation. The client hears of the wait, the audit trail of each command
 //! before it is sent and when it has ended, and of each look at a path that may not be, and the tape of what was asked and found.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use scout_machine::{Call, Ending, ErrorKind, HostError, Operation, RemoteState};
@@ -130,7 +130,6 @@ impl Record {
         sent: Option<&[u8]>,
         entered: Instant,
     ) -> Option<Self> {
-        static COMMANDS: AtomicU64 = AtomicU64::new(1);
         let audit = &reach.context.audit;
         if let Some((operation, _)) = asked.look() {
             let audit = audit.clone()?;
@@ -143,7 +142,7 @@ impl Record {
             (Asked::Open { .. } | Asked::Read { .. } | Asked::Stat { .. } | Asked::Probe { .. }, _) => return None,
         };
         let record = CommandRecord {
-            number: COMMANDS.fetch_add(1, Ordering::Relaxed),
+            number: audit.as_ref().map_or(0, |audit| audit.commands.fetch_add(1, Ordering::Relaxed) + 1),
             plugin: plugin.to_owned(),
             host: reach.host.name.clone(),
             command,
@@ -276,7 +275,7 @@ mod tests {
             log.lock().push(said);
             written
         };
-        let audit = Audit { write: Arc::new(write), reads: false };
+        let audit = Audit { write: Arc::new(write), reads: false, commands: Arc::default() };
         let record = CommandRecord {
             number: 1,
             plugin: "command".to_owned(),

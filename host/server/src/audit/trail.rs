@@ -1,4 +1,4 @@
-//! The audit trail of this process: records come in from anywhere, a thread of its own writes them.
+//! The audit trail of one tenant in this process: records come in from anywhere, a thread of its own writes them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub struct Audit {
     mode: AuditMode,
     /// Tells the commands of this process from those of others.
     run: String,
+    /// How many commands it has told of.
+    commands: Arc<AtomicU64>,
     shared: Arc<Shared>,
     jobs: Option<Sender<Job>>,
     /// Ends when everything is written.
@@ -119,7 +121,12 @@ impl Audit {
             })
             .map_err(|error| format!("the audit trail has no thread: {error}"))?;
         let run = format!("{:016x}", u64::from_ne_bytes(run));
-        Ok(Self { mode, run, shared, jobs: Some(jobs), writing: Mutex::new(writing) })
+        Ok(Self { mode, run, commands: Arc::default(), shared, jobs: Some(jobs), writing: Mutex::new(writing) })
+    }
+
+    /// How many commands it has told of: each record of a command has its number.
+    pub(crate) fn commands(&self) -> &Arc<AtomicU64> {
+        &self.commands
     }
 
     /// Takes a record, and tells when it is written. In the mode `best-effort` nobody has to wait, and nothing fails.

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
-use scout_machine::{Call, Principal};
+use scout_machine::Call;
 use scout_runtime::{Fleet, HostRecord, Subject};
 use scout_ssh::HostSpec;
 use scout_ssh::local_file::{self, FileError};
 use scout_ssh::trust::KnownHosts;
 
-use super::{LOCAL, print};
+use super::print;
 use crate::audit::{self, AuditMode};
 use crate::config::{Config, ConfigError, with_hint};
 use crate::plugins::{Plugins, Reading};
+use crate::tenant;
 
 /// Hosts that are tried at once.
 const AT_ONCE: usize = 16;
@@ -93,7 +94,7 @@ async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String,
         let call = Call::until(tokio::time::Instant::now() + dial + LOOK);
         spec.as_ref().map_or(Ok(()), |spec| missing_key(spec))?;
         let begun = Instant::now();
-        fleet.look_at_home(&host, &Principal::new(LOCAL, LOCAL), &call).await.map_err(told)?;
+        fleet.look_at_home(&host, &tenant::local_principal(), &call).await.map_err(told)?;
         let took = begun.elapsed();
         Ok(match spec {
             Some(spec) => {

@@ -13,25 +13,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use scout_machine::Principal;
 use tokio_util::sync::CancellationToken;
 use tracing::field::Field;
 use tracing_subscriber::fmt::format::Writer;
 
-use crate::audit::Audit;
 use crate::config::{Config, ConfigError, Flags};
-use crate::live::{Live, Renewal};
+use crate::live::Renewal;
 use crate::render::{Base64, Reply};
-use crate::revision::Revision;
 use crate::router::{Caller, Router};
 use crate::target::Request;
+use crate::tenant::Tenant;
 use crate::{demo, serve};
 use scout_machine::visible;
 
 /// The exit code of wrong usage and configuration; clap uses it too.
 const USAGE: u8 = 2;
-/// Whoever has started the process: over stdio and on the command line there is nobody else.
-const LOCAL: &str = "local";
 
 /// Looks at a fleet of machines over SSH, for AI agents and for people.
 #[derive(Debug, Parser)]
@@ -134,10 +130,11 @@ pub async fn run() -> ExitCode {
 async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<ExitCode, ConfigError> {
     match command {
         Command::Serve => {
-            let router = router(config)?;
-            let renewal = Renewal::new(Arc::clone(router.live()), flags.clone(), config);
+            let tenant = Tenant::local(config)?;
+            let renewal = Renewal::new(Arc::clone(tenant.live()), flags.clone(), config);
+            let caller = Caller::local(&tenant, CancellationToken::new());
             let served = match renewal {
-                Ok(renewal) => Box::pin(serve::stdio(router, renewal, Principal::new(LOCAL, LOCAL))).await,
+                Ok(renewal) => Box::pin(serve::stdio(Arc::new(Router::default()), caller, renewal)).await,
                 Err(error) => Err(error),
             };
             Ok(served.map_or_else(|error| failed(&format!("serving ended: {error}")), |()| ExitCode::SUCCESS))
@@ -159,17 +156,11 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
     }
 }
 
-fn router(config: &Config) -> Result<Arc<Router>, ConfigError> {
-    let audit = Audit::open(&config.audit_log, config.audit).map_err(ConfigError::new)?;
-    Ok(Arc::new(Router::new(Arc::new(Live::new(Revision::first(config)?)), audit)))
-}
-
 /// Asks one thing. Interrupting it stops a running command on its host before the process ends.
 async fn ask(config: &Config, request: Request, json: bool, base64: bool) -> Result<ExitCode, ConfigError> {
-    let router = router(config)?;
-    let cancel = CancellationToken::new();
+    let (tenant, router, cancel) = (Tenant::local(config)?, Router::default(), CancellationToken::new());
     let base64 = if base64 { Base64::Given } else { Base64::LeftOut };
-    let caller = Caller { base64, ..Caller::alone(Principal::new(LOCAL, LOCAL), cancel.clone()) };
+    let caller = Caller::local(&tenant, cancel.clone()).wanting(base64);
     let answer = router.answer(request, caller);
     tokio::pin!(answer);
     let reply = tokio::select! {
@@ -180,7 +171,7 @@ async fn ask(config: &Config, request: Request, json: bool, base64: bool) -> Res
         }
     };
     let code = show(&reply, json);
-    router.fleet().pool().shutdown().await;
+    tenant.pool().shutdown().await;
     Ok(code)
 }
 

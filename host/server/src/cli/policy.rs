@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use scout_machine::Principal;
 use scout_runtime::grants::{CallRights, Denial, Limit, Operation, Permit, Place, Reason, decide};
 use scout_runtime::policy::{self as exec, Pipeline, Stage, Word};
 use scout_runtime::{Effect, Fleet, HostRecord, LoadError, Plugin, Subject};
@@ -15,10 +14,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use toml::Spanned;
 
-use super::{LOCAL, print};
+use super::print;
 use crate::config::{Config, ConfigError, did_you_mean, near};
 use crate::files;
 use crate::plugins::{Plugins, Reading};
+use crate::tenant;
 use scout_machine::visible;
 
 // The parser of the plugin `command` itself: what is explained is what would run.
@@ -216,7 +216,7 @@ impl Desk<'_> {
         operation: Option<&Asked>,
     ) -> Explained {
         let access = self.fleet.access();
-        let rights = plugin.rights(access, &Principal::new(LOCAL, LOCAL), tool);
+        let rights = plugin.rights(access, &tenant::local_principal(), tool);
         let described = plugin.tools().iter().find(|described| Some(described.name.as_str()) == tool);
         let effect = described.map(|described| match described.effect {
             Effect::Read => "read",

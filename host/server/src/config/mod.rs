@@ -334,12 +334,7 @@ impl Config {
     /// # Errors
     /// As [`Config::hosts`].
     pub fn fleet(&self) -> Result<Arc<Fleet>, ConfigError> {
-        Ok(Arc::new(self.hosts()?.into_fleet(self.connections())))
-    }
-
-    /// A new pool with these bounds, dialled from as this says. Must be called inside a tokio runtime.
-    pub(crate) fn connections(&self) -> Pool {
-        Pool::new(self.pool.clone()).dialling_with(self.dial.clone())
+        Ok(Arc::new(self.hosts()?.into_fleet(Pool::new(self.pool.clone()).dialling_with(self.dial.clone()))))
     }
 
     /// The hosts, as ssh_config and this configuration have them, and who may do what there. Blocks on the disk; no host's

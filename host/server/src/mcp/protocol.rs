@@ -13,15 +13,14 @@ use rmcp::model::{
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use scout_machine::{Principal, visible};
+use scout_machine::visible;
 use scout_runtime::Receipt;
 use serde_json::{Value, json};
 
 use super::scout_tool::{self, Mistake};
 use super::session::Session;
-use crate::process::Drain;
 use crate::render::{Base64, Missing, Reply};
-use crate::router::Router;
+use crate::router::{Caller, Router};
 use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
 use crate::transport::Answers;
 
@@ -38,9 +37,9 @@ to read a file or list a directory, and a `query` to run a command there. Large 
 pub struct McpServer(Session);
 
 impl McpServer {
-    /// A server for one client, which has a principal's rights.
-    pub(crate) fn new(router: Arc<Router>, principal: Principal, drain: Drain, answers: Answers) -> Self {
-        Self(Session::new(router, principal, drain, answers))
+    /// A server for one client, whose requests are this caller's.
+    pub(crate) fn new(router: Arc<Router>, caller: Caller, answers: Answers) -> Self {
+        Self(Session::new(router, caller, answers))
     }
 
     /// Tells a client that has shaken hands of each change of the list of tools, until the client is gone. One of

@@ -1,13 +1,13 @@
 //! One client: whose its requests are, what it was told, what it has under way and what that may hold.
 //!
-//! Owns the bounds of one client. Knows of the protocol what a request carries, and not what it asks for.
+//! Owns the bounds of one client, and that each of its requests has a caller of its own. Knows of the protocol what a request
+//! carries, and not what it asks for.
 
 use std::sync::Arc;
 
 use rmcp::model::{ListToolsResult, Tool};
 use rmcp::service::{Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer};
-use scout_machine::Principal;
 use scout_runtime::Receipt;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -18,9 +18,8 @@ use super::progress::Reporter;
 use super::scout_tool;
 use super::tool_list::ToolList;
 use crate::held::Held;
-use crate::process::Drain;
 use crate::render::{Base64, Reply};
-use crate::router::{Caller, Router};
+use crate::router::{Caller, Router, deadline};
 use crate::target::Request;
 use crate::transport::Answers;
 
@@ -34,8 +33,7 @@ const REQUESTS: usize = 1024;
 pub(super) struct Session {
     router: Arc<Router>,
     /// On whose behalf it asks.
-    principal: Principal,
-    drain: Drain,
+    caller: Caller,
     subscriptions: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     held: Held,
@@ -46,11 +44,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(router: Arc<Router>, principal: Principal, drain: Drain, answers: Answers) -> Self {
+    pub(super) fn new(router: Arc<Router>, caller: Caller, answers: Answers) -> Self {
         Self {
             router,
-            principal,
-            drain,
+            caller,
             subscriptions: Arc::new(Semaphore::new(SUBSCRIPTIONS)),
             requests: Arc::new(Semaphore::new(REQUESTS)),
             held: Held::default(),
@@ -90,7 +87,7 @@ impl Session {
         loop {
             tokio::select! {
                 () = subscription.cancelled() => return Ok(()),
-                () = self.drain.stopped() => return Ok(()),
+                () = self.router.drain().stopped() => return Ok(()),
                 () = watch.changed() => {}
             }
             if subscription.sink().notify_tool_list_changed().await.is_err() {
@@ -100,7 +97,7 @@ impl Session {
     }
 
     fn watch(&self) -> ToolWatch {
-        self.told.watch(&self.tool, self.router.live().revisions())
+        self.told.watch(&self.tool, self.caller.tenant().live().revisions())
     }
 
     /// Whether this is the name of the tool that every Scout has.
@@ -110,7 +107,7 @@ impl Session {
 
     /// The tool of this name, as the client is shown it.
     pub(super) fn tool(&self, name: &str) -> Option<Tool> {
-        ToolList::of(&self.tool, &self.router.revision()).tool(name)
+        ToolList::of(&self.tool, &self.caller.tenant().revision()).tool(name)
     }
 
     /// A page of the list of tools, which the client knows then.
@@ -123,19 +120,19 @@ impl Session {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let _permit = self.admit().map_err(|why| ErrorData::internal_error(why, None))?;
-        let revision = self.router.revision();
-        let deadline = self.router.deadline(&revision);
+        let revision = self.caller.tenant().revision();
+        let deadline = deadline(&revision);
         tokio::select! {
-            () = self.router.knows_tools(&revision, deadline) => {}
+            () = revision.plugins.known(deadline) => {}
             () = context.ct.cancelled() => {}
-            () = self.drain.stopped() => {}
+            () = self.router.drain().stopped() => {}
         }
         let list = ToolList::of(&self.tool, &revision);
         let room = tokio::select! {
             biased;
             room = self.held.message(list.weight()) => room,
             () = context.ct.cancelled() => return Err(ErrorData::internal_error("the request was cancelled", None)),
-            () = self.drain.stopped() => return Err(ErrorData::internal_error("Scout is shutting down", None)),
+            () = self.router.drain().stopped() => return Err(ErrorData::internal_error("Scout is shutting down", None)),
             () = tokio::time::sleep_until(deadline) => {
                 let message = "answers to earlier requests of yours hold all the memory that they may: read them";
                 return Err(ErrorData::internal_error(message, None));
@@ -149,7 +146,7 @@ impl Session {
 
     /// Answers a request for a target.
     pub(super) async fn answer(&self, request: Request, base64: Base64, context: &RequestContext<RoleServer>) -> Reply {
-        self.run(context, |caller| self.router.answer(request, Caller { base64, ..caller })).await
+        self.run(context, |caller| self.router.answer(request, caller.wanting(base64))).await
     }
 
     /// Calls the tool of a plugin.
@@ -172,24 +169,18 @@ impl Session {
             Ok(permit) => permit,
             Err(why) => return Reply::failure("busy", &why, None, Receipt::default()),
         };
-        let cancel = context.ct.child_token();
+        // The process waits for the last report, too.
+        let _under_way = self.router.drain().hold();
         let reporter = Reporter::start(context);
         let progress = reporter.as_ref().map(Reporter::progress);
-        let held = Some(self.held.clone());
-        let caller = Caller { progress, held, ..Caller::alone(self.principal.clone(), cancel.clone()) };
-        let (tenant, principal) = (self.principal.tenant(), self.principal.name());
+        let caller = self.caller.asking(context.ct.child_token(), progress, self.held.clone());
+        let (tenant, principal) = (caller.principal().tenant(), caller.principal().name());
         let span = tracing::debug_span!("request", id = %context.id, %tenant, %principal);
-        let call = std::pin::pin!(async {
-            let reply = begin(caller).instrument(span).await;
-            if let Some(reporter) = reporter {
-                reporter.end().await;
-            }
-            reply
-        });
-        self.drain.run(&cancel, call).await.unwrap_or_else(|| {
-            let why = "Scout is shutting down and takes no new calls";
-            Reply::failure("busy", why, None, Receipt::default())
-        })
+        let reply = begin(caller).instrument(span).await;
+        if let Some(reporter) = reporter {
+            reporter.end().await;
+        }
+        reply
     }
 
     /// The answer to this request goes to the transport, and what is reserved for it goes with it.

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use scout_machine::Principal;
 use scout_runtime::cassette::{RecordedCall, Recorder};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{LOCAL, failed, router, show, usage};
+use super::super::{failed, show, usage};
 use crate::config::{Config, ConfigError, did_you_mean, near};
 use crate::files;
 use crate::plugins::one;
-use crate::router::Caller;
+use crate::router::{Caller, call_tool_in};
+use crate::tenant::Tenant;
 
 /// The shortest text that `--redact` takes out, in characters: a shorter one is everywhere.
 const MIN_REDACTED: usize = 3;
@@ -55,8 +55,8 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
     if let Some(path) = given.record.as_deref().filter(|path| path.exists()) {
         return Ok(usage(&format!("{} is there already: remove it, or record under another name", path.display())));
     }
-    let router = router(&one::only(config, &given.plugin)?)?;
-    let revision = router.revision();
+    let tenant = Tenant::local(&one::only(config, &given.plugin)?)?;
+    let revision = tenant.revision();
     let catalog = revision.plugins.catalog().await;
     if let Some(error) = catalog.refused().first() {
         return Ok(failed(&error.to_string()));
@@ -67,9 +67,9 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
         return Ok(usage(&format!("plugin `{}` has no tool `{}`{near}", given.plugin, given.tool)));
     };
     let cancel = CancellationToken::new();
-    let principal = Principal::new(LOCAL, LOCAL);
-    let caller = Caller::alone(principal.clone(), cancel.clone());
-    let mut context = router.context(&revision, caller);
+    let caller = Caller::local(&tenant, cancel.clone());
+    let principal = caller.principal().clone();
+    let mut context = caller.context(&revision);
     if let Err(error) = tool.check_arguments(fields.clone(), &principal, &context.call).await {
         return Ok(usage(&error.message));
     }
@@ -81,7 +81,7 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
         }
         None => None,
     };
-    let answer = router.call_tool_in(context, None, tool, fields.clone());
+    let answer = call_tool_in(context, None, tool, fields.clone());
     tokio::pin!(answer);
     let reply = tokio::select! {
         reply = &mut answer => reply,
@@ -107,7 +107,7 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
             Err(error) => Err(error.to_string()),
         };
     }
-    revision.fleet.pool().shutdown().await;
+    tenant.pool().shutdown().await;
     Ok(match kept {
         Ok(()) => code,
         Err(why) => failed(&format!("nothing was recorded: {why}")),

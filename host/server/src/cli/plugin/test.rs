@@ -6,15 +6,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_machine::{Call, Principal};
+use scout_machine::Call;
 use scout_runtime::cassette::Cassette;
 use scout_runtime::{Limits, PluginId, Runtime, RuntimeConfig};
 use tokio::time::Instant;
 
-use super::super::{LOCAL, print, usage};
+use super::super::{print, usage};
 use crate::config::{Config, ConfigError, with_hint};
 use crate::files;
 use crate::plugins::one;
+use crate::tenant;
 use scout_machine::visible;
 
 /// Where cassettes are when nothing else is said.
@@ -107,7 +108,7 @@ impl Bench {
         let catalog = one::tools(plugin.clone(), &self.component).await.map_err(|error| error.to_string())?;
         let tool =
             catalog.tool(cassette.tool()).ok_or_else(|| format!("the plugin has no tool `{}`", cassette.tool()))?;
-        let (principal, call) = (Principal::new(LOCAL, LOCAL), Call::until(Instant::now() + CHECK));
+        let (principal, call) = (tenant::local_principal(), Call::until(Instant::now() + CHECK));
         let checked = tool.check_arguments(cassette.arguments().clone(), &principal, &call).await;
         checked.map_err(|error| error.message)?;
         let replay = cassette.replay(&plugin, &self.limits).await.map_err(|error| error.to_string())?;

@@ -1,0 +1,80 @@
+//! A tenant: all that the requests of its people are answered with, and nothing of anybody else's.
+//!
+//! Owns the revision that serves them, their connections and what those are dialled with (known_hosts, the command that tells
+//! secrets) and the audit trail. Knows no protocol: who asks is told by a transport.
+//!
+//! Invariant: a request reaches what it needs through the tenant of its [`Caller`](crate::router::Caller), and through nothing
+//! that belongs to the process.
+
+use std::sync::Arc;
+
+use scout_machine::{Principal, TenantId};
+use scout_ssh::Pool;
+
+use crate::audit::Audit;
+use crate::config::{Config, ConfigError};
+use crate::live::Live;
+use crate::revision::Revision;
+
+/// The name of the one tenant of stdio and of the command line, and of its principal: whoever has started the process.
+pub(crate) const LOCAL: &str = "local";
+
+/// One tenant.
+pub struct Tenant {
+    id: TenantId,
+    live: Arc<Live>,
+    pool: Pool,
+    audit: Arc<Audit>,
+}
+
+impl Tenant {
+    /// The tenant that a configuration describes. Its plugins begin to load. Its connections are its own, within the bounds of
+    /// the pool. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// What cannot be read or makes no sense, and an audit log that cannot be written.
+    pub fn open(id: TenantId, config: &Config, pool: &Pool) -> Result<Arc<Self>, ConfigError> {
+        let audit = Audit::open(&config.audit_log, config.audit).map_err(ConfigError::new)?;
+        let pool = pool.dialling_with(config.dial.clone());
+        let live = Live::new(Revision::first(config, pool.clone())?);
+        Ok(Arc::new(Self { id, live: Arc::new(live), pool, audit: Arc::new(audit) }))
+    }
+
+    /// The tenant of stdio and of the command line, over a pool of its own.
+    ///
+    /// # Errors
+    /// As [`Tenant::open`].
+    pub fn local(config: &Config) -> Result<Arc<Self>, ConfigError> {
+        Self::open(LOCAL.into(), config, &Pool::new(config.pool.clone()))
+    }
+
+    /// Its principal of this name.
+    pub(crate) fn principal(&self, name: &str) -> Principal {
+        Principal::new(self.id.clone(), name)
+    }
+
+    /// What serves, and how that changes.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// What serves a call that begins now.
+    pub fn revision(&self) -> Arc<Revision> {
+        self.live.revision()
+    }
+
+    /// Its connections.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Where is written what its people ask for.
+    pub(crate) fn audit(&self) -> &Arc<Audit> {
+        &self.audit
+    }
+}
+
+/// Whoever has started the process.
+pub(crate) fn local_principal() -> Principal {
+    Principal::new(LOCAL, LOCAL)
+}
