@@ -21,6 +21,7 @@ mod limits;
 mod live;
 mod load;
 mod machines;
+mod numbers;
 mod own_files;
 mod plugin_projects;
 mod progress;

@@ -27,6 +27,8 @@ async fn at_debug_each_step_of_a_request_is_a_span_with_its_time() {
     ] {
         assert!(has(&[span, &["close", "time.busy=", "time.idle="]].concat()), "{span:?}\n{log}");
     }
+    let ended = ["a call has ended", "tenant=local", "principal=\"local\"", "plugin=\"file\"", "outcome=\"answered\""];
+    assert!(has(&ended), "{log}");
     // What is done for a request stands in it, and the phases of a dial in the dial.
     assert!(has(&["request{", "operation{", "lease{"]), "{log}");
     assert!(has(&["dial{host=box", "in the handshake"]), "{log}");

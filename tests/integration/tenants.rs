@@ -6,6 +6,7 @@ use std::sync::Arc;
 use scout_server::config::{Config, Flags};
 use scout_server::render::Reply;
 use scout_server::router::{Caller, Router};
+use scout_server::tally::{CallCounts, Outcome};
 use scout_server::target::Request;
 use scout_server::tenant::Tenant;
 use scout_ssh::{Pool, PoolConfig};
@@ -43,8 +44,16 @@ async fn read(router: &Router, tenant: &Arc<Tenant>) -> Reply {
     router.answer(Request::parse("box:/etc/hostname", None, None).unwrap(), caller).await
 }
 
+fn outcomes(tenant: &Tenant) -> Vec<(Option<String>, Outcome, u64)> {
+    let of_one = |counts: CallCounts| {
+        let plugin = counts.plugin;
+        counts.outcomes.into_iter().map(move |(outcome, calls)| (plugin.clone(), outcome, calls))
+    };
+    tenant.tally().counts().into_iter().flat_map(of_one).collect()
+}
+
 #[tokio::test]
-async fn tenants_with_the_same_principal_host_and_key_have_connections_trust_and_trails_of_their_own() {
+async fn tenants_with_the_same_principal_host_and_key_have_connections_trust_numbers_and_trails_of_their_own() {
     let (sshd, dir, pool) = (Sshd::start(), tempfile::tempdir().unwrap(), Pool::new(PoolConfig::default()));
     let router = Router::default();
     let [red, blue] = ["red", "blue"].map(|name| tenant(name, dir.path(), &sshd, true, &pool));
@@ -62,6 +71,10 @@ async fn tenants_with_the_same_principal_host_and_key_have_connections_trust_and
     let reply = read(&router, &stranger).await;
     let kind = reply.structured.as_ref().map(|fields| &fields["error"]["kind"]);
     assert_eq!(kind, Some(&"untrusted".into()), "what others trust is nobody else's: {}", reply.joined());
+    let file = || Some("file".to_owned());
+    assert_eq!(outcomes(&red), [(file(), Outcome::Answered, 2)]);
+    assert_eq!(outcomes(&blue), [(file(), Outcome::Answered, 1)]);
+    assert_eq!(outcomes(&stranger), [(None, Outcome::Failed, 1)]);
     pool.shutdown().await;
     // The trails are written to their ends.
     drop((red, blue, stranger));

@@ -29,6 +29,7 @@ mod running;
 mod schema;
 pub mod serve;
 pub mod serving;
+pub mod tally;
 pub mod target;
 pub mod tenant;
 mod transport;

@@ -24,6 +24,8 @@ pub struct Reply {
     pub structured: Option<Map<String, Value>>,
     /// Whether the operation failed.
     pub is_error: bool,
+    /// Why it failed, in a word for programs, where Scout tells that.
+    pub reason: Option<&'static str>,
     /// What there is not, if that is why.
     pub missing: Option<Missing>,
     /// Whether what was asked is of a wrong kind, for which the protocol has an error of its own.
@@ -61,7 +63,7 @@ pub enum Base64 {
 
 impl Reply {
     /// A failure told in one sentence, and what to do instead. `reason` is a word for programs.
-    pub fn failure(reason: &str, message: &str, hint: Option<&str>, receipt: Receipt) -> Self {
+    pub fn failure(reason: &'static str, message: &str, hint: Option<&str>, receipt: Receipt) -> Self {
         let text = match hint {
             Some(hint) => format!("{message}\n{hint}"),
             None => message.to_owned(),
@@ -70,7 +72,8 @@ impl Reply {
             Map::from_iter([("kind".to_owned(), reason.into()), ("message".to_owned(), visible(message).into())]);
         error.extend(hint.map(|hint| ("hint".to_owned(), visible(hint).into())));
         let structured = Some(Map::from_iter([(ERROR.to_owned(), Value::Object(error))]));
-        Self { text: vec![visible(&text).into_owned()], structured, is_error: true, receipt, ..Self::default() }
+        let text = vec![visible(&text).into_owned()];
+        Self { text, structured, is_error: true, reason: Some(reason), receipt, ..Self::default() }
     }
 
     /// Whether it is a failure that says nothing but why.
@@ -162,7 +165,7 @@ pub fn render(answer: Answer, base64: Base64, receipt: Receipt) -> Reply {
         fields
     });
     let (is_error, held) = (answer.is_error, answer.held);
-    Reply { text, structured, is_error, missing: None, is_misasked: false, receipt, raw, held, room: None }
+    Reply { text, structured, is_error, receipt, raw, held, ..Reply::default() }
 }
 
 /// UTF-8 as far as it goes; a character that a cap has split at the end is left out, not replaced.

@@ -1,6 +1,6 @@
 //! From a request to the plugin that answers it.
 //!
-//! Owns the way each request takes: find the host, look at the path, choose the plugin, call it, render. A request
+//! Owns the way each request takes: find the host, look at the path, choose the plugin, call it, render, count it. A request
 //! is its [`Caller`]'s: it takes the revision that serves the caller's tenant when it begins, and keeps it. The same way serves
 //! MCP, resources and the command line. Knows no protocol.
 
@@ -9,17 +9,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use scout_machine::{Call, Cost, ErrorKind, FileKind, HostError, Principal};
-use scout_runtime::{CallContext, Fleet, Progress, Query, Receipt, Subject, reason};
+use scout_runtime::{CallContext, Fleet, Plugin, Progress, Query, Receipt, Subject, reason};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{did_you_mean, near};
 use crate::held::Held;
-use crate::plugins::{Catalog, Tool};
+use crate::plugins::{Catalog, Loaded, Tool};
 use crate::process::Drain;
 use crate::render::{Base64, Missing, Reply};
 use crate::revision::Revision;
 use crate::running::{Running, in_time, receipt};
+use crate::tally::{Ended, Outcome};
 use crate::target::Request;
 use crate::tenant::{LOCAL, Tenant};
 
@@ -111,17 +112,18 @@ impl Router {
     /// Answers a request. A failure is an answer too.
     ///
     /// # Cancel safety
-    /// Dropping the future stops remote work, as the caller's token does; only the token waits for it to be stopped.
+    /// Dropping the future stops remote work, as the caller's token does; only the token waits for it to be stopped. The
+    /// future that is dropped is not counted.
     pub async fn answer(&self, request: Request, caller: Caller) -> Reply {
-        let (begun, cancel) = (Instant::now(), caller.cancel.clone());
+        let (begun, mut answering) = (Begun::now(&caller), Answering::default());
         let reply = {
-            let call = pin!(self.answer_now(request, caller));
-            self.drain.run(&cancel, call).await
+            let call = pin!(self.answer_now(request, caller, &mut answering));
+            self.drain.run(&begun.cancel, call).await
         };
-        taking(begun, reply)
+        begun.end(&answering, reply)
     }
 
-    async fn answer_now(&self, request: Request, caller: Caller) -> Reply {
+    async fn answer_now(&self, request: Request, caller: Caller, answering: &mut Answering) -> Reply {
         let revision = caller.tenant.revision();
         let (subject, host, path, command) = match request {
             Request::Hosts { query } => (Some(Subject::Hosts), None, None, query),
@@ -156,7 +158,7 @@ impl Router {
             },
         };
         let plugin = match in_time(&context.call, revision.plugins.for_subject(subject)).await {
-            Ok(Ok(plugin)) => plugin,
+            Ok(Ok(plugin)) => answering.handler(plugin),
             Ok(Err(error)) => return Reply::failure("plugin", &error.to_string(), None, receipt(&cost)),
             Err(why) => {
                 let message = format!("{why}: the plugin that answers this is still being loaded");
@@ -181,30 +183,71 @@ impl Router {
     /// # Cancel safety
     /// As [`Router::answer`].
     pub async fn call_tool(&self, name: &str, arguments: Map<String, Value>, caller: Caller) -> Reply {
-        let (begun, cancel) = (Instant::now(), caller.cancel.clone());
+        let (begun, mut answering) = (Begun::now(&caller), Answering::default());
         let reply = {
-            let call = pin!(call_tool_now(name, arguments, caller));
-            self.drain.run(&cancel, call).await
+            let call = pin!(call_tool_now(name, arguments, caller, &mut answering));
+            self.drain.run(&begun.cancel, call).await
         };
-        taking(begun, reply)
+        begun.end(&answering, reply)
     }
 }
 
-/// With the time since the request began: what a plugin tells of it leaves out what came before the plugin.
-fn taking(begun: Instant, reply: Option<Reply>) -> Reply {
-    let mut reply = reply.unwrap_or_else(|| {
-        let why = "Scout is shutting down and takes no new calls";
-        Reply::failure("busy", why, None, Receipt::default())
-    });
-    reply.receipt.wall = begun.elapsed();
-    reply
+/// A request that is under way, and whose it is.
+struct Begun {
+    at: Instant,
+    tenant: Arc<Tenant>,
+    principal: Principal,
+    cancel: CancellationToken,
 }
 
-async fn call_tool_now(name: &str, arguments: Map<String, Value>, caller: Caller) -> Reply {
+/// Who answers a request, once that is known.
+#[derive(Default)]
+struct Answering {
+    handler: Option<Arc<Loaded>>,
+    tool: Option<Arc<Tool>>,
+}
+
+impl Begun {
+    fn now(caller: &Caller) -> Self {
+        let (tenant, principal) = (Arc::clone(&caller.tenant), caller.principal.clone());
+        Self { at: Instant::now(), tenant, principal, cancel: caller.cancel.clone() }
+    }
+
+    /// Counts how it ended. Its time is that since it began: what a plugin tells of it leaves out what came before the plugin.
+    fn end(self, answering: &Answering, reply: Option<Reply>) -> Reply {
+        let mut reply = reply.unwrap_or_else(|| {
+            let why = "Scout is shutting down and takes no new calls";
+            Reply::failure("busy", why, None, Receipt::default())
+        });
+        reply.receipt.wall = self.at.elapsed();
+        let plugin = answering.plugin().map(|plugin| plugin.id().as_str());
+        let tool = answering.tool.as_ref().map(|tool| tool.shown.name.as_str());
+        let (principal, outcome) = (&self.principal, Outcome::of(&reply));
+        self.tenant.tally().take(&Ended { principal, plugin, tool, outcome, receipt: &reply.receipt });
+        reply
+    }
+}
+
+impl Answering {
+    fn handler(&mut self, handler: Arc<Loaded>) -> &Loaded {
+        self.handler.insert(handler)
+    }
+
+    fn tool(&mut self, tool: Arc<Tool>) -> &Tool {
+        self.tool.insert(tool)
+    }
+
+    fn plugin(&self) -> Option<&Plugin> {
+        let of_tool = self.tool.as_deref().map(Tool::plugin);
+        of_tool.or_else(|| self.handler.as_deref().map(Loaded::plugin))
+    }
+}
+
+async fn call_tool_now(name: &str, arguments: Map<String, Value>, caller: Caller, answering: &mut Answering) -> Reply {
     let (revision, held) = (caller.tenant.revision(), caller.held.clone());
     let context = caller.context(&revision);
     match in_time(&context.call, revision.plugins.tool(name)).await {
-        Ok(Some(tool)) => call_tool_in(context, held, &tool, arguments).await,
+        Ok(Some(tool)) => call_tool_in(context, held, answering.tool(tool), arguments).await,
         Ok(None) => no_tool(name, &revision.plugins.catalog_now()),
         Err(why) => {
             let plugins = revision.plugins.may_bring(name).join("`, `");

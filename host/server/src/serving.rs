@@ -1,5 +1,5 @@
 //! What a running `scout serve` tells other processes of itself: a small file in the state directory, made anew at each
-//! change. `scout plugin list` reads those of all.
+//! change of its plugins, and a few seconds after its numbers have changed. `scout plugin list` reads those of all.
 //!
 //! Invariant: a file counts only as long as its process holds the lock beside it, so what a killed process left behind, or
 //! one in another container with the same number, misleads nobody. Nothing is ever read back by the process that serves.
@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use scout_ssh::local_file;
 use serde::{Deserialize, Serialize};
@@ -16,12 +17,16 @@ use tempfile::NamedTempFile;
 
 use crate::files;
 use crate::plugins::PluginStatus;
+use crate::tally::CallCounts;
 use crate::tenant::Tenant;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 /// Processes that are told of.
 const MAX_PROCESSES: usize = 100;
+
+/// How old the numbers in the file may be.
+const NUMBERS: Duration = Duration::from_secs(5);
 
 /// A running `scout serve`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +43,46 @@ pub struct Serving {
     pub refused: Option<String>,
     /// Its plugins.
     pub plugins: Vec<PluginStatus>,
+    /// What it has done so far.
+    #[serde(default)]
+    pub numbers: Numbers,
+}
+
+/// What a process has done since its start, and its connections.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// Calls by plugin and tool.
+    pub calls: Vec<CallCounts>,
+    /// Connections that are there now.
+    pub connections: u64,
+    /// Connections that are being made now.
+    pub dialing: u64,
+    /// Requests that wait now for a connection, or for their turn on one.
+    pub waiting: u64,
+    /// Connections that were begun.
+    pub dials: u64,
+}
+
+impl Numbers {
+    /// Those of now.
+    fn of(tenant: &Tenant) -> Self {
+        let pool = tenant.pool().snapshot();
+        let (connections, dialing, waiting, dials) = (pool.ready, pool.dialing, pool.waiters, pool.dials);
+        Self { calls: tenant.tally().counts(), connections, dialing, waiting, dials }
+    }
+
+    /// Waits until there are others.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the waiting and nothing else.
+    async fn changed(&self, tenant: &Tenant) {
+        loop {
+            tokio::time::sleep(NUMBERS).await;
+            if Self::of(tenant) != *self {
+                return;
+            }
+        }
+    }
 }
 
 /// The place of this process's file. Dropping it removes the file.
@@ -65,7 +110,7 @@ impl Notice {
         Ok(Self { file: lock.path().with_extension("json"), since, _lock: lock })
     }
 
-    fn write(&self, tenant: &Tenant) -> io::Result<()> {
+    fn write(&self, tenant: &Tenant, numbers: Numbers) -> io::Result<()> {
         let revision = tenant.revision();
         let serving = Serving {
             pid: std::process::id(),
@@ -74,6 +119,7 @@ impl Notice {
             revision: revision.number,
             refused: tenant.live().refused(),
             plugins: revision.plugins.status(),
+            numbers,
         };
         let mut new = files::beside(&self.file, files::PRIVATE)?;
         new.write_all(&serde_json::to_vec(&serving)?)?;
@@ -86,12 +132,13 @@ impl Notice {
         let mut revisions = tenant.live().revisions();
         loop {
             let revision = Arc::clone(&revisions.borrow_and_update());
+            let numbers = Numbers::of(&tenant);
             let written = {
-                let (notice, tenant) = (Arc::clone(&self), Arc::clone(&tenant));
-                tokio::task::spawn_blocking(move || notice.write(&tenant)).await
+                let (notice, tenant, numbers) = (Arc::clone(&self), Arc::clone(&tenant), numbers.clone());
+                tokio::task::spawn_blocking(move || notice.write(&tenant, numbers)).await
             };
             match written {
-                Ok(Ok(())) => tracing::debug!(file = %self.file.display(), "the state of the plugins is written"),
+                Ok(Ok(())) => tracing::debug!(file = %self.file.display(), "how this process is, is written"),
                 Ok(Err(error)) => {
                     tracing::warn!(file = %self.file.display(), %error, "`scout plugin list` does not see this process");
                 }
@@ -100,6 +147,7 @@ impl Notice {
             let changed = revision.plugins.changed();
             tokio::select! {
                 () = changed.notified() => {}
+                () = numbers.changed(&tenant) => {}
                 changed = revisions.changed() => if changed.is_err() { return },
             }
         }
@@ -156,7 +204,8 @@ mod tests {
     use super::*;
 
     fn some() -> Serving {
-        Serving { pid: 7, since: String::new(), config: None, revision: 1, refused: None, plugins: Vec::new() }
+        let (since, plugins, numbers) = (String::new(), Vec::new(), Numbers::default());
+        Serving { pid: 7, since, config: None, revision: 1, refused: None, plugins, numbers }
     }
 
     #[test]

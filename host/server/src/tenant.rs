@@ -1,7 +1,7 @@
 //! A tenant: all that the requests of its people are answered with, and nothing of anybody else's.
 //!
 //! Owns the revision that serves them, their connections and what those are dialled with (known_hosts, the command that tells
-//! secrets) and the audit trail. Knows no protocol: who asks is told by a transport.
+//! secrets), the audit trail and the numbers of their calls. Knows no protocol: who asks is told by a transport.
 //!
 //! Invariant: a request reaches what it needs through the tenant of its [`Caller`](crate::router::Caller), and through nothing
 //! that belongs to the process.
@@ -15,6 +15,7 @@ use crate::audit::Audit;
 use crate::config::{Config, ConfigError};
 use crate::live::Live;
 use crate::revision::Revision;
+use crate::tally::Tally;
 
 /// The name of the one tenant of stdio and of the command line, and of its principal: whoever has started the process.
 pub(crate) const LOCAL: &str = "local";
@@ -25,6 +26,7 @@ pub struct Tenant {
     live: Arc<Live>,
     pool: Pool,
     audit: Arc<Audit>,
+    tally: Tally,
 }
 
 impl Tenant {
@@ -37,7 +39,7 @@ impl Tenant {
         let audit = Audit::open(&config.audit_log, config.audit).map_err(ConfigError::new)?;
         let pool = pool.dialling_with(config.dial.clone());
         let live = Live::new(Revision::first(config, pool.clone())?);
-        Ok(Arc::new(Self { id, live: Arc::new(live), pool, audit: Arc::new(audit) }))
+        Ok(Arc::new(Self { id, live: Arc::new(live), pool, audit: Arc::new(audit), tally: Tally::default() }))
     }
 
     /// The tenant of stdio and of the command line, over a pool of its own.
@@ -71,6 +73,11 @@ impl Tenant {
     /// Where is written what its people ask for.
     pub(crate) fn audit(&self) -> &Arc<Audit> {
         &self.audit
+    }
+
+    /// What has become of its calls.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 }
 

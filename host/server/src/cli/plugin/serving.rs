@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::plugins::QuarantineStatus;
-use crate::serving::Serving;
+use crate::serving::{Numbers, Serving};
+use crate::tally::CallCounts;
 
 /// Whether a process has the plugins that its configuration asks for, and calls them for everybody at this time.
 pub(super) fn is_well(process: &Serving, now: Timestamp) -> bool {
@@ -29,6 +30,7 @@ pub(super) fn lines(processes: &[Serving], now: Timestamp) -> Vec<String> {
         let config = process.config.as_ref().map_or("defaults".to_owned(), |config| config.display().to_string());
         let (pid, revision, since) = (process.pid, process.revision, &process.since);
         lines.push(format!("serving since {since}: process {pid}, revision {revision} of {config}"));
+        lines.extend(numbers(&process.numbers));
         lines.extend(process.refused.iter().map(|why| format!("  the configuration on disk does not serve: {why}")));
         for plugin in &process.plugins {
             let name = &plugin.name;
@@ -50,11 +52,42 @@ pub(super) fn lines(processes: &[Serving], now: Timestamp) -> Vec<String> {
     lines
 }
 
+/// What a process has done, for people: all its calls together.
+fn numbers(numbers: &Numbers) -> Vec<String> {
+    let Numbers { calls, connections, dialing, waiting, dials } = numbers;
+    let total = CallCounts::total(calls);
+    let outcomes: Vec<_> =
+        total.outcomes.iter().map(|(outcome, calls)| format!("{calls} {}", outcome.name())).collect();
+    let took = |of_hundred| match total.took(of_hundred) {
+        Some(most) => format!("{} ms", most.as_millis()),
+        None => "more time than is counted".to_owned(),
+    };
+    let mut lines = Vec::new();
+    if total.calls() > 0 {
+        lines.push(format!(
+            "  calls: {} ({}), half within {}, 99 of 100 within {}",
+            total.calls(),
+            outcomes.join(", "),
+            took(50),
+            took(99)
+        ));
+        lines.push(format!(
+            "  hosts: round trips {}, commands {}, bytes {}",
+            total.round_trips, total.execs, total.remote_bytes
+        ));
+    }
+    if *dials > 0 {
+        lines.push(format!("  connections: {connections} now, {dialing} being made, {dials} begun since the start; requests waiting: {waiting}"));
+    }
+    lines
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
     use super::*;
     use crate::plugins::{PluginStatus, QuarantineStatus};
+    use crate::tally::Outcome;
 
     #[test]
     fn a_quarantine_a_broken_plugin_and_a_refused_configuration_are_told_with_why() {
@@ -83,6 +116,7 @@ mod tests {
             revision: 3,
             refused: Some("scout.toml:2: unknown key".to_owned()),
             plugins: vec![running.clone()],
+            numbers: Numbers::default(),
         };
         let at = |time: &str| time.parse::<Timestamp>().unwrap();
         let (during, after) = (at("2026-11-21T11:59:59Z"), at("2026-11-21T12:00:00Z"));
@@ -93,6 +127,7 @@ mod tests {
         let quarantined = PluginStatus { error: None, ..running };
         assert!(!well(&quarantined, during) && well(&quarantined, after));
         let text = lines(std::slice::from_ref(&process), after).join("\n");
+        assert!(!text.contains("calls:") && !text.contains("connections:"), "nothing was asked: {text}");
         let says =
             "mine: the next call of `local` tries it again, after a quarantine until 2026-11-21T12:00:00Z: it crashed";
         assert!(text.contains(says), "{text}");
@@ -105,5 +140,30 @@ mod tests {
         ] {
             assert!(text.contains(says), "{says}: {text}");
         }
+    }
+
+    #[test]
+    fn what_a_process_has_done_is_told_in_numbers() {
+        let counts = |outcome, calls, wall_ms| CallCounts {
+            outcomes: [(outcome, calls)].into(),
+            round_trips: calls,
+            execs: 1,
+            remote_bytes: 10,
+            wall_ms,
+            ..CallCounts::default()
+        };
+        let calls =
+            vec![counts(Outcome::Answered, 3, vec![(Some(4), 3)]), counts(Outcome::Refused, 1, vec![(Some(1), 1)])];
+        let slow = counts(Outcome::Failed, 1, vec![(None, 1)]);
+        let told = |calls, connections, dials| {
+            numbers(&Numbers { calls, connections, dials, ..Numbers::default() }).join("\n")
+        };
+        assert_eq!(
+            told(calls, 1, 2),
+            "  calls: 4 (3 answered, 1 refused), half within 4 ms, 99 of 100 within 4 ms\n  \
+             hosts: round trips 4, commands 2, bytes 20\n  \
+             connections: 1 now, 0 being made, 2 begun since the start; requests waiting: 0"
+        );
+        assert!(told(vec![slow], 0, 0).contains("half within more time than is counted"));
     }
 }
