@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
 use crate::samples::{Samples, milliseconds};
-use crate::world::{MEBIBYTE, ONE_WAY, World, bytes, call, principal};
+use crate::world::{MEBIBYTE, ONE_WAY, World, call, principal, remote};
 
 const MEBIBYTES: usize = 256;
 const SIZE: usize = MEBIBYTES * MEBIBYTE;
@@ -66,7 +66,7 @@ async fn read(world: &World, address: SocketAddr, path: &Path) -> Result<()> {
     let client = world.client(address)?;
     let call = call();
     let lease = client.pool.lease(&principal(), &client.spec, &call).await?;
-    let done = lease.read_to(bytes(path), Part::Whole, &mut tokio::io::sink(), &call).await?;
+    let done = lease.read_to(&remote(path)?, Part::Whole, &mut tokio::io::sink(), &call).await?;
     ensure!(done.bytes == SIZE as u64, "{} bytes came", done.bytes);
     Ok(())
 }
@@ -77,7 +77,7 @@ async fn write(world: &World, address: SocketAddr) -> Result<()> {
     let lease = client.pool.lease(&principal(), &client.spec, &call).await?;
     let mut source = tokio::io::repeat(b'x').take(SIZE as u64);
     let path = world.sshd.dir().join("written");
-    lease.write(bytes(&path), &mut source, &WriteOptions::default(), &call).await?;
+    lease.write(&remote(&path)?, &mut source, &WriteOptions::default(), &call).await?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use scout_machine::{Call, Opened, Principal};
+use scout_machine::{Call, Opened, Principal, RemotePath};
 use scout_runtime::policy::SecretPaths;
 use scout_runtime::{
     Answer, CallContext, Content, Encoding, Fleet, Grants, Limits, Plugin, PluginId, Query, Receipt, Runtime,
@@ -104,7 +104,8 @@ fn secret_paths() -> Samples {
     for round in 0..WARM_UP + HOLDS {
         let begun = Instant::now();
         for path in PATHS {
-            std::hint::black_box(secrets.check_path(std::hint::black_box(path.as_bytes())).is_ok());
+            let path = std::hint::black_box(RemotePath::parse(path));
+            std::hint::black_box(path.is_ok_and(|path| secrets.check_path(&path).is_ok()));
         }
         if round >= WARM_UP {
             samples.push(begun.elapsed());
@@ -177,7 +178,7 @@ async fn checked(fleet: &Arc<Fleet>, limits: &Arc<Limits>, principal: &Principal
     let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
     let mut context = CallContext::new(principal.clone(), Arc::clone(fleet), Arc::clone(limits), call);
     context.preopen(&host, &path, &["file"]).await?;
-    told(begun, &host, &path, context.take_opened().context("nothing was opened")?)
+    told(begun, &host, path.bytes(), context.take_opened().context("nothing was opened")?)
 }
 
 /// The same, if nobody had to be kept from anything.
@@ -189,7 +190,7 @@ async fn unchecked(fleet: &Fleet, limits: &Limits, principal: &Principal, reques
     let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
     let lease = fleet.pool().lease(principal, &spec, &call).await?;
     let opened = lease.open(&path, limits.file_bytes, limits.dir_entries, &call).await?;
-    told(begun, &host, &path, opened)
+    told(begun, &host, path.bytes(), opened)
 }
 
 /// What the handler tells of a text.

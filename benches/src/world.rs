@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use scout_machine::{Call, ExecRequest, Opened, Principal};
+use scout_machine::{Call, ExecRequest, Opened, Principal, RemotePath};
 use scout_ssh::{HostSpec, Pool, PoolConfig, SshConfig};
 use scout_tests::{Sshd, SshdOptions};
 
@@ -90,7 +90,7 @@ impl Client {
     /// Reads a file of this size.
     pub(crate) async fn read(&self, path: &Path, size: usize) -> Result<()> {
         let call = call();
-        let opened = self.lease(&call).await?.open(bytes(path), size, 0, &call).await?;
+        let opened = self.lease(&call).await?.open(&remote(path)?, size, 0, &call).await?;
         let Opened::File { content, .. } = opened else { anyhow::bail!("{} is no file", path.display()) };
         ensure!(content.data.len() == size, "{} bytes came", content.data.len());
         Ok(())
@@ -99,7 +99,7 @@ impl Client {
     /// Lists a directory of [`ENTRIES`] files.
     pub(crate) async fn list(&self, path: &Path) -> Result<()> {
         let call = call();
-        let opened = self.lease(&call).await?.open(bytes(path), 0, 10 * ENTRIES, &call).await?;
+        let opened = self.lease(&call).await?.open(&remote(path)?, 0, 10 * ENTRIES, &call).await?;
         let Opened::Directory { entries, .. } = opened else { anyhow::bail!("{} is no directory", path.display()) };
         ensure!(entries.len() == ENTRIES, "{} entries came", entries.len());
         Ok(())
@@ -107,7 +107,7 @@ impl Client {
 
     pub(crate) async fn stat(&self, path: &Path) -> Result<()> {
         let call = call();
-        self.lease(&call).await?.stat(bytes(path), &call).await?;
+        self.lease(&call).await?.stat(&remote(path)?, &call).await?;
         Ok(())
     }
 
@@ -135,7 +135,7 @@ pub(crate) fn call() -> Call {
     Call::until(tokio::time::Instant::now() + LIMIT)
 }
 
-pub(crate) fn bytes(path: &Path) -> &[u8] {
+pub(crate) fn remote(path: &Path) -> Result<RemotePath> {
     use std::os::unix::ffi::OsStrExt as _;
-    path.as_os_str().as_bytes()
+    Ok(RemotePath::parse(path.as_os_str().as_bytes())?)
 }

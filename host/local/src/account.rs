@@ -1,10 +1,10 @@
 //! The account that Scout runs as.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 
 use scout_machine::path::shown;
-use scout_machine::{ErrorKind, HostError};
+use scout_machine::{ErrorKind, HostError, RemotePath, Start};
 use uzers::os::unix::UserExt as _;
 
 /// Where programs are looked for if nobody says.
@@ -55,12 +55,8 @@ impl Account {
     }
 
     /// The absolute path that one names. Asks the user database for `~name`, and so may block.
-    pub(crate) fn absolute(&self, path: &[u8]) -> Result<Vec<u8>, HostError> {
-        scout_machine::path::check(path)?;
-        if path.starts_with(b"/") {
-            return Ok(path.to_vec());
-        }
-        if let Some((home, rest)) = scout_machine::path::other_home(path) {
+    pub(crate) fn absolute(&self, path: &RemotePath) -> Result<Vec<u8>, HostError> {
+        if let Some((home, rest)) = path.other_home() {
             let name = OsStr::from_bytes(home.strip_prefix(b"~").unwrap_or(home));
             let user = uzers::get_user_by_name(name).ok_or_else(|| {
                 let message = format!("no such account, or it has no home: `{}`", shown(home));
@@ -68,7 +64,9 @@ impl Account {
             })?;
             return Ok([user.home_dir().as_os_str().as_bytes(), rest].concat());
         }
-        let below = scout_machine::path::remote_path(path)?;
-        Ok([self.home.clone().into_vec().as_slice(), b"/", &below].concat())
+        match path.start() {
+            Start::Root => Ok(path.bytes().to_vec()),
+            Start::Home | Start::OtherHome => Ok([self.home.as_bytes(), b"/", path.plain()].concat()),
+        }
     }
 }

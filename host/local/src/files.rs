@@ -12,10 +12,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use scout_machine::path::{DELETED, deleted, not_a_file, remote_error, remote_path, shown};
-use scout_machine::within::{TrueRoots, is_about_the_path, outside, parents};
+use scout_machine::path::{DELETED, deleted, not_a_file, remote_error, shown};
+use scout_machine::within::{TrueRoots, is_about_the_path, outside};
 use scout_machine::{
-    Attributes, Call, Capture, DirEntry, ErrorKind, FileKind, HostError, Opened, Operation, Outcome, TruePath, Within,
+    Attributes, Call, Capture, DirEntry, ErrorKind, FileKind, HostError, Opened, Operation, Outcome, RemotePath,
+    TruePath, Within,
 };
 use tokio::time::timeout;
 
@@ -33,9 +34,9 @@ pub(crate) async fn look(
     within: &Within,
     call: &Call,
 ) -> Result<Outcome, HostError> {
-    let Some(path) = operation.path() else { return Err(HostError::new(ErrorKind::Invalid, "it has no path")) };
+    let Some(path) = operation.path() else { return Err(pathless()) };
     let hangs = || {
-        let message = format!("`{}`: not a regular file, or its file system hangs", shown(path));
+        let message = format!("`{}`: not a regular file, or its file system hangs", shown(path.bytes()));
         HostError::new(ErrorKind::NotReadable, message)
     };
     let looking = async {
@@ -47,7 +48,7 @@ pub(crate) async fn look(
         });
         match timeout(STALL, looked).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(remote_error("the look was given up", path)),
+            Ok(Err(_)) => Err(remote_error("the look was given up", path.bytes())),
             Err(_elapsed) => Err(hangs()),
         }
     };
@@ -63,10 +64,10 @@ pub(crate) async fn look(
 }
 
 fn found(account: &Account, operation: &Operation, within: &Within) -> Result<Outcome, HostError> {
-    let asked = operation.path().unwrap_or_default();
+    let Some(asked) = operation.path() else { return Err(pathless()) };
     // As over SFTP, which knows no `~`.
-    let named = remote_path(asked).unwrap_or(asked.into());
-    let there = account.absolute(asked).and_then(|path| Place::open(&path, &named));
+    let named = asked.plain();
+    let there = account.absolute(asked).and_then(|path| Place::open(&path, named));
     let place = confined(account, within, there, asked)?;
     let (attributes, path) = (place.attributes, || place.true_path.clone());
     match operation {
@@ -83,11 +84,15 @@ fn found(account: &Account, operation: &Operation, within: &Within) -> Result<Ou
         )),
         Operation::Read { offset, length, .. } => match attributes.kind() {
             FileKind::File => Ok(Outcome::Read(place.content(*offset, *length)?, path())),
-            FileKind::Directory | FileKind::Symlink | FileKind::Other => Err(not_a_file(&named)),
+            FileKind::Directory | FileKind::Symlink | FileKind::Other => Err(not_a_file(named)),
         },
         Operation::Stat { .. } => Ok(Outcome::Stat(attributes, path())),
-        Operation::Exec(_) | Operation::Probe { .. } => Err(HostError::new(ErrorKind::Invalid, "it has no path")),
+        Operation::Exec(_) | Operation::Probe { .. } => Err(pathless()),
     }
+}
+
+fn pathless() -> HostError {
+    HostError::new(ErrorKind::Invalid, "it has no path")
 }
 
 /// What was found, if it lies in the directories; of what lies elsewhere an error tells nothing.
@@ -95,14 +100,14 @@ fn confined<'a>(
     account: &Account,
     within: &Within,
     found: Result<Place<'a>, HostError>,
-    asked: &[u8],
+    asked: &RemotePath,
 ) -> Result<Place<'a>, HostError> {
     if within.is_everything() {
         return found;
     }
-    let truly = |path: &[u8]| {
+    let truly = |path: &RemotePath| {
         let path = account.absolute(path)?;
-        Place::open(&path, asked).map(|place| place.true_path.path)
+        Place::open(&path, asked.bytes()).map(|place| place.true_path.path)
     };
     let mut roots = TrueRoots::default();
     for list in &within.roots {
@@ -120,7 +125,7 @@ fn confined<'a>(
         Ok(place) if roots.hold(&place.true_path.path) => Ok(place),
         Ok(_) => Err(outside(asked)),
         Err(error) if !is_about_the_path(&error) => Err(error),
-        Err(error) => match parents(asked).find_map(|parent| truly(parent).ok()) {
+        Err(error) => match asked.parents().find_map(|parent| truly(&parent).ok()) {
             Some(deepest) if roots.hold(&deepest) => Err(error),
             Some(_) | None => Err(outside(asked)),
         },
@@ -253,3 +258,7 @@ fn failure(error: Errno, path: &[u8]) -> HostError {
         error => remote_error(&format!("this machine says `{}`", io::Error::from(error)), path),
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests;

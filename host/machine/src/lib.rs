@@ -12,6 +12,7 @@ mod interface;
 mod machine;
 pub mod path;
 mod probe;
+mod remote_path;
 mod text;
 pub mod within;
 
@@ -23,5 +24,6 @@ pub use file::{Attributes, DirEntry, FileKind, Opened, TruePath};
 pub use interface::{Grants, Interface};
 pub use machine::{Machine, Operation, Outcome};
 pub use probe::Probe;
+pub use remote_path::{RemotePath, Start};
 pub use text::{hidden, line, visible};
 pub use within::Within;

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Attributes, Call, Capture, ExecOutcome, ExecRequest, HostError, Opened, Probe, TruePath, Within};
+use crate::{
+    Attributes, Call, Capture, ExecOutcome, ExecRequest, HostError, Opened, Probe, RemotePath, TruePath, Within,
+};
 
-/// What is asked of a machine. A path that does not begin with `/` is below the home directory, as is `~`; `~name` is another account's
-/// home. Links are followed.
+/// What is asked of a machine. Links are followed.
 #[derive(Clone, Debug)]
 pub enum Operation {
     /// Looks at whatever a path names.
     Open {
-        /// Bytes: file systems know no encoding.
-        path: Arc<[u8]>,
+        /// The path.
+        path: RemotePath,
         /// How many of a file's first bytes are wanted.
         cap: usize,
         /// How many of a directory's entries are wanted.
@@ -21,7 +22,7 @@ pub enum Operation {
     /// Reads a part of a regular file.
     Read {
         /// The file.
-        path: Arc<[u8]>,
+        path: RemotePath,
         /// Where the part begins, in bytes.
         offset: u64,
         /// How many bytes are wanted.
@@ -30,7 +31,7 @@ pub enum Operation {
     /// Asks for a path's attributes.
     Stat {
         /// The path.
-        path: Arc<[u8]>,
+        path: RemotePath,
     },
     /// Runs a command.
     Exec(Arc<ExecRequest>),
@@ -43,7 +44,7 @@ pub enum Operation {
 
 impl Operation {
     /// The path that it is about.
-    pub fn path(&self) -> Option<&[u8]> {
+    pub fn path(&self) -> Option<&RemotePath> {
         match self {
             Self::Open { path, .. } | Self::Read { path, .. } | Self::Stat { path } => Some(path),
             Self::Exec(_) | Self::Probe { .. } => None,

@@ -1,18 +1,19 @@
-//! Paths on a machine, as bytes, and the words of what can be wrong with them.
-//!
-//! A path that does not begin with `/` is below the home directory, as is `~`; `~name` is another account's home.
+//! The names in the text of a path, and the words of what can be wrong with one. What a spelling tells is
+//! [`RemotePath`](crate::RemotePath)'s.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::{ErrorKind, HostError};
 
-/// Longer than any system's PATH_MAX.
-const MAX_PATH: usize = 4096;
 /// How much of a path an error message shows.
 const SHOWN: usize = 200;
 /// What the kernel puts behind the name of a file that has none any more.
 pub const DELETED: &[u8] = b" (deleted)";
+
+/// The names in a text with slashes, without `.` and what is empty; each `..` is one of them.
+pub fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".")
+}
 
 /// That the machine failed with a path, `what` in its own words.
 pub fn remote_error(what: &str, path: &[u8]) -> HostError {
@@ -39,55 +40,6 @@ pub fn shown(bytes: &[u8]) -> String {
         out.push('…');
     }
     out
-}
-
-/// That a path is one.
-pub fn check(path: &[u8]) -> Result<(), HostError> {
-    if path.contains(&0) {
-        return Err(HostError::new(ErrorKind::Invalid, "a path holds a NUL byte"));
-    }
-    if path.len() > MAX_PATH {
-        return Err(HostError::new(ErrorKind::Invalid, format!("a path is longer than {MAX_PATH} bytes")));
-    }
-    Ok(())
-}
-
-/// `~user` and what follows it, if the path begins so.
-pub fn other_home(path: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
-    let (home, rest) = path.split_at_checked(end)?;
-    (home.len() > 1 && home.starts_with(b"~")).then_some((home, rest))
-}
-
-/// The path as SFTP has it: relative to the home directory, since SFTP knows no `~`.
-pub fn remote_path(path: &[u8]) -> Result<Cow<'_, [u8]>, HostError> {
-    check(path)?;
-    if other_home(path).is_some() {
-        let message = format!("another account's home cannot be looked up over SFTP: `{}`", shown(path));
-        return Err(HostError::new(ErrorKind::Unsupported, message).with_hint("give the absolute path"));
-    }
-    let relative = match path.strip_prefix(b"~") {
-        Some(rest) => {
-            rest.iter().position(|byte| *byte != b'/').and_then(|start| rest.get(start..)).unwrap_or_default()
-        }
-        None => path,
-    };
-    Ok(if relative.is_empty() { b"."[..].into() } else { relative.into() })
-}
-
-/// Whether the path may name a device or a file that blocks: lexically under /dev, /proc or /sys, or above home.
-pub fn is_guarded(path: &[u8]) -> bool {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    let absolute = path.starts_with(b"/");
-    for part in path.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." if parts.pop().is_none() && !absolute => return true,
-            b".." => {}
-            part => parts.push(part),
-        }
-    }
-    absolute && matches!(parts.first(), Some(&(b"dev" | b"proc" | b"sys")))
 }
 
 /// That what is open is not what was looked at.

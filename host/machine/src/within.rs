@@ -5,19 +5,15 @@
 //! confined, nor why.
 
 use crate::path::shown;
-use crate::{ErrorKind, HostError};
-
-/// How many of a path's parents are asked about when it cannot be opened: deeper ones tell enough.
-const PARENTS: usize = 64;
+use crate::{ErrorKind, HostError, RemotePath};
 
 /// Directories that a path must truly lie in: in one of each list. Without a list every path lies within.
 ///
-/// A directory is a path as [`Operation`](crate::Operation) takes it; it may itself be behind a link. One that is not there holds
-/// nothing.
+/// A directory may itself be behind a link. One that is not there holds nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Within {
     /// The lists.
-    pub roots: Vec<Vec<Vec<u8>>>,
+    pub roots: Vec<Vec<RemotePath>>,
 }
 
 /// The same, as the machine knows them: absolute, without links, and only those that are there.
@@ -42,21 +38,6 @@ impl TrueRoots {
     }
 }
 
-/// The path itself, then its parents, the deepest first.
-pub fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::successors(Some(path), |path| parent(path)).take(PARENTS)
-}
-
-fn parent(path: &[u8]) -> Option<&[u8]> {
-    let end = path.iter().rposition(|byte| *byte != b'/')?;
-    match path.get(..end)?.iter().rposition(|byte| *byte == b'/') {
-        Some(0) => Some(b"/"),
-        Some(slash) => path.get(..slash),
-        // Relative paths are below the home directory, and above that is nothing that is asked about.
-        None => (!path.starts_with(b"~")).then_some(b"~"),
-    }
-}
-
 /// Whether it says something of the path, which may lie elsewhere, and not of the host or the request.
 pub fn is_about_the_path(error: &HostError) -> bool {
     matches!(
@@ -66,8 +47,9 @@ pub fn is_about_the_path(error: &HostError) -> bool {
 }
 
 /// That a path does not lie in them.
-pub fn outside(path: &[u8]) -> HostError {
-    let message = format!("`{}` does not lie in the directories that are granted, or leads out of them", shown(path));
+pub fn outside(path: &RemotePath) -> HostError {
+    let path = shown(path.bytes());
+    let message = format!("`{path}` does not lie in the directories that are granted, or leads out of them");
     HostError::new(ErrorKind::Outside, message)
 }
 
@@ -91,19 +73,5 @@ mod tests {
         assert!(TrueRoots(vec![vec![b"/".to_vec()]]).hold(b"/etc"));
         assert!(!TrueRoots(vec![vec![]]).hold(b"/etc"), "a list of directories that are not there holds nothing");
         assert!(TrueRoots(Vec::new()).hold(b"/etc"));
-    }
-
-    #[test]
-    fn the_parents_of_a_path_end_at_the_root_or_the_home_directory() {
-        let all = |path: &'static [u8]| {
-            parents(path).map(|parent| String::from_utf8_lossy(parent).into_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(all(b"/a//b/c"), ["/a//b/c", "/a//b", "/a/", "/"]);
-        assert_eq!(all(b"/"), ["/"]);
-        assert_eq!(all(b"~/a"), ["~/a", "~"]);
-        assert_eq!(all(b"~"), ["~"]);
-        assert_eq!(all(b"a/b"), ["a/b", "a", "~"]);
-        assert_eq!(all(b""), [""]);
-        assert_eq!(parents(&b"/x".repeat(1000)).count(), PARENTS);
     }
 }

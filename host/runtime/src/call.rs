@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use scout_machine::{Call, ErrorKind as SshErrorKind, FileKind, HostError, Opened, Principal, Within};
+use scout_machine::{Call, ErrorKind as SshErrorKind, FileKind, HostError, Opened, Principal, RemotePath, Within};
 
 use crate::cassette::Tape;
 use crate::grants::CallRights;
@@ -79,7 +79,7 @@ pub struct CallContext {
 /// What was found before a plugin was chosen.
 struct Waiting {
     host: String,
-    path: Vec<u8>,
+    path: RemotePath,
     /// Where it was made sure to lie.
     within: Within,
     opened: Opened,
@@ -199,7 +199,7 @@ impl CallContext {
     ///
     /// # Errors
     /// Those of [`scout_ssh::Lease::open`], and a host that is unknown to all of `readers`.
-    pub async fn preopen(&mut self, host: &str, path: &[u8], readers: &[&str]) -> Result<FileKind, HostError> {
+    pub async fn preopen(&mut self, host: &str, path: &RemotePath, readers: &[&str]) -> Result<FileKind, HostError> {
         let access = self.fleet.access();
         let tenant = access.principal(&self.principal);
         let mut refused = None;
@@ -215,7 +215,7 @@ impl CallContext {
                     continue;
                 }
             };
-            let Ok(admitted) = reach.admit(reader, &rights, Asked::Open { path: path.to_vec() }).await else {
+            let Ok(admitted) = reach.admit(reader, &rights, Asked::Open { path: path.clone() }).await else {
                 refused.get_or_insert(Ok(FileKind::Other));
                 continue;
             };
@@ -234,7 +234,7 @@ impl CallContext {
                 Opened::Directory { .. } => FileKind::Directory,
                 Opened::Other { .. } => FileKind::Other,
             };
-            *self.waiting.lock() = Some(Waiting { host: host.to_owned(), path: path.to_vec(), within, opened });
+            *self.waiting.lock() = Some(Waiting { host: host.to_owned(), path: path.clone(), within, opened });
             return Ok(kind);
         }
         refused.unwrap_or(Ok(FileKind::Other))
@@ -246,11 +246,11 @@ impl CallContext {
     }
 
     /// Takes what waits for this path and was opened within these directories. Once; another path leaves it.
-    pub(crate) fn take_waiting(&self, host: &str, path: &[u8], within: &Within) -> Option<Opened> {
+    pub(crate) fn take_waiting(&self, host: &str, path: &RemotePath, within: &Within) -> Option<Opened> {
         let taken = self
             .waiting
             .lock()
-            .take_if(|waiting| waiting.host == host && waiting.path == path && waiting.within == *within);
+            .take_if(|waiting| waiting.host == host && waiting.path == *path && waiting.within == *within);
         taken.map(|waiting| waiting.opened)
     }
 }

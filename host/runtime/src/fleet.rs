@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use lru::LruCache;
 use scout_local::Local;
-use scout_machine::{Call, CommandLimits, ErrorKind, HostError, Machine as _, Operation, Principal, Within};
+use scout_machine::{
+    Call, CommandLimits, ErrorKind, HostError, Machine as _, Operation, Principal, RemotePath, Within,
+};
 use scout_ssh::{Host, HostSpec, Pool, SshConfig};
 use tokio::sync::Semaphore;
 
@@ -244,7 +246,7 @@ impl Fleet {
     /// Those of [`Machine::perform`](scout_machine::Machine::perform), and settings that cannot be evaluated.
     pub async fn look_at_home(&self, host: &HostRecord, principal: &Principal, call: &Call) -> Result<(), HostError> {
         let machine = self.machine(host, principal).await?;
-        let home = Operation::Stat { path: b"~".as_slice().into() };
+        let home = Operation::Stat { path: RemotePath::home() };
         machine.perform(&home, &Within::default(), call, std::future::ready(Ok(()))).await.map(drop)
     }
 

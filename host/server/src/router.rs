@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use scout_machine::{Call, Cost, ErrorKind, FileKind, HostError, Principal};
+use scout_machine::{Call, Cost, ErrorKind, FileKind, HostError, Principal, RemotePath};
 use scout_runtime::{CallContext, Fleet, Plugin, Progress, Query, Receipt, Subject, reason};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -151,11 +151,13 @@ impl Router {
             (Some(subject), _) => subject,
             (None, None) => Subject::Hosts,
             // Whether `host:/path` is a file or a directory only the host knows. What is found waits in the context.
-            (None, Some(host)) => match context.preopen(host, path.as_deref().unwrap_or(b"~"), READERS).await {
-                Ok(FileKind::Directory) => Subject::Directory,
-                Ok(FileKind::File | FileKind::Symlink | FileKind::Other) => Subject::File,
-                Err(error) => return failed(&error, &cost),
-            },
+            (None, Some(host)) => {
+                match context.preopen(host, &path.clone().unwrap_or_else(RemotePath::home), READERS).await {
+                    Ok(FileKind::Directory) => Subject::Directory,
+                    Ok(FileKind::File | FileKind::Symlink | FileKind::Other) => Subject::File,
+                    Err(error) => return failed(&error, &cost),
+                }
+            }
         };
         let plugin = match in_time(&context.call, revision.plugins.for_subject(subject)).await {
             Ok(Ok(plugin)) => answering.handler(plugin),
@@ -166,6 +168,7 @@ impl Router {
             }
         };
         let (principal, call) = (context.principal.clone(), context.call.clone());
+        let path = path.map(|path| path.bytes().to_vec());
         match plugin.handle(context, Query { subject, host, path, command }).await {
             Ok((answer, receipt)) => match running.reserve(&call, &answer).await {
                 Ok(reserved) => {

@@ -3,6 +3,7 @@
 //! Pure. Knows no host: whether a name exists is the router's question.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
+use scout_machine::{HostError, RemotePath, Start};
 
 /// The longest target, in bytes: twice the longest path of Linux.
 const MAX_TARGET: usize = 8 * 1024;
@@ -25,15 +26,15 @@ pub enum Request {
     Path {
         /// As the client names it.
         host: String,
-        /// Bytes; absent: the home directory.
-        path: Option<Vec<u8>>,
+        /// Absent: the home directory.
+        path: Option<RemotePath>,
     },
     /// A command.
     Command {
         /// As the client names it.
         host: String,
         /// Where it runs; absent: the home directory.
-        path: Option<Vec<u8>>,
+        path: Option<RemotePath>,
         /// The command line.
         command: String,
     },
@@ -43,6 +44,12 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TargetError(String);
+
+impl From<HostError> for TargetError {
+    fn from(error: HostError) -> Self {
+        Self(error.message().to_owned())
+    }
+}
 
 impl Request {
     /// Reads the three arguments of the `scout` tool.
@@ -79,7 +86,8 @@ impl Request {
         if host.len() > MAX_HOST {
             return Err(TargetError(format!("a host's name has at most {MAX_HOST} bytes; `hosts` lists them")));
         }
-        let (host, path) = (host.to_owned(), (!path.is_empty()).then(|| path.as_bytes().to_vec()));
+        let path = (!path.is_empty()).then(|| RemotePath::parse(path)).transpose()?;
+        let host = host.to_owned();
         Ok(match query {
             None => Self::Path { host, path },
             Some(query) => Self::Command { host, path, command: query.to_owned() },
@@ -107,12 +115,9 @@ impl Request {
             return Err(TargetError(format!("the URI names no host; {SHAPE}")));
         }
         let below: Vec<u8> = percent_decode_str(path).collect();
-        if below.contains(&0) {
-            return Err(TargetError("a path cannot hold a NUL byte".to_owned()));
-        }
         // `scout://host/~/x` is the home directory, as `host:~/x` is; a directory that is called `~` is `/./~`.
         let path = if below.starts_with(b"~") { below } else { [b"/", below.as_slice()].concat() };
-        Ok(Self::Path { host, path: Some(path) })
+        Ok(Self::Path { host, path: Some(RemotePath::parse(path)?) })
     }
 }
 
@@ -140,9 +145,9 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'}');
 
 /// The URI of an absolute path or of one below the home directory.
-pub fn uri(host: &str, path: &[u8]) -> String {
-    let slash = if path.starts_with(b"/") { "" } else { "/" };
-    format!("scout://{}{slash}{}", percent_encode(host.as_bytes(), PATH), percent_encode(path, PATH))
+pub fn uri(host: &str, path: &RemotePath) -> String {
+    let slash = if path.start() == Start::Root { "" } else { "/" };
+    format!("scout://{}{slash}{}", percent_encode(host.as_bytes(), PATH), percent_encode(path.bytes(), PATH))
 }
 
 fn check_query(query: &str) -> Result<(), TargetError> {
@@ -194,11 +199,20 @@ fn path_below<'a>(host: &str, target: &'a str) -> Result<&'a str, TargetError> {
 }
 
 #[cfg(test)]
+#[path = "../../machine/src/remote_path/spellings.rs"]
+mod spellings;
+
+#[cfg(test)]
 mod tests {
+    use super::spellings::{NO_PATHS, SPELLINGS};
     use super::*;
 
+    fn remote(path: impl AsRef<[u8]>) -> RemotePath {
+        RemotePath::parse(path).expect("a path")
+    }
+
     fn path(host: &str, path: &str) -> Request {
-        Request::Path { host: host.to_owned(), path: (!path.is_empty()).then(|| path.as_bytes().to_vec()) }
+        Request::Path { host: host.to_owned(), path: (!path.is_empty()).then(|| remote(path)) }
     }
 
     #[test]
@@ -227,7 +241,7 @@ mod tests {
     #[test]
     fn a_query_makes_a_command() {
         let expected =
-            Request::Command { host: "box".to_owned(), path: Some(b"/var".to_vec()), command: "du -sh".to_owned() };
+            Request::Command { host: "box".to_owned(), path: Some(remote("/var")), command: "du -sh".to_owned() };
         assert_eq!(Request::parse("box:/var", Some("du -sh"), None), Ok(expected));
     }
 
@@ -262,6 +276,25 @@ mod tests {
     }
 
     #[test]
+    fn every_spelling_is_read_as_it_is_written() {
+        for (path, ..) in SPELLINGS {
+            let Ok(text) = std::str::from_utf8(path) else { continue };
+            let read = Request::parse(&format!("box:{text}"), None, None);
+            assert_eq!(read, Ok(self::path("box", text)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused_in_a_target_and_in_a_uri() {
+        for (path, message) in NO_PATHS {
+            let uri = format!("scout://box/{}", percent_encode(path, PATH));
+            assert_eq!(Request::parse_uri(&uri).map_err(|error| error.to_string()), Err((*message).to_owned()));
+            let target = format!("box:{}", String::from_utf8_lossy(path));
+            assert!(Request::parse(&target, None, None).is_err(), "{target}");
+        }
+    }
+
+    #[test]
     fn uris_are_read_and_written() {
         for (uri_text, expected) in [
             ("hosts://list", Request::Hosts { query: None }),
@@ -272,8 +305,8 @@ mod tests {
         ] {
             assert_eq!(Request::parse_uri(uri_text), Ok(expected), "{uri_text}");
         }
-        let latin = Request::Path { host: "box".to_owned(), path: Some(b"/caf\xe9".to_vec()) };
-        assert_eq!(uri("box", b"/caf\xe9"), "scout://box/caf%E9");
+        let latin = Request::Path { host: "box".to_owned(), path: Some(remote(b"/caf\xe9")) };
+        assert_eq!(uri("box", &remote(b"/caf\xe9")), "scout://box/caf%E9");
         assert_eq!(Request::parse_uri("scout://box/caf%E9"), Ok(latin));
         for bad in ["", "http://box/", "scout://", "scout:///etc", "scout://box/%00", "hosts://other"] {
             assert!(Request::parse_uri(bad).is_err(), "{bad}");

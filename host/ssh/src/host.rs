@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use scout_machine::path::not_a_file;
 use scout_machine::{
-    Attributes, Call, Capture, ErrorKind, HostError, Machine, Opened, Operation, Outcome, Principal, TruePath, Within,
+    Attributes, Call, Capture, ErrorKind, HostError, Machine, Opened, Operation, Outcome, Principal, RemotePath,
+    TruePath, Within,
 };
 
 use crate::{HostSpec, Lease, Pool};
@@ -55,7 +56,7 @@ impl Machine for Host {
 
 async fn open(
     lease: &Lease,
-    path: &[u8],
+    path: &RemotePath,
     cap: usize,
     max_entries: usize,
     within: &Within,
@@ -69,7 +70,7 @@ async fn open(
 
 async fn read(
     lease: &Lease,
-    path: &[u8],
+    path: &RemotePath,
     offset: u64,
     length: usize,
     within: &Within,
@@ -81,11 +82,16 @@ async fn read(
     }
     match lease.open_within(within, path, offset, length, 0, call).await? {
         (Opened::File { content, .. }, place) => Ok((content, place)),
-        (Opened::Directory { .. } | Opened::Other { .. }, _) => Err(not_a_file(path)),
+        (Opened::Directory { .. } | Opened::Other { .. }, _) => Err(not_a_file(path.bytes())),
     }
 }
 
-async fn stat(lease: &Lease, path: &[u8], within: &Within, call: &Call) -> Result<(Attributes, TruePath), HostError> {
+async fn stat(
+    lease: &Lease,
+    path: &RemotePath,
+    within: &Within,
+    call: &Call,
+) -> Result<(Attributes, TruePath), HostError> {
     match within.is_everything() {
         true => lease.stat_placed(path, call).await,
         false => lease.stat_within(within, path, call).await,

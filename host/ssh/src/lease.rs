@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use scout_machine::command::shell::{Prepared, Way};
 use scout_machine::path::{not_a_file, shown};
 use scout_machine::{
-    Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostError, Opened, TruePath,
+    Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostError, Opened, RemotePath,
+    TruePath,
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -52,7 +53,13 @@ impl Lease {
     /// # Errors
     /// NotFound, Permission, NotReadable, Timeout, Cancelled, Unreachable, Remote, Invalid; Unsupported also for a path with a link of
     /// which the host does not tell truly where it leads.
-    pub async fn open(&self, path: &[u8], cap: usize, max_entries: usize, call: &Call) -> Result<Opened, HostError> {
+    pub async fn open(
+        &self,
+        path: &RemotePath,
+        cap: usize,
+        max_entries: usize,
+        call: &Call,
+    ) -> Result<Opened, HostError> {
         self.open_placed(path, cap, max_entries, call).await.map(|(opened, _)| opened)
     }
 
@@ -63,7 +70,7 @@ impl Lease {
     /// As [`Lease::open`].
     pub async fn open_placed(
         &self,
-        path: &[u8],
+        path: &RemotePath,
         cap: usize,
         max_entries: usize,
         call: &Call,
@@ -79,13 +86,13 @@ impl Lease {
     /// The same over SFTP or not at all, a file from `offset` on.
     pub(crate) async fn open_over_sftp(
         &self,
-        path: &[u8],
+        path: &RemotePath,
         offset: u64,
         cap: usize,
         max_entries: usize,
         call: &Call,
     ) -> Result<(Opened, TruePath), HostError> {
-        self.sftp(Lane::Short, path, call, move |channel: SftpChannel, path: Arc<[u8]>, call| async move {
+        self.sftp(Lane::Short, path.clone(), call, move |channel: SftpChannel, path: RemotePath, call| async move {
             channel.open(&path, offset, cap, max_entries, &call).await
         })
         .await
@@ -97,7 +104,7 @@ impl Lease {
     /// As [`Lease::open`].
     pub async fn read(
         &self,
-        path: &[u8],
+        path: &RemotePath,
         offset: u64,
         length: usize,
         call: &Call,
@@ -111,13 +118,13 @@ impl Lease {
     /// As [`Lease::open`].
     pub async fn read_placed(
         &self,
-        path: &[u8],
+        path: &RemotePath,
         offset: u64,
         length: usize,
         call: &Call,
     ) -> Result<(Attributes, Capture, TruePath), HostError> {
         let read = self
-            .sftp(Lane::Short, path, call, move |channel, path, call| async move {
+            .sftp(Lane::Short, path.clone(), call, move |channel, path, call| async move {
                 channel.read(&path, offset, length, &call).await
             })
             .await;
@@ -125,7 +132,7 @@ impl Lease {
             Err(error) if self.has_no_sftp() => {
                 match self.by_script(Question::Read { offset, length }, path, call, error).await? {
                     (Opened::File { attributes, content }, place) => Ok((attributes, content, place)),
-                    (Opened::Directory { .. } | Opened::Other { .. }, _) => Err(not_a_file(path)),
+                    (Opened::Directory { .. } | Opened::Other { .. }, _) => Err(not_a_file(path.bytes())),
                 }
             }
             result => result,
@@ -136,7 +143,7 @@ impl Lease {
     ///
     /// # Errors
     /// As [`Lease::open`].
-    pub async fn stat(&self, path: &[u8], call: &Call) -> Result<Attributes, HostError> {
+    pub async fn stat(&self, path: &RemotePath, call: &Call) -> Result<Attributes, HostError> {
         self.stat_placed(path, call).await.map(|(attributes, _)| attributes)
     }
 
@@ -144,9 +151,11 @@ impl Lease {
     ///
     /// # Errors
     /// As [`Lease::open`].
-    pub async fn stat_placed(&self, path: &[u8], call: &Call) -> Result<(Attributes, TruePath), HostError> {
+    pub async fn stat_placed(&self, path: &RemotePath, call: &Call) -> Result<(Attributes, TruePath), HostError> {
         let stat = self
-            .sftp(Lane::Short, path, call, move |channel, path, call| async move { channel.stat(&path, &call).await })
+            .sftp(Lane::Short, path.clone(), call, move |channel, path, call| async move {
+                channel.stat(&path, &call).await
+            })
             .await;
         match stat {
             Err(error) if self.has_no_sftp() => {
@@ -169,7 +178,7 @@ impl Lease {
     async fn by_script(
         &self,
         question: Question,
-        path: &[u8],
+        path: &RemotePath,
         call: &Call,
         no_sftp: HostError,
     ) -> Result<(Opened, TruePath), HostError> {
@@ -275,23 +284,23 @@ impl Lease {
     /// Runs a read, on another channel if the first one dies of something else.
     ///
     /// The operation owns what it works on: an async closure over references would not be `Send` for every lifetime.
-    pub(crate) async fn sftp<T, F>(
+    pub(crate) async fn sftp<P, T, F>(
         &self,
         lane: Lane,
-        path: &[u8],
+        path: P,
         call: &Call,
-        operation: impl Fn(SftpChannel, Arc<[u8]>, Call) -> F,
+        operation: impl Fn(SftpChannel, P, Call) -> F,
     ) -> Result<T, HostError>
     where
+        P: AsRef<[u8]> + Clone,
         F: Future<Output = Result<T, SftpError>>,
     {
-        let path: Arc<[u8]> = path.into();
         let tally = self.tally(call);
         for _ in 0..TRIES {
             let Some(on) = self.lane(lane, &tally).await? else { continue };
-            match operation(on.channel.clone(), Arc::clone(&path), tally.call.clone()).await {
+            match operation(on.channel.clone(), path.clone(), tally.call.clone()).await {
                 Ok(value) => return Ok(value),
-                Err(error) => self.give_up_or_repeat(on, error, &path, &tally).await?,
+                Err(error) => self.give_up_or_repeat(on, error, path.as_ref(), &tally).await?,
             }
         }
         Err(self.no_answer_from_sftp())

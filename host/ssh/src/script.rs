@@ -10,12 +10,10 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use scout_machine::command::shell::encoded;
-use scout_machine::path::{
-    DELETED, check, deleted, is_guarded, not_a_file, other_home, remote_path, shown, swapped, untold,
-};
+use scout_machine::path::{DELETED, deleted, not_a_file, shown, swapped, untold};
 use scout_machine::{
     Attributes, Capture, CommandLimits, DirEntry, Ending, ErrorKind, ExecOutcome, ExecRequest, FileKind, HostError,
-    Opened, TruePath,
+    Opened, RemotePath, TruePath,
 };
 
 /// `p`: the path, `o`: what is asked (stat, read, open), `f`: the first byte counted from 1, `c`: how many bytes, `n`: how
@@ -81,12 +79,11 @@ impl Question {
     /// The command that asks.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for what is no path, or no name of an account behind `~`.
-    pub(crate) fn request(self, path: &[u8]) -> Result<ExecRequest, HostError> {
-        let mut script = match other_home(path) {
-            None => format!("h=;p=$(printf %b \"{}.\");", encoded(&remote_path(path)?)),
+    /// [`ErrorKind::Invalid`] for what is no name of an account behind `~`.
+    pub(crate) fn request(self, path: &RemotePath) -> Result<ExecRequest, HostError> {
+        let mut script = match path.other_home() {
+            None => format!("h=;p=$(printf %b \"{}.\");", encoded(path.plain())),
             Some((home, rest)) => {
-                check(path)?;
                 let name = account(home).ok_or_else(|| {
                     HostError::new(ErrorKind::Invalid, format!("not the name of an account: `{}`", shown(home)))
                 })?;
@@ -108,7 +105,7 @@ impl Question {
             script: script.into_bytes(),
             stdout_cap: count.max(listing).saturating_add(HEAD),
             stderr_cap: STDERR,
-            timeout: if is_guarded(path) { STALL } else { NO_LIMIT },
+            timeout: if path.is_guarded() { STALL } else { NO_LIMIT },
             // What it does is bounded by what it is asked for.
             limits: CommandLimits::NONE,
         })
@@ -118,14 +115,13 @@ impl Question {
     ///
     /// # Errors
     /// As over SFTP; Unsupported if the host has no `stat`.
-    pub(crate) fn answer(self, path: &[u8], outcome: &ExecOutcome) -> Result<(Opened, TruePath), HostError> {
+    pub(crate) fn answer(self, asked: &RemotePath, outcome: &ExecOutcome) -> Result<(Opened, TruePath), HostError> {
         // As SFTP names it: what is below the home directory without `~`.
-        let plain = remote_path(path).unwrap_or(path.into());
-        let path = &*plain;
+        let path = asked.plain();
         let remote = |what: &str| HostError::new(ErrorKind::Remote, format!("{what}: `{}`", shown(path)));
         match &outcome.ending {
             Ending::Exited(_) | Ending::OutputLimit(_) => {}
-            Ending::TimedOut(_) if is_guarded(path) => return Err(not_a_file(path)),
+            Ending::TimedOut(_) if asked.is_guarded() => return Err(not_a_file(path)),
             Ending::TimedOut(_) => {
                 let message = format!("the host did not answer before the deadline: `{}`", shown(path));
                 return Err(HostError::new(ErrorKind::Timeout, message));
@@ -160,7 +156,7 @@ impl Question {
             )
             .with_hint("switch on `Subsystem sftp` in its sshd_config")),
             (b'A', _) => {
-                let home = other_home(path).map_or(path, |(home, _)| home);
+                let home = asked.other_home().map_or(path, |(home, _)| home);
                 let message = format!("no such account, or it has no home: `{}`", shown(home));
                 Err(HostError::new(ErrorKind::NotFound, message))
             }
@@ -306,6 +302,10 @@ mod tests {
     use super::*;
     use scout_machine::command::shell::{Prepared, Way};
 
+    fn remote(path: impl AsRef<[u8]>) -> RemotePath {
+        RemotePath::parse(path).expect("a path")
+    }
+
     fn outcome(stdout: &[u8]) -> ExecOutcome {
         ExecOutcome {
             ending: Ending::Exited(0),
@@ -318,9 +318,20 @@ mod tests {
     const OPEN: Question = Question::Open { cap: 100, max_entries: 50 };
 
     #[test]
+    fn what_may_be_a_device_has_little_time_however_it_is_spelled() {
+        let limit = |path| OPEN.request(&remote(path)).expect("a path").timeout;
+        for path in ["/dev/tty", "//dev/./tty", "../dev/tty", "~/../dev/tty", "~/a/../../dev/tty", "~root/../dev/tty"] {
+            assert_eq!(limit(path), STALL, "{path}");
+        }
+        for path in ["/srv/dev/tty", "dev/tty", "~/dev/tty", "~root/dev/tty", "~/a/../dev/tty"] {
+            assert_eq!(limit(path), NO_LIMIT, "{path}");
+        }
+    }
+
+    #[test]
     fn a_question_travels_inside_the_exec_request() {
         for path in [&b"/var/log/some/quite/long/path with 'quotes' and \xff/a.log"[..], b"~root/x"] {
-            let request = OPEN.request(path).expect("a path");
+            let request = OPEN.request(&remote(path)).expect("a path");
             assert!(
                 Prepared::new(&request.script, &request.limits, Way::Argument).expect("a script").data.is_none(),
                 "data costs a round trip"
@@ -330,19 +341,19 @@ mod tests {
 
     #[test]
     fn a_path_is_never_shell_text() {
-        let script = OPEN.request(b"/a'\"$(reboot)`reboot`\n;reboot").expect("a path").script;
+        let script = OPEN.request(&remote(b"/a'\"$(reboot)`reboot`\n;reboot")).expect("a path").script;
         let head = script.split(|byte| *byte == b';').nth(1).expect("the path");
         assert!(head.starts_with(b"p=$(printf %b \"/a\\0047\\0042\\0044\\0050reboot"));
         assert!(!script.contains(&b'\n'));
-        assert!(OPEN.request(b"~$(reboot)/x").is_err());
-        assert!(OPEN.request(b"~-/x").is_err());
-        assert!(OPEN.request(b"/a\0b").is_err());
+        assert!(OPEN.request(&remote(b"~$(reboot)/x")).is_err());
+        assert!(OPEN.request(&remote(b"~-/x")).is_err());
     }
 
     #[test]
     fn names_with_newlines_and_other_bytes_are_told_apart() {
         let listing = b"DP 41ed 1 0 0 1 1 1\n/d\0.\x0081a4 12 0 0 1 1 1 ./a\nb 41ed 1/\n41ed 0 1 2 3 4 5 ./\xff ./\n";
-        let Ok((Opened::Directory { entries, truncated, .. }, _)) = OPEN.answer(b"/d", &outcome(listing)) else {
+        let Ok((Opened::Directory { entries, truncated, .. }, _)) = OPEN.answer(&remote(b"/d"), &outcome(listing))
+        else {
             panic!("not a directory");
         };
         let names: Vec<_> = entries.iter().map(|entry| &entry.name[..]).collect();
@@ -362,7 +373,8 @@ mod tests {
         /// Runs a question's script as the host would.
         fn ask(&self, path: &[u8], question: Question) -> Result<(Opened, TruePath), HostError> {
             use std::os::unix::ffi::OsStringExt as _;
-            let script = String::from_utf8(question.request(path).expect("a path").script).expect("text");
+            let path = remote(path);
+            let script = String::from_utf8(question.request(&path).expect("a path").script).expect("text");
             let script = if self.has_proc { script } else { script.replace("/proc/self", "/proc/absent") };
             let (program, arguments) = self.shell.split_first().expect("a program");
             let mut command = std::process::Command::new(program);
@@ -374,7 +386,7 @@ mod tests {
             let capture = |data: Vec<u8>| Capture { data: data.into(), ..Capture::default() };
             let outcome =
                 ExecOutcome { stdout: capture(output.stdout), stderr: capture(output.stderr), ..outcome(b"") };
-            question.answer(path, &outcome)
+            question.answer(&path, &outcome)
         }
     }
 
@@ -484,7 +496,7 @@ mod tests {
     fn a_listing_that_makes_no_sense_is_refused() {
         for listing in [&b"x"[..], b"1 2 ./a/\n", b"81a4 1 0 0 1 1 1 ./a", b"81a4 1 0 0 1 1 1 ./../\n"] {
             let whole = [b"DP 41ed 1 0 0 1 1 1\n/d\0.\0", listing].concat();
-            assert!(OPEN.answer(b"/d", &outcome(&whole)).is_err(), "{listing:?}");
+            assert!(OPEN.answer(&remote(b"/d"), &outcome(&whole)).is_err(), "{listing:?}");
         }
         for text in [
             &b""[..],
@@ -494,13 +506,13 @@ mod tests {
             b"XP 41ed 1 0 0 1 1 1\n/f\0.\0",
             b"FP 81a4 1 0 0 1 1 1 1\n/f\0.\0",
         ] {
-            assert!(OPEN.answer(b"/f", &outcome(text)).is_err(), "{text:?}");
+            assert!(OPEN.answer(&remote(b"/f"), &outcome(text)).is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn what_lies_nowhere_or_was_swapped_is_refused() {
-        assert!(OPEN.answer(b"/f", &outcome(b"FP 81a4 0 0 0 1 1 1\n/f\0.\0")).is_ok());
+        assert!(OPEN.answer(&remote(b"/f"), &outcome(b"FP 81a4 0 0 0 1 1 1\n/f\0.\0")).is_ok());
         for text in [
             // No place, half a place, and one that is none.
             &b"FP 81a4 0 0 0 1 1 1\n"[..],
@@ -512,7 +524,7 @@ mod tests {
             b"OP a1ff 0 0 0 1 1 1\n/\0f\0",
             b"L\n",
         ] {
-            assert!(OPEN.answer(b"/f", &outcome(text)).is_err(), "{text:?}");
+            assert!(OPEN.answer(&remote(b"/f"), &outcome(text)).is_err(), "{text:?}");
         }
     }
 }

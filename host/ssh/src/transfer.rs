@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scout_machine::path::shown;
-use scout_machine::{Call, ErrorKind, HostError};
+use scout_machine::{Call, ErrorKind, HostError, RemotePath};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
@@ -37,7 +37,13 @@ impl Lease {
     /// As [`Lease::open`]. What `sink` has received by then is right and without a gap.
     /// # Cancel safety
     /// The file is closed on the host. What `sink` received stays there.
-    pub async fn read_to<W>(&self, path: &[u8], part: Part, sink: &mut W, call: &Call) -> Result<Transfer, HostError>
+    pub async fn read_to<W>(
+        &self,
+        path: &RemotePath,
+        part: Part,
+        sink: &mut W,
+        call: &Call,
+    ) -> Result<Transfer, HostError>
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
@@ -53,14 +59,20 @@ impl Lease {
             };
             match download.run(&on.channel, &tally.call).await {
                 Ok(transfer) => return Ok(transfer),
-                Err(error) => self.give_up_or_repeat(on, error, path, &tally).await?,
+                Err(error) => self.give_up_or_repeat(on, error, path.bytes(), &tally).await?,
             }
         }
         Err(self.no_answer_from_sftp())
     }
 
     /// The same where there is no SFTP: a command for each piece.
-    async fn read_in_pieces<W>(&self, path: &[u8], part: Part, sink: &mut W, call: &Call) -> Result<Transfer, HostError>
+    async fn read_in_pieces<W>(
+        &self,
+        path: &RemotePath,
+        part: Part,
+        sink: &mut W,
+        call: &Call,
+    ) -> Result<Transfer, HostError>
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
@@ -75,7 +87,7 @@ impl Lease {
             let first = *before.get_or_insert(attributes);
             // Each piece opens the path again: it must not be another file by now.
             if (first.uid, first.permissions) != (attributes.uid, attributes.permissions) {
-                let message = format!("another file took its place after {bytes} bytes: `{}`", shown(path));
+                let message = format!("another file took its place after {bytes} bytes: `{}`", shown(path.bytes()));
                 return Err(HostError::new(ErrorKind::Remote, message).with_hint("begin again"));
             }
             within(&self.spec().alias, call, async {
@@ -108,7 +120,7 @@ impl Lease {
     /// background; it stays if the host cannot be reached any more.
     pub async fn write<R>(
         &self,
-        path: &[u8],
+        path: &RemotePath,
         source: &mut R,
         options: &WriteOptions,
         call: &Call,
@@ -123,7 +135,7 @@ impl Lease {
             let plan = match on.channel.plan_write(path, options, &tally.call).await {
                 Ok(plan) => plan,
                 Err(error) => {
-                    self.give_up_or_repeat(on, error, path, &tally).await?;
+                    self.give_up_or_repeat(on, error, path.bytes(), &tally).await?;
                     continue;
                 }
             };
@@ -165,22 +177,22 @@ impl Lease {
     ///
     /// # Errors
     /// As [`Lease::open`].
-    pub async fn real_path(&self, path: &[u8], call: &Call) -> Result<Vec<u8>, HostError> {
-        let read = move |channel: SftpChannel, path: Arc<[u8]>, call: Call| async move {
+    pub async fn real_path(&self, path: &RemotePath, call: &Call) -> Result<Vec<u8>, HostError> {
+        let read = move |channel: SftpChannel, path: RemotePath, call: Call| async move {
             channel.real_path(&path, &call).await
         };
-        self.sftp(Lane::Short, path, call, read).await
+        self.sftp(Lane::Short, path.clone(), call, read).await
     }
 
     /// The file system that holds the path.
     ///
     /// # Errors
     /// As [`Lease::open`]; Unsupported where the server does not announce `statvfs@openssh.com`.
-    pub async fn file_system(&self, path: &[u8], call: &Call) -> Result<FileSystem, HostError> {
-        let read = move |channel: SftpChannel, path: Arc<[u8]>, call: Call| async move {
+    pub async fn file_system(&self, path: &RemotePath, call: &Call) -> Result<FileSystem, HostError> {
+        let read = move |channel: SftpChannel, path: RemotePath, call: Call| async move {
             channel.file_system(&path, &call).await
         };
-        self.sftp(Lane::Short, path, call, read).await
+        self.sftp(Lane::Short, path.clone(), call, read).await
     }
 }
 
@@ -221,7 +233,7 @@ impl Temporary {
             let remove = move |channel: SftpChannel, path: Arc<[u8]>, call: Call| async move {
                 channel.remove(&path, &call).await
             };
-            lease.sftp(Lane::Short, &path, &call, remove).await.is_ok()
+            lease.sftp(Lane::Short, Arc::from(path), &call, remove).await.is_ok()
         })
     }
 }

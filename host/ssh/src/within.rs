@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use futures_util::future::{join, join_all};
-use scout_machine::{Attributes, Call, HostError, Opened, TruePath, Within};
-
-use scout_machine::within::{TrueRoots, is_about_the_path, outside, parents};
+use scout_machine::within::{TrueRoots, is_about_the_path, outside};
+use scout_machine::{Attributes, Call, HostError, Opened, RemotePath, TruePath, Within};
 
 use crate::Lease;
 
@@ -19,7 +18,7 @@ impl Lease {
     pub async fn open_within(
         &self,
         within: &Within,
-        path: &[u8],
+        path: &RemotePath,
         offset: u64,
         cap: usize,
         max_entries: usize,
@@ -37,7 +36,7 @@ impl Lease {
     pub async fn stat_within(
         &self,
         within: &Within,
-        path: &[u8],
+        path: &RemotePath,
         call: &Call,
     ) -> Result<(Attributes, TruePath), HostError> {
         let (found, roots) = join(self.stat_placed(path, call), self.true_roots(within, call)).await;
@@ -49,7 +48,7 @@ impl Lease {
         &self,
         found: Result<(T, TruePath), HostError>,
         roots: &TrueRoots,
-        path: &[u8],
+        path: &RemotePath,
         call: &Call,
     ) -> Result<(T, TruePath), HostError> {
         match found {
@@ -79,12 +78,14 @@ impl Lease {
     }
 
     /// What may be told of a path that could not be opened: an error from elsewhere would tell what is there.
-    async fn blame(&self, error: HostError, roots: &TrueRoots, path: &[u8], call: &Call) -> HostError {
+    async fn blame(&self, error: HostError, roots: &TrueRoots, path: &RemotePath, call: &Call) -> HostError {
         if !is_about_the_path(&error) {
             return error;
         }
         let aside = aside(call);
-        let places = join_all(parents(path).map(|parent| self.real_path(parent, &aside))).await;
+        let aside = &aside;
+        let places = path.parents().map(async |parent| self.real_path(&parent, aside).await);
+        let places = join_all(places).await;
         call.cost.add_round_trips(1);
         match places.into_iter().flatten().next() {
             Some(deepest) if roots.hold(&deepest) => error,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use scout_machine::{Call, Principal};
+use scout_machine::{Call, Principal, RemotePath};
 use scout_ssh::trust::KnownHosts;
 use scout_ssh::{Pool, PoolConfig, SshConfig};
 use scout_tests::Sshd;
@@ -48,5 +48,5 @@ async fn without_a_free_descriptor_a_dial_fails_and_the_next_one_succeeds() {
         }
         tokio::task::yield_now().await;
     };
-    lease.stat(b"/", &call()).await.unwrap();
+    lease.stat(&RemotePath::parse("/").unwrap(), &call()).await.unwrap();
 }

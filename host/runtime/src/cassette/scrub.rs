@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::bytes::Regex;
+use scout_machine::RemotePath;
 use serde_json::{Number, Value};
 
 use super::CassetteError;
@@ -182,7 +183,7 @@ impl Scrubber {
         self.string(&mut operation.host);
         let secret = match &mut operation.asked {
             Request::Open(path) | Request::Read { path, .. } | Request::Stat(path) => {
-                let secret = secrets.has(&path.0);
+                let secret = RemotePath::parse(&path.0).map_or(true, |path| secrets.has(&path));
                 self.text(path);
                 secret
             }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use scout_machine::Within;
+use scout_machine::{RemotePath, Within};
 
 use super::path::among;
 use super::{HostRules, Limit, Place, Rights, Root, Rule};
@@ -48,7 +48,7 @@ pub enum Operation<'a> {
     /// See the host in the inventory, and whether it answers.
     See,
     /// Look at a path.
-    Read(&'a [u8]),
+    Read(&'a RemotePath),
     /// Run a pipeline.
     Run(&'a Pipeline),
     /// Run a free script.
@@ -143,7 +143,8 @@ impl Permit {
     /// The directories in which the path must lie, with where they are written, for people.
     pub fn granted_paths(&self) -> String {
         let lists = self.within.roots.iter().map(|list| {
-            let mut named: Vec<_> = list.iter().take(MAX_NAMED).map(|root| String::from_utf8_lossy(root)).collect();
+            let mut named: Vec<_> =
+                list.iter().take(MAX_NAMED).map(|root| String::from_utf8_lossy(root.bytes())).collect();
             if list.len() > MAX_NAMED {
                 named.push(format!("{} more", list.len() - MAX_NAMED).into());
             }
@@ -252,16 +253,16 @@ pub fn decide(rights: &CallRights, target: Target<'_>, operation: Operation<'_>)
     Ok(permit)
 }
 
-fn read(source: Source, rights: &Rights, path: &[u8], permit: &mut Permit) -> Result<(), Denial> {
+fn read(source: Source, rights: &Rights, path: &RemotePath, permit: &mut Permit) -> Result<(), Denial> {
     let Some(limit) = &rights.paths else { return Ok(()) };
     let lies = Resolved::file(path).ok().and_then(|path| among(&path, roots(limit)));
     let Some(rule) = lies.and_then(|index| limit.rules.get(index)) else {
-        let shown = quoted(&String::from_utf8_lossy(path));
+        let shown = quoted(&String::from_utf8_lossy(path.bytes()));
         return Err(deny(source, limit, &shown, "does not lie, as it is written, in the directories", "paths below "));
     };
     permit.reasons.push(by(source, rule));
     if !rights.follow_links_out {
-        permit.within.roots.push(limit.rules.iter().map(|rule| rule.value.path().to_vec()).collect());
+        permit.within.roots.push(limit.rules.iter().map(|rule| rule.value.path().clone()).collect());
     }
     Ok(())
 }
@@ -281,7 +282,10 @@ fn run(source: Source, rights: &Rights, pipeline: &Pipeline, permit: &mut Permit
         if Resolved::operand(&operand).is_ok_and(|path| among(&path, roots(limit)).is_some()) {
             return Ok(());
         }
-        let path = if operand.path == b"." { operand.directory.unwrap_or(b"~") } else { operand.path };
+        let path = match operand.path {
+            b"." => operand.directory.map_or(&b"~"[..], RemotePath::bytes),
+            path => path,
+        };
         let shown = quoted(&String::from_utf8_lossy(path));
         let why = "does not lie, as it is written (of a command's paths only the text is seen, and behind a link `..` leads elsewhere), in the directories";
         let instead = "a command whose paths, and whose directory if it looks there, lie below ";

@@ -3,18 +3,13 @@
 //! What the text of a path tells is resolved elsewhere (`policy/resolve`), and never proves where a file is: links lead elsewhere. For
 //! files the host is asked ([`scout_machine::Within`]); for commands there is nothing but the text.
 
-use crate::policy::resolve::{Resolved, Start, split};
+use scout_machine::{RemotePath, Start};
 
-/// The longest root, in bytes: longer than any system's PATH_MAX.
-const MAX_ROOT: usize = 4096;
+use crate::policy::resolve::Resolved;
 
 /// A directory: absolute, `~`, or below `~`. Without `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Root {
-    path: Vec<u8>,
-    start: Start,
-    names: Vec<Vec<u8>>,
-}
+pub struct Root(RemotePath);
 
 impl Root {
     /// A root, if it is one.
@@ -22,38 +17,31 @@ impl Root {
     /// # Errors
     /// What a root looks like.
     pub fn parse(path: &[u8]) -> Result<Self, String> {
-        let (start, below) = match path {
-            b"~" => (Start::Home, &[][..]),
-            _ => match (path.strip_prefix(b"~/"), path.strip_prefix(b"/")) {
-                (Some(below), _) => (Start::Home, below),
-                (None, Some(below)) => (Start::Root, below),
-                (None, None) => return Err("not a directory: absolute, `~`, or `~/` and a path below it".to_owned()),
-            },
-        };
-        let names: Vec<Vec<u8>> = split(below).map(<[u8]>::to_vec).collect();
-        if names.iter().any(|name| name == b"..") {
+        let parsed = RemotePath::parse(path).map_err(|error| error.message().to_owned())?;
+        // What is relative reads as if it were relative to something of Scout's.
+        if parsed.start() == Start::OtherHome || !path.starts_with(b"/") && !path.starts_with(b"~") {
+            return Err("not a directory: absolute, `~`, or `~/` and a path below it".to_owned());
+        }
+        if parsed.names().any(|name| name == b"..") {
             return Err("`..` stands in no root: write where it leads".to_owned());
         }
-        if path.contains(&0) || path.len() > MAX_ROOT {
-            return Err(format!("a root has at most {MAX_ROOT} bytes, and no NUL"));
-        }
-        Ok(Self { path: path.to_vec(), start, names })
+        Ok(Self(parsed))
     }
 
     /// The path as it is written.
-    pub fn path(&self) -> &[u8] {
-        &self.path
+    pub fn path(&self) -> &RemotePath {
+        &self.0
     }
 
     fn is_everything(&self) -> bool {
-        self.start == Start::Root && self.names.is_empty()
+        self.0.start() == Start::Root && self.0.names().next().is_none()
     }
 }
 
 /// The first of these directories in which a path lies, as far as its text tells. `~` and an absolute path have nothing in common
 /// here: whether the one is below the other only the host knows.
 pub(super) fn among<'r>(path: &Resolved<'_>, mut roots: impl Iterator<Item = &'r Root>) -> Option<usize> {
-    roots.position(|root| root.is_everything() || path.lies_in(root.start, &root.names))
+    roots.position(|root| root.is_everything() || path.lies_in(&root.0))
 }
 
 #[cfg(test)]
@@ -63,7 +51,7 @@ mod tests {
     use crate::policy::{Look, PathOperand};
 
     fn file(path: &str, roots: &[Root]) -> Option<usize> {
-        Resolved::file(path.as_bytes()).ok().and_then(|path| among(&path, roots.iter()))
+        Resolved::file(&RemotePath::parse(path).unwrap()).ok().and_then(|path| among(&path, roots.iter()))
     }
 
     fn roots(roots: &[&str]) -> Vec<Root> {
@@ -119,8 +107,9 @@ mod tests {
     fn an_operand_is_seen_from_the_commands_directory() {
         let roots = roots(&["/var/log", "~/app"]);
         let lies = |directory: Option<&str>, path: &str, glob| {
-            let directory = directory.map(str::as_bytes);
-            let operand = PathOperand { directory, path: path.as_bytes(), is_glob: glob, look: Look::Tells };
+            let directory = directory.map(|directory| RemotePath::parse(directory).unwrap());
+            let operand =
+                PathOperand { directory: directory.as_ref(), path: path.as_bytes(), is_glob: glob, look: Look::Tells };
             Resolved::operand(&operand).ok().and_then(|path| among(&path, roots.iter()))
         };
         assert_eq!(lies(Some("/var/log"), "a", false), Some(0));

@@ -1,5 +1,7 @@
 //! Every limit is enforced for both who can set it, and every source has its say.
 
+use scout_machine::RemotePath;
+
 use super::*;
 use crate::policy::{CommandPolicy, Pipeline, SecretPaths, Stage, StderrTo, Word};
 use crate::{Effect, Interface};
@@ -15,6 +17,10 @@ fn limit<T>(line: u32, rules: Vec<(&str, T)>) -> Limit<T> {
 
 fn hosts(line: u32, patterns: &[&str]) -> Limit<HostPattern> {
     limit(line, patterns.iter().map(|text| (*text, HostPattern::parse(text).unwrap())).collect())
+}
+
+fn remote(path: &str) -> RemotePath {
+    RemotePath::parse(path).unwrap()
 }
 
 fn paths(line: u32, roots: &[&str]) -> Limit<Root> {
@@ -53,7 +59,7 @@ fn judge(rights: &CallRights, what: Do, policy: CommandPolicy) -> Result<Permit,
     let target = Target { name: "web1", commands: policy, rules: &rules, secrets: &SecretPaths::default() };
     match what {
         Do::See => decide(rights, target, Operation::See),
-        Do::Read(path) => decide(rights, target, Operation::Read(path.as_bytes())),
+        Do::Read(path) => decide(rights, target, Operation::Read(&remote(path))),
         Do::Run(text) => decide(rights, target, Operation::Run(&pipeline(text))),
         Do::Shell => decide(rights, target, Operation::Shell),
     }
@@ -198,7 +204,7 @@ fn rights_intersect() {
     let permit = judge(&both, Do::Read("/var/log/x"), CommandPolicy::Shell).unwrap();
     let places: Vec<_> = permit.reasons.iter().map(|reason| reason.place.clone().unwrap().to_string()).collect();
     assert_eq!(places, ["scout.toml:3", "scout.toml:5", "scout.toml:2", "scout.toml:4"]);
-    assert_eq!(permit.within.roots, [vec![b"/var".to_vec(), b"~/app".to_vec()], vec![b"/var/log".to_vec()]]);
+    assert_eq!(permit.within.roots, [vec![remote("/var"), remote("~/app")], vec![remote("/var/log")]]);
     assert_eq!(judge(&both, Do::Read("/var/x"), CommandPolicy::Shell).unwrap_err().reason.source, Source::Principal);
     assert_eq!(judge(&both, Do::Read("/etc"), CommandPolicy::Shell).unwrap_err().reason.source, Source::Operator);
 }
@@ -241,7 +247,7 @@ fn of_a_command_every_path_and_the_directory_it_looks_at_are_held() {
             ("ps aux", None, true),
             ("sh", None, false),
         ] {
-            let asked = Pipeline { directory: directory.map(|path| path.as_bytes().to_vec()), ..pipeline(text) };
+            let asked = Pipeline { directory: directory.map(remote), ..pipeline(text) };
             let rules = HostRules::default();
             let target = Target { name: "web1", commands: policy, rules: &rules, secrets: &SecretPaths::default() };
             let judged = decide(&rights, target, Operation::Run(&asked));

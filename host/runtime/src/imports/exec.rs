@@ -12,7 +12,10 @@ use crate::steps::{Asked, Found, told};
 impl exec::Host for CallState {
     async fn run(&mut self, host: String, pipeline: exec::Pipeline) -> wasmtime::Result<Result<exec::Outcome, Error>> {
         self.budget.host_call()?;
-        Ok(self.command(&host, Asked::Run(from_guest(pipeline))).await)
+        Ok(match from_guest(pipeline) {
+            Ok(pipeline) => self.command(&host, Asked::Run(pipeline)).await,
+            Err(error) => Err(error),
+        })
     }
 
     async fn shell(
@@ -22,7 +25,10 @@ impl exec::Host for CallState {
         script: String,
     ) -> wasmtime::Result<Result<exec::Outcome, Error>> {
         self.budget.host_call()?;
-        Ok(self.command(&host, Asked::Script { directory, script }).await)
+        Ok(match directory.as_deref().map(types::path).transpose() {
+            Ok(directory) => self.command(&host, Asked::Script { directory, script }).await,
+            Err(error) => Err(error),
+        })
     }
 }
 
@@ -60,7 +66,8 @@ impl CallState {
     }
 }
 
-fn from_guest(pipeline: exec::Pipeline) -> Pipeline {
+fn from_guest(pipeline: exec::Pipeline) -> Result<Pipeline, Error> {
+    let directory = pipeline.directory.as_deref().map(types::path).transpose()?;
     let stages = pipeline.stages.into_iter().map(|stage| Stage {
         words: stage
             .words
@@ -76,5 +83,5 @@ fn from_guest(pipeline: exec::Pipeline) -> Pipeline {
             exec::StderrTo::Stdout => StderrTo::Stdout,
         },
     });
-    Pipeline { stages: stages.collect(), directory: pipeline.directory }
+    Ok(Pipeline { stages: stages.collect(), directory })
 }

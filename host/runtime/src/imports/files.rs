@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scout_machine::{Attributes, DirEntry, Opened};
+use scout_machine::{Attributes, DirEntry, Opened, RemotePath};
 use wasmtime::component::Resource;
 
 use super::blobs::Blob;
@@ -72,7 +72,7 @@ impl files::Host for CallState {
         length: u64,
     ) -> wasmtime::Result<Result<Resource<Blob>, Error>> {
         self.budget.host_call()?;
-        Ok(match self.ask(&host, Asked::Read { path, offset, length }).await {
+        Ok(match self.look(&host, path, |path| Asked::Read { path, offset, length }).await {
             Ok(Found::Content(content)) => self.blob(content),
             Ok(_) => Err(types::amiss()),
             Err(error) => Err(error),
@@ -81,7 +81,7 @@ impl files::Host for CallState {
 
     async fn stat(&mut self, host: String, path: Vec<u8>) -> wasmtime::Result<Result<wit_types::Attributes, Error>> {
         self.budget.host_call()?;
-        Ok(match self.ask(&host, Asked::Stat { path }).await {
+        Ok(match self.look(&host, path, |path| Asked::Stat { path }).await {
             Ok(Found::Attributes(found)) => Ok(types::attributes(&found)),
             Ok(_) => Err(types::amiss()),
             Err(error) => Err(error),
@@ -123,8 +123,19 @@ impl files::HostEntry for CallState {
 }
 
 impl CallState {
+    /// Asks something of a path.
+    async fn look(
+        &mut self,
+        host: &str,
+        path: Vec<u8>,
+        asked: impl FnOnce(RemotePath) -> Asked,
+    ) -> Result<Found, Error> {
+        self.ask(host, asked(types::path(&path)?)).await
+    }
+
     /// What the router found at this path, or else what is there now.
     async fn open_path(&mut self, host: &str, path: Vec<u8>) -> Result<Opened, Error> {
+        let path = types::path(&path)?;
         let admitted = self.admit(host, Asked::Open { path: path.clone() }).await?;
         let waiting = admitted.reach().context().take_waiting(host, &path, &admitted.permit().within);
         if let Some(opened) = waiting {

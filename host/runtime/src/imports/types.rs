@@ -1,6 +1,6 @@
 //! `types`: errors and attributes across the boundary.
 
-use scout_machine::{Attributes, ErrorKind, FileKind, HostError};
+use scout_machine::{Attributes, ErrorKind, FileKind, HostError, RemotePath};
 
 use super::wit::types;
 use crate::policy::Refusal;
@@ -19,6 +19,11 @@ pub(super) fn error(kind: types::ErrorKind, message: &str, hint: Option<&str>) -
 
 pub(super) fn from_ssh(error: &HostError) -> types::Error {
     self::error(kind_of(error), error.message(), error.hint())
+}
+
+/// A path that a guest names.
+pub(super) fn path(bytes: &[u8]) -> Result<RemotePath, types::Error> {
+    RemotePath::parse(bytes).map_err(|error| from_ssh(&error))
 }
 
 /// An answer to another question.

@@ -6,6 +6,8 @@
 use std::iter::Peekable;
 use std::slice;
 
+use scout_machine::RemotePath;
+
 use super::absent::{self, VERSIONS};
 use super::table::{
     ALONE, COMBINES, FIND, INTERVAL, Kind, LOOKS_NOWHERE, MANY, ONLY_TELLS, Operands, RECURSES, ROUNDS, Row, SEARCHES,
@@ -15,7 +17,7 @@ use super::values::{self, in_units};
 use super::{Held, Look, PathOperand, Refusal, Word, quoted, regex};
 
 /// Whether a stage is one that the table allows, seen from this directory, and every path of it is held to be good.
-pub(super) fn check(words: &[Word], directory: Option<&[u8]>, held: &Held<'_>) -> Result<(), Refusal> {
+pub(super) fn check(words: &[Word], directory: Option<&RemotePath>, held: &Held<'_>) -> Result<(), Refusal> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(Refusal { what: quoted(""), why: "a stage without a program".into(), instead: Some(programs()) });
     };
@@ -84,7 +86,7 @@ fn programs() -> String {
 
 struct Stage<'a> {
     row: &'static Row,
-    directory: Option<&'a [u8]>,
+    directory: Option<&'a RemotePath>,
     held: &'a Held<'a>,
     look: Look,
 }

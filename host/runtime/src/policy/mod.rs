@@ -15,6 +15,8 @@ mod secret;
 mod table;
 mod values;
 
+use scout_machine::RemotePath;
+
 pub(crate) use render::quote;
 pub(crate) use secret::LEAD;
 pub use secret::{PathPattern, SecretPaths};
@@ -54,8 +56,8 @@ pub struct Stage {
 pub struct Pipeline {
     /// At least one.
     pub stages: Vec<Stage>,
-    /// As in `files`: absolute, `~`, `~/x` or relative to the home directory. Absent: the home directory.
-    pub directory: Option<Vec<u8>>,
+    /// Absent: the home directory.
+    pub directory: Option<RemotePath>,
 }
 
 /// What commands a host runs for clients.
@@ -101,7 +103,7 @@ const MAX_QUOTED: usize = 80;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PathOperand<'a> {
     /// The pipeline's directory.
-    pub(crate) directory: Option<&'a [u8]>,
+    pub(crate) directory: Option<&'a RemotePath>,
     /// As it is written; `.` for the directory itself.
     pub(crate) path: &'a [u8],
     /// Whether wildcards in it are active.
@@ -130,14 +132,6 @@ impl Word {
         match self {
             Self::Literal(text) | Self::Glob(text) => text,
         }
-    }
-}
-
-/// What follows `~/`; empty for `~` itself.
-fn home_relative(path: &[u8]) -> Option<&[u8]> {
-    match path {
-        b"~" => Some(&[]),
-        path => path.strip_prefix(b"~/"),
     }
 }
 
@@ -174,7 +168,7 @@ pub fn check_with(secrets: &SecretPaths, policy: CommandPolicy, pipeline: &Pipel
     if policy == CommandPolicy::Shell {
         return Ok(());
     }
-    let directory = pipeline.directory.as_deref();
+    let directory = pipeline.directory.as_ref();
     if let Some(directory) = directory {
         secrets.check_directory(directory)?;
     }
@@ -189,7 +183,7 @@ pub fn check_with(secrets: &SecretPaths, policy: CommandPolicy, pipeline: &Pipel
 /// The first path that is judged badly, or what is not in the table.
 pub(crate) fn check_paths(pipeline: &Pipeline, held: &Held<'_>) -> Result<(), Refusal> {
     check_bounds(pipeline)?;
-    let directory = pipeline.directory.as_deref();
+    let directory = pipeline.directory.as_ref();
     pipeline.stages.iter().try_for_each(|stage| grammar::check(&stage.words, directory, held))
 }
 
@@ -238,7 +232,7 @@ pub fn render(pipeline: &Pipeline) -> Result<Vec<u8>, Refusal> {
 ///
 /// # Errors
 /// A NUL byte, or a script that no shell can be given.
-pub fn render_script(directory: Option<&[u8]>, script: &str) -> Result<Vec<u8>, Refusal> {
+pub fn render_script(directory: Option<&RemotePath>, script: &str) -> Result<Vec<u8>, Refusal> {
     render::script(directory, script)
 }
 

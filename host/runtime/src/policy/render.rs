@@ -2,7 +2,9 @@
 //!
 //! Invariant: a literal word reaches its program byte for byte, and of a glob only `* ? [ ]` (and `!` after `[`) are active.
 
-use super::{MAX_TEXT, Pipeline, Refusal, Stage, StderrTo, Word, home_relative, quoted, table};
+use scout_machine::{RemotePath, Start};
+
+use super::{MAX_TEXT, Pipeline, Refusal, Stage, StderrTo, Word, quoted, table};
 
 /// Linux passes at most 128 KiB in one argument, and the login shell gets the text as one; the rest is room for what runs it.
 const MAX_RENDERED: usize = 120 * 1024;
@@ -10,7 +12,7 @@ const MAX_RENDERED: usize = 120 * 1024;
 /// See [`super::render`].
 pub(super) fn pipeline(pipeline: &Pipeline) -> Result<Vec<u8>, Refusal> {
     let mut out = Vec::new();
-    change_directory(&mut out, pipeline.directory.as_deref())?;
+    change_directory(&mut out, pipeline.directory.as_ref())?;
     if let [only] = pipeline.stages.as_slice() {
         for (name, value) in environment(only) {
             out.extend_from_slice(format!("export {name}={value}; ").as_bytes());
@@ -108,7 +110,7 @@ fn environment(stage: &Stage) -> &'static [(&'static str, &'static str)] {
 }
 
 /// See [`super::render_script`].
-pub(super) fn script(directory: Option<&[u8]>, script: &str) -> Result<Vec<u8>, Refusal> {
+pub(super) fn script(directory: Option<&RemotePath>, script: &str) -> Result<Vec<u8>, Refusal> {
     if script.len() > MAX_TEXT {
         return Err(Refusal {
             what: quoted(script),
@@ -147,18 +149,13 @@ fn no_nul(bytes: &[u8]) -> Result<(), Refusal> {
 
 /// The home directory is where the server starts every command, so `~` needs no word of the shell. A relative path gets `./`: with it `cd`
 /// looks neither at `CDPATH` nor at the meaning of `-`.
-fn change_directory(out: &mut Vec<u8>, directory: Option<&[u8]>) -> Result<(), Refusal> {
-    let directory = directory.unwrap_or_default();
-    let below_home = home_relative(directory);
-    if below_home.is_some_and(<[u8]>::is_empty) || directory.is_empty() {
-        return Ok(());
-    }
-    no_nul(directory)?;
-    let mut path = Vec::with_capacity(directory.len() + 2);
-    if below_home.is_some() || !directory.starts_with(b"/") {
-        path.extend_from_slice(b"./");
-    }
-    path.extend_from_slice(below_home.unwrap_or(directory));
+fn change_directory(out: &mut Vec<u8>, directory: Option<&RemotePath>) -> Result<(), Refusal> {
+    let Some(directory) = directory else { return Ok(()) };
+    let path = match directory.start() {
+        Start::Root => directory.bytes().to_vec(),
+        Start::Home if directory.plain() == b"." => return Ok(()),
+        Start::Home | Start::OtherHome => [b"./", directory.plain()].concat(),
+    };
     out.extend_from_slice(b"cd -- ");
     quote(out, &path);
     // Not `&&`: shells differ in what a failed cd exits with.

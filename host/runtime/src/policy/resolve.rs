@@ -5,8 +5,11 @@
 //! is written. Nobody is asked about a command's paths: there a `..` leads nowhere, be it the last name, and so does a glob that could
 //! match one. Knows no list and no root.
 
+use scout_machine::path::names;
+use scout_machine::{RemotePath, Start};
+
 use super::secret::{ELSEWHERE, Name, PROCESS_ROOTS, PathPattern, ROOTS};
-use super::{PathOperand, Refusal, home_relative, quoted};
+use super::{PathOperand, Refusal, quoted};
 
 /// What a `..` behind a name is taken for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,22 +29,10 @@ pub(super) enum Home {
     IsElsewhere,
 }
 
-/// Where a path begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// `/`.
-    Root,
-    /// The home directory.
-    Home,
-    /// Another account's home.
-    OtherHome,
-    /// Somewhere above the home directory.
-    AboveHome,
-}
-
 /// A path, resolved.
 pub(crate) struct Resolved<'a> {
-    start: Start,
+    /// Absent: somewhere above a home directory.
+    start: Option<Start>,
     pub(super) names: Vec<Name<'a>>,
     /// How many of the first names could lead to a root; in order, 0 among them.
     roots: Vec<usize>,
@@ -51,17 +42,17 @@ impl<'a> Resolved<'a> {
     /// A path as files and directories are named.
     ///
     /// # Errors
-    /// What leads nobody knows where, whatever its host says, and a NUL byte.
-    pub(crate) fn file(path: &'a [u8]) -> Result<Self, Refusal> {
-        resolve(Some(path), b"", false, Parents::Textual).map_err(|refusal| named(path, refusal))
+    /// What leads nobody knows where, whatever its host says.
+    pub(crate) fn file(path: &'a RemotePath) -> Result<Self, Refusal> {
+        resolve(Some(path), b"", false, Parents::Textual)
     }
 
     /// The directory in which a command runs.
     ///
     /// # Errors
     /// As [`operand`](Self::operand).
-    pub(super) fn directory(path: &'a [u8]) -> Result<Self, Refusal> {
-        resolve(Some(path), b"", false, Parents::Refused).map_err(|refusal| named(path, refusal))
+    pub(super) fn directory(path: &'a RemotePath) -> Result<Self, Refusal> {
+        resolve(Some(path), b"", false, Parents::Refused)
     }
 
     /// A path that a command names. Quoted as it is, a `~` in it is a name.
@@ -75,12 +66,12 @@ impl<'a> Resolved<'a> {
     /// The place, absolute and without links, to which a path has led.
     pub(super) fn place(path: &'a [u8]) -> Self {
         let mut resolved = Self::new(Start::Root);
-        split(path).for_each(|name| resolved.push(Name::new(name, false)));
+        names(path).for_each(|name| resolved.push(Name::new(name, false)));
         resolved
     }
 
     fn new(start: Start) -> Self {
-        Self { start, names: Vec::new(), roots: vec![0] }
+        Self { start: Some(start), names: Vec::new(), roots: vec![0] }
     }
 
     fn push(&mut self, name: Name<'a>) {
@@ -90,11 +81,11 @@ impl<'a> Resolved<'a> {
         }
     }
 
-    /// Whether it lies in this directory, whose names are literal.
-    pub(crate) fn lies_in(&self, start: Start, directory: &[Vec<u8>]) -> bool {
-        let is_same = |(name, expected): (&Name<'_>, &Vec<u8>)| !name.is_wild() && name.text() == expected.as_slice();
-        self.start == start
-            && self.names.get(..directory.len()).is_some_and(|names| names.iter().zip(directory).all(is_same))
+    /// Whether it lies in this directory, in whose path is no `..`.
+    pub(crate) fn lies_in(&self, directory: &RemotePath) -> bool {
+        let mut names = self.names.iter();
+        let is_next = |expected| names.next().is_some_and(|name| !name.is_wild() && name.text() == expected);
+        self.start == Some(directory.start()) && directory.names().all(is_next)
     }
 
     /// Where a pattern may begin.
@@ -108,7 +99,7 @@ impl<'a> Resolved<'a> {
 
     /// Whether what is below so many names could be below a root.
     pub(super) fn is_root(&self, at: usize, home: Home) -> bool {
-        let is_below_home = matches!(self.start, Start::Home | Start::OtherHome);
+        let is_below_home = matches!(self.start, Some(Start::Home | Start::OtherHome));
         let is_unknown = is_below_home && home == Home::IsElsewhere;
         self.roots.binary_search(&at).is_ok() && (at > 0 || !is_unknown)
     }
@@ -125,8 +116,8 @@ impl<'a> Resolved<'a> {
     fn pop(&mut self) -> bool {
         // Above the root of a process is that root; above a home directory, nobody knows what.
         match (self.names.is_empty(), self.start) {
-            (true, Start::Root) => return true,
-            (true, _) => self.start = Start::AboveHome,
+            (true, Some(Start::Root)) => return true,
+            (true, _) => self.start = None,
             (false, _) if PROCESS_ROOTS.iter().any(|root| self.ends_with(root)) => {}
             (false, _) => {
                 self.names.pop();
@@ -140,9 +131,9 @@ impl<'a> Resolved<'a> {
     fn instead(&self) -> String {
         let names: Vec<_> = self.names.iter().map(|name| String::from_utf8_lossy(name.text())).collect();
         let start = match self.start {
-            Start::Home if names.is_empty() => "~",
-            Start::Home => "",
-            Start::Root | Start::OtherHome | Start::AboveHome => "/",
+            Some(Start::Home) if names.is_empty() => "~",
+            Some(Start::Home) => "",
+            Some(Start::Root | Start::OtherHome) | None => "/",
         };
         format!(
             "the path without `..`: {} if no name before it is a link",
@@ -151,38 +142,32 @@ impl<'a> Resolved<'a> {
     }
 }
 
-/// A path, seen from a directory; without one, from the home directory.
+/// A path, seen from a directory; without one, from the home directory. An empty one is the directory itself.
 fn resolve<'a>(
-    directory: Option<&'a [u8]>,
+    directory: Option<&'a RemotePath>,
     path: &'a [u8],
     is_glob: bool,
     parents: Parents,
 ) -> Result<Resolved<'a>, Refusal> {
+    let shown = if path.is_empty() { directory.map_or(path, RemotePath::bytes) } else { path };
     let refuse = |why: &str, instead: String| Refusal {
-        what: quoted(&String::from_utf8_lossy(path)),
+        what: quoted(&String::from_utf8_lossy(shown)),
         why: why.to_owned(),
         instead: Some(instead),
     };
-    if [directory.unwrap_or_default(), path].iter().any(|bytes| bytes.contains(&0)) {
+    if path.contains(&0) {
         return Err(refuse("a path cannot hold a NUL byte", "the path without it".into()));
     }
-    let base = directory.filter(|_| !path.starts_with(b"/")).unwrap_or_default();
-    let (start, base) = match (path.starts_with(b"/") || base.starts_with(b"/"), home_relative(base)) {
-        (true, _) => (Start::Root, base),
-        (_, Some(below)) => (Start::Home, below),
-        (_, None) if !base.starts_with(b"~") => (Start::Home, base),
-        (_, None) if parents == Parents::Refused => {
-            let instead = "its absolute path; a directory that is called so is ./~…".into();
-            return Err(refuse("another account's home is not known here", instead));
-        }
-        (_, None) => {
-            let end = base.iter().position(|byte| *byte == b'/').unwrap_or(base.len());
-            (Start::OtherHome, base.get(end..).unwrap_or_default())
-        }
+    let base = directory.filter(|_| !path.starts_with(b"/"));
+    let start = match base.map(RemotePath::start) {
+        None if path.starts_with(b"/") => Start::Root,
+        None => Start::Home,
+        Some(Start::OtherHome) if parents == Parents::Refused => return Err(unknown_home(shown)),
+        Some(start) => start,
     };
     let mut resolved = Resolved::new(start);
-    let base = split(base).map(|name| (name, false));
-    let mut rest = base.chain(split(path).map(|name| (name, is_glob))).peekable();
+    let base = base.into_iter().flat_map(RemotePath::names).map(|name| (name, false));
+    let mut rest = base.chain(names(path).map(|name| (name, is_glob))).peekable();
     // Whether a `..` has led where only a link could tell.
     let mut is_unknown = false;
     while let Some((name, is_glob)) = rest.next() {
@@ -213,109 +198,30 @@ fn resolve<'a>(
     Ok(resolved)
 }
 
-fn named(path: &[u8], refusal: Refusal) -> Refusal {
-    Refusal { what: quoted(&String::from_utf8_lossy(path)), ..refusal }
+/// That a command cannot be told where another account's home is.
+fn unknown_home(path: &[u8]) -> Refusal {
+    Refusal {
+        what: quoted(&String::from_utf8_lossy(path)),
+        why: "another account's home is not known here".to_owned(),
+        instead: Some("its absolute path; a directory that is called so is ./~…".to_owned()),
+    }
 }
 
-/// The names of a path.
-pub(crate) fn split(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".")
-}
+#[cfg(test)]
+#[path = "../../../machine/src/remote_path/spellings.rs"]
+mod spellings;
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use scout_machine::RemotePath;
+
+    use super::spellings::Names::{self, Elsewhere, Nobody, Plain};
+    use super::spellings::{NO_PATHS, SPELLINGS};
     use crate::Grants;
     use crate::grants::{CallRights, HostRules, Limit, Operation, Place, Rights, Root, Rule, Target, decide};
     use crate::policy::{CommandPolicy, Pipeline, SecretPaths, Stage, StderrTo, Word};
-
-    /// What a spelling names: a file of `/srv/app` or `~/app` that anybody may read, one that is on the list of secret paths, one
-    /// that lies elsewhere, or what nobody can tell.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    enum Names {
-        Plain,
-        Secret,
-        Elsewhere,
-        Nobody,
-    }
-    use Names::{Elsewhere, Nobody, Plain, Secret};
-
-    /// A spelling, what it names as a file, whose host is asked where it truly is, and what as a command's path.
-    const SPELLINGS: &[(&[u8], Names, Names)] = &[
-        (b"/srv/app", Plain, Plain),
-        (b"/srv/app/x", Plain, Plain),
-        (b"//srv//app///x", Plain, Plain),
-        (b"/srv/app/", Plain, Plain),
-        (b"/srv/app/.", Plain, Plain),
-        (b"/./srv/./app/./x/.", Plain, Plain),
-        (b"/../srv/app/x", Plain, Plain),
-        (b"/srv/app/x\xff\xfe", Plain, Plain),
-        (b"/srv/app/\xe4 \n x", Plain, Plain),
-        (b"/srv/app/..x/x..", Plain, Plain),
-        // Behind a name that may be a link.
-        (b"/srv/app/x/..", Plain, Nobody),
-        (b"/srv/app/x/../", Plain, Nobody),
-        (b"/srv/app/x/../.", Plain, Nobody),
-        (b"/srv/app/x/../y", Plain, Nobody),
-        (b"/srv/app/x/../../app", Plain, Nobody),
-        (b"/srv/app/..", Elsewhere, Nobody),
-        (b"/srv/app/../x", Elsewhere, Nobody),
-        (b"/srv/app/../../etc/shadow", Secret, Nobody),
-        (b"/srv/app/.netrc/../.netrc", Secret, Nobody),
-        (b"/srv/app/.netrc", Secret, Secret),
-        (b"/srv/app/.netrc/", Secret, Secret),
-        (b"/srv/app/.netrc/.", Secret, Secret),
-        (b"/srv/app//.netrc", Secret, Secret),
-        (b"/srv/app/.NETRC", Secret, Secret),
-        (b"/srv/app/.netrc\xff", Plain, Plain),
-        (b"/srv/app/x\0", Nobody, Nobody),
-        (b"/srv/app\0/../../etc/shadow", Nobody, Nobody),
-        (b"/srv", Elsewhere, Elsewhere),
-        (b"/srv/apple", Elsewhere, Elsewhere),
-        (b"/", Elsewhere, Elsewhere),
-        (b"/..", Elsewhere, Elsewhere),
-        (b"/proc/self/cwd/x", Nobody, Nobody),
-        (b"/proc/self/root/srv/app", Elsewhere, Elsewhere),
-        (b"/proc/self/root/etc/shadow", Secret, Secret),
-        // Below the home directory.
-        (b"app/x", Plain, Plain),
-        (b"./app/x", Plain, Plain),
-        (b"app//x/.", Plain, Plain),
-        (b"app/\xff", Plain, Plain),
-        (b"app/x/..", Plain, Nobody),
-        (b"x/../app", Plain, Nobody),
-        (b"..", Elsewhere, Nobody),
-        (b"../", Elsewhere, Nobody),
-        (b"../app", Elsewhere, Nobody),
-        (b"app/../..", Elsewhere, Nobody),
-        (b"../etc/shadow", Secret, Nobody),
-        (b"", Elsewhere, Elsewhere),
-        (b".", Elsewhere, Elsewhere),
-        (b".ssh/id_rsa", Secret, Secret),
-        (b"app/x\0", Nobody, Nobody),
-    ];
-
-    /// The same where `~` is the home directory: of files and of the directory of a command, not of an operand, which is quoted.
-    const HOMES: &[(&[u8], Names, Names)] = &[
-        (b"~", Elsewhere, Elsewhere),
-        (b"~/", Elsewhere, Elsewhere),
-        (b"~/app/x", Plain, Plain),
-        (b"~//app/./x/", Plain, Plain),
-        (b"~/app/\xff", Plain, Plain),
-        (b"~/app/x/..", Plain, Nobody),
-        (b"~/x/../app", Plain, Nobody),
-        (b"~/..", Elsewhere, Nobody),
-        (b"~/../app", Elsewhere, Nobody),
-        (b"~/../etc/shadow", Secret, Nobody),
-        (b"~/.ssh/id_rsa", Secret, Secret),
-        (b"~/app\0", Nobody, Nobody),
-        (b"~root", Elsewhere, Nobody),
-        (b"~root/app/x", Elsewhere, Nobody),
-        (b"~root/.netrc", Secret, Nobody),
-        (b"~root/../etc/shadow", Secret, Nobody),
-        (b"~root/etc/shadow", Secret, Nobody),
-    ];
 
     /// The host's word on an operation, with all paths or only those below the roots.
     fn is_allowed(operation: Operation<'_>, is_confined: bool) -> bool {
@@ -341,34 +247,46 @@ mod tests {
         assert_eq!(is_allowed(operation, true), names == Plain, "{what}: the list and the roots");
     }
 
-    fn pipeline(directory: Option<&[u8]>, words: &[&str]) -> Pipeline {
+    fn pipeline(directory: Option<RemotePath>, words: &[&str]) -> Pipeline {
         let words = words.iter().map(|word| Word::Literal((*word).to_owned())).collect();
         let stages = vec![Stage { words, stderr: StderrTo::Capture }];
-        Pipeline { stages, directory: directory.map(<[u8]>::to_vec) }
+        Pipeline { stages, directory }
+    }
+
+    fn remote(path: impl AsRef<[u8]>) -> RemotePath {
+        RemotePath::parse(path).expect("a path")
     }
 
     #[test]
     fn every_spelling_of_a_path_is_judged_alike_by_grants_and_secrets_for_files_and_for_commands() {
-        for (path, as_file, as_operand) in SPELLINGS {
-            let shown = String::from_utf8_lossy(path);
-            expect(*as_file, Operation::Read(path), &format!("{shown:?} as a file"));
-            for directory in [&b""[..], b"~", b"/srv/app"] {
-                // An operand is seen from the directory; an empty one names nothing.
-                if (directory == b"/srv/app" && !path.starts_with(b"/")) || path.is_empty() {
+        for (path, .., as_file, in_command) in SPELLINGS {
+            let spelled = remote(path);
+            expect(*as_file, Operation::Read(&spelled), &format!("{spelled:?} as a file"));
+            let pipeline = pipeline(Some(spelled.clone()), &["ls"]);
+            expect(*in_command, Operation::Run(&pipeline), &format!("`ls` in {spelled:?}"));
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_path_is_judged_alike_as_a_word_of_a_command() {
+        let words = SPELLINGS.iter().map(|(path, .., in_command)| (*path, *in_command));
+        let no_paths = NO_PATHS.iter().map(|(path, _)| (*path, Nobody)).filter(|(path, _)| path.contains(&0));
+        for (path, names) in words.chain(no_paths) {
+            let Ok(word) = std::str::from_utf8(path) else { continue };
+            // There `~` is a name, and an empty word names nothing.
+            if path.is_empty() || path.starts_with(b"~") {
+                continue;
+            }
+            for directory in ["", "~", "/srv/app"] {
+                // An operand is seen from the directory.
+                if directory == "/srv/app" && !path.starts_with(b"/") {
                     continue;
                 }
-                let Ok(word) = std::str::from_utf8(path) else { continue };
                 for words in [["cat", word], ["ls", word], ["stat", word]] {
-                    let pipeline = pipeline(Some(directory), &words);
-                    expect(*as_operand, Operation::Run(&pipeline), &format!("{words:?} in {directory:?}"));
+                    let pipeline = pipeline(Some(remote(directory)), &words);
+                    expect(names, Operation::Run(&pipeline), &format!("{words:?} in {directory:?}"));
                 }
             }
-        }
-        for (path, as_file, as_directory) in SPELLINGS.iter().chain(HOMES) {
-            let shown = String::from_utf8_lossy(path);
-            expect(*as_file, Operation::Read(path), &format!("{shown:?} as a file"));
-            let pipeline = pipeline(Some(path), &["ls"]);
-            expect(*as_directory, Operation::Run(&pipeline), &format!("`ls` in {shown:?}"));
         }
     }
 

@@ -9,6 +9,8 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use scout_machine::RemotePath;
+
 use super::absent::VERSIONS;
 use super::table::{FIND, Kind, MANY, Operands, Row, rows};
 use super::{
@@ -471,7 +473,9 @@ fn unheld(row: &Row, exec: &str) -> Vec<String> {
             && !ANYBODYS_DEVICES.iter().any(|device| path == Path::new(device))
             && !OWN_DEVICES.iter().any(|(own, device)| program == own && path == Path::new(device));
         let is_own = OWN_SECRETS.iter().any(|(own, name)| program == own && path.ends_with(name));
-        is_device || !is_own && secrets.check_path(path.as_os_str().as_encoded_bytes()).is_err()
+        is_device
+            || !is_own
+                && secrets.check_path(&RemotePath::parse(path.as_os_str().as_encoded_bytes()).expect("a path")).is_err()
     });
     // What is there for a program to look at in any case, whatever it is given.
     let strangers = named.chain(opened).filter(|(_, path)| !is_held(&plain(path)));

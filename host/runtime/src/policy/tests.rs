@@ -686,7 +686,7 @@ fn only_wildcards_of_a_glob_are_active() {
 #[test]
 fn a_directory_is_entered_first() {
     let within = |directory: &[u8]| {
-        let directory = Some(directory.to_vec());
+        let directory = Some(RemotePath::parse(directory).expect("a path"));
         String::from_utf8(render(&Pipeline { directory, ..pipeline("pwd") }).expect("no NUL")).expect("UTF-8")
     };
     assert_eq!(within(b"/var/a b"), "cd -- '/var/a b' || exit 1; exec pwd");
@@ -694,7 +694,7 @@ fn a_directory_is_entered_first() {
     assert_eq!(within(b"~/"), "exec pwd");
     assert_eq!(within(b""), "exec pwd");
     assert_eq!(within(b"~/x"), "cd -- ./x || exit 1; exec pwd");
-    assert_eq!(within(b"~//x"), "cd -- .//x || exit 1; exec pwd");
+    assert_eq!(within(b"~//x"), "cd -- ./x || exit 1; exec pwd");
     assert_eq!(within(b"-"), "cd -- ./- || exit 1; exec pwd");
     assert_eq!(within(b"~user"), "cd -- './~user' || exit 1; exec pwd");
 }
@@ -702,9 +702,7 @@ fn a_directory_is_entered_first() {
 #[test]
 fn nul_is_never_rendered() {
     assert!(render(&pipeline("cat a\0b")).is_err());
-    assert!(render(&Pipeline { directory: Some(b"a\0b".to_vec()), ..pipeline("pwd") }).is_err());
     assert!(render_script(None, "a\0b").is_err());
-    assert!(render_script(Some(b"a\0b"), "a").is_err());
 }
 
 #[test]
@@ -719,7 +717,7 @@ fn a_command_that_grows_beyond_what_a_shell_takes_is_refused() {
 #[test]
 fn a_script_is_kept_as_it_is() {
     assert_eq!(render_script(None, "echo \"$x\" # y\n").expect("text"), b"echo \"$x\" # y\n");
-    assert_eq!(render_script(Some(b"/a"), "pwd").expect("text"), b"cd -- /a || exit 1; pwd");
+    assert_eq!(render_script(RemotePath::parse(b"/a").ok().as_ref(), "pwd").expect("text"), b"cd -- /a || exit 1; pwd");
     assert!(render_script(None, &"x".repeat(MAX_TEXT + 1)).is_err());
 }
 
@@ -730,7 +728,8 @@ fn run(text: &[u8]) -> std::process::Output {
 
 #[test]
 fn a_directory_that_cannot_be_entered_ends_the_command_with_one() {
-    let out = run(&render(&Pipeline { directory: Some(b"/no such".to_vec()), ..pipeline("pwd") }).expect("no NUL"));
+    let out =
+        run(&render(&Pipeline { directory: RemotePath::parse("/no such").ok(), ..pipeline("pwd") }).expect("no NUL"));
     assert_eq!(out.status.code(), Some(1));
     assert!(out.stdout.is_empty());
     assert!(String::from_utf8_lossy(&out.stderr).contains("/no such"));
@@ -746,7 +745,7 @@ fn a_file_named_like_a_flag_is_no_flag_when_a_glob_finds_it() {
     let found = |glob: &str| {
         let mut listing = pipeline("printf '%s\\n'");
         listing.stages.first_mut().expect("one").words.push(Word::Glob(glob.into()));
-        listing.directory = Some(directory.as_os_str().as_bytes().to_vec());
+        listing.directory = RemotePath::parse(directory.as_os_str().as_bytes()).ok();
         String::from_utf8(run(&render(&listing).expect("no NUL")).stdout).expect("ASCII")
     };
     assert_eq!(found("*"), "./-oout\n./a b\n./c[1].log\n./d;e\n");

@@ -12,14 +12,12 @@ use crate::written::{fitting, fitting_both};
 pub(super) fn operation(asked: &Asked, script: Option<Vec<u8>>, reach: &Reach) -> Operation {
     let Limits { file_bytes, dir_entries, output_bytes, command_timeout, .. } = *reach.context.limits;
     match asked {
-        Asked::Open { path } => {
-            Operation::Open { path: path.as_slice().into(), cap: file_bytes, max_entries: dir_entries }
-        }
+        Asked::Open { path } => Operation::Open { path: path.clone(), cap: file_bytes, max_entries: dir_entries },
         Asked::Read { path, offset, length } => {
             let length = usize::try_from(*length).unwrap_or(usize::MAX).min(file_bytes);
-            Operation::Read { path: path.as_slice().into(), offset: *offset, length }
+            Operation::Read { path: path.clone(), offset: *offset, length }
         }
-        Asked::Stat { path } => Operation::Stat { path: path.as_slice().into() },
+        Asked::Stat { path } => Operation::Stat { path: path.clone() },
         Asked::Run(_) | Asked::Script { .. } => Operation::Exec(Arc::new(ExecRequest {
             script: script.unwrap_or_default(),
             stdout_cap: output_bytes,

@@ -23,7 +23,7 @@ pub(super) fn decide(reach: &Reach, rights: &CallRights, asked: &Asked) -> Resul
         Asked::Open { path } | Asked::Read { path, .. } | Asked::Stat { path } => (judge(Operation::Read(path))?, None),
         Asked::Run(pipeline) => (judge(Operation::Run(pipeline))?, Some(policy::render(pipeline)?)),
         Asked::Script { directory, script } => {
-            (judge(Operation::Shell)?, Some(policy::render_script(directory.as_deref(), script)?))
+            (judge(Operation::Shell)?, Some(policy::render_script(directory.as_ref(), script)?))
         }
         Asked::Probe { .. } => (judge(Operation::See)?, None),
     };

@@ -21,7 +21,9 @@ mod secrets;
 
 use std::time::{Duration, Instant};
 
-use scout_machine::{Attributes, Call, Capture, ErrorKind, ExecOutcome, HostError, Opened, Operation, Probe};
+use scout_machine::{
+    Attributes, Call, Capture, ErrorKind, ExecOutcome, HostError, Opened, Operation, Probe, RemotePath,
+};
 
 use self::decide::Decided;
 use self::observe::Record;
@@ -36,22 +38,22 @@ use crate::{CallContext, HostRecord, PluginId};
 #[derive(Debug)]
 pub(crate) enum Asked {
     /// Looks at a path.
-    Open { path: Vec<u8> },
+    Open { path: RemotePath },
     /// Reads bytes of a file.
-    Read { path: Vec<u8>, offset: u64, length: u64 },
+    Read { path: RemotePath, offset: u64, length: u64 },
     /// Asks for a path's attributes.
-    Stat { path: Vec<u8> },
+    Stat { path: RemotePath },
     /// Runs a command, word by word.
     Run(Pipeline),
     /// Runs what a shell reads, in this directory.
-    Script { directory: Option<Vec<u8>>, script: String },
+    Script { directory: Option<RemotePath>, script: String },
     /// Asks whether it answers.
     Probe { timeout: Duration },
 }
 
 impl Asked {
     /// The path that is looked at, and how.
-    fn look(&self) -> Option<(&'static str, &[u8])> {
+    fn look(&self) -> Option<(&'static str, &RemotePath)> {
         match self {
             Self::Open { path } => Some(("open", path)),
             Self::Read { path, .. } => Some(("read", path)),
@@ -235,7 +237,7 @@ mod tests {
         let fleet = Arc::new(Fleet::new(hosts, Pool::new(PoolConfig::default())));
         let call = Call::until(tokio::time::Instant::now());
         let context = CallContext::new(Principal::new("test", "me"), fleet, Arc::default(), call);
-        let path = b"/etc/hosts".to_vec();
+        let path = RemotePath::parse("/etc/hosts").unwrap();
         let stage = Stage { words: vec![Word::Literal("uname".to_owned())], stderr: StderrTo::Capture };
         for asked in [
             Asked::Open { path: path.clone() },

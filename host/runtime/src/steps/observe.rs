@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use scout_machine::{Call, Ending, ErrorKind, HostError, Operation, RemoteState};
+use scout_machine::{Call, Ending, ErrorKind, HostError, Operation, RemotePath, RemoteState};
 use tokio::time::sleep_until;
 use tracing::Instrument as _;
 
@@ -40,11 +40,11 @@ fn name(operation: &Operation) -> &'static str {
 /// As the tape has it.
 fn request(operation: &Operation) -> Request {
     match operation {
-        Operation::Open { path, .. } => Request::Open((&**path).into()),
+        Operation::Open { path, .. } => Request::Open(path.bytes().into()),
         Operation::Read { path, offset, length } => {
-            Request::Read { path: (&**path).into(), offset: *offset, length: *length as u64 }
+            Request::Read { path: path.bytes().into(), offset: *offset, length: *length as u64 }
         }
-        Operation::Stat { path } => Request::Stat((&**path).into()),
+        Operation::Stat { path } => Request::Stat(path.bytes().into()),
         Operation::Exec(request) => Request::Exec(request.script.as_slice().into()),
         Operation::Probe { timeout } => {
             Request::Probe { timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) }
@@ -185,10 +185,11 @@ impl Look {
         self.write(reach, path, event);
     }
 
-    fn write(self, reach: &Reach, path: &[u8], event: AccessEvent) {
+    fn write(self, reach: &Reach, path: &RemotePath, event: AccessEvent) {
         let Self { audit, plugin, operation, .. } = self;
         let host = reach.host.name.clone();
-        drop((audit.write)(AuditRecord::Access(AccessRecord { plugin, host, operation, path: path.to_vec(), event })));
+        let path = path.bytes().to_vec();
+        drop((audit.write)(AuditRecord::Access(AccessRecord { plugin, host, operation, path, event })));
     }
 }
 

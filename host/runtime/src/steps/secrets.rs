@@ -1,7 +1,7 @@
 //! Step 6: the list of secret paths, held against where a path has truly led and against what was read. Its text was held before, and
 //! proves nothing.
 
-use scout_machine::{Capture, ErrorKind, HostError, Opened, Operation, Outcome, TruePath};
+use scout_machine::{Capture, ErrorKind, HostError, Opened, Operation, Outcome, RemotePath, TruePath};
 
 use super::machine::lead;
 use super::{Found, Reach, amiss};
@@ -57,7 +57,7 @@ struct Keeper<'a> {
 
 impl Keeper<'_> {
     /// Holds the secret paths against where a path has truly led.
-    fn place(&self, path: &[u8], place: &TruePath) -> Result<(), HostError> {
+    fn place(&self, path: &RemotePath, place: &TruePath) -> Result<(), HostError> {
         match self.keeps {
             true => self.reach.context.fleet.access().secrets.check_true_path(path, &place.path).map_err(refused),
             false => Ok(()),
@@ -65,7 +65,7 @@ impl Keeper<'_> {
     }
 
     /// Holds what a file holds against what no file is answered with, whatever its name.
-    fn content(&self, path: &[u8], place: &TruePath, content: &Capture) -> Result<(), HostError> {
+    fn content(&self, path: &RemotePath, place: &TruePath, content: &Capture) -> Result<(), HostError> {
         match self.keeps {
             true => self
                 .reach

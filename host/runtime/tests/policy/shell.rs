@@ -4,8 +4,10 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::world::{self, HOSTILE, PROGRAMS, SHELLS, World, parse};
+use scout_machine::RemotePath;
 use scout_runtime::policy::{CommandPolicy, Pipeline, Stage, StderrTo, Word, check, render};
+
+use super::world::{self, HOSTILE, PROGRAMS, SHELLS, World, parse};
 
 /// Marsaglia's xorshift.
 struct Random(u64);
@@ -432,10 +434,10 @@ fn a_directory_of_any_bytes_is_entered() {
         std::fs::create_dir(&path).expect("a directory");
         std::fs::write(path.join("found"), b"").expect("a file");
         for shell in SHELLS {
-            let directory = if name == b"~" { path.as_os_str().as_bytes().to_vec() } else { name.clone() };
+            let directory = if name == b"~" { path.as_os_str().as_bytes() } else { &name };
             let listing =
                 Stage { words: vec![Word::Literal("ls".into()), Word::Glob("f*".into())], stderr: StderrTo::Capture };
-            let pipeline = Pipeline { stages: vec![listing], directory: Some(directory) };
+            let pipeline = Pipeline { stages: vec![listing], directory: RemotePath::parse(directory).ok() };
             assert_eq!(check(CommandPolicy::ReadOnly, &pipeline), Ok(()));
             let out = world::run(shell, &render(&pipeline).expect("no NUL"), inside.path(), &[]);
             assert_eq!(out.stdout, b"found\n", "{shell:?} {:?}: {out:?}", String::from_utf8_lossy(&name));

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
+use scout_machine::RemotePath;
 use scout_runtime::grants::{CallRights, Denial, Limit, Operation, Permit, Place, Reason, decide};
 use scout_runtime::policy::{self as exec, Pipeline, Stage, Word};
 use scout_runtime::{Effect, Fleet, HostRecord, LoadError, Plugin, Subject};
@@ -91,7 +92,7 @@ pub(super) async fn run(config: &Config, command: PolicyCommand) -> Result<ExitC
 /// An operation as people write it.
 enum Asked {
     See,
-    Read(Vec<u8>),
+    Read(RemotePath),
     Run(Pipeline),
     /// A command that is no pipeline: how it is told.
     Script(String),
@@ -103,17 +104,17 @@ impl Asked {
         match text.split_once(':') {
             None if text == "list" => Ok(Self::See),
             None if text == "shell" => Ok(Self::Shell),
-            Some(("read", path)) if !path.is_empty() => Ok(Self::Read(path.as_bytes().to_vec())),
+            Some(("read", path)) if !path.is_empty() => Ok(Self::Read(parsed(path)?)),
             Some(("run", command)) => Self::command(command, None),
             Some((run, command)) if run.starts_with("run@/") || run.starts_with("run@~") => {
-                Self::command(command, run.strip_prefix("run@").map(|directory| directory.as_bytes().to_vec()))
+                Self::command(command, run.strip_prefix("run@").map(parsed).transpose()?)
             }
             _ => Err(format!("`{text}` is no operation. {OPERATIONS}")),
         }
     }
 
-    fn command(command: &str, directory: Option<Vec<u8>>) -> Result<Self, String> {
-        match lex::pipeline(command, lex::Tilde::of(directory.as_deref())) {
+    fn command(command: &str, directory: Option<RemotePath>) -> Result<Self, String> {
+        match lex::pipeline(command, lex::Tilde::of(directory.as_ref().map(RemotePath::bytes))) {
             Ok(stages) => Ok(Self::Run(Pipeline { stages, directory })),
             Err(lex::NotAPipeline::NeedsShell(lex::Construct { written, called })) => {
                 Ok(Self::Script(format!("run `{command}` as a script (`{written}`, {called}, needs a shell)")))
@@ -134,7 +135,7 @@ impl Asked {
     fn words(&self) -> String {
         match self {
             Self::See => "see it".to_owned(),
-            Self::Read(path) => format!("read {}", String::from_utf8_lossy(path)),
+            Self::Read(path) => format!("read {}", String::from_utf8_lossy(path.bytes())),
             Self::Run(pipeline) => {
                 let words = |stage: &Stage| {
                     let texts = stage.words.iter().map(|word| match word {
@@ -148,6 +149,10 @@ impl Asked {
             Self::Shell => "run a free script".to_owned(),
         }
     }
+}
+
+fn parsed(path: &str) -> Result<RemotePath, String> {
+    RemotePath::parse(path).map_err(|error| error.message().to_owned())
 }
 
 /// What is needed to judge.
@@ -333,8 +338,8 @@ fn permitted(reasons: Vec<Reason>) -> Permit {
 
 /// Each interface that takes a grant.
 fn interfaces(rights: &CallRights) -> Vec<Verdict> {
-    let nothing = Pipeline { stages: Vec::new(), directory: None };
-    let operations = [Operation::See, Operation::Read(b""), Operation::Run(&nothing), Operation::Shell];
+    let (home, nothing) = (RemotePath::home(), Pipeline { stages: Vec::new(), directory: None });
+    let operations = [Operation::See, Operation::Read(&home), Operation::Run(&nothing), Operation::Shell];
     let verdict = |operation: &Operation<'_>| Verdict {
         what: format!("use `{}`", operation.interface()),
         judged: rights.reaches(*operation).map(|()| Permit::default()),
@@ -493,9 +498,11 @@ mod tests {
 
     #[test]
     fn an_operation_is_read_strictly() {
-        assert!(matches!(Asked::parse("read:/a:b"), Ok(Asked::Read(path)) if path == b"/a:b"));
+        assert!(matches!(Asked::parse("read:/a:b"), Ok(Asked::Read(path)) if path.bytes() == b"/a:b"));
         let run = Asked::parse("run@/var/log:ls -l").unwrap();
-        assert!(matches!(&run, Asked::Run(Pipeline { directory: Some(directory), .. }) if directory == b"/var/log"));
+        assert!(
+            matches!(&run, Asked::Run(Pipeline { directory: Some(directory), .. }) if directory.bytes() == b"/var/log")
+        );
         for text in ["", "read", "read:", "write:/x", "run:", "shell:x", "run@x:ls"] {
             assert!(Asked::parse(text).is_err(), "{text}");
         }

@@ -297,10 +297,15 @@ fn strictness(policy: CommandPolicy) -> u8 {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
+    use scout_machine::RemotePath;
     use scout_runtime::Interface;
 
     use super::super::file::File;
     use super::*;
+
+    fn remote(path: &str) -> RemotePath {
+        RemotePath::parse(path).unwrap()
+    }
 
     #[test]
     fn secret_paths_are_added_and_taken_away_or_refused_with_their_line() {
@@ -311,9 +316,9 @@ mod tests {
             File::read(&path).and_then(|file| secrets(&file.secret_paths, &file.readable_paths, &file.lines))
         };
         let list = read("secret_paths = [\n\"**/.mine\"]\nreadable_paths = [\"/etc/sudoers\"]\n").unwrap();
-        let refusal = list.check_path(b"~/app/.mine").unwrap_err();
+        let refusal = list.check_path(&remote("~/app/.mine")).unwrap_err();
         assert_eq!(refusal.why, "is on the list of secret paths: **/.mine stands in scout.toml:2");
-        assert!(list.check_path(b"/etc/sudoers").is_ok() && list.check_path(b"/etc/shadow").is_err());
+        assert!(list.check_path(&remote("/etc/sudoers")).is_ok() && list.check_path(&remote("/etc/shadow")).is_err());
         let many = vec!["\"/x\""; MAX_RULES + 1].join(",");
         for (text, says) in [
             ("\nsecret_paths = [\"/a\",\n\"~/.env\"]", ":3: a pattern begins with `/`"),

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use scout_machine::path::{not_a_file, shown};
-use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError};
+use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError, RemotePath};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::channel::{Flight, RealHandle, Reply, within};
@@ -107,7 +107,7 @@ impl Transfer {
 
 /// A transfer as far as it has come; [`run`](Self::run) it on one channel after another until it is through.
 pub(crate) struct Download<'a, W> {
-    path: &'a [u8],
+    path: &'a RemotePath,
     part: Part,
     sink: &'a mut W,
     begun: Option<Begun>,
@@ -134,7 +134,7 @@ struct Ahead {
 
 impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
     /// Nothing yet of this part of the file.
-    pub(crate) fn new(path: &'a [u8], part: Part, sink: &'a mut W) -> Self {
+    pub(crate) fn new(path: &'a RemotePath, part: Part, sink: &'a mut W) -> Self {
         Self { path, part, sink, begun: None, delivered: 0 }
     }
 
@@ -144,21 +144,22 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
     /// The file is closed; what was delivered stays delivered.
     pub(crate) async fn run(&mut self, channel: &SftpChannel, call: &Call) -> Result<Transfer, SftpError> {
         let path = channel.resolve(self.path, call).await?;
+        let path = path.plain();
         // Never opened unless regular: an OPEN of a FIFO would hang the server and all that share it.
-        let seen = channel.stat_remote(&path, call).await?;
+        let seen = channel.stat_remote(path, call).await?;
         if seen.has_kind() && seen.kind() != FileKind::File {
-            return Err(not_a_file(&path).into());
+            return Err(not_a_file(path).into());
         }
-        let mut replies = channel.ask(&[Request::Open(&path)], 0, call).await?.into_iter();
+        let mut replies = channel.ask(&[Request::Open(path)], 0, call).await?.into_iter();
         let handle = match handle(replies.next()) {
             Ok(handle) => handle,
-            Err(_) if !seen.has_kind() && channel.kind_by_opening(&path, call).await? == Some(FileKind::Directory) => {
-                return Err(not_a_file(&path).into());
+            Err(_) if !seen.has_kind() && channel.kind_by_opening(path, call).await? == Some(FileKind::Directory) => {
+                return Err(not_a_file(path).into());
             }
-            Err(status) => return Err(status_error(&status, &path).into()),
+            Err(status) => return Err(status_error(&status, path).into()),
         };
         let begun = self.begin(channel, &handle, seen, call).await?;
-        self.pump(channel, &handle, begun, &path, call).await?;
+        self.pump(channel, &handle, begun, path, call).await?;
         within(call, async { Ok(self.sink.flush().await.map_err(|error| receiver_failed(&error))?) }).await?;
         let replies = channel.ask_and_close(handle, |handle| vec![Request::Fstat(handle)], call).await?;
         let after = attributes(replies.into_iter().next()).unwrap_or_default();
@@ -184,12 +185,12 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
         let mut replies = channel.ask(&[Request::Fstat(handle.as_bytes())], 0, call).await?.into_iter();
         let attributes = attributes(replies.next()).unwrap_or(seen);
         if attributes.has_kind() && attributes.kind() != FileKind::File {
-            return Err(not_a_file(self.path).into());
+            return Err(not_a_file(self.path.bytes()).into());
         }
         if let Some(begun) = self.begun {
             let timeless = |of: Attributes| Attributes { atime: None, ..of };
             if self.delivered > 0 && timeless(begun.attributes) != timeless(attributes) {
-                let (path, bytes) = (shown(self.path), self.delivered);
+                let (path, bytes) = (shown(self.path.bytes()), self.delivered);
                 let message = format!("`{path}` changed while its transfer was interrupted, after {bytes} bytes");
                 return Err(HostError::new(ErrorKind::Remote, message).with_hint("begin again").into());
             }

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
-use scout_machine::path::{check, is_guarded, not_a_file, other_home, remote_path, shown, swapped};
-use scout_machine::{Attributes, Call, Capture, ErrorKind, FileKind, HostError, Opened, TruePath};
+use scout_machine::path::{not_a_file, shown, swapped};
+use scout_machine::{Attributes, Call, Capture, ErrorKind, FileKind, HostError, Opened, RemotePath, TruePath};
 
 use super::channel::{FilePart, RealHandle, Reply};
 use super::confine::{Proof, named_path, split};
@@ -120,86 +120,98 @@ impl SftpChannel {
     /// Dropping the future leaves the channel usable.
     pub(crate) async fn open(
         &self,
-        path: &[u8],
+        path: &RemotePath,
         offset: u64,
         cap: usize,
         max_entries: usize,
         call: &Call,
     ) -> Result<(Opened, TruePath), SftpError> {
         let path = self.resolve(path, call).await?;
-        if is_guarded(&path) {
-            let (attributes, place) = self.stat_resolved(&path, call).await?;
+        if path.is_guarded() {
+            let (attributes, place) = self.stat_resolved(path.plain(), call).await?;
             if attributes.kind() == FileKind::Other {
                 return Ok((Opened::Other { attributes }, place));
             }
         }
-        self.open_resolved(&path, Wanted { offset, cap, max_entries: Some(max_entries) }, call).await
+        self.open_resolved(path.plain(), Wanted { offset, cap, max_entries: Some(max_entries) }, call).await
     }
 
     /// Reads `length` bytes of a regular file from `offset` on, and tells where that lies. Dropping the future leaves the
     /// channel usable.
     pub(crate) async fn read(
         &self,
-        path: &[u8],
+        path: &RemotePath,
         offset: u64,
         length: usize,
         call: &Call,
     ) -> Result<(Attributes, Capture, TruePath), SftpError> {
         let path = self.resolve(path, call).await?;
-        if is_guarded(&path) && self.stat_remote(&path, call).await?.kind() != FileKind::File {
-            return Err(not_a_file(&path).into());
+        let is_guarded = path.is_guarded();
+        let path = path.plain();
+        if is_guarded && self.stat_remote(path, call).await?.kind() != FileKind::File {
+            return Err(not_a_file(path).into());
         }
-        match self.open_resolved(&path, Wanted { offset, cap: length, max_entries: None }, call).await? {
+        match self.open_resolved(path, Wanted { offset, cap: length, max_entries: None }, call).await? {
             (Opened::File { attributes, content }, place) => Ok((attributes, content, place)),
-            (Opened::Directory { .. } | Opened::Other { .. }, _) => Err(not_a_file(&path).into()),
+            (Opened::Directory { .. } | Opened::Other { .. }, _) => Err(not_a_file(path).into()),
         }
     }
 
     /// The attributes of what the path names, links followed, and where that lies. Only the directory is opened. A link takes a round
     /// trip of its own.
-    pub(crate) async fn stat(&self, path: &[u8], call: &Call) -> Result<(Attributes, TruePath), SftpError> {
+    pub(crate) async fn stat(&self, path: &RemotePath, call: &Call) -> Result<(Attributes, TruePath), SftpError> {
         let path = self.resolve(path, call).await?;
-        self.stat_resolved(&path, call).await
+        self.stat_resolved(path.plain(), call).await
     }
 
     /// The absolute path without links, of what the path names.
-    pub(crate) async fn real_path(&self, path: &[u8], call: &Call) -> Result<Vec<u8>, SftpError> {
+    pub(crate) async fn real_path(&self, path: &RemotePath, call: &Call) -> Result<Vec<u8>, SftpError> {
         let path = self.resolve(path, call).await?;
+        let path = path.plain();
         // Some servers answer for what does not exist, OpenSSH for a last name that does not.
-        let requests = [Request::RealPath(&path), Request::Stat(&path)];
+        let requests = [Request::RealPath(path), Request::Stat(path)];
         let mut replies = self.ask(&requests, 0, call).await?.into_iter();
-        let real = real_path(replies.next(), &path);
-        attributes(replies.next()).map_err(|status| status_error(&status, &path))?;
+        let real = real_path(replies.next(), path);
+        attributes(replies.next()).map_err(|status| status_error(&status, path))?;
         Ok(real?)
     }
 
     /// The file system that holds the path.
-    pub(crate) async fn file_system(&self, path: &[u8], call: &Call) -> Result<FileSystem, SftpError> {
+    pub(crate) async fn file_system(&self, path: &RemotePath, call: &Call) -> Result<FileSystem, SftpError> {
         if !self.has(Extension::StatVfs) {
             let message = "the SFTP server does not tell about file systems (statvfs@openssh.com)";
             return Err(HostError::new(ErrorKind::Unsupported, message).into());
         }
         let path = self.resolve(path, call).await?;
-        match self.ask(&[Request::StatVfs(&path)], 0, call).await?.into_iter().next() {
+        let path = path.plain();
+        match self.ask(&[Request::StatVfs(path)], 0, call).await?.into_iter().next() {
             Some(Reply::FileSystem(file_system)) => Ok(file_system),
-            Some(Reply::Status(status)) => Err(status_error(&status, &path).into()),
-            _ => Err(status_error(&Status::default(), &path).into()),
+            Some(Reply::Status(status)) => Err(status_error(&status, path).into()),
+            _ => Err(status_error(&Status::default(), path).into()),
         }
     }
 
-    /// The path as SFTP has it. Another account's home costs a round trip.
-    pub(super) async fn resolve<'a>(&self, path: &'a [u8], call: &Call) -> Result<Cow<'a, [u8]>, SftpError> {
-        let Some((home, rest)) = other_home(path).filter(|_| self.has(Extension::ExpandPath)) else {
-            return Ok(remote_path(path)?);
-        };
-        check(path)?;
+    /// The path as SFTP can have it. Another account's home costs a round trip.
+    pub(super) async fn resolve<'a>(
+        &self,
+        path: &'a RemotePath,
+        call: &Call,
+    ) -> Result<Cow<'a, RemotePath>, SftpError> {
+        let Some((home, rest)) = path.other_home() else { return Ok(Cow::Borrowed(path)) };
+        if !self.has(Extension::ExpandPath) {
+            let path = shown(path.bytes());
+            let message = format!("another account's home cannot be looked up over SFTP: `{path}`");
+            return Err(HostError::new(ErrorKind::Unsupported, message).with_hint("give the absolute path").into());
+        }
         match self.ask(&[Request::ExpandPath(home)], 0, call).await?.into_iter().next() {
-            Some(Reply::Path(expanded)) if expanded.starts_with(b"/") => Ok([&expanded, rest].concat().into()),
+            Some(Reply::Path(expanded)) if expanded.starts_with(b"/") => {
+                Ok(Cow::Owned(RemotePath::parse([&expanded, rest].concat())?))
+            }
             Some(Reply::Status(_)) => {
                 let message = format!("no such account, or it has no home: `{}`", shown(home));
                 Err(HostError::new(ErrorKind::NotFound, message).into())
             }
-            _ => Err(status_error(&Status::default(), path).into()),
+            _ => Err(status_error(&Status::default(), path.bytes()).into()),
         }
     }
 
@@ -212,7 +224,8 @@ impl SftpChannel {
     /// opening may hang.
     pub(super) async fn kind_by_opening(&self, path: &[u8], call: &Call) -> Result<Option<FileKind>, SftpError> {
         let mut requests = vec![Request::OpenDir(path)];
-        requests.extend((!is_guarded(path)).then_some(Request::Open(path)));
+        let may_hang = RemotePath::parse(path).map_or(true, |path| path.is_guarded());
+        requests.extend((!may_hang).then_some(Request::Open(path)));
         let mut replies = self.ask(&requests, 0, call).await?.into_iter();
         let (directory, file) = (handle(replies.next()), handle(replies.next()));
         if let Ok(directory) = directory {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use scout_machine::{Call, ErrorKind, HostError, Opened, TruePath};
+use scout_machine::{Call, ErrorKind, HostError, Opened, RemotePath, TruePath};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::process::{Child, Command};
@@ -166,6 +166,10 @@ enum Ask {
     List,
 }
 
+fn remote(path: impl AsRef<[u8]>) -> RemotePath {
+    RemotePath::parse(path).expect("a path")
+}
+
 impl World {
     async fn new(ways: Ways) -> Self {
         let directory = TempDir::new().expect("a directory");
@@ -207,9 +211,9 @@ impl World {
     async fn look(&self, ask: Ask, path: &str) -> Result<(String, TruePath), HostError> {
         let call = Call::until(Instant::now() + Duration::from_secs(60));
         let path = self.root.join(path);
-        let path = path.as_os_str().as_bytes();
+        let path = &remote(path.as_os_str().as_bytes());
         if self.forgets {
-            self.channel.shared.kinds.note(path, None);
+            self.channel.shared.kinds.note(path.bytes(), None);
         }
         {
             let mut steps = self.steps.lock().expect("unpoisoned");
@@ -242,7 +246,7 @@ impl World {
             }
         };
         // A file is told before all of its flight is answered.
-        self.channel.real_path(b"/", &call).await.expect("it is there");
+        self.channel.real_path(&remote(b"/"), &call).await.expect("it is there");
         let mut steps = self.steps.lock().expect("unpoisoned");
         let ours = steps.kinds.len() - 2;
         steps.kinds.truncate(ours);
@@ -374,11 +378,11 @@ async fn a_file_that_has_grown_since_it_was_seen_is_read_to_its_end() {
         fs::write(&path, vec![b'x'; length]).expect("written");
         world.steps.lock().expect("unpoisoned").kinds.clear();
         let call = Call::until(Instant::now() + Duration::from_secs(60));
-        let opened = world.channel.open(path.as_os_str().as_bytes(), 0, 1 << 20, 10, &call).await;
+        let opened = world.channel.open(&remote(path.as_os_str().as_bytes()), 0, 1 << 20, 10, &call).await;
         let Ok((Opened::File { content, .. }, _)) = opened else { panic!("{opened:?}") };
         assert_eq!((content.data.len(), content.truncated), (length, false));
         let round_trips = call.cost.snapshot().round_trips;
-        world.channel.real_path(b"/", &call).await.expect("it is there");
+        world.channel.real_path(&remote(b"/"), &call).await.expect("it is there");
         reads.push((world.kinds().into_iter().filter(|kind| *kind == 5).count(), round_trips));
     }
     // Of a new path all is asked for at once, then what it had and one more, and what is left then.

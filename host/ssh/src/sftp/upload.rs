@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use scout_machine::path::{remote_error, shown};
-use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError};
+use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError, RemotePath};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::channel::{Flight, RealHandle, Reply, within};
@@ -93,23 +93,29 @@ pub(crate) enum WriteError {
 
 impl SftpChannel {
     /// Looks at the target and decides how it is written. Changes nothing.
-    pub(crate) async fn plan_write(&self, path: &[u8], options: &WriteOptions, call: &Call) -> Result<Plan, SftpError> {
+    pub(crate) async fn plan_write(
+        &self,
+        path: &RemotePath,
+        options: &WriteOptions,
+        call: &Call,
+    ) -> Result<Plan, SftpError> {
         let path = self.resolve(path, call).await?;
-        let requests = [Request::Lstat(&path), Request::Stat(&path), Request::RealPath(&path)];
+        let path = path.plain();
+        let requests = [Request::Lstat(path), Request::Stat(path), Request::RealPath(path)];
         let mut replies = self.ask(&requests, 0, call).await?.into_iter();
         let (own, followed) = (attributes(replies.next()), attributes(replies.next()));
-        let real = real_path(replies.next(), &path);
-        let refuse = |kind, what: &str| Err(HostError::new(kind, format!("{what}: `{}`", shown(&path))).into());
+        let real = real_path(replies.next(), path);
+        let refuse = |kind, what: &str| Err(HostError::new(kind, format!("{what}: `{}`", shown(path))).into());
         let old = match (own, followed) {
             (Err(status), _) if status.code == wire::STATUS_NO_SUCH_FILE => None,
             (Ok(_), Err(status)) if status.code == wire::STATUS_NO_SUCH_FILE => {
                 return refuse(ErrorKind::NotFound, "a symbolic link that leads nowhere");
             }
-            (Err(status), _) | (_, Err(status)) => return Err(status_error(&status, &path).into()),
+            (Err(status), _) | (_, Err(status)) => return Err(status_error(&status, path).into()),
             (Ok(_), Ok(followed)) => Some(followed),
         };
         let kind = match old {
-            Some(old) if !old.has_kind() => Some(self.kind_by_opening(&path, call).await?.unwrap_or(FileKind::Other)),
+            Some(old) if !old.has_kind() => Some(self.kind_by_opening(path, call).await?.unwrap_or(FileKind::Other)),
             old => old.map(|old| old.kind()),
         };
         match kind {

@@ -10,7 +10,7 @@ use scout_ssh::trust::{Decision, Verdict};
 use scout_ssh::{DialConfig, HostKey, Pool, PoolConfig};
 use scout_tests::{Agent, DelayLink, German, Sftp, Sshd, SshdOptions, generate_key};
 
-use crate::world::{World, call, dialling_with, eventually, marker, me, request, runs, spec};
+use crate::world::{World, call, dialling_with, eventually, marker, me, remote, request, runs, spec};
 
 #[tokio::test]
 async fn a_command_gives_its_streams_and_its_status() {
@@ -117,7 +117,7 @@ async fn fifty_commands_pass_through_a_server_with_two_sessions() {
     let lease = world.lease().await;
     let request = request("echo ok");
     let commands = (0..50).map(|_| async { lease.exec(&request, &call()).await.unwrap() });
-    let read = async { lease.open(&world.path("f"), 100, 100, &call()).await.unwrap() };
+    let read = async { lease.open(&remote(world.path("f")), 100, 100, &call()).await.unwrap() };
     let (outcomes, _) = tokio::join!(futures_util::future::join_all(commands), read);
     assert!(outcomes.iter().all(|outcome| &*outcome.stdout.data == b"ok\n"));
     assert!(world.pool.snapshot().dials <= 2, "{:?}", world.pool);
@@ -161,7 +161,7 @@ async fn a_server_with_one_session_serves_files_and_commands_in_turn() {
     std::fs::write(world.sshd.dir().join("f"), "text").unwrap();
     let lease = world.lease().await;
     for _ in 0..3 {
-        lease.open(&world.path("f"), 100, 100, &call()).await.unwrap();
+        lease.open(&remote(world.path("f")), 100, 100, &call()).await.unwrap();
         assert_eq!(lease.exec(&request("exit 0"), &call()).await.unwrap().ending, Ending::Exited(0));
     }
 }
@@ -308,8 +308,8 @@ async fn a_fifo_fails_alone_among_fifty_readers() {
     std::fs::write(dir.join("f"), "text").unwrap();
     assert!(std::process::Command::new("mkfifo").arg(dir.join("pipe")).status().unwrap().success());
     let lease = world.lease().await;
-    let readers = (0..50).map(|_| async { lease.open(&world.path("f"), 100, 100, &call()).await });
-    let pipe = async { lease.open(&world.path("pipe"), 100, 100, &call()).await };
+    let readers = (0..50).map(|_| async { lease.open(&remote(world.path("f")), 100, 100, &call()).await });
+    let pipe = async { lease.open(&remote(world.path("pipe")), 100, 100, &call()).await };
     let (pipe, files) = tokio::join!(pipe, futures_util::future::join_all(readers));
     let error = pipe.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotReadable, "{error}");
@@ -326,10 +326,10 @@ async fn a_server_that_cannot_be_killed_costs_its_connection_and_is_told() {
     let pipe = world.sshd.dir().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let lease = world.lease().await;
-    let error = lease.open(&world.path("pipe"), 100, 100, &call()).await.unwrap_err();
+    let error = lease.open(&remote(world.path("pipe")), 100, 100, &call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotReadable, "{error}");
     assert!(error.message().contains("may remain"), "{error}");
-    lease.stat(&world.path("."), &call()).await.unwrap();
+    lease.stat(&remote(world.path(".")), &call()).await.unwrap();
     assert_eq!(world.pool.snapshot().dials, 2);
     // What remains goes on, finds that nobody is there any more, and ends.
     drop(std::fs::File::options().write(true).open(pipe).unwrap());
@@ -339,7 +339,7 @@ async fn a_server_that_cannot_be_killed_costs_its_connection_and_is_told() {
 async fn a_server_without_sftp_and_commands_is_unsupported() {
     let extra = vec!["ForceCommand /bin/false".into()];
     let world = World::with(&SshdOptions { sftp: Sftp::Absent, extra, ..SshdOptions::default() });
-    let error = world.lease().await.stat(b"/", &call()).await.unwrap_err();
+    let error = world.lease().await.stat(&remote(b"/"), &call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
 }
 
@@ -399,7 +399,7 @@ async fn a_warm_command_and_a_warm_read_take_one_round_trip_each() {
     let pool = Pool::new(PoolConfig::default());
     let lease = pool.lease(&me(), &spec, &call()).await.unwrap();
     let path = sshd.dir().join("f").display().to_string();
-    let read = async |call: &Call| drop(lease.open(path.as_bytes(), 100, 100, call).await.unwrap());
+    let read = async |call: &Call| drop(lease.open(&remote(path.as_bytes()), 100, 100, call).await.unwrap());
     let exec = async |call: &Call| drop(lease.exec(&request("echo"), call).await.unwrap());
     read(&call()).await;
     exec(&call()).await;

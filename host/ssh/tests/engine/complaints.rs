@@ -7,13 +7,13 @@ use scout_ssh::{Pool, PoolConfig};
 use scout_tests::{Sftp, SshdOptions};
 
 use crate::odd::OddSshd;
-use crate::world::{World, call, me};
+use crate::world::{World, call, me, remote};
 
 /// What is said of a host whose sshd has these lines.
 async fn told(sftp: Sftp, lines: &[&str]) -> HostError {
     let extra = lines.iter().map(|line| (*line).to_owned()).collect();
     let world = World::with(&SshdOptions { sftp, extra, ..SshdOptions::default() });
-    world.lease().await.stat(b"/etc", &call()).await.unwrap_err()
+    world.lease().await.stat(&remote(b"/etc"), &call()).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn a_restricted_shell_that_runs_nothing_is_told_in_its_words() {
 async fn what_is_said_on_the_channel_of_sftp_is_told() {
     let server = OddSshd::start("complains");
     let lease = Pool::new(PoolConfig::default()).lease(&me(), &Arc::new(server.spec()), &call()).await.unwrap();
-    let error = lease.stat(b"/etc", &call()).await.unwrap_err();
+    let error = lease.stat(&remote(b"/etc"), &call()).await.unwrap_err();
     let told = "box: the server ended the SFTP channel; it said \"rbash: eingeschr\u{fffd}nkt\"; its program ended with exit status 126";
     assert!(error.message().starts_with(told), "{error}");
 }
@@ -54,7 +54,7 @@ async fn what_a_shell_says_beside_a_server_that_works_disturbs_nothing() {
     let forced = "ForceCommand yes complaint | head -c 300000 >&2; exec $SSH_ORIGINAL_COMMAND";
     let extra = vec![forced.to_owned()];
     let world = World::with(&SshdOptions { extra, ..SshdOptions::default() });
-    assert!(world.lease().await.stat(b"/etc", &call()).await.is_ok());
+    assert!(world.lease().await.stat(&remote(b"/etc"), &call()).await.is_ok());
     // What is said on the output is told as ever.
     let error = told(Sftp::External, &["ForceCommand echo This account is currently not available."]).await;
     assert!(error.message().contains("it printed `This account is currently not available."), "{error}");

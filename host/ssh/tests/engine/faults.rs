@@ -10,7 +10,7 @@ use scout_ssh::{Pool, PoolConfig, PoolSnapshot};
 use scout_tests::{DelayLink, Sshd};
 use tokio::task::JoinSet;
 
-use crate::world::{World, call, eventually, marker, me, request, runs, spec};
+use crate::world::{World, call, eventually, marker, me, remote, request, runs, spec};
 
 /// Requests that are cancelled.
 const CANCELLED: u32 = 1_000;
@@ -56,7 +56,7 @@ async fn a_server_killed_in_the_middle_of_an_answer_is_told_and_dialled_again() 
     assert_eq!((&outcome.ending, &*outcome.stdout.data), (&Ending::NoStatus, &b"first\n"[..]));
     assert_eq!(world.exec("exit 5").await.ending, Ending::Exited(5));
     world.sshd.kill();
-    assert_eq!(world.lease().await.stat(b"/", &call()).await.unwrap_err().kind(), ErrorKind::Unreachable);
+    assert_eq!(world.lease().await.stat(&remote(b"/"), &call()).await.unwrap_err().kind(), ErrorKind::Unreachable);
 }
 
 #[tokio::test]
@@ -64,11 +64,11 @@ async fn a_stopped_server_costs_a_request_its_deadline_and_serves_again() {
     let world = World::new();
     std::fs::write(world.sshd.dir().join("f"), "text").unwrap();
     let lease = world.lease().await;
-    lease.open(&world.path("f"), 100, 100, &call()).await.unwrap();
+    lease.open(&remote(world.path("f")), 100, 100, &call()).await.unwrap();
     let all = tree(world.sshd.pid());
     signal("STOP", &all);
     let short = Call::until(tokio::time::Instant::now() + Duration::from_millis(300));
-    let read = lease.open(&world.path("f"), 100, 100, &short).await.unwrap_err();
+    let read = lease.open(&remote(world.path("f")), 100, 100, &short).await.unwrap_err();
     let exec = lease.exec(&request("exit 0"), &short).await;
     signal("CONT", &all);
     assert_eq!(read.kind(), ErrorKind::Timeout);
@@ -76,7 +76,7 @@ async fn a_stopped_server_costs_a_request_its_deadline_and_serves_again() {
         Err(error) => assert_eq!(error.kind(), ErrorKind::Timeout),
         Ok(outcome) => assert!(matches!(outcome.ending, Ending::TimedOut(_)), "{:?}", outcome.ending),
     }
-    let opened = lease.open(&world.path("f"), 100, 100, &call()).await.unwrap();
+    let opened = lease.open(&remote(world.path("f")), 100, 100, &call()).await.unwrap();
     assert!(matches!(opened, Opened::File { content, .. } if &*content.data == b"text"));
     eventually("nothing is in flight", || world.pool.snapshot().in_flight == 0).await;
 }
@@ -126,7 +126,7 @@ async fn a_thousand_cancelled_requests_leave_nothing_behind() {
     for number in 0..200 {
         std::fs::write(dir.join("d").join(number.to_string()), "").unwrap();
     }
-    let (file, folder, word) = (world.path("f"), world.path("d"), marker());
+    let (file, folder, word) = (remote(world.path("f")), remote(world.path("d")), marker());
     let mut dice = Dice(1);
     let mut tasks = JoinSet::new();
     for number in 0..CANCELLED {

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::fake::{FakeSshd, FakeTcp, Then, Wants};
-use crate::world::{World, call, dialling_with, eventually, me, request, spec};
+use crate::world::{World, call, dialling_with, eventually, me, remote, request, spec};
 
 /// Long after what is under way in a test has its end.
 const LONG: Duration = Duration::from_secs(600);
@@ -222,7 +222,7 @@ async fn channels_that_the_server_closes_for_idleness_are_replaced_silently() {
     let world = World::with(&SshdOptions { extra, ..SshdOptions::default() });
     let lease = world.lease().await;
     for round in 0..2 {
-        lease.stat(b"/", &call()).await.unwrap();
+        lease.stat(&remote(b"/"), &call()).await.unwrap();
         assert_eq!(lease.exec(&request("exit 3"), &call()).await.unwrap().ending, Ending::Exited(3));
         eventually("one for SFTP and one ahead", || world.pool.snapshot().channels == 2).await;
         eventually("the server closes the one for SFTP", || world.pool.snapshot().channels == 1).await;
@@ -254,11 +254,11 @@ async fn reads_that_are_cancelled_while_they_wait_for_a_place_start_no_sftp_serv
     };
     eventually("the only channel is taken", || begun.exists()).await;
     for _ in 0..40 {
-        let _ = tokio::time::timeout(Duration::from_millis(20), lease.stat(b"/", &call())).await;
+        let _ = tokio::time::timeout(Duration::from_millis(20), lease.stat(&remote(b"/"), &call())).await;
     }
     std::fs::write(go, "").unwrap();
     assert_eq!(busy.await.unwrap().unwrap().ending, Ending::Exited(0));
-    lease.stat(b"/", &call()).await.unwrap();
+    lease.stat(&remote(b"/"), &call()).await.unwrap();
     assert_eq!(std::fs::read_to_string(dir.path().join("starts")).unwrap().lines().count(), 1);
 }
 
@@ -268,12 +268,12 @@ async fn a_start_of_sftp_outlives_whoever_asked_first() {
     let world = World::with(&SshdOptions { max_sessions: None, ..counted_sftp(dir.path()) });
     let lease = world.lease().await;
     let started = || dir.path().join("starts").exists();
-    let call = call();
+    let (root, call) = (remote(b"/"), call());
     tokio::select! {
         biased;
         () = eventually("it starts", started) => {}
-        _ = lease.stat(b"/", &call) => {}
+        _ = lease.stat(&root, &call) => {}
     }
-    lease.stat(b"/", &call).await.unwrap();
+    lease.stat(&root, &call).await.unwrap();
     assert_eq!(std::fs::read_to_string(dir.path().join("starts")).unwrap().lines().count(), 1);
 }

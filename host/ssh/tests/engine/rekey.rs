@@ -13,7 +13,7 @@ use scout_ssh::{HostSpec, Part, Pool, PoolConfig};
 use scout_tests::{Key, Sshd, SshdOptions, generate_key, login_name};
 use tokio::io::AsyncReadExt as _;
 
-use crate::world::{World, call, eventually, marker, me, request, runs, spec};
+use crate::world::{World, call, eventually, marker, me, remote, request, runs, spec};
 
 /// A server of paramiko's that exchanges keys when it is told to; ends with this value.
 struct Swapping {
@@ -163,7 +163,7 @@ async fn a_file_that_is_being_read_when_the_host_key_changes_is_not_read_on_else
     let pool = Pool::new(PoolConfig::default());
     let lease = pool.lease(&me(), &spec, &call()).await.unwrap();
     let (mut sink, mut source) = tokio::io::duplex(1 << 16);
-    let (path, call) = (file.display().to_string().into_bytes(), call());
+    let (path, call) = (remote(file.display().to_string()), call());
     let reading = async {
         let outcome = lease.read_to(&path, Part::Whole, &mut sink, &call).await;
         drop(sink);
@@ -216,8 +216,9 @@ async fn later_exchanges_with_the_same_key_interrupt_nothing() {
     let large = world.sshd.dir().join("large");
     std::fs::write(&large, &content).unwrap();
     let (large, lease, calls) = (large.display().to_string(), world.lease().await, call());
+    let path = remote(&large);
     let mut whole = Vec::new();
-    let reading = lease.read_to(large.as_bytes(), Part::Whole, &mut whole, &calls);
+    let reading = lease.read_to(&path, Part::Whole, &mut whole, &calls);
     let commands = futures_util::future::join_all((0..12).map(|n| {
         let (lease, large) = (&lease, &large);
         async move {
@@ -227,7 +228,7 @@ async fn later_exchanges_with_the_same_key_interrupt_nothing() {
     }));
     let short = async {
         for at in (0..content.len()).step_by(200_000) {
-            let (_, part) = lease.read(large.as_bytes(), at as u64, 100_000, &call()).await.unwrap();
+            let (_, part) = lease.read(&path, at as u64, 100_000, &call()).await.unwrap();
             assert!(part.data == content[at..content.len().min(at + 100_000)], "at {at}");
         }
     };

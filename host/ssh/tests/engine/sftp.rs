@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use scout_machine::{Attributes, Call, ErrorKind, HostError, Opened};
+use scout_machine::{Attributes, Call, ErrorKind, HostError, Opened, RemotePath};
 use scout_ssh::{Change, Lease, Part, Pool, PoolConfig, Transfer, WriteOptions, Written};
 use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions, login_name};
 use tokio::io::{AsyncWrite, ReadBuf};
 
-use crate::world::{World, call, eventually, me, spec};
+use crate::world::{World, call, eventually, me, remote, spec};
 
 /// Its files.
 impl World {
@@ -65,13 +65,13 @@ impl Random {
 
 async fn read_to(lease: &Lease, path: &Path, part: Part) -> (Vec<u8>, Transfer) {
     let mut sink = Vec::new();
-    let transfer = lease.read_to(bytes(path), part, &mut sink, &call()).await.unwrap();
+    let transfer = lease.read_to(&remote(bytes(path)), part, &mut sink, &call()).await.unwrap();
     assert_eq!(transfer.bytes, sink.len() as u64);
     (sink, transfer)
 }
 
 async fn write(lease: &Lease, path: &Path, content: &[u8], options: &WriteOptions) -> Result<Written, HostError> {
-    lease.write(bytes(path), &mut &content[..], options, &call()).await
+    lease.write(&remote(bytes(path)), &mut &content[..], options, &call()).await
 }
 
 /// A receiver that does something after so many bytes, and goes on.
@@ -171,7 +171,7 @@ async fn a_file_that_grows_or_shrinks_meanwhile_is_told() {
         let path = world.file("f", &content);
         let then = || fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
         let mut sink = Sink { content: Vec::new(), after: 1, then: Some(then) };
-        let transfer = lease.read_to(bytes(&path), Part::Whole, &mut sink, &call()).await.unwrap();
+        let transfer = lease.read_to(&remote(bytes(&path)), Part::Whole, &mut sink, &call()).await.unwrap();
         assert_eq!((transfer.change(), transfer.is_short), (change, is_short));
         assert!(sink.content == content[..sink.content.len()], "other bytes");
         assert_eq!(sink.content.len(), if is_short { 10 << 20 } else { content.len() });
@@ -190,13 +190,13 @@ async fn a_slow_receiver_holds_the_server_back_and_no_neighbour() {
     let mut whole = Vec::new();
     let transfer_call = call();
     let transfer = async {
-        let transfer = lease.read_to(bytes(&path), Part::Whole, &mut sink, &transfer_call).await.unwrap();
+        let transfer = lease.read_to(&remote(bytes(&path)), Part::Whole, &mut sink, &transfer_call).await.unwrap();
         drop(sink);
         transfer
     };
     let neighbour = async {
         for _ in 0..50 {
-            lease.open(bytes(&small), 100, 100, &call()).await.unwrap();
+            lease.open(&remote(bytes(&small)), 100, 100, &call()).await.unwrap();
         }
         let received = transfer_call.cost.snapshot().remote_bytes;
         assert!(received <= 16 << 20, "{received} bytes came for nobody");
@@ -222,7 +222,7 @@ async fn a_transfer_goes_on_when_its_server_is_killed() {
         }
     };
     let mut sink = Sink { content: Vec::new(), after: 5 << 20, then: Some(kill) };
-    let transfer = lease.read_to(bytes(&path), Part::Whole, &mut sink, &call()).await.unwrap();
+    let transfer = lease.read_to(&remote(bytes(&path)), Part::Whole, &mut sink, &call()).await.unwrap();
     assert!(sink.content == content, "other bytes");
     assert_eq!(transfer.change(), Change::None);
 }
@@ -239,7 +239,7 @@ async fn a_transfer_of_what_is_no_file_is_refused() {
         ("/dev/zero".into(), ErrorKind::NotReadable),
         (world.sshd.dir().join("absent"), ErrorKind::NotFound),
     ] {
-        let error = lease.read_to(bytes(&path), Part::Whole, &mut Vec::new(), &call()).await.unwrap_err();
+        let error = lease.read_to(&remote(bytes(&path)), Part::Whole, &mut Vec::new(), &call()).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
     }
     assert_eq!(world.pool.snapshot().stalls, 0);
@@ -250,7 +250,7 @@ async fn the_bulk_channel_ends_with_its_last_user() {
     let world = World::new();
     let path = world.file("f", "text");
     let lease = world.lease().await;
-    lease.open(bytes(&path), 100, 100, &call()).await.unwrap();
+    lease.open(&remote(bytes(&path)), 100, 100, &call()).await.unwrap();
     read_to(&lease, &path, Part::Whole).await;
     eventually("one server is left", || sftp_servers(&world.sshd).len() == 1).await;
 }
@@ -261,7 +261,7 @@ async fn a_server_with_one_session_serves_transfers_and_the_rest_in_turn() {
     let path = world.file("f", "text");
     let lease = world.lease().await;
     for _ in 0..3 {
-        lease.open(bytes(&path), 100, 100, &call()).await.unwrap();
+        lease.open(&remote(bytes(&path)), 100, 100, &call()).await.unwrap();
         read_to(&lease, &path, Part::Whole).await;
         write(&lease, &path, b"text", &WriteOptions::default()).await.unwrap();
     }
@@ -344,7 +344,6 @@ async fn what_cannot_be_written_is_refused_and_nothing_is_left() {
         (path.join("below"), &replace, ErrorKind::NotFound),
         (locked.join("f"), &replace, ErrorKind::Permission),
         ("/dev/null".into(), &replace, ErrorKind::NotReadable),
-        (world.sshd.dir().join("f\0"), &replace, ErrorKind::Invalid),
     ] {
         let error = write(&lease, &path, b"new", options).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{}: {error}", path.display());
@@ -373,7 +372,7 @@ async fn a_source_that_fails_leaves_the_target_as_it_was() {
     let world = World::new();
     let lease = world.lease().await;
     let path = world.file("f", "old");
-    let result = lease.write(bytes(&path), &mut Failing(3 << 20), &WriteOptions::default(), &call()).await;
+    let result = lease.write(&remote(bytes(&path)), &mut Failing(3 << 20), &WriteOptions::default(), &call()).await;
     assert!(result.unwrap_err().message().contains("torn"));
     assert_eq!(fs::read(&path).unwrap(), b"old");
     assert_eq!(world.leftovers(), [""; 0]);
@@ -390,9 +389,9 @@ async fn a_write_given_up_at_any_moment_leaves_old_or_new_content_and_no_other_f
         fs::write(&path, &old).unwrap();
         let polls = random.below(80);
         {
-            let (call, options) = (call(), WriteOptions::default());
+            let (target, call, options) = (remote(bytes(&path)), call(), WriteOptions::default());
             let mut source = &new[..];
-            let mut writing = std::pin::pin!(lease.write(bytes(&path), &mut source, &options, &call));
+            let mut writing = std::pin::pin!(lease.write(&target, &mut source, &options, &call));
             for _ in 0..polls {
                 if futures_util::poll!(&mut writing).is_ready() {
                     break;
@@ -414,7 +413,7 @@ async fn cancelled_operations_leave_no_file_open_on_the_host() {
     let content = pattern(6 << 20);
     let path = world.file("large", &content);
     let small = world.file("small", "text");
-    lease.open(bytes(&small), 100, 100, &call()).await.unwrap();
+    lease.open(&remote(bytes(&small)), 100, 100, &call()).await.unwrap();
     let servers = sftp_servers(&world.sshd);
     assert_eq!(servers.len(), 1);
     let mut random = Random(23);
@@ -424,11 +423,11 @@ async fn cancelled_operations_leave_no_file_open_on_the_host() {
         let mut sink = Vec::new();
         let mut source = &content[..1 << 20];
         let work: Pin<Box<dyn Future<Output = bool>>> = match number % 5 {
-            0 => Box::pin(async { lease.open(bytes(&path), 8 << 20, 100, &call).await.is_ok() }),
-            1 => Box::pin(async { lease.open(bytes(world.sshd.dir()), 100, 1000, &call).await.is_ok() }),
-            2 => Box::pin(async { lease.read(bytes(&path), 1000, 5 << 20, &call).await.is_ok() }),
-            3 => Box::pin(async { lease.read_to(bytes(&path), Part::Whole, &mut sink, &call).await.is_ok() }),
-            _ => Box::pin(async { lease.write(bytes(&target), &mut source, &options, &call).await.is_ok() }),
+            0 => Box::pin(async { lease.open(&remote(bytes(&path)), 8 << 20, 100, &call).await.is_ok() }),
+            1 => Box::pin(async { lease.open(&remote(bytes(world.sshd.dir())), 100, 1000, &call).await.is_ok() }),
+            2 => Box::pin(async { lease.read(&remote(bytes(&path)), 1000, 5 << 20, &call).await.is_ok() }),
+            3 => Box::pin(async { lease.read_to(&remote(bytes(&path)), Part::Whole, &mut sink, &call).await.is_ok() }),
+            _ => Box::pin(async { lease.write(&remote(bytes(&target)), &mut source, &options, &call).await.is_ok() }),
         };
         let mut work = work;
         for _ in 0..random.below(40) {
@@ -440,7 +439,7 @@ async fn cancelled_operations_leave_no_file_open_on_the_host() {
     }
     eventually("every file is closed", || sftp_servers(&world.sshd) == servers).await;
     assert!(world.leftovers().is_empty());
-    let Opened::File { content, .. } = lease.open(bytes(&small), 100, 100, &call()).await.unwrap() else {
+    let Opened::File { content, .. } = lease.open(&remote(bytes(&small)), 100, 100, &call()).await.unwrap() else {
         panic!("not a file");
     };
     assert_eq!(&*content.data, b"text");
@@ -452,10 +451,10 @@ async fn cancelled_operations_leave_no_file_open_on_the_host() {
 async fn a_home_of_another_account_and_a_file_system_are_known_to_openssh() {
     let world = World::new();
     let lease = world.lease().await;
-    assert_eq!(lease.real_path(b"~root/../", &call()).await.unwrap(), b"/");
-    let error = lease.stat(b"~no-such-account/x", &call()).await.unwrap_err();
+    assert_eq!(lease.real_path(&remote(b"~root/../"), &call()).await.unwrap(), b"/");
+    let error = lease.stat(&remote(b"~no-such-account/x"), &call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-    let file_system = lease.file_system(bytes(world.sshd.dir()), &call()).await.unwrap();
+    let file_system = lease.file_system(&remote(bytes(world.sshd.dir())), &call()).await.unwrap();
     let here = rustix::fs::statvfs(world.sshd.dir()).unwrap();
     assert_eq!((file_system.total, file_system.inodes), (here.f_blocks * here.f_frsize, here.f_files));
     assert!(file_system.available <= file_system.free && file_system.free <= file_system.total);
@@ -474,11 +473,11 @@ async fn what_was_opened_is_told_by_its_true_path_in_one_round_trip() {
     symlink("../secret", dir.join("inside/link")).unwrap();
     symlink("inside", dir.join("also")).unwrap();
     fs::write(dir.join("inside/file"), "text").unwrap();
-    lease.open(bytes(&dir), 100, 100, &call()).await.unwrap();
+    lease.open(&remote(bytes(&dir)), 100, 100, &call()).await.unwrap();
     for (asked, told) in [("inside/link", "secret"), ("also/file", "inside/file"), ("also/../also", "inside")] {
         link.settle().await;
         let (mark, call) = (link.mark(), call());
-        let (opened, path) = lease.open_placed(bytes(&dir.join(asked)), 100, 100, &call).await.unwrap();
+        let (opened, path) = lease.open_placed(&remote(bytes(&dir.join(asked))), 100, 100, &call).await.unwrap();
         assert_eq!(path.path, bytes(&dir.join(told)), "{asked}");
         assert!(path.is_proven, "{asked}");
         assert_eq!((link.round_trips_since(&mark), call.cost.snapshot().round_trips), (1, 1), "{asked}");
@@ -488,9 +487,9 @@ async fn what_was_opened_is_told_by_its_true_path_in_one_round_trip() {
             Opened::Other { .. } => panic!("{asked} is neither file nor directory"),
         }
     }
-    let error = lease.open_placed(bytes(&dir.join("absent")), 100, 100, &call()).await.unwrap_err();
+    let error = lease.open_placed(&remote(bytes(&dir.join("absent"))), 100, 100, &call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    let (opened, _) = lease.open_placed(b"/dev/zero", 100, 100, &call()).await.unwrap();
+    let (opened, _) = lease.open_placed(&remote(b"/dev/zero"), 100, 100, &call()).await.unwrap();
     assert!(matches!(opened, Opened::Other { .. }));
 }
 
@@ -516,7 +515,7 @@ async fn nobody_who_swaps_a_link_gets_a_file_told_by_another_path() {
     eventually("the link is there", || dir.join("link").exists()).await;
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..500 {
-        let (opened, path) = lease.open_placed(bytes(&dir.join("link")), 100, 100, &call()).await.unwrap();
+        let (opened, path) = lease.open_placed(&remote(bytes(&dir.join("link"))), 100, 100, &call()).await.unwrap();
         let Opened::File { content, .. } = opened else { panic!("not a file") };
         assert!(path.is_proven);
         assert_eq!(path.path, [bytes(&dir), b"/", &content.data].concat());
@@ -533,7 +532,7 @@ fn common(attributes: Attributes) -> Attributes {
 }
 
 /// What a host says of a path.
-async fn described(lease: &Lease, path: &[u8]) -> String {
+async fn described(lease: &Lease, path: &RemotePath) -> String {
     let opened = lease.open(path, 1000, 50, &call()).await.map(|opened| match opened {
         Opened::File { attributes, content } => format!("file {:?} {content:?}", common(attributes)),
         Opened::Directory { attributes, mut entries, truncated } => {
@@ -604,18 +603,19 @@ async fn a_host_without_sftp_says_the_same_as_one_with_it() {
             .map(|name| bytes(&dir.join(name)).to_vec())
             .collect();
     paths.push(bytes(&raw).to_vec());
-    paths.extend([&b"/dev/null"[..], b"/proc/version", b"~no-such-account/x", b"a\0b"].map(Vec::from));
+    paths.extend([&b"/dev/null"[..], b"/proc/version", b"~no-such-account/x"].map(Vec::from));
     let over_sftp = with.lease().await;
     for options in [absent, ends, prints] {
         let without = World::with(&options);
         let lease = without.lease().await;
         for path in &paths {
-            let text = String::from_utf8_lossy(path);
-            assert_eq!(described(&lease, path).await, described(&over_sftp, path).await, "{text} with {options:?}");
+            let path = remote(path);
+            let told = described(&over_sftp, &path).await;
+            assert_eq!(described(&lease, &path).await, told, "{path:?} with {options:?}");
         }
         // What lies there may change at any moment.
         for path in [&b""[..], b"~", b"~/", b"~root/..", b"/"] {
-            let kind = async |lease: &Lease| lease.stat(path, &call()).await.unwrap().permissions;
+            let kind = async |lease: &Lease| lease.stat(&remote(path), &call()).await.unwrap().permissions;
             assert_eq!(kind(&lease).await, kind(&over_sftp).await);
         }
         let (content, transfer) = read_to(&lease, &dir.join("long"), Part::Last(4000)).await;
@@ -635,11 +635,11 @@ async fn a_host_without_sftp_is_read_in_one_round_trip_and_asked_for_sftp_once()
     let spec = Arc::new(spec(&sshd, link.address()));
     let pool = Pool::new(PoolConfig::default());
     let lease = pool.lease(&me(), &spec, &call()).await.unwrap();
-    lease.stat(bytes(&path), &call()).await.unwrap();
+    lease.stat(&remote(bytes(&path)), &call()).await.unwrap();
     for _ in 0..3 {
         link.settle().await;
         let (mark, call) = (link.mark(), call());
-        lease.open(bytes(&path), 100, 100, &call).await.unwrap();
+        lease.open(&remote(bytes(&path)), 100, 100, &call).await.unwrap();
         assert_eq!((link.round_trips_since(&mark), call.cost.snapshot().round_trips), (1, 1));
     }
     let asked = sshd.log().iter().filter(|line| line.contains("subsystem request for sftp")).count();
@@ -650,7 +650,7 @@ async fn a_host_without_sftp_is_read_in_one_round_trip_and_asked_for_sftp_once()
 async fn a_host_with_neither_sftp_nor_commands_is_unsupported() {
     let extra = vec!["ForceCommand /bin/false".into()];
     let world = World::with(&SshdOptions { sftp: Sftp::Absent, extra, ..SshdOptions::default() });
-    let error = world.lease().await.stat(b"/", &call()).await.unwrap_err();
+    let error = world.lease().await.stat(&remote(b"/"), &call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert!(error.message().contains("SFTP"), "{error}");
 }
@@ -661,14 +661,14 @@ async fn a_server_that_hangs_is_killed_when_all_who_asked_have_gone() {
     let lease = world.lease().await;
     let fifo = world.sshd.dir().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    lease.open(b".", 100, 100, &call()).await.unwrap();
+    lease.open(&remote(b"."), 100, 100, &call()).await.unwrap();
     let before = sftp_servers(&world.sshd);
     let short = Call::until(tokio::time::Instant::now() + Duration::from_millis(200));
-    let error = lease.open(bytes(&fifo), 100, 100, &short).await.unwrap_err();
+    let error = lease.open(&remote(bytes(&fifo)), 100, 100, &short).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     eventually("the server is gone", || sftp_servers(&world.sshd).keys().ne(before.keys())).await;
     assert_eq!(world.pool.snapshot().stalls, 1);
-    lease.open(b".", 100, 100, &call()).await.unwrap();
+    lease.open(&remote(b"."), 100, 100, &call()).await.unwrap();
     assert_eq!(world.pool.snapshot().dials, 1);
 }
 
@@ -682,7 +682,7 @@ async fn a_server_inside_sshd_does_all_the_same() {
     assert!(read_to(&lease, &path, Part::Whole).await.0 == content, "other bytes");
     symlink("f", world.sshd.dir().join("link")).unwrap();
     let link = world.sshd.dir().join("link");
-    let (_, told) = lease.open_placed(bytes(&link), 100, 100, &call()).await.unwrap();
+    let (_, told) = lease.open_placed(&remote(bytes(&link)), 100, 100, &call()).await.unwrap();
     assert_eq!(told.path, bytes(&path));
     assert!(told.is_proven);
 }

@@ -10,7 +10,7 @@ use scout_tests::{generate_key, login_name};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::fake::{FakeSshd, FakeTcp, MARK, Then, Wants, packet, secret_command, shows_mark, string};
-use crate::world::{call, dialling_with, me, request};
+use crate::world::{call, dialling_with, me, remote, request};
 
 fn spec(address: SocketAddr, dir: &Path, known: &str) -> Arc<HostSpec> {
     let known_hosts = dir.join("known_hosts");
@@ -70,11 +70,11 @@ async fn what_a_server_says_to_requests_is_shown_and_obeyed_by_nobody() {
     let error = lease.exec(&request("exit 3"), &call()).await.unwrap_err();
     assert!(is_shown(&error), "{error:?}");
     for error in [
-        lease.stat(b"/x", &call()).await.unwrap_err(),
-        lease.read(b"/x", 0, 10, &call()).await.unwrap_err(),
-        lease.open(b"/x", 10, 10, &call()).await.unwrap_err(),
-        lease.real_path(b"/x", &call()).await.unwrap_err(),
-        lease.stat(MARK.as_bytes(), &call()).await.unwrap_err(),
+        lease.stat(&remote(b"/x"), &call()).await.unwrap_err(),
+        lease.read(&remote(b"/x"), 0, 10, &call()).await.unwrap_err(),
+        lease.open(&remote(b"/x"), 10, 10, &call()).await.unwrap_err(),
+        lease.real_path(&remote(b"/x"), &call()).await.unwrap_err(),
+        lease.stat(&remote(MARK.as_bytes()), &call()).await.unwrap_err(),
     ] {
         assert!(is_shown(&error), "{error:?}");
     }

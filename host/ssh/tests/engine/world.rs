@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scout_machine::{Call, CommandLimits, ExecOutcome, ExecRequest, HostError, Principal};
+use scout_machine::{Call, CommandLimits, ExecOutcome, ExecRequest, HostError, Principal, RemotePath};
 use scout_ssh::{DialConfig, HostSpec, Lease, Pool, PoolConfig};
 use scout_tests::{Sshd, SshdOptions, login_name};
 
@@ -44,6 +44,10 @@ impl World {
     pub(crate) fn path(&self, name: &str) -> Vec<u8> {
         self.sshd.dir().join(name).display().to_string().into_bytes()
     }
+}
+
+pub(crate) fn remote(path: impl AsRef<[u8]>) -> RemotePath {
+    RemotePath::parse(path).unwrap()
 }
 
 pub(crate) fn spec(sshd: &Sshd, address: std::net::SocketAddr) -> HostSpec {

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use scout_machine::{Call, Capture, CommandLimits, ExecRequest, HostError, Principal};
+use scout_machine::{Call, Capture, CommandLimits, ExecRequest, HostError, Principal, RemotePath};
 use scout_ssh::{HostSpec, Lease, Pool, PoolConfig};
 use scout_tests::{Key, Sshd, SshdOptions, generate_key, login_name, newer_openssh, with_mounts};
 
@@ -215,6 +215,10 @@ impl Server {
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
+}
+
+pub(crate) fn remote(path: impl AsRef<[u8]>) -> RemotePath {
+    RemotePath::parse(path).unwrap()
 }
 
 pub(crate) fn call() -> Call {

@@ -2,21 +2,21 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use scout_machine::{Ending, ErrorKind, Opened, Principal};
+use scout_machine::{Ending, ErrorKind, Opened, Principal, RemotePath};
 use scout_ssh::Lease;
 
-use crate::server::{Kind, Server, call, request, text};
+use crate::server::{Kind, Server, call, remote, request, text};
 
 /// A server with a small file, and the file's path.
-async fn with_file(kind: Kind) -> (Server, Vec<u8>) {
+async fn with_file(kind: Kind) -> (Server, RemotePath) {
     let server = tokio::task::spawn_blocking(move || Server::start(kind)).await.unwrap();
     let path = std::fs::canonicalize(server.dir()).unwrap().join("file");
     std::fs::write(&path, "small").unwrap();
-    (server, path.as_os_str().as_bytes().to_vec())
+    (server, remote(path.as_os_str().as_bytes()))
 }
 
 /// Reads the file; the round trips that this took.
-async fn read(lease: &Lease, path: &[u8]) -> u64 {
+async fn read(lease: &Lease, path: &RemotePath) -> u64 {
     let call = call();
     match lease.open(path, 100, 100, &call).await {
         Ok(Opened::File { content, .. }) if text(&content) == "small" => call.cost.snapshot().round_trips,

@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt as _};
 use scout_machine::{Ending, ErrorKind, FileKind, HostError, Opened, RemoteState};
 use scout_ssh::{Lease, Part};
 
-use crate::server::{Kind, Server, call, repository, request, text};
+use crate::server::{Kind, Server, call, remote, repository, request, text};
 
 /// Servers at once.
 const AT_ONCE: usize = 3;
@@ -82,11 +82,11 @@ async fn row(kind: Kind) -> String {
     cells.push(list(&lease, &files.few, 60).await);
     cells.push(list(&lease, &files.many, 3000).await);
     cells.push(stat(&lease, &files).await);
-    let missing = lease.open(bytes(&files.dir.join("absent")), 100, 100, &call()).await.err();
+    let missing = lease.open(&remote(bytes(&files.dir.join("absent"))), 100, 100, &call()).await.err();
     cells.push(missing.map_or("found".into(), |error| told(&error, ErrorKind::NotFound)));
-    let directory = lease.read(bytes(&files.few), 0, 100, &call()).await.err();
+    let directory = lease.read(&remote(bytes(&files.few)), 0, 100, &call()).await.err();
     cells.push(directory.map_or("read".into(), |error| told(&error, ErrorKind::NotReadable)));
-    let link = lease.open(bytes(&files.link), 100, 100, &call()).await;
+    let link = lease.open(&remote(bytes(&files.link)), 100, 100, &call()).await;
     cells.push(match link {
         Ok(Opened::File { content, .. }) if text(&content) == "small" => "yes".into(),
         Ok(_) => "wrong".into(),
@@ -146,7 +146,7 @@ async fn read(lease: &Lease, path: &Path) -> String {
     let mut answers = Vec::new();
     for _ in 0..2 {
         let call = call();
-        answers.push(match lease.open(bytes(path), 100, 100, &call).await {
+        answers.push(match lease.open(&remote(bytes(path)), 100, 100, &call).await {
             Ok(Opened::File { content, .. }) if text(&content) == "small" => trips(call.cost.snapshot().round_trips),
             Ok(other) => format!("wrong: {other:?}"),
             Err(error) => format!("{error}"),
@@ -156,21 +156,21 @@ async fn read(lease: &Lease, path: &Path) -> String {
 }
 
 async fn large(lease: &Lease, files: &Files) -> String {
-    let (path, whole) = (bytes(&files.large), pattern());
-    let opened = match lease.open(path, 8 << 20, 100, &call()).await {
+    let (path, whole) = (remote(bytes(&files.large)), pattern());
+    let opened = match lease.open(&path, 8 << 20, 100, &call()).await {
         Ok(Opened::File { content, .. }) => content.data == whole,
         _ => false,
     };
     let mut sink = Vec::new();
-    let streamed = lease.read_to(path, Part::Whole, &mut sink, &call()).await.is_ok() && sink == whole;
-    let part = lease.read(path, 4_999_990, 100, &call()).await;
+    let streamed = lease.read_to(&path, Part::Whole, &mut sink, &call()).await.is_ok() && sink == whole;
+    let part = lease.read(&path, 4_999_990, 100, &call()).await;
     let part = part.is_ok_and(|(_, content)| content.data == whole[4_999_990..]);
     if opened && streamed && part { "yes".into() } else { format!("open {opened} stream {streamed} part {part}") }
 }
 
 async fn list(lease: &Lease, path: &Path, count: usize) -> String {
     let call = call();
-    match lease.open(bytes(path), 100, 5000, &call).await {
+    match lease.open(&remote(bytes(path)), 100, 5000, &call).await {
         Ok(Opened::Directory { mut entries, truncated: false, .. }) => {
             entries.sort_by(|one, other| one.name.cmp(&other.name));
             let whole = entries.iter().enumerate().all(|(at, entry)| entry.name == format!("{at:04}").as_bytes());
@@ -184,7 +184,7 @@ async fn list(lease: &Lease, path: &Path, count: usize) -> String {
 async fn stat(lease: &Lease, files: &Files) -> String {
     let mut answers = Vec::new();
     for (path, kind) in [(&files.small, FileKind::File), (&files.few, FileKind::Directory)] {
-        answers.push(match lease.stat(bytes(path), &call()).await {
+        answers.push(match lease.stat(&remote(bytes(path)), &call()).await {
             Ok(attributes) if attributes.kind() == kind => {
                 let size = attributes.size.is_some_and(|size| kind != FileKind::File || size == 5);
                 if size { "yes" } else { "kind alone" }.to_owned()

@@ -13,6 +13,8 @@ mod list;
 mod name;
 mod pattern;
 
+use scout_machine::RemotePath;
+
 pub(crate) use self::content::LEAD;
 use self::content::held_by_content;
 pub(super) use self::devices::{ELSEWHERE, PROCESS_ROOTS, ROOTS};
@@ -53,35 +55,35 @@ impl SecretPaths {
     ///
     /// # Errors
     /// Why.
-    pub fn check_path(&self, path: &[u8]) -> Result<(), Refusal> {
-        self.check(&Resolved::file(path)?, path, false, true)
+    pub fn check_path(&self, path: &RemotePath) -> Result<(), Refusal> {
+        self.check(&Resolved::file(path)?, path.bytes(), false, true)
     }
 
     /// The same of the place, absolute and without links, to which a path has led.
-    pub(crate) fn check_true_path(&self, path: &[u8], place: &[u8]) -> Result<(), Refusal> {
+    pub(crate) fn check_true_path(&self, path: &RemotePath, place: &[u8]) -> Result<(), Refusal> {
         match self.find_secret(&Resolved::place(place), true) {
-            Some(found) => Err(refuse(path, format!("leads to what is on the list of secret paths: {found}"))),
+            Some(found) => Err(refuse(path.bytes(), format!("leads to what is on the list of secret paths: {found}"))),
             None => Ok(()),
         }
     }
 
     /// The same of the directory in which a command runs.
-    pub(super) fn check_directory(&self, path: &[u8]) -> Result<(), Refusal> {
-        self.check(&Resolved::directory(path)?, path, false, true)
+    pub(super) fn check_directory(&self, path: &RemotePath) -> Result<(), Refusal> {
+        self.check(&Resolved::directory(path)?, path.bytes(), false, true)
     }
 
     /// Whether what a file holds forbids to answer with it, at the place to which its path has led. These are all of its
     /// bytes that are answered, with at least [`LEAD`] of those before them.
-    pub(crate) fn check_content(&self, path: &[u8], place: &[u8], bytes: &[u8]) -> Result<(), Refusal> {
+    pub(crate) fn check_content(&self, path: &RemotePath, place: &[u8], bytes: &[u8]) -> Result<(), Refusal> {
         let Some(holds) = held_by_content(bytes) else { return Ok(()) };
         if self.is_readable(&Resolved::place(place)) {
             return Ok(());
         }
-        Err(refuse(path, format!("holds {holds}, which is seen in what the file holds and not in its name")))
+        Err(refuse(path.bytes(), format!("holds {holds}, which is seen in what the file holds and not in its name")))
     }
 
     /// Whether a path is on the list, whatever may be read of it.
-    pub(crate) fn has(&self, path: &[u8]) -> bool {
+    pub(crate) fn has(&self, path: &RemotePath) -> bool {
         Resolved::file(path).map_or(true, |resolved| self.listed(&resolved, true).is_some())
     }
 

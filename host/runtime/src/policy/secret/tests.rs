@@ -268,7 +268,7 @@ fn other_directories_are_searched_and_single_files_read() {
         rg x /proc/meminfo",
     );
     let within = |directory: &str, line: &str| {
-        let directory = Some(directory.as_bytes().to_vec());
+        let directory = Some(remote(directory));
         check(CommandPolicy::ReadOnly, &Pipeline { directory, ..pipeline(line) })
     };
     for (directory, line) in
@@ -281,7 +281,7 @@ fn other_directories_are_searched_and_single_files_read() {
 #[test]
 fn a_parent_behind_a_name_is_refused_with_what_to_write() {
     let within = |directory: &str, line: &str| {
-        let directory = Some(directory.as_bytes().to_vec());
+        let directory = Some(remote(directory));
         check(CommandPolicy::ReadOnly, &Pipeline { directory, ..pipeline(line) })
     };
     for (directory, line, instead) in [
@@ -366,11 +366,11 @@ fn the_operator_adds_to_the_list_and_takes_away() {
     let added = added.into_iter().map(|pattern| (pattern, "scout.toml:3".to_owned())).collect();
     let readable = ["/srv/vault/README", "**/.npmrc", "/etc/sudoers.d/**", "/etc/ssh/ssh_host_*_key", "/dev/ttyUSB*"];
     let secrets = SecretPaths::new(added, patterns(&readable));
-    let refusal = secrets.check_path(b"/srv/vault/x/y").expect_err("added");
+    let refusal = secrets.check_path(&remote(b"/srv/vault/x/y")).expect_err("added");
     assert_eq!(refusal.why, "is on the list of secret paths: /srv/vault/** stands in scout.toml:3");
     for path in ["/srv/vault", "/x/y.pem", "~/y.PEM", "~/.ssh/config", "~/.ssh/id_rsa", "/etc/sudoers", "/etc/shadow"] {
-        assert!(secrets.check_path(path.as_bytes()).is_err(), "{path}");
-        assert!(secrets.check_true_path(b"x", path.as_bytes()).is_err(), "{path}");
+        assert!(secrets.check_path(&remote(path)).is_err(), "{path}");
+        assert!(secrets.check_true_path(&remote("x"), path.as_bytes()).is_err(), "{path}");
     }
     for path in [
         "/srv/vault/README",
@@ -380,8 +380,8 @@ fn the_operator_adds_to_the_list_and_takes_away() {
         "/etc/sudoers.d/a",
         "/etc/ssh/ssh_host_rsa_key",
     ] {
-        assert_eq!(secrets.check_path(path.as_bytes()), Ok(()), "{path}");
-        assert!(secrets.has(path.as_bytes()), "{path}");
+        assert_eq!(secrets.check_path(&remote(path)), Ok(()), "{path}");
+        assert!(secrets.has(&remote(path)), "{path}");
     }
     let verdict = |line: &str| check_with(&secrets, CommandPolicy::ReadOnly, &pipeline(line));
     for line in [
@@ -409,7 +409,7 @@ fn the_operator_adds_to_the_list_and_takes_away() {
         assert!(verdict(line).is_err(), "{line}");
     }
     let nothing = SecretPaths::new(Vec::new(), patterns(&["/**"]));
-    assert_eq!(nothing.check_path(b"~/.netrc").and(nothing.check_path(b"/etc/shadow")), Ok(()));
+    assert_eq!(nothing.check_path(&remote(b"~/.netrc")).and(nothing.check_path(&remote(b"/etc/shadow"))), Ok(()));
 }
 
 #[test]
@@ -440,15 +440,19 @@ fn what_is_no_pattern_is_refused_with_what_to_write() {
 #[test]
 fn where_a_path_truly_leads_counts() {
     let secrets = SecretPaths::default();
-    assert_eq!(secrets.check_true_path(b"~/link", b"/var/log/syslog"), Ok(()));
-    let refusal = secrets.check_true_path(b"~/link", b"/etc/shadow").expect_err("a secret");
+    assert_eq!(secrets.check_true_path(&remote("~/link"), b"/var/log/syslog"), Ok(()));
+    let refusal = secrets.check_true_path(&remote("~/link"), b"/etc/shadow").expect_err("a secret");
     let says = "\"~/link\": leads to what is on the list of secret paths: /etc/shadow holds password hashes";
     assert_eq!(refusal.to_string(), says);
-    assert_eq!(secrets.check_path(b"/var/run/../x"), Ok(()));
+    assert_eq!(secrets.check_path(&remote(b"/var/run/../x")), Ok(()));
+}
+
+fn remote(path: impl AsRef<[u8]>) -> RemotePath {
+    RemotePath::parse(path).expect("a path")
 }
 
 fn check_path(path: &[u8]) -> Result<(), Refusal> {
-    SecretPaths::default().check_path(path)
+    SecretPaths::default().check_path(&remote(path))
 }
 
 #[test]
@@ -478,7 +482,7 @@ fn public_keys_and_neighbours_of_secrets_are_readable() {
 #[test]
 fn the_directory_counts_when_paths_are_held_against_the_secrets() {
     let within = |directory: &str, line: &str| {
-        let directory = Some(directory.as_bytes().to_vec());
+        let directory = Some(remote(directory));
         check(CommandPolicy::ReadOnly, &Pipeline { directory, ..pipeline(line) })
     };
     for (directory, line) in [
@@ -506,15 +510,7 @@ fn the_directory_counts_when_paths_are_held_against_the_secrets() {
 
 #[test]
 fn a_path_alone_is_held_against_the_secrets() {
-    for path in [
-        "/etc/shadow",
-        "~/.ssh/id_rsa",
-        "~/../etc/shadow",
-        ".netrc",
-        "a/../.netrc",
-        "/etc/shadow\0x",
-        "/proc/7/environ",
-    ] {
+    for path in ["/etc/shadow", "~/.ssh/id_rsa", "~/../etc/shadow", ".netrc", "a/../.netrc", "/proc/7/environ"] {
         let refusal = check_path(path.as_bytes()).expect_err(path);
         assert_eq!(refusal.what, quoted(path));
     }

@@ -175,7 +175,7 @@ fn each_kind_of_secret_is_held_from_files_and_commands_and_its_neighbours_are_no
             let place = path.replacen('~', "/home/me", usize::from(path.starts_with("~/")));
             let secrets = SecretPaths::default();
             let verdicts =
-                [check_path(path.as_bytes()), secrets.check_true_path(b"link", place.as_bytes()), head(&path)];
+                [check_path(path.as_bytes()), secrets.check_true_path(&remote("link"), place.as_bytes()), head(&path)];
             if verdicts.iter().any(Result::is_ok) {
                 wrong.push(format!("{kind}: {path} is not held: {verdicts:?}"));
             }
@@ -214,16 +214,16 @@ fn the_operator_opens_again_what_a_form_holds() {
     let secrets = SecretPaths::new(Vec::new(), patterns(&readable));
     for path in ["~/.netrc.bak", "/mnt/etc/shadow", "/srv/tests/id_rsa", "/etc/letsencrypt/renewal/a.conf"] {
         assert!(check_path(path.as_bytes()).is_err(), "{path}");
-        assert_eq!(secrets.check_path(path.as_bytes()), Ok(()), "{path}");
-        assert_eq!(secrets.check_true_path(b"link", path.as_bytes()), Ok(()), "{path}");
+        assert_eq!(secrets.check_path(&remote(path)), Ok(()), "{path}");
+        assert_eq!(secrets.check_true_path(&remote("link"), path.as_bytes()), Ok(()), "{path}");
     }
     for path in ["~/.netrc", "~/.netrc.old", "/mnt2/etc/shadow", "/srv/id_rsa"] {
-        assert!(secrets.check_path(path.as_bytes()).is_err(), "{path}");
+        assert!(secrets.check_path(&remote(path)).is_err(), "{path}");
     }
     assert_eq!(check_with(&secrets, CommandPolicy::ReadOnly, &pipeline("cat ca.key")), Ok(()));
     let key = pem("PRIVATE KEY");
-    assert_eq!(secrets.check_content(b"/data/a.pem", b"/data/a.pem", &key), Ok(()));
-    assert!(secrets.check_content(b"/data/a.pem", b"/srv/a.pem", &key).is_err(), "the place counts");
+    assert_eq!(secrets.check_content(&remote(b"/data/a.pem"), b"/data/a.pem", &key), Ok(()));
+    assert!(secrets.check_content(&remote(b"/data/a.pem"), b"/srv/a.pem", &key).is_err(), "the place counts");
 }
 
 #[test]
@@ -232,9 +232,9 @@ fn what_the_operator_adds_is_held_with_its_copies_in_its_place() {
     let added = added.into_iter().map(|pattern| (pattern, "scout.toml:3".to_owned())).collect();
     let secrets = SecretPaths::new(added, Vec::new());
     for path in ["/srv/vault/token", "/srv/vault/token.bak", "/a/private.txt~", "/host/srv/vault/token"] {
-        assert!(secrets.check_path(path.as_bytes()).is_err(), "{path}");
+        assert!(secrets.check_path(&remote(path)).is_err(), "{path}");
     }
-    assert_eq!(secrets.check_path(b"/home/me/srv/vault/token"), Ok(()), "it is one place");
+    assert_eq!(secrets.check_path(&remote(b"/home/me/srv/vault/token")), Ok(()), "it is one place");
 }
 
 refused! {
@@ -375,8 +375,9 @@ fn a_key_is_held_by_what_the_file_holds() {
     ] {
         assert_eq!(held_by_content(read), None, "{}", String::from_utf8_lossy(read));
     }
-    let refusal =
-        SecretPaths::default().check_content(b"~/a.pem", b"/home/me/a.pem", &pem("PRIVATE KEY")).expect_err("a key");
+    let refusal = SecretPaths::default()
+        .check_content(&remote(b"~/a.pem"), b"/home/me/a.pem", &pem("PRIVATE KEY"))
+        .expect_err("a key");
     let says = "\"~/a.pem\": holds a private key, which is seen in what the file holds and not in its name";
     assert_eq!(refusal.to_string(), says);
     assert!(refusal.instead.expect("a hint").contains("`readable_paths`"));
@@ -385,7 +386,8 @@ fn a_key_is_held_by_what_the_file_holds() {
 /// With how many entries a path is compared, of some five hundred.
 fn cost(path: &str, is_glob: bool) -> usize {
     let operand = PathOperand { directory: None, path: path.as_bytes(), is_glob, look: Look::Opens };
-    let resolved = if is_glob { Resolved::operand(&operand) } else { Resolved::file(path.as_bytes()) }.expect(path);
+    let file = remote(path);
+    let resolved = if is_glob { Resolved::operand(&operand) } else { Resolved::file(&file) }.expect(path);
     LISTED.cost(&resolved) + NAMED.cost(&resolved) + UNREAD.cost(&resolved)
 }
 
