@@ -4,6 +4,7 @@
 
 use scout_machine::{RemotePath, Start};
 
+use super::resolve::unknown_home;
 use super::{MAX_TEXT, Pipeline, Refusal, Stage, StderrTo, Word, quoted, table};
 
 /// Linux passes at most 128 KiB in one argument, and the login shell gets the text as one; the rest is room for what runs it.
@@ -154,7 +155,8 @@ fn change_directory(out: &mut Vec<u8>, directory: Option<&RemotePath>) -> Result
     let path = match directory.start() {
         Start::Root => directory.bytes().to_vec(),
         Start::Home if directory.plain() == b"." => return Ok(()),
-        Start::Home | Start::OtherHome => [b"./", directory.plain()].concat(),
+        Start::Home => [b"./", directory.plain()].concat(),
+        Start::OtherHome => return Err(unknown_home(directory.bytes())),
     };
     out.extend_from_slice(b"cd -- ");
     quote(out, &path);

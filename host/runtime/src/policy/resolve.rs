@@ -199,7 +199,7 @@ fn resolve<'a>(
 }
 
 /// That a command cannot be told where another account's home is.
-fn unknown_home(path: &[u8]) -> Refusal {
+pub(super) fn unknown_home(path: &[u8]) -> Refusal {
     Refusal {
         what: quoted(&String::from_utf8_lossy(path)),
         why: "another account's home is not known here".to_owned(),

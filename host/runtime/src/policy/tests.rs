@@ -685,10 +685,11 @@ fn only_wildcards_of_a_glob_are_active() {
 
 #[test]
 fn a_directory_is_entered_first() {
-    let within = |directory: &[u8]| {
+    let pwd = |directory: &[u8]| {
         let directory = Some(RemotePath::parse(directory).expect("a path"));
-        String::from_utf8(render(&Pipeline { directory, ..pipeline("pwd") }).expect("no NUL")).expect("UTF-8")
+        Pipeline { directory, ..pipeline("pwd") }
     };
+    let within = |directory| String::from_utf8(render(&pwd(directory)).expect("no NUL")).expect("UTF-8");
     assert_eq!(within(b"/var/a b"), "cd -- '/var/a b' || exit 1; exec pwd");
     assert_eq!(within(b"~"), "exec pwd");
     assert_eq!(within(b"~/"), "exec pwd");
@@ -696,7 +697,14 @@ fn a_directory_is_entered_first() {
     assert_eq!(within(b"~/x"), "cd -- ./x || exit 1; exec pwd");
     assert_eq!(within(b"~//x"), "cd -- ./x || exit 1; exec pwd");
     assert_eq!(within(b"-"), "cd -- ./- || exit 1; exec pwd");
-    assert_eq!(within(b"~user"), "cd -- './~user' || exit 1; exec pwd");
+    assert_eq!(within(b"./~user"), "cd -- '././~user' || exit 1; exec pwd");
+    // Where that is only the host knows, and in files it is not the directory that is called so.
+    let stranger = pwd(b"~user");
+    let scripted = render_script(stranger.directory.as_ref(), "pwd");
+    for refused in [render(&stranger), scripted] {
+        let refusal = refused.expect_err("another account's home").to_string();
+        assert_eq!(refusal, "\"~user\": another account's home is not known here");
+    }
 }
 
 #[test]
