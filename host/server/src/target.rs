@@ -144,10 +144,17 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The URI of an absolute path or of one below the home directory.
+/// The URI of a path, which [`Request::parse_uri`] reads as a path to the same place.
 pub fn uri(host: &str, path: &RemotePath) -> String {
-    let slash = if path.start() == Start::Root { "" } else { "/" };
-    format!("scout://{}{slash}{}", percent_encode(host.as_bytes(), PATH), percent_encode(path.bytes(), PATH))
+    let written = path.bytes();
+    let before = match path.start() {
+        // Else it would be somebody's home directory.
+        Start::Root if written.starts_with(b"/~") => "/.",
+        Start::Root => "",
+        Start::Home | Start::OtherHome if written.starts_with(b"~") => "/",
+        Start::Home | Start::OtherHome => "/~/",
+    };
+    format!("scout://{}{before}{}", percent_encode(host.as_bytes(), PATH), percent_encode(written, PATH))
 }
 
 fn check_query(query: &str) -> Result<(), TargetError> {
@@ -276,6 +283,17 @@ mod tests {
     }
 
     #[test]
+    fn a_uri_names_the_place_that_its_path_names() {
+        for (path, ..) in SPELLINGS {
+            let path = remote(path);
+            let Ok(Request::Path { path: Some(read), .. }) = Request::parse_uri(&uri("box", &path)) else {
+                panic!("{path:?}")
+            };
+            assert!(read.start() == path.start() && read.names().eq(path.names()), "{path:?} became {read:?}");
+        }
+    }
+
+    #[test]
     fn every_spelling_is_read_as_it_is_written() {
         for (path, ..) in SPELLINGS {
             let Ok(text) = std::str::from_utf8(path) else { continue };
@@ -308,6 +326,14 @@ mod tests {
         let latin = Request::Path { host: "box".to_owned(), path: Some(remote(b"/caf\xe9")) };
         assert_eq!(uri("box", &remote(b"/caf\xe9")), "scout://box/caf%E9");
         assert_eq!(Request::parse_uri("scout://box/caf%E9"), Ok(latin));
+        for (written, expected) in [
+            ("~/x", "scout://box/~/x"),
+            ("x", "scout://box/~/x"),
+            ("~root/x", "scout://box/~root/x"),
+            ("/~root/x", "scout://box/./~root/x"),
+        ] {
+            assert_eq!(uri("box", &remote(written)), expected);
+        }
         for bad in ["", "http://box/", "scout://", "scout:///etc", "scout://box/%00", "hosts://other"] {
             assert!(Request::parse_uri(bad).is_err(), "{bad}");
         }
