@@ -18,6 +18,30 @@ use talc::wasm::WasmBinning;
 #[global_allocator]
 static HEAP: TalcSyncCell<Grows, WasmBinning> = TalcSyncCell::new_wasm(Grows::Never);
 
+/// Where Scout's strings and lists lie until the plugin lets go of them. On `wasm32-wasip2` wit-bindgen (0.61.1) leaves this function to
+/// wasi-libc, which takes the memory from the heap of C: freed into this one, it would be given out while C still has it.
+///
+/// # Safety
+/// That of the canonical ABI: `old` is null, or was given for `old_size` bytes of this alignment.
+#[cfg(target_env = "p2")]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, new_size: usize) -> *mut u8 {
+    if new_size == 0 {
+        return std::ptr::without_provenance_mut(align);
+    }
+    // SAFETY: what the ABI says of its arguments is what an allocator asks of a layout.
+    let given = unsafe {
+        match old_size {
+            0 => std::alloc::alloc(Layout::from_size_align_unchecked(new_size, align)),
+            _ => std::alloc::realloc(old, Layout::from_size_align_unchecked(old_size, align), new_size),
+        }
+    };
+    if given.is_null() {
+        std::arch::wasm32::unreachable();
+    }
+    given
+}
+
 /// What the heap begins with, in bytes: more than a call needs that answers with a page of text.
 const FIRST: usize = 64 << 10;
 static mut FIRST_HEAP: [MaybeUninit<u8>; FIRST] = [MaybeUninit::uninit(); FIRST];
