@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use scout_machine::{Call, Opened, Principal, RemotePath};
 use scout_runtime::policy::SecretPaths;
 use scout_runtime::{
-    Answer, CallContext, Content, Encoding, Fleet, Grants, Limits, Plugin, PluginId, Query, Receipt, Runtime,
+    Answer, CallContext, Content, Encoding, Fleet, Grants, Limits, Plugin, PluginId, Query, Readers, Receipt, Runtime,
     RuntimeConfig, Subject,
 };
 use scout_server::config::{Config, Flags};
@@ -176,9 +176,9 @@ async fn checked(fleet: &Arc<Fleet>, limits: &Arc<Limits>, principal: &Principal
     let begun = Instant::now();
     let Request::Path { host, path: Some(path) } = request else { return Err(anyhow!("a path is read")) };
     let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
-    let mut context = CallContext::new(principal.clone(), Arc::clone(fleet), Arc::clone(limits), call);
-    context.preopen(&host, &path, &["file"]).await?;
-    told(begun, &host, path.bytes(), context.take_opened().context("nothing was opened")?)
+    let context = CallContext::new(principal.clone(), Arc::clone(fleet), Arc::clone(limits), call);
+    let looked = context.look(&host, &path, Readers { file: "file", directory: "dir" }).await?;
+    told(begun, &host, path.bytes(), looked.opened)
 }
 
 /// The same, if nobody had to be kept from anything.
@@ -274,7 +274,7 @@ async fn beside_loops(world: &World) -> Result<Samples> {
         let context =
             CallContext::new(Principal::new("bench", principal), Arc::clone(&fleet), Arc::clone(&limits), call);
         let (host, path) = (Some("box".to_owned()), Some(path.clone()));
-        async move { plugin.handle(context, Query { subject: Subject::File, host, path, command: None }).await }
+        async move { plugin.handle(context, Query { subject: Subject::File, host, path, command: None, found: None }).await }
     });
     let mut hostile = tokio::task::JoinSet::new();
     for _ in 0..LOOPS {
@@ -315,7 +315,8 @@ fn nothing() -> Result<Nothing> {
     let call = move |plugin: Plugin| {
         let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
         let context = CallContext::new(Principal::new("bench", "bench"), Arc::clone(&fleet), Arc::clone(&limits), call);
-        async move { plugin.handle(context, Query { subject: Subject::File, host: None, path: None, command: None }).await }
+        let nothing = Query { subject: Subject::File, host: None, path: None, command: None, found: None };
+        async move { plugin.handle(context, nothing).await }
     };
     let alone = threads.block_on(threads.spawn({
         let (plugin, call) = (plugin.clone(), call.clone());

@@ -1,5 +1,7 @@
 //! The four answers.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use scout_tests::{Scout, Sftp, Sshd, SshdOptions};
 use serde_json::{Value, json};
 
@@ -31,6 +33,29 @@ async fn a_file_is_answered_as_text_and_structured() {
     assert_eq!(structured["size"], 13);
     assert_eq!(structured["truncated"], false);
     assert_eq!(structured["content"], "hello\nwörld\n");
+}
+
+#[tokio::test]
+async fn a_picture_is_answered_as_one_and_what_only_begins_like_one_is_not() {
+    let (sshd, scout) = world().await;
+    let picture = sshd.dir().join("dot.png");
+    // One pixel.
+    let bytes = BASE64_STANDARD
+        .decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
+        .unwrap();
+    std::fs::write(&picture, &bytes).unwrap();
+    let answer = scout.call(&format!("box:{}", picture.display())).await;
+    let content = &answer.message["result"]["content"];
+    assert_eq!(content[1], json!({"type": "image", "data": BASE64_STANDARD.encode(&bytes), "mimeType": "image/png"}));
+    assert!(content[0]["text"].as_str().unwrap().starts_with("picture (image/png), 67 bytes"), "{content}");
+    assert_eq!(
+        (answer.receipt()["copied_bytes"].clone(), answer.structured().get("content").cloned()),
+        (json!(12), None)
+    );
+    std::fs::write(&picture, b"\x89PNG and no more\xff").unwrap();
+    let answer = scout.call(&format!("box:{}", picture.display())).await;
+    assert_eq!(answer.message["result"]["content"].as_array().map(Vec::len), Some(1), "{}", answer.message);
+    assert!(answer.text().starts_with("binary file"), "{}", answer.text());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use scout_tests::{DelayLink, Scout, Sshd};
+use serde_json::json;
 
 use crate::world::{options, options_at, world};
 
@@ -90,7 +91,11 @@ async fn a_command_past_its_timeout_is_stopped_on_the_host_and_its_output_kept()
     let answer =
         scout.command("box", &format!("echo begun; sh -c 'sleep 1000; : {marker}' & sleep 1001; : {marker}")).await;
     let structured = answer.structured();
-    assert_eq!(structured["timed_out"], true, "{}", answer.text());
+    assert_eq!(
+        (&structured["timed_out"], &structured["error"]["kind"]),
+        (&json!(true), &json!("timeout")),
+        "{structured}"
+    );
     assert_eq!(structured["stdout"], "begun\n");
     assert!(answer.is_error() && answer.text().contains("stopped"), "{}", answer.text());
     assert!(running(&marker).is_empty(), "{:?}", running(&marker));

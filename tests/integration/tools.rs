@@ -95,6 +95,37 @@ async fn an_answer_that_breaks_the_tools_own_schema_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_failure_keeps_the_kind_that_its_plugin_gives_it() {
+    let (sshd, dir) = (Sshd::start(), tempfile::tempdir().unwrap());
+    let scout = scout_with(&sshd, &[plugin(dir.path(), "mine", Guest::AnswersAndBringsTools, GRANTS)]).await;
+    let answer = call(&scout, "renew", json!({})).await;
+    let why = json!({"kind": "license-expired", "message": "the license has expired", "hint": "renew it"});
+    // The schema allows no field `since`: what is left is why it failed.
+    assert_eq!((answer.is_error(), answer.structured()), (true, json!({"error": why})), "{}", answer.message);
+    assert_eq!(answer.text(), "the license has expired\nrenew it");
+}
+
+#[tokio::test]
+async fn one_plugin_answers_queries_in_the_place_of_a_handler_and_brings_tools_as_a_plugin() {
+    let (sshd, dir) = (Sshd::start(), tempfile::tempdir().unwrap());
+    let file = sshd.dir().join("file");
+    std::fs::write(&file, "text").unwrap();
+    let handlers = dir.path().join("handlers");
+    std::fs::create_dir(&handlers).unwrap();
+    std::fs::write(handlers.join("file.wasm"), Guest::AnswersAndBringsTools.bytes()).unwrap();
+    let tools = plugin(dir.path(), "mine", Guest::AnswersAndBringsTools, GRANTS);
+    let scout = scout_with(&sshd, &[format!("plugins_dir = {:?}", handlers.display().to_string()), tools]).await;
+    assert_eq!(names(&scout).await, ["scout", "look", "renew"]);
+    scout.call("box:/").await;
+    let handled = scout.call(&format!("box:{}", file.display())).await;
+    // Joined by the line that parts of an answer are on.
+    assert_eq!(handled.text().replace('\n', ""), "handled: text", "{}", handled.message);
+    assert_eq!(handled.receipt()["round_trips"], 1, "what lies there is handed over, and asked for once");
+    let called = call(&scout, "look", json!({"host": "box", "path": file})).await;
+    assert_eq!(called.text().replace('\n', ""), "called: text", "{}", called.message);
+}
+
+#[tokio::test]
 async fn an_unknown_tool_is_told_with_a_near_name() {
     let (sshd, dir) = (Sshd::start(), tempfile::tempdir().unwrap());
     let scout = scout_with(&sshd, &[plugin(dir.path(), "mine", Guest::BringsTools, GRANTS)]).await;

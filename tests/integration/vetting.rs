@@ -100,7 +100,7 @@ async fn a_plugin_is_locked_as_it_is_and_loads_as_long_as_it_is_that() {
     place.put("mine.wasm", &good);
     let vetted = place.vet("file", &[]).await;
     assert_eq!(vetted.code, Some(0), "{}", vetted.all());
-    for part in ["scout:plugin 0.1.0", "scout:plugin/files@0.1.0", "tried `file`", "0 faults", "locked in"] {
+    for part in ["scout:plugin 0.2.0", "scout:plugin/files@0.2.0", "tried `file`", "0 faults", "locked in"] {
         assert!(vetted.stdout.contains(part), "{part}: {}", vetted.all());
     }
     let lock = place.text("scout.lock");
@@ -131,10 +131,10 @@ async fn an_upgrade_that_may_do_more_is_shown_and_needs_a_yes() {
     let refused = place.vet("mine", &[]).await;
     assert_eq!(refused.code, Some(1), "{}", refused.all());
     for part in [
-        "!! now imports scout:plugin/exec@0.1.0",
-        "!! now exports scout:plugin/tools@0.1.0",
+        "!! now imports scout:plugin/exec@0.2.0",
+        "!! now exports scout:plugin/tools@0.2.0",
         "!! has a new tool `count_lines` (exec)",
-        "~  no longer exports scout:plugin/handler@0.1.0",
+        "~  no longer exports scout:plugin/handler@0.2.0",
     ] {
         assert!(refused.stdout.contains(part), "{part}: {}", refused.all());
     }
@@ -442,7 +442,7 @@ async fn list_and_inspect_show_where_each_plugin_stands() {
     for plugin in ["mine.wasm", "file", "hosts"] {
         let said = place.run(&["plugin", "inspect", plugin]).await;
         assert!(
-            said.code == Some(0) && said.stdout.contains("exports    scout:plugin/handler@0.1.0"),
+            said.code == Some(0) && said.stdout.contains("exports    scout:plugin/handler@0.2.0"),
             "{}",
             said.all()
         );

@@ -57,6 +57,7 @@ macro_rules! guests {
 
 guests! {
     plain {
+        AnswersAndBringsTools = "answers_and_brings_tools",
         AnswersDeepJson = "answers_deep_json",
         AnswersInManyParts = "answers_in_many_parts",
         AnswersMuchToALargeSchema = "answers_much_to_a_large_schema",
@@ -101,6 +102,7 @@ guests! {
         RecursesThenCalls = "recurses_then_calls",
         RunsBehindItsEffect = "runs_behind_its_effect",
         RunsCommands = "runs_commands",
+        ShowsWhatIsNoPicture = "shows_what_is_no_picture",
         SleepsInHostCalls = "sleeps_in_host_calls",
         Traps = "traps",
         TrapsInDescribe = "traps_in_describe",
@@ -116,12 +118,13 @@ guests! {
         PrintsMuch = "prints_much",
         Sleeps = "sleeps",
         SleepsInDescribe = "sleeps_in_describe",
+        TakesAndFrees = "takes_and_frees",
     }
     raw {
         AnswersAForgedBlob = "answers_a_forged_blob",
         AnswersAnUnknownCase = "answers_an_unknown_case",
         AnswersAtAnOddAddress = "answers_at_an_odd_address",
-        AnswersFourBillionParts = "answers_four_billion_parts",
+        AnswersFourBillionBytes = "answers_four_billion_bytes",
         AnswersFromNowhere = "answers_from_nowhere",
         AnswersInvalidUtf8 = "answers_invalid_utf8",
         AnswersNothing = "answers_nothing",
@@ -130,6 +133,7 @@ guests! {
         ExportsAHollowHandler = "exports_a_hollow_handler",
         ExportsAnotherWorld = "exports_another_world",
         ExportsOtherFunctions = "exports_other_functions",
+        ExportsWhatALaterScoutCalls = "exports_what_a_later_scout_calls",
         FillsMemory = "fills_memory",
         GivesMemoryItLacks = "gives_memory_it_lacks",
         GrowsTables = "grows_tables",

@@ -1,5 +1,6 @@
 //! What a plugin answered, in host types.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,62 @@ pub enum Content {
     Text(String),
     /// Remote bytes that never were in the guest.
     Bytes(Bytes),
+    /// A picture, whole.
+    Image(Bytes, ImageFormat),
+}
+
+/// The formats of pictures that clients show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageFormat {
+    /// PNG.
+    Png,
+    /// JPEG.
+    Jpeg,
+    /// GIF.
+    Gif,
+    /// WebP.
+    WebP,
+}
+
+impl ImageFormat {
+    const ALL: [Self; 4] = [Self::Png, Self::Jpeg, Self::Gif, Self::WebP];
+
+    /// Its media type (RFC 6838).
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::Gif => "image/gif",
+            Self::WebP => "image/webp",
+        }
+    }
+
+    /// The one of this media type.
+    pub fn named(media_type: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.media_type() == media_type)
+    }
+
+    /// The one that these bytes begin as.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Png),
+            [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
+            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Self::Gif),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::WebP),
+            _ => None,
+        }
+    }
+}
+
+/// Why the operation failed that an answer is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerFailure {
+    /// A word for programs: a kind of the contract's errors, or the plugin's own.
+    pub kind: Cow<'static, str>,
+    /// One sentence for people.
+    pub message: String,
+    /// What to do instead, if known.
+    pub hint: Option<String>,
 }
 
 /// How an attachment becomes JSON.
@@ -35,8 +92,8 @@ pub struct Answer {
     pub structured: Option<serde_json::Map<String, serde_json::Value>>,
     /// Top-level fields of `structured` whose value are remote bytes.
     pub attachments: Vec<(String, Bytes, Encoding)>,
-    /// Whether the operation itself failed.
-    pub is_error: bool,
+    /// Why the operation itself failed, if it did.
+    pub failure: Option<AnswerFailure>,
     /// Bytes of all of it as it came: text, JSON, and blobs wherever they are.
     pub size: usize,
     /// What it takes.

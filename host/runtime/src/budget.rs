@@ -170,6 +170,17 @@ impl Budget {
         Ok(Arc::new(Hold { bytes, held: Arc::clone(&self.held), _room: room }))
     }
 
+    /// Takes room for what a guest says of itself.
+    ///
+    /// # Errors
+    /// There is none left, which ends the guest.
+    pub(crate) fn keep(&mut self, bytes: usize) -> Result<Arc<Hold>, BudgetSpent> {
+        self.hold(bytes).map_err(|spent| {
+            self.spent = Some(spent);
+            BudgetSpent
+        })
+    }
+
     /// Takes memory for what a guest answers with. It is bounded by itself, so that a guest that holds all it may still answers.
     pub(crate) fn hold_answer(&self, bytes: usize) -> Option<Arc<Hold>> {
         let room = self.room.beside(bytes)?;

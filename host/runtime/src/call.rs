@@ -1,18 +1,16 @@
 //! One call of a plugin: who asks, with which rights and limits, and how it can fail.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use scout_machine::{Call, ErrorKind as SshErrorKind, FileKind, HostError, Opened, Principal, RemotePath, Within};
+use scout_machine::{Call, Principal};
 
 use crate::cassette::Tape;
-use crate::grants::CallRights;
 use crate::reports::{Progress, Reports};
-use crate::steps::{Asked, Found, Reach, amiss};
-use crate::{Fleet, Grants, Interface, Receipt};
+use crate::{Fleet, Receipt};
 
 /// The longest message that is written to a client, in bytes. Official TypeScript clients (`@modelcontextprotocol/sdk`
 /// 1.32.2, `client` 2.4.0) end a connection, with all its calls, at 10 MiB without the end of a line, what came with it in
@@ -72,17 +70,7 @@ pub struct CallContext {
     pub audit: Option<Audit>,
     /// Where the call is recorded, or played from.
     pub(crate) tape: Option<Tape>,
-    waiting: Arc<Mutex<Option<Waiting>>>,
     reports: Arc<Reports>,
-}
-
-/// What was found before a plugin was chosen.
-struct Waiting {
-    host: String,
-    path: RemotePath,
-    /// Where it was made sure to lie.
-    within: Within,
-    opened: Opened,
 }
 
 /// The audit trail, as a call knows it.
@@ -171,8 +159,8 @@ pub struct CommandEnd {
 impl CallContext {
     /// A context without progress and audit.
     pub fn new(principal: Principal, fleet: Arc<Fleet>, limits: Arc<Limits>, call: Call) -> Self {
-        let (waiting, reports) = (Arc::default(), Arc::new(Reports::new()));
-        Self { principal, fleet, limits, call, progress: None, audit: None, tape: None, waiting, reports }
+        let reports = Arc::new(Reports::new());
+        Self { principal, fleet, limits, call, progress: None, audit: None, tape: None, reports }
     }
 
     /// Passes on what a plugin reports.
@@ -188,70 +176,6 @@ impl CallContext {
     /// That of `work`.
     pub(crate) async fn while_waiting<T>(&self, host: &str, work: impl Future<Output = T>) -> T {
         self.reports.while_waiting(self.progress.as_ref(), host, &self.call.cancel, work).await
-    }
-
-    /// Opens a path before a plugin is chosen: one of `readers` will look at it. What is found waits in this context until
-    /// a plugin of the same call opens the byte-equal path with the same rights: that plugin then pays no second round
-    /// trip.
-    ///
-    /// Opened with the rights of the first of `readers` that may look at it. What none of them may is not touched and
-    /// counts as [`FileKind::Other`]: the plugin that is chosen then is refused, and learns nothing from this.
-    ///
-    /// # Errors
-    /// Those of [`scout_ssh::Lease::open`], and a host that is unknown to all of `readers`.
-    pub async fn preopen(&mut self, host: &str, path: &RemotePath, readers: &[&str]) -> Result<FileKind, HostError> {
-        let access = self.fleet.access();
-        let tenant = access.principal(&self.principal);
-        let mut refused = None;
-        for reader in readers {
-            let (operator, tenant) = (access.plugin(reader), Arc::clone(&tenant));
-            // Whether it may run scripts, and so read secrets, only the plugin itself tells.
-            let imports = Grants::ALL.without(Interface::Shell);
-            let rights = CallRights { operator, tenant, ..CallRights::unlimited(imports) };
-            let reach = match Reach::new(self, host, &rights) {
-                Ok(reach) => reach,
-                Err(error) => {
-                    refused.get_or_insert(Err(error));
-                    continue;
-                }
-            };
-            let Ok(admitted) = reach.admit(reader, &rights, Asked::Open { path: path.clone() }).await else {
-                refused.get_or_insert(Ok(FileKind::Other));
-                continue;
-            };
-            let within = admitted.permit().within.clone();
-            let opened = match admitted.go().await {
-                Ok(Found::Opened(opened)) => opened,
-                Ok(_) => return Err(amiss()),
-                Err(error) if error.kind() == SshErrorKind::Outside => {
-                    refused = Some(Err(error));
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let kind = match &opened {
-                Opened::File { .. } => FileKind::File,
-                Opened::Directory { .. } => FileKind::Directory,
-                Opened::Other { .. } => FileKind::Other,
-            };
-            *self.waiting.lock() = Some(Waiting { host: host.to_owned(), path: path.clone(), within, opened });
-            return Ok(kind);
-        }
-        refused.unwrap_or(Ok(FileKind::Other))
-    }
-
-    /// Takes what [`CallContext::preopen`] found, for a handler that is no plugin.
-    pub fn take_opened(&self) -> Option<Opened> {
-        self.waiting.lock().take().map(|waiting| waiting.opened)
-    }
-
-    /// Takes what waits for this path and was opened within these directories. Once; another path leaves it.
-    pub(crate) fn take_waiting(&self, host: &str, path: &RemotePath, within: &Within) -> Option<Opened> {
-        let taken = self
-            .waiting
-            .lock()
-            .take_if(|waiting| waiting.host == host && waiting.path == *path && waiting.within == *within);
-        taken.map(|waiting| waiting.opened)
     }
 }
 
@@ -293,7 +217,7 @@ pub struct CallError {
     /// What kind.
     pub kind: CallErrorKind,
     /// Why, in a word for programs: a kind of the contract's errors, as `not-found`, or that of this one.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// Whether a path that is not there or a host that nobody knows is why.
     pub is_missing: bool,
     /// One sentence for people.

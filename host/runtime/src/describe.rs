@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::imports::{handler, tools};
+use crate::imports::{self, HandlerDescription as SaidHandler, Tool};
 use crate::json::Weight;
 use crate::shares::Room;
 use crate::state::shown;
-use crate::{Effect, HandlerDescription, Query, Subject, ToolDescription};
+use crate::{HandlerDescription, Subject, ToolDescription};
 use scout_machine::hidden;
 
 /// The longest one-line text, in bytes.
@@ -24,18 +24,16 @@ const MAX_PARSED: usize = 16 << 20;
 /// Tools of one plugin.
 pub const MAX_TOOLS_OF_PLUGIN: usize = 100;
 
-pub(crate) fn handler(said: handler::Description) -> Result<HandlerDescription, String> {
+pub(crate) fn handler(said: SaidHandler) -> Result<HandlerDescription, String> {
     if said.subjects.is_empty() {
         return Err("it names no subject".to_owned());
     }
     let mut subjects: Vec<Subject> = Vec::new();
     for given in said.subjects {
-        let known = match given {
-            handler::Subject::Hosts => Subject::Hosts,
-            handler::Subject::File => Subject::File,
-            handler::Subject::Directory => Subject::Directory,
-            handler::Subject::Command => Subject::Command,
-        };
+        let known = imports::subject(&given).ok_or_else(|| {
+            let name = shown(&given);
+            format!("it names the subject `{name}`, which this Scout does not have")
+        })?;
         if !subjects.contains(&known) {
             subjects.push(known);
         }
@@ -44,7 +42,7 @@ pub(crate) fn handler(said: handler::Description) -> Result<HandlerDescription, 
 }
 
 /// Takes `room` for what the descriptions take, before they take it.
-pub(crate) fn tools(said: Vec<tools::Tool>, room: &mut Room) -> Result<Vec<ToolDescription>, String> {
+pub(crate) fn tools(said: Vec<Tool>, room: &mut Room) -> Result<Vec<ToolDescription>, String> {
     if said.len() > MAX_TOOLS_OF_PLUGIN {
         return Err(format!("{} tools; {MAX_TOOLS_OF_PLUGIN} are allowed", said.len()));
     }
@@ -69,11 +67,7 @@ pub(crate) fn tools(said: Vec<tools::Tool>, room: &mut Room) -> Result<Vec<ToolD
             description: given.description,
             input_schema: schema(&given.name, &given.input_schema)?,
             output_schema: given.output_schema.as_deref().map(|text| schema(&given.name, text)).transpose()?,
-            effect: match given.effect {
-                tools::Effect::Read => Effect::Read,
-                tools::Effect::Exec => Effect::Exec,
-                tools::Effect::Write => Effect::Write,
-            },
+            effect: given.effect,
             name: given.name,
         });
     }
@@ -81,7 +75,7 @@ pub(crate) fn tools(said: Vec<tools::Tool>, room: &mut Room) -> Result<Vec<ToolD
 }
 
 /// Refuses schemas that together are too large, or would be once they are parsed.
-fn weigh(said: &[tools::Tool], room: &mut Room) -> Result<(), String> {
+fn weigh(said: &[Tool], room: &mut Room) -> Result<(), String> {
     let schemas = || said.iter().flat_map(|tool| [Some(&tool.input_schema), tool.output_schema.as_ref()]).flatten();
     let text: usize = schemas().map(String::len).sum();
     if text > MAX_SCHEMAS {
@@ -102,20 +96,6 @@ fn weigh(said: &[tools::Tool], room: &mut Room) -> Result<(), String> {
             .to_owned());
     }
     Ok(())
-}
-
-pub(crate) fn query(query: Query) -> handler::Query {
-    handler::Query {
-        subject: match query.subject {
-            Subject::Hosts => handler::Subject::Hosts,
-            Subject::File => handler::Subject::File,
-            Subject::Directory => handler::Subject::Directory,
-            Subject::Command => handler::Subject::Command,
-        },
-        host: query.host,
-        path: query.path,
-        command: query.command,
-    }
 }
 
 fn line(what: &str, text: String) -> Result<String, String> {
@@ -175,16 +155,10 @@ fn hidden_in_text(text: &str) -> Option<Hidden> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Effect;
 
-    fn tool(name: usize, schema: String) -> tools::Tool {
-        tools::Tool {
-            name: format!("t{name}"),
-            title: None,
-            description: String::new(),
-            input_schema: schema,
-            output_schema: None,
-            effect: tools::Effect::Read,
-        }
+    fn tool(name: usize, schema: String) -> Tool {
+        Tool::new(format!("t{name}"), String::new(), schema, Effect::Read)
     }
 
     #[test]

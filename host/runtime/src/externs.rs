@@ -2,7 +2,6 @@
 
 use wasmparser::{ComponentExternName, Encoding, Parser, Payload};
 
-use crate::imports::VERSION;
 use crate::plugin::WASI;
 use crate::state::shown;
 use crate::{Grants, imports, shape};
@@ -79,10 +78,7 @@ impl Externs {
         const NAMED: usize = 12;
         let versions = self.imports.iter().filter_map(|import| import.strip_prefix("scout:plugin/")?.split_once('@'));
         if let Some((_, version)) = versions.into_iter().find(|(_, version)| !imports::compatible(version)) {
-            let version = shown(version);
-            return Err(format!(
-                "is built for scout:plugin {version}; this Scout speaks {VERSION}: build it against that"
-            ));
+            return Err(imports::other_version(version));
         }
         let lacking: Vec<&str> = self.imports.iter().map(String::as_str).filter(|import| !is_there(import)).collect();
         let mut names: Vec<String> = lacking.iter().take(NAMED).map(|import| format!("`{}`", shown(import))).collect();
@@ -175,7 +171,7 @@ mod tests {
 
     #[test]
     fn all_that_cannot_be_had_is_named_with_what_leaves_it_out() {
-        assert_eq!(check(&["scout:plugin/files@0.1.0", "wasi:cli/stderr@0.2.3", "wasi:sockets/tcp@0.2.0"]), Ok(()));
+        assert_eq!(check(&["scout:plugin/files@0.2.0", "wasi:cli/stderr@0.2.3", "wasi:sockets/tcp@0.2.0"]), Ok(()));
         let http = ["wasi:io/poll@0.2.10", "wasi:http/types@0.2.10", "wasi:http/outgoing-handler@0.2.10"];
         assert_eq!(
             check(&http),
@@ -185,7 +181,7 @@ mod tests {
         );
         for (import, says) in [
             ("wasi:clocks/monotonic-clock@0.3.0", "of WASI this Scout offers 0.2"),
-            ("scout:plugin/transfer@0.1.7", "it needs a newer Scout"),
+            ("scout:plugin/transfer@0.2.7", "it needs a newer Scout"),
             ("env", "none of them by a bare name"),
             ("wasi:nn/graph@0.2.0-rc", "does not offer"),
         ] {

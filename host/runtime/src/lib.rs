@@ -16,6 +16,7 @@ mod fleet;
 pub mod grants;
 mod imports;
 pub mod json;
+mod look;
 mod machines;
 mod meter;
 mod plugin;
@@ -31,7 +32,7 @@ mod work;
 mod workers;
 mod written;
 
-pub use answer::{Answer, Content, Encoding, Held, Receipt};
+pub use answer::{Answer, AnswerFailure, Content, Encoding, Held, ImageFormat, Receipt};
 pub use call::{
     AccessEvent, AccessRecord, Audit, AuditRecord, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent,
     CommandRecord, Limits, MAX_MESSAGE, Recorded,
@@ -40,7 +41,7 @@ pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use externs::Externs;
 pub use fault::fault;
 pub use fleet::{Fleet, HostRecord, Location, Opener};
-pub use imports::reason;
+pub use look::{Looked, Readers};
 pub use meter::{Meter, Stopped};
 pub use plugin::{
     Effect, HandlerDescription, Kept, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime, RuntimeConfig,

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scout_machine::Principal;
+use scout_machine::{Opened, Principal};
 use tracing::Instrument as _;
-use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre, Resource};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
@@ -17,7 +17,7 @@ use crate::engine::{
 };
 use crate::fault::panicked;
 use crate::grants::{Access, CallRights};
-use crate::imports::{self, VERSION};
+use crate::imports::{self, Draft, NoAnswer, VERSION};
 use crate::meter::Meter;
 use crate::shares::{PluginShare, Room, Shares};
 use crate::state::{CallState, HANDLES, shown};
@@ -25,7 +25,8 @@ use crate::turns::Turns;
 use crate::work::{Lane, Work, ended};
 use crate::workers::Workers;
 use crate::{
-    Answer, CallContext, CallError, CallErrorKind, Externs, Grants, Limits, Receipt, describe, features, shape,
+    Answer, CallContext, CallError, CallErrorKind, Externs, Grants, Interface, Limits, Receipt, describe, features,
+    shape,
 };
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
@@ -108,6 +109,8 @@ pub struct Query {
     pub path: Option<Vec<u8>>,
     /// The command line.
     pub command: Option<String>,
+    /// What lies at the path ([`CallContext::look`]), for [`Subject::File`] and [`Subject::Directory`].
+    pub found: Option<Opened>,
 }
 
 /// Why a component cannot be used.
@@ -357,28 +360,12 @@ impl Runtime {
         let unfit = |error: wasmtime::Error| refused(format!("does not fit this Scout: {}", first_line(&error)));
         let linker = self.linkers.get(engine, grants, wasi).map_err(unfit)?;
         let pre = linker.instantiate_pre(&component).map_err(unfit)?;
-        let exports: Vec<String> = outside.exports(engine).map(|(name, _)| name.to_owned()).collect();
-        let exported = |interface: &str| {
-            exports
-                .iter()
-                .filter_map(|name| name.strip_prefix("scout:plugin/")?.strip_prefix(interface)?.strip_prefix('@'))
-                .any(imports::compatible)
-        };
-        let world = if exported("handler") {
-            World::Handler(imports::QueryHandlerPre::new(pre).map_err(unfit)?)
-        } else if exported("tools") {
-            World::Tools(imports::ToolPluginPre::new(pre).map_err(unfit)?)
-        } else {
-            return Err(refused(format!(
-                "exports {}; a plugin exports scout:plugin/handler@{VERSION} or scout:plugin/tools@{VERSION}",
-                names(&exports)
-            )));
-        };
+        let exports = Exports::of(engine, pre).map_err(refused)?;
         let settings = Arc::new(settings);
         let declared = imports::declared(engine, &component);
-        let (described, share, runtime) = (Description::Nothing, self.shares.plugin(), self.clone());
+        let (described, share, runtime) = (Description::default(), self.shares.plugin(), self.clone());
         let kept = Arc::new(self.shares.keep());
-        Ok(Inner { id, grants, declared, settings, world, described, kept, footprint: 0, share, runtime })
+        Ok(Inner { id, grants, declared, settings, exports, described, kept, footprint: 0, share, runtime })
     }
 }
 
@@ -414,10 +401,7 @@ fn check_import(engine: &Engine, import: &str, item: &ComponentItem, grants: &Gr
     if let Some(rest) = import.strip_prefix("scout:plugin/") {
         let (interface, version) = rest.split_once('@').unwrap_or((rest, "without a version"));
         if !imports::compatible(version) {
-            return Err(format!(
-                "is built for scout:plugin {}; this Scout speaks {VERSION}: build it against that",
-                shown(version)
-            ));
+            return Err(imports::other_version(version));
         }
         let needs = if imports::newer(version) { ": it needs a newer Scout" } else { "" };
         if !imports::offered(interface) {
@@ -496,7 +480,7 @@ struct Inner {
     /// What its component imports of them.
     declared: Grants,
     settings: Arc<serde_json::Map<String, serde_json::Value>>,
-    world: World,
+    exports: Exports,
     described: Description,
     /// The memory that the description takes.
     kept: Arc<Room>,
@@ -506,32 +490,63 @@ struct Inner {
     runtime: Runtime,
 }
 
-/// What a component exports, ready to be instantiated.
+/// What a component exports, ready to be instantiated: any set of what the contract has, but not nothing.
 #[derive(Clone)]
-enum World {
-    Handler(imports::QueryHandlerPre<CallState>),
-    Tools(imports::ToolPluginPre<CallState>),
+struct Exports {
+    pre: InstancePre<CallState>,
+    handler: Option<imports::handler::GuestIndices>,
+    tools: Option<imports::tools::GuestIndices>,
 }
 
-#[derive(Clone)]
-enum Description {
-    Nothing,
-    Handler(HandlerDescription),
-    Tools(Vec<ToolDescription>),
+impl Exports {
+    fn of(engine: &Engine, pre: InstancePre<CallState>) -> Result<Self, String> {
+        let names: Vec<String> =
+            pre.component().component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let mut known = Vec::new();
+        for (interface, version) in names.iter().filter_map(|name| name.strip_prefix("scout:plugin/")?.split_once('@'))
+        {
+            if !imports::compatible(version) {
+                return Err(imports::other_version(version));
+            }
+            if !matches!(interface, "handler" | "tools") {
+                let needs = if imports::newer(version) { ": it needs a newer Scout" } else { "" };
+                let export = shown(&format!("scout:plugin/{interface}@{version}"));
+                return Err(format!("exports `{export}`, which this Scout does not call{needs}"));
+            }
+            known.push(interface);
+        }
+        if known.is_empty() {
+            return Err(format!(
+                "exports {}; a plugin exports scout:plugin/handler@{VERSION} or scout:plugin/tools@{VERSION}, or both",
+                self::names(&names)
+            ));
+        }
+        let unfit = |error: wasmtime::Error| format!("does not fit this Scout: {}", first_line(&error));
+        let has = |interface: &str| known.contains(&interface);
+        let handler = has("handler").then(|| imports::handler::GuestIndices::new(&pre)).transpose().map_err(unfit)?;
+        let tools = has("tools").then(|| imports::tools::GuestIndices::new(&pre)).transpose().map_err(unfit)?;
+        Ok(Self { pre, handler, tools })
+    }
+}
+
+/// What a plugin has said of itself.
+#[derive(Clone, Default)]
+struct Description {
+    handler: Option<HandlerDescription>,
+    tools: Vec<ToolDescription>,
 }
 
 /// What a plugin has said of itself, as it said it.
-enum Said {
-    Handler(imports::handler::Description),
-    Tools(Vec<imports::tools::Tool>),
+#[derive(Default)]
+struct Said {
+    handler: Option<imports::HandlerDescription>,
+    tools: Vec<imports::Tool>,
 }
 
 impl Said {
     fn read(self, room: &mut Room) -> Result<Description, String> {
-        match self {
-            Self::Handler(said) => describe::handler(said).map(Description::Handler),
-            Self::Tools(said) => describe::tools(said, room).map(Description::Tools),
-        }
+        let handler = self.handler.map(describe::handler).transpose()?;
+        Ok(Description { handler, tools: describe::tools(self.tools, room)? })
     }
 }
 
@@ -553,18 +568,12 @@ impl Plugin {
 
     /// What it answers, if it is a query handler.
     pub fn handler(&self) -> Option<&HandlerDescription> {
-        match &self.inner.described {
-            Description::Handler(description) => Some(description),
-            Description::Tools(_) | Description::Nothing => None,
-        }
+        self.inner.described.handler.as_ref()
     }
 
-    /// Its tools, if it is a tool plugin; else empty.
+    /// Its tools, if it has some.
     pub fn tools(&self) -> &[ToolDescription] {
-        match &self.inner.described {
-            Description::Tools(tools) => tools,
-            Description::Handler(_) | Description::Nothing => &[],
-        }
+        &self.inner.described.tools
     }
 
     /// What it may import.
@@ -580,13 +589,13 @@ impl Plugin {
     /// The same plugin with other settings; nothing is compiled again.
     #[must_use]
     pub(crate) fn with_settings(&self, settings: serde_json::Map<String, serde_json::Value>) -> Self {
-        let Inner { id, grants, declared, world, described, kept, footprint, runtime, .. } = &*self.inner;
+        let Inner { id, grants, declared, exports, described, kept, footprint, runtime, .. } = &*self.inner;
         let inner = Inner {
             id: id.clone(),
             grants: *grants,
             declared: *declared,
             settings: Arc::new(settings),
-            world: world.clone(),
+            exports: exports.clone(),
             described: described.clone(),
             kept: Arc::clone(kept),
             footprint: *footprint,
@@ -659,13 +668,16 @@ impl Plugin {
 
 impl Inner {
     fn rights(&self, access: &Access, principal: &Principal, tool: Option<&str>) -> CallRights {
-        let described = match &self.described {
-            Description::Tools(tools) => tools.as_slice(),
-            Description::Handler(_) | Description::Nothing => &[],
+        let called = self.described.tools.iter().find(|described| Some(described.name.as_str()) == tool);
+        let reads = |handler: &HandlerDescription| {
+            handler.subjects.iter().any(|subject| matches!(subject, Subject::File | Subject::Directory))
         };
-        let called = described.iter().find(|described| Some(described.name.as_str()) == tool);
         CallRights {
-            declared: self.declared,
+            // Who answers for files is handed them.
+            declared: match self.described.handler.as_ref().is_some_and(reads) && called.is_none() {
+                true => self.declared.with(Interface::Files),
+                false => self.declared,
+            },
             effect: called.map(|tool| (tool.name.as_str().into(), tool.effect)),
             linked: self.grants,
             operator: access.plugin(self.id.as_str()),
@@ -707,18 +719,17 @@ impl Inner {
         let mut store = self.store(Arc::new(DESCRIBE), None, room, CallRights::unlimited(self.grants));
         let turn = store.data().budget.turn();
         let asked = async {
-            match &self.world {
-                World::Handler(pre) => {
-                    let instance = pre.instantiate_async(&mut store).await?;
-                    let said = instance.scout_plugin_handler().call_describe(&mut store).await?;
-                    Ok::<_, wasmtime::Error>(Said::Handler(said))
-                }
-                World::Tools(pre) => {
-                    let instance = pre.instantiate_async(&mut store).await?;
-                    let said = instance.scout_plugin_tools().call_describe(&mut store).await?;
-                    Ok(Said::Tools(said))
-                }
+            let instance = self.exports.pre.instantiate_async(&mut store).await?;
+            let mut said = Said::default();
+            if let Some(handler) = &self.exports.handler {
+                let handler = handler.load(&mut store, &instance)?.call_describe(&mut store).await?;
+                said.handler = Some(store.data_mut().said(handler)?);
             }
+            if let Some(tools) = &self.exports.tools {
+                let tools = tools.load(&mut store, &instance)?.call_describe(&mut store).await?;
+                said.tools = store.data_mut().said_of(tools)?;
+            }
+            Ok::<_, wasmtime::Error>(said)
         };
         let described = tokio::time::timeout_at(deadline, turn.around(asked)).await;
         store.data().log_stdio();
@@ -780,14 +791,16 @@ impl Inner {
         store.data().log_stdio();
         let name = self.id.as_str();
         let answer = match said {
-            Some(Ok(Ok(given))) => imports::answer(store.data(), given)
-                .map_err(|(kind, why)| ended(kind, format!("plugin `{name}` {why}"))),
+            Some(Ok(Ok(draft))) => store.data_mut().given(draft).map_err(|error| {
+                ended(CallErrorKind::Plugin, format!("plugin `{name}` {}", why_ended(&store, &error)))
+            }),
             Some(Ok(Err(error))) => Err(imports::failed(error)),
             Some(Err(error)) => {
                 tracing::warn!(plugin = name, error = ?trace(&error), "a plugin was ended");
-                let kind = match spent(&store, &error) {
-                    Some(Spent::Room) => CallErrorKind::Busy,
-                    _ => CallErrorKind::Plugin,
+                let kind = match (error.downcast_ref(), spent(&store, &error)) {
+                    (Some(NoAnswer { kind, .. }), _) => *kind,
+                    (None, Some(Spent::Room)) => CallErrorKind::Busy,
+                    (None, _) => CallErrorKind::Plugin,
                 };
                 Err(ended(kind, format!("plugin `{name}` {}", why_ended(&store, &error))))
             }
@@ -817,18 +830,21 @@ impl Inner {
         &self,
         store: &mut Store<CallState>,
         asked: Asked,
-    ) -> wasmtime::Result<Result<imports::WitAnswer, imports::WitError>> {
-        match (&self.world, asked) {
-            (World::Handler(pre), Asked::Handle(query)) => {
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance.scout_plugin_handler().call_handle(store, &describe::query(query)).await
+    ) -> wasmtime::Result<Result<Resource<Draft>, imports::WitError>> {
+        let exports = &self.exports;
+        let lacks = |what: &str| NoAnswer { kind: CallErrorKind::Plugin, why: what.to_owned() };
+        match asked {
+            Asked::Handle(query) => {
+                let handler = exports.handler.as_ref().ok_or_else(|| lacks("answers no queries"))?;
+                let query = store.data_mut().query(query)?;
+                let instance = exports.pre.instantiate_async(&mut *store).await?;
+                handler.load(&mut *store, &instance)?.call_handle(store, query).await
             }
-            (World::Tools(pre), Asked::Call { name, arguments }) => {
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance.scout_plugin_tools().call_call(store, &name, &arguments).await
+            Asked::Call { name, arguments } => {
+                let tools = exports.tools.as_ref().ok_or_else(|| lacks("has no tools"))?;
+                let instance = exports.pre.instantiate_async(&mut *store).await?;
+                tools.load(&mut *store, &instance)?.call_call(store, &name, &arguments).await
             }
-            (World::Handler(_), Asked::Call { .. }) => Err(wasmtime::Error::msg("it has no tools")),
-            (World::Tools(_), Asked::Handle(_)) => Err(wasmtime::Error::msg("it answers no queries")),
         }
     }
 }
@@ -870,6 +886,9 @@ fn how_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
         Some(Spent::Room) => return "found no memory: what all calls share is used up; try again later".to_owned(),
         Some(Spent::Handles) => return format!("holds more than {HANDLES} handles"),
         None => {}
+    }
+    if let Some(NoAnswer { why, .. }) = error.downcast_ref() {
+        return why.clone();
     }
     if let Some(I32Exit(status)) = error.downcast_ref() {
         return format!("exited instead of answering (status {status})");

@@ -142,7 +142,7 @@ async fn while_wanted<T>(
 
 /// The end of a call without an answer, with a receipt of nothing.
 pub(crate) fn ended(kind: CallErrorKind, message: String) -> CallError {
-    CallError { kind, reason: kind.name(), is_missing: false, message, hint: None, receipt: Receipt::default() }
+    CallError { kind, reason: kind.name().into(), is_missing: false, message, hint: None, receipt: Receipt::default() }
 }
 
 #[cfg(test)]

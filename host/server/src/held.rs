@@ -160,8 +160,8 @@ pub fn weight(answer: &Answer) -> usize {
     let parts = |is_blob: bool| {
         let lengths = answer.content.iter().map(move |content| match content {
             Content::Text(text) if !is_blob => text.len(),
-            Content::Bytes(bytes) if is_blob => bytes.len(),
-            Content::Text(_) | Content::Bytes(_) => 0,
+            Content::Bytes(bytes) | Content::Image(bytes, _) if is_blob => bytes.len(),
+            Content::Text(_) | Content::Bytes(_) | Content::Image(..) => 0,
         });
         lengths.sum::<usize>()
     };
@@ -173,7 +173,8 @@ pub fn weight(answer: &Answer) -> usize {
 /// What a reply takes until it is written, in bytes, about.
 pub fn reply_weight(reply: &Reply) -> usize {
     let text: usize = reply.text.iter().map(|text| VALUE + text.len()).sum();
-    text + reply.structured.as_ref().map_or(0, fields_size) + reply.raw.as_ref().map_or(0, bytes::Bytes::len)
+    let images: usize = reply.images.iter().map(|(data, _)| VALUE + data.len()).sum();
+    text + images + reply.structured.as_ref().map_or(0, fields_size) + reply.raw.as_ref().map_or(0, bytes::Bytes::len)
 }
 
 /// What the fields of a JSON object take, in bytes, about.

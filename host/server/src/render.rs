@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use scout_machine::hidden;
 use scout_machine::visible;
-use scout_runtime::{Answer, CallError, Content, Encoding, Held, Receipt};
+use scout_runtime::{Answer, AnswerFailure, CallError, Content, Encoding, Held, Receipt};
 use serde_json::{Map, Value, json};
 
 use crate::held::Room;
@@ -20,12 +20,14 @@ use crate::held::Room;
 pub struct Reply {
     /// Parts of text, in order.
     pub text: Vec<String>,
+    /// Pictures, behind all text: in base64, with their media types.
+    pub images: Vec<(String, &'static str)>,
     /// The structured answer.
     pub structured: Option<Map<String, Value>>,
     /// Whether the operation failed.
     pub is_error: bool,
     /// Why it failed, in a word for programs, where Scout tells that.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Cow<'static, str>>,
     /// What there is not, if that is why.
     pub missing: Option<Missing>,
     /// Whether what was asked is of a wrong kind, for which the protocol has an error of its own.
@@ -63,16 +65,10 @@ pub enum Base64 {
 
 impl Reply {
     /// A failure told in one sentence, and what to do instead. `reason` is a word for programs.
-    pub fn failure(reason: &'static str, message: &str, hint: Option<&str>, receipt: Receipt) -> Self {
-        let text = match hint {
-            Some(hint) => format!("{message}\n{hint}"),
-            None => message.to_owned(),
-        };
-        let mut error =
-            Map::from_iter([("kind".to_owned(), reason.into()), ("message".to_owned(), visible(message).into())]);
-        error.extend(hint.map(|hint| ("hint".to_owned(), visible(hint).into())));
-        let structured = Some(Map::from_iter([(ERROR.to_owned(), Value::Object(error))]));
-        let text = vec![visible(&text).into_owned()];
+    pub fn failure(reason: impl Into<Cow<'static, str>>, message: &str, hint: Option<&str>, receipt: Receipt) -> Self {
+        let reason = reason.into();
+        let structured = Some(Map::from_iter([(ERROR.to_owned(), why(&reason, message, hint))]));
+        let text = vec![visible(&in_words(message, hint)).into_owned()];
         Self { text, structured, is_error: true, reason: Some(reason), receipt, ..Self::default() }
     }
 
@@ -82,14 +78,19 @@ impl Reply {
         self.is_error && fields.into_iter().all(|field| field == ERROR)
     }
 
-    /// The same without its fields, for which it owes nobody anything: its text says what there is to say.
+    /// The same without its fields but why it failed: its text says what there is to say.
     #[must_use]
     pub(crate) fn without_fields(mut self) -> Self {
-        self.structured = None;
+        self.structured = self.take_why().map(|why| Map::from_iter([why]));
         if self.text.iter().all(String::is_empty) {
             self.text = vec!["the plugin says that it failed, and not why".to_owned()];
         }
         self
+    }
+
+    /// Takes the field out that says why it failed.
+    pub(crate) fn take_why(&mut self) -> Option<(String, Value)> {
+        self.structured.as_mut()?.remove_entry(ERROR)
     }
 
     /// The failure that what was asked is of a wrong kind.
@@ -125,6 +126,19 @@ impl Reply {
     }
 }
 
+/// A failure in words.
+fn in_words(message: &str, hint: Option<&str>) -> String {
+    hint.map_or_else(|| message.to_owned(), |hint| format!("{message}\n{hint}"))
+}
+
+/// A failure in fields.
+fn why(reason: &str, message: &str, hint: Option<&str>) -> Value {
+    let mut error =
+        Map::from_iter([("kind".to_owned(), reason.into()), ("message".to_owned(), visible(message).into())]);
+    error.extend(hint.map(|hint| ("hint".to_owned(), visible(hint).into())));
+    Value::Object(error)
+}
+
 impl From<CallError> for Reply {
     fn from(error: CallError) -> Self {
         let reply = Self::failure(error.reason, &error.message, error.hint.as_deref(), error.receipt);
@@ -139,20 +153,21 @@ pub fn render(answer: Answer, base64: Base64, receipt: Receipt) -> Reply {
         .iter()
         .find_map(|content| match content {
             Content::Bytes(bytes) => Some(bytes.clone()),
-            Content::Text(_) => None,
+            Content::Text(_) | Content::Image(..) => None,
         })
         .or_else(|| {
             answer.attachments.iter().find(|(field, ..)| field == "content").map(|(_, bytes, _)| bytes.clone())
         });
-    let text = answer
-        .content
-        .iter()
-        .map(|content| match content {
-            Content::Text(text) => visible(text).into_owned(),
-            Content::Bytes(bytes) => visible(&decoded(bytes)).into_owned(),
-        })
-        .collect();
-    let structured = answer.structured.map(|mut fields| {
+    let (mut text, mut images) = (Vec::new(), Vec::new());
+    for content in &answer.content {
+        match content {
+            Content::Text(said) => text.push(visible(said).into_owned()),
+            Content::Bytes(bytes) => text.push(visible(&decoded(bytes)).into_owned()),
+            Content::Image(bytes, format) => images.push((BASE64_STANDARD.encode(bytes), format.media_type())),
+        }
+    }
+    let is_error = answer.failure.is_some();
+    let mut structured = answer.structured.map(|mut fields| {
         make_fields_visible(&mut fields);
         for (field, bytes, encoding) in answer.attachments {
             let value = match (encoding, base64) {
@@ -164,8 +179,16 @@ pub fn render(answer: Answer, base64: Base64, receipt: Receipt) -> Reply {
         }
         fields
     });
-    let (is_error, held) = (answer.is_error, answer.held);
-    Reply { text, structured, is_error, receipt, raw, held, ..Reply::default() }
+    let mut reason = None;
+    if let Some(AnswerFailure { kind, message, hint }) = answer.failure {
+        if text.iter().all(String::is_empty) {
+            text = vec![visible(&in_words(&message, hint.as_deref())).into_owned()];
+        }
+        structured.get_or_insert_default().insert(ERROR.to_owned(), why(&kind, &message, hint.as_deref()));
+        reason = Some(kind);
+    }
+    let held = answer.held;
+    Reply { text, images, structured, is_error, reason, receipt, raw, held, ..Reply::default() }
 }
 
 /// UTF-8 as far as it goes; a character that a cap has split at the end is left out, not replaced.

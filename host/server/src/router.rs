@@ -8,8 +8,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use scout_machine::{Call, Cost, ErrorKind, FileKind, HostError, Principal, RemotePath};
-use scout_runtime::{CallContext, Fleet, Plugin, Progress, Query, Receipt, Subject, reason};
+use scout_machine::{Call, Principal, RemotePath};
+use scout_runtime::{CallContext, CallError, Fleet, Looked, Plugin, Progress, Query, Readers, Receipt, Subject};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -24,8 +24,8 @@ use crate::tally::{Ended, Outcome};
 use crate::target::Request;
 use crate::tenant::{LOCAL, Tenant};
 
-/// The plugins of which one looks at a path, by what it is.
-const READERS: &[&str] = &["file", "dir"];
+/// The plugins of which one is handed what lies at a path, by what it is.
+const READERS: Readers<'_> = Readers { file: "file", directory: "dir" };
 
 /// More of a name than this tells nobody anything, in bytes.
 const SHOWN: usize = 64;
@@ -136,7 +136,7 @@ impl Router {
             return unknown_host(&revision.fleet, host, &caller.principal);
         }
         let (held, base64) = (caller.held.clone(), caller.base64);
-        let mut context = caller.context(&revision);
+        let context = caller.context(&revision);
         let (call, cost) = (context.call.clone(), Arc::clone(&context.call.cost));
         let expected = match (&host, &command) {
             (None, _) => 0,
@@ -147,15 +147,14 @@ impl Router {
             Ok(running) => running,
             Err(error) => return error.into(),
         };
-        let subject = match (subject, &host) {
-            (Some(subject), _) => subject,
-            (None, None) => Subject::Hosts,
-            // Whether `host:/path` is a file or a directory only the host knows. What is found waits in the context.
+        let (subject, found) = match (subject, &host) {
+            (Some(subject), _) => (subject, None),
+            (None, None) => (Subject::Hosts, None),
+            // Whether `host:/path` is a file or a directory only the host knows.
             (None, Some(host)) => {
-                match context.preopen(host, &path.clone().unwrap_or_else(RemotePath::home), READERS).await {
-                    Ok(FileKind::Directory) => Subject::Directory,
-                    Ok(FileKind::File | FileKind::Symlink | FileKind::Other) => Subject::File,
-                    Err(error) => return failed(&error, &cost),
+                match context.look(host, &path.clone().unwrap_or_else(RemotePath::home), READERS).await {
+                    Ok(Looked { subject, opened }) => (subject, Some(opened)),
+                    Err(error) => return CallError { receipt: receipt(&cost), ..error }.into(),
                 }
             }
         };
@@ -169,7 +168,7 @@ impl Router {
         };
         let (principal, call) = (context.principal.clone(), context.call.clone());
         let path = path.map(|path| path.bytes().to_vec());
-        match plugin.handle(context, Query { subject, host, path, command }).await {
+        match plugin.handle(context, Query { subject, host, path, command, found }).await {
             Ok((answer, receipt)) => match running.reserve(&call, &answer).await {
                 Ok(reserved) => {
                     let reply = plugin.render(answer, base64, receipt, &principal, &call).await;
@@ -310,9 +309,4 @@ fn no_tool(name: &str, catalog: &Catalog) -> Reply {
     let names = std::iter::once("scout").chain(catalog.tools().iter().map(|tool| tool.name.as_str()));
     let message = format!("no tool is named `{shown}`{}", did_you_mean(&near(name, names)));
     Reply::failure("invalid", &message, None, Receipt::default()).missing(Missing::Tool)
-}
-
-fn failed(error: &HostError, cost: &Cost) -> Reply {
-    let reply = Reply::failure(reason(error), error.message(), error.hint(), receipt(cost));
-    if error.kind() == ErrorKind::NotFound { reply.missing(Missing::Target) } else { reply }
 }

@@ -75,7 +75,7 @@ impl Reserved {
 fn crowded(why: &str, cost: &Cost) -> CallError {
     CallError {
         kind: CallErrorKind::Busy,
-        reason: CallErrorKind::Busy.name(),
+        reason: CallErrorKind::Busy.name().into(),
         is_missing: false,
         message: format!("{why}: {CROWDED}"),
         hint: Some(READ.to_owned()),

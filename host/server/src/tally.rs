@@ -59,7 +59,7 @@ impl Outcome {
 
     /// What a reply tells.
     pub(crate) fn of(reply: &Reply) -> Self {
-        match reply.reason {
+        match reply.reason.as_deref() {
             _ if !reply.is_error => Self::Answered,
             Some("refused") => Self::Refused,
             Some("busy") => Self::Busy,

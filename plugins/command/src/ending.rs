@@ -1,7 +1,7 @@
 //! How a command ended, told to people and in fields. Pure.
 
 use scout_plugin::exec::{Ending, RemoteState};
-use scout_plugin::text;
+use scout_plugin::{ErrorKind, text};
 
 /// An ending, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub(crate) struct Told {
     pub(crate) output_limit: bool,
     /// Whether it still runs on the host, where that is a question.
     pub(crate) remote: Option<&'static str>,
-    /// Whether the operation failed. A command that exits 3 or dies of a signal of its own ran all the same.
-    pub(crate) failed: bool,
+    /// What kind of failure it was. A command that exits 3 or dies of a signal of its own ran all the same.
+    pub(crate) failed: Option<ErrorKind>,
     /// A sentence for people; none for a success.
     pub(crate) sentence: Option<String>,
 }
@@ -26,7 +26,7 @@ pub(crate) fn told(ending: &Ending, duration_ms: u64) -> Told {
         timed_out: false,
         output_limit: false,
         remote: None,
-        failed: false,
+        failed: None,
         sentence: None,
     };
     match ending {
@@ -40,7 +40,7 @@ pub(crate) fn told(ending: &Ending, duration_ms: u64) -> Told {
         Ending::TimedOut(state) => Told {
             timed_out: true,
             remote: Some(remote(*state)),
-            failed: true,
+            failed: Some(ErrorKind::Timeout),
             sentence: Some(format!("timed out after {}; {}", seconds(duration_ms), whereabouts(*state))),
             ..plain
         },
@@ -52,7 +52,7 @@ pub(crate) fn told(ending: &Ending, duration_ms: u64) -> Told {
         },
         Ending::NoStatus => Told {
             remote: Some(remote(RemoteState::Unknown)),
-            failed: true,
+            failed: Some(ErrorKind::Unreachable),
             sentence: Some(format!(
                 "the connection ended before the command's status came; {}",
                 whereabouts(RemoteState::Unknown)
@@ -101,6 +101,7 @@ fn seconds(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{status, told};
+    use scout_plugin::ErrorKind;
     use scout_plugin::exec::{Ending, RemoteState};
 
     fn said(ending: Ending) -> Option<String> {
@@ -118,7 +119,8 @@ mod tests {
     fn a_status_and_a_signal_are_no_failure_of_the_operation() {
         assert_eq!(said(Ending::Exited(3)).as_deref(), Some("exit status 3"));
         assert_eq!(said(Ending::Signaled("TERM".to_owned())).as_deref(), Some("ended by signal TERM"));
-        assert!(!told(&Ending::Exited(3), 5).failed && !told(&Ending::Signaled("TERM".to_owned()), 5).failed);
+        let died = told(&Ending::Signaled("TERM".to_owned()), 5);
+        assert_eq!((told(&Ending::Exited(3), 5).failed, died.failed), (None, None));
     }
 
     #[test]
@@ -128,19 +130,20 @@ mod tests {
             Some("timed out after 1 s; the command was stopped on the host")
         );
         let unknown = told(&Ending::TimedOut(RemoteState::Unknown), 2_500);
-        assert!(unknown.failed && unknown.timed_out && unknown.remote == Some("unknown"));
+        assert_eq!((unknown.failed, unknown.remote), (Some(ErrorKind::Timeout), Some("unknown")));
+        assert!(unknown.timed_out);
         assert!(unknown.sentence.is_some_and(|sentence| sentence.starts_with("timed out after 2.5 s")));
     }
 
     #[test]
     fn the_output_limit_is_told_but_no_failure() {
         let limit = told(&Ending::OutputLimit(RemoteState::Stopped), 5);
-        assert!(limit.output_limit && !limit.failed && limit.exit.is_none());
+        assert!(limit.output_limit && limit.failed.is_none() && limit.exit.is_none());
     }
 
     #[test]
     fn a_lost_status_is_a_failure_that_leaves_the_command_open() {
         let lost = told(&Ending::NoStatus, 5);
-        assert_eq!((lost.failed, lost.remote), (true, Some("unknown")));
+        assert_eq!((lost.failed, lost.remote), (Some(ErrorKind::Unreachable), Some("unknown")));
     }
 }

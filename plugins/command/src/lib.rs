@@ -147,8 +147,8 @@ fn answer(host: &str, directory: Option<&[u8]>, command: &str, outcome: Outcome)
     if let Some(status) = status {
         answer = answer.text(status);
     }
-    if told.failed {
-        answer = answer.failed();
+    if let (Some(kind), Some(sentence)) = (told.failed, told.sentence) {
+        answer = answer.failed(Error::new(kind, sentence));
     }
     answer.attach("stdout", stdout, Encoding::Text).attach("stderr", stderr, Encoding::Text)
 }

@@ -2,7 +2,7 @@
 
 use scout_plugin::json::Object;
 use scout_plugin::{
-    Answer, Description, DirEntry, Error, ErrorKind, FileKind, Handler, Query, Subject, files, register, text,
+    Answer, Description, DirEntry, Error, ErrorKind, FileKind, Handler, Query, Subject, register, text,
 };
 
 struct Dir;
@@ -17,9 +17,10 @@ impl Handler for Dir {
     }
 
     fn handle(query: Query) -> Result<Answer, Error> {
-        let host = query.host.ok_or_else(|| Error::new(ErrorKind::Invalid, "a directory needs a host"))?;
+        let (Some(host), Some(entry)) = (query.host, query.entry) else {
+            return Err(Error::new(ErrorKind::Invalid, "a directory needs a host and what is there"));
+        };
         let path = query.path.unwrap_or_else(|| HOME.to_vec());
-        let entry = files::open(&host, &path)?;
         if entry.attributes().kind != FileKind::Directory {
             return Err(Error::new(
                 ErrorKind::Invalid,

@@ -2,8 +2,8 @@
 
 use scout_plugin::json::Object;
 use scout_plugin::{
-    Answer, Attributes, Blob, Description, Encoding, Error, ErrorKind, FileKind, Handler, Query, Subject, files,
-    register, text,
+    Answer, Attributes, Blob, Description, Encoding, Error, ErrorKind, FileKind, Handler, Query, Subject, register,
+    text,
 };
 
 struct File;
@@ -15,10 +15,9 @@ impl Handler for File {
     }
 
     fn handle(query: Query) -> Result<Answer, Error> {
-        let (Some(host), Some(path)) = (query.host, query.path) else {
-            return Err(Error::new(ErrorKind::Invalid, "a file needs a host and a path"));
+        let (Some(host), Some(path), Some(entry)) = (query.host, query.path, query.entry) else {
+            return Err(Error::new(ErrorKind::Invalid, "a file needs a host, a path and what is there"));
         };
-        let entry = files::open(&host, &path)?;
         let attributes = entry.attributes();
         let content = match (attributes.kind, entry.content()) {
             (FileKind::File, Some(content)) => content,
@@ -30,7 +29,10 @@ impl Handler for File {
             total: content.total(),
             truncated: content.truncated(),
             is_text: content.is_text(),
+            picture: None,
         };
+        let picture = picture(&seen, || content.read(0, MAGIC));
+        let seen = Seen { picture, ..seen };
         Ok(answer(&host, &path, &seen, content))
     }
 }
@@ -44,6 +46,25 @@ struct Seen {
     total: Option<u64>,
     truncated: bool,
     is_text: bool,
+    /// The media type of a picture that clients can show, if it is one and all of it was read.
+    picture: Option<&'static str>,
+}
+
+/// How many bytes tell the format of a picture.
+const MAGIC: u32 = 12;
+
+/// The media type of a picture, by how it begins.
+fn picture(seen: &Seen, begins: impl FnOnce() -> Vec<u8>) -> Option<&'static str> {
+    if seen.is_text || seen.truncated {
+        return None;
+    }
+    match begins().as_slice() {
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some("image/png"),
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => None,
+    }
 }
 
 impl Seen {
@@ -71,6 +92,9 @@ fn answer(host: &str, path: &[u8], seen: &Seen, content: Blob) -> Answer {
     }
     if let Some(text) = told.text() {
         answer = answer.text(text);
+    }
+    if let Some(media_type) = seen.picture {
+        answer = answer.image(content.share(), media_type);
     }
     answer.attach("content", content, encoding)
 }
@@ -118,9 +142,11 @@ impl Told {
         let what = match seen.is_text {
             true => (seen.read == 0).then(|| "empty file".to_owned()),
             false => {
-                let what = seen
-                    .size()
-                    .map_or_else(|| "binary file".to_owned(), |total| format!("binary file, {}", size(total)));
+                let what = match seen.picture {
+                    Some(media_type) => format!("picture ({media_type})"),
+                    None => "binary file".to_owned(),
+                };
+                let what = seen.size().map_or_else(|| what.clone(), |total| format!("{what}, {}", size(total)));
                 Some(format!("{what}; with `base64` true its bytes are answered in base64"))
             }
         };
@@ -164,7 +190,7 @@ fn no_file(path: &[u8], kind: FileKind, mode: Option<u32>) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Seen, Told, as_json, no_file};
+    use super::{Seen, Told, as_json, no_file, picture};
     use scout_plugin::{Attributes, FileKind};
 
     fn seen(read: u64, size: u64, truncated: bool, is_text: bool) -> Seen {
@@ -177,7 +203,7 @@ mod tests {
             links: None,
             modified: Some(0),
         };
-        Seen { attributes, read, total: Some(size), truncated, is_text }
+        Seen { attributes, read, total: Some(size), truncated, is_text, picture: None }
     }
 
     fn said(path: &[u8], seen: &Seen) -> Option<String> {
@@ -215,6 +241,25 @@ mod tests {
             said(b"/f", &seen(9, 20, true, false))
                 .is_some_and(|note| note.contains(": first 9 of 20 bytes; to read on"))
         );
+    }
+
+    #[test]
+    fn a_picture_that_was_read_in_full_is_one() {
+        let of = |bytes: &[u8], truncated| picture(&seen(20, 20, truncated, false), || bytes.to_vec());
+        for (bytes, media_type) in [
+            (&b"\x89PNG\r\n\x1a\n\0\0\0\r"[..], Some("image/png")),
+            (b"\xff\xd8\xff\xe0", Some("image/jpeg")),
+            (b"GIF89a", Some("image/gif")),
+            (b"RIFF\x10\0\0\0WEBP", Some("image/webp")),
+            (b"RIFF\x10\0\0\0WAVE", None),
+            (b"\x89PNG", None),
+            (b"", None),
+        ] {
+            assert_eq!((of(bytes, false), of(bytes, true)), (media_type, None), "{bytes:?}");
+        }
+        let shown = Seen { picture: Some("image/png"), ..seen(9, 9, false, false) };
+        let says = "picture (image/png), 9 bytes; with `base64` true its bytes are answered in base64";
+        assert_eq!(said(b"/f", &shown).as_deref(), Some(says));
     }
 
     #[test]

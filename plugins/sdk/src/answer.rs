@@ -1,22 +1,32 @@
-//! Building an answer.
+//! Writing an answer.
 
-use crate::Blob;
-use crate::bindings::imports::scout::plugin::answers::{Answer, Attachment, Content};
+use crate::bindings::imports::scout::plugin::answers;
 use crate::json::Object;
+use crate::{Blob, Error};
 
 pub use crate::bindings::imports::scout::plugin::answers::Encoding;
 
-impl Default for Answer {
-    fn default() -> Self {
-        Self::new()
-    }
+/// An answer: its parts in the order in which they are shown, and its fields.
+#[derive(Debug, Default)]
+pub struct Answer {
+    content: Vec<Content>,
+    structured: Option<String>,
+    attachments: Vec<(String, Blob, Encoding)>,
+    failure: Option<Error>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Text(String),
+    Blob(Blob),
+    Image(Blob, &'static str),
 }
 
 impl Answer {
     /// An answer that says nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { content: Vec::new(), structured: None, attachments: Vec::new(), is_error: false }
+        Self::default()
     }
 
     /// With a further part of text.
@@ -33,6 +43,14 @@ impl Answer {
         self
     }
 
+    /// With a further part that is a picture: `image/png`, `image/jpeg`, `image/gif` or `image/webp`. Scout refuses one that is cut, or
+    /// does not begin as that format does.
+    #[must_use]
+    pub fn image(mut self, blob: Blob, media_type: &'static str) -> Self {
+        self.content.push(Content::Image(blob, media_type));
+        self
+    }
+
     /// With the structured answer.
     #[must_use]
     pub fn structured(mut self, object: Object) -> Self {
@@ -40,17 +58,52 @@ impl Answer {
         self
     }
 
-    /// With a blob as the value of a field at the top of the structured answer.
+    /// With the structured answer as JSON, which has to be an object.
     #[must_use]
-    pub fn attach(mut self, field: &str, value: Blob, encoding: Encoding) -> Self {
-        self.attachments.push(Attachment { field: field.to_owned(), value, encoding });
+    pub fn structured_json(mut self, json: impl Into<String>) -> Self {
+        self.structured = Some(json.into());
         self
     }
 
-    /// Marked as the answer of an operation that failed.
+    /// With a blob as the value of a field at the top of the structured answer.
     #[must_use]
-    pub fn failed(mut self) -> Self {
-        self.is_error = true;
+    pub fn attach(mut self, field: &str, value: Blob, encoding: Encoding) -> Self {
+        self.attachments.push((field.to_owned(), value, encoding));
         self
+    }
+
+    /// Marked as the answer of an operation that failed, and why.
+    #[must_use]
+    pub fn failed(mut self, why: Error) -> Self {
+        self.failure = Some(why);
+        self
+    }
+
+    /// The structured answer so far, as JSON: for tests, which need no host.
+    #[must_use]
+    pub fn json(&self) -> Option<&str> {
+        self.structured.as_deref()
+    }
+
+    /// Hands it to Scout.
+    pub(crate) fn give(self) -> answers::Answer {
+        let given = answers::Answer::new();
+        for content in self.content {
+            match content {
+                Content::Text(text) => given.text(&text),
+                Content::Blob(blob) => given.blob(blob),
+                Content::Image(blob, media_type) => given.image(blob, media_type),
+            }
+        }
+        if let Some(object) = &self.structured {
+            given.structured(object);
+        }
+        for (field, value, encoding) in self.attachments {
+            given.attach(&field, value, encoding);
+        }
+        if let Some(why) = self.failure {
+            given.failed(&why.into_wit());
+        }
+        given
     }
 }

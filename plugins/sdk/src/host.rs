@@ -2,20 +2,75 @@
 
 /// Remote files and directories, over SFTP. Needs the grant `files`.
 pub mod files {
-    pub use crate::bindings::imports::scout::plugin::files::{Entry, open, read, stat};
+    use crate::bindings::imports::scout::plugin::files;
+    use crate::{Attributes, Blob, Entry, Error};
+
+    /// Looks at a path: attributes, and content or entries.
+    ///
+    /// # Errors
+    /// Whatever the host or Scout has against it.
+    pub fn open(host: &str, path: &[u8]) -> Result<Entry, Error> {
+        Ok(files::open(host, path)?)
+    }
+
+    /// Bytes of a regular file from `offset` on, at most `length` and at most the file size limit.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn read(host: &str, path: &[u8], offset: u64, length: u64) -> Result<Blob, Error> {
+        Ok(files::read(host, path, offset, length)?)
+    }
+
+    /// A path's attributes, following symbolic links.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn stat(host: &str, path: &[u8]) -> Result<Attributes, Error> {
+        Ok(files::stat(host, path)?)
+    }
 }
 
 /// Commands on remote hosts. Needs the grant `exec`.
 pub mod exec {
+    use crate::Error;
+    use crate::bindings::imports::scout::plugin::exec;
+
     pub use crate::bindings::imports::scout::plugin::exec::{
-        Ending, Outcome, Pipeline, RemoteState, Stage, StderrTo, Word, run, shell,
+        Ending, Outcome, Pipeline, RemoteState, Stage, StderrTo, Word,
     };
     pub use crate::output::{Output, output};
+
+    /// Runs a pipeline, if every word of it is allowed.
+    ///
+    /// # Errors
+    /// Whatever the host or Scout has against it; `Refused` says what is allowed instead.
+    pub fn run(host: &str, pipeline: &Pipeline) -> Result<Outcome, Error> {
+        Ok(exec::run(host, pipeline)?)
+    }
+
+    /// Runs a script with the host's `/bin/sh`. Needs a grant of its own, and a host whose command policy is `shell`.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub fn shell(host: &str, directory: Option<&[u8]>, script: &str) -> Result<Outcome, Error> {
+        Ok(exec::shell(host, directory, script)?)
+    }
 }
 
 /// The hosts that this call may name. Needs the grant `inventory`.
 pub mod inventory {
-    pub use crate::bindings::imports::scout::plugin::inventory::{Machine as Host, Reachability, hosts, probe};
+    use crate::Error;
+    use crate::bindings::imports::scout::plugin::inventory;
+
+    pub use crate::bindings::imports::scout::plugin::inventory::{Machine as Host, Reachability, hosts};
+
+    /// Whether the named hosts can be reached, asked all at once; answers in the order asked.
+    ///
+    /// # Errors
+    /// Names that the call may not use, and too many of them.
+    pub fn probe(names: &[String], timeout_ms: u32) -> Result<Vec<Reachability>, Error> {
+        Ok(inventory::probe(names, timeout_ms)?)
+    }
 }
 
 /// The plugin's own configuration: `[plugins.NAME.settings]` in scout.toml.

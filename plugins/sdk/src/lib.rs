@@ -1,7 +1,7 @@
 //! Writes plugins for Scout.
 //!
 //! A plugin is a type with one trait, [`Handler`] (it answers queries of the `scout` tool) or [`Tools`] (it brings
-//! tools of its own), and one line, [`register!`]. It reaches hosts only through the functions of this crate, and only
+//! tools of its own), or with both, and one line, [`register!`]. It reaches hosts only through the functions of this crate, and only
 //! as far as the operator grants: an interface that is not used is not imported, and one that is not granted makes the
 //! plugin fail when Scout loads it.
 //!
@@ -15,17 +15,20 @@ pub mod zone;
 
 mod answer;
 mod bindings;
+mod describe;
+mod error;
 #[cfg(all(feature = "heap", target_family = "wasm"))]
 mod heap;
 mod host;
 mod output;
 
-pub use answer::Encoding;
-pub use bindings::imports::scout::plugin::answers::Answer;
+pub use answer::{Answer, Encoding};
 pub use bindings::imports::scout::plugin::blobs::Blob;
-pub use bindings::imports::scout::plugin::types::{Attributes, DirEntry, Error, ErrorKind, FileKind};
-pub use bindings::query_handler::exports::scout::plugin::handler::{Description, Query, Subject};
-pub use bindings::tool_plugin::exports::scout::plugin::tools::{Effect, Tool};
+pub use bindings::imports::scout::plugin::descriptions::Effect;
+pub use bindings::imports::scout::plugin::entries::Entry;
+pub use bindings::imports::scout::plugin::types::{Attributes, DirEntry, FileKind};
+pub use describe::{Description, Query, Subject, Tool};
+pub use error::{Error, ErrorKind};
 pub use host::{exec, files, inventory, log, progress, settings};
 
 /// Answers queries of the `scout` tool.
@@ -56,90 +59,40 @@ pub trait Tools {
     }
 }
 
-impl Description {
-    /// A handler of these subjects, with one line about it.
-    #[must_use]
-    pub fn new(summary: &str, subjects: &[Subject]) -> Self {
-        Self { summary: summary.to_owned(), subjects: subjects.to_vec() }
-    }
-}
-
-impl Tool {
-    /// A tool that only reads, of this name, with this description and this JSON Schema of its arguments.
-    #[must_use]
-    pub fn new(name: &str, description: &str, input_schema: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            title: None,
-            description: description.to_owned(),
-            input_schema: input_schema.to_owned(),
-            output_schema: None,
-            effect: Effect::Read,
-        }
-    }
-
-    /// With a name for people.
-    #[must_use]
-    pub fn title(mut self, title: &str) -> Self {
-        self.title = Some(title.to_owned());
-        self
-    }
-
-    /// With the JSON Schema of its structured answer.
-    #[must_use]
-    pub fn output_schema(mut self, schema: &str) -> Self {
-        self.output_schema = Some(schema.to_owned());
-        self
-    }
-
-    /// With the most that it does to a host.
-    #[must_use]
-    pub fn effect(mut self, effect: Effect) -> Self {
-        self.effect = effect;
-        self
-    }
-}
-
-impl Error {
-    /// A failure in one sentence: what failed and where.
-    #[must_use]
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
-    }
-
-    /// With what to do instead.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
 impl<T: Handler> bindings::query_handler::exports::scout::plugin::handler::Guest for T {
-    fn describe() -> Description {
-        <T as Handler>::describe()
+    fn describe() -> bindings::imports::scout::plugin::descriptions::HandlerDescription {
+        <T as Handler>::describe().give()
     }
 
-    fn handle(query: Query) -> Result<Answer, Error> {
-        <T as Handler>::handle(query)
+    fn handle(
+        query: bindings::imports::scout::plugin::queries::Query,
+    ) -> Result<bindings::imports::scout::plugin::answers::Answer, bindings::imports::scout::plugin::types::Error> {
+        <T as Handler>::handle(Query::read(&query)).map(Answer::give).map_err(Error::into_wit)
     }
 }
 
 impl<T: Tools> bindings::tool_plugin::exports::scout::plugin::tools::Guest for T {
-    fn describe() -> Vec<Tool> {
-        <T as Tools>::describe()
+    fn describe() -> Vec<bindings::imports::scout::plugin::descriptions::Tool> {
+        <T as Tools>::describe().into_iter().map(Tool::give).collect()
     }
 
-    fn call(name: String, arguments: String) -> Result<Answer, Error> {
-        <T as Tools>::call(&name, &arguments)
+    fn call(
+        name: String,
+        arguments: String,
+    ) -> Result<bindings::imports::scout::plugin::answers::Answer, bindings::imports::scout::plugin::types::Error> {
+        <T as Tools>::call(&name, &arguments).map(Answer::give).map_err(Error::into_wit)
     }
 }
 
-/// Makes a type this component's plugin: `register!(Type: handler)` or `register!(Type: tools)`.
+/// Makes a type this component's plugin: `register!(Type: handler)`, `register!(Type: tools)` or `register!(Type: handler, tools)`.
 ///
 /// Once in a crate of type `cdylib`.
 #[macro_export]
 macro_rules! register {
+    ($plugin:ident: handler, tools) => {
+        $crate::register!($plugin: handler);
+        $crate::register!($plugin: tools);
+    };
     ($plugin:ident: handler) => {
         const _: fn() = $crate::__private::is_handler::<$plugin>;
         #[cfg(target_family = "wasm")]

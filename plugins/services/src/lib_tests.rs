@@ -114,7 +114,7 @@ fn details_tell_how_a_unit_ended() {
     let shown = show::parse(include_str!("../tests/fixtures/debian13-units.txt"));
     let properties = &shown.units[0];
     let answer = details("box", "systemd", &rows()[0], properties);
-    let json = answer.structured.expect("is structured");
+    let json = answer.json().expect("is structured");
     assert!(
         json.contains(
             r#""result":"exit-code","load_error":null,"last_exit":"exited","last_exit_status":1,"restart":"no","#

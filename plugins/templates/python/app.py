@@ -4,10 +4,10 @@ import json
 
 from componentize_py_types import Err
 from wit_world import exports
-from wit_world.exports.tools import Effect, Tool
 from wit_world.imports import files
-from wit_world.imports.answers import Answer, Content_Text
-from wit_world.imports.types import Error, ErrorKind
+from wit_world.imports.answers import Answer
+from wit_world.imports.descriptions import Effect, Tool
+from wit_world.imports.types import Error
 
 from os_release import field
 
@@ -26,16 +26,14 @@ ANSWER = {
 
 class Tools(exports.Tools):
     def describe(self):
-        return [
-            Tool(
-                name="os_release",
-                title=None,
-                description="Tells which operating system a host runs, and which version",
-                input_schema=json.dumps(ARGUMENTS),
-                output_schema=json.dumps(ANSWER),
-                effect=Effect.READ,
-            )
-        ]
+        tool = Tool(
+            name="os_release",
+            description="Tells which operating system a host runs, and which version",
+            input_schema=json.dumps(ARGUMENTS),
+            effect=Effect.READ,
+        )
+        tool.output_schema(json.dumps(ANSWER))
+        return [tool]
 
     def call(self, name, arguments):
         # Scout has checked the arguments against the schema.
@@ -43,15 +41,13 @@ class Tools(exports.Tools):
         with files.open(host, b"/etc/os-release") as entry:
             content = entry.content()
             if content is None:
-                raise Err(Error(ErrorKind.INVALID, "/etc/os-release is no file", None))
+                raise Err(Error("invalid", "/etc/os-release is no file", None))
             text = content.read(0, 64 * 1024).decode(errors="replace")
         system = field(text, "NAME")
         if system is None:
-            raise Err(Error(ErrorKind.INVALID, "/etc/os-release names no system", None))
+            raise Err(Error("invalid", "/etc/os-release names no system", None))
         version = field(text, "VERSION_ID")
-        return Answer(
-            content=[Content_Text(f"{system} {version or ''}".rstrip())],
-            structured=json.dumps({"name": system, "version": version}),
-            attachments=[],
-            is_error=False,
-        )
+        answer = Answer()
+        answer.text(f"{system} {version or ''}".rstrip())
+        answer.structured(json.dumps({"name": system, "version": version}))
+        return answer

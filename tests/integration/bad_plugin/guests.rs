@@ -86,10 +86,12 @@ guests! {
     forty_tables_are_refused: HasManyTables => Refused("has several tables in one module");
     too_much_text_is_no_answer: AnswersTooMuch => Ended("bytes of text; 4194304 are allowed");
     text_beyond_the_boundary_ends_it: AnswersWithoutEnd => Ended("handed over more than 16 MiB at once");
-    the_same_text_in_a_list_counts_each_time: AnswersTheSameText => Ended("handed over more than 16 MiB at once");
+    the_same_text_counts_each_time: AnswersTheSameText => Ended("bytes of text; 4194304 are allowed");
     the_same_name_for_scout_counts_each_time: SendsTheSameName => Ended("handed over more than 16 MiB at once");
-    many_parts_are_no_answer: AnswersInManyParts => Ended("parts; 1000 are allowed");
-    four_billion_parts_end_it: AnswersFourBillionParts => Ended("crashed: what it handed over is nothing that the contract knows (list");
+    many_parts_are_no_answer: AnswersInManyParts => Ended("answered with more than 1000 parts");
+    four_billion_bytes_end_it: AnswersFourBillionBytes => Ended("crashed: what it handed over is nothing that the contract knows (string pointer");
+    what_is_no_picture_is_not_shown_as_one: ShowsWhatIsNoPicture => Ended("answered with a picture that is cut, or is not of");
+    one_may_answer_and_bring_tools: AnswersAndBringsTools => Answers("called: 0123456789abcdef");
     the_same_bytes_hundreds_of_times_are_no_answer: AnswersTheSameBytes => Ended("bytes of blobs");
     field_names_of_megabytes_are_no_answer: AnswersWithLongFields => Ended("bytes of text; 4194304 are allowed");
     broken_json_is_no_answer: AnswersNoJson => Ended("answered with something that is not JSON");
@@ -121,8 +123,8 @@ guests! {
         Answers("[1048576, 0, 0, 1, 1048575, 0, 0, 0, 0, 0, 0, 0, 0, 0]");
     no_part_of_a_key_is_read_from_its_middle: AsksForPartsOfAKey =>
         Answers("refused true, certificate true, key false, notes true");
-    forged_hosts_are_unknown: ForgesHosts => Answers("[ErrorKind::UnknownHost]");
-    secrets_are_refused_however_they_are_spelled: AsksForSecrets => Answers("[Some(ErrorKind::Refused)]");
+    forged_hosts_are_unknown: ForgesHosts => Answers("[UnknownHost]");
+    secrets_are_refused_however_they_are_spelled: AsksForSecrets => Answers("[Some(Refused)]");
     nothing_outside_of_its_roots_is_read: LeavesItsRoots => Answers("21 paths refused");
     a_tool_that_only_reads_runs_nothing: RunsBehindItsEffect =>
         Fails("the tool \"look\" says of itself that it only reads");
@@ -132,7 +134,7 @@ guests! {
     hidden_text_in_a_description_is_refused: DescribesHiddenText => Refused("has control characters");
     hidden_text_in_a_schema_is_refused: HidesTextInASchema =>
         Refused("a schema of `looks` has a hidden character in `/properties/path");
-    ten_thousand_tools_are_refused: DescribesManyTools => Refused("10000 tools; 100 are allowed");
+    a_thousand_tools_are_refused: DescribesManyTools => Refused("1000 tools; 100 are allowed");
     schemas_with_many_patterns_can_be_described: DescribesManyPatterns => Fails("cannot be called");
     a_schema_that_is_no_json_is_refused: DescribesNoSchema => Refused("is no JSON object");
     a_forged_tool_name_is_refused: DescribesAForgedName => Refused("a tool's name is 1 to 64 of");
@@ -141,6 +143,7 @@ guests! {
         "args 0, env 0, stdin 0, files closed, sockets closed, names closed, clocks open, random open"
     );
     a_flood_on_stdout_ends_with_its_cpu: FloodsStdout => Ended("used up its 200 ms of CPU");
+    what_scout_gives_lies_in_the_plugins_own_heap: TakesAndFrees => Answers("200 alike");
     printing_much_is_no_crime: PrintsMuch => Answers("printed");
     an_exit_is_no_answer: Exits => Ended("exited instead of answering (status 0)");
     sleep_in_wasi_ends_with_the_deadline: Sleeps =>
@@ -151,17 +154,20 @@ guests! {
     a_core_module_is_refused: IsACoreModule => Refused("is a core module; `cargo build --target wasm32-wasip2` makes a component");
     another_world_is_refused: ExportsAnotherWorld => Refused("exports `another:world/handler@1.0.0`; a plugin exports");
     a_hollow_handler_is_refused: ExportsAHollowHandler => Refused("does not fit this Scout");
-    other_functions_are_refused: ExportsOtherFunctions => Refused("expected `record` found `u32`");
+    an_export_for_a_later_scout_is_refused: ExportsWhatALaterScoutCalls =>
+        Refused("exports `scout:plugin/prompts@0.2.1`, which this Scout does not call: it needs a newer Scout");
+    other_functions_are_refused: ExportsOtherFunctions => Refused("expected `own` or `borrow`, found `u32`");
     an_unknown_import_is_refused: ImportsTheUnknown =>
         Refused("imports `evil:keys/all@1.0.0`, which this Scout does not offer");
     an_unknown_interface_is_refused: ImportsAnUnknownInterface =>
-        Refused("imports `scout:plugin/secrets@0.1.0`, which this Scout does not offer");
+        Refused("imports `scout:plugin/secrets@0.2.0`, which this Scout does not offer");
     an_unknown_function_is_refused: ImportsAnUnknownFunction =>
-        Refused("imports `flush` of `scout:plugin/log@0.1.0`, which this Scout does not offer");
+        Refused("imports `flush` of `scout:plugin/log@0.2.0`, which this Scout does not offer");
     a_function_of_a_later_scout_is_refused: NeedsALaterScout =>
-        Refused("imports `flush` of `scout:plugin/log@0.1.1`, which this Scout does not offer: it needs a newer Scout");
+        Refused("imports `flush` of `scout:plugin/log@0.2.1`, which this Scout does not offer: it needs a newer Scout");
     one_built_for_a_later_scout_that_needs_nothing_new_answers: IsBuiltForALaterScout => Answers("0123456789abcdef");
-    another_version_is_refused: ImportsAnotherVersion => Refused("is built for scout:plugin 0.2.0");
+    another_version_is_refused: ImportsAnotherVersion =>
+        Refused("is built for scout:plugin 0.1.0; this Scout speaks 0.2.0: build it again, with the SDK and wit/ of this Scout");
     wasi_http_is_refused: ImportsWasiHttp => Refused("`wasi:http/outgoing-handler@0.2.0`");
     a_bare_import_is_refused: ImportsABareFunction => Refused("imports `system`, which this Scout does not offer");
     an_empty_file_is_refused: EmptyFile => Refused("is no component");

@@ -120,6 +120,7 @@ impl World {
             host: Some(host.to_owned()),
             path: Some(self.file.as_os_str().as_bytes().to_vec()),
             command: None,
+            found: None,
         };
         plugin.handle(context, query).await
     }
@@ -139,6 +140,7 @@ fn text(answer: &Answer) -> String {
     let texts = answer.content.iter().map(|content| match content {
         Content::Text(text) => text.clone(),
         Content::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Content::Image(bytes, format) => format!("{} of {} bytes", format.media_type(), bytes.len()),
     });
     texts.collect()
 }

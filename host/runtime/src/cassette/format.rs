@@ -333,8 +333,8 @@ pub(super) enum Expect {
         structured: Option<Map<String, Value>>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         attachments: Vec<Attachment>,
-        #[serde(default, skip_serializing_if = "is_false")]
-        is_error: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failed>,
     },
     Error {
         #[serde(with = "EndKind")]
@@ -352,6 +352,18 @@ pub(super) enum Content {
     Text(Text),
     /// Sent by a host.
     Blob(Text),
+    /// A picture that a host sent.
+    Image(Text),
+}
+
+/// Why the operation failed that an answer is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Failed {
+    pub(super) kind: String,
+    pub(super) message: Text,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hint: Option<Text>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -317,7 +317,7 @@ impl format::Limits {
 
 impl Default for Expect {
     fn default() -> Self {
-        Self::Answer { content: Vec::new(), structured: None, attachments: Vec::new(), is_error: false }
+        Self::Answer { content: Vec::new(), structured: None, attachments: Vec::new(), failure: None }
     }
 }
 
@@ -331,6 +331,7 @@ impl From<&Result<(Answer, Receipt), CallError>> for Expect {
                     .map(|content| match content {
                         Content::Text(text) => format::Content::Text(text.as_str().into()),
                         Content::Bytes(bytes) => format::Content::Blob(bytes.as_ref().into()),
+                        Content::Image(bytes, _) => format::Content::Image(bytes.as_ref().into()),
                     })
                     .collect(),
                 structured: answer.structured.clone(),
@@ -343,7 +344,11 @@ impl From<&Result<(Answer, Receipt), CallError>> for Expect {
                         encoding: *encoding,
                     })
                     .collect(),
-                is_error: answer.is_error,
+                failure: answer.failure.as_ref().map(|failure| format::Failed {
+                    kind: failure.kind.clone().into_owned(),
+                    message: failure.message.as_str().into(),
+                    hint: failure.hint.as_deref().map(Text::from),
+                }),
             },
             Err(error) => Self::Error {
                 kind: error.kind,

@@ -1,16 +1,30 @@
-//! `answers`: what a guest gives back, checked and with its blobs redeemed.
+//! `answers`: what a guest gives back, part by part.
+
+use std::sync::Arc;
 
 use wasmtime::component::Resource;
 
 use super::blobs::Blob;
+use super::types::{bounded, word};
 use super::wit::answers;
+use super::wit::types::Error;
 use crate::state::CallState;
-use crate::{Answer, CallErrorKind, Content, Encoding};
+use crate::{Answer, AnswerFailure, CallErrorKind, Content, Encoding, ImageFormat};
 
 /// Parts of an answer, and fields of it whose value is a blob.
 const MAX_PARTS: usize = 1000;
 
-impl answers::Host for CallState {}
+/// An answer that a guest is writing.
+#[expect(unreachable_pub, reason = "the generated code exports it again")]
+#[derive(Default)]
+pub struct Draft {
+    answer: Answer,
+    structured: Option<String>,
+    /// Bytes of its text and JSON.
+    written: usize,
+    /// Bytes of its blobs, each as often as it is in there.
+    handed: usize,
+}
 
 /// A guest's answer, with its JSON as the guest wrote it.
 pub(crate) struct Given {
@@ -18,62 +32,146 @@ pub(crate) struct Given {
     pub(crate) structured: Option<String>,
 }
 
-/// A guest's answer in host types. Costs as much as it has parts, however long they are.
-///
-/// # Errors
-/// What is wrong with it, as the rest of a sentence that begins with the plugin's name, and whose fault that is.
-pub(crate) fn answer(state: &CallState, given: answers::Answer) -> Result<Given, (CallErrorKind, String)> {
-    let wrong = |why: String| (CallErrorKind::Plugin, why);
-    let parts = given.content.len().max(given.attachments.len());
-    if parts > MAX_PARTS {
-        return Err(wrong(format!("answered with {parts} parts; {MAX_PARTS} are allowed")));
+/// Ends a guest whose answer nobody can take: why, as the rest of a sentence that begins with the plugin's name, and whose fault it is.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct NoAnswer {
+    pub(crate) kind: CallErrorKind,
+    pub(crate) why: String,
+}
+
+impl NoAnswer {
+    fn wrong(why: String) -> Self {
+        Self { kind: CallErrorKind::Plugin, why }
     }
-    let fields: usize = given.attachments.iter().map(|attachment| attachment.field.len()).sum();
-    let written: usize = fields
-        + given.structured.as_ref().map_or(0, String::len)
-        + given
-            .content
-            .iter()
-            .map(|content| if let answers::Content::Text(text) = content { text.len() } else { 0 })
-            .sum::<usize>();
-    if written > state.limits.answer_bytes {
-        let allowed = state.limits.answer_bytes;
-        return Err(wrong(format!("answered with {written} bytes of text; {allowed} are allowed")));
+}
+
+impl CallState {
+    /// What a guest has answered.
+    pub(crate) fn given(&mut self, draft: Resource<Draft>) -> wasmtime::Result<Given> {
+        let Draft { mut answer, structured, written, handed } = self.table.delete(draft)?;
+        answer.size = written + handed;
+        Ok(Given { answer, structured })
     }
-    let text = state.budget.hold_answer(written).ok_or_else(|| {
-        let why = "answered, and there is no memory for it: what all calls share is used up; try again later";
-        (CallErrorKind::Busy, why.to_owned())
-    })?;
-    let mut answer = Answer { is_error: given.is_error, size: written, ..Answer::default() };
-    answer.held.bytes.push(text);
-    // Each file and stream once as content and once as an attachment.
-    let allowed = 2 * (state.limits.file_bytes + 2 * state.limits.output_bytes);
-    let (mut handed, mut holds): (usize, Vec<_>) = (0, Vec::new());
-    let mut redeem = |blob: &Resource<Blob>| {
-        let unknown = |_| "answered with a blob that is not its own".to_owned();
-        let Blob { data, hold, .. } = state.table.get(blob).map_err(unknown)?.clone();
-        handed = handed.saturating_add(data.len());
-        if handed > allowed {
-            return Err(format!("answered with more than {allowed} bytes of blobs"));
+
+    /// Takes memory for so much text in an answer.
+    fn writes(&mut self, draft: &Resource<Draft>, bytes: usize) -> wasmtime::Result<&mut Draft> {
+        self.budget.host_call()?;
+        let allowed = self.limits.answer_bytes;
+        let written = self.table.get(draft)?.written.saturating_add(bytes);
+        if written > allowed {
+            let why = format!("answered with {written} bytes of text; {allowed} are allowed");
+            return Err(NoAnswer::wrong(why).into());
         }
-        holds.push(hold);
-        Ok(data)
-    };
-    for content in given.content {
-        answer.content.push(match content {
-            answers::Content::Text(text) => Content::Text(text),
-            answers::Content::Blob(blob) => Content::Bytes(redeem(&blob).map_err(wrong)?),
-        });
+        let hold = self.budget.hold_answer(bytes).ok_or_else(|| {
+            let why = "answered, and there is no memory for it: what all calls share is used up; try again later";
+            NoAnswer { kind: CallErrorKind::Busy, why: why.to_owned() }
+        })?;
+        let draft = self.table.get_mut(draft)?;
+        draft.written = written;
+        draft.answer.held.bytes.push(hold);
+        Ok(draft)
     }
-    for attachment in given.attachments {
-        let data = redeem(&attachment.value).map_err(wrong)?;
-        let encoding = match attachment.encoding {
+
+    /// Redeems a blob for an answer.
+    fn hands(&mut self, draft: &Resource<Draft>, blob: Resource<Blob>) -> wasmtime::Result<(&mut Draft, Blob)> {
+        let blob = self.table.delete(blob)?;
+        // Each file and stream once as content and once as an attachment.
+        let allowed = 2 * (self.limits.file_bytes + 2 * self.limits.output_bytes);
+        let draft = self.table.get_mut(draft)?;
+        draft.handed = draft.handed.saturating_add(blob.data.len());
+        if draft.handed > allowed {
+            return Err(NoAnswer::wrong(format!("answered with more than {allowed} bytes of blobs")).into());
+        }
+        draft.answer.held.bytes.push(Arc::clone(&blob.hold));
+        Ok((draft, blob))
+    }
+}
+
+impl Draft {
+    /// A further part.
+    fn add(&mut self, content: Content) -> wasmtime::Result<()> {
+        within(self.answer.content.len(), "parts")?;
+        self.answer.content.push(content);
+        Ok(())
+    }
+}
+
+/// Whether there may be one more.
+fn within(there: usize, of: &str) -> wasmtime::Result<()> {
+    if there < MAX_PARTS {
+        return Ok(());
+    }
+    Err(NoAnswer::wrong(format!("answered with more than {MAX_PARTS} {of}")).into())
+}
+
+impl answers::Host for CallState {}
+
+impl answers::HostAnswer for CallState {
+    fn new(&mut self) -> wasmtime::Result<Resource<Draft>> {
+        self.budget.host_call()?;
+        self.own(Draft::default())
+    }
+
+    fn text(&mut self, draft: Resource<Draft>, text: String) -> wasmtime::Result<()> {
+        self.writes(&draft, text.len())?.add(Content::Text(text))
+    }
+
+    fn blob(&mut self, draft: Resource<Draft>, bytes: Resource<Blob>) -> wasmtime::Result<()> {
+        self.budget.host_call()?;
+        let (draft, blob) = self.hands(&draft, bytes)?;
+        draft.add(Content::Bytes(blob.data))
+    }
+
+    fn image(&mut self, draft: Resource<Draft>, bytes: Resource<Blob>, media_type: String) -> wasmtime::Result<()> {
+        self.budget.host_call()?;
+        let (draft, blob) = self.hands(&draft, bytes)?;
+        let format = ImageFormat::named(&media_type)
+            .filter(|format| !blob.is_cut() && ImageFormat::of(&blob.data) == Some(*format));
+        let Some(format) = format else {
+            let why = "answered with a picture that is cut, or is not of the format that it names";
+            return Err(NoAnswer::wrong(why.to_owned()).into());
+        };
+        draft.add(Content::Image(blob.data, format))
+    }
+
+    fn structured(&mut self, draft: Resource<Draft>, object: String) -> wasmtime::Result<()> {
+        let draft = self.writes(&draft, object.len())?;
+        draft.structured = Some(object);
+        Ok(())
+    }
+
+    fn attach(
+        &mut self,
+        draft: Resource<Draft>,
+        field: String,
+        value: Resource<Blob>,
+        encoding: answers::Encoding,
+    ) -> wasmtime::Result<()> {
+        self.writes(&draft, field.len())?;
+        let (draft, blob) = self.hands(&draft, value)?;
+        within(draft.answer.attachments.len(), "fields of blobs")?;
+        let encoding = match encoding {
             answers::Encoding::Text => Encoding::Text,
             answers::Encoding::Base64 => Encoding::Base64,
         };
-        answer.attachments.push((attachment.field, data, encoding));
+        draft.answer.attachments.push((field, blob.data, encoding));
+        Ok(())
     }
-    answer.size += handed;
-    answer.held.bytes.extend(holds);
-    Ok(Given { answer, structured: given.structured })
+
+    fn failed(&mut self, draft: Resource<Draft>, why: Error) -> wasmtime::Result<()> {
+        let failure = AnswerFailure {
+            kind: word(why.kind),
+            message: bounded(&why.message),
+            hint: why.hint.as_deref().map(bounded),
+        };
+        let bytes = failure.message.len() + failure.hint.as_ref().map_or(0, String::len);
+        self.writes(&draft, bytes)?.answer.failure = Some(failure);
+        Ok(())
+    }
+
+    fn drop(&mut self, draft: Resource<Draft>) -> wasmtime::Result<()> {
+        self.table.delete(draft)?;
+        Ok(())
+    }
 }

@@ -28,27 +28,32 @@ impl Blob {
     pub(super) fn new(capture: Capture, hold: Arc<Hold>) -> Self {
         Self { data: capture.data, truncated: capture.truncated, total: capture.total, hold }
     }
+
+    /// Whether the source holds more.
+    pub(super) fn is_cut(&self) -> bool {
+        self.truncated
+    }
 }
 
 impl blobs::Host for CallState {}
 
 impl blobs::HostBlob for CallState {
-    async fn size(&mut self, blob: Resource<Blob>) -> wasmtime::Result<u64> {
+    fn size(&mut self, blob: Resource<Blob>) -> wasmtime::Result<u64> {
         self.budget.host_call()?;
         Ok(self.table.get(&blob)?.data.len() as u64)
     }
 
-    async fn total(&mut self, blob: Resource<Blob>) -> wasmtime::Result<Option<u64>> {
+    fn total(&mut self, blob: Resource<Blob>) -> wasmtime::Result<Option<u64>> {
         self.budget.host_call()?;
         Ok(self.table.get(&blob)?.total)
     }
 
-    async fn truncated(&mut self, blob: Resource<Blob>) -> wasmtime::Result<bool> {
+    fn truncated(&mut self, blob: Resource<Blob>) -> wasmtime::Result<bool> {
         self.budget.host_call()?;
         Ok(self.table.get(&blob)?.truncated)
     }
 
-    async fn is_text(&mut self, blob: Resource<Blob>) -> wasmtime::Result<bool> {
+    fn is_text(&mut self, blob: Resource<Blob>) -> wasmtime::Result<bool> {
         self.budget.host_call()?;
         let blob = self.table.get(&blob)?;
         Ok(match std::str::from_utf8(&blob.data) {
@@ -58,7 +63,7 @@ impl blobs::HostBlob for CallState {
         })
     }
 
-    async fn read(&mut self, blob: Resource<Blob>, offset: u64, length: u32) -> wasmtime::Result<Vec<u8>> {
+    fn read(&mut self, blob: Resource<Blob>, offset: u64, length: u32) -> wasmtime::Result<Vec<u8>> {
         self.budget.host_call()?;
         let data = &self.table.get(&blob)?.data;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(data.len());
@@ -68,13 +73,13 @@ impl blobs::HostBlob for CallState {
         Ok(copied)
     }
 
-    async fn share(&mut self, blob: Resource<Blob>) -> wasmtime::Result<Resource<Blob>> {
+    fn share(&mut self, blob: Resource<Blob>) -> wasmtime::Result<Resource<Blob>> {
         self.budget.host_call()?;
         let blob = self.table.get(&blob)?.clone();
         self.own(blob)
     }
 
-    async fn drop(&mut self, blob: Resource<Blob>) -> wasmtime::Result<()> {
+    fn drop(&mut self, blob: Resource<Blob>) -> wasmtime::Result<()> {
         self.table.delete(blob)?;
         Ok(())
     }

@@ -2,20 +2,18 @@
 
 use scout_machine::{Ending, ExecOutcome, RemoteState};
 
-use super::types;
+use super::types::Kind;
 use super::wit::exec;
-use super::wit::types::{Error, ErrorKind};
+use super::wit::types::Error;
+use super::{Failure, types};
 use crate::policy::{Pipeline, Stage, StderrTo, Word};
 use crate::state::CallState;
 use crate::steps::{Asked, Found, told};
 
 impl exec::Host for CallState {
-    async fn run(&mut self, host: String, pipeline: exec::Pipeline) -> wasmtime::Result<Result<exec::Outcome, Error>> {
+    async fn run(&mut self, host: String, pipeline: exec::Pipeline) -> Result<exec::Outcome, Failure> {
         self.budget.host_call()?;
-        Ok(match from_guest(pipeline) {
-            Ok(pipeline) => self.command(&host, Asked::Run(pipeline)).await,
-            Err(error) => Err(error),
-        })
+        Ok(self.command(&host, Asked::Run(from_guest(pipeline)?)).await?)
     }
 
     async fn shell(
@@ -23,12 +21,10 @@ impl exec::Host for CallState {
         host: String,
         directory: Option<Vec<u8>>,
         script: String,
-    ) -> wasmtime::Result<Result<exec::Outcome, Error>> {
+    ) -> Result<exec::Outcome, Failure> {
         self.budget.host_call()?;
-        Ok(match directory.as_deref().map(types::path).transpose() {
-            Ok(directory) => self.command(&host, Asked::Script { directory, script }).await,
-            Err(error) => Err(error),
-        })
+        let directory = directory.as_deref().map(types::path).transpose()?;
+        Ok(self.command(&host, Asked::Script { directory, script }).await?)
     }
 }
 
@@ -54,7 +50,7 @@ impl CallState {
             Ending::NoStatus => exec::Ending::NoStatus,
             Ending::Cancelled(state) => {
                 let message = format!("the request was cancelled; the command {}", told(state));
-                return Err(types::error(ErrorKind::Cancelled, &message, None));
+                return Err(types::error(Kind::Cancelled, &message, None));
             }
         };
         Ok(exec::Outcome {

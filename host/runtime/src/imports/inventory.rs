@@ -10,9 +10,10 @@ use scout_machine::{HostError, Probe};
 use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
+use super::types::Kind;
 use super::wit::inventory::{self, Machine, Reachability};
-use super::wit::types::{Error, ErrorKind};
-use super::{in_task, types};
+use super::wit::types::Error;
+use super::{Failure, in_task, types};
 use crate::grants::{CallRights, Operation, decide};
 use crate::state::CallState;
 use crate::steps::{Admitted, Asked, Found, amiss};
@@ -51,13 +52,9 @@ impl inventory::Host for CallState {
         Ok(listed.unwrap_or_default())
     }
 
-    async fn probe(
-        &mut self,
-        names: Vec<String>,
-        timeout_ms: u32,
-    ) -> wasmtime::Result<Result<Vec<Reachability>, Error>> {
+    async fn probe(&mut self, names: Vec<String>, timeout_ms: u32) -> Result<Vec<Reachability>, Failure> {
         self.budget.host_call()?;
-        Ok(self.probe_all(names, timeout_ms).await)
+        Ok(self.probe_all(names, timeout_ms).await?)
     }
 }
 
@@ -82,7 +79,7 @@ impl CallState {
     async fn probe_all(&mut self, names: Vec<String>, timeout_ms: u32) -> Result<Vec<Reachability>, Error> {
         if names.len() > MAX_NAMES {
             let message = format!("{} names at once; {MAX_NAMES} are allowed", names.len());
-            return Err(types::error(ErrorKind::Invalid, &message, None));
+            return Err(types::error(Kind::Invalid, &message, None));
         }
         let timeout = Duration::from_millis(u64::from(timeout_ms)).min(MAX_PROBE);
         let mut hosts = Vec::with_capacity(names.len());

@@ -7,7 +7,7 @@ use crate::state::CallState;
 const MAX_LINE: usize = 4096;
 
 impl log::Host for CallState {
-    async fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
         self.budget.host_call()?;
         let wanted = message.floor_char_boundary(MAX_LINE);
         let granted = message.floor_char_boundary(self.budget.log(wanted));

@@ -5,11 +5,14 @@
 
 mod answers;
 mod blobs;
+mod descriptions;
+mod entries;
 mod exec;
 mod files;
 mod inventory;
 mod log;
 mod progress;
+mod queries;
 mod settings;
 mod types;
 
@@ -24,68 +27,64 @@ use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTableError};
 
 use crate::budget::{Hold, Spent};
-use crate::state::CallState;
+use crate::state::{CallState, shown};
 use crate::steps::{Admitted, Asked, Found, Reach, Stop};
 use crate::{Grants, Interface, fault};
+use types::Kind;
 
-pub(crate) use answers::{Given, answer};
-pub(crate) use bindings::handler::QueryHandlerPre;
-pub(crate) use bindings::handler::exports::scout::plugin::handler;
-pub(crate) use bindings::tools::ToolPluginPre;
-pub(crate) use bindings::tools::exports::scout::plugin::tools;
-pub(crate) use types::failed;
-pub use types::reason;
-pub(crate) use wit::answers::Answer as WitAnswer;
+pub(crate) use answers::{Draft, Given, NoAnswer};
+pub(crate) use bindings::exports::scout::plugin::{handler, tools};
+pub(crate) use descriptions::{HandlerDescription, Tool};
+pub(crate) use queries::subject;
+pub(crate) use types::{Failure, failed, from_refusal, from_ssh, unknown_host};
 pub(crate) use wit::types::Error as WitError;
 
-/// What wasmtime makes of `wit/`.
+/// What wasmtime makes of `wit/`. A plugin exports any set of the exports of this world. Only what waits for a host is `async`.
 pub(crate) mod bindings {
-    /// The world `query-handler`, with all imports.
-    pub(crate) mod handler {
-        wasmtime::component::bindgen!({
-            path: "../../wit",
-            world: "query-handler",
-            imports: { default: async | trappable },
-            exports: { default: async },
-            with: {
-                "scout:plugin/blobs.blob": crate::imports::blobs::Blob,
-                "scout:plugin/files.entry": crate::imports::files::Entry,
-            },
-        });
-    }
-
-    /// The world `tool-plugin`; its imports are those of the other.
-    pub(crate) mod tools {
-        wasmtime::component::bindgen!({
-            path: "../../wit",
-            world: "tool-plugin",
-            imports: { default: async | trappable },
-            exports: { default: async },
-            with: {
-                "scout:plugin/types": super::handler::scout::plugin::types,
-                "scout:plugin/blobs": super::handler::scout::plugin::blobs,
-                "scout:plugin/answers": super::handler::scout::plugin::answers,
-                "scout:plugin/inventory": super::handler::scout::plugin::inventory,
-                "scout:plugin/files": super::handler::scout::plugin::files,
-                "scout:plugin/exec": super::handler::scout::plugin::exec,
-                "scout:plugin/log": super::handler::scout::plugin::log,
-                "scout:plugin/progress": super::handler::scout::plugin::progress,
-                "scout:plugin/settings": super::handler::scout::plugin::settings,
-            },
-        });
-    }
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "plugin",
+        imports: {
+            default: trappable,
+            "scout:plugin/inventory.hosts": async | trappable,
+            "scout:plugin/inventory.probe": async | trappable,
+            "scout:plugin/files.open": async | trappable,
+            "scout:plugin/files.read": async | trappable,
+            "scout:plugin/files.stat": async | trappable,
+            "scout:plugin/exec.run": async | trappable,
+            "scout:plugin/exec.shell": async | trappable,
+        },
+        exports: { default: async },
+        trappable_error_type: { "scout:plugin/types.error" => crate::imports::Failure },
+        with: {
+            "scout:plugin/blobs.blob": crate::imports::blobs::Blob,
+            "scout:plugin/entries.entry": crate::imports::entries::Entry,
+            "scout:plugin/answers.answer": crate::imports::answers::Draft,
+            "scout:plugin/queries.query": crate::imports::queries::Query,
+            "scout:plugin/descriptions.handler-description": crate::imports::descriptions::HandlerDescription,
+            "scout:plugin/descriptions.tool": crate::imports::descriptions::Tool,
+        },
+    });
 }
 
-use bindings::handler::scout::plugin as wit;
+use bindings::scout::plugin as wit;
 
 /// The version of the plugin interface that this Scout speaks.
-pub(crate) const VERSION: &str = "0.1.0";
+pub(crate) const VERSION: &str = "0.2.0";
 /// Of which minor versions it links all: functions are added, never changed.
-const COMPATIBLE: &str = "0.1.";
+const COMPATIBLE: &str = "0.2.";
 
 /// Whether what was built against this version can be linked, as far as the version says.
 pub(crate) fn compatible(version: &str) -> bool {
     patch(version).is_some()
+}
+
+/// What is said of a plugin that names another one, behind its name.
+pub(crate) fn other_version(version: &str) -> String {
+    let version = shown(version);
+    format!(
+        "is built for scout:plugin {version}; this Scout speaks {VERSION}: build it again, with the SDK and wit/ of this Scout"
+    )
 }
 
 /// Whether a compatible version may have functions that this Scout does not have.
@@ -98,8 +97,8 @@ fn patch(version: &str) -> Option<u64> {
     version.strip_prefix(COMPATIBLE)?.parse().ok()
 }
 
-/// The contract: each interface with its functions.
-const INTERFACES: [(&str, &[&str]); 9] = [
+/// The contract: each interface that may be imported, with its functions.
+const INTERFACES: [(&str, &[&str]); 12] = [
     ("types", &[]),
     (
         "blobs",
@@ -112,20 +111,38 @@ const INTERFACES: [(&str, &[&str]); 9] = [
             "[method]blob.share",
         ],
     ),
-    ("answers", &[]),
-    ("inventory", &["hosts", "probe"]),
     (
-        "files",
+        "entries",
+        &["[method]entry.attributes", "[method]entry.content", "[method]entry.entries", "[method]entry.truncated"],
+    ),
+    (
+        "answers",
         &[
-            "[method]entry.attributes",
-            "[method]entry.content",
-            "[method]entry.entries",
-            "[method]entry.truncated",
-            "open",
-            "read",
-            "stat",
+            "[constructor]answer",
+            "[method]answer.text",
+            "[method]answer.blob",
+            "[method]answer.image",
+            "[method]answer.structured",
+            "[method]answer.attach",
+            "[method]answer.failed",
         ],
     ),
+    (
+        "queries",
+        &[
+            "[method]query.subject",
+            "[method]query.host",
+            "[method]query.path",
+            "[method]query.command",
+            "[method]query.entry",
+        ],
+    ),
+    (
+        "descriptions",
+        &["[constructor]handler-description", "[constructor]tool", "[method]tool.title", "[method]tool.output-schema"],
+    ),
+    ("inventory", &["hosts", "probe"]),
+    ("files", &["open", "read", "stat"]),
     ("exec", &["run", "shell"]),
     ("log", &["write"]),
     ("progress", &["report"]),
@@ -194,7 +211,10 @@ fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Linke
     let mut linker = Linker::new(engine);
     wit::types::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::blobs::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    wit::entries::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::answers::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    wit::queries::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    wit::descriptions::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::log::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::progress::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::settings::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
@@ -217,14 +237,9 @@ impl CallState {
     /// A host that this call may name.
     fn reach(&self, host: &str) -> Result<Reach, wit::types::Error> {
         let Some(context) = &self.context else {
-            return Err(types::error(
-                wit::types::ErrorKind::Refused,
-                "no host can be reached while a plugin describes itself",
-                None,
-            ));
+            return Err(types::error(Kind::Refused, "no host can be reached while a plugin describes itself", None));
         };
-        Reach::new(context, host, &self.rights)
-            .map_err(|error| types::error(wit::types::ErrorKind::UnknownHost, error.message(), error.hint()))
+        Reach::new(context, host, &self.rights).map_err(|error| types::unknown_host(&error))
     }
 
     /// An operation up to where a host is asked.
@@ -233,7 +248,7 @@ impl CallState {
         let admitted = reach.admit_guest(&self.plugin, &rights, &mut self.budget, asked).await;
         admitted.map_err(|stop| match stop {
             Stop::Refused(refused) => types::from_refusal(&refused),
-            Stop::Spent(message) => types::error(wit::types::ErrorKind::Exhausted, &message, None),
+            Stop::Spent(message) => types::error(Kind::Exhausted, &message, None),
         })
     }
 
@@ -259,7 +274,7 @@ impl CallState {
                     (format!("this call holds {held} MiB of remote bytes"), "drop what is done with")
                 }
             };
-            types::error(wit::types::ErrorKind::Exhausted, &message, Some(hint))
+            types::error(Kind::Exhausted, &message, Some(hint))
         })
     }
 
@@ -269,11 +284,16 @@ impl CallState {
         self.push(blobs::Blob::new(capture, hold))
     }
 
+    /// Room in the host for what a guest says.
+    fn keep(&mut self, bytes: usize) -> wasmtime::Result<Arc<Hold>> {
+        Ok(self.budget.keep(bytes)?)
+    }
+
     /// A handle of the guest's for this value, where the guest can be told that it has too many.
     fn push<T: Send + 'static>(&mut self, value: T) -> Result<Resource<T>, wit::types::Error> {
-        self.table.push(value).map_err(|_full| {
-            types::error(wit::types::ErrorKind::Exhausted, "too many handles are open", Some("drop what is done with"))
-        })
+        self.table
+            .push(value)
+            .map_err(|_full| types::error(Kind::Exhausted, "too many handles are open", Some("drop what is done with")))
     }
 
     /// A handle of the guest's for this value, where too many of them are the guest's end.
@@ -291,9 +311,9 @@ impl CallState {
 async fn in_task<T: Send + 'static, W: Future<Output = Result<T, wit::types::Error>> + Send + 'static>(
     work: impl FnOnce() -> W + Send + 'static,
 ) -> Result<T, wit::types::Error> {
-    tokio::spawn(async { Box::pin(work()).await }.in_current_span()).await.unwrap_or_else(|error| {
-        Err(types::error(wit::types::ErrorKind::Internal, &fault("an import was at work", error), None))
-    })
+    tokio::spawn(async { Box::pin(work()).await }.in_current_span())
+        .await
+        .unwrap_or_else(|error| Err(types::error(Kind::Internal, &fault("an import was at work", error), None)))
 }
 
 #[cfg(test)]
@@ -320,6 +340,8 @@ mod tests {
                     resource = rest.strip_suffix(" {");
                 } else if line == "}" {
                     resource = None;
+                } else if line.starts_with("constructor(") {
+                    declared.extend(resource.map(|of| format!("[constructor]{of}")));
                 } else if let Some((name, _)) = line.split_once(": func(") {
                     declared.push(resource.map_or(name.to_owned(), |of| format!("[method]{of}.{name}")));
                 }
@@ -331,14 +353,15 @@ mod tests {
     #[test]
     fn versions_of_one_minor_are_compatible() {
         for (version, fits, later) in [
-            ("0.1.0", true, false),
-            ("0.1.1", true, true),
-            ("0.1.10", true, true),
-            ("0.2.0", false, false),
-            ("1.1.0", false, false),
-            ("0.10.0", false, false),
-            ("0.1.1-rc.1", false, false),
-            ("0.1", false, false),
+            ("0.2.0", true, false),
+            ("0.2.1", true, true),
+            ("0.2.10", true, true),
+            ("0.1.0", false, false),
+            ("0.3.0", false, false),
+            ("1.2.0", false, false),
+            ("0.20.0", false, false),
+            ("0.2.1-rc.1", false, false),
+            ("0.2", false, false),
             ("without a version", false, false),
         ] {
             assert_eq!((compatible(version), newer(version)), (fits, later), "{version}");
@@ -351,7 +374,7 @@ mod tests {
         let error = told.err().map(|error| (error.kind, error.message));
         let says = "a fault inside Scout, in its log under the id ";
         assert!(
-            matches!(&error, Some((wit::types::ErrorKind::Internal, message)) if message.starts_with(says)),
+            matches!(&error, Some((kind, message)) if kind == "internal" && message.starts_with(says)),
             "{error:?}"
         );
     }

@@ -4,7 +4,7 @@ use super::wit::progress;
 use crate::state::CallState;
 
 impl progress::Host for CallState {
-    async fn report(&mut self, done: f64, total: Option<f64>, message: Option<String>) -> wasmtime::Result<()> {
+    fn report(&mut self, done: f64, total: Option<f64>, message: Option<String>) -> wasmtime::Result<()> {
         self.budget.host_call()?;
         if let Some(context) = &self.context {
             context.report(done, total, message.as_deref());

@@ -4,7 +4,7 @@ use super::wit::settings;
 use crate::state::CallState;
 
 impl settings::Host for CallState {
-    async fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
         self.budget.host_call()?;
         Ok(self.settings.get(&key).map(ToString::to_string))
     }

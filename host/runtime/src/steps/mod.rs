@@ -9,7 +9,7 @@
 //! 7. [`cap`]: what an answer holds of it.
 //!
 //! A new operation is a variant of [`Asked`]: the compiler names every step that has to answer for it. Who has the rights of nobody's
-//! guest (the router's look-ahead) enters behind the budget, which is a guest's.
+//! guest (the look at a path before a plugin is chosen) enters behind the budget, which is a guest's.
 
 mod approve;
 mod budget;
@@ -110,10 +110,6 @@ impl Reach {
         &self.context.call
     }
 
-    pub(crate) fn context(&self) -> &CallContext {
-        &self.context
-    }
-
     /// Steps 1 and 2.
     async fn judge(&self, rights: &CallRights, asked: &Asked) -> Result<Decided, Refusal> {
         let decided = decide::decide(self, rights, asked)?;
@@ -131,11 +127,18 @@ impl Reach {
     /// Steps 1 and 2 for somebody who is no guest, in the name of this plugin.
     ///
     /// # Errors
-    /// Why it may not.
+    /// Why it may not, which is not recorded: another may, perhaps.
     pub(crate) async fn admit(self, plugin: &str, rights: &CallRights, asked: Asked) -> Result<Admitted, Refusal> {
         let entered = Instant::now();
         let decided = self.judge(rights, &asked).await?;
         Ok(self.admitted(plugin, &asked, decided, entered))
+    }
+
+    /// Records that this was refused, in the name of this plugin.
+    pub(crate) async fn record_refusal(&self, plugin: &str, asked: &Asked, refusal: &Refusal) {
+        if let Some(record) = Record::of(self, plugin, asked, None, Instant::now()) {
+            record.refused(self, asked, refusal).await;
+        }
     }
 
     /// Steps 1 to 3 for a guest of this plugin.

@@ -163,7 +163,8 @@ impl ServerHandler for McpServer {
 fn call_result(reply: Reply) -> CallToolResult {
     let mut meta = MetaObject::new();
     meta.insert(RECEIPT.to_owned(), reply.receipt_json());
-    let content = reply.text.into_iter().map(ContentBlock::text).collect();
+    let images = reply.images.into_iter().map(|(data, media_type)| ContentBlock::image(data, media_type));
+    let content = reply.text.into_iter().map(ContentBlock::text).chain(images).collect();
     let mut result = if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
     result.structured_content = reply.structured.map(Value::Object);
     result.with_meta(Some(meta))

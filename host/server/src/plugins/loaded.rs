@@ -182,7 +182,7 @@ impl Loaded {
     fn refused(&self, quarantine: &Quarantine) -> CallError {
         CallError {
             kind: CallErrorKind::Busy,
-            reason: CallErrorKind::Busy.name(),
+            reason: CallErrorKind::Busy.name().into(),
             is_missing: false,
             message: quarantine.message(self.plugin.id().as_str()),
             hint: Some("other plugins answer; `scout plugin list` tells the operator".to_owned()),

@@ -74,6 +74,8 @@ impl Schemas {
     /// does not fit, it loses them, and keeps its text.
     pub(crate) fn checked(&self, mut reply: Reply, meter: &mut Meter) -> (Reply, Result<Option<String>, Stopped>) {
         let Some(schema) = &self.answer else { return (reply, Ok(None)) };
+        // Why it failed is Scout's own, and in no plugin's schema.
+        let why = if reply.is_error { reply.take_why() } else { None };
         let Some(fields) = reply.structured.take() else {
             let missing = (!reply.is_error).then(|| "it is missing".to_owned());
             return (reply, Ok(missing));
@@ -81,7 +83,8 @@ impl Schemas {
         if reply.is_error {
             let value = Value::Object(fields);
             let wrong = schema.mistakes(&value, meter);
-            if let (Ok(None) | Err(_), Value::Object(fields)) = (&wrong, value) {
+            if let Value::Object(mut fields) = value {
+                fields.extend(why);
                 reply.structured = Some(fields);
             }
             return match wrong {

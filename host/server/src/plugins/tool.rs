@@ -198,7 +198,7 @@ fn check_name(name: &str, plugin: &str) -> Result<(), String> {
 
 fn failed(reason: &'static str, message: String) -> CallError {
     let kind = CallErrorKind::Failed;
-    CallError { kind, reason, is_missing: false, message, hint: None, receipt: Receipt::default() }
+    CallError { kind, reason: reason.into(), is_missing: false, message, hint: None, receipt: Receipt::default() }
 }
 
 /// The tools of several plugins, under names that are each one's alone.

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scout_machine::{Call, Principal};
+use bytes::Bytes;
+use scout_machine::{Attributes, Call, Capture, DirEntry, Opened, Principal};
 use scout_runtime::{CallContext, CallError, CallErrorKind, Fleet, Limits, Meter, Plugin, Query, Subject, WORK_STEPS};
 use scout_ssh::{Pool, PoolConfig};
 use serde::{Deserialize, Serialize};
@@ -120,10 +121,11 @@ impl Bench {
                 host: (subject != Subject::Hosts).then(|| "nowhere".to_owned()),
                 path: (subject != Subject::Hosts).then(|| nasty.as_bytes().to_vec()),
                 command: (subject == Subject::Command).then(|| nasty.to_owned()),
+                found: found(subject, nasty),
             };
             let shown = json!({"path": nasty});
             let called = plugin.handle(self.context(), query).await;
-            note(tried, called.map(|(answer, _)| answer.is_error), None, &shown);
+            note(tried, called.map(|(answer, _)| answer.failure.is_some()), None, &shown);
         }
     }
 
@@ -138,6 +140,23 @@ impl Bench {
             tried.untried = Some(format!("not all of it within {} s", ALL.as_secs()));
         }
         is_over
+    }
+}
+
+/// What a handler of this subject is handed beside a path: a file that holds `nasty`, or a directory that has a name like it.
+fn found(subject: Subject, nasty: &str) -> Option<Opened> {
+    let attributes = Attributes::default();
+    match subject {
+        Subject::Hosts | Subject::Command => None,
+        Subject::File => {
+            let data = Bytes::copy_from_slice(nasty.as_bytes());
+            let content = Capture { total: Some(data.len() as u64), data, truncated: false };
+            Some(Opened::File { attributes, content })
+        }
+        Subject::Directory => {
+            let entries = vec![DirEntry { name: nasty.as_bytes().to_vec(), attributes }];
+            Some(Opened::Directory { attributes, entries, truncated: false })
+        }
     }
 }
 

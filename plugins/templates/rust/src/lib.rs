@@ -21,13 +21,8 @@ register!(Plugin: tools);
 
 impl Tools for Plugin {
     fn describe() -> Vec<Tool> {
-        let mut tool = Tool::new(
-            "os_release",
-            "Tells which operating system a host runs, and which version",
-            ARGUMENTS,
-        );
-        tool.output_schema = Some(ANSWER.to_owned());
-        vec![tool]
+        let does = "Tells which operating system a host runs, and which version";
+        vec![Tool::new("os_release", does, ARGUMENTS).output_schema(ANSWER)]
     }
 
     fn call(_name: &str, arguments: &str) -> Result<Answer, Error> {

@@ -13,8 +13,8 @@ macro_rules! files {
 macro_rules! contract {
     ($to:literal) => {
         files!("wit/" => $to:
-            "answers.wit" "blobs.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit" "log.wit" "package.wit"
-            "progress.wit" "settings.wit" "tools.wit" "types.wit" "worlds.wit")
+            "answers.wit" "blobs.wit" "descriptions.wit" "entries.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit"
+            "log.wit" "package.wit" "progress.wit" "queries.wit" "settings.wit" "tools.wit" "types.wit" "worlds.wit")
     };
 }
 
@@ -34,8 +34,8 @@ pub(super) const RUST: Template = Template {
             "Cargo.toml.template" "Cargo.lock.template" "README.md.template" "gitignore" "rust-toolchain.toml" "src/lib.rs"
             "vendor/scout-plugin/Cargo.toml.template"),
         files!("plugins/sdk/src/" => "vendor/scout-plugin/src/":
-            "answer.rs" "bindings.rs" "heap.rs" "host.rs" "json.rs" "json/value.rs" "lib.rs" "output.rs" "text.rs"
-            "zone.rs"),
+            "answer.rs" "bindings.rs" "describe.rs" "error.rs" "heap.rs" "host.rs" "json.rs" "json/value.rs" "lib.rs"
+            "output.rs" "text.rs" "zone.rs"),
         contract!("wit/"),
         files!("plugins/templates/" => "": "scout.toml.template"),
         files!("plugins/templates/" => "cassettes/": "os_release.json.template"),

@@ -1,0 +1,107 @@
+//! `descriptions`: what a plugin says of itself, as it says it.
+
+use std::sync::Arc;
+
+use wasmtime::component::Resource;
+
+use super::wit::descriptions;
+use crate::Effect;
+use crate::budget::Hold;
+use crate::state::CallState;
+
+/// What a handler says of itself. Untrusted.
+#[expect(unreachable_pub, reason = "the generated code exports it again")]
+#[derive(Debug)]
+pub struct HandlerDescription {
+    pub(crate) summary: String,
+    pub(crate) subjects: Vec<String>,
+    _holds: Vec<Arc<Hold>>,
+}
+
+/// What a plugin says of a tool. Untrusted.
+#[expect(unreachable_pub, reason = "the generated code exports it again")]
+#[derive(Debug)]
+pub struct Tool {
+    pub(crate) name: String,
+    pub(crate) title: Option<String>,
+    pub(crate) description: String,
+    pub(crate) input_schema: String,
+    pub(crate) output_schema: Option<String>,
+    pub(crate) effect: Effect,
+    holds: Vec<Arc<Hold>>,
+}
+
+impl Tool {
+    /// One of which nothing more is said.
+    pub(crate) fn new(name: String, description: String, input_schema: String, effect: Effect) -> Self {
+        Self { name, title: None, description, input_schema, output_schema: None, effect, holds: Vec::new() }
+    }
+}
+
+impl CallState {
+    /// What a handler said of itself.
+    pub(crate) fn said(&mut self, of: Resource<HandlerDescription>) -> wasmtime::Result<HandlerDescription> {
+        Ok(self.table.delete(of)?)
+    }
+
+    /// What a plugin said of its tools.
+    pub(crate) fn said_of(&mut self, tools: Vec<Resource<Tool>>) -> wasmtime::Result<Vec<Tool>> {
+        tools.into_iter().map(|tool| Ok(self.table.delete(tool)?)).collect()
+    }
+}
+
+impl descriptions::Host for CallState {}
+
+impl descriptions::HostHandlerDescription for CallState {
+    fn new(&mut self, summary: String, subjects: Vec<String>) -> wasmtime::Result<Resource<HandlerDescription>> {
+        self.budget.host_call()?;
+        let bytes = summary.len() + subjects.iter().map(|subject| size_of::<String>() + subject.len()).sum::<usize>();
+        let holds = vec![self.keep(bytes)?];
+        self.own(HandlerDescription { summary, subjects, _holds: holds })
+    }
+
+    fn drop(&mut self, description: Resource<HandlerDescription>) -> wasmtime::Result<()> {
+        self.table.delete(description)?;
+        Ok(())
+    }
+}
+
+impl descriptions::HostTool for CallState {
+    fn new(
+        &mut self,
+        name: String,
+        description: String,
+        input_schema: String,
+        effect: descriptions::Effect,
+    ) -> wasmtime::Result<Resource<Tool>> {
+        self.budget.host_call()?;
+        let hold = self.keep(name.len() + description.len() + input_schema.len())?;
+        let effect = match effect {
+            descriptions::Effect::Read => Effect::Read,
+            descriptions::Effect::Exec => Effect::Exec,
+            descriptions::Effect::Write => Effect::Write,
+        };
+        self.own(Tool { holds: vec![hold], ..Tool::new(name, description, input_schema, effect) })
+    }
+
+    fn title(&mut self, tool: Resource<Tool>, title: String) -> wasmtime::Result<()> {
+        self.budget.host_call()?;
+        let hold = self.keep(title.len())?;
+        let tool = self.table.get_mut(&tool)?;
+        (tool.title, _) = (Some(title), tool.holds.push(hold));
+        Ok(())
+    }
+
+    fn output_schema(&mut self, tool: Resource<Tool>, schema: String) -> wasmtime::Result<()> {
+        self.budget.host_call()?;
+        let hold = self.keep(schema.len())?;
+        let tool = self.table.get_mut(&tool)?;
+        (tool.output_schema, _) = (Some(schema), tool.holds.push(hold));
+        Ok(())
+    }
+
+    fn drop(&mut self, tool: Resource<Tool>) -> wasmtime::Result<()> {
+        self.table.delete(tool)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! `queries`: what a handler is asked.
+
+use wasmtime::component::Resource;
+
+use super::answers::NoAnswer;
+use super::entries::Entry;
+use super::wit::queries;
+use crate::state::CallState;
+use crate::{CallErrorKind, Subject};
+
+/// A query, as a guest has it.
+#[expect(unreachable_pub, reason = "the generated code exports it again")]
+pub struct Query {
+    asked: crate::Query,
+    entry: Option<Resource<Entry>>,
+}
+
+/// The subjects by the words that the contract has for them.
+const SUBJECTS: [(&str, Subject); 4] = [
+    ("hosts", Subject::Hosts),
+    ("file", Subject::File),
+    ("directory", Subject::Directory),
+    ("command", Subject::Command),
+];
+
+/// The subject that the contract calls so.
+pub(crate) fn subject(word: &str) -> Option<Subject> {
+    SUBJECTS.iter().find(|(known, _)| *known == word).map(|(_, subject)| *subject)
+}
+
+impl CallState {
+    /// A handle to a query, with what was found at its path.
+    ///
+    /// # Errors
+    /// No room for what was found.
+    pub(crate) fn query(&mut self, mut asked: crate::Query) -> Result<Resource<Query>, NoAnswer> {
+        let full = |why: String| NoAnswer { kind: CallErrorKind::Busy, why: format!("cannot be asked: {why}") };
+        let entry = asked.found.take().map(|opened| self.entry(opened)).transpose();
+        let entry = entry.map_err(|error| full(error.message))?;
+        self.push(Query { asked, entry }).map_err(|error| full(error.message))
+    }
+}
+
+impl queries::Host for CallState {}
+
+impl queries::HostQuery for CallState {
+    fn subject(&mut self, query: Resource<Query>) -> wasmtime::Result<String> {
+        self.budget.host_call()?;
+        let asked = self.table.get(&query)?.asked.subject;
+        let word = SUBJECTS.iter().find(|(_, subject)| *subject == asked).map(|(word, _)| *word);
+        Ok(word.unwrap_or_default().to_owned())
+    }
+
+    fn host(&mut self, query: Resource<Query>) -> wasmtime::Result<Option<String>> {
+        self.budget.host_call()?;
+        Ok(self.table.get(&query)?.asked.host.clone())
+    }
+
+    fn path(&mut self, query: Resource<Query>) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.budget.host_call()?;
+        Ok(self.table.get(&query)?.asked.path.clone())
+    }
+
+    fn command(&mut self, query: Resource<Query>) -> wasmtime::Result<Option<String>> {
+        self.budget.host_call()?;
+        Ok(self.table.get(&query)?.asked.command.clone())
+    }
+
+    fn entry(&mut self, query: Resource<Query>) -> wasmtime::Result<Option<Resource<Entry>>> {
+        self.budget.host_call()?;
+        Ok(self.table.get_mut(&query)?.entry.take())
+    }
+
+    fn drop(&mut self, query: Resource<Query>) -> wasmtime::Result<()> {
+        let query = self.table.delete(query)?;
+        if let Some(entry) = query.entry {
+            self.table.delete(entry)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_subject_has_one_word() {
+        for (word, known) in SUBJECTS {
+            assert_eq!(subject(word), Some(known));
+        }
+        assert_eq!(subject("weather"), None);
+    }
+}
