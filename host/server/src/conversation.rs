@@ -23,7 +23,7 @@ struct Said {
     open: HashSet<RequestId>,
     /// Whether an answer was written.
     is_heard: bool,
-    /// Whether nothing was there to be read when an answer had been written.
+    /// Whether nothing was there to be read when an answer began to be written, or had been written.
     is_waiting: bool,
     /// Whether the client went on after that.
     is_dialogue: bool,
@@ -41,6 +41,15 @@ impl Conversation {
         self.answered.notify_waiters();
     }
 
+    /// An answer is about to be written, with nothing there to be read as long as `is_idle`. Looked at before: as soon as the answer is
+    /// written, a client that waits for it may have gone on.
+    pub(crate) fn answers(&self, is_idle: impl FnOnce() -> bool) {
+        let mut said = self.said.lock();
+        if !said.is_waiting {
+            said.is_waiting = is_idle();
+        }
+    }
+
     /// An answer was written.
     pub(crate) fn is_heard(&self) {
         self.said.lock().is_heard = true;
@@ -49,7 +58,7 @@ impl Conversation {
     /// More is read from the client, of which nothing was there as long as `is_idle`.
     pub(crate) fn listens(&self, is_idle: impl FnOnce() -> bool) {
         let mut said = self.said.lock();
-        if said.is_heard && !said.is_waiting && !said.is_dialogue {
+        if said.is_heard && !said.is_waiting {
             said.is_waiting = is_idle();
         }
     }
@@ -89,18 +98,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_who_has_heard_an_answer_and_then_goes_on_is_in_a_dialogue() {
+    fn only_who_has_written_no_more_before_an_answer_and_then_goes_on_is_in_a_dialogue() {
         let script = Conversation::default();
-        script.listens(|| true);
         script.goes_on();
-        script.is_heard();
         // The rest of what it wrote at once is still there; behind it is the end.
+        script.answers(|| false);
+        script.is_heard();
         script.listens(|| false);
         script.goes_on();
-        script.listens(|| true);
+        script.answers(|| true);
         assert!(!script.is_dialogue());
         script.goes_on();
         assert!(script.is_dialogue());
+    }
+
+    #[test]
+    fn who_is_answered_before_all_was_read_and_goes_on_later_is_in_a_dialogue_too() {
+        let client = Conversation::default();
+        client.answers(|| false);
+        client.is_heard();
+        client.listens(|| true);
+        client.goes_on();
+        assert!(client.is_dialogue());
     }
 
     #[test]

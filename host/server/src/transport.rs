@@ -314,6 +314,7 @@ impl<R: AsyncRead + Send + Unpin, W: AsyncWrite + Send + Unpin + 'static> Client
         let unread = Unread::new(&self.unread, LEAST);
         let sending = write(Arc::clone(&self.output), Outgoing::Refusal(refusal), self.ends.hang_up.clone());
         let conversation = Arc::clone(&self.conversation);
+        self.answers_now();
         self.refusals.spawn(async move {
             let _until_sent = unread;
             match sending.await {
@@ -321,6 +322,12 @@ impl<R: AsyncRead + Send + Unpin, W: AsyncWrite + Send + Unpin + 'static> Client
                 Err(error) => tracing::debug!(%error, "a refusal was not written"),
             }
         });
+    }
+
+    /// An answer is about to be written.
+    fn answers_now(&self) {
+        let has_taken_all = self.input.buffer().is_empty() && self.parsed.is_empty() && self.parsing.is_none();
+        self.conversation.answers(|| has_taken_all && (self.signs.is_idle)());
     }
 }
 
@@ -338,6 +345,9 @@ where
             _ => None,
         };
         self.handshake.send(&message);
+        if answered.is_some() {
+            self.answers_now();
+        }
         let room = answered.as_ref().and_then(|id| self.answers.take(id));
         let unread = room.is_none().then(|| Unread::new(&self.unread, weight(&message)));
         let sending = write(Arc::clone(&self.output), Outgoing::Message(Box::new(message)), self.ends.hang_up.clone());
@@ -529,6 +539,35 @@ mod tests {
         drop(client.writes);
         assert_eq!(id(&transport.receive().await.unwrap()), RequestId::Number(8));
         assert!(transport.receive().await.is_none() && ends.input_ended.is_cancelled());
+    }
+
+    /// A busy machine lets a client go on before Scout has looked up from its answer.
+    #[tokio::test]
+    async fn a_client_that_goes_on_at_once_is_in_a_dialogue_and_one_that_had_written_all_is_not() {
+        for goes_on in [true, false] {
+            let (mut client, mut transport, ends) = client(PIECE);
+            let (first, rest) = (request(1, "hosts"), [request(2, "hosts"), request(3, "hosts")].concat());
+            if goes_on {
+                client.write(&first).await;
+                transport.receive().await.unwrap();
+                let sending = transport.send(answer(1, "box"));
+                client.write(&rest).await;
+                sending.await.unwrap();
+            } else {
+                client.write(&[first, rest].concat()).await;
+                transport.receive().await.unwrap();
+                transport.send(answer(1, "box")).await.unwrap();
+            }
+            for _ in 0..2 {
+                transport.receive().await.unwrap();
+            }
+            drop(client.writes);
+            for id in [2, 3] {
+                transport.send(answer(id, "box")).await.unwrap();
+            }
+            assert!(transport.receive().await.is_none());
+            assert_eq!(ends.left.is_cancelled(), goes_on);
+        }
     }
 
     #[tokio::test]
