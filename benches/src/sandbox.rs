@@ -55,7 +55,8 @@ pub(crate) async fn measure() -> Result<String> {
     let world = Arc::new(World::start()?);
     // In a task, as the server's calls are.
     let tax = tokio::spawn(tax(Arc::clone(&world))).await?.context("the same handler three times")?;
-    let served = served(&world).await.context("reads through `scout serve`")?;
+    let by_server = served(&world, "box").await.context("reads through `scout serve`")?;
+    let local = served(&world, "here").await.context("reads of this machine through `scout serve`")?;
     let copied = copied(&world).await.context("1 MiB handed through")?;
     let beside = beside_loops(&world).await.context("reads beside guests that loop")?;
     let held = secret_paths();
@@ -85,8 +86,9 @@ pub(crate) async fn measure() -> Result<String> {
         microseconds(difference),
         microseconds(tax.pool.median()),
         microseconds(beneath),
-        microseconds(served.median()),
-        100.0 * difference.as_secs_f64() / served.median().as_secs_f64(),
+        microseconds(by_server.median()),
+        100.0 * difference.as_secs_f64() / by_server.median().as_secs_f64(),
+        microseconds(local.median()),
         PATHS.len(),
         held.median().as_secs_f64() * 1e6 / PATHS.len() as f64,
         microseconds(nothing.alone.median()),
@@ -224,10 +226,10 @@ fn options(world: &World) -> Result<ScoutOptions> {
     Ok(ScoutOptions::new(binary()?, sshd.config_block("box", address), sshd.known_hosts_line(address)))
 }
 
-/// Reads of 1 KiB as a client meets them.
-async fn served(world: &World) -> Result<Samples> {
-    let scout = Scout::start(&options(world)?).await;
-    let target = format!("box:{}", world.small.display());
+/// Reads of 1 KiB of a host as a client meets them.
+async fn served(world: &World, host: &str) -> Result<Samples> {
+    let scout = Scout::start(&options(world)?.setting("[hosts.here]\ntransport = \"local\"")).await;
+    let target = format!("{host}:{}", world.small.display());
     let mut samples = Samples::default();
     for round in 0..WARM_UP + ROUNDS {
         let begun = Instant::now();
