@@ -186,7 +186,7 @@ async fn a_c_plugin_of_the_guide_builds_and_answers() {
     let home = Home::new();
     build(&home, "in-c", "plugin.c", "c").await;
     let said = home.sh("cd in-c && scout plugin inspect ./plugin.wasm").await;
-    assert!(said.contains("tool `first_lines` (read)") && said.contains("5405 bytes"), "{said}");
+    assert!(said.contains("tool `first_lines` (read)") && said.contains("5529 bytes"), "{said}");
     let run = |path: &str| {
         format!(
             "cd in-c && scout --config scout.toml plugin run in-c first_lines '{{\"host\": \"web1\", \"path\": \"{path}\"}}'"
