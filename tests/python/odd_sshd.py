@@ -10,6 +10,7 @@ Ends with its standard input. Ways:
   none      whoever asks is let in
   gssapi    a method that hardly anybody has
   complains any public key logs in, and programs end with a complaint
+  early     the same, and the complaint comes before the answer to the request
   closed    any public key logs in, and no channel is opened
 """
 
@@ -66,7 +67,7 @@ class Server(paramiko.ServerInterface):
         if WAY == "push":
             self.methods = "keyboard-interactive"
             return paramiko.AUTH_PARTIALLY_SUCCESSFUL
-        return paramiko.AUTH_SUCCESSFUL if WAY in ("banner", "closed", "complains") else paramiko.AUTH_FAILED
+        return paramiko.AUTH_SUCCESSFUL if WAY in ("banner", "closed", "complains", "early") else paramiko.AUTH_FAILED
 
     def check_auth_interactive(self, username, submethods):
         say("keyboard-interactive")
@@ -83,11 +84,15 @@ class Server(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel, command):
-        run(channel, ["/bin/sh", "-c", COMPLAINT if WAY == "complains" else command])
+        run(channel, ["/bin/sh", "-c", COMPLAINT if WAY in ("complains", "early") else command])
         return True
 
     def check_channel_subsystem_request(self, channel, name):
-        run(channel, ["/bin/sh", "-c", COMPLAINT])
+        if WAY == "early":
+            channel.sendall_stderr("rbash: eingeschränkt\n".encode("latin-1"))
+            run(channel, ["/bin/sh", "-c", "exit 126"])
+        else:
+            run(channel, ["/bin/sh", "-c", COMPLAINT])
         return True
 
 

@@ -261,6 +261,7 @@ impl Connection {
         let (mut channel, slot) = session.into_parts().ok_or_else(|| self.lost())?;
         // The request and its answer, then the greeting.
         call.cost.add_round_trips(2);
+        let complaint = Complaint::default();
         let accepted = timeout(SUBSYSTEM_LIMIT, async {
             channel.request_subsystem(true, "sftp").await.ok()?;
             loop {
@@ -268,7 +269,8 @@ impl Connection {
                     ChannelMsg::Success => return Some(true),
                     ChannelMsg::Failure => return Some(false),
                     ChannelMsg::Close | ChannelMsg::Eof => return None,
-                    _ => {}
+                    // A server may pass on what the program says before it has answered.
+                    early => complaint.hear(&early),
                 }
             }
         })
@@ -279,7 +281,7 @@ impl Connection {
                 let _ = timeout(SUBSYSTEM_LIMIT, channel.close()).await;
                 return Err(match refused {
                     Ok(Some(_)) => self.no_sftp("the server offers no SFTP"),
-                    Ok(None) if self.is_alive() => self.no_sftp("the server ended the SFTP channel"),
+                    Ok(None) if self.is_alive() => self.ended_sftp(&complaint),
                     Ok(None) => self.lost(),
                     Err(_) => HostError::new(
                         ErrorKind::Timeout,
@@ -288,7 +290,6 @@ impl Connection {
                 });
             }
         }
-        let complaint = Complaint::default();
         let stream = SubsystemStream::new(channel, slot, &complaint);
         let stall = match lane {
             Lane::Short => STALL,
@@ -297,12 +298,7 @@ impl Connection {
         let channel =
             SftpChannel::start(stream, stall, Arc::clone(&self.quirks)).await.map_err(|error| match error {
                 SftpError::Ssh(error) => HostError::new(error.kind(), format!("{}: {}", self.alias, error.message())),
-                SftpError::Closed if self.is_alive() => match complaint.told() {
-                    Some(told) => self.no_sftp(&format!("the server ended the SFTP channel{told}")).with_hint(
-                        "see what it said; `Subsystem sftp internal-sftp` in its sshd_config needs no login shell",
-                    ),
-                    None => self.no_sftp("the server ended the SFTP channel"),
-                },
+                SftpError::Closed if self.is_alive() => self.ended_sftp(&complaint),
                 SftpError::Closed => self.lost(),
                 SftpError::Stalled { .. } => {
                     let told = complaint.told().unwrap_or_default();
@@ -315,6 +311,15 @@ impl Connection {
             tracing::warn!(host = %self.alias, bytes, "the login shell prints before the SFTP server speaks; skipped");
         }
         Ok(channel)
+    }
+
+    fn ended_sftp(&self, complaint: &Complaint) -> HostError {
+        match complaint.told() {
+            Some(told) => self
+                .no_sftp(&format!("the server ended the SFTP channel{told}"))
+                .with_hint("see what it said; `Subsystem sftp internal-sftp` in its sshd_config needs no login shell"),
+            None => self.no_sftp("the server ended the SFTP channel"),
+        }
     }
 
     fn no_sftp(&self, what: &str) -> HostError {

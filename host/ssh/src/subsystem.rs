@@ -52,7 +52,8 @@ impl Complaint {
         (!told.is_empty()).then_some(told)
     }
 
-    fn hear(&self, message: &ChannelMsg) {
+    /// Keeps what this says, if it says something.
+    pub(crate) fn hear(&self, message: &ChannelMsg) {
         let mut heard = self.0.lock();
         match message {
             ChannelMsg::ExtendedData { data, .. } => {

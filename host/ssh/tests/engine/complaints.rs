@@ -31,11 +31,13 @@ async fn a_restricted_shell_that_runs_nothing_is_told_in_its_words() {
 
 #[tokio::test]
 async fn what_is_said_on_the_channel_of_sftp_is_told() {
-    let server = OddSshd::start("complains");
-    let lease = Pool::new(PoolConfig::default()).lease(&me(), &Arc::new(server.spec()), &call()).await.unwrap();
-    let error = lease.stat(&remote(b"/etc"), &call()).await.unwrap_err();
-    let told = "box: the server ended the SFTP channel; it said \"rbash: eingeschr\u{fffd}nkt\"; its program ended with exit status 126";
-    assert!(error.message().starts_with(told), "{error}");
+    for way in ["complains", "early"] {
+        let server = OddSshd::start(way);
+        let lease = Pool::new(PoolConfig::default()).lease(&me(), &Arc::new(server.spec()), &call()).await.unwrap();
+        let error = lease.stat(&remote(b"/etc"), &call()).await.unwrap_err();
+        let told = "box: the server ended the SFTP channel; it said \"rbash: eingeschr\u{fffd}nkt\"; its program ended with exit status 126";
+        assert!(error.message().starts_with(told), "{way}: {error}");
+    }
 }
 
 #[tokio::test]
