@@ -23,7 +23,7 @@ use crate::pool::{InUse, Inner, Key, Role};
 use crate::quirks::OtherWay;
 use crate::script::Question;
 use crate::sftp::{SftpChannel, SftpError};
-use crate::stalls::{Generation, Lane, LaneUse};
+use crate::sftp_lanes::{Generation, Lane, LaneUse};
 
 /// How often an operation is begun: a stale channel or connection, or a neighbour's stall, costs one.
 pub(crate) const TRIES: usize = 3;

@@ -16,15 +16,15 @@ mod pool;
 mod quirks;
 mod script;
 pub mod sftp;
+mod sftp_lanes;
 pub mod sshsig;
-mod stalls;
 mod subsystem;
 mod transfer;
 pub mod trust;
 mod within;
 
 pub use config::{HostSpec, SshConfig};
-pub use dial::gate::HostKey;
+pub use dial::host_key::HostKey;
 pub use dial::offers::{Offer, OfferSigner, Offers, offers};
 pub use dial::trust_ahead::{Ahead, TrustAhead, trust_ahead};
 pub use host::Host;

@@ -29,7 +29,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What a program says on its standard error, and how it ends; shared with the stream that hears it.
 #[derive(Clone, Default)]
-pub(crate) struct Complaint(Arc<Mutex<Heard>>);
+pub(crate) struct SubsystemDiagnostics(Arc<Mutex<Heard>>);
 
 #[derive(Default)]
 struct Heard {
@@ -37,7 +37,7 @@ struct Heard {
     status: Option<u32>,
 }
 
-impl Complaint {
+impl SubsystemDiagnostics {
     /// It in words, made harmless, to be added to a message; `None` if there was nothing.
     pub(crate) fn told(&self) -> Option<String> {
         let heard = self.0.lock();
@@ -77,12 +77,12 @@ pub(crate) struct SubsystemStream {
 
 impl SubsystemStream {
     /// Takes over a channel whose subsystem has been accepted.
-    pub(crate) fn new(channel: Channel<Msg>, slot: Option<Slot>, complaint: &Complaint) -> Self {
+    pub(crate) fn new(channel: Channel<Msg>, slot: Option<Slot>, diagnostics: &SubsystemDiagnostics) -> Self {
         let (read, write) = channel.split();
         let output: Pin<Box<dyn Stream<Item = _> + Send>> =
-            Box::pin(stream::unfold((read, complaint.clone()), |(mut read, complaint)| async move {
-                let data = next(&mut read, &complaint).await?;
-                Some((Ok(data), (read, complaint)))
+            Box::pin(stream::unfold((read, diagnostics.clone()), |(mut read, diagnostics)| async move {
+                let data = next(&mut read, &diagnostics).await?;
+                Some((Ok(data), (read, diagnostics)))
             }));
         let input = Box::pin(write.make_writer());
         Self { output: StreamReader::new(output), input, channel: Some((write, slot)) }
@@ -90,18 +90,18 @@ impl SubsystemStream {
 }
 
 /// The next piece of the output; `None` at its end, and then the last words have been heard.
-async fn next(read: &mut ChannelReadHalf, complaint: &Complaint) -> Option<Bytes> {
+async fn next(read: &mut ChannelReadHalf, diagnostics: &SubsystemDiagnostics) -> Option<Bytes> {
     loop {
         match read.wait().await? {
             ChannelMsg::Data { data } if !data.is_empty() => return Some(data),
             ChannelMsg::Close => return None,
             ChannelMsg::Eof => break,
-            other => complaint.hear(&other),
+            other => diagnostics.hear(&other),
         }
     }
     let rest = async {
         while let Some(message) = read.wait().await {
-            complaint.hear(&message);
+            diagnostics.hear(&message);
             if matches!(message, ChannelMsg::Close) {
                 break;
             }

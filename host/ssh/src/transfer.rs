@@ -17,7 +17,7 @@ use crate::sftp::{
     Download, FileSystem, Part, Plan, SftpChannel, SftpError, Transfer, WriteError, WriteOptions, Written,
     receiver_failed,
 };
-use crate::stalls::Lane;
+use crate::sftp_lanes::Lane;
 
 /// How long removing a temporary file may take.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(10);

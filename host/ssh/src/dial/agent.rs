@@ -26,7 +26,7 @@ const KIND_BYTES: usize = 64;
 
 /// The keys of an agent.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct AgentKeys {
     pub(crate) identities: Vec<AgentIdentity>,
     /// Of each key that is left out, what it is and why.
     pub(crate) unread: Vec<String>,
@@ -40,7 +40,7 @@ pub(crate) async fn connect(
     path: &Path,
     binding: Option<&AgentSessionBinding>,
     until: Instant,
-) -> Result<(AgentClient<UnixStream>, Held), String> {
+) -> Result<(AgentClient<UnixStream>, AgentKeys), String> {
     let asking = async {
         let mut stream = UnixStream::connect(path).await.map_err(|error| format!("does not answer ({error})"))?;
         if let Some(binding) = binding {
@@ -66,10 +66,10 @@ async fn ask(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
 }
 
 /// The keys of an answer; `None` if it is another one.
-fn read(answer: &[u8]) -> Option<Held> {
+fn read(answer: &[u8]) -> Option<AgentKeys> {
     let (kind, mut rest) = answer.split_first()?;
     let count = take_length(&mut rest).filter(|_| *kind == IDENTITIES_ANSWER)?;
-    let mut held = Held::default();
+    let mut held = AgentKeys::default();
     for number in 0..count.min(MAX_IDENTITIES) {
         let (Some(blob), Some(comment)) = (take_string(&mut rest), take_string(&mut rest)) else {
             held.unread.push(format!("agent keys from number {} on (the list breaks off)", number + 1));

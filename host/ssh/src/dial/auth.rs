@@ -19,9 +19,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::HostSpec;
-use crate::dial::agent::{self, Held};
+use crate::dial::agent::{self, AgentKeys};
 use crate::dial::algorithms::may_authenticate;
-use crate::dial::gate::{Gate, Halt, Said};
+use crate::dial::host_key::{HandshakeError, HostKeyVerifier, ServerMessages};
 use crate::dial::identities::{self, Identities, Shown, Signatory};
 use crate::dial::key_file::Why;
 use crate::dial::secrets::{Kind, Secrets};
@@ -49,7 +49,7 @@ pub(crate) struct Login<'a> {
     /// Whether the host's key leaves no doubt: else it gets neither password nor answers.
     pub(crate) may_have_secrets: bool,
     /// What the server says to people.
-    pub(crate) said: Said,
+    pub(crate) messages: ServerMessages,
     /// When the dial ends.
     pub(crate) until: Instant,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Login<'a> {
 ///
 /// # Errors
 /// [`ErrorKind::Auth`], listing what was tried, what was left out and what the server accepts.
-pub(crate) async fn authenticate(handle: &mut Handle<Gate>, login: &Login<'_>) -> Result<u64, HostError> {
+pub(crate) async fn authenticate(handle: &mut Handle<HostKeyVerifier>, login: &Login<'_>) -> Result<u64, HostError> {
     let spec = login.spec;
     let mut attempt = Attempt {
         handle,
@@ -113,7 +113,7 @@ enum RsaHashes {
 }
 
 impl RsaHashes {
-    async fn of(handle: &Handle<Gate>) -> Self {
+    async fn of(handle: &Handle<HostKeyVerifier>) -> Self {
         match handle.best_supported_rsa_hash().await {
             Ok(Some(Some(HashAlg::Sha512))) => Self::Sha512,
             Ok(Some(Some(_))) => Self::Sha256,
@@ -136,7 +136,7 @@ impl RsaHashes {
 }
 
 struct Attempt<'a> {
-    handle: &'a mut Handle<Gate>,
+    handle: &'a mut Handle<HostKeyVerifier>,
     login: &'a Login<'a>,
     secrets: Secrets<'a>,
     agent: Option<AgentClient<UnixStream>>,
@@ -280,8 +280,8 @@ impl Attempt<'_> {
         }
     }
 
-    async fn held_by_agent(&mut self) -> Held {
-        let Some(path) = &self.login.spec.agent else { return Held::default() };
+    async fn held_by_agent(&mut self) -> AgentKeys {
+        let Some(path) = &self.login.spec.agent else { return AgentKeys::default() };
         let until = self.share(AGENT_LIMIT);
         match agent::connect(path, self.handle.agent_session_binding(), until).await {
             Ok((agent, held)) => {
@@ -290,7 +290,7 @@ impl Attempt<'_> {
             }
             Err(why) => {
                 self.skipped.push(format!("the agent at {} ({why})", path.display()));
-                Held::default()
+                AgentKeys::default()
             }
         }
     }
@@ -494,9 +494,9 @@ impl Attempt<'_> {
     /// The server wants nothing more, or is gone. Called once: nothing follows it.
     async fn ended(&mut self) -> Step {
         let end = timeout(ENDING_LIMIT, &mut *self.handle).await;
-        Step::Over(match (self.login.said.farewell(), end) {
+        Step::Over(match (self.login.messages.farewell(), end) {
             (Some(farewell), _) => format!("then the server closed the connection ({farewell})"),
-            (None, Ok(Err(Halt::Ssh(russh::Error::NoAuthMethod)))) => {
+            (None, Ok(Err(HandshakeError::Ssh(russh::Error::NoAuthMethod)))) => {
                 self.accepted = Some(MethodSet::empty());
                 "then the server named no further method that Scout has".to_owned()
             }
@@ -524,7 +524,7 @@ impl Attempt<'_> {
             let names: Vec<&str> = accepted.iter().map(<&str>::from).collect();
             parts.push(format!("the server accepts {}", names.join(", ")));
         }
-        if let Some(banner) = self.login.said.banner() {
+        if let Some(banner) = self.login.messages.banner() {
             parts.push(format!("the server said \"{banner}\""));
         }
         let message = format!("{alias}: no identity was accepted for {user}: {}", parts.join("; "));
@@ -534,8 +534,8 @@ impl Attempt<'_> {
     /// What to do, as far as what was seen tells.
     fn remedy(&self) -> String {
         const LOAD: &str = "load the key into the ssh agent, or name its file as IdentityFile in ssh_config";
-        let Login { spec, said, .. } = self.login;
-        if said.farewell().is_some_and(|words| words.contains(TOO_MANY)) {
+        let Login { spec, messages, .. } = self.login;
+        if messages.farewell().is_some_and(|words| words.contains(TOO_MANY)) {
             return format!(
                 "the server counts every key that is offered: name the right one as IdentityFile for {}, and set \
                  `IdentitiesOnly yes` beside it",
@@ -556,7 +556,7 @@ impl Attempt<'_> {
         if self.tried.is_empty() && !self.skipped.is_empty() {
             return format!("see why keys were left out; or {LOAD}");
         }
-        match said.banner() {
+        match messages.banner() {
             Some(_) => format!("see what the server said; if it is no more than a greeting, {LOAD}"),
             None => LOAD.to_owned(),
         }

@@ -16,7 +16,7 @@ use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey, signature::Signer as _};
 use zeroize::Zeroizing;
 
-use crate::dial::agent::Held;
+use crate::dial::agent::AgentKeys;
 use crate::dial::key_file::{self, Content, Failure, Why};
 use crate::dial::secrets::{Kind, Secrets};
 use crate::local_file::{self, FileError};
@@ -147,7 +147,7 @@ impl Identities {
     /// its `-cert.pub` is looked for unless certificates are configured.
     ///
     /// `notes` gets the certificates that are left out, and why.
-    pub(crate) async fn gather(spec: &HostSpec, held: Held, notes: &mut Vec<String>) -> Self {
+    pub(crate) async fn gather(spec: &HostSpec, held: AgentKeys, notes: &mut Vec<String>) -> Self {
         notes.extend(held.unread);
         let (paths, certificate_paths) = (spec.identity_files.clone(), spec.certificate_files.clone());
         let read = move || {

@@ -1,13 +1,13 @@
 //! One dial: the way to the host, handshake, the host key's verdict, authentication; and the same at each jump host.
 //!
 //! Owns the order of these steps, the one limit over all of them, and the words for their failures. Does not know the
-//! pool. **Nothing of authentication leaves for a host before [`Gate`] has accepted that host's key**, and a dial ends by
+//! pool. **Nothing of authentication leaves for a host before [`HostKeyVerifier`] has accepted that host's key**, and a dial ends by
 //! its own limit whoever waits for it. A jump host's connection serves one target and ends with it.
 
 pub(crate) mod agent;
 mod algorithms;
 mod auth;
-pub(crate) mod gate;
+pub(crate) mod host_key;
 pub(crate) mod identities;
 mod key_file;
 pub(crate) mod offers;
@@ -32,10 +32,12 @@ use scout_machine::{ErrorKind, HostError};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Proxy, user_shell};
-use crate::dial::gate::{Check, Gate, Halt, HostKey, Purpose, Refusal, Said, Secrets};
+use crate::dial::host_key::{
+    Check, HandshakeError, HostKey, HostKeyVerifier, Purpose, RekeyRefusal, SecretPermission, ServerMessages,
+};
 use crate::dial::penalties::{Contact, Penalties, Place};
-use crate::dial::proxy_command::Complaint;
-use crate::dial::transport::{FirstWords, Leash, Transport};
+use crate::dial::proxy_command::ProxyDiagnostics;
+use crate::dial::transport::{FirstWords, SessionGuard, Transport};
 use crate::jitter::jittered;
 use crate::{DialConfig, HostSpec};
 
@@ -70,29 +72,29 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(10);
 
 /// An authenticated connection and what it took.
 pub(crate) struct Dialled {
-    pub(crate) handle: Handle<Gate>,
+    pub(crate) handle: Handle<HostKeyVerifier>,
     pub(crate) round_trips: u64,
     /// The connection ends with this.
-    pub(crate) leash: Leash,
+    pub(crate) guard: SessionGuard,
     pub(crate) refusals: Refusals,
-    pub(crate) said: Said,
+    pub(crate) messages: ServerMessages,
 }
 
 /// The keys that were refused in later exchanges: the host's, and those of the jump hosts that carry its connection.
 #[derive(Clone)]
 pub(crate) struct Refusals {
     alias: String,
-    own: Refusal,
+    own: RekeyRefusal,
     /// Of the jump hosts.
-    way: Vec<Refusal>,
+    way: Vec<RekeyRefusal>,
 }
 
 impl Refusals {
     /// Why the connection has ended, if that is why.
     pub(crate) fn error(&self) -> Option<HostError> {
-        let on_the_way = |refusal: &Refusal| {
+        let on_the_way = |refusal: &RekeyRefusal| {
             let error = on_the_way(&self.alias, &refusal.error()?);
-            Some(error.with_hint(gate::changed_hint(&self.alias)))
+            Some(error.with_hint(host_key::changed_hint(&self.alias)))
         };
         self.own.error().or_else(|| self.way.iter().find_map(on_the_way))
     }
@@ -161,7 +163,7 @@ struct Trip<'a> {
 #[derive(Default)]
 struct Stage {
     text: Cow<'static, str>,
-    complaint: Option<Complaint>,
+    diagnostics: Option<ProxyDiagnostics>,
     first_words: FirstWords,
 }
 
@@ -193,9 +195,9 @@ impl<'a> Trip<'a> {
         self.penalties.admit(place, self.is_proven).await
     }
 
-    fn heed(&self, complaint: Option<&Complaint>, first_words: &FirstWords) {
+    fn heed(&self, diagnostics: Option<&ProxyDiagnostics>, first_words: &FirstWords) {
         let mut stage = self.stage.lock();
-        stage.complaint = complaint.cloned().or_else(|| stage.complaint.take());
+        stage.diagnostics = diagnostics.cloned().or_else(|| stage.diagnostics.take());
         stage.first_words = first_words.clone();
     }
 
@@ -204,7 +206,7 @@ impl<'a> Trip<'a> {
             return outcome;
         }
         let stage = self.stage.lock();
-        let said = stage.complaint.as_ref().map(Complaint::so_far).filter(|said| !said.is_empty());
+        let said = stage.diagnostics.as_ref().map(ProxyDiagnostics::so_far).filter(|said| !said.is_empty());
         let said = said.map_or_else(String::new, |said| format!("; the proxy command said: {said}"));
         let said = unnamed(&stage.first_words) + &said;
         let (target, seconds, text) = (self.target, self.limit.as_secs_f32(), &stage.text);
@@ -233,7 +235,7 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
             spec,
             secret_command: trip.config.secret_command.as_deref(),
             may_have_secrets: met.secrets.allowed(),
-            said: met.said.clone(),
+            messages: met.messages.clone(),
             until: trip.until,
         };
         let attempts = auth::authenticate(&mut met.handle, &login).await;
@@ -248,19 +250,25 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
             Err(error) => return Err(met.refusals.error().unwrap_or(error)),
         };
         met.contact.is_free();
-        met.leash.establish();
+        met.guard.establish();
         let round_trips = met.way_round_trips + HANDSHAKE_ROUND_TRIPS * met.handshakes + attempts;
-        Ok(Dialled { handle: met.handle, round_trips, leash: met.leash, refusals: met.refusals, said: met.said })
+        Ok(Dialled {
+            handle: met.handle,
+            round_trips,
+            guard: met.guard,
+            refusals: met.refusals,
+            messages: met.messages,
+        })
     })
 }
 
 /// A handshake's outcome: the host's key was accepted.
 struct Met {
-    handle: Handle<Gate>,
+    handle: Handle<HostKeyVerifier>,
     contact: Contact,
-    leash: Leash,
-    secrets: Secrets,
-    said: Said,
+    guard: SessionGuard,
+    secrets: SecretPermission,
+    messages: ServerMessages,
     refusals: Refusals,
     /// What the way there took.
     way_round_trips: u64,
@@ -294,9 +302,9 @@ async fn meet(spec: &Arc<HostSpec>, way: Option<Way<'_>>, trip: &Trip<'_>, purpo
     let (mut pause, longest) = PAUSE;
     let (mut silent, mut handshakes, mut not_now) = (0, 1, 0);
     loop {
-        let gate = Gate::new(&check, purpose, handshakes > 1);
-        let refusals = Refusals { alias: spec.alias.clone(), own: gate.refusal(), way: way.refusals() };
-        let (error, is_too_busy) = match shake_hands(spec, &way, trip, gate, &refusals).await {
+        let verifier = HostKeyVerifier::new(&check, purpose, handshakes > 1);
+        let refusals = Refusals { alias: spec.alias.clone(), own: verifier.refusal(), way: way.refusals() };
+        let (error, is_too_busy) = match shake_hands(spec, &way, trip, verifier, &refusals).await {
             Err(_) if let Some(error) = refusals.error() => return Err(Break::Failed(error)),
             Err(Break::TurnedAway { error, is_too_busy }) => (error, is_too_busy),
             Err(Break::NotNow(error)) => {
@@ -331,36 +339,36 @@ async fn shake_hands(
     spec: &HostSpec,
     way: &Way<'_>,
     trip: &Trip<'_>,
-    gate: Gate,
+    verifier: HostKeyVerifier,
     refusals: &Refusals,
 ) -> Result<Met, Break> {
-    let (known, certificates) = (gate.known_algorithms(), gate.certificate_algorithms());
+    let (known, certificates) = (verifier.known_algorithms(), verifier.certificate_algorithms());
     let config = client_config(spec, &known, certificates).map_err(Break::Failed)?;
-    let (secrets, said) = (gate.secrets(), gate.said());
+    let (secrets, messages) = (verifier.secrets(), verifier.messages());
     let opened = way.open(spec, trip).await.map_err(Break::Failed)?;
-    let Opened { transport, leash, complaint, is_localhost, mut contact } = opened;
-    let gate = gate.at_localhost(is_localhost);
+    let Opened { transport, guard, diagnostics, is_localhost, mut contact } = opened;
+    let verifier = verifier.at_localhost(is_localhost);
     let first_words = transport.first_words();
-    trip.heed(complaint.as_ref(), &first_words);
+    trip.heed(diagnostics.as_ref(), &first_words);
     let transport = transport.with_silence_limit(Alive::of(spec).silence);
     trip.enter(spec, "in the handshake");
-    let outcome = client::connect_stream(config, transport.read_ahead(), gate).await;
+    let outcome = client::connect_stream(config, transport.read_ahead(), verifier).await;
     if let Some(identification) = first_words.identification() {
         contact.is_with(&identification);
     }
     match outcome {
         Ok(handle) => {
             let (way_round_trips, refusals) = (way.round_trips(), refusals.clone());
-            Ok(Met { handle, contact, leash, secrets, said, refusals, way_round_trips, handshakes: 1 })
+            Ok(Met { handle, contact, guard, secrets, messages, refusals, way_round_trips, handshakes: 1 })
         }
-        Err(Halt::MayBeCertified) => Err(Break::MayBeCertified),
-        Err(Halt::Refused(error)) => {
+        Err(HandshakeError::MayBeCertified) => Err(Break::MayBeCertified),
+        Err(HandshakeError::Refused(error)) => {
             contact.because(error.message());
             Err(Break::Failed(error))
         }
-        Err(Halt::Captured(key)) => Err(Break::Captured(key)),
-        Err(Halt::Ssh(error)) => {
-            let mut what = explain(&error, &first_words, said.farewell().as_deref());
+        Err(HandshakeError::Captured(key)) => Err(Break::Captured(key)),
+        Err(HandshakeError::Ssh(error)) => {
+            let mut what = explain(&error, &first_words, messages.farewell().as_deref());
             let is_turned_away = is_closed(&error) && !first_words.has_identification();
             let is_too_busy = is_turned_away && first_words.line().starts_with(TOO_BUSY);
             if is_turned_away {
@@ -371,9 +379,9 @@ async fn shake_hands(
                 return Err(if is_guilty { Break::Failed(error) } else { Break::NotNow(error) });
             }
             // A command that ends without a word has failed: that is no answer of the host.
-            let is_command = complaint.is_some();
-            if let Some(complaint) = complaint {
-                what = format!("{what}; {}", complaint.last().await);
+            let is_command = diagnostics.is_some();
+            if let Some(diagnostics) = diagnostics {
+                what = format!("{what}; {}", diagnostics.last().await);
             }
             let told = handshake_error(spec, &what);
             let told = match &error {
@@ -401,10 +409,10 @@ pub(crate) async fn handshake_with(server: Vec<u8>) -> String {
     let stream = tokio::io::join(std::io::Cursor::new(server), tokio::io::sink());
     let (transport, _leash) = Transport::new(stream, None);
     let first_words = transport.first_words();
-    match client::connect_stream(config, transport, Gate::new(&check, Purpose::LogIn, false)).await {
-        Err(Halt::Ssh(error)) => explain(&error, &first_words, None),
-        Err(Halt::Refused(error)) => error.message().to_owned(),
-        Ok(_) | Err(Halt::Captured(_) | Halt::MayBeCertified) => String::new(),
+    match client::connect_stream(config, transport, HostKeyVerifier::new(&check, Purpose::LogIn, false)).await {
+        Err(HandshakeError::Ssh(error)) => explain(&error, &first_words, None),
+        Err(HandshakeError::Refused(error)) => error.message().to_owned(),
+        Ok(_) | Err(HandshakeError::Captured(_) | HandshakeError::MayBeCertified) => String::new(),
     }
 }
 
@@ -419,9 +427,9 @@ enum Way<'a> {
 /// A stream to a host.
 struct Opened {
     transport: Transport,
-    leash: Leash,
+    guard: SessionGuard,
     /// What the command that carries it says.
-    complaint: Option<Complaint>,
+    diagnostics: Option<ProxyDiagnostics>,
     /// It is a direct one to a loopback address.
     is_localhost: bool,
     contact: Contact,
@@ -445,7 +453,7 @@ impl<'a> Way<'a> {
     }
 
     /// Where the jump hosts' refused keys are told.
-    fn refusals(&self) -> Vec<Refusal> {
+    fn refusals(&self) -> Vec<RekeyRefusal> {
         match self {
             Self::Direct | Self::Command(_) => Vec::new(),
             Self::Through(hop, _) => hop.refusals.way.iter().chain([&hop.refusals.own]).cloned().collect(),
@@ -469,20 +477,20 @@ impl<'a> Way<'a> {
                 let connected = tcp::connect(spec, found, |stage| trip.enter(spec, stage)).await;
                 let stream = connected.inspect_err(|_| contact.is_free())?;
                 let is_localhost = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
-                let (transport, leash) = Transport::new(stream, None);
-                Ok(Opened { transport, leash, complaint: None, is_localhost, contact })
+                let (transport, guard) = Transport::new(stream, None);
+                Ok(Opened { transport, guard, diagnostics: None, is_localhost, contact })
             }
             Self::Command(text) => {
                 let contact = trip.contact(spec, Place::Behind((*text).to_owned())).await;
                 trip.enter(spec, "starting the proxy command");
                 let shell = user_shell();
-                let (streams, process, complaint) = proxy_command::spawn(&shell, text).map_err(|error| {
+                let (streams, process, diagnostics) = proxy_command::spawn(&shell, text).map_err(|error| {
                     let (alias, shell) = (&spec.alias, shell.display());
                     let message = format!("{alias}: the shell {shell} of the proxy command cannot be run: {error}");
                     HostError::new(ErrorKind::Unreachable, message)
                 })?;
-                let (transport, leash) = Transport::new(streams, Some(Box::new(process)));
-                Ok(Opened { transport, leash, complaint: Some(complaint), is_localhost: false, contact })
+                let (transport, guard) = Transport::new(streams, Some(Box::new(process)));
+                Ok(Opened { transport, guard, diagnostics: Some(diagnostics), is_localhost: false, contact })
             }
             Self::Through(hop, name) => {
                 let HostSpec { alias, host_name, port, .. } = spec;
@@ -490,7 +498,7 @@ impl<'a> Way<'a> {
                 trip.enter(spec, format!("connecting to {host_name}:{port} from the jump host {name}"));
                 // As OpenSSH: where the request came from is nobody's business.
                 let opening = hop.handle.channel_open_direct_tcpip(host_name, u32::from(*port), "127.0.0.1", 65535);
-                let channel = hop.said.while_opening(opening).await.map_err(|(error, words)| {
+                let channel = hop.messages.while_opening(opening).await.map_err(|(error, words)| {
                     contact.is_free();
                     let what = match error {
                         russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed) => "cannot connect to",
@@ -501,8 +509,8 @@ impl<'a> Way<'a> {
                     let message = format!("{alias}: the jump host {name} {what} {host_name}:{port}{words}");
                     HostError::new(ErrorKind::Unreachable, message)
                 })?;
-                let (transport, leash) = Transport::new(channel.into_stream(), Some(Box::new(Arc::clone(hop))));
-                Ok(Opened { transport, leash, complaint: None, is_localhost: false, contact })
+                let (transport, guard) = Transport::new(channel.into_stream(), Some(Box::new(Arc::clone(hop))));
+                Ok(Opened { transport, guard, diagnostics: None, is_localhost: false, contact })
             }
         }
     }
@@ -513,7 +521,7 @@ fn on_the_way(alias: &str, error: &HostError) -> HostError {
     let told = HostError::new(error.kind(), format!("{alias}: jump host {}", error.message()));
     let told = told.retried_after(error.pause());
     match error.hint() {
-        Some(_) if error.kind() == ErrorKind::UnknownHostKey => told.with_hint(gate::trust_hint(alias)),
+        Some(_) if error.kind() == ErrorKind::UnknownHostKey => told.with_hint(host_key::trust_hint(alias)),
         Some(hint) => told.with_hint(hint.to_owned()),
         None => told,
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use russh::keys::{Algorithm, HashAlg};
 use tokio::time::Instant;
 
-use crate::dial::agent::{self, Held};
+use crate::dial::agent::{self, AgentKeys};
 use crate::dial::algorithms::may_authenticate;
 use crate::dial::identities::{Identities, Identity, Shown, Signatory};
 use crate::dial::secrets::Secrets;
@@ -67,10 +67,10 @@ pub enum OfferSigner {
 /// Nothing is left behind but a closed connection to the agent.
 pub async fn offers(spec: &HostSpec, config: &DialConfig, agent_until: Instant) -> Offers {
     let (agent, held) = match &spec.agent {
-        None => (None, Held::default()),
+        None => (None, AgentKeys::default()),
         Some(path) => match agent::connect(path, None, agent_until).await {
             Ok((_, held)) => (Some(Ok(())), held),
-            Err(why) => (Some(Err(why)), Held::default()),
+            Err(why) => (Some(Err(why)), AgentKeys::default()),
         },
     };
     let mut notes = held.unread.clone();

@@ -31,12 +31,12 @@ pub(crate) type Streams = Join<ChildStdout, ChildStdin>;
 
 /// Why a command ended, as far as it is known; shared with its task.
 #[derive(Clone)]
-pub(crate) struct Complaint {
+pub(crate) struct ProxyDiagnostics {
     stderr: Arc<Mutex<Vec<u8>>>,
     status: watch::Receiver<Option<Result<ExitStatus, ()>>>,
 }
 
-impl Complaint {
+impl ProxyDiagnostics {
     /// What the command has written to its standard error so far, on one line; empty if nothing.
     pub(crate) fn so_far(&self) -> String {
         let stderr = self.stderr.lock();
@@ -69,7 +69,7 @@ impl Complaint {
 ///
 /// # Errors
 /// That the shell cannot be started.
-pub(crate) fn spawn(shell: &OsStr, text: &str) -> io::Result<(Streams, DropGuard, Complaint)> {
+pub(crate) fn spawn(shell: &OsStr, text: &str) -> io::Result<(Streams, DropGuard, ProxyDiagnostics)> {
     let mut command = Command::new(shell);
     // As OpenSSH: no shell stays between the command and its end.
     command.arg("-c").arg(format!("exec {text}"));
@@ -79,11 +79,11 @@ pub(crate) fn spawn(shell: &OsStr, text: &str) -> io::Result<(Streams, DropGuard
     let stdout = group.child.stdout.take().ok_or_else(missing)?;
     let stderr = group.child.stderr.take().ok_or_else(missing)?;
     let (ended, status) = watch::channel(None);
-    let complaint = Complaint { stderr: Arc::default(), status };
+    let diagnostics = ProxyDiagnostics { stderr: Arc::default(), status };
     let unwanted = CancellationToken::new();
-    let said = Arc::clone(&complaint.stderr);
+    let said = Arc::clone(&diagnostics.stderr);
     tokio::spawn(keep(group, stderr, said, unwanted.clone(), ended));
-    Ok((tokio::io::join(stdout, stdin), unwanted.drop_guard(), complaint))
+    Ok((tokio::io::join(stdout, stdin), unwanted.drop_guard(), diagnostics))
 }
 
 /// The command's task.

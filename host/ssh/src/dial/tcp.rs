@@ -22,7 +22,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 const MAX_ADDRESSES: usize = 16;
 
 /// Where a host is, and from where it is dialled.
-pub(crate) struct Found {
+pub(crate) struct Addresses {
     first: SocketAddr,
     others: Vec<SocketAddr>,
     sources: Option<Sources>,
@@ -34,7 +34,7 @@ struct Sources {
     keyword: &'static str,
 }
 
-impl Found {
+impl Addresses {
     /// The address that is tried first.
     pub(crate) fn first(&self) -> SocketAddr {
         self.first
@@ -50,7 +50,7 @@ impl Found {
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`], naming the host.
-pub(crate) async fn find(spec: &HostSpec, stage: impl Fn(String)) -> Result<Found, HostError> {
+pub(crate) async fn find(spec: &HostSpec, stage: impl Fn(String)) -> Result<Addresses, HostError> {
     let HostSpec { alias, host_name, port, .. } = spec;
     let unreachable = |what: String| HostError::new(ErrorKind::Unreachable, format!("{alias}: {what}"));
     stage(format!("looking up {host_name}"));
@@ -63,7 +63,7 @@ pub(crate) async fn find(spec: &HostSpec, stage: impl Fn(String)) -> Result<Foun
         }
         None => spec.bind_interface.as_deref().map(sources_of).transpose().map_err(unreachable)?,
     };
-    Ok(Found { first, others: addresses.collect(), sources })
+    Ok(Addresses { first, others: addresses.collect(), sources })
 }
 
 /// Opens TCP to the first address that answers; `stage` is told what is going on.
@@ -72,7 +72,7 @@ pub(crate) async fn find(spec: &HostSpec, stage: impl Fn(String)) -> Result<Foun
 /// [`ErrorKind::Unreachable`], naming host and addresses.
 /// # Cancel safety
 /// Every socket is closed.
-pub(crate) async fn connect(spec: &HostSpec, found: Found, stage: impl Fn(String)) -> Result<TcpStream, HostError> {
+pub(crate) async fn connect(spec: &HostSpec, found: Addresses, stage: impl Fn(String)) -> Result<TcpStream, HostError> {
     let alias = &spec.alias;
     let unreachable = |what: String| HostError::new(ErrorKind::Unreachable, format!("{alias}: {what}"));
     let addresses = std::iter::once(found.first).chain(found.others).collect();
@@ -87,7 +87,7 @@ pub(crate) async fn connect(spec: &HostSpec, found: Found, stage: impl Fn(String
 ///
 /// # Errors
 /// Why it does not answer.
-pub(crate) async fn look(found: &Found) -> Result<(), String> {
+pub(crate) async fn look(found: &Addresses) -> Result<(), String> {
     let address = found.first;
     let connected = connect_from(found.source_for(address), address).await;
     connected.map(drop).map_err(|error| format!("no connection to {address}: {}", reason(&error)))

@@ -1,7 +1,7 @@
 //! The byte stream under one SSH session: TCP, a channel through a jump host, or a command's standard streams.
 //!
 //! Owns that a stream ends: russh's session task keeps its stream until it notices that nobody wants it, and a peer that
-//! says nothing can put that off for ever. A [`Leash`] in the hands of whoever wants the session ends the stream.
+//! says nothing can put that off for ever. A [`SessionGuard`] in the hands of whoever wants the session ends the stream.
 //! **What carries a stream (a jump host's connection, a process) lives exactly as long as the stream.** Knows no SSH but
 //! the first line of a server.
 
@@ -40,10 +40,10 @@ const SPOKEN: [&[u8]; 2] = [b"SSH-2.0-", b"SSH-1.99-"];
 
 /// What a server said up to its identification, for messages; shared with the stream that fills it.
 #[derive(Clone, Default)]
-pub(crate) struct FirstWords(Arc<Mutex<Heard>>);
+pub(crate) struct FirstWords(Arc<Mutex<FirstLines>>);
 
 #[derive(Default)]
-struct Heard {
+struct FirstLines {
     /// The first line, as far as it is kept.
     first: Vec<u8>,
     has_first: bool,
@@ -101,13 +101,13 @@ impl FirstWords {
 }
 
 /// Ends a stream when dropped: at once while its session is being made, after its last words later.
-pub(crate) struct Leash {
+pub(crate) struct SessionGuard {
     drop: CancellationToken,
     is_established: Arc<AtomicBool>,
     bytes_heard: Arc<AtomicU64>,
 }
 
-impl Leash {
+impl SessionGuard {
     /// The session is in use: from now on its end is a goodbye.
     pub(crate) fn establish(&self) {
         self.is_established.store(true, Ordering::Release);
@@ -119,25 +119,25 @@ impl Leash {
     }
 }
 
-impl Drop for Leash {
+impl Drop for SessionGuard {
     fn drop(&mut self) {
         self.drop.cancel();
     }
 }
 
-enum Hold {
-    Held(Pin<Box<WaitForCancellationFutureOwned>>),
-    /// Nobody holds the leash any more; what is on the way may still leave.
-    LetGo(Pin<Box<Sleep>>),
-    Cut,
+enum StreamState {
+    Open(Pin<Box<WaitForCancellationFutureOwned>>),
+    /// Nobody holds the guard any more; what is on the way may still leave.
+    Draining(Pin<Box<Sleep>>),
+    Closed,
 }
 
-/// A stream on a [`Leash`].
+/// A stream on a [`SessionGuard`].
 pub(crate) struct Transport {
     // Dropped in this order: what carries the stream goes last.
     stream: Box<dyn Duplex>,
     _carrier: Option<Box<dyn Send>>,
-    hold: Hold,
+    state: StreamState,
     is_established: Arc<AtomicBool>,
     first_words: FirstWords,
     is_hearing: bool,
@@ -149,14 +149,14 @@ pub(crate) struct Transport {
 
 impl Transport {
     /// A stream and what carries it, if anything has to live as long.
-    pub(crate) fn new(stream: impl Duplex + 'static, carrier: Option<Box<dyn Send>>) -> (Self, Leash) {
+    pub(crate) fn new(stream: impl Duplex + 'static, carrier: Option<Box<dyn Send>>) -> (Self, SessionGuard) {
         let drop = CancellationToken::new();
         let is_established = Arc::new(AtomicBool::new(false));
         let bytes_heard = Arc::<AtomicU64>::default();
         let transport = Self {
             stream: Box::new(stream),
             _carrier: carrier,
-            hold: Hold::Held(Box::pin(drop.clone().cancelled_owned())),
+            state: StreamState::Open(Box::pin(drop.clone().cancelled_owned())),
             is_established: Arc::clone(&is_established),
             first_words: FirstWords::default(),
             is_hearing: true,
@@ -164,7 +164,7 @@ impl Transport {
             stalled: None,
             silence: None,
         };
-        (transport, Leash { drop, is_established, bytes_heard })
+        (transport, SessionGuard { drop, is_established, bytes_heard })
     }
 
     /// The same stream; once its session is in use it ends when the peer says nothing for so long.
@@ -186,20 +186,20 @@ impl Transport {
     /// Whether the stream has to end.
     fn poll_cut(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            self.hold = match &mut self.hold {
-                Hold::Held(dropped) => {
+            self.state = match &mut self.state {
+                StreamState::Open(dropped) => {
                     ready!(dropped.as_mut().poll(context));
                     if self.is_established.load(Ordering::Acquire) {
-                        Hold::LetGo(Box::pin(sleep_until(Instant::now() + GOODBYE)))
+                        StreamState::Draining(Box::pin(sleep_until(Instant::now() + GOODBYE)))
                     } else {
-                        Hold::Cut
+                        StreamState::Closed
                     }
                 }
-                Hold::LetGo(until) => {
+                StreamState::Draining(until) => {
                     ready!(until.as_mut().poll(context));
-                    Hold::Cut
+                    StreamState::Closed
                 }
-                Hold::Cut => return Poll::Ready(()),
+                StreamState::Closed => return Poll::Ready(()),
             };
         }
     }
@@ -328,11 +328,11 @@ mod tests {
     async fn a_stream_ends_at_once_while_its_session_is_being_made_and_later_after_a_goodbye() {
         for established in [false, true] {
             let (near, mut far) = tokio::io::duplex(64);
-            let (mut transport, leash) = Transport::new(near, None);
+            let (mut transport, guard) = Transport::new(near, None);
             if established {
-                leash.establish();
+                guard.establish();
             }
-            drop(leash);
+            drop(guard);
             let started = Instant::now();
             far.write_all(b"x").await.unwrap();
             assert_eq!(transport.read_u8().await.is_ok(), established);
@@ -387,10 +387,10 @@ mod tests {
         let limit = Duration::from_secs(3);
         for established in [false, true] {
             let (near, mut far) = tokio::io::duplex(64);
-            let (transport, leash) = Transport::new(near, None);
+            let (transport, guard) = Transport::new(near, None);
             let mut transport = transport.with_silence_limit(Some(limit));
             if established {
-                leash.establish();
+                guard.establish();
             }
             let started = Instant::now();
             let speaking = async {
@@ -403,7 +403,7 @@ mod tests {
             let mut four = [0; 4];
             let hearing = tokio::time::timeout(limit * 9, transport.read_exact(&mut four));
             let (heard, ()) = tokio::join!(hearing, speaking);
-            assert_eq!(leash.bytes_heard(), 3);
+            assert_eq!(guard.bytes_heard(), 3);
             match heard {
                 Ok(ended) => assert_eq!((ended.unwrap_err().kind(), established), (io::ErrorKind::TimedOut, true)),
                 Err(_) => assert!(!established, "it goes on"),

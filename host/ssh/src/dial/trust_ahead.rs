@@ -1,7 +1,7 @@
 //! What a dial will make of the host's key, told without a dial: for each key that known_hosts has for the host, and for
 //! any other.
 //!
-//! The files are read and the decisions made as [`super::gate`] does it.
+//! The files are read and the decisions made as [`super::host_key`] does it.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use scout_machine::HostError;
 
 use crate::config::Proxy;
-use crate::dial::gate::Check;
+use crate::dial::host_key::Check;
 use crate::trust::{Decision, Entry, MayShow, Verdict};
 use crate::{DialConfig, HostSpec};
 

@@ -17,13 +17,13 @@ use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::dial::gate::{Gate, Said};
-use crate::dial::transport::Leash;
+use crate::dial::host_key::{HostKeyVerifier, ServerMessages};
+use crate::dial::transport::SessionGuard;
 use crate::dial::{Dialled, Refusals};
 use crate::pool::slots::{Slot, Slots};
 use crate::pool::{Counter, Gauge, PoolConfig, Stats};
 use crate::quirks::Quirks;
-use crate::stalls::SftpLanes;
+use crate::sftp_lanes::SftpLanes;
 
 /// Channels at once: one for SFTP, [`EXECS`], one ahead. OpenSSH's `MaxSessions` is 10; the rest is slack for the
 /// commands that end others, and for channels that the server has not yet given up.
@@ -104,11 +104,11 @@ pub(crate) struct Connection {
     pub(crate) quirks: Arc<Quirks>,
     /// Kept by the pool, under its lock.
     pub(crate) users: Counter,
-    handle: Handle<Gate>,
+    handle: Handle<HostKeyVerifier>,
     /// Ends the session with this value.
-    leash: Leash,
+    guard: SessionGuard,
     refusals: Refusals,
-    said: Said,
+    messages: ServerMessages,
     answer_timeout: Duration,
     channels_per_life: u64,
     channels: Arc<Slots>,
@@ -144,9 +144,9 @@ impl Connection {
             quirks,
             users: Counter::default(),
             handle: dialled.handle,
-            leash: dialled.leash,
+            guard: dialled.guard,
             refusals: dialled.refusals,
-            said: dialled.said,
+            messages: dialled.messages,
             answer_timeout: config.answer_timeout,
             channels_per_life: config.channels_per_connection,
             channels: Slots::new(CHANNELS),
@@ -180,7 +180,7 @@ impl Connection {
 
     /// How much the host has said so far, for [`Self::unanswered`].
     pub(crate) fn bytes_heard(&self) -> u64 {
-        self.leash.bytes_heard()
+        self.guard.bytes_heard()
     }
 
     /// Something was not answered in good time, and `heard` is what the host had said when it was asked. A host that
@@ -482,7 +482,7 @@ impl Connection {
     /// The server has fewer places than we thought.
     fn learn(&self, places: usize) -> Result<(), HostError> {
         if places == 0 {
-            let words = self.said.refusal().map_or_else(String::new, |words| format!("; it said \"{words}\""));
+            let words = self.messages.refusal().map_or_else(String::new, |words| format!("; it said \"{words}\""));
             let message = format!("{}: the server opens no session channel{words}", self.alias);
             return Err(HostError::new(ErrorKind::Unsupported, message)
                 .with_hint("MaxSessions in its sshd_config may be 0, or the account may not log in"));

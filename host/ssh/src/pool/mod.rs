@@ -1,7 +1,7 @@
 //! The pool: one host's connections shared by all who ask for it, parallel hosts, bounded everything.
 //!
 //! Owns which connection serves whom and when one is closed. Does not know what is done with it ([`crate::lease`]) nor
-//! how it is dialled. **A dial belongs to its slot, not to the request that began it**: it goes on when that request
+//! how it is dialled. **A dial belongs to its entry, not to the request that began it**: it goes on when that request
 //! goes. Only connections that nobody uses are evicted or idle out. The map's lock is held for map work alone.
 
 mod config;
@@ -113,7 +113,7 @@ impl Pool {
             room: Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
             config,
             state: Mutex::new(State {
-                slots: HashMap::new(),
+                entries: HashMap::new(),
                 idle: LruCache::unbounded(),
                 addresses: HashMap::new(),
                 quirks: LruCache::new(REMEMBERED_HOSTS),
@@ -157,10 +157,10 @@ impl Pool {
     /// The question goes on, and whoever asks next has its answer.
     pub async fn probe(&self, principal: &Principal, spec: &Arc<HostSpec>, limit: Duration) -> Probe {
         let key = self.key(principal, spec);
-        let (connected, refused) = match self.inner.state.lock().slots.get(&key) {
-            Some(Entry { slot: Slot::Ready(connection), .. }) => (connection.is_usable(), None),
-            Some(Entry { slot: Slot::Backoff { error, .. }, .. }) => (false, Some(error.clone())),
-            Some(Entry { slot: Slot::Dialing(_), .. }) | None => (false, None),
+        let (connected, refused) = match self.inner.state.lock().entries.get(&key) {
+            Some(Entry { state: ConnectionState::Ready(connection), .. }) => (connection.is_usable(), None),
+            Some(Entry { state: ConnectionState::Backoff { error, .. }, .. }) => (false, Some(error.clone())),
+            Some(Entry { state: ConnectionState::Dialing(_), .. }) | None => (false, None),
         };
         let latency = match connected {
             true => self.inner.probes.known(spec).unwrap_or_else(|| Err(probes::not_asked(spec, "it is connected"))),
@@ -187,11 +187,11 @@ impl Pool {
     /// The counters now, of all who use it.
     pub fn snapshot(&self) -> PoolSnapshot {
         let mut snapshot = PoolSnapshot::default();
-        for entry in self.inner.state.lock().slots.values() {
-            match &entry.slot {
-                Slot::Dialing(_) => snapshot.dialing += 1,
-                Slot::Backoff { .. } => snapshot.backing_off += 1,
-                Slot::Ready(connection) => {
+        for entry in self.inner.state.lock().entries.values() {
+            match &entry.state {
+                ConnectionState::Dialing(_) => snapshot.dialing += 1,
+                ConnectionState::Backoff { .. } => snapshot.backing_off += 1,
+                ConnectionState::Ready(connection) => {
                     snapshot.ready += 1;
                     snapshot.channels += connection.open_channels() as u64;
                     snapshot.limited += u64::from(connection.is_limited());
@@ -220,11 +220,11 @@ impl Pool {
         let connections: Vec<_> = {
             let mut state = self.inner.state.lock();
             state.idle.clear();
-            let ready = |entry: Entry| match entry.slot {
-                Slot::Ready(connection) => Some(connection),
-                Slot::Dialing(_) | Slot::Backoff { .. } => None,
+            let ready = |entry: Entry| match entry.state {
+                ConnectionState::Ready(connection) => Some(connection),
+                ConnectionState::Dialing(_) | ConnectionState::Backoff { .. } => None,
             };
-            std::mem::take(&mut state.slots).into_values().filter_map(ready).collect()
+            std::mem::take(&mut state.entries).into_values().filter_map(ready).collect()
         };
         futures_util::future::join_all(connections.iter().map(|connection| connection.say_goodbye())).await;
     }
@@ -338,7 +338,7 @@ pub(crate) enum Role {
 /// What a dial came to. The connection stays in use as long as anybody may still look at this.
 type DialResult = Result<Arc<InUse>, HostError>;
 
-enum Slot {
+enum ConnectionState {
     /// A task dials; becomes Ready or Backoff, or vanishes if nobody waits any more or a retry may help at once.
     Dialing(Arc<watch::Sender<Option<DialResult>>>),
     /// Connected; vanishes when found dead or worn, evicted or idled out.
@@ -349,7 +349,7 @@ enum Slot {
 }
 
 struct Entry {
-    slot: Slot,
+    state: ConnectionState,
     queue: Arc<Gauge>,
     /// Dials that failed since one succeeded.
     failures: u32,
@@ -362,7 +362,7 @@ enum Begun {
 }
 
 struct State {
-    slots: HashMap<Key, Entry>,
+    entries: HashMap<Key, Entry>,
     /// By connection id: those that nobody uses, and since when. The least recently used first.
     idle: LruCache<u64, (Key, Arc<Connection>, Instant)>,
     addresses: HashMap<(String, u16), Arc<Semaphore>>,
@@ -421,8 +421,8 @@ impl Inner {
 
     /// A key that was not accepted is looked at again once known_hosts has changed.
     async fn forget_what_changed(&self, key: &Key) {
-        let came_of = match self.state.lock().slots.get(key) {
-            Some(Entry { slot: Slot::Backoff { came_of: Some(came_of), .. }, .. }) => Arc::clone(came_of),
+        let came_of = match self.state.lock().entries.get(key) {
+            Some(Entry { state: ConnectionState::Backoff { came_of: Some(came_of), .. }, .. }) => Arc::clone(came_of),
             _ => return,
         };
         if came_of.is_current().await {
@@ -430,11 +430,11 @@ impl Inner {
         }
         let mut state = self.state.lock();
         let is_same = matches!(
-            state.slots.get(key),
-            Some(Entry { slot: Slot::Backoff { came_of: Some(own), .. }, .. }) if Arc::ptr_eq(own, &came_of)
+            state.entries.get(key),
+            Some(Entry { state: ConnectionState::Backoff { came_of: Some(own), .. }, .. }) if Arc::ptr_eq(own, &came_of)
         );
         if is_same {
-            state.slots.remove(key);
+            state.entries.remove(key);
         }
     }
 
@@ -454,15 +454,15 @@ impl Inner {
         if self.closed.is_cancelled() {
             return Err(shut_down(&key.spec.alias));
         }
-        let (queue, failures) = match state.slots.get(key) {
-            Some(Entry { slot: Slot::Ready(connection), .. }) if connection.is_usable() => {
+        let (queue, failures) = match state.entries.get(key) {
+            Some(Entry { state: ConnectionState::Ready(connection), .. }) if connection.is_usable() => {
                 let connection = Arc::clone(connection);
                 return Ok(Begun::Ready(Arc::new(self.new_use(&mut state, key, connection))));
             }
-            Some(Entry { slot: Slot::Dialing(dial), queue, .. }) => {
+            Some(Entry { state: ConnectionState::Dialing(dial), queue, .. }) => {
                 return Ok(Begun::Dialing(dial.subscribe(), Arc::clone(queue)));
             }
-            Some(Entry { slot: Slot::Backoff { error, until, came_of }, queue, failures }) => {
+            Some(Entry { state: ConnectionState::Backoff { error, until, came_of }, queue, failures }) => {
                 let left = until.saturating_duration_since(Instant::now());
                 if !left.is_zero() {
                     let when = match came_of {
@@ -483,8 +483,8 @@ impl Inner {
         };
         let (sender, receiver) = watch::channel(None);
         let sender = Arc::new(sender);
-        let entry = Entry { slot: Slot::Dialing(Arc::clone(&sender)), queue: Arc::clone(&queue), failures };
-        if let Some(Entry { slot: Slot::Ready(dead), .. }) = state.slots.insert(key.clone(), entry) {
+        let entry = Entry { state: ConnectionState::Dialing(Arc::clone(&sender)), queue: Arc::clone(&queue), failures };
+        if let Some(Entry { state: ConnectionState::Ready(dead), .. }) = state.entries.insert(key.clone(), entry) {
             self.forget(&mut state, &dead);
         }
         let (tenant, name) = (key.principal.tenant(), key.principal.name());
@@ -507,8 +507,8 @@ impl Inner {
         };
         let result = {
             let mut state = self.state.lock();
-            let failures = match state.slots.get(&key) {
-                Some(Entry { slot: Slot::Dialing(dial), failures, .. }) if Arc::ptr_eq(dial, &sender) => {
+            let failures = match state.entries.get(&key) {
+                Some(Entry { state: ConnectionState::Dialing(dial), failures, .. }) if Arc::ptr_eq(dial, &sender) => {
                     Some(*failures)
                 }
                 _ => None,
@@ -516,8 +516,8 @@ impl Inner {
             match (result, failures) {
                 (Ok((connection, round_trips)), Some(_)) => {
                     state.proven.put((key.principal.clone(), Arc::clone(&key.spec)), ());
-                    let entry = Entry { slot: Slot::Ready(Arc::clone(&connection)), queue, failures: 0 };
-                    state.slots.insert(key.clone(), entry);
+                    let entry = Entry { state: ConnectionState::Ready(Arc::clone(&connection)), queue, failures: 0 };
+                    state.entries.insert(key.clone(), entry);
                     let mut in_use = self.new_use(&mut state, &key, connection);
                     in_use.dial_round_trips = round_trips;
                     Ok(Arc::new(in_use))
@@ -542,10 +542,11 @@ impl Inner {
                                 (backoff(failures).max(least), None)
                             }
                         };
-                        let slot = Slot::Backoff { error: error.clone(), until: Instant::now() + pause, came_of };
-                        state.slots.insert(key, Entry { slot, queue, failures });
+                        let failed =
+                            ConnectionState::Backoff { error: error.clone(), until: Instant::now() + pause, came_of };
+                        state.entries.insert(key, Entry { state: failed, queue, failures });
                     } else {
-                        state.slots.remove(&key);
+                        state.entries.remove(&key);
                     }
                     Err(error)
                 }
@@ -555,7 +556,7 @@ impl Inner {
         drop(sender.send_replace(Some(result)));
     }
 
-    /// Dials. `None`: nobody waits any more, and the slot is gone.
+    /// Dials. `None`: nobody waits any more, and the entry is gone.
     async fn dial(
         self: &Arc<Self>,
         key: &Key,
@@ -592,7 +593,7 @@ impl Inner {
         }))
     }
 
-    /// Waits as long as anybody waits for the dial. `None`: nobody does, and its slot is gone.
+    /// Waits as long as anybody waits for the dial. `None`: nobody does, and its entry is gone.
     async fn while_wanted<T>(
         &self,
         key: &Key,
@@ -606,7 +607,7 @@ impl Inner {
                 () = sender.closed() => {
                     let mut state = self.state.lock();
                     if sender.receiver_count() == 0 {
-                        state.slots.remove(key);
+                        state.entries.remove(key);
                         return None;
                     }
                 }
@@ -656,8 +657,7 @@ impl Inner {
         if connection.users.get() > 0 {
             return;
         }
-        let current =
-            matches!(state.slots.get(key), Some(Entry { slot: Slot::Ready(own), .. }) if Arc::ptr_eq(own, connection));
+        let current = matches!(state.entries.get(key), Some(Entry { state: ConnectionState::Ready(own), .. }) if Arc::ptr_eq(own, connection));
         if !current || !connection.is_usable() {
             self.remove(&mut state, key, connection);
         } else if state.wanting_room > 0 {
@@ -677,8 +677,9 @@ impl Inner {
     }
 
     fn remove(&self, state: &mut State, key: &Key, connection: &Arc<Connection>) {
-        if matches!(state.slots.get(key), Some(Entry { slot: Slot::Ready(own), .. }) if Arc::ptr_eq(own, connection)) {
-            state.slots.remove(key);
+        if matches!(state.entries.get(key), Some(Entry { state: ConnectionState::Ready(own), .. }) if Arc::ptr_eq(own, connection))
+        {
+            state.entries.remove(key);
         }
         connection.close();
     }
@@ -701,9 +702,9 @@ impl Inner {
                 self.stats.idle_closed.add();
             }
         }
-        state.slots.retain(|_, entry| match &entry.slot {
-            Slot::Backoff { until, .. } => now.saturating_duration_since(*until) < FORGET_AFTER,
-            Slot::Dialing(_) | Slot::Ready(_) => true,
+        state.entries.retain(|_, entry| match &entry.state {
+            ConnectionState::Backoff { until, .. } => now.saturating_duration_since(*until) < FORGET_AFTER,
+            ConnectionState::Dialing(_) | ConnectionState::Ready(_) => true,
         });
     }
 }
@@ -741,8 +742,8 @@ fn backoff(failures: u32) -> Duration {
 impl Drop for Inner {
     fn drop(&mut self) {
         let state = self.state.get_mut();
-        for entry in state.slots.values() {
-            if let Slot::Ready(connection) = &entry.slot {
+        for entry in state.entries.values() {
+            if let ConnectionState::Ready(connection) = &entry.state {
                 connection.close();
             }
         }

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use crate::HostSpec;
 use crate::config::{AddressFamily, Proxy};
 use crate::dial::penalties::{Penalties, Place};
-use crate::dial::tcp::{self, Found};
+use crate::dial::tcp::{self, Addresses};
 use crate::pool::seen;
 
 /// How long what was seen counts.
@@ -50,7 +50,7 @@ impl Named {
 
 /// What has become of a question.
 #[derive(Clone, Debug)]
-enum Answer {
+enum ProbeState {
     /// It waits for its turn.
     Waiting,
     Asking,
@@ -59,7 +59,7 @@ enum Answer {
     Refrained,
 }
 
-impl Answer {
+impl ProbeState {
     /// What is seen now.
     fn seen(what: Result<Duration, String>) -> Self {
         Self::Seen(what, Instant::now())
@@ -67,21 +67,21 @@ impl Answer {
 }
 
 /// A question that was put.
-struct Question(watch::Receiver<Answer>);
+struct SharedProbe(watch::Receiver<ProbeState>);
 
-impl Question {
+impl SharedProbe {
     fn is_fresh(&self) -> bool {
         match &*self.0.borrow() {
             // Whoever answers it may have ended without a word.
-            Answer::Waiting | Answer::Asking => self.0.has_changed().is_ok(),
-            Answer::Seen(_, at) => at.elapsed() < FRESH,
-            Answer::Refrained => false,
+            ProbeState::Waiting | ProbeState::Asking => self.0.has_changed().is_ok(),
+            ProbeState::Seen(_, at) => at.elapsed() < FRESH,
+            ProbeState::Refrained => false,
         }
     }
 }
 
 /// Questions, each put once.
-struct Board<K>(Mutex<LruCache<K, Question>>);
+struct Board<K>(Mutex<LruCache<K, SharedProbe>>);
 
 impl<K: std::hash::Hash + Eq> Board<K> {
     fn new() -> Self {
@@ -89,15 +89,15 @@ impl<K: std::hash::Hash + Eq> Board<K> {
     }
 
     /// The answer to a question that is put now if there is none that counts.
-    fn put(&self, what: K, answering: impl FnOnce(watch::Sender<Answer>)) -> watch::Receiver<Answer> {
+    fn put(&self, what: K, answering: impl FnOnce(watch::Sender<ProbeState>)) -> watch::Receiver<ProbeState> {
         let mut board = self.0.lock();
         if let Some(question) = board.get(&what)
             && question.is_fresh()
         {
             return question.0.clone();
         }
-        let (sender, answer) = watch::channel(Answer::Waiting);
-        board.put(what, Question(answer.clone()));
+        let (sender, answer) = watch::channel(ProbeState::Waiting);
+        board.put(what, SharedProbe(answer.clone()));
         drop(board);
         answering(sender);
         answer
@@ -134,7 +134,7 @@ impl Probes {
         let mut names = self.names.0.lock();
         let question = names.get(&Named::of(spec)).filter(|question| question.is_fresh())?;
         let answer = question.0.borrow();
-        if let Answer::Seen(Ok(latency), _) = *answer { Some(Ok(latency)) } else { None }
+        if let ProbeState::Seen(Ok(latency), _) = *answer { Some(Ok(latency)) } else { None }
     }
 
     /// Whether the host answers, told within `limit`.
@@ -153,13 +153,15 @@ impl Probes {
         });
         let answered = timeout(limit, answered(&mut answer)).await;
         match answered.unwrap_or_else(|_| answer.borrow().clone()) {
-            Answer::Seen(Ok(latency), _) => Ok(latency),
-            Answer::Seen(Err(why), _) => Err(HostError::new(ErrorKind::Unreachable, format!("{}: {why}", spec.alias))),
-            Answer::Refrained => {
+            ProbeState::Seen(Ok(latency), _) => Ok(latency),
+            ProbeState::Seen(Err(why), _) => {
+                Err(HostError::new(ErrorKind::Unreachable, format!("{}: {why}", spec.alias)))
+            }
+            ProbeState::Refrained => {
                 Err(not_asked(spec, "one more question could make its sshd lock this machine out (PerSourcePenalties)"))
             }
-            Answer::Waiting => Err(not_asked(spec, "others are asked first")),
-            Answer::Asking => {
+            ProbeState::Waiting => Err(not_asked(spec, "others are asked first")),
+            ProbeState::Asking => {
                 let HostSpec { alias, host_name, port, .. } = &**spec;
                 let message = format!("{alias}: {host_name}:{port} did not answer within {} s", limit.as_secs_f32());
                 Err(HostError::new(ErrorKind::Timeout, message))
@@ -174,13 +176,13 @@ pub(super) fn not_asked(spec: &HostSpec, why: &str) -> HostError {
 }
 
 /// Waits for an answer that is one.
-async fn answered(answer: &mut watch::Receiver<Answer>) -> Answer {
-    let is_one = |answer: &Answer| matches!(answer, Answer::Seen(..) | Answer::Refrained);
+async fn answered(answer: &mut watch::Receiver<ProbeState>) -> ProbeState {
+    let is_one = |answer: &ProbeState| matches!(answer, ProbeState::Seen(..) | ProbeState::Refrained);
     let answered = answer.wait_for(is_one).await.map(|answer| answer.clone());
-    answered.unwrap_or_else(|_| Answer::seen(Err("the question was given up".to_owned())))
+    answered.unwrap_or_else(|_| ProbeState::seen(Err("the question was given up".to_owned())))
 }
 
-fn tell(answering: &watch::Sender<Answer>, answer: Answer) {
+fn tell(answering: &watch::Sender<ProbeState>, answer: ProbeState) {
     answering.send_replace(answer);
 }
 
@@ -188,19 +190,21 @@ async fn ask_name(
     spec: &Arc<HostSpec>,
     penalties: Arc<Penalties>,
     shared: Arc<Shared>,
-    answering: watch::Sender<Answer>,
+    answering: watch::Sender<ProbeState>,
 ) {
     // Never closed.
     let Ok(_turn) = shared.turns.acquire().await else { return };
-    tell(&answering, Answer::Asking);
+    tell(&answering, ProbeState::Asking);
     let found = match timeout(LONGEST, tcp::find(spec, |_| ())).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => {
             let own = format!("{}: ", spec.alias);
             let why = error.message().strip_prefix(&own).unwrap_or(error.message()).to_owned();
-            return tell(&answering, Answer::seen(Err(why)));
+            return tell(&answering, ProbeState::seen(Err(why)));
         }
-        Err(_) => return tell(&answering, Answer::seen(Err(format!("{} was not looked up in time", spec.host_name)))),
+        Err(_) => {
+            return tell(&answering, ProbeState::seen(Err(format!("{} was not looked up in time", spec.host_name))));
+        }
     };
     let address = found.first();
     let mut answer = shared.addresses.put(address, |answering| {
@@ -210,7 +214,12 @@ async fn ask_name(
     tell(&answering, answered(&mut answer).await);
 }
 
-async fn ask_address(found: &Found, penalties: &Arc<Penalties>, shared: &Shared, answering: &watch::Sender<Answer>) {
+async fn ask_address(
+    found: &Addresses,
+    penalties: &Arc<Penalties>,
+    shared: &Shared,
+    answering: &watch::Sender<ProbeState>,
+) {
     let address = found.first();
     // Held until the answer is written: other processes wait for it.
     let mut page = match &shared.seen {
@@ -218,12 +227,12 @@ async fn ask_address(found: &Found, penalties: &Arc<Penalties>, shared: &Shared,
         None => None,
     };
     if let Some(known) = page.as_ref().and_then(|page| page.known(FRESH)) {
-        return tell(answering, Answer::seen(known));
+        return tell(answering, ProbeState::seen(known));
     }
     let Some(mut contact) = penalties.try_look(Place::Address(address)) else {
-        return tell(answering, Answer::Refrained);
+        return tell(answering, ProbeState::Refrained);
     };
-    tell(answering, Answer::Asking);
+    tell(answering, ProbeState::Asking);
     shared.asked.fetch_add(1, Ordering::Relaxed);
     let begun = Instant::now();
     let looked = timeout(LONGEST, tcp::look(found)).await;
@@ -238,5 +247,5 @@ async fn ask_address(found: &Found, penalties: &Arc<Penalties>, shared: &Shared,
     if let Some(page) = &mut page {
         page.write(&seen);
     }
-    tell(answering, Answer::seen(seen));
+    tell(answering, ProbeState::seen(seen));
 }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument as _;
 
-use super::confine::Told;
+use super::confine::TruePathSupport;
 use super::guess::{GUESS, Guess};
 use super::kinds::Kinds;
 use super::wire::{self, Answer, Expected, Extension, MAX_NOISE, Request, Status, Violation};
@@ -68,7 +68,7 @@ pub(super) struct Shared {
     write_length: AtomicU32,
     greeting: wire::Greeting,
     /// What the server was found to tell of true paths.
-    pub(super) told: Told,
+    pub(super) true_paths: TruePathSupport,
     /// What paths were.
     pub(super) kinds: Kinds,
     quirks: Arc<Quirks>,
@@ -95,7 +95,7 @@ struct State {
     /// Unanswered ones; also of flights that were given up.
     requests: HashMap<u32, Pending>,
     /// Unanswered flights, the oldest first.
-    flights: BTreeMap<u64, Waiting>,
+    flights: BTreeMap<u64, PendingFlight>,
     outbox: VecDeque<Bytes>,
     progress: Instant,
 }
@@ -106,7 +106,7 @@ struct Pending {
     expected: Expected,
 }
 
-struct Waiting {
+struct PendingFlight {
     replies: Vec<Option<Reply>>,
     missing: usize,
     /// Absent: it uses no guessed handle.
@@ -123,7 +123,7 @@ struct Waiting {
 
 /// What is to be known of a flight, besides its requests.
 #[derive(Clone, Copy, Default)]
-struct Asked {
+struct FlightOptions {
     /// Whether its requests use [`GUESS`].
     guesses: bool,
     /// How many names are kept.
@@ -266,12 +266,12 @@ impl SftpChannel {
             read_length: AtomicU32::new(if has_limits { LONG } else { SHORT }),
             write_length: AtomicU32::new(SHORT),
             greeting,
-            told: Told::default(),
+            true_paths: TruePathSupport::default(),
             kinds: Kinds::default(),
             quirks,
         });
         if has_limits {
-            shared.state.lock().push(&[Request::Limits], Asked::default(), None, None);
+            shared.state.lock().push(&[Request::Limits], FlightOptions::default(), None, None);
         }
         let (reader, writer) = tokio::io::split(stream);
         tokio::spawn(Arc::clone(&shared).run(|shared| read_answers(shared, reader, buffer)));
@@ -342,7 +342,7 @@ impl SftpChannel {
         call: &Call,
     ) -> Result<Option<Vec<Reply>>, SftpError> {
         let span = tracing::debug_span!("flight", requests = requests.len());
-        let flight = self.fly(requests, Asked { guesses: true, max_entries, file }, call);
+        let flight = self.fly(requests, FlightOptions { guesses: true, max_entries, file }, call);
         within(call, flight).instrument(span).await
     }
 
@@ -360,7 +360,7 @@ impl SftpChannel {
         call: &Call,
     ) -> Result<Vec<Reply>, SftpError> {
         let span = tracing::debug_span!("flight", requests = requests.len());
-        let flight = self.fly(requests, Asked { max_entries, ..Asked::default() }, call);
+        let flight = self.fly(requests, FlightOptions { max_entries, ..FlightOptions::default() }, call);
         within(call, flight).instrument(span).await?.ok_or(SftpError::Closed)
     }
 
@@ -368,7 +368,7 @@ impl SftpChannel {
     pub(super) async fn launch(&self, requests: &[Request<'_>], call: &Call) -> Result<Flight, SftpError> {
         within(call, async {
             let permit = self.permit().await?;
-            match self.shared.queue(requests, Asked::default(), permit) {
+            match self.shared.queue(requests, FlightOptions::default(), permit) {
                 Queued::Sent(answer) => Ok(Flight(answer)),
                 _ => Err(SftpError::Closed),
             }
@@ -389,7 +389,7 @@ impl SftpChannel {
             let bytes = handle.bytes.clone();
             let mut requests = requests(&bytes);
             requests.push(Request::Close(&bytes));
-            match self.shared.queue(&requests, Asked::default(), permit) {
+            match self.shared.queue(&requests, FlightOptions::default(), permit) {
                 Queued::Sent(answer) => {
                     // A second CLOSE would hit whoever is given the same handle next.
                     handle.is_closed = true;
@@ -407,7 +407,12 @@ impl SftpChannel {
         Arc::clone(&self.shared.permits).acquire_owned().await.map_err(|_| SftpError::Closed)
     }
 
-    async fn fly(&self, requests: &[Request<'_>], flight: Asked, call: &Call) -> Result<Option<Vec<Reply>>, SftpError> {
+    async fn fly(
+        &self,
+        requests: &[Request<'_>],
+        flight: FlightOptions,
+        call: &Call,
+    ) -> Result<Option<Vec<Reply>>, SftpError> {
         let mut decided = self.shared.decided.subscribe();
         let mut permit = self.permit().await?;
         let answer = loop {
@@ -466,7 +471,7 @@ impl Shared {
             state.outbox.clear();
             let flights = std::mem::take(&mut state.flights);
             // What hangs on a handle that may be unknown to it is asked for again with a real one.
-            let is_blamed = |flight: &Waiting| {
+            let is_blamed = |flight: &PendingFlight| {
                 let guess = flight.guess.as_ref();
                 guess.is_some_and(|guess| {
                     guess.was_wrong() || state.guessing == Guessing::Probing && guess.may_be_to_blame(&flight.replies)
@@ -499,7 +504,7 @@ impl Shared {
     }
 
     /// Registers a flight and queues its packets, in one step.
-    fn queue(&self, requests: &[Request<'_>], flight: Asked, permit: OwnedSemaphorePermit) -> Queued {
+    fn queue(&self, requests: &[Request<'_>], flight: FlightOptions, permit: OwnedSemaphorePermit) -> Queued {
         let mut state = self.state.lock();
         if state.closed {
             return Queued::Closed;
@@ -528,7 +533,7 @@ impl Shared {
             return VecDeque::new();
         }
         for handle in &orphans {
-            state.push(&[Request::Close(handle)], Asked::default(), None, None);
+            state.push(&[Request::Close(handle)], FlightOptions::default(), None, None);
         }
         let outbox = std::mem::take(&mut state.outbox);
         drop(state);
@@ -610,7 +615,7 @@ impl Shared {
     }
 
     /// Hands a flight over, once all is answered that will be, and judges its guess.
-    fn land(self: &Arc<Self>, mut state: MutexGuard<'_, State>, mut flight: Waiting) {
+    fn land(self: &Arc<Self>, mut state: MutexGuard<'_, State>, mut flight: PendingFlight) {
         let guesses = flight.guess.is_some();
         let mut is_void = false;
         if let Some(guess) = &flight.guess {
@@ -666,7 +671,7 @@ impl Shared {
     }
 }
 
-impl Waiting {
+impl PendingFlight {
     /// Whether what was asked for is a file, and all about it is here. Servers answer in the order that they like.
     fn file_is_read(&self) -> bool {
         let Some(part) = self.file.filter(|part| self.missing <= self.replies.len() - part.requests) else {
@@ -697,7 +702,7 @@ impl State {
     fn push(
         &mut self,
         requests: &[Request<'_>],
-        asked: Asked,
+        asked: FlightOptions,
         waiter: Option<oneshot::Sender<Result<Landed, SftpError>>>,
         permit: Option<OwnedSemaphorePermit>,
     ) {
@@ -713,7 +718,7 @@ impl State {
         }
         self.flights.insert(
             flight,
-            Waiting {
+            PendingFlight {
                 replies: requests.iter().map(|_| None).collect(),
                 missing: requests.len(),
                 guess: asked.guesses.then(|| Guess::of(requests)),

@@ -47,7 +47,7 @@ const MAX_NAMES: usize = 128;
 
 /// What a server was found to tell of true paths.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct TruePathSupport {
     /// Which of [`DESCRIPTORS`] names what it opens next; `None`: none of them does.
     descriptor: OnceLock<Option<usize>>,
     /// Where relative paths begin.
@@ -81,7 +81,7 @@ pub(super) struct Questions<'a> {
     descriptors: &'static [&'static [u8]],
     /// Whether it has to be found out which of them tells.
     probes: bool,
-    told: &'a Told,
+    true_paths: &'a TruePathSupport,
 }
 
 /// The answers from before anything was opened.
@@ -104,7 +104,7 @@ impl SftpChannel {
     /// How to begin with a path.
     pub(super) async fn proof<'a>(&self, path: &'a [u8], call: &Call) -> Result<Proof<'a>, SftpError> {
         let proof = Proof { asked: path, path: path.into(), names: None, is_resolved: false };
-        let may_tell = self.has(Extension::PosixRename) && self.shared.told.descriptor.get() != Some(&None);
+        let may_tell = self.has(Extension::PosixRename) && self.shared.true_paths.descriptor.get() != Some(&None);
         if may_tell { Ok(proof) } else { self.by_names(proof, call).await }
     }
 
@@ -150,7 +150,7 @@ impl SftpChannel {
     }
 
     async fn home(&self, call: &Call) -> Result<&[u8], SftpError> {
-        let home = &self.shared.told.home;
+        let home = &self.shared.true_paths.home;
         if let Some(known) = home.get() {
             return Ok(known);
         }
@@ -161,10 +161,10 @@ impl SftpChannel {
 
     /// The next flight's questions.
     pub(super) fn questions<'a>(&'a self, proof: &'a Proof<'_>) -> Questions<'a> {
-        let told = &self.shared.told;
-        let known = told.descriptor.get().copied().flatten();
+        let true_paths = &self.shared.true_paths;
+        let known = true_paths.descriptor.get().copied().flatten();
         let descriptors = known.and_then(|known| DESCRIPTORS.get(known..=known)).unwrap_or(&DESCRIPTORS);
-        Questions { path: &proof.path, names: proof.names.as_ref(), descriptors, probes: known.is_none(), told }
+        Questions { path: &proof.path, names: proof.names.as_ref(), descriptors, probes: known.is_none(), true_paths }
     }
 }
 
@@ -226,7 +226,7 @@ impl<'a> Questions<'a> {
         let opened = free.and_then(|free| nth(replies, count, free));
         replies.next();
         let tells = free.filter(|_| matches!(opened, Some(Reply::Path(path)) if path == b"/"[..]));
-        let known = *self.told.descriptor.get_or_init(|| tells);
+        let known = *self.true_paths.descriptor.get_or_init(|| tells);
         tells.filter(|tells| known == Some(*tells)).map(Before::Descriptor).ok_or(Halt::NoProof)
     }
 

@@ -136,7 +136,7 @@ pub struct KnownHosts {
 
 /// The host that is asked about.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
+struct HostQuery<'a> {
     /// Name and port as [`known_as`] gives them.
     host: &'a str,
     port: u16,
@@ -162,7 +162,7 @@ enum Finding {
     Flawed,
 }
 
-impl Asked<'_> {
+impl HostQuery<'_> {
     /// Why the certificate does not count, its authority being trusted.
     fn flaw(&self, certificate: &Certificate) -> Option<&'static str> {
         certificate::flaw(certificate, self.host, self.algorithms, SystemTime::now())
@@ -237,7 +237,7 @@ impl KnownHosts {
     /// With a port other than 22 that is what lines for `[host]:port` say. If there are none, a line for the bare
     /// `host` makes the key known, and never changed or revoked.
     pub fn check(&self, host: &str, port: u16, key: &PublicKey) -> Verdict {
-        let asked = Asked { host, port, algorithms: &AlgorithmLists::default() };
+        let asked = HostQuery { host, port, algorithms: &AlgorithmLists::default() };
         self.decide_for(asked, None, Presented::Key(key.key_data()), StrictHostKeyChecking::Yes).into_verdict()
     }
 
@@ -247,7 +247,7 @@ impl KnownHosts {
     /// Whether a key is long enough is not asked here: no line says so.
     pub fn decide(&self, spec: &HostSpec, presented: &PublicKeyOrCertificate) -> Decision {
         let ((host, port), key) = (known_as(spec), presented.public_key());
-        let asked = Asked { host: &host, port, algorithms: &spec.algorithms };
+        let asked = HostQuery { host: &host, port, algorithms: &spec.algorithms };
         let certificate = presented.certificate().map(Presented::Certificate);
         self.decide_for(asked, certificate, Presented::Key(key.key_data()), spec.strict_host_key_checking)
     }
@@ -256,7 +256,7 @@ impl KnownHosts {
     pub fn decide_ahead(&self, spec: &HostSpec) -> Vec<(MayShow, Decision)> {
         let (host, port) = known_as(spec);
         let (names, strict) = (names(&host, port), spec.strict_host_key_checking);
-        let asked = Asked { host: &host, port, algorithms: &spec.algorithms };
+        let asked = HostQuery { host: &host, port, algorithms: &spec.algorithms };
         let mut ahead = Vec::new();
         let mut tell = |shown, certificate, key| {
             if ahead.iter().all(|(known, _)| *known != shown) {
@@ -280,7 +280,7 @@ impl KnownHosts {
     /// `key`: the plain key, of `certificate` the one in it.
     fn decide_for(
         &self,
-        asked: Asked<'_>,
+        asked: HostQuery<'_>,
         certificate: Option<Presented<'_>>,
         key: Presented<'_>,
         strict: StrictHostKeyChecking,
@@ -310,7 +310,7 @@ impl KnownHosts {
     /// not known, and so is a revoked one unless nothing is checked.
     fn decide_without_port(
         &self,
-        asked: Asked<'_>,
+        asked: HostQuery<'_>,
         presented: Presented<'_>,
         key: Presented<'_>,
         lax: bool,
@@ -329,7 +329,7 @@ impl KnownHosts {
         None
     }
 
-    fn find(&self, name: &Name, asked: Asked<'_>, presented: Presented<'_>) -> Finding {
+    fn find(&self, name: &Name, asked: HostQuery<'_>, presented: Presented<'_>) -> Finding {
         if let Some(source) = self.revoked(name, presented) {
             return Finding::Is(Verdict::Revoked(source.clone()));
         }
@@ -379,7 +379,7 @@ impl KnownHosts {
         let (host, port) = known_as(spec);
         let authority = certificate.signature_key();
         let is_trusted = names(&host, port).iter().any(|name| self.authority(name, authority).is_some());
-        Asked { host: &host, port, algorithms: &spec.algorithms }.flaw(certificate).filter(|_| is_trusted)
+        HostQuery { host: &host, port, algorithms: &spec.algorithms }.flaw(certificate).filter(|_| is_trusted)
     }
 
     /// The lines about this host and port, as [`known_as`] gives them, in the files' order; with a port other than 22

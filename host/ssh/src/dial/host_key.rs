@@ -1,4 +1,4 @@
-//! The gate of a connection: the verdict about the host's key, before anything of authentication leaves.
+//! The host-key check of a connection: the verdict about the key, before anything of authentication leaves.
 //!
 //! Owns the words for a refused key and what is learned. Which key is trusted is [`crate::trust`]'s; who dials, and how,
 //! is [`crate::dial`]'s.
@@ -26,7 +26,7 @@ const NEVER_LEARNED: &str = "@?*#[]|'\"\\";
 
 /// Why a handshake ended early.
 #[derive(Debug)]
-pub(crate) enum Halt {
+pub(crate) enum HandshakeError {
     /// The protocol or the transport failed.
     Ssh(russh::Error),
     /// The host's key was not accepted.
@@ -38,7 +38,7 @@ pub(crate) enum Halt {
     MayBeCertified,
 }
 
-impl From<russh::Error> for Halt {
+impl From<russh::Error> for HandshakeError {
     fn from(error: russh::Error) -> Self {
         Self::Ssh(error)
     }
@@ -49,16 +49,16 @@ const WORDS_BYTES: usize = 400;
 /// How long the words to a channel that was refused may take: they come in the same packet.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(1);
 
-/// What a server says to people, made harmless; shared with the gate that hears it.
+/// What a server says to people, made harmless; shared with the verifier that hears it.
 #[derive(Clone, Default)]
-pub(crate) struct Said {
+pub(crate) struct ServerMessages {
     banner: Arc<Mutex<Option<String>>>,
     farewell: Arc<Mutex<Option<String>>>,
     /// Why the last channel was not opened, and how many were not.
     refusals: Arc<watch::Sender<(u64, String)>>,
 }
 
-impl Said {
+impl ServerMessages {
     /// What it says to whoever wants to log in.
     pub(crate) fn banner(&self) -> Option<String> {
         self.banner.lock().clone()
@@ -83,7 +83,7 @@ impl Said {
         match opening.await {
             Ok(opened) => Ok(opened),
             Err(error @ russh::Error::ChannelOpenFailure(_)) => {
-                // The gate hears them a moment after the channel is told.
+                // The verifier hears them a moment after the channel is told.
                 let _ = timeout(REFUSAL_LIMIT, refusals.changed()).await;
                 Err((error, self.refusal()))
             }
@@ -106,12 +106,12 @@ impl Said {
     }
 }
 
-/// The error of a host whose key was refused in a later exchange of keys; shared with the gate that refuses. It is there
+/// The error of a host whose key was refused in a later exchange of keys; shared with the verifier that refuses. It is there
 /// before anybody notices that the connection has ended.
 #[derive(Clone, Default)]
-pub(crate) struct Refusal(Arc<OnceLock<HostError>>);
+pub(crate) struct RekeyRefusal(Arc<OnceLock<HostError>>);
 
-impl Refusal {
+impl RekeyRefusal {
     /// The error, if there was one.
     pub(crate) fn error(&self) -> Option<HostError> {
         self.0.get().cloned()
@@ -141,20 +141,20 @@ pub(crate) enum Purpose {
 ///
 /// russh as published asks about the first key only; `host/vendor/README.md` has the change that makes it ask always. An
 /// exchange that it did not ask about ends the connection.
-pub(crate) struct Gate {
+pub(crate) struct HostKeyVerifier {
     check: Arc<Check>,
     purpose: Purpose,
     /// All certificates are asked for, before any key.
     insists: bool,
     /// The host was dialled directly, at an address of this machine's own.
     is_localhost: bool,
-    secrets: Secrets,
-    said: Said,
+    secrets: SecretPermission,
+    messages: ServerMessages,
     /// The type of the presented key, until it is compared with what was negotiated.
     presented: Option<Algorithm>,
     /// The key that the host was accepted with; of a certificate, the one in it.
     accepted: Option<PublicKey>,
-    refusal: Refusal,
+    refusal: RekeyRefusal,
 }
 
 /// What the decision about a host's key rests on: read once for all handshakes of a dial.
@@ -170,11 +170,11 @@ pub(crate) struct Check {
 
 /// Whether the host may be sent a secret that somebody in between could use. Taken before the handshake, asked after it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Secrets {
+pub(crate) struct SecretPermission {
     forbidden: Arc<AtomicBool>,
 }
 
-impl Secrets {
+impl SecretPermission {
     /// False if `StrictHostKeyChecking no` accepted a changed or revoked key: then, as in OpenSSH, neither `password`
     /// nor `keyboard-interactive` may be used. Public keys may: a signature is worth nothing to another host.
     pub(crate) fn allowed(&self) -> bool {
@@ -186,9 +186,9 @@ impl Secrets {
     }
 }
 
-impl Gate {
-    /// A gate for one handshake. `insists`: certificates of all types are asked for before any key, after
-    /// [`Halt::MayBeCertified`].
+impl HostKeyVerifier {
+    /// A verifier for one handshake. `insists`: certificates of all types are asked for before any key, after
+    /// [`HandshakeError::MayBeCertified`].
     ///
     /// OpenSSH asks for keys of the known types before certificates of other types. russh's lists cannot say so: the
     /// first handshake leaves those certificates out, and a host that has no key of a known type is asked again.
@@ -198,11 +198,11 @@ impl Gate {
             purpose,
             insists,
             is_localhost: false,
-            secrets: Secrets::default(),
-            said: Said::default(),
+            secrets: SecretPermission::default(),
+            messages: ServerMessages::default(),
             presented: None,
             accepted: None,
-            refusal: Refusal::default(),
+            refusal: RekeyRefusal::default(),
         }
     }
 
@@ -223,17 +223,17 @@ impl Gate {
     }
 
     /// Where what the server says will be.
-    pub(crate) fn said(&self) -> Said {
-        self.said.clone()
+    pub(crate) fn messages(&self) -> ServerMessages {
+        self.messages.clone()
     }
 
     /// Where the error will be if a later key is refused.
-    pub(crate) fn refusal(&self) -> Refusal {
+    pub(crate) fn refusal(&self) -> RekeyRefusal {
         self.refusal.clone()
     }
 
     /// What authentication asks before it sends a password.
-    pub(crate) fn secrets(&self) -> Secrets {
+    pub(crate) fn secrets(&self) -> SecretPermission {
         self.secrets.clone()
     }
 
@@ -254,7 +254,7 @@ impl Gate {
 
     /// A host that shows another key than the one it was accepted with is another host: with `ssh` too that ends the
     /// connection, even if known_hosts has both keys (seen with OpenSSH 9.2).
-    fn changed(&self, accepted: &PublicKey, now: &PublicKey) -> Halt {
+    fn changed(&self, accepted: &PublicKey, now: &PublicKey) -> HandshakeError {
         let alias = &self.check.spec.alias;
         let shown = |key: &PublicKey| format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
         let (before, now) = (shown(accepted), shown(now));
@@ -264,11 +264,11 @@ impl Gate {
     }
 
     /// Ends the connection, and tells everybody on it why.
-    fn refuse(&self, error: HostError) -> Halt {
+    fn refuse(&self, error: HostError) -> HandshakeError {
         tracing::warn!(host = %self.check.spec.alias, %error, "the connection is ended");
         // Nothing follows the first refusal.
         let _ = self.refusal.0.set(error.clone());
-        Halt::Refused(error)
+        HandshakeError::Refused(error)
     }
 
     /// As OpenSSH, a file that cannot be written is a warning. A host that somebody else has just learned with another
@@ -290,33 +290,38 @@ impl Gate {
     }
 }
 
-impl Handler for Gate {
-    type Error = Halt;
+impl Handler for HostKeyVerifier {
+    type Error = HandshakeError;
 
-    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Halt> {
+    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, HandshakeError> {
         let key = presented.public_key();
         self.presented = Some(key.algorithm());
         if let Some(accepted) = &self.accepted {
             return if *accepted.key_data() == *key.key_data() { Ok(true) } else { Err(self.changed(accepted, &key)) };
         }
         if !self.insists && self.check.may_be_certified(presented) {
-            return Err(Halt::MayBeCertified);
+            return Err(HandshakeError::MayBeCertified);
         }
         match self.purpose {
             Purpose::LogIn => {
-                self.verdict(presented).await.map_err(Halt::Refused)?;
+                self.verdict(presented).await.map_err(HandshakeError::Refused)?;
                 self.accepted = Some(key);
                 Ok(true)
             }
             Purpose::Capture => {
-                let decision = self.check.decide(presented, self.is_localhost).map_err(Halt::Refused)?;
-                Err(Halt::Captured(Box::new(HostKey { key: presented.public_key(), decision })))
+                let decision = self.check.decide(presented, self.is_localhost).map_err(HandshakeError::Refused)?;
+                Err(HandshakeError::Captured(Box::new(HostKey { key: presented.public_key(), decision })))
             }
         }
     }
 
     /// Refuses a key of another type than the one that was negotiated, as OpenSSH does; russh leaves that open.
-    async fn kex_done(&mut self, _: Option<&[u8]>, names: &russh::Names, _: &mut Session) -> Result<(), Halt> {
+    async fn kex_done(
+        &mut self,
+        _: Option<&[u8]>,
+        names: &russh::Names,
+        _: &mut Session,
+    ) -> Result<(), HandshakeError> {
         match (self.presented.take(), &names.key) {
             (None, _) => {
                 let alias = &self.check.spec.alias;
@@ -325,22 +330,22 @@ impl Handler for Gate {
                 Err(self.refuse(HostError::new(ErrorKind::HostKeyRejected, message)))
             }
             (Some(presented), negotiated) if trust::is_same_type(&presented, negotiated) => Ok(()),
-            (Some(_), _) => Err(Halt::Ssh(russh::Error::WrongServerSig)),
+            (Some(_), _) => Err(HandshakeError::Ssh(russh::Error::WrongServerSig)),
         }
     }
 
-    async fn disconnected(&mut self, reason: DisconnectReason<Halt>) -> Result<(), Halt> {
+    async fn disconnected(&mut self, reason: DisconnectReason<HandshakeError>) -> Result<(), HandshakeError> {
         match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
-                Said::hear(&self.said.farewell, &info.message);
+                ServerMessages::hear(&self.messages.farewell, &info.message);
                 Ok(())
             }
             DisconnectReason::Error(error) => Err(error),
         }
     }
 
-    async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), Halt> {
-        Said::hear(&self.said.banner, banner);
+    async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), HandshakeError> {
+        ServerMessages::hear(&self.messages.banner, banner);
         Ok(())
     }
 
@@ -351,9 +356,9 @@ impl Handler for Gate {
         description: &str,
         _: &str,
         _: &mut Session,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), HandshakeError> {
         let words = line(description.as_bytes(), WORDS_BYTES);
-        self.said.refusals.send_modify(|(count, last)| {
+        self.messages.refusals.send_modify(|(count, last)| {
             *count += 1;
             *last = words;
         });
@@ -371,7 +376,7 @@ impl Handler for Gate {
         _originator_port: u32,
         _reply: ChannelOpenHandle,
         _session: &mut Session,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), HandshakeError> {
         Ok(())
     }
 
@@ -381,7 +386,7 @@ impl Handler for Gate {
         _socket_path: &str,
         _reply: ChannelOpenHandle,
         _session: &mut Session,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), HandshakeError> {
         Ok(())
     }
 
@@ -390,7 +395,7 @@ impl Handler for Gate {
         _channel: Channel<Msg>,
         _reply: ChannelOpenHandle,
         _session: &mut Session,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), HandshakeError> {
         Ok(())
     }
 
@@ -401,7 +406,7 @@ impl Handler for Gate {
         _originator_port: u32,
         _reply: ChannelOpenHandle,
         _session: &mut Session,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), HandshakeError> {
         Ok(())
     }
 
@@ -410,7 +415,7 @@ impl Handler for Gate {
         _channel: Channel<Msg>,
         _reply: ChannelOpenHandle,
         _session: &mut Session,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), HandshakeError> {
         Ok(())
     }
 
@@ -423,7 +428,7 @@ impl Handler for Gate {
         _originator_port: u32,
         _reply: ChannelOpenHandle,
         _session: &mut Session,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), HandshakeError> {
         Ok(())
     }
 
@@ -433,7 +438,7 @@ impl Handler for Gate {
         _socket_path: &str,
         _reply: ChannelOpenHandle,
         _session: &mut Session,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), HandshakeError> {
         Ok(())
     }
 }
@@ -602,10 +607,10 @@ mod tests {
     /// Whether the key is accepted, and whether secrets may follow.
     async fn shown(spec: HostSpec) -> (bool, bool) {
         let check = Check::load(&Arc::new(spec), &DialConfig::default()).await.expect("known_hosts");
-        let mut gate = Gate::new(&Arc::new(check), Purpose::LogIn, false);
-        let secrets = gate.secrets();
+        let mut verifier = HostKeyVerifier::new(&Arc::new(check), Purpose::LogIn, false);
+        let secrets = verifier.secrets();
         let key = PublicKey::from_openssh(KEY).expect("a key");
-        (gate.check_server_key(&key.into()).await.is_ok(), secrets.allowed())
+        (verifier.check_server_key(&key.into()).await.is_ok(), secrets.allowed())
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::exec::command::kill_sftp_servers;
 use crate::pool::connection::{Connection, Session};
 use crate::sftp::{SftpChannel, SftpError};
-use crate::subsystem::{Complaint, SubsystemStream};
+use crate::subsystem::{SubsystemDiagnostics, SubsystemStream};
 
 /// A short read that has not been answered for so long hangs.
 const STALL: Duration = Duration::from_secs(2);
@@ -261,7 +261,7 @@ impl Connection {
         let (mut channel, slot) = session.into_parts().ok_or_else(|| self.lost())?;
         // The request and its answer, then the greeting.
         call.cost.add_round_trips(2);
-        let complaint = Complaint::default();
+        let diagnostics = SubsystemDiagnostics::default();
         let accepted = timeout(SUBSYSTEM_LIMIT, async {
             channel.request_subsystem(true, "sftp").await.ok()?;
             loop {
@@ -270,7 +270,7 @@ impl Connection {
                     ChannelMsg::Failure => return Some(false),
                     ChannelMsg::Close | ChannelMsg::Eof => return None,
                     // A server may pass on what the program says before it has answered.
-                    early => complaint.hear(&early),
+                    early => diagnostics.hear(&early),
                 }
             }
         })
@@ -281,7 +281,7 @@ impl Connection {
                 let _ = timeout(SUBSYSTEM_LIMIT, channel.close()).await;
                 return Err(match refused {
                     Ok(Some(_)) => self.no_sftp("the server offers no SFTP"),
-                    Ok(None) if self.is_alive() => self.ended_sftp(&complaint),
+                    Ok(None) if self.is_alive() => self.ended_sftp(&diagnostics),
                     Ok(None) => self.lost(),
                     Err(_) => HostError::new(
                         ErrorKind::Timeout,
@@ -290,7 +290,7 @@ impl Connection {
                 });
             }
         }
-        let stream = SubsystemStream::new(channel, slot, &complaint);
+        let stream = SubsystemStream::new(channel, slot, &diagnostics);
         let stall = match lane {
             Lane::Short => STALL,
             Lane::Bulk => BULK_STALL,
@@ -298,10 +298,10 @@ impl Connection {
         let channel =
             SftpChannel::start(stream, stall, Arc::clone(&self.quirks)).await.map_err(|error| match error {
                 SftpError::Ssh(error) => HostError::new(error.kind(), format!("{}: {}", self.alias, error.message())),
-                SftpError::Closed if self.is_alive() => self.ended_sftp(&complaint),
+                SftpError::Closed if self.is_alive() => self.ended_sftp(&diagnostics),
                 SftpError::Closed => self.lost(),
                 SftpError::Stalled { .. } => {
-                    let told = complaint.told().unwrap_or_default();
+                    let told = diagnostics.told().unwrap_or_default();
                     HostError::new(ErrorKind::Timeout, format!("{}: the SFTP server did not greet{told}", self.alias))
                 }
             })?;
@@ -313,8 +313,8 @@ impl Connection {
         Ok(channel)
     }
 
-    fn ended_sftp(&self, complaint: &Complaint) -> HostError {
-        match complaint.told() {
+    fn ended_sftp(&self, diagnostics: &SubsystemDiagnostics) -> HostError {
+        match diagnostics.told() {
             Some(told) => self
                 .no_sftp(&format!("the server ended the SFTP channel{told}"))
                 .with_hint("see what it said; `Subsystem sftp internal-sftp` in its sshd_config needs no login shell"),
