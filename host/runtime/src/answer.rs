@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::budget::Hold;
-use crate::shares::Room;
+use crate::budget::HostMemory;
+use crate::shares::MemoryReservation;
 
 /// A part of an answer, not yet made safe to show.
 #[derive(Clone, Debug)]
@@ -97,14 +97,14 @@ pub struct Answer {
     /// Bytes of all of it as it came: text, JSON, and blobs wherever they are.
     pub size: usize,
     /// What it takes.
-    pub held: Held,
+    pub held: AnswerMemory,
 }
 
 /// The memory that an answer takes in Scout, given back when the last copy of this is dropped.
 #[derive(Clone, Debug, Default)]
-pub struct Held {
-    pub(crate) bytes: Vec<Arc<Hold>>,
-    pub(crate) parsed: Option<Arc<Room>>,
+pub struct AnswerMemory {
+    pub(crate) bytes: Vec<Arc<HostMemory>>,
+    pub(crate) parsed: Option<Arc<MemoryReservation>>,
 }
 
 /// What a call cost.

@@ -9,15 +9,15 @@ use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
 use crate::Limits;
+use crate::cpu_slices::{CpuSlice, CpuSlices};
 use crate::engine::{
     CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLE_ELEMENTS, TABLES_PER_COMPONENT, out_of_memory,
 };
-use crate::shares::Room;
-use crate::turns::{Turn, Turns};
+use crate::shares::MemoryReservation;
 
 /// How often guests are looked at, all at the same time.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
-/// What a guest may compute until it needs a turn, and with one: less than a tick, so that one that began just after a tick
+/// What a guest may compute until it needs a slice, and with one: less than a tick, so that one that began just after a tick
 /// and computed to the next has used it up.
 const SLICE: Duration = Duration::from_millis(5);
 /// Commands that one call may ask for, refused ones included: each is a channel on a host and a line of the audit trail.
@@ -37,7 +37,7 @@ pub(crate) enum Spent {
     HostCalls,
     Handles,
     /// Not its own: that of all calls together.
-    Room,
+    SharedMemory,
 }
 
 /// The account of one call.
@@ -56,10 +56,10 @@ pub(crate) struct Budget {
     held_limit: usize,
     held: Arc<AtomicUsize>,
     spent: Option<Spent>,
-    turn: Turn,
-    /// The CPU it had when it last had to wait for a turn.
-    turned: Duration,
-    room: Room,
+    slice: CpuSlice,
+    /// The CPU it had when it last had to wait for a slice.
+    waited_at: Duration,
+    room: MemoryReservation,
 }
 
 /// Ends a guest; the account says why.
@@ -68,7 +68,7 @@ pub(crate) struct Budget {
 pub(crate) struct BudgetSpent;
 
 impl Budget {
-    pub(crate) fn new(limits: &Limits, turns: Turns, room: Room) -> Self {
+    pub(crate) fn new(limits: &Limits, slices: CpuSlices, room: MemoryReservation) -> Self {
         Self {
             cpu_limit: limits.cpu,
             memory_limit: limits.memory,
@@ -84,8 +84,8 @@ impl Budget {
             held_limit: limits.memory.max(4 * limits.file_bytes.max(limits.output_bytes)),
             held: Arc::default(),
             spent: None,
-            turn: Turn::new(turns),
-            turned: Duration::ZERO,
+            slice: CpuSlice::new(slices),
+            waited_at: Duration::ZERO,
             room,
         }
     }
@@ -95,9 +95,9 @@ impl Budget {
     /// # Cancel safety
     /// That of `work`; the guest must be dropped with it.
     pub(crate) async fn away<T>(&self, work: impl Future<Output = T>) -> T {
-        self.turn.leave_guest();
+        self.slice.leave_guest();
         let done = work.await;
-        self.turn.enter_guest();
+        self.slice.enter_guest();
         done
     }
 
@@ -111,28 +111,28 @@ impl Budget {
         Ok(())
     }
 
-    /// Looks at a running guest. One that has had its slice gives its turn back, if it has one, and goes on with the next.
-    pub(crate) fn tick(&mut self) -> Result<Option<Turn>, BudgetSpent> {
+    /// Looks at a running guest. One that has had its slice gives it back, if it has one, and goes on with the next.
+    pub(crate) fn tick(&mut self) -> Result<Option<CpuSlice>, BudgetSpent> {
         let cpu = self.cpu();
         if cpu > self.cpu_limit {
             self.spent = Some(Spent::Cpu);
             return Err(BudgetSpent);
         }
-        Ok(self.slice_is_over(cpu).then(|| self.turn()))
+        Ok(self.slice_is_over(cpu).then(|| self.slice()))
     }
 
     /// Whether a guest that has had so much CPU has had a slice since this was last true.
     fn slice_is_over(&mut self, cpu: Duration) -> bool {
-        let is_over = cpu.saturating_sub(self.turned) >= SLICE;
+        let is_over = cpu.saturating_sub(self.waited_at) >= SLICE;
         if is_over {
-            self.turned = cpu;
+            self.waited_at = cpu;
         }
         is_over
     }
 
     /// The call's place among the guests that compute.
-    pub(crate) fn turn(&self) -> Turn {
-        self.turn.clone()
+    pub(crate) fn slice(&self) -> CpuSlice {
+        self.slice.clone()
     }
 
     /// How many of `bytes` may still be logged.
@@ -160,21 +160,21 @@ impl Budget {
     ///
     /// # Errors
     /// Which budget has none left.
-    pub(crate) fn hold(&self, bytes: usize) -> Result<Arc<Hold>, Spent> {
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Arc<HostMemory>, Spent> {
         // Only this store's thread adds; others may subtract meanwhile.
         if self.held.load(Ordering::Relaxed).saturating_add(bytes) > self.held_limit {
             return Err(Spent::Memory);
         }
-        let room = self.room.beside(bytes).ok_or(Spent::Room)?;
+        let room = self.room.beside(bytes).ok_or(Spent::SharedMemory)?;
         self.held.fetch_add(bytes, Ordering::Relaxed);
-        Ok(Arc::new(Hold { bytes, held: Arc::clone(&self.held), _room: room }))
+        Ok(Arc::new(HostMemory { bytes, held: Arc::clone(&self.held), _room: room }))
     }
 
     /// Takes room for what a guest says of itself.
     ///
     /// # Errors
     /// There is none left, which ends the guest.
-    pub(crate) fn keep(&mut self, bytes: usize) -> Result<Arc<Hold>, BudgetSpent> {
+    pub(crate) fn keep(&mut self, bytes: usize) -> Result<Arc<HostMemory>, BudgetSpent> {
         self.hold(bytes).map_err(|spent| {
             self.spent = Some(spent);
             BudgetSpent
@@ -182,9 +182,9 @@ impl Budget {
     }
 
     /// Takes memory for what a guest answers with. It is bounded by itself, so that a guest that holds all it may still answers.
-    pub(crate) fn hold_answer(&self, bytes: usize) -> Option<Arc<Hold>> {
+    pub(crate) fn hold_answer(&self, bytes: usize) -> Option<Arc<HostMemory>> {
         let room = self.room.beside(bytes)?;
-        Some(Arc::new(Hold { bytes: 0, held: Arc::clone(&self.held), _room: room }))
+        Some(Arc::new(HostMemory { bytes: 0, held: Arc::clone(&self.held), _room: room }))
     }
 
     pub(crate) fn held_limit(&self) -> usize {
@@ -201,7 +201,7 @@ impl Budget {
     }
 
     pub(crate) fn cpu(&self) -> Duration {
-        self.turn.used()
+        self.slice.used()
     }
 
     pub(crate) fn host_calls(&self) -> u64 {
@@ -225,13 +225,13 @@ impl Budget {
 
 /// Room that remote bytes take in the host as long as a guest has a handle to them.
 #[derive(Debug)]
-pub(crate) struct Hold {
+pub(crate) struct HostMemory {
     bytes: usize,
     held: Arc<AtomicUsize>,
-    _room: Room,
+    _room: MemoryReservation,
 }
 
-impl Drop for Hold {
+impl Drop for HostMemory {
     fn drop(&mut self) {
         self.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -245,7 +245,7 @@ impl ResourceLimiter for Budget {
             return Ok(false);
         }
         if !self.room.grow_to(wanted) {
-            self.spent = Some(Spent::Room);
+            self.spent = Some(Spent::SharedMemory);
             return Ok(false);
         }
         self.memory = wanted;
@@ -254,7 +254,7 @@ impl ResourceLimiter for Budget {
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.spent = Some(if out_of_memory(&error) { Spent::Room } else { Spent::Memory });
+        self.spent = Some(if out_of_memory(&error) { Spent::SharedMemory } else { Spent::Memory });
         Ok(())
     }
 
@@ -287,7 +287,7 @@ mod tests {
     use crate::shares::Shares;
 
     fn budget(limits: &Limits) -> Budget {
-        Budget::new(limits, Turns::new(2), Room::endless())
+        Budget::new(limits, CpuSlices::new(2), MemoryReservation::endless())
     }
 
     #[test]
@@ -307,12 +307,12 @@ mod tests {
         let shares = Shares::new(1, 1 << 20);
         let room = || shares.take_for_nobody().now_or_never().map(|(_, room)| room);
         let (Some(mine), Some(others)) = (room(), room()) else { panic!("nothing is taken") };
-        let mut others = Budget::new(&limits, Turns::new(2), others);
-        let mut mine = Budget::new(&limits, Turns::new(2), mine);
+        let mut others = Budget::new(&limits, CpuSlices::new(2), others);
+        let mut mine = Budget::new(&limits, CpuSlices::new(2), mine);
         assert!(matches!(others.memory_growing(0, 512 << 10, None), Ok(true)));
         assert!(matches!(mine.memory_growing(0, 512 << 10, None), Ok(true)));
         assert!(matches!(mine.memory_growing(512 << 10, 513 << 10, None), Ok(false)));
-        assert_eq!((mine.spent(), mine.hold(1).err()), (Some(Spent::Room), Some(Spent::Room)));
+        assert_eq!((mine.spent(), mine.hold(1).err()), (Some(Spent::SharedMemory), Some(Spent::SharedMemory)));
         drop(others);
         assert!(mine.hold(1).is_ok() && matches!(mine.memory_growing(512 << 10, 513 << 10, None), Ok(true)));
     }
@@ -320,14 +320,14 @@ mod tests {
     #[test]
     fn a_guest_that_never_calls_back_is_ended_by_its_ticks() {
         let mut budget = budget(&Limits { cpu: Duration::ZERO, ..Limits::default() });
-        budget.turn.enter_guest();
+        budget.slice.enter_guest();
         // Time passes between two looks, however little.
         while budget.tick().is_ok() {}
         assert_eq!(budget.spent(), Some(Spent::Cpu));
     }
 
     #[test]
-    fn a_guest_needs_a_turn_for_each_slice_and_for_nothing_less() {
+    fn a_guest_waits_for_each_slice_and_for_nothing_less() {
         let mut budget = budget(&Limits::default());
         let at = |microseconds| Duration::from_micros(microseconds);
         let looks =
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn waiting_for_a_host_is_not_the_guests_time() {
         let budget = budget(&Limits::default());
-        budget.turn.enter_guest();
+        budget.slice.enter_guest();
         let waited = budget.away(async {
             let before = budget.cpu();
             (before, budget.cpu())
@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn what_scout_does_by_itself_in_an_import_is_the_guests_time() {
         let mut budget = budget(&Limits { cpu: Duration::ZERO, ..Limits::default() });
-        budget.turn.enter_guest();
+        budget.slice.enter_guest();
         while budget.tick().is_ok() {
             assert!(budget.host_call().is_ok());
         }

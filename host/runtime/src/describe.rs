@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::imports::{self, HandlerDescription as SaidHandler, Tool};
 use crate::json::Weight;
-use crate::shares::Room;
+use crate::shares::MemoryReservation;
 use crate::state::shown;
 use crate::{HandlerDescription, Subject, ToolDescription};
 use scout_machine::hidden;
@@ -42,7 +42,7 @@ pub(crate) fn handler(said: SaidHandler) -> Result<HandlerDescription, String> {
 }
 
 /// Takes `room` for what the descriptions take, before they take it.
-pub(crate) fn tools(said: Vec<Tool>, room: &mut Room) -> Result<Vec<ToolDescription>, String> {
+pub(crate) fn tools(said: Vec<Tool>, room: &mut MemoryReservation) -> Result<Vec<ToolDescription>, String> {
     if said.len() > MAX_TOOLS_OF_PLUGIN {
         return Err(format!("{} tools; {MAX_TOOLS_OF_PLUGIN} are allowed", said.len()));
     }
@@ -75,7 +75,7 @@ pub(crate) fn tools(said: Vec<Tool>, room: &mut Room) -> Result<Vec<ToolDescript
 }
 
 /// Refuses schemas that together are too large, or would be once they are parsed.
-fn weigh(said: &[Tool], room: &mut Room) -> Result<(), String> {
+fn weigh(said: &[Tool], room: &mut MemoryReservation) -> Result<(), String> {
     let schemas = || said.iter().flat_map(|tool| [Some(&tool.input_schema), tool.output_schema.as_ref()]).flatten();
     let text: usize = schemas().map(String::len).sum();
     if text > MAX_SCHEMAS {
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn schemas_that_are_large_together_are_refused_before_they_are_read() {
         let of = |count: usize, schema: &str| {
-            tools((0..count).map(|n| tool(n, schema.to_owned())).collect(), &mut Room::endless())
+            tools((0..count).map(|n| tool(n, schema.to_owned())).collect(), &mut MemoryReservation::endless())
         };
         let text = format!(r#"{{"description": "{}"}}"#, "x".repeat(60_000));
         assert!(of(10, &text).is_ok());
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn what_all_plugins_say_of_themselves_is_bounded_and_given_back() {
         let shares = crate::shares::Shares::new(1, 4 << 20);
-        let describe = |room: &mut Room| {
+        let describe = |room: &mut MemoryReservation| {
             let schema = format!(r#"{{"description": "{}"}}"#, "x".repeat(60_000));
             tools((0..10).map(|n| tool(n, schema.clone())).collect(), room)
         };

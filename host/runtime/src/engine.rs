@@ -37,14 +37,14 @@ const SMALL_GUARD: u64 = 64 << 10;
 const SMALL_GROWTH: u64 = 16 << 20;
 
 /// The engine and the thread that ticks it.
-pub(crate) struct Machine {
+pub(crate) struct TickingEngine {
     pub(crate) engine: Engine,
     /// Dropping it ends the thread.
     ticking: Option<Sender<()>>,
     ticker: Option<JoinHandle<()>>,
 }
 
-impl Machine {
+impl TickingEngine {
     pub(crate) fn new(config: &RuntimeConfig) -> Result<Arc<Self>, LoadError> {
         let cache = config.cache_dir.as_ref().and_then(|dir| {
             // Slower at each start, and nothing else: a home that cannot be written, or has a umask of 002, is no reason to end.
@@ -85,7 +85,7 @@ impl Machine {
     }
 }
 
-impl Drop for Machine {
+impl Drop for TickingEngine {
     fn drop(&mut self) {
         drop(self.ticking.take());
         if let Some(ticker) = self.ticker.take() {
@@ -193,8 +193,8 @@ mod tests {
 
     use super::*;
 
-    fn machine(cache_dir: &Path) -> Result<Arc<Machine>, LoadError> {
-        Machine::new(&RuntimeConfig { max_instances: 2, memory: 1 << 30, cache_dir: Some(cache_dir.to_owned()) })
+    fn machine(cache_dir: &Path) -> Result<Arc<TickingEngine>, LoadError> {
+        TickingEngine::new(&RuntimeConfig { max_instances: 2, memory: 1 << 30, cache_dir: Some(cache_dir.to_owned()) })
     }
 
     #[test]

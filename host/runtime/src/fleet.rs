@@ -25,7 +25,7 @@ const MAX_OPENED: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 /// Look-ups at once: each may wait for commands of `Match exec` on a thread that others want too.
 static LOOK_UPS: Semaphore = Semaphore::const_new(32);
 
-type Looked = Result<Arc<HostSpec>, HostError>;
+type ResolvedSpec = Result<Arc<HostSpec>, HostError>;
 
 /// One host of the inventory.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub struct HostRecord {
 #[derive(Clone)]
 enum Transport {
     /// Over SSH, with these settings, looked up when they are first asked for.
-    Ssh { config: Arc<SshConfig>, found: Arc<OnceLock<Looked>> },
+    Ssh { config: Arc<SshConfig>, found: Arc<OnceLock<ResolvedSpec>> },
     /// It is this machine.
     Local(Local),
     /// Not at all: there is only what was recorded of it.
@@ -117,7 +117,7 @@ impl HostRecord {
 
     /// Its settings over SSH, or why they cannot be evaluated; absent: it is reached otherwise. Looked up once; that may run commands
     /// of `Match exec`, and blocks.
-    pub fn spec(&self) -> Option<Looked> {
+    pub fn spec(&self) -> Option<ResolvedSpec> {
         match &self.transport {
             Transport::Ssh { config, found } => {
                 Some(found.get_or_init(|| config.resolve(&self.name).map(Arc::new)).clone())
@@ -130,7 +130,7 @@ impl HostRecord {
     ///
     /// # Cancel safety
     /// The look-up goes on, and whoever asks next has what it found.
-    pub async fn looked_up(&self) -> Option<Looked> {
+    pub async fn looked_up(&self) -> Option<ResolvedSpec> {
         match &self.transport {
             Transport::Ssh { found, .. } => {
                 if let Some(looked) = found.get() {

@@ -7,6 +7,7 @@ mod answer;
 mod budget;
 mod call;
 pub mod cassette;
+mod cpu_slices;
 mod describe;
 mod engine;
 mod externs;
@@ -27,12 +28,11 @@ mod shares;
 mod state;
 mod stdio;
 mod steps;
-mod turns;
 mod work;
 mod workers;
 mod written;
 
-pub use answer::{Answer, AnswerFailure, Content, Encoding, Held, ImageFormat, Receipt};
+pub use answer::{Answer, AnswerFailure, AnswerMemory, Content, Encoding, ImageFormat, Receipt};
 pub use call::{
     AccessEvent, AccessRecord, Audit, AuditRecord, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent,
     CommandRecord, Limits, MAX_MESSAGE, Recorded,
@@ -44,8 +44,8 @@ pub use fleet::{Fleet, HostRecord, Location, Opener};
 pub use look::{Looked, Readers};
 pub use meter::{Meter, Stopped};
 pub use plugin::{
-    Effect, HandlerDescription, Kept, LoadError, MAX_COMPONENT, Plugin, PluginId, Query, Runtime, RuntimeConfig,
-    Subject, ToolDescription,
+    Effect, HandlerDescription, LoadError, MAX_COMPONENT, Plugin, PluginId, PluginMemory, Query, Runtime,
+    RuntimeConfig, Subject, ToolDescription,
 };
 pub use reports::Progress;
 pub use scout_machine::{Grants, Interface};

@@ -5,7 +5,7 @@ use scout_machine::{ErrorKind, HostError, Opened, RemotePath, Within};
 use crate::grants::CallRights;
 use crate::imports::{failed, from_refusal, from_ssh, unknown_host};
 use crate::policy::Refusal;
-use crate::steps::{Admitted, Asked, Found, Reach, amiss};
+use crate::steps::{Admitted, Found, HostAccess, HostRequest, amiss};
 use crate::{CallContext, CallError, Grants, Interface, Subject};
 
 /// The plugins of which one is handed what is found, by their names.
@@ -27,7 +27,7 @@ pub struct Looked {
 }
 
 /// Why nothing is handed over.
-enum Stop {
+enum LookError {
     /// Nobody whom this call may name is called so.
     Unknown(HostError),
     /// The reader may not look there.
@@ -57,7 +57,7 @@ impl CallContext {
             };
             match found {
                 Ok((within, opened)) => return self.hand(host, path, readers, reader, &within, opened).await,
-                Err(Stop::Failed(error)) => return Err(failed(from_ssh(&error))),
+                Err(LookError::Failed(error)) => return Err(failed(from_ssh(&error))),
                 Err(why) => stop = stop.or(Some((reader, why))),
             }
         }
@@ -96,10 +96,10 @@ impl CallContext {
     }
 
     /// Whether a reader may look there.
-    async fn judge(&self, host: &str, path: &RemotePath, reader: &str) -> Result<Admitted, Stop> {
+    async fn judge(&self, host: &str, path: &RemotePath, reader: &str) -> Result<Admitted, LookError> {
         let rights = self.rights_of(reader);
-        let reach = Reach::new(self, host, &rights).map_err(Stop::Unknown)?;
-        reach.admit(reader, &rights, Asked::Open { path: path.clone() }).await.map_err(Stop::Refused)
+        let access = HostAccess::new(self, host, &rights).map_err(LookError::Unknown)?;
+        access.admit(reader, &rights, HostRequest::Open { path: path.clone() }).await.map_err(LookError::Refused)
     }
 
     /// What a reader may do with a path. It may not run scripts, which could read secrets.
@@ -110,13 +110,13 @@ impl CallContext {
     }
 
     /// Why nothing is handed over, in words; a refusal is recorded.
-    async fn refuse(&self, host: &str, path: &RemotePath, reader: &str, why: Stop) -> CallError {
+    async fn refuse(&self, host: &str, path: &RemotePath, reader: &str, why: LookError) -> CallError {
         match why {
-            Stop::Unknown(error) => failed(unknown_host(&error)),
-            Stop::Outside(error) | Stop::Failed(error) => failed(from_ssh(&error)),
-            Stop::Refused(refusal) => {
-                if let Ok(reach) = Reach::new(self, host, &self.rights_of(reader)) {
-                    reach.record_refusal(reader, &Asked::Open { path: path.clone() }, &refusal).await;
+            LookError::Unknown(error) => failed(unknown_host(&error)),
+            LookError::Outside(error) | LookError::Failed(error) => failed(from_ssh(&error)),
+            LookError::Refused(refusal) => {
+                if let Ok(access) = HostAccess::new(self, host, &self.rights_of(reader)) {
+                    access.record_refusal(reader, &HostRequest::Open { path: path.clone() }, &refusal).await;
                 }
                 failed(from_refusal(&refusal))
             }
@@ -125,12 +125,12 @@ impl CallContext {
 }
 
 /// Looks, and says within which directories that was.
-async fn open(admitted: Admitted) -> Result<(Within, Opened), Stop> {
+async fn open(admitted: Admitted) -> Result<(Within, Opened), LookError> {
     let within = admitted.permit().within.clone();
     match admitted.go().await {
         Ok(Found::Opened(opened)) => Ok((within, opened)),
-        Ok(_) => Err(Stop::Failed(amiss())),
-        Err(error) if error.kind() == ErrorKind::Outside => Err(Stop::Outside(error)),
-        Err(error) => Err(Stop::Failed(error)),
+        Ok(_) => Err(LookError::Failed(amiss())),
+        Err(error) if error.kind() == ErrorKind::Outside => Err(LookError::Outside(error)),
+        Err(error) => Err(LookError::Failed(error)),
     }
 }

@@ -12,16 +12,17 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
+use crate::cpu_slices::CpuSlices;
 use crate::engine::{
-    CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, Machine, TABLE_ELEMENTS, TABLES_PER_COMPONENT, out_of_memory,
+    CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLE_ELEMENTS, TABLES_PER_COMPONENT, TickingEngine,
+    out_of_memory,
 };
 use crate::fault::panicked;
 use crate::grants::{Access, CallRights};
 use crate::imports::{self, Draft, NoAnswer, VERSION};
 use crate::meter::Meter;
-use crate::shares::{PluginShare, Room, Shares};
+use crate::shares::{MemoryReservation, PluginShare, Shares};
 use crate::state::{CallState, HANDLES, shown};
-use crate::turns::Turns;
 use crate::work::{Lane, Work, ended};
 use crate::workers::Workers;
 use crate::{
@@ -140,7 +141,7 @@ pub struct RuntimeConfig {
 /// The engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Runtime {
-    machine: Arc<Machine>,
+    machine: Arc<TickingEngine>,
     shares: Arc<Shares>,
     /// Compile what Scout brings along, and read what plugins say of themselves.
     own: Workers<()>,
@@ -150,7 +151,7 @@ pub struct Runtime {
     /// Whether there is one plugin only: then nothing has to let it go first.
     is_alone: bool,
     work: Work,
-    turns: Turns,
+    slices: CpuSlices,
     linkers: imports::Linkers,
 }
 
@@ -195,7 +196,7 @@ impl Runtime {
     /// # Errors
     /// When the machine cannot run WebAssembly at all.
     pub fn new(config: RuntimeConfig) -> Result<Self, LoadError> {
-        Ok(Self::with(Machine::new(&config)?, config.max_instances as usize, config.memory))
+        Ok(Self::with(TickingEngine::new(&config)?, config.max_instances as usize, config.memory))
     }
 
     /// An engine that looks at one plugin in a process whose address space is bounded: slower than [`Runtime::new`], and
@@ -204,10 +205,10 @@ impl Runtime {
     /// # Errors
     /// When the machine cannot run WebAssembly at all.
     pub fn small() -> Result<Self, LoadError> {
-        Ok(Self { is_alone: true, ..Self::with(Machine::small()?, 2, MIN_MEMORY) })
+        Ok(Self { is_alone: true, ..Self::with(TickingEngine::small()?, 2, MIN_MEMORY) })
     }
 
-    fn with(machine: Arc<Machine>, instances: usize, memory: usize) -> Self {
+    fn with(machine: Arc<TickingEngine>, instances: usize, memory: usize) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         // The threads that answer calls, if they are there already.
         let workers = tokio::runtime::Handle::try_current().map_or(processors, |tokio| tokio.metrics().num_workers());
@@ -220,14 +221,14 @@ impl Runtime {
             large: Workers::new(processors, processors),
             is_alone: false,
             work: Work::new(),
-            turns: Turns::new(workers),
+            slices: CpuSlices::new(workers),
             linkers: imports::Linkers::default(),
         }
     }
 
     /// CPU that all guests have had so far; those that are running, up to their last tick of 10 ms.
     pub fn guest_cpu(&self) -> Duration {
-        self.turns.used()
+        self.slices.used()
     }
 
     /// Compiles a component, checks its imports against the grants and asks it to describe itself. What Scout brings along is
@@ -483,7 +484,7 @@ struct Inner {
     exports: Exports,
     described: Description,
     /// The memory that the description takes.
-    kept: Arc<Room>,
+    kept: Arc<MemoryReservation>,
     /// The memory that it needed to describe itself, in bytes: no call needs less.
     footprint: usize,
     share: PluginShare,
@@ -538,13 +539,13 @@ struct Description {
 
 /// What a plugin has said of itself, as it said it.
 #[derive(Default)]
-struct Said {
+struct RawDescription {
     handler: Option<imports::HandlerDescription>,
     tools: Vec<imports::Tool>,
 }
 
-impl Said {
-    fn read(self, room: &mut Room) -> Result<Description, String> {
+impl RawDescription {
+    fn read(self, room: &mut MemoryReservation) -> Result<Description, String> {
         let handler = self.handler.map(describe::handler).transpose()?;
         Ok(Description { handler, tools: describe::tools(self.tools, room)? })
     }
@@ -552,10 +553,10 @@ impl Said {
 
 /// Memory that is kept for a plugin as long as it is loaded, given back when this is dropped.
 #[derive(Debug)]
-pub struct Kept(#[expect(dead_code, reason = "gives back what it holds")] Room);
+pub struct PluginMemory(#[expect(dead_code, reason = "gives back what it holds")] MemoryReservation);
 
 /// What is asked of a plugin.
-enum Asked {
+enum GuestCall {
     Handle(Query),
     Call { name: String, arguments: String },
 }
@@ -624,7 +625,7 @@ impl Plugin {
     /// # Errors
     /// What the plugin answered with, a budget, a trap, the deadline.
     pub async fn handle(&self, context: CallContext, query: Query) -> Result<(Answer, Receipt), CallError> {
-        self.inner.call(context, Asked::Handle(query)).await
+        self.inner.call(context, GuestCall::Handle(query)).await
     }
 
     /// Calls a tool with a JSON object of arguments, already validated.
@@ -637,7 +638,7 @@ impl Plugin {
         name: &str,
         arguments: &str,
     ) -> Result<(Answer, Receipt), CallError> {
-        self.inner.call(context, Asked::Call { name: name.to_owned(), arguments: arguments.to_owned() }).await
+        self.inner.call(context, GuestCall::Call { name: name.to_owned(), arguments: arguments.to_owned() }).await
     }
 
     /// Does work of Scout's own for a call of this plugin, on a thread for it, with as many steps as such work may take. It
@@ -660,9 +661,9 @@ impl Plugin {
     }
 
     /// Takes memory for what is kept of this plugin beside its description. None: what all plugins may take is used up.
-    pub fn keep(&self, bytes: usize) -> Option<Kept> {
+    pub fn keep(&self, bytes: usize) -> Option<PluginMemory> {
         let mut room = self.inner.runtime.shares.keep();
-        room.grow_to(bytes).then_some(Kept(room))
+        room.grow_to(bytes).then_some(PluginMemory(room))
     }
 }
 
@@ -690,18 +691,18 @@ impl Inner {
         &self,
         limits: Arc<Limits>,
         context: Option<CallContext>,
-        room: Room,
+        room: MemoryReservation,
         rights: CallRights,
     ) -> Store<CallState> {
-        let (settings, turns) = (Arc::clone(&self.settings), self.runtime.turns.clone());
-        let state = CallState::new(self.id.clone(), rights, settings, limits, context, turns, room);
+        let (settings, slices) = (Arc::clone(&self.settings), self.runtime.slices.clone());
+        let state = CallState::new(self.id.clone(), rights, settings, limits, context, slices, room);
         let mut store = Store::new(&self.runtime.machine.engine, state);
         store.limiter(|state| &mut state.budget);
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
             Ok(match context.data_mut().budget.tick()? {
-                Some(turn) => UpdateDeadline::YieldCustom(1, Box::pin(turn.wait())),
+                Some(slice) => UpdateDeadline::YieldCustom(1, Box::pin(slice.wait())),
                 None => UpdateDeadline::Continue(1),
             })
         });
@@ -709,7 +710,7 @@ impl Inner {
     }
 
     /// Asks the plugin who it is, without any host in reach. Gives the memory it needed, too.
-    async fn describe(&self) -> Result<(Said, usize), String> {
+    async fn describe(&self) -> Result<(RawDescription, usize), String> {
         let late = |_| format!("cannot describe itself: it did not within {} s", DESCRIBE_DEADLINE.as_secs());
         let deadline = tokio::time::Instant::now() + DESCRIBE_DEADLINE;
         let taken = tokio::time::timeout_at(deadline, self.runtime.shares.take_for_nobody()).await;
@@ -717,10 +718,10 @@ impl Inner {
             format!("cannot describe itself: no instance became free within {} s", DESCRIBE_DEADLINE.as_secs())
         })?;
         let mut store = self.store(Arc::new(DESCRIBE), None, room, CallRights::unlimited(self.grants));
-        let turn = store.data().budget.turn();
+        let slice = store.data().budget.slice();
         let asked = async {
             let instance = self.exports.pre.instantiate_async(&mut store).await?;
-            let mut said = Said::default();
+            let mut said = RawDescription::default();
             if let Some(handler) = &self.exports.handler {
                 let handler = handler.load(&mut store, &instance)?.call_describe(&mut store).await?;
                 said.handler = Some(store.data_mut().said(handler)?);
@@ -731,7 +732,7 @@ impl Inner {
             }
             Ok::<_, wasmtime::Error>(said)
         };
-        let described = tokio::time::timeout_at(deadline, turn.around(asked)).await;
+        let described = tokio::time::timeout_at(deadline, slice.around(asked)).await;
         store.data().log_stdio();
         match described.map_err(late)? {
             Ok(said) => Ok((said, store.data().budget.memory_peak() as usize)),
@@ -739,17 +740,17 @@ impl Inner {
         }
     }
 
-    async fn call(&self, context: CallContext, asked: Asked) -> Result<(Answer, Receipt), CallError> {
+    async fn call(&self, context: CallContext, asked: GuestCall) -> Result<(Answer, Receipt), CallError> {
         let (plugin, tenant, principal) = (self.id.as_str(), context.principal.tenant(), context.principal.name());
         let tool = match &asked {
-            Asked::Call { name, .. } => Some(tracing::field::display(name)),
-            Asked::Handle(_) => None,
+            GuestCall::Call { name, .. } => Some(tracing::field::display(name)),
+            GuestCall::Handle(_) => None,
         };
         let span = tracing::debug_span!("plugin", %plugin, tool, %tenant, %principal);
         self.called(context, asked).instrument(span).await
     }
 
-    async fn called(&self, mut context: CallContext, asked: Asked) -> Result<(Answer, Receipt), CallError> {
+    async fn called(&self, mut context: CallContext, asked: GuestCall) -> Result<(Answer, Receipt), CallError> {
         let begun = Instant::now();
         // What this call began on hosts ends with it, also when its future is dropped.
         context.call.cancel = context.call.cancel.child_token();
@@ -768,12 +769,12 @@ impl Inner {
             }
         };
         let tool = match &asked {
-            Asked::Call { name, .. } => Some(name.as_str()),
-            Asked::Handle(_) => None,
+            GuestCall::Call { name, .. } => Some(name.as_str()),
+            GuestCall::Handle(_) => None,
         };
         let rights = self.rights(context.fleet.access(), &context.principal, tool);
         let mut store = self.store(limits, Some(context), room, rights);
-        let turn = store.data().budget.turn();
+        let slice = store.data().budget.slice();
         let over = async {
             tokio::select! {
                 () = tokio::time::sleep_until(call.deadline) => {}
@@ -785,7 +786,7 @@ impl Inner {
             // A guest that answers at once needs no clock either.
             biased;
             // In a box: the futures of the guest's imports are large, and every future around this one would be.
-            said = turn.around(Box::pin(self.ask(&mut store, asked))) => Some(said),
+            said = slice.around(Box::pin(self.ask(&mut store, asked))) => Some(said),
             () = over => None,
         };
         store.data().log_stdio();
@@ -799,7 +800,7 @@ impl Inner {
                 tracing::warn!(plugin = name, error = ?trace(&error), "a plugin was ended");
                 let kind = match (error.downcast_ref(), spent(&store, &error)) {
                     (Some(NoAnswer { kind, .. }), _) => *kind,
-                    (None, Some(Spent::Room)) => CallErrorKind::Busy,
+                    (None, Some(Spent::SharedMemory)) => CallErrorKind::Busy,
                     (None, _) => CallErrorKind::Plugin,
                 };
                 Err(ended(kind, format!("plugin `{name}` {}", why_ended(&store, &error))))
@@ -829,18 +830,18 @@ impl Inner {
     async fn ask(
         &self,
         store: &mut Store<CallState>,
-        asked: Asked,
+        asked: GuestCall,
     ) -> wasmtime::Result<Result<Resource<Draft>, imports::WitError>> {
         let exports = &self.exports;
         let lacks = |what: &str| NoAnswer { kind: CallErrorKind::Plugin, why: what.to_owned() };
         match asked {
-            Asked::Handle(query) => {
+            GuestCall::Handle(query) => {
                 let handler = exports.handler.as_ref().ok_or_else(|| lacks("answers no queries"))?;
                 let query = store.data_mut().query(query)?;
                 let instance = exports.pre.instantiate_async(&mut *store).await?;
                 handler.load(&mut *store, &instance)?.call_handle(store, query).await
             }
-            Asked::Call { name, arguments } => {
+            GuestCall::Call { name, arguments } => {
                 let tools = exports.tools.as_ref().ok_or_else(|| lacks("has no tools"))?;
                 let instance = exports.pre.instantiate_async(&mut *store).await?;
                 tools.load(&mut *store, &instance)?.call_call(store, &name, &arguments).await
@@ -865,7 +866,7 @@ fn receipt(state: &CallState, call: &scout_machine::Call, begun: Instant) -> Rec
 
 /// Which budget was used up when a guest was ended. Room that the operating system has not is as good as what others use.
 fn spent(store: &Store<CallState>, error: &wasmtime::Error) -> Option<Spent> {
-    store.data().budget.spent().or_else(|| out_of_memory(error).then_some(Spent::Room))
+    store.data().budget.spent().or_else(|| out_of_memory(error).then_some(Spent::SharedMemory))
 }
 
 /// Why a guest was ended, in the user's words and, where it crashed, in its own, behind "plugin `x`" or "it".
@@ -883,7 +884,9 @@ fn how_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
         Some(Spent::Cpu) => return format!("used up its {} ms of CPU", limits.cpu.as_millis()),
         Some(Spent::Memory) => return format!("needs more than its {} MiB of memory", limits.memory >> 20),
         Some(Spent::HostCalls) => return format!("called Scout more than {} times", limits.host_calls),
-        Some(Spent::Room) => return "found no memory: what all calls share is used up; try again later".to_owned(),
+        Some(Spent::SharedMemory) => {
+            return "found no memory: what all calls share is used up; try again later".to_owned();
+        }
         Some(Spent::Handles) => return format!("holds more than {HANDLES} handles"),
         None => {}
     }

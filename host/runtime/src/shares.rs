@@ -59,7 +59,7 @@ pub(crate) struct Instance {
 
 /// Memory that a call has. Given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct MemoryReservation {
     /// What it is taken from: the principal's share, if there is a principal, and the whole.
     from: Vec<Arc<Semaphore>>,
     pages: usize,
@@ -93,10 +93,15 @@ impl Shares {
     ///
     /// # Cancel safety
     /// Dropping the future gives everything back.
-    pub(crate) async fn take(&self, plugin: &PluginShare, principal: &Principal, memory: usize) -> (Instance, Room) {
+    pub(crate) async fn take(
+        &self,
+        plugin: &PluginShare,
+        principal: &Principal,
+        memory: usize,
+    ) -> (Instance, MemoryReservation) {
         let one_of = plugin.instances_of.of(principal).acquire_owned().await;
         let of_principal = self.instances_of.of(principal).acquire_owned().await;
-        let mut room = Room { from: Vec::with_capacity(2), pages: memory.div_ceil(PAGE) };
+        let mut room = MemoryReservation { from: Vec::with_capacity(2), pages: memory.div_ceil(PAGE) };
         room.wait(self.pages_of.of(principal)).await;
         let of_plugin = Arc::clone(&plugin.instances).acquire_owned().await;
         let of_all = Arc::clone(&self.instances).acquire_owned().await;
@@ -108,22 +113,22 @@ impl Shares {
     ///
     /// # Cancel safety
     /// Dropping the future gives everything back.
-    pub(crate) async fn take_for_nobody(&self) -> (Result<OwnedSemaphorePermit, AcquireError>, Room) {
-        let room = Room { from: vec![Arc::clone(&self.pages)], pages: 0 };
+    pub(crate) async fn take_for_nobody(&self) -> (Result<OwnedSemaphorePermit, AcquireError>, MemoryReservation) {
+        let room = MemoryReservation { from: vec![Arc::clone(&self.pages)], pages: 0 };
         (Arc::clone(&self.instances).acquire_owned().await, room)
     }
 
     /// Room for what is kept of a plugin as long as it is loaded. It begins without any.
-    pub(crate) fn keep(&self) -> Room {
-        Room { from: vec![Arc::clone(&self.kept), Arc::clone(&self.pages)], pages: 0 }
+    pub(crate) fn keep(&self) -> MemoryReservation {
+        MemoryReservation { from: vec![Arc::clone(&self.kept), Arc::clone(&self.pages)], pages: 0 }
     }
 
     /// Waits for room for JSON of a principal's that is to be parsed, [`MAX_PARSED`] bytes at most.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub(crate) async fn parse(&self, principal: &Principal, bytes: usize) -> Room {
-        let mut room = Room { from: Vec::with_capacity(2), pages: bytes.min(MAX_PARSED).div_ceil(PAGE) };
+    pub(crate) async fn parse(&self, principal: &Principal, bytes: usize) -> MemoryReservation {
+        let mut room = MemoryReservation { from: Vec::with_capacity(2), pages: bytes.min(MAX_PARSED).div_ceil(PAGE) };
         room.wait(self.parsed_of.of(principal)).await;
         room.wait(Arc::clone(&self.parsed)).await;
         room
@@ -147,7 +152,7 @@ impl PerPrincipal {
     }
 }
 
-impl Room {
+impl MemoryReservation {
     /// Waits for all its pages from one more semaphore.
     async fn wait(&mut self, from: Arc<Semaphore>) {
         // What does not fit into 32 bits is more than there is.
@@ -182,7 +187,7 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for MemoryReservation {
     fn drop(&mut self) {
         for from in &self.from {
             from.add_permits(self.pages);
@@ -201,7 +206,12 @@ mod tests {
     const MEMORY: usize = 100 * PAGE;
 
     /// Takes until it would have to wait.
-    fn take_all(shares: &Shares, plugin: &PluginShare, principal: &str, memory: usize) -> Vec<(Instance, Room)> {
+    fn take_all(
+        shares: &Shares,
+        plugin: &PluginShare,
+        principal: &str,
+        memory: usize,
+    ) -> Vec<(Instance, MemoryReservation)> {
         let principal = Principal::new("test", principal);
         std::iter::from_fn(|| shares.take(plugin, &principal, memory).now_or_never()).collect()
     }

@@ -7,10 +7,10 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::budget::Budget;
+use crate::cpu_slices::CpuSlices;
 use crate::grants::CallRights;
-use crate::shares::Room;
+use crate::shares::MemoryReservation;
 use crate::stdio::Printed;
-use crate::turns::Turns;
 use crate::{CallContext, Limits, PluginId};
 
 /// Handles that a guest may hold at once.
@@ -46,12 +46,12 @@ impl CallState {
         settings: Arc<Map<String, Value>>,
         limits: Arc<Limits>,
         context: Option<CallContext>,
-        turns: Turns,
-        room: Room,
+        slices: CpuSlices,
+        room: MemoryReservation,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        let budget = Budget::new(&limits, turns, room);
+        let budget = Budget::new(&limits, slices, room);
         let rights = Arc::new(rights);
         Self { plugin, rights, settings, limits, context, budget, table, complaint: None, wasi: None }
     }

@@ -10,7 +10,7 @@ use scout_machine::{Call, Principal};
 use serde_json::{Map, Value};
 
 use crate::fault::panicked;
-use crate::imports::Given;
+use crate::imports::GuestAnswer;
 use crate::json::Weight;
 use crate::meter::Meter;
 use crate::shares::{MAX_PARSED, Shares};
@@ -79,13 +79,13 @@ impl Work {
     /// JSON that is none or takes too much; and as [`Work::run`].
     pub(crate) async fn read(
         &self,
-        given: Given,
+        given: GuestAnswer,
         lane: Lane,
         call: &Call,
         shares: &Shares,
     ) -> Result<Answer, CallError> {
         const DOING: &str = "the JSON of its answer was read";
-        let Given { mut answer, structured } = given;
+        let GuestAnswer { mut answer, structured } = given;
         let Some(text) = structured else { return Ok(answer) };
         let (plugin, principal) = (lane.plugin.clone(), lane.principal.clone());
         let wrong = |why: String| ended(CallErrorKind::Plugin, format!("plugin `{}` {why}", plugin.as_str()));

@@ -20,14 +20,14 @@ pub(crate) struct Workers<L>(Arc<Mutex<State<L>>>);
 
 struct State<L> {
     /// Those that have work; the next in turn first.
-    lanes: VecDeque<Lane<L>>,
+    lanes: VecDeque<Queue<L>>,
     /// How many more threads may begin.
     free: usize,
     /// Threads that one lane may have.
     share: usize,
 }
 
-struct Lane<L> {
+struct Queue<L> {
     of: L,
     waiting: VecDeque<Box<dyn FnOnce() + Send>>,
     threads: usize,
@@ -81,7 +81,7 @@ impl<L: Clone + PartialEq> State<L> {
     fn put(&mut self, of: L, work: Box<dyn FnOnce() + Send>) {
         match self.lanes.iter_mut().find(|lane| lane.of == of) {
             Some(lane) => lane.waiting.push_back(work),
-            None => self.lanes.push_back(Lane { of, waiting: VecDeque::from([work]), threads: 0 }),
+            None => self.lanes.push_back(Queue { of, waiting: VecDeque::from([work]), threads: 0 }),
         }
     }
 

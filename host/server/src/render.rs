@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use scout_machine::hidden;
 use scout_machine::visible;
-use scout_runtime::{Answer, AnswerFailure, CallError, Content, Encoding, Held, Receipt};
+use scout_runtime::{Answer, AnswerFailure, AnswerMemory, CallError, Content, Encoding, Receipt};
 use serde_json::{Map, Value, json};
 
 use crate::held::Room;
@@ -37,7 +37,7 @@ pub struct Reply {
     /// The bytes of a file, as they are, for resources.
     pub raw: Option<Bytes>,
     /// The memory that the answer took, for as long as this is there.
-    pub held: Held,
+    pub held: AnswerMemory,
     /// What is reserved for it, where that is counted: to be kept until it is written.
     pub room: Option<Arc<Room>>,
 }

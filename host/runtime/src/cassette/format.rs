@@ -60,7 +60,7 @@ pub(super) struct File {
     #[serde(deserialize_with = "items")]
     pub(super) hosts: Vec<Host>,
     #[serde(deserialize_with = "items")]
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Vec<RecordedOperation>,
     pub(super) expect: Expect,
 }
 
@@ -116,10 +116,10 @@ enum Commands {
 /// What was asked of a host, and what it gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Operation {
+pub(super) struct RecordedOperation {
     pub(super) host: String,
     pub(super) asked: Request,
-    pub(super) given: Given,
+    pub(super) given: Response,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,7 +143,7 @@ pub(crate) enum Request {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Given {
+pub(crate) enum Response {
     File {
         attributes: Attributes,
         content: Capture,
@@ -174,7 +174,7 @@ pub(crate) enum Given {
     Error(Failure),
 }
 
-impl Given {
+impl Response {
     /// Whether a host can give this when it is asked that.
     fn fits(&self, asked: &Request) -> bool {
         match asked {

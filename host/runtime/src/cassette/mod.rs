@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use similar::TextDiffConfig;
 use tokio::time::Instant;
 
-use crate::grants::Operation::See;
+use crate::grants::Action::See;
 use crate::grants::{Access, HostRules, decide};
 use crate::policy::{PathPattern, SecretPaths};
 use crate::{Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, Location, Plugin, Receipt};
@@ -109,13 +109,13 @@ impl Recorder {
     pub async fn finish(self, call: RecordedCall<'_>) -> Result<Cassette, CassetteError> {
         let (operations, access) = (self.recording.operations()?, call.fleet.access());
         let hosts = {
-            let kept = self.recording.kept();
+            let state = self.recording.state();
             let rights = call.plugin.rights(access, call.principal, Some(call.tool));
-            let listed = |host: &HostRecord| kept.listed && decide(&rights, host.target(access), See).is_ok();
-            let seen = |host: &HostRecord| kept.named.contains(&host.name) || listed(host);
+            let listed = |host: &HostRecord| state.listed && decide(&rights, host.target(access), See).is_ok();
+            let seen = |host: &HostRecord| state.named.contains(&host.name) || listed(host);
             let tags = |host: &HostRecord| host.target(access).rules.tags.iter().map(|tag| tag.to_string()).collect();
             let is_listed = |name: &String| call.fleet.hosts().iter().any(|host| host.name == *name);
-            let opened = kept.named.iter().filter(|name| !is_listed(name)).filter_map(|name| call.fleet.get(name));
+            let opened = state.named.iter().filter(|name| !is_listed(name)).filter_map(|name| call.fleet.get(name));
             let seen = call.fleet.hosts().iter().filter(|host| seen(host)).cloned().chain(opened);
             seen.map(|host| Host { tags: tags(&host), ..Host::from(&host) }).collect()
         };

@@ -15,7 +15,7 @@ use scout_machine::RemotePath;
 use serde_json::{Number, Value};
 
 use super::CassetteError;
-use super::format::{self, Attributes, Capture, Failure, File, Given, Operation, Request, Text};
+use super::format::{self, Attributes, Capture, Failure, File, RecordedOperation, Request, Response, Text};
 use super::secrets::{self, NUMBER, REDACTED, is_secret_name, replaced};
 use crate::policy::{SecretPaths, quote};
 use crate::{Fleet, HostRecord, Location};
@@ -179,7 +179,7 @@ impl Scrubber {
         Ok(Self { finder, instead: literals.0.into_values().collect(), found: RefCell::default() })
     }
 
-    fn operation(&self, operation: &mut Operation, secrets: &SecretPaths) {
+    fn operation(&self, operation: &mut RecordedOperation, secrets: &SecretPaths) {
         self.string(&mut operation.host);
         let secret = match &mut operation.asked {
             Request::Open(path) | Request::Read { path, .. } | Request::Stat(path) => {
@@ -196,17 +196,17 @@ impl Scrubber {
         self.given(&mut operation.given, secret);
     }
 
-    fn given(&self, given: &mut Given, secret: bool) {
+    fn given(&self, given: &mut Response, secret: bool) {
         match given {
-            Given::File { attributes, content } => self.content(content, Some(attributes), secret),
-            Given::Content(content) => self.content(content, None, secret),
-            Given::Directory { entries, .. } => entries.iter_mut().for_each(|entry| self.text(&mut entry.name)),
-            Given::Outcome { stdout, stderr, .. } => {
+            Response::File { attributes, content } => self.content(content, Some(attributes), secret),
+            Response::Content(content) => self.content(content, None, secret),
+            Response::Directory { entries, .. } => entries.iter_mut().for_each(|entry| self.text(&mut entry.name)),
+            Response::Outcome { stdout, stderr, .. } => {
                 self.content(stdout, None, false);
                 self.content(stderr, None, false);
             }
-            Given::Probe { error: Some(failure), .. } | Given::Error(failure) => self.failure(failure),
-            Given::Probe { error: None, .. } | Given::Other { .. } | Given::Attributes(_) => {}
+            Response::Probe { error: Some(failure), .. } | Response::Error(failure) => self.failure(failure),
+            Response::Probe { error: None, .. } | Response::Other { .. } | Response::Attributes(_) => {}
         }
     }
 

@@ -13,7 +13,7 @@ use scout_machine as machine;
 use scout_machine::{ErrorKind, HostError};
 
 use super::CassetteError;
-use super::format::{Attributes, Capture, Ending, Entry, Failure, Given, Kind, Operation, Request, Text};
+use super::format::{Attributes, Capture, Ending, Entry, Failure, Kind, RecordedOperation, Request, Response, Text};
 use super::wasi::Surroundings;
 use crate::steps::Found;
 
@@ -36,14 +36,14 @@ impl Tape {
     /// The guest has named a host.
     pub(crate) fn named(&self, host: &str) {
         if let Self::Recording(recording) = self {
-            recording.kept().named.insert(host.to_owned());
+            recording.state().named.insert(host.to_owned());
         }
     }
 
     /// The guest was told all hosts.
     pub(crate) fn listed(&self) {
         if let Self::Recording(recording) = self {
-            recording.kept().listed = true;
+            recording.state().listed = true;
         }
     }
 }
@@ -83,13 +83,13 @@ pub(crate) async fn pass<T: OnTape>(
 /// A call that is being recorded.
 pub(crate) struct Recording {
     pub(super) surroundings: Surroundings,
-    kept: Mutex<Kept>,
+    state: Mutex<RecordingState>,
 }
 
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct RecordingState {
     /// In the order in which they were begun. Without an answer: it was still under way when the call ended.
-    pub(super) operations: Vec<(String, Request, Option<Given>)>,
+    pub(super) operations: Vec<(String, Request, Option<Response>)>,
     /// Hosts that the guest named.
     pub(super) named: BTreeSet<String>,
     /// Whether it was told all of them.
@@ -98,17 +98,17 @@ pub(super) struct Kept {
 
 impl Recording {
     pub(super) fn new(surroundings: Surroundings) -> Self {
-        Self { surroundings, kept: Mutex::default() }
+        Self { surroundings, state: Mutex::default() }
     }
 
     fn begin(&self, host: &str, request: Request) -> usize {
-        let mut kept = self.kept();
-        kept.operations.push((host.to_owned(), request, None));
-        kept.operations.len() - 1
+        let mut state = self.state();
+        state.operations.push((host.to_owned(), request, None));
+        state.operations.len() - 1
     }
 
-    fn end(&self, place: usize, given: Given) {
-        if let Some((.., answer)) = self.kept().operations.get_mut(place) {
+    fn end(&self, place: usize, given: Response) {
+        if let Some((.., answer)) = self.state().operations.get_mut(place) {
             *answer = Some(given);
         }
     }
@@ -117,29 +117,29 @@ impl Recording {
     ///
     /// # Errors
     /// An operation without an answer.
-    pub(super) fn operations(&self) -> Result<Vec<Operation>, CassetteError> {
-        let kept = self.kept();
-        let operations = kept.operations.iter().map(|(host, asked, given)| {
+    pub(super) fn operations(&self) -> Result<Vec<RecordedOperation>, CassetteError> {
+        let state = self.state();
+        let operations = state.operations.iter().map(|(host, asked, given)| {
             let given = given.clone().ok_or_else(|| {
                 let under_way = describe(host, asked);
                 CassetteError::new(format!(
                     "the call ended while a host was still asked, which cannot be played: {under_way}"
                 ))
             })?;
-            Ok(Operation { host: host.clone(), asked: asked.clone(), given })
+            Ok(RecordedOperation { host: host.clone(), asked: asked.clone(), given })
         });
         operations.collect()
     }
 
-    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock()
+    pub(super) fn state(&self) -> MutexGuard<'_, RecordingState> {
+        self.state.lock()
     }
 }
 
 /// A cassette that is being played.
 pub(crate) struct Playing {
     surroundings: Surroundings,
-    operations: Vec<Operation>,
+    operations: Vec<RecordedOperation>,
     played: Mutex<Played>,
 }
 
@@ -157,15 +157,15 @@ const MAX_MISSING: usize = 5;
 const MAX_COMPARED: usize = 1000;
 
 impl Playing {
-    pub(super) fn new(surroundings: Surroundings, operations: Vec<Operation>) -> Self {
+    pub(super) fn new(surroundings: Surroundings, operations: Vec<RecordedOperation>) -> Self {
         let played = Played { used: vec![false; operations.len()], ..Played::default() };
         Self { surroundings, operations, played: Mutex::new(played) }
     }
 
     /// The answer of the first equal operation that was not played yet.
-    fn answer(&self, host: &str, request: &Request) -> Result<Given, HostError> {
+    fn answer(&self, host: &str, request: &Request) -> Result<Response, HostError> {
         let mut played = self.played();
-        let equal = |operation: &Operation| operation.host == host && operation.asked == *request;
+        let equal = |operation: &RecordedOperation| operation.host == host && operation.asked == *request;
         let found =
             self.operations.iter().zip(played.used.iter_mut()).find(|(operation, used)| equal(operation) && !**used);
         if let Some((operation, used)) = found {
@@ -189,7 +189,7 @@ impl Playing {
 
     fn nearest(&self, host: &str, request: &Request) -> Option<String> {
         let asked = describe(host, request);
-        let likeness = |operation: &Operation| {
+        let likeness = |operation: &RecordedOperation| {
             let same_kind = std::mem::discriminant(&operation.asked) == std::mem::discriminant(request);
             let said = describe(&operation.host, &operation.asked);
             (f64::from(u8::from(same_kind)) + strsim::jaro_winkler(&asked, &said), said)
@@ -234,28 +234,28 @@ fn describe(host: &str, request: &Request) -> String {
 /// What operations give, as it is recorded.
 pub(crate) trait OnTape {
     /// As it is written.
-    fn given(&self) -> Given;
+    fn given(&self) -> Response;
     /// As it was; a fault of the cassette is a host's.
-    fn from_given(given: Result<Given, HostError>) -> Self;
+    fn from_given(given: Result<Response, HostError>) -> Self;
 }
 
 /// A result on tape: all but the failures.
 trait Value: Sized {
-    fn given(&self) -> Given;
-    fn from_given(given: Given) -> Option<Self>;
+    fn given(&self) -> Response;
+    fn from_given(given: Response) -> Option<Self>;
 }
 
 impl<T: Value> OnTape for Result<T, HostError> {
-    fn given(&self) -> Given {
+    fn given(&self) -> Response {
         match self {
             Ok(value) => value.given(),
-            Err(error) => Given::Error(error.into()),
+            Err(error) => Response::Error(error.into()),
         }
     }
 
-    fn from_given(given: Result<Given, HostError>) -> Self {
+    fn from_given(given: Result<Response, HostError>) -> Self {
         match given? {
-            Given::Error(failure) => Err(failure.into()),
+            Response::Error(failure) => Err(failure.into()),
             given => T::from_given(given).ok_or_else(unfit),
         }
     }
@@ -267,7 +267,7 @@ fn unfit() -> HostError {
 }
 
 impl Value for Found {
-    fn given(&self) -> Given {
+    fn given(&self) -> Response {
         match self {
             Self::Opened(opened) => opened.given(),
             Self::Content(content) => content.given(),
@@ -277,27 +277,27 @@ impl Value for Found {
         }
     }
 
-    fn from_given(given: Given) -> Option<Self> {
+    fn from_given(given: Response) -> Option<Self> {
         match given {
-            Given::File { .. } | Given::Directory { .. } | Given::Other { .. } => {
+            Response::File { .. } | Response::Directory { .. } | Response::Other { .. } => {
                 Value::from_given(given).map(Self::Opened)
             }
-            Given::Content(_) => Value::from_given(given).map(Self::Content),
-            Given::Attributes(_) => Value::from_given(given).map(Self::Attributes),
-            Given::Outcome { .. } => Value::from_given(given).map(Self::Ran),
-            Given::Probe { .. } => Some(Self::Probed(OnTape::from_given(Ok(given)))),
-            Given::Error(_) => None,
+            Response::Content(_) => Value::from_given(given).map(Self::Content),
+            Response::Attributes(_) => Value::from_given(given).map(Self::Attributes),
+            Response::Outcome { .. } => Value::from_given(given).map(Self::Ran),
+            Response::Probe { .. } => Some(Self::Probed(OnTape::from_given(Ok(given)))),
+            Response::Error(_) => None,
         }
     }
 }
 
 impl Value for machine::Opened {
-    fn given(&self) -> Given {
+    fn given(&self) -> Response {
         match self {
             Self::File { attributes, content } => {
-                Given::File { attributes: attributes.into(), content: content.into() }
+                Response::File { attributes: attributes.into(), content: content.into() }
             }
-            Self::Directory { attributes, entries, truncated } => Given::Directory {
+            Self::Directory { attributes, entries, truncated } => Response::Directory {
                 attributes: attributes.into(),
                 entries: entries
                     .iter()
@@ -305,16 +305,16 @@ impl Value for machine::Opened {
                     .collect(),
                 truncated: *truncated,
             },
-            Self::Other { attributes } => Given::Other { attributes: attributes.into() },
+            Self::Other { attributes } => Response::Other { attributes: attributes.into() },
         }
     }
 
-    fn from_given(given: Given) -> Option<Self> {
+    fn from_given(given: Response) -> Option<Self> {
         Some(match given {
-            Given::File { attributes, content } => {
+            Response::File { attributes, content } => {
                 Self::File { attributes: attributes.into(), content: content.into() }
             }
-            Given::Directory { attributes, entries, truncated } => Self::Directory {
+            Response::Directory { attributes, entries, truncated } => Self::Directory {
                 attributes: attributes.into(),
                 entries: entries
                     .into_iter()
@@ -322,35 +322,35 @@ impl Value for machine::Opened {
                     .collect(),
                 truncated,
             },
-            Given::Other { attributes } => Self::Other { attributes: attributes.into() },
+            Response::Other { attributes } => Self::Other { attributes: attributes.into() },
             _ => return None,
         })
     }
 }
 
 impl Value for machine::Capture {
-    fn given(&self) -> Given {
-        Given::Content(self.into())
+    fn given(&self) -> Response {
+        Response::Content(self.into())
     }
 
-    fn from_given(given: Given) -> Option<Self> {
-        if let Given::Content(content) = given { Some(content.into()) } else { None }
+    fn from_given(given: Response) -> Option<Self> {
+        if let Response::Content(content) = given { Some(content.into()) } else { None }
     }
 }
 
 impl Value for machine::Attributes {
-    fn given(&self) -> Given {
-        Given::Attributes(self.into())
+    fn given(&self) -> Response {
+        Response::Attributes(self.into())
     }
 
-    fn from_given(given: Given) -> Option<Self> {
-        if let Given::Attributes(attributes) = given { Some(attributes.into()) } else { None }
+    fn from_given(given: Response) -> Option<Self> {
+        if let Response::Attributes(attributes) = given { Some(attributes.into()) } else { None }
     }
 }
 
 impl Value for machine::ExecOutcome {
-    fn given(&self) -> Given {
-        Given::Outcome {
+    fn given(&self) -> Response {
+        Response::Outcome {
             ending: match &self.ending {
                 machine::Ending::Exited(status) => Ending::Exited(*status),
                 machine::Ending::Signaled(signal) => Ending::Signaled(signal.clone()),
@@ -365,8 +365,8 @@ impl Value for machine::ExecOutcome {
         }
     }
 
-    fn from_given(given: Given) -> Option<Self> {
-        let Given::Outcome { ending, stdout, stderr, duration_ms } = given else { return None };
+    fn from_given(given: Response) -> Option<Self> {
+        let Response::Outcome { ending, stdout, stderr, duration_ms } = given else { return None };
         Some(Self {
             ending: match ending {
                 Ending::Exited(status) => machine::Ending::Exited(status),
@@ -384,18 +384,18 @@ impl Value for machine::ExecOutcome {
 }
 
 impl OnTape for machine::Probe {
-    fn given(&self) -> Given {
+    fn given(&self) -> Response {
         let micros = |latency: &Duration| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        Given::Probe {
+        Response::Probe {
             connected: self.connected,
             latency_us: self.latency.as_ref().ok().map(micros),
             error: self.latency.as_ref().err().map(Failure::from),
         }
     }
 
-    fn from_given(given: Result<Given, HostError>) -> Self {
+    fn from_given(given: Result<Response, HostError>) -> Self {
         match given {
-            Ok(Given::Probe { connected, latency_us, error }) => Self {
+            Ok(Response::Probe { connected, latency_us, error }) => Self {
                 connected,
                 latency: latency_us.map(Duration::from_micros).ok_or_else(|| error.map_or_else(unfit, HostError::from)),
                 // Of a host that answers it is not kept.

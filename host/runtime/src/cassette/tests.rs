@@ -8,7 +8,7 @@ use scout_machine::{Attributes, Call, Ending, ErrorKind, ExecOutcome, HostError,
 use scout_ssh::{Pool, PoolConfig};
 use serde_json::{Value, json};
 
-use super::format::{self, File, Given, Operation, Request, Text};
+use super::format::{self, File, RecordedOperation, Request, Response, Text};
 use super::tape::{OnTape, Playing, Recording, Tape, pass};
 use super::wasi::Surroundings;
 use super::*;
@@ -34,11 +34,11 @@ fn attributes(size: u64) -> Attributes {
     Attributes { size: Some(size), permissions: Some(0o100_644), mtime: Some(9), uid: Some(0), ..Attributes::default() }
 }
 
-fn operation(host: &str, asked: Request, given: Given) -> Operation {
-    Operation { host: host.to_owned(), asked, given }
+fn operation(host: &str, asked: Request, given: Response) -> RecordedOperation {
+    RecordedOperation { host: host.to_owned(), asked, given }
 }
 
-fn file(operations: Vec<Operation>) -> File {
+fn file(operations: Vec<RecordedOperation>) -> File {
     File {
         cassette: format::VERSION,
         plugin: "mine".to_owned(),
@@ -98,7 +98,7 @@ fn bytes_are_text_lines_or_base64() {
 
 #[test]
 fn what_is_written_is_read_again() {
-    let given: [(Request, Given); 7] = [
+    let given: [(Request, Response); 7] = [
         (
             Request::Open("/etc".into()),
             OnTape::given(&Ok::<_, HostError>(Opened::Directory {
@@ -260,7 +260,7 @@ async fn equal_requests_are_answered_in_the_order_in_which_they_were_recorded() 
 
 #[tokio::test]
 async fn what_is_missing_is_told_with_the_nearest_that_is_there_and_what_is_unused_is_told() {
-    let stat = |path: &str| operation("box", Request::Stat(path.into()), Given::Attributes((&attributes(1)).into()));
+    let stat = |path: &str| operation("box", Request::Stat(path.into()), Response::Attributes((&attributes(1)).into()));
     let operations = vec![stat("/etc/hosts"), stat("/var/log/syslog"), exec(b"x").operations[0].clone()];
     let playing = Arc::new(Playing::new(SURROUNDINGS, operations));
     let tape = Tape::Playing(Arc::clone(&playing));
@@ -292,7 +292,7 @@ fn an_answer_that_differs_is_told_by_its_lines() {
     assert!(told.contains("           \"one\\n\",\n"), "{told}");
 }
 
-fn scrubbed(arguments: Value, settings: Value, given: Given, redact: &[&str]) -> String {
+fn scrubbed(arguments: Value, settings: Value, given: Response, redact: &[&str]) -> String {
     let mut file = file(vec![operation("web1", Request::Exec("curl 10.20.30.4 -u deploy".into()), given)]);
     file.arguments = arguments.as_object().unwrap().clone();
     file.settings = settings.as_object().unwrap().clone();
@@ -303,7 +303,7 @@ fn scrubbed(arguments: Value, settings: Value, given: Given, redact: &[&str]) ->
     serde_json::to_string(&file).unwrap()
 }
 
-fn said(text: &str) -> Given {
+fn said(text: &str) -> Response {
     OnTape::given(&Ok::<_, HostError>(outcome(text.as_bytes())))
 }
 

@@ -44,7 +44,7 @@ pub struct Target<'a> {
 
 /// What a call asks to do.
 #[derive(Clone, Copy, Debug)]
-pub enum Operation<'a> {
+pub enum Action<'a> {
     /// See the host in the inventory, and whether it answers.
     See,
     /// Look at a path.
@@ -119,7 +119,7 @@ impl fmt::Display for Source {
     }
 }
 
-impl Operation<'_> {
+impl Action<'_> {
     /// The grant that it takes.
     pub fn interface(&self) -> Interface {
         match self {
@@ -169,7 +169,7 @@ impl CallRights {
     ///
     /// # Errors
     /// The source that has or grants it not.
-    pub fn reaches(&self, operation: Operation<'_>) -> Result<(), Denial> {
+    pub fn reaches(&self, operation: Action<'_>) -> Result<(), Denial> {
         let what = || format!("`{}`", operation.interface());
         let refuse = |source, place: Option<&Place>, why: String, instead: &str| {
             let reason = Reason { source, rule: None, place: place.cloned() };
@@ -206,7 +206,7 @@ impl CallRights {
 
     /// Whether the call may run any script on a host that runs scripts.
     fn allow_any_script(&self) -> bool {
-        self.reaches(Operation::Shell).is_ok()
+        self.reaches(Action::Shell).is_ok()
             && self.ruled().into_iter().all(|(source, rights)| shell(source, rights).is_ok())
     }
 
@@ -231,22 +231,22 @@ impl CallRights {
 ///
 /// # Errors
 /// The first source that does not, why, and what it lets through instead.
-pub fn decide(rights: &CallRights, target: Target<'_>, operation: Operation<'_>) -> Result<Permit, Denial> {
+pub fn decide(rights: &CallRights, target: Target<'_>, operation: Action<'_>) -> Result<Permit, Denial> {
     rights.reaches(operation)?;
     let mut permit = Permit { reasons: rights.names(target)?, ..Permit::default() };
     for (source, rights) in rights.ruled() {
         match operation {
-            Operation::See => {}
-            Operation::Read(path) => read(source, rights, path, &mut permit)?,
-            Operation::Run(pipeline) => run(source, rights, pipeline, &mut permit)?,
-            Operation::Shell => shell(source, rights)?,
+            Action::See => {}
+            Action::Read(path) => read(source, rights, path, &mut permit)?,
+            Action::Run(pipeline) => run(source, rights, pipeline, &mut permit)?,
+            Action::Shell => shell(source, rights)?,
         }
     }
     // Who may run anything may read anything.
     permit.keeps_secrets = !(target.commands == CommandPolicy::Shell && rights.allow_any_script());
     if let Some(refusal) = by_host(target, operation, permit.keeps_secrets) {
         let place = target.rules.commands.clone();
-        let source = if matches!(operation, Operation::Read(_)) { Source::Secrets } else { Source::Host };
+        let source = if matches!(operation, Action::Read(_)) { Source::Secrets } else { Source::Host };
         let reason = Reason { source, rule: None, place: place.filter(|_| source == Source::Host) };
         return Err(Denial { reason, refusal });
     }
@@ -321,12 +321,12 @@ fn imported(grants: Grants) -> String {
 }
 
 /// What the host refuses anybody.
-fn by_host(target: Target<'_>, operation: Operation<'_>, keeps_secrets: bool) -> Option<Refusal> {
+fn by_host(target: Target<'_>, operation: Action<'_>, keeps_secrets: bool) -> Option<Refusal> {
     match (operation, target.commands) {
-        (Operation::See, _) | (Operation::Shell, CommandPolicy::Shell) => None,
-        (Operation::Read(path), _) => target.secrets.check_path(path).err().filter(|_| keeps_secrets),
-        (Operation::Run(pipeline), commands) => policy::check_with(target.secrets, commands, pipeline).err(),
-        (Operation::Shell, CommandPolicy::ReadOnly | CommandPolicy::None) => Some(Refusal {
+        (Action::See, _) | (Action::Shell, CommandPolicy::Shell) => None,
+        (Action::Read(path), _) => target.secrets.check_path(path).err().filter(|_| keeps_secrets),
+        (Action::Run(pipeline), commands) => policy::check_with(target.secrets, commands, pipeline).err(),
+        (Action::Shell, CommandPolicy::ReadOnly | CommandPolicy::None) => Some(Refusal {
             what: "a free shell command".to_owned(),
             why: format!("is not allowed on `{}`, whose command policy is not `shell`", target.name),
             instead: Some(

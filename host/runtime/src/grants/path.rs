@@ -48,7 +48,7 @@ pub(super) fn among<'r>(path: &Resolved<'_>, mut roots: impl Iterator<Item = &'r
 #[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
     use super::*;
-    use crate::policy::{Look, PathOperand};
+    use crate::policy::{PathOperand, PathUse};
 
     fn file(path: &str, roots: &[Root]) -> Option<usize> {
         Resolved::file(&RemotePath::parse(path).unwrap()).ok().and_then(|path| among(&path, roots.iter()))
@@ -108,8 +108,12 @@ mod tests {
         let roots = roots(&["/var/log", "~/app"]);
         let lies = |directory: Option<&str>, path: &str, glob| {
             let directory = directory.map(|directory| RemotePath::parse(directory).unwrap());
-            let operand =
-                PathOperand { directory: directory.as_ref(), path: path.as_bytes(), is_glob: glob, look: Look::Tells };
+            let operand = PathOperand {
+                directory: directory.as_ref(),
+                path: path.as_bytes(),
+                is_glob: glob,
+                look: PathUse::Tells,
+            };
             Resolved::operand(&operand).ok().and_then(|path| among(&path, roots.iter()))
         };
         assert_eq!(lies(Some("/var/log"), "a", false), Some(0));

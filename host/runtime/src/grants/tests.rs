@@ -58,10 +58,10 @@ fn judge(rights: &CallRights, what: Do, policy: CommandPolicy) -> Result<Permit,
     let rules = HostRules { tags: vec!["prod".into()], commands: Some(place(1)) };
     let target = Target { name: "web1", commands: policy, rules: &rules, secrets: &SecretPaths::default() };
     match what {
-        Do::See => decide(rights, target, Operation::See),
-        Do::Read(path) => decide(rights, target, Operation::Read(&remote(path))),
-        Do::Run(text) => decide(rights, target, Operation::Run(&pipeline(text))),
-        Do::Shell => decide(rights, target, Operation::Shell),
+        Do::See => decide(rights, target, Action::See),
+        Do::Read(path) => decide(rights, target, Action::Read(&remote(path))),
+        Do::Run(text) => decide(rights, target, Action::Run(&pipeline(text))),
+        Do::Shell => decide(rights, target, Action::Shell),
     }
 }
 
@@ -250,7 +250,7 @@ fn of_a_command_every_path_and_the_directory_it_looks_at_are_held() {
             let asked = Pipeline { directory: directory.map(remote), ..pipeline(text) };
             let rules = HostRules::default();
             let target = Target { name: "web1", commands: policy, rules: &rules, secrets: &SecretPaths::default() };
-            let judged = decide(&rights, target, Operation::Run(&asked));
+            let judged = decide(&rights, target, Action::Run(&asked));
             assert_eq!(judged.is_ok(), allowed, "{text} in {directory:?}: {judged:?}");
         }
     }

@@ -27,7 +27,7 @@ pub struct Draft {
 }
 
 /// A guest's answer, with its JSON as the guest wrote it.
-pub(crate) struct Given {
+pub(crate) struct GuestAnswer {
     pub(crate) answer: Answer,
     pub(crate) structured: Option<String>,
 }
@@ -48,10 +48,10 @@ impl NoAnswer {
 
 impl CallState {
     /// What a guest has answered.
-    pub(crate) fn given(&mut self, draft: Resource<Draft>) -> wasmtime::Result<Given> {
+    pub(crate) fn given(&mut self, draft: Resource<Draft>) -> wasmtime::Result<GuestAnswer> {
         let Draft { mut answer, structured, written, handed } = self.table.delete(draft)?;
         answer.size = written + handed;
-        Ok(Given { answer, structured })
+        Ok(GuestAnswer { answer, structured })
     }
 
     /// Takes memory for so much text in an answer.

@@ -7,7 +7,7 @@ use scout_machine::Capture;
 use wasmtime::component::Resource;
 
 use super::wit::blobs;
-use crate::budget::Hold;
+use crate::budget::HostMemory;
 use crate::state::CallState;
 
 /// The most that one `read` copies into a guest, in bytes.
@@ -21,11 +21,11 @@ pub struct Blob {
     truncated: bool,
     total: Option<u64>,
     /// The same for all handles to these bytes.
-    pub(super) hold: Arc<Hold>,
+    pub(super) hold: Arc<HostMemory>,
 }
 
 impl Blob {
-    pub(super) fn new(capture: Capture, hold: Arc<Hold>) -> Self {
+    pub(super) fn new(capture: Capture, hold: Arc<HostMemory>) -> Self {
         Self { data: capture.data, truncated: capture.truncated, total: capture.total, hold }
     }
 

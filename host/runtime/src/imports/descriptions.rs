@@ -6,7 +6,7 @@ use wasmtime::component::Resource;
 
 use super::wit::descriptions;
 use crate::Effect;
-use crate::budget::Hold;
+use crate::budget::HostMemory;
 use crate::state::CallState;
 
 /// What a handler says of itself. Untrusted.
@@ -15,7 +15,7 @@ use crate::state::CallState;
 pub struct HandlerDescription {
     pub(crate) summary: String,
     pub(crate) subjects: Vec<String>,
-    _holds: Vec<Arc<Hold>>,
+    _holds: Vec<Arc<HostMemory>>,
 }
 
 /// What a plugin says of a tool. Untrusted.
@@ -28,7 +28,7 @@ pub struct Tool {
     pub(crate) input_schema: String,
     pub(crate) output_schema: Option<String>,
     pub(crate) effect: Effect,
-    holds: Vec<Arc<Hold>>,
+    holds: Vec<Arc<HostMemory>>,
 }
 
 impl Tool {

@@ -9,7 +9,7 @@ use super::blobs::Blob;
 use super::types;
 use super::wit::entries;
 use super::wit::types::{self as wit_types, Error};
-use crate::budget::Hold;
+use crate::budget::HostMemory;
 use crate::state::CallState;
 
 /// What was found at a path.
@@ -19,11 +19,11 @@ pub struct Entry {
     content: Option<Blob>,
     entries: Vec<DirEntry>,
     truncated: bool,
-    _hold: Arc<Hold>,
+    _hold: Arc<HostMemory>,
 }
 
 impl Entry {
-    fn new(opened: Opened, hold: Arc<Hold>) -> Self {
+    fn new(opened: Opened, hold: Arc<HostMemory>) -> Self {
         let entry = |attributes| Self {
             attributes,
             content: None,

@@ -8,12 +8,12 @@ use super::wit::types::Error;
 use super::{Failure, types};
 use crate::policy::{Pipeline, Stage, StderrTo, Word};
 use crate::state::CallState;
-use crate::steps::{Asked, Found, told};
+use crate::steps::{Found, HostRequest, told};
 
 impl exec::Host for CallState {
     async fn run(&mut self, host: String, pipeline: exec::Pipeline) -> Result<exec::Outcome, Failure> {
         self.budget.host_call()?;
-        Ok(self.command(&host, Asked::Run(from_guest(pipeline)?)).await?)
+        Ok(self.command(&host, HostRequest::Run(from_guest(pipeline)?)).await?)
     }
 
     async fn shell(
@@ -24,13 +24,13 @@ impl exec::Host for CallState {
     ) -> Result<exec::Outcome, Failure> {
         self.budget.host_call()?;
         let directory = directory.as_deref().map(types::path).transpose()?;
-        Ok(self.command(&host, Asked::Script { directory, script }).await?)
+        Ok(self.command(&host, HostRequest::Script { directory, script }).await?)
     }
 }
 
 impl CallState {
-    async fn command(&mut self, host: &str, asked: Asked) -> Result<exec::Outcome, Error> {
-        match self.ask(host, asked).await? {
+    async fn command(&mut self, host: &str, request: HostRequest) -> Result<exec::Outcome, Error> {
+        match self.ask(host, request).await? {
             Found::Ran(outcome) => self.outcome(outcome),
             _ => Err(types::amiss()),
         }

@@ -14,9 +14,9 @@ use super::types::Kind;
 use super::wit::inventory::{self, Machine, Reachability};
 use super::wit::types::Error;
 use super::{Failure, in_task, types};
-use crate::grants::{CallRights, Operation, decide};
+use crate::grants::{Action, CallRights, decide};
 use crate::state::CallState;
-use crate::steps::{Admitted, Asked, Found, amiss};
+use crate::steps::{Admitted, Found, HostRequest, amiss};
 use crate::{CallContext, HostRecord, Location};
 
 /// The longest that a probe may wait.
@@ -61,7 +61,7 @@ impl inventory::Host for CallState {
 /// The hosts that a call may see.
 fn machines(context: &CallContext, rights: &CallRights) -> Vec<Machine> {
     let access = context.fleet.access();
-    let sees = |host: &&HostRecord| decide(rights, host.target(access), Operation::See).is_ok();
+    let sees = |host: &&HostRecord| decide(rights, host.target(access), Action::See).is_ok();
     let machine = |host: &HostRecord| match host.location() {
         Ok(Location { address, port, user }) => Machine { name: host.name.clone(), address, port, user, trouble: None },
         Err(error) => Machine {
@@ -84,7 +84,7 @@ impl CallState {
         let timeout = Duration::from_millis(u64::from(timeout_ms)).min(MAX_PROBE);
         let mut hosts = Vec::with_capacity(names.len());
         for name in names {
-            hosts.push(self.admit(&name, Asked::Probe { timeout }).await?);
+            hosts.push(self.admit(&name, HostRequest::Probe { timeout }).await?);
         }
         let call = self.context.as_ref().map(|context| context.call.clone());
         let probing = in_task(move || async move {
@@ -117,11 +117,11 @@ impl CallState {
 
 /// Whether a host answers, and what stands against using it.
 async fn probe(admitted: Admitted) -> Reachability {
-    let name = admitted.reach().host.name.clone();
+    let name = admitted.access().host.name.clone();
     let seen = |connected, latency_ms, failure| Reachability { name, connected, latency_ms, failure };
     let failed = |error: &HostError| Some(types::from_ssh(error).message);
     // Not longer than the probe itself may take.
-    match tokio::time::timeout(MAX_PROBE, admitted.reach().machine()).await {
+    match tokio::time::timeout(MAX_PROBE, admitted.access().machine()).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => return seen(false, None, failed(&error)),
         Err(_elapsed) => {
@@ -129,7 +129,7 @@ async fn probe(admitted: Admitted) -> Reachability {
             return seen(false, None, Some(why.to_owned()));
         }
     }
-    let cancel = admitted.reach().call().cancel.clone();
+    let cancel = admitted.access().call().cancel.clone();
     let probe = tokio::select! {
         biased;
         found = admitted.go() => match found {

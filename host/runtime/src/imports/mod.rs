@@ -26,13 +26,13 @@ use wasmtime::Engine;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTableError};
 
-use crate::budget::{Hold, Spent};
+use crate::budget::{HostMemory, Spent};
 use crate::state::{CallState, shown};
-use crate::steps::{Admitted, Asked, Found, Reach, Stop};
+use crate::steps::{Admitted, Found, HostAccess, HostRequest, Stop};
 use crate::{Grants, Interface, fault};
 use types::Kind;
 
-pub(crate) use answers::{Draft, Given, NoAnswer};
+pub(crate) use answers::{Draft, GuestAnswer, NoAnswer};
 pub(crate) use bindings::exports::scout::plugin::{handler, tools};
 pub(crate) use descriptions::{HandlerDescription, Tool};
 pub(crate) use queries::subject;
@@ -235,17 +235,17 @@ fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Linke
 
 impl CallState {
     /// A host that this call may name.
-    fn reach(&self, host: &str) -> Result<Reach, wit::types::Error> {
+    fn access(&self, host: &str) -> Result<HostAccess, wit::types::Error> {
         let Some(context) = &self.context else {
             return Err(types::error(Kind::Refused, "no host can be reached while a plugin describes itself", None));
         };
-        Reach::new(context, host, &self.rights).map_err(|error| types::unknown_host(&error))
+        HostAccess::new(context, host, &self.rights).map_err(|error| types::unknown_host(&error))
     }
 
     /// An operation up to where a host is asked.
-    async fn admit(&mut self, host: &str, asked: Asked) -> Result<Admitted, wit::types::Error> {
-        let (reach, rights) = (self.reach(host)?, Arc::clone(&self.rights));
-        let admitted = reach.admit_guest(&self.plugin, &rights, &mut self.budget, asked).await;
+    async fn admit(&mut self, host: &str, request: HostRequest) -> Result<Admitted, wit::types::Error> {
+        let (access, rights) = (self.access(host)?, Arc::clone(&self.rights));
+        let admitted = access.admit_guest(&self.plugin, &rights, &mut self.budget, request).await;
         admitted.map_err(|stop| match stop {
             Stop::Refused(refused) => types::from_refusal(&refused),
             Stop::Spent(message) => types::error(Kind::Exhausted, &message, None),
@@ -259,16 +259,16 @@ impl CallState {
     }
 
     /// An operation all the way.
-    async fn ask(&mut self, host: &str, asked: Asked) -> Result<Found, wit::types::Error> {
-        let admitted = self.admit(host, asked).await?;
+    async fn ask(&mut self, host: &str, request: HostRequest) -> Result<Found, wit::types::Error> {
+        let admitted = self.admit(host, request).await?;
         self.go(admitted).await
     }
 
     /// Room in the host for remote bytes that a guest will have a handle to.
-    fn hold(&self, bytes: usize) -> Result<Arc<Hold>, wit::types::Error> {
+    fn hold(&self, bytes: usize) -> Result<Arc<HostMemory>, wit::types::Error> {
         self.budget.hold(bytes).map_err(|spent| {
             let (message, hint) = match spent {
-                Spent::Room => ("the memory that all calls share is used up".to_owned(), "try again later"),
+                Spent::SharedMemory => ("the memory that all calls share is used up".to_owned(), "try again later"),
                 _ => {
                     let held = self.budget.held_limit() >> 20;
                     (format!("this call holds {held} MiB of remote bytes"), "drop what is done with")
@@ -285,7 +285,7 @@ impl CallState {
     }
 
     /// Room in the host for what a guest says.
-    fn keep(&mut self, bytes: usize) -> wasmtime::Result<Arc<Hold>> {
+    fn keep(&mut self, bytes: usize) -> wasmtime::Result<Arc<HostMemory>> {
         Ok(self.budget.keep(bytes)?)
     }
 

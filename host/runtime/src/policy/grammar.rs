@@ -14,10 +14,10 @@ use super::table::{
     SHOW_VALUES, SHOW_WORDS, SOCKET_STATES, SOCKET_WORDS, TAKES_PATTERNS, row_of, rows,
 };
 use super::values::{self, in_units};
-use super::{Held, Look, PathOperand, Refusal, Word, quoted, regex};
+use super::{PathCheck, PathOperand, PathUse, Refusal, Word, quoted, regex};
 
 /// Whether a stage is one that the table allows, seen from this directory, and every path of it is held to be good.
-pub(super) fn check(words: &[Word], directory: Option<&RemotePath>, held: &Held<'_>) -> Result<(), Refusal> {
+pub(super) fn check(words: &[Word], directory: Option<&RemotePath>, held: &PathCheck<'_>) -> Result<(), Refusal> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(Refusal { what: quoted(""), why: "a stage without a program".into(), instead: Some(programs()) });
     };
@@ -47,9 +47,9 @@ pub(super) fn check(words: &[Word], directory: Option<&RemotePath>, held: &Held<
         return Err(absent(name, arguments));
     };
     let look = match row.name {
-        name if lists(ONLY_TELLS, name) => Look::Tells,
-        name if lists(SEARCHES, name) => Look::Searches,
-        _ => Look::Opens,
+        name if lists(ONLY_TELLS, name) => PathUse::Tells,
+        name if lists(SEARCHES, name) => PathUse::Searches,
+        _ => PathUse::Opens,
     };
     let stage = Stage { row, directory, held, look };
     match row.operands {
@@ -87,8 +87,8 @@ fn programs() -> String {
 struct Stage<'a> {
     row: &'static Row,
     directory: Option<&'a RemotePath>,
-    held: &'a Held<'a>,
-    look: Look,
+    held: &'a PathCheck<'a>,
+    look: PathUse,
 }
 
 /// What the flags were, and what remains.
@@ -145,7 +145,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn look_at(&self, path: &[u8], is_glob: bool, look: Look) -> Result<(), Refusal> {
+    fn look_at(&self, path: &[u8], is_glob: bool, look: PathUse) -> Result<(), Refusal> {
         (self.held)(PathOperand { directory: self.directory, path, is_glob, look })
     }
 
@@ -222,8 +222,8 @@ impl Stage<'_> {
                 self.bundle(text, &mut rest, &mut scanned)?;
             }
         }
-        let recurses = scanned.flags.iter().any(|flag| lists(RECURSES, flag)) && self.look == Look::Opens;
-        Stage { look: if recurses { Look::Searches } else { self.look }, ..*self }.operands(&scanned)?;
+        let recurses = scanned.flags.iter().any(|flag| lists(RECURSES, flag)) && self.look == PathUse::Opens;
+        Stage { look: if recurses { PathUse::Searches } else { self.look }, ..*self }.operands(&scanned)?;
         self.unnamed(&scanned)
     }
 
@@ -238,7 +238,7 @@ impl Stage<'_> {
                 None => (self.directory, *path),
             };
             let operand =
-                PathOperand { directory, path: path.as_bytes(), is_glob: path.contains('*'), look: Look::Opens };
+                PathOperand { directory, path: path.as_bytes(), is_glob: path.contains('*'), look: PathUse::Opens };
             (self.held)(operand).map_err(|refusal| Refusal {
                 why: format!("{}; {} opens it without being told its name", refusal.why, self.row.name),
                 ..refusal

@@ -109,12 +109,12 @@ pub(crate) struct PathOperand<'a> {
     /// Whether wildcards in it are active.
     pub(crate) is_glob: bool,
     /// What the program does there.
-    pub(crate) look: Look,
+    pub(crate) look: PathUse,
 }
 
 /// What a program does with a path that it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum PathUse {
     /// It tells that it is there, what it is and where it leads.
     Tells,
     /// It opens it.
@@ -124,7 +124,7 @@ pub(crate) enum Look {
 }
 
 /// Judges a path that a command names.
-pub(crate) type Held<'a> = dyn Fn(PathOperand<'_>) -> Result<(), Refusal> + 'a;
+pub(crate) type PathCheck<'a> = dyn Fn(PathOperand<'_>) -> Result<(), Refusal> + 'a;
 
 impl Word {
     /// As it is written.
@@ -181,7 +181,7 @@ pub fn check_with(secrets: &SecretPaths, policy: CommandPolicy, pipeline: &Pipel
 ///
 /// # Errors
 /// The first path that is judged badly, or what is not in the table.
-pub(crate) fn check_paths(pipeline: &Pipeline, held: &Held<'_>) -> Result<(), Refusal> {
+pub(crate) fn check_paths(pipeline: &Pipeline, held: &PathCheck<'_>) -> Result<(), Refusal> {
     check_bounds(pipeline)?;
     let directory = pipeline.directory.as_ref();
     pipeline.stages.iter().try_for_each(|stage| grammar::check(&stage.words, directory, held))

@@ -220,11 +220,11 @@ mod tests {
     use super::spellings::Names::{self, Elsewhere, Nobody, Plain};
     use super::spellings::{NO_PATHS, SPELLINGS};
     use crate::Grants;
-    use crate::grants::{CallRights, HostRules, Limit, Operation, Place, Rights, Root, Rule, Target, decide};
+    use crate::grants::{Action, CallRights, HostRules, Limit, Place, Rights, Root, Rule, Target, decide};
     use crate::policy::{CommandPolicy, Pipeline, SecretPaths, Stage, StderrTo, Word};
 
     /// The host's word on an operation, with all paths or only those below the roots.
-    fn is_allowed(operation: Operation<'_>, is_confined: bool) -> bool {
+    fn is_allowed(operation: Action<'_>, is_confined: bool) -> bool {
         let place = Place::new("scout.toml:1");
         let roots = ["/srv/app", "~/app"].map(|root| Rule {
             value: Root::parse(root.as_bytes()).expect("a root"),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     /// Equal answers: the grants let through what is plain, the list what is no secret, and neither what nobody can tell.
-    fn expect(names: Names, operation: Operation<'_>, what: &str) {
+    fn expect(names: Names, operation: Action<'_>, what: &str) {
         assert_eq!(is_allowed(operation, false), matches!(names, Plain | Elsewhere), "{what}: the list");
         assert_eq!(is_allowed(operation, true), names == Plain, "{what}: the list and the roots");
     }
@@ -261,9 +261,9 @@ mod tests {
     fn every_spelling_of_a_path_is_judged_alike_by_grants_and_secrets_for_files_and_for_commands() {
         for (path, .., as_file, in_command) in SPELLINGS {
             let spelled = remote(path);
-            expect(*as_file, Operation::Read(&spelled), &format!("{spelled:?} as a file"));
+            expect(*as_file, Action::Read(&spelled), &format!("{spelled:?} as a file"));
             let pipeline = pipeline(Some(spelled.clone()), &["ls"]);
-            expect(*in_command, Operation::Run(&pipeline), &format!("`ls` in {spelled:?}"));
+            expect(*in_command, Action::Run(&pipeline), &format!("`ls` in {spelled:?}"));
         }
     }
 
@@ -284,7 +284,7 @@ mod tests {
                 }
                 for words in [["cat", word], ["ls", word], ["stat", word]] {
                     let pipeline = pipeline(Some(remote(directory)), &words);
-                    expect(names, Operation::Run(&pipeline), &format!("{words:?} in {directory:?}"));
+                    expect(names, Action::Run(&pipeline), &format!("{words:?} in {directory:?}"));
                 }
             }
         }
@@ -304,7 +304,7 @@ mod tests {
         ] {
             let words = vec![Word::Literal("ls".into()), Word::Glob(glob.into())];
             let pipeline = Pipeline { stages: vec![Stage { words, stderr: StderrTo::Capture }], directory: None };
-            expect(names, Operation::Run(&pipeline), glob);
+            expect(names, Action::Run(&pipeline), glob);
         }
     }
 }

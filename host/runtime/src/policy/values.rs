@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::table::{Kind, SETTINGS};
-use super::{Look, regex, scripts};
+use super::{PathUse, regex, scripts};
 
 /// Bytes of free text.
 const LONGEST_TEXT: usize = 4096;
@@ -30,7 +30,7 @@ pub(super) struct Named {
     /// Whether `*` in it is any name.
     pub(super) is_glob: bool,
     /// What the program does there; absent: what it does with every path.
-    pub(super) look: Option<Look>,
+    pub(super) look: Option<PathUse>,
 }
 
 impl Kind {
@@ -83,7 +83,7 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
             // procps asks what each of these is; the last is for `co`.
             let candidates = ["/dev/#", "/dev/tty#", "/dev/pts/#", "/dev/pty#", "/dev/#nsole"];
             let candidates = candidates.map(|form| form.replace('#', value));
-            let told = |path| Named { path, is_glob: false, look: Some(Look::Tells) };
+            let told = |path| Named { path, is_glob: false, look: Some(PathUse::Tells) };
             return is_terminal
                 .then(|| candidates.into_iter().map(told).collect())
                 .ok_or_else(|| "a terminal such as tty1 or pts/0".into());
@@ -138,7 +138,7 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
             let told = ["", "/dev/", "/sys/block/"].map(|place| Named {
                 path: format!("{place}{value}"),
                 is_glob: false,
-                look: Some(Look::Tells),
+                look: Some(PathUse::Tells),
             });
             return is_name.then(|| told.to_vec()).ok_or_else(|| "the name of a disk, such as sda".into());
         }
@@ -149,7 +149,7 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
                     && !value.contains("..")
                     && value.bytes().all(is_plain);
             // What it opens of it says what it is, and nothing of what it holds.
-            let told = vec![Named { path: value.to_owned(), is_glob: false, look: Some(Look::Tells) }];
+            let told = vec![Named { path: value.to_owned(), is_glob: false, look: Some(PathUse::Tells) }];
             return is_disk.then_some(told).ok_or_else(|| "a disk, such as /dev/sda".into());
         }
         Kind::Plain => {

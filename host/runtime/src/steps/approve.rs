@@ -1,6 +1,6 @@
 //! Step 2: whether somebody has to be asked first. Nobody is, so far: what the policy allows is let through.
 
-use super::{Asked, Reach};
+use super::{HostAccess, HostRequest};
 use crate::grants::Permit;
 use crate::policy::Refusal;
 
@@ -9,6 +9,6 @@ use crate::policy::Refusal;
 /// # Errors
 /// That it was not approved.
 #[expect(clippy::unused_async, reason = "who has to be asked is waited for")]
-pub(super) async fn approve(_reach: &Reach, _asked: &Asked, _permit: &Permit) -> Result<(), Refusal> {
+pub(super) async fn approve(_access: &HostAccess, _request: &HostRequest, _permit: &Permit) -> Result<(), Refusal> {
     Ok(())
 }

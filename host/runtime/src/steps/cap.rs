@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use scout_machine::{ExecRequest, Operation};
 
-use super::{Asked, Found, Reach};
+use super::{Found, HostAccess, HostRequest};
 use crate::Limits;
 use crate::written::{fitting, fitting_both};
 
 /// What the machine is asked, within the limits of the call. `script`: what was made of a command.
-pub(super) fn operation(asked: &Asked, script: Option<Vec<u8>>, reach: &Reach) -> Operation {
-    let Limits { file_bytes, dir_entries, output_bytes, command_timeout, .. } = *reach.context.limits;
-    match asked {
-        Asked::Open { path } => Operation::Open { path: path.clone(), cap: file_bytes, max_entries: dir_entries },
-        Asked::Read { path, offset, length } => {
+pub(super) fn operation(request: &HostRequest, script: Option<Vec<u8>>, access: &HostAccess) -> Operation {
+    let Limits { file_bytes, dir_entries, output_bytes, command_timeout, .. } = *access.context.limits;
+    match request {
+        HostRequest::Open { path } => Operation::Open { path: path.clone(), cap: file_bytes, max_entries: dir_entries },
+        HostRequest::Read { path, offset, length } => {
             let length = usize::try_from(*length).unwrap_or(usize::MAX).min(file_bytes);
             Operation::Read { path: path.clone(), offset: *offset, length }
         }
-        Asked::Stat { path } => Operation::Stat { path: path.clone() },
-        Asked::Run(_) | Asked::Script { .. } => Operation::Exec(Arc::new(ExecRequest {
+        HostRequest::Stat { path } => Operation::Stat { path: path.clone() },
+        HostRequest::Run(_) | HostRequest::Script { .. } => Operation::Exec(Arc::new(ExecRequest {
             script: script.unwrap_or_default(),
             stdout_cap: output_bytes,
             stderr_cap: output_bytes,
             timeout: command_timeout,
-            limits: reach.host.limits,
+            limits: access.host.limits,
         })),
-        Asked::Probe { timeout } => Operation::Probe { timeout: *timeout },
+        HostRequest::Probe { timeout } => Operation::Probe { timeout: *timeout },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Step 1: whether the call may. Rights and policies are those of [`grants`]; here they meet what is asked.
 
-use super::{Asked, Reach};
-use crate::grants::{self, CallRights, Operation, Permit};
+use super::{HostAccess, HostRequest};
+use crate::grants::{self, Action, CallRights, Permit};
 use crate::policy::{self, Refusal};
 
 /// What was decided.
@@ -16,16 +16,18 @@ pub(super) struct Decided {
 ///
 /// # Errors
 /// Why it may not, and what may be done instead.
-pub(super) fn decide(reach: &Reach, rights: &CallRights, asked: &Asked) -> Result<Decided, Refusal> {
-    let target = reach.host.target(reach.context.fleet.access());
+pub(super) fn decide(access: &HostAccess, rights: &CallRights, request: &HostRequest) -> Result<Decided, Refusal> {
+    let target = access.host.target(access.context.fleet.access());
     let judge = |operation| grants::decide(rights, target, operation).map_err(|denial| denial.refusal);
-    let (permit, script) = match asked {
-        Asked::Open { path } | Asked::Read { path, .. } | Asked::Stat { path } => (judge(Operation::Read(path))?, None),
-        Asked::Run(pipeline) => (judge(Operation::Run(pipeline))?, Some(policy::render(pipeline)?)),
-        Asked::Script { directory, script } => {
-            (judge(Operation::Shell)?, Some(policy::render_script(directory.as_ref(), script)?))
+    let (permit, script) = match request {
+        HostRequest::Open { path } | HostRequest::Read { path, .. } | HostRequest::Stat { path } => {
+            (judge(Action::Read(path))?, None)
         }
-        Asked::Probe { .. } => (judge(Operation::See)?, None),
+        HostRequest::Run(pipeline) => (judge(Action::Run(pipeline))?, Some(policy::render(pipeline)?)),
+        HostRequest::Script { directory, script } => {
+            (judge(Action::Shell)?, Some(policy::render_script(directory.as_ref(), script)?))
+        }
+        HostRequest::Probe { .. } => (judge(Action::See)?, None),
     };
     Ok(Decided { permit, script })
 }

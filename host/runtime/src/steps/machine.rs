@@ -3,24 +3,24 @@
 use scout_machine::{ErrorKind, HostError, Machine as _, Operation, Outcome, Probe};
 use tokio::time::sleep_until;
 
-use super::Reach;
+use super::HostAccess;
 use crate::grants::Permit;
 use crate::machines::AnyMachine;
 use crate::policy::LEAD;
 
 /// Asks the machine, where the permit lets it be asked, once `recorded` says so.
 pub(super) async fn perform(
-    reach: &Reach,
+    access: &HostAccess,
     operation: &Operation,
     permit: &Permit,
     recorded: impl Future<Output = Result<(), HostError>> + Send,
 ) -> Result<Outcome, HostError> {
     let asked = with_lead(operation);
-    let machine = match reach.machine().await {
+    let machine = match access.machine().await {
         Ok(machine) => machine,
         Err(error) => return failed(operation, error),
     };
-    match machine.perform(asked.as_ref().unwrap_or(operation), &permit.within, reach.call(), recorded).await {
+    match machine.perform(asked.as_ref().unwrap_or(operation), &permit.within, access.call(), recorded).await {
         Ok(outcome) => Ok(outcome),
         // What is granted instead, if it was the confinement that refused.
         Err(error) if error.kind() == ErrorKind::Outside => failed(operation, error.with_hint(permit.granted_paths())),
@@ -48,7 +48,7 @@ pub(super) fn lead(offset: u64) -> u64 {
     offset.min(LEAD)
 }
 
-impl Reach {
+impl HostAccess {
     /// The machine, once its settings are looked up, as long as the call waits for them.
     pub(crate) async fn machine(&self) -> Result<AnyMachine, HostError> {
         let (name, call) = (&self.host.name, self.call());

@@ -8,7 +8,7 @@
 //! 6. [`secrets`]: what was truly found is held against the list of secret paths.
 //! 7. [`cap`]: what an answer holds of it.
 //!
-//! A new operation is a variant of [`Asked`]: the compiler names every step that has to answer for it. Who has the rights of nobody's
+//! A new operation is a variant of [`HostRequest`]: the compiler names every step that has to answer for it. Who has the rights of nobody's
 //! guest (the look at a path before a plugin is chosen) enters behind the budget, which is a guest's.
 
 mod approve;
@@ -36,7 +36,7 @@ use crate::{CallContext, HostRecord, PluginId};
 
 /// What is asked of a host.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(crate) enum HostRequest {
     /// Looks at a path.
     Open { path: RemotePath },
     /// Reads bytes of a file.
@@ -51,7 +51,7 @@ pub(crate) enum Asked {
     Probe { timeout: Duration },
 }
 
-impl Asked {
+impl HostRequest {
     /// The path that is looked at, and how.
     fn look(&self) -> Option<(&'static str, &RemotePath)> {
         match self {
@@ -66,25 +66,25 @@ impl Asked {
 /// What was found out.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// By [`Asked::Open`].
+    /// By [`HostRequest::Open`].
     Opened(Opened),
-    /// By [`Asked::Read`].
+    /// By [`HostRequest::Read`].
     Content(Capture),
-    /// By [`Asked::Stat`].
+    /// By [`HostRequest::Stat`].
     Attributes(Attributes),
-    /// By [`Asked::Run`] and [`Asked::Script`].
+    /// By [`HostRequest::Run`] and [`HostRequest::Script`].
     Ran(ExecOutcome),
-    /// By [`Asked::Probe`].
+    /// By [`HostRequest::Probe`].
     Probed(Probe),
 }
 
 /// A host that a call may name, with what is needed to reach it: everything a task needs that outlives the import.
-pub(crate) struct Reach {
+pub(crate) struct HostAccess {
     pub(crate) host: HostRecord,
     context: CallContext,
 }
 
-impl Reach {
+impl HostAccess {
     /// The host with this name, if a call with these rights may name it. One that it may not is answered as one that
     /// there is not.
     pub(crate) fn new(context: &CallContext, host: &str, rights: &CallRights) -> Result<Self, HostError> {
@@ -111,33 +111,38 @@ impl Reach {
     }
 
     /// Steps 1 and 2.
-    async fn judge(&self, rights: &CallRights, asked: &Asked) -> Result<Decided, Refusal> {
-        let decided = decide::decide(self, rights, asked)?;
-        approve::approve(self, asked, &decided.permit).await?;
+    async fn judge(&self, rights: &CallRights, request: &HostRequest) -> Result<Decided, Refusal> {
+        let decided = decide::decide(self, rights, request)?;
+        approve::approve(self, request, &decided.permit).await?;
         Ok(decided)
     }
 
-    fn admitted(self, plugin: &str, asked: &Asked, decided: Decided, entered: Instant) -> Admitted {
+    fn admitted(self, plugin: &str, request: &HostRequest, decided: Decided, entered: Instant) -> Admitted {
         let Decided { permit, script } = decided;
-        let record = Record::of(&self, plugin, asked, script.as_deref(), entered);
-        let operation = cap::operation(asked, script, &self);
-        Admitted { reach: self, operation, permit, record }
+        let record = Record::of(&self, plugin, request, script.as_deref(), entered);
+        let operation = cap::operation(request, script, &self);
+        Admitted { access: self, operation, permit, record }
     }
 
     /// Steps 1 and 2 for somebody who is no guest, in the name of this plugin.
     ///
     /// # Errors
     /// Why it may not, which is not recorded: another may, perhaps.
-    pub(crate) async fn admit(self, plugin: &str, rights: &CallRights, asked: Asked) -> Result<Admitted, Refusal> {
+    pub(crate) async fn admit(
+        self,
+        plugin: &str,
+        rights: &CallRights,
+        request: HostRequest,
+    ) -> Result<Admitted, Refusal> {
         let entered = Instant::now();
-        let decided = self.judge(rights, &asked).await?;
-        Ok(self.admitted(plugin, &asked, decided, entered))
+        let decided = self.judge(rights, &request).await?;
+        Ok(self.admitted(plugin, &request, decided, entered))
     }
 
     /// Records that this was refused, in the name of this plugin.
-    pub(crate) async fn record_refusal(&self, plugin: &str, asked: &Asked, refusal: &Refusal) {
-        if let Some(record) = Record::of(self, plugin, asked, None, Instant::now()) {
-            record.refused(self, asked, refusal).await;
+    pub(crate) async fn record_refusal(&self, plugin: &str, request: &HostRequest, refusal: &Refusal) {
+        if let Some(record) = Record::of(self, plugin, request, None, Instant::now()) {
+            record.refused(self, request, refusal).await;
         }
     }
 
@@ -150,17 +155,17 @@ impl Reach {
         plugin: &PluginId,
         rights: &CallRights,
         budget: &mut Budget,
-        asked: Asked,
+        request: HostRequest,
     ) -> Result<Admitted, Stop> {
         let entered = Instant::now();
-        let judged = self.judge(rights, &asked).await;
+        let judged = self.judge(rights, &request).await;
         // Also for what is refused: each is a line of the audit trail.
-        budget::take(budget, &self, &asked).map_err(Stop::Spent)?;
+        budget::take(budget, &self, &request).map_err(Stop::Spent)?;
         match judged {
-            Ok(decided) => Ok(self.admitted(plugin.as_str(), &asked, decided, entered)),
+            Ok(decided) => Ok(self.admitted(plugin.as_str(), &request, decided, entered)),
             Err(refused) => {
-                if let Some(record) = Record::of(&self, plugin.as_str(), &asked, None, entered) {
-                    budget.away(record.refused(&self, &asked, &refused)).await;
+                if let Some(record) = Record::of(&self, plugin.as_str(), &request, None, entered) {
+                    budget.away(record.refused(&self, &request, &refused)).await;
                 }
                 Err(Stop::Refused(refused))
             }
@@ -179,7 +184,7 @@ pub(crate) enum Stop {
 
 /// An operation that may be done.
 pub(crate) struct Admitted {
-    reach: Reach,
+    access: HostAccess,
     operation: Operation,
     permit: Permit,
     /// Its part of the audit trail, if it has one.
@@ -193,8 +198,8 @@ impl Admitted {
     }
 
     /// The host.
-    pub(crate) fn reach(&self) -> &Reach {
-        &self.reach
+    pub(crate) fn access(&self) -> &HostAccess {
+        &self.access
     }
 
     /// Steps 4 to 7.
@@ -204,13 +209,13 @@ impl Admitted {
     /// # Cancel safety
     /// A command is ended on its host, and its end recorded.
     pub(crate) async fn go(self) -> Result<Found, HostError> {
-        let Self { reach, operation, permit, mut record } = self;
+        let Self { access, operation, permit, mut record } = self;
         let live = async {
-            let outcome = machine::perform(&reach, &operation, &permit, observe::begin(&mut record, &reach)).await?;
-            secrets::hold(&reach, &operation, &permit, outcome)
+            let outcome = machine::perform(&access, &operation, &permit, observe::begin(&mut record, &access)).await?;
+            secrets::hold(&access, &operation, &permit, outcome)
         };
-        let found = observe::watch(&reach, &operation, live).await;
-        observe::end(record, &reach, &operation, &found).await;
+        let found = observe::watch(&access, &operation, live).await;
+        observe::end(record, &access, &operation, &found).await;
         found.map(cap::cut)
     }
 }
@@ -242,17 +247,18 @@ mod tests {
         let context = CallContext::new(Principal::new("test", "me"), fleet, Arc::default(), call);
         let path = RemotePath::parse("/etc/hosts").unwrap();
         let stage = Stage { words: vec![Word::Literal("uname".to_owned())], stderr: StderrTo::Capture };
-        for asked in [
-            Asked::Open { path: path.clone() },
-            Asked::Read { path: path.clone(), offset: 0, length: 0 },
-            Asked::Stat { path },
-            Asked::Run(Pipeline { stages: vec![stage], directory: None }),
-            Asked::Script { directory: None, script: "uname".to_owned() },
-            Asked::Probe { timeout: Duration::ZERO },
+        for request in [
+            HostRequest::Open { path: path.clone() },
+            HostRequest::Read { path: path.clone(), offset: 0, length: 0 },
+            HostRequest::Stat { path },
+            HostRequest::Run(Pipeline { stages: vec![stage], directory: None }),
+            HostRequest::Script { directory: None, script: "uname".to_owned() },
+            HostRequest::Probe { timeout: Duration::ZERO },
         ] {
             let rights = CallRights::unlimited(Grants::ALL);
-            let what = format!("{asked:?}");
-            let admitted = Reach::new(&context, "box", &rights).unwrap().admit("file", &rights, asked).await.unwrap();
+            let what = format!("{request:?}");
+            let admitted =
+                HostAccess::new(&context, "box", &rights).unwrap().admit("file", &rights, request).await.unwrap();
             let bytes = size_of_val(&admitted.go());
             assert!(bytes <= 8 << 10, "{what}: {bytes}");
         }

@@ -8,22 +8,22 @@ use scout_machine::{Call, Ending, ErrorKind, HostError, Operation, RemotePath, R
 use tokio::time::sleep_until;
 use tracing::Instrument as _;
 
-use super::{Asked, Found, Reach};
+use super::{Found, HostAccess, HostRequest};
 use crate::cassette::{self, Request};
 use crate::policy::{Pipeline, Refusal, Word};
 use crate::{AccessEvent, AccessRecord, Audit, AuditRecord, CommandEnd, CommandEvent, CommandRecord, Recorded};
 
 /// Waits for the operation, which the client hears of, and passes it by the tape: what does not pass here cannot be recorded.
 pub(super) async fn watch(
-    reach: &Reach,
+    access: &HostAccess,
     operation: &Operation,
     live: impl Future<Output = Result<Found, HostError>>,
 ) -> Result<Found, HostError> {
-    let (context, host) = (&reach.context, &reach.host.name);
+    let (context, host) = (&access.context, &access.host.name);
     let span = tracing::debug_span!("operation", operation = %name(operation), %host);
     // Every hand that a future passes through makes a copy of it, or two.
     let live = context.while_waiting(host, Box::pin(live));
-    cassette::pass(context.tape.as_ref(), host, reach.call(), || request(operation), live).instrument(span).await
+    cassette::pass(context.tape.as_ref(), host, access.call(), || request(operation), live).instrument(span).await
 }
 
 /// As spans have it.
@@ -56,9 +56,9 @@ fn request(operation: &Operation) -> Request {
 ///
 /// # Errors
 /// That it cannot be recorded in time, and so must not be sent.
-pub(super) async fn begin(record: &mut Option<Record>, reach: &Reach) -> Result<(), HostError> {
+pub(super) async fn begin(record: &mut Option<Record>, access: &HostAccess) -> Result<(), HostError> {
     match record {
-        Some(Record::Command(command)) => command.begin(reach.call()).await,
+        Some(Record::Command(command)) => command.begin(access.call()).await,
         Some(Record::Look(_)) | None => Ok(()),
     }
 }
@@ -66,13 +66,13 @@ pub(super) async fn begin(record: &mut Option<Record>, reach: &Reach) -> Result<
 /// Records what became of it, before anybody hears of it.
 pub(super) async fn end(
     record: Option<Record>,
-    reach: &Reach,
+    access: &HostAccess,
     operation: &Operation,
     found: &Result<Found, HostError>,
 ) {
     match record {
         Some(Record::Command(command)) => command.end(ending(found)).await,
-        Some(Record::Look(look)) => look.end(reach, operation, found),
+        Some(Record::Look(look)) => look.end(access, operation, found),
         None => {}
     }
 }
@@ -124,27 +124,33 @@ pub(super) enum Record {
 impl Record {
     /// Of a command, which is recorded as it is `sent`, or as it was asked for if it is not; or of a look at a path.
     pub(super) fn of(
-        reach: &Reach,
+        access: &HostAccess,
         plugin: &str,
-        asked: &Asked,
+        request: &HostRequest,
         sent: Option<&[u8]>,
         entered: Instant,
     ) -> Option<Self> {
-        let audit = &reach.context.audit;
-        if let Some((operation, _)) = asked.look() {
+        let audit = &access.context.audit;
+        if let Some((operation, _)) = request.look() {
             let audit = audit.clone()?;
             return Some(Self::Look(Look { audit, plugin: plugin.to_owned(), operation, entered }));
         }
-        let command = match (asked, sent) {
-            (Asked::Run(_) | Asked::Script { .. }, Some(sent)) => String::from_utf8_lossy(sent).into(),
-            (Asked::Run(pipeline), None) => in_words(pipeline).into(),
-            (Asked::Script { script, .. }, None) => script.as_str().into(),
-            (Asked::Open { .. } | Asked::Read { .. } | Asked::Stat { .. } | Asked::Probe { .. }, _) => return None,
+        let command = match (request, sent) {
+            (HostRequest::Run(_) | HostRequest::Script { .. }, Some(sent)) => String::from_utf8_lossy(sent).into(),
+            (HostRequest::Run(pipeline), None) => in_words(pipeline).into(),
+            (HostRequest::Script { script, .. }, None) => script.as_str().into(),
+            (
+                HostRequest::Open { .. }
+                | HostRequest::Read { .. }
+                | HostRequest::Stat { .. }
+                | HostRequest::Probe { .. },
+                _,
+            ) => return None,
         };
         let record = CommandRecord {
             number: audit.as_ref().map_or(0, |audit| audit.commands.fetch_add(1, Ordering::Relaxed) + 1),
             plugin: plugin.to_owned(),
-            host: reach.host.name.clone(),
+            host: access.host.name.clone(),
             command,
             event: CommandEvent::Begin,
         };
@@ -152,12 +158,12 @@ impl Record {
     }
 
     /// Records that it was refused.
-    pub(super) async fn refused(self, reach: &Reach, asked: &Asked, refusal: &Refusal) {
+    pub(super) async fn refused(self, access: &HostAccess, request: &HostRequest, refusal: &Refusal) {
         match self {
             Self::Command(command) => command.end(format!("refused: {refusal}")).await,
             Self::Look(look) => {
-                if let Some((_, path)) = asked.look() {
-                    look.write(reach, path, AccessEvent::Denied(refusal.to_string()));
+                if let Some((_, path)) = request.look() {
+                    look.write(access, path, AccessEvent::Denied(refusal.to_string()));
                 }
             }
         }
@@ -173,7 +179,7 @@ pub(super) struct Look {
 }
 
 impl Look {
-    fn end(self, reach: &Reach, operation: &Operation, found: &Result<Found, HostError>) {
+    fn end(self, access: &HostAccess, operation: &Operation, found: &Result<Found, HostError>) {
         let Some(path) = operation.path() else { return };
         let ended = |ending| AccessEvent::Ended(CommandEnd { ending, duration: self.entered.elapsed() });
         let event = match found {
@@ -182,12 +188,12 @@ impl Look {
             Ok(_) => ended("found".to_owned()),
             Err(error) => ended(format!("failed: {}", error.message())),
         };
-        self.write(reach, path, event);
+        self.write(access, path, event);
     }
 
-    fn write(self, reach: &Reach, path: &RemotePath, event: AccessEvent) {
+    fn write(self, access: &HostAccess, path: &RemotePath, event: AccessEvent) {
         let Self { audit, plugin, operation, .. } = self;
-        let host = reach.host.name.clone();
+        let host = access.host.name.clone();
         let path = path.bytes().to_vec();
         drop((audit.write)(AuditRecord::Access(AccessRecord { plugin, host, operation, path, event })));
     }

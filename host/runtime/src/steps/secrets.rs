@@ -4,7 +4,7 @@
 use scout_machine::{Capture, ErrorKind, HostError, Opened, Operation, Outcome, RemotePath, TruePath};
 
 use super::machine::lead;
-use super::{Found, Reach, amiss};
+use super::{Found, HostAccess, amiss};
 use crate::grants::Permit;
 use crate::policy::Refusal;
 
@@ -13,12 +13,12 @@ use crate::policy::Refusal;
 /// # Errors
 /// Outside for a secret.
 pub(super) fn hold(
-    reach: &Reach,
+    access: &HostAccess,
     operation: &Operation,
     permit: &Permit,
     outcome: Outcome,
 ) -> Result<Found, HostError> {
-    let keeper = Keeper { reach, keeps: permit.keeps_secrets };
+    let keeper = Keeper { access, keeps: permit.keeps_secrets };
     match (operation, outcome) {
         (Operation::Open { path, .. }, Outcome::Open(opened, place)) => {
             if let Opened::File { content, .. } = &opened {
@@ -51,7 +51,7 @@ pub(super) fn hold(
 }
 
 struct Keeper<'a> {
-    reach: &'a Reach,
+    access: &'a HostAccess,
     keeps: bool,
 }
 
@@ -59,7 +59,7 @@ impl Keeper<'_> {
     /// Holds the secret paths against where a path has truly led.
     fn place(&self, path: &RemotePath, place: &TruePath) -> Result<(), HostError> {
         match self.keeps {
-            true => self.reach.context.fleet.access().secrets.check_true_path(path, &place.path).map_err(refused),
+            true => self.access.context.fleet.access().secrets.check_true_path(path, &place.path).map_err(refused),
             false => Ok(()),
         }
     }
@@ -68,7 +68,7 @@ impl Keeper<'_> {
     fn content(&self, path: &RemotePath, place: &TruePath, content: &Capture) -> Result<(), HostError> {
         match self.keeps {
             true => self
-                .reach
+                .access
                 .context
                 .fleet
                 .access()

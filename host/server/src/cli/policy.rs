@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use scout_machine::RemotePath;
-use scout_runtime::grants::{CallRights, Denial, Limit, Operation, Permit, Place, Reason, decide};
+use scout_runtime::grants::{Action, CallRights, Denial, Limit, Permit, Place, Reason, decide};
 use scout_runtime::policy::{self as exec, Pipeline, Stage, Word};
 use scout_runtime::{Effect, Fleet, HostRecord, LoadError, Plugin, Subject};
 use serde::Deserialize;
@@ -123,12 +123,12 @@ impl Asked {
         }
     }
 
-    fn operation(&self) -> Operation<'_> {
+    fn operation(&self) -> Action<'_> {
         match self {
-            Self::See => Operation::See,
-            Self::Read(path) => Operation::Read(path),
-            Self::Run(pipeline) => Operation::Run(pipeline),
-            Self::Script(_) | Self::Shell => Operation::Shell,
+            Self::See => Action::See,
+            Self::Read(path) => Action::Read(path),
+            Self::Run(pipeline) => Action::Run(pipeline),
+            Self::Script(_) | Self::Shell => Action::Shell,
         }
     }
 
@@ -339,8 +339,8 @@ fn permitted(reasons: Vec<Reason>) -> Permit {
 /// Each interface that takes a grant.
 fn interfaces(rights: &CallRights) -> Vec<Verdict> {
     let (home, nothing) = (RemotePath::home(), Pipeline { stages: Vec::new(), directory: None });
-    let operations = [Operation::See, Operation::Read(&home), Operation::Run(&nothing), Operation::Shell];
-    let verdict = |operation: &Operation<'_>| Verdict {
+    let operations = [Action::See, Action::Read(&home), Action::Run(&nothing), Action::Shell];
+    let verdict = |operation: &Action<'_>| Verdict {
         what: format!("use `{}`", operation.interface()),
         judged: rights.reaches(*operation).map(|()| Permit::default()),
         is_asked: false,

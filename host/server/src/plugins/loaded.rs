@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scout_machine::{Call, Principal};
-use scout_runtime::{Answer, CallContext, CallError, CallErrorKind, Grants, Kept, LoadError, Plugin, Query, Receipt};
+use scout_runtime::{
+    Answer, CallContext, CallError, CallErrorKind, Grants, LoadError, Plugin, PluginMemory, Query, Receipt,
+};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
@@ -53,7 +55,7 @@ pub struct Loaded {
     /// Those of its tools, in their order; of a handler none.
     schemas: Vec<Arc<Schemas>>,
     shown: Vec<Arc<Shown>>,
-    _kept: Kept,
+    _kept: PluginMemory,
 }
 
 impl fmt::Debug for Loaded {

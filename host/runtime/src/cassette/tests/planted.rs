@@ -156,7 +156,7 @@ async fn no_part_of_a_planted_secret_stands_in_the_printed_cassette() {
         scrub::scrub(&mut file, &fleet, &[]).unwrap();
         let cassette = Cassette { file };
         for ((notation, text, parts), operation) in planted.iter().zip(&cassette.file.operations) {
-            let format::Given::Outcome { stdout, .. } = &operation.given else { panic!("no outcome") };
+            let format::Response::Outcome { stdout, .. } = &operation.given else { panic!("no outcome") };
             let left = String::from_utf8_lossy(&stdout.bytes.0);
             for part in parts {
                 assert!(!left.contains(part), "{notation}, round {round}: {part} of {text:?} in {left:?}");
@@ -206,6 +206,6 @@ async fn a_secret_that_a_host_gave_is_taken_out_of_what_was_asked_next() {
     let mut file = file(vec![next, first]);
     scrub::scrub(&mut file, &fleet(), &[]).unwrap();
     assert_eq!(file.operations[0].asked, Request::Exec("exec program -x redacted".into()));
-    let format::Given::Outcome { stdout, .. } = &file.operations[0].given else { panic!("no outcome") };
+    let format::Response::Outcome { stdout, .. } = &file.operations[0].given else { panic!("no outcome") };
     assert_eq!(stdout.bytes, Text::from("ok redacted"));
 }

@@ -22,7 +22,7 @@ use self::index::{Entry, Form, Found, Index, LISTED, NAMED, UNOPENED, UNREAD, UN
 pub(super) use self::name::Name;
 pub use self::pattern::PathPattern;
 use super::resolve::{Home, Resolved};
-use super::{Look, PathOperand, Refusal, quoted};
+use super::{PathOperand, PathUse, Refusal, quoted};
 
 /// The secret paths: Scout's own list and what the operator has said of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,14 +90,14 @@ impl SecretPaths {
     /// Whether the list forbids a command this operand.
     pub(super) fn check_operand(&self, operand: PathOperand<'_>) -> Result<(), Refusal> {
         let resolved = Resolved::operand(&operand)?;
-        self.check(&resolved, operand.path, operand.is_glob, operand.look != Look::Tells)?;
+        self.check(&resolved, operand.path, operand.is_glob, operand.look != PathUse::Tells)?;
         let could = if operand.is_glob { "could match: " } else { "" };
         let refuse = |found: &Found<'_>, what: &str, instead: &str| Refusal {
             what: quoted(&String::from_utf8_lossy(operand.path)),
             why: format!("{could}{found}, and is not {what} here"),
             instead: Some(instead.into()),
         };
-        if operand.look == Look::Tells {
+        if operand.look == PathUse::Tells {
             return Ok(());
         }
         if let Some(found) = self.find(&UNOPENED, &resolved, Home::IsElsewhere) {
@@ -110,7 +110,7 @@ impl SecretPaths {
                            answered; ls or stat, which only tell of it";
             return Err(refuse(&found, "opened by commands", instead));
         }
-        if operand.look == Look::Searches
+        if operand.look == PathUse::Searches
             && let Some(found) = self.find(&UNSEARCHED, &resolved, Home::IsElsewhere)
         {
             return Err(refuse(&found, "searched", "the single files that are meant"));

@@ -385,7 +385,7 @@ fn a_key_is_held_by_what_the_file_holds() {
 
 /// With how many entries a path is compared, of some five hundred.
 fn cost(path: &str, is_glob: bool) -> usize {
-    let operand = PathOperand { directory: None, path: path.as_bytes(), is_glob, look: Look::Opens };
+    let operand = PathOperand { directory: None, path: path.as_bytes(), is_glob, look: PathUse::Opens };
     let file = remote(path);
     let resolved = if is_glob { Resolved::operand(&operand) } else { Resolved::file(&file) }.expect(path);
     LISTED.cost(&resolved) + NAMED.cost(&resolved) + UNREAD.cost(&resolved)

@@ -1,9 +1,9 @@
-//! Turns: how many guests may compute for long at the same time, and how much CPU each has had.
+//! CPU slices: how many guests may compute for long at the same time, and how much CPU each has had.
 //!
 //! A thread that runs a guest looks after nothing else for a tick: not even after the network, which tokio polls only
-//! between dozens of polls of busy tasks. So one thread is always left for everything else: a guest that has computed for a
-//! slice of about a tick goes on only with a turn, and gives it back after the next. One that computes less, as most do,
-//! never waits behind those. Turns are given in the order in which they were asked for.
+//! between dozens of polls of busy tasks. So one thread is always left for everything else: a guest that has computed for
+//! about a tick goes on only with a slice, and gives it back when that is over. One that computes less, as most do,
+//! never waits behind those. Slices are given in the order in which they were asked for.
 //!
 //! CPU is what the thread's own clock says: time in which the thread was not run, or the guest was not polled, is not the
 //! guest's. The clock is read where a guest goes on or stops, a handful of times in a call, at half a microsecond each.
@@ -18,16 +18,16 @@ use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// All turns of a runtime.
+/// All slices of a runtime.
 #[derive(Clone, Debug)]
-pub(crate) struct Turns {
+pub(crate) struct CpuSlices {
     free: Arc<Semaphore>,
     /// CPU that guests have had, in nanoseconds.
     used: Arc<AtomicU64>,
 }
 
-impl Turns {
-    /// Turns for so many threads.
+impl CpuSlices {
+    /// Slices for so many threads.
     pub(crate) fn new(threads: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(threads.saturating_sub(1).max(1))), used: Arc::default() }
     }
@@ -38,16 +38,16 @@ impl Turns {
     }
 }
 
-/// One call's place among the turns, and its CPU.
+/// One call's place among those that want a slice, and its CPU.
 #[derive(Clone, Debug)]
-pub(crate) struct Turn {
-    turns: Turns,
+pub(crate) struct CpuSlice {
+    slices: CpuSlices,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The turn, if the call has one.
+    /// The slice, if the call has one.
     held: Option<OwnedSemaphorePermit>,
     /// Whether the guest goes on when the call is polled; else an import does, whose time is not the guest's.
     in_guest: bool,
@@ -56,10 +56,10 @@ struct State {
     used: Duration,
 }
 
-impl Turn {
-    pub(crate) fn new(turns: Turns) -> Self {
+impl CpuSlice {
+    pub(crate) fn new(slices: CpuSlices) -> Self {
         let state = State { held: None, in_guest: true, since: None, used: Duration::ZERO };
-        Self { turns, state: Arc::new(Mutex::new(state)) }
+        Self { slices, state: Arc::new(Mutex::new(state)) }
     }
 
     /// The guest goes on after an import.
@@ -68,7 +68,7 @@ impl Turn {
         (state.in_guest, state.since) = (true, Some(thread_cpu()));
     }
 
-    /// The guest calls an import: it needs no turn meanwhile.
+    /// The guest calls an import: it needs no slice meanwhile.
     pub(crate) fn leave_guest(&self) {
         let mut state = self.state.lock();
         self.stop(&mut state);
@@ -96,13 +96,13 @@ impl Turn {
     fn charge(&self, state: &mut State, since: Duration, now: Duration) {
         let used = now.saturating_sub(since);
         state.used += used;
-        self.turns.used.fetch_add(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.slices.used.fetch_add(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Runs a guest. Whatever it waits for, be it an import or a turn, it waits without a turn, and for nothing.
+    /// Runs a guest. Whatever it waits for, be it an import or a slice, it waits without a slice, and for nothing.
     ///
     /// # Cancel safety
-    /// Dropping the future drops the guest; a turn is never held between two polls.
+    /// Dropping the future drops the guest; a slice is never held between two polls.
     pub(crate) async fn around<F: Future>(self, guest: F) -> F::Output {
         let mut guest = pin!(guest);
         poll_fn(|context| {
@@ -117,15 +117,15 @@ impl Turn {
         .await
     }
 
-    /// Lets others go first, then waits for a turn.
+    /// Lets others go first, then waits for a slice.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
     pub(crate) async fn wait(self) {
-        // Also when a turn is free: tasks of this thread wait behind the guest.
+        // Also when a slice is free: tasks of this thread wait behind the guest.
         tokio::task::yield_now().await;
         // It is never closed.
-        if let Ok(permit) = Arc::clone(&self.turns.free).acquire_owned().await {
+        if let Ok(permit) = Arc::clone(&self.slices.free).acquire_owned().await {
             self.state.lock().held = Some(permit);
         }
     }
@@ -152,14 +152,14 @@ mod tests {
     const WORK: Duration = Duration::from_millis(30);
 
     #[tokio::test]
-    async fn a_guest_that_waits_leaves_its_turn_to_others() {
-        let turns = Turns::new(1);
-        let (first, second) = (Turn::new(turns.clone()), Turn::new(turns));
-        let (has_turn, told) = tokio::sync::oneshot::channel();
+    async fn a_guest_that_waits_leaves_its_slice_to_others() {
+        let slices = CpuSlices::new(1);
+        let (first, second) = (CpuSlice::new(slices.clone()), CpuSlice::new(slices));
+        let (has_slice, told) = tokio::sync::oneshot::channel();
         let guest = first.clone();
         tokio::spawn(first.around(async move {
             guest.clone().wait().await;
-            has_turn.send(guest.turns.free.available_permits()).unwrap();
+            has_slice.send(guest.slices.free.available_permits()).unwrap();
             std::future::pending::<()>().await;
         }));
         assert_eq!(told.await.unwrap(), 0);
@@ -170,20 +170,21 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_guest_computes_is_its_cpu_to_the_end() {
-        let turns = Turns::new(2);
+        let slices = CpuSlices::new(2);
         for work in [WORK, 2 * WORK] {
-            let turn = Turn::new(turns.clone());
-            turn.clone().around(async { compute(work) }).await;
-            assert!(turn.used() >= work);
+            let slice = CpuSlice::new(slices.clone());
+            slice.clone().around(async { compute(work) }).await;
+            assert!(slice.used() >= work);
         }
-        assert!(turns.used() >= 3 * WORK);
+        assert!(slices.used() >= 3 * WORK);
     }
 
     #[tokio::test]
     async fn time_in_which_it_does_not_run_is_not_its_cpu() {
-        let turn = Turn::new(Turns::new(2));
-        let guest = turn.clone();
-        turn.clone()
+        let slice = CpuSlice::new(CpuSlices::new(2));
+        let guest = slice.clone();
+        slice
+            .clone()
             .around(async {
                 // Another thread has the processor, then another task has the thread, then an import runs.
                 std::thread::spawn(|| compute(WORK)).join().unwrap();
@@ -195,15 +196,15 @@ mod tests {
                 guest.enter_guest();
             })
             .await;
-        assert!(turn.used() < WORK, "{:?}", turn.used());
+        assert!(slice.used() < WORK, "{:?}", slice.used());
         compute(WORK);
-        assert!(turn.used() < WORK, "{:?}", turn.used());
+        assert!(slice.used() < WORK, "{:?}", slice.used());
     }
 
     #[test]
     fn one_thread_is_left_for_everything_else() {
-        for (threads, turns) in [(0, 1), (1, 1), (2, 1), (8, 7)] {
-            assert_eq!(Turns::new(threads).free.available_permits(), turns);
+        for (threads, slices) in [(0, 1), (1, 1), (2, 1), (8, 7)] {
+            assert_eq!(CpuSlices::new(threads).free.available_permits(), slices);
         }
     }
 }
