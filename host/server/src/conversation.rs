@@ -13,12 +13,12 @@ use tokio::sync::Notify;
 /// What was said so far.
 #[derive(Debug, Default)]
 pub(crate) struct Conversation {
-    said: Mutex<Said>,
+    state: Mutex<ConversationState>,
     answered: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct ConversationState {
     /// The requests without an answer.
     open: HashSet<RequestId>,
     /// Whether an answer was written.
@@ -32,19 +32,19 @@ struct Said {
 impl Conversation {
     /// The client waits for an answer to this request.
     pub(crate) fn asks(&self, id: &RequestId) {
-        self.said.lock().open.insert(id.clone());
+        self.state.lock().open.insert(id.clone());
     }
 
     /// It does no longer: it was answered, cancelled or cannot be answered.
     pub(crate) fn settles(&self, id: &RequestId) {
-        self.said.lock().open.remove(id);
+        self.state.lock().open.remove(id);
         self.answered.notify_waiters();
     }
 
     /// An answer is about to be written, with nothing there to be read as long as `is_idle`. Looked at before: as soon as the answer is
     /// written, a client that waits for it may have gone on.
     pub(crate) fn answers(&self, is_idle: impl FnOnce() -> bool) {
-        let mut said = self.said.lock();
+        let mut said = self.state.lock();
         if !said.is_waiting {
             said.is_waiting = is_idle();
         }
@@ -52,12 +52,12 @@ impl Conversation {
 
     /// An answer was written.
     pub(crate) fn is_heard(&self) {
-        self.said.lock().is_heard = true;
+        self.state.lock().is_heard = true;
     }
 
     /// More is read from the client, of which nothing was there as long as `is_idle`.
     pub(crate) fn listens(&self, is_idle: impl FnOnce() -> bool) {
-        let mut said = self.said.lock();
+        let mut said = self.state.lock();
         if said.is_heard && !said.is_waiting {
             said.is_waiting = is_idle();
         }
@@ -65,13 +65,13 @@ impl Conversation {
 
     /// Something was read.
     pub(crate) fn goes_on(&self) {
-        let mut said = self.said.lock();
+        let mut said = self.state.lock();
         said.is_dialogue |= said.is_waiting;
     }
 
     /// Whether the client ever waited for an answer before it wrote on.
     pub(crate) fn is_dialogue(&self) -> bool {
-        self.said.lock().is_dialogue
+        self.state.lock().is_dialogue
     }
 
     /// Waits until no request is without an answer.
@@ -83,7 +83,7 @@ impl Conversation {
             let answered = self.answered.notified();
             tokio::pin!(answered);
             answered.as_mut().enable();
-            if self.said.lock().open.is_empty() {
+            if self.state.lock().open.is_empty() {
                 return;
             }
             answered.await;

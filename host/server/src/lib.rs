@@ -3,7 +3,9 @@
 //! The only crate that names rmcp. Knows no SSH wire and no WebAssembly: it asks the runtime.
 
 pub mod audit;
+mod call_memory;
 pub mod cli;
+pub mod client_memory;
 pub mod config;
 mod conversation;
 pub mod demo;
@@ -13,7 +15,6 @@ mod files;
 #[doc(hidden)]
 pub mod fuzz;
 mod handshake;
-pub mod held;
 pub mod lines;
 pub mod live;
 pub mod mcp;
@@ -25,10 +26,9 @@ mod process;
 pub mod render;
 pub mod revision;
 pub mod router;
-mod running;
 mod schema;
 pub mod serve;
-pub mod serving;
+pub mod status_file;
 pub mod tally;
 pub mod target;
 pub mod tenant;

@@ -15,7 +15,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::live::Renewal;
-use crate::serving::Notice;
+use crate::status_file::StatusFile;
 use crate::tenant::Tenant;
 
 /// How long running calls may go on after SIGTERM, while there is a client.
@@ -30,21 +30,21 @@ pub(crate) struct Process {
     tenant: Arc<Tenant>,
     _renewing: AbortOnDropHandle<()>,
     /// Without it Scout serves all the same.
-    _noticing: Option<AbortOnDropHandle<()>>,
+    _status_file: Option<AbortOnDropHandle<()>>,
 }
 
 impl Process {
     /// Begins to follow the configuration and to tell other processes how this one is.
     pub(crate) fn begin(tenant: &Arc<Tenant>, renewal: Renewal) -> Self {
         let dir = tenant.revision().config().serving_dir();
-        let notice = Notice::new(&dir).inspect_err(
+        let status_file = StatusFile::new(&dir).inspect_err(
             |error| tracing::warn!(dir = %dir.display(), %error, "`scout plugin list` does not see this process"),
         );
-        let keep = |notice: Notice| AbortOnDropHandle::new(tokio::spawn(Arc::new(notice).keep(Arc::clone(tenant))));
+        let keep = |file: StatusFile| AbortOnDropHandle::new(tokio::spawn(Arc::new(file).keep(Arc::clone(tenant))));
         Self {
             tenant: Arc::clone(tenant),
             _renewing: AbortOnDropHandle::new(tokio::spawn(renewal.run())),
-            _noticing: notice.ok().map(keep),
+            _status_file: status_file.ok().map(keep),
         }
     }
 

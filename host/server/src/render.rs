@@ -13,7 +13,7 @@ use scout_machine::visible;
 use scout_runtime::{Answer, AnswerFailure, AnswerMemory, CallError, Content, Encoding, Receipt};
 use serde_json::{Map, Value, json};
 
-use crate::held::Room;
+use crate::client_memory::Reservation;
 
 /// An answer as clients see it.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +39,7 @@ pub struct Reply {
     /// The memory that the answer took, for as long as this is there.
     pub held: AnswerMemory,
     /// What is reserved for it, where that is counted: to be kept until it is written.
-    pub room: Option<Arc<Room>>,
+    pub room: Option<Arc<Reservation>>,
 }
 
 /// What was asked for and is not there.

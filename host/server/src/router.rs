@@ -13,13 +13,13 @@ use scout_runtime::{CallContext, CallError, Fleet, Looked, Plugin, Progress, Que
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use crate::call_memory::{CallMemory, in_time, receipt};
+use crate::client_memory::ClientMemory;
 use crate::config::{did_you_mean, near};
-use crate::held::Held;
 use crate::plugins::{Catalog, Loaded, Tool};
 use crate::process::Drain;
 use crate::render::{Base64, Missing, Reply};
 use crate::revision::Revision;
-use crate::running::{Running, in_time, receipt};
 use crate::tally::{Ended, Outcome};
 use crate::target::Request;
 use crate::tenant::{LOCAL, Tenant};
@@ -44,7 +44,7 @@ pub struct Caller {
     /// Where progress goes, if they asked for it.
     progress: Option<Progress>,
     /// What their calls may hold together; nothing is counted where there is one call only.
-    held: Option<Held>,
+    memory: Option<ClientMemory>,
     /// Whether they want the bytes of a file that is no text.
     base64: Base64,
 }
@@ -53,7 +53,7 @@ impl Caller {
     /// Somebody of a tenant whose call is the only one, and who hears of no progress.
     pub fn alone(tenant: &Arc<Tenant>, principal: &str, cancel: CancellationToken) -> Self {
         let principal = tenant.principal(principal);
-        Self { tenant: Arc::clone(tenant), principal, cancel, progress: None, held: None, base64: Base64::LeftOut }
+        Self { tenant: Arc::clone(tenant), principal, cancel, progress: None, memory: None, base64: Base64::LeftOut }
     }
 
     /// Whoever has started the process, of the tenant `local`.
@@ -63,8 +63,8 @@ impl Caller {
 
     /// The same for one request of theirs: fires when they no longer want its answer, where its progress goes, and what it shares
     /// with the others.
-    pub(crate) fn asking(&self, cancel: CancellationToken, progress: Option<Progress>, held: Held) -> Self {
-        Self { cancel, progress, held: Some(held), ..self.clone() }
+    pub(crate) fn asking(&self, cancel: CancellationToken, progress: Option<Progress>, memory: ClientMemory) -> Self {
+        Self { cancel, progress, memory: Some(memory), ..self.clone() }
     }
 
     /// The same, who want the bytes of a file that is no text, or do not.
@@ -135,7 +135,7 @@ impl Router {
         {
             return unknown_host(&revision.fleet, host, &caller.principal);
         }
-        let (held, base64) = (caller.held.clone(), caller.base64);
+        let (memory, base64) = (caller.memory.clone(), caller.base64);
         let context = caller.context(&revision);
         let (call, cost) = (context.call.clone(), Arc::clone(&context.call.cost));
         let expected = match (&host, &command) {
@@ -143,8 +143,8 @@ impl Router {
             (Some(_), None) => revision.limits.file_bytes,
             (Some(_), Some(_)) => 2 * revision.limits.output_bytes,
         };
-        let running = match Running::wait(&call, held, host.as_deref(), expected).await {
-            Ok(running) => running,
+        let call_memory = match CallMemory::wait(&call, memory, host.as_deref(), expected).await {
+            Ok(call_memory) => call_memory,
             Err(error) => return error.into(),
         };
         let (subject, found) = match (subject, &host) {
@@ -169,7 +169,7 @@ impl Router {
         let (principal, call) = (context.principal.clone(), context.call.clone());
         let path = path.map(|path| path.bytes().to_vec());
         match plugin.handle(context, Query { subject, host, path, command, found }).await {
-            Ok((answer, receipt)) => match running.reserve(&call, &answer).await {
+            Ok((answer, receipt)) => match call_memory.reserve(&call, &answer).await {
                 Ok(reserved) => {
                     let reply = plugin.render(answer, base64, receipt, &principal, &call).await;
                     reserved.keep(reply.unwrap_or_else(Reply::from))
@@ -246,10 +246,10 @@ impl Answering {
 }
 
 async fn call_tool_now(name: &str, arguments: Map<String, Value>, caller: Caller, answering: &mut Answering) -> Reply {
-    let (revision, held) = (caller.tenant.revision(), caller.held.clone());
+    let (revision, memory) = (caller.tenant.revision(), caller.memory.clone());
     let context = caller.context(&revision);
     match in_time(&context.call, revision.plugins.tool(name)).await {
-        Ok(Some(tool)) => call_tool_in(context, held, answering.tool(tool), arguments).await,
+        Ok(Some(tool)) => call_tool_in(context, memory, answering.tool(tool), arguments).await,
         Ok(None) => no_tool(name, &revision.plugins.catalog_now()),
         Err(why) => {
             let plugins = revision.plugins.may_bring(name).join("`, `");
@@ -265,11 +265,11 @@ async fn call_tool_now(name: &str, arguments: Map<String, Value>, caller: Caller
 /// As [`Router::answer`].
 pub(crate) async fn call_tool_in(
     context: CallContext,
-    held: Option<Held>,
+    memory: Option<ClientMemory>,
     tool: &Tool,
     arguments: Map<String, Value>,
 ) -> Reply {
-    tool.call(context, held, arguments).await.unwrap_or_else(|error| tool.failure(error))
+    tool.call(context, memory, arguments).await.unwrap_or_else(|error| tool.failure(error))
 }
 
 /// When a request that begins now must be answered.

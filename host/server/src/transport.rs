@@ -28,9 +28,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::codec::FramedWrite;
 use tokio_util::sync::CancellationToken;
 
+use crate::client_memory::{self, LEAST, Reservation};
 use crate::conversation::Conversation;
 use crate::handshake::{Handshake, Verdict};
-use crate::held::{self, LEAST, Room};
 use crate::lines::{Line, Lines};
 use crate::message::{Parsed, Refusal, parse};
 use crate::outgoing::{LineEncoder, Outgoing};
@@ -105,12 +105,12 @@ struct Finished {
     id: RequestId,
     /// Fires when rmcp lets go of the request: right before it sends the answer, or instead.
     dropped: CancellationToken,
-    room: Arc<Room>,
+    room: Arc<Reservation>,
 }
 
 impl Answers {
     /// The answer to this request is about to be sent.
-    pub(crate) fn finish(&self, id: RequestId, dropped: CancellationToken, room: Arc<Room>) {
+    pub(crate) fn finish(&self, id: RequestId, dropped: CancellationToken, room: Arc<Reservation>) {
         let mut finished = self.0.lock();
         // Of a cancelled request rmcp sends no answer.
         if !dropped.is_cancelled() {
@@ -120,7 +120,7 @@ impl Answers {
         }
     }
 
-    fn take(&self, id: &RequestId) -> Option<Arc<Room>> {
+    fn take(&self, id: &RequestId) -> Option<Arc<Reservation>> {
         let mut finished = self.0.lock();
         let at = finished.iter().position(|finished| finished.id == *id)?;
         Some(finished.swap_remove(at).room)
@@ -453,7 +453,9 @@ impl Drop for Unread {
 /// What a message takes for which no room was reserved, in bytes, about. It may repeat what the client wrote.
 fn weight(message: &TxJsonRpcMessage<RoleServer>) -> usize {
     let told = match message {
-        JsonRpcMessage::Error(error) => error.error.message.len() + error.error.data.as_ref().map_or(0, held::size),
+        JsonRpcMessage::Error(error) => {
+            error.error.message.len() + error.error.data.as_ref().map_or(0, client_memory::size)
+        }
         JsonRpcMessage::Response(response) => match &response.result {
             ServerResult::CallToolResult(result) => {
                 let texts = result.content.iter().filter_map(ContentBlock::as_text);
@@ -476,7 +478,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::held::Held;
+    use crate::client_memory::ClientMemory;
 
     /// A client: what it writes, what it reads, and a way to hang up.
     struct Client {
@@ -648,7 +650,7 @@ mod tests {
     #[tokio::test]
     async fn answers_with_room_of_their_own_do_not_stop_the_reading_and_keep_it_until_they_are_written() {
         let (mut client, mut transport, _) = client(PIECE);
-        let (held, text) = (Held::default(), "x".repeat(1 << 20));
+        let (held, text) = (ClientMemory::default(), "x".repeat(1 << 20));
         let mut sending = Vec::new();
         while let Some(room) = held.message(text.len()).now_or_never() {
             client.write(&request(sending.len(), "hosts")).await;
@@ -672,7 +674,7 @@ mod tests {
     #[tokio::test]
     async fn the_room_of_an_answer_that_is_never_sent_is_given_back() {
         let (_client, mut transport, _) = client(PIECE);
-        let (held, dropped) = (Held::default(), CancellationToken::new());
+        let (held, dropped) = (ClientMemory::default(), CancellationToken::new());
         let all = || async { Arc::new(held.message(usize::MAX).await) };
         transport.answers().finish(RequestId::Number(1), dropped.clone(), all().await);
         assert!(transport.receive().now_or_never().is_none());

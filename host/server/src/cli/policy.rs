@@ -67,16 +67,16 @@ pub(super) enum PolicyCommand {
 
 pub(super) async fn run(config: &Config, command: PolicyCommand) -> Result<ExitCode, ConfigError> {
     let (fleet, plugins) = (config.fleet()?, Plugins::start(config, Reading::strict(config)?));
-    let desk = Desk { config, fleet, plugins: loaded(&plugins).await };
+    let evaluator = PolicyEvaluator { config, fleet, plugins: loaded(&plugins).await };
     match command {
         PolicyCommand::Explain { plugin, host, operation, tool, json } => {
-            let plugin = desk.plugin(&plugin)?;
-            let tools = desk.tools(plugin, tool.as_deref())?;
-            let host = host.as_deref().map(|host| desk.host(host)).transpose()?;
-            let operation = operation.as_deref().map(Asked::parse).transpose().map_err(ConfigError::new)?;
+            let plugin = evaluator.plugin(&plugin)?;
+            let tools = evaluator.tools(plugin, tool.as_deref())?;
+            let host = host.as_deref().map(|host| evaluator.host(host)).transpose()?;
+            let operation = operation.as_deref().map(PolicyQuestion::parse).transpose().map_err(ConfigError::new)?;
             let explained: Vec<Explained> = tools
                 .iter()
-                .map(|tool| desk.explain(plugin, tool.as_deref(), host.as_ref(), operation.as_ref()))
+                .map(|tool| evaluator.explain(plugin, tool.as_deref(), host.as_ref(), operation.as_ref()))
                 .collect();
             if json {
                 print(&format!("{:#}", Value::Array(explained.iter().map(Explained::json).collect())));
@@ -85,12 +85,12 @@ pub(super) async fn run(config: &Config, command: PolicyCommand) -> Result<ExitC
             }
             Ok(ExitCode::SUCCESS)
         }
-        PolicyCommand::Test { cases } => desk.test(&cases),
+        PolicyCommand::Test { cases } => evaluator.test(&cases),
     }
 }
 
 /// An operation as people write it.
-enum Asked {
+enum PolicyQuestion {
     See,
     Read(RemotePath),
     Run(Pipeline),
@@ -99,7 +99,7 @@ enum Asked {
     Shell,
 }
 
-impl Asked {
+impl PolicyQuestion {
     fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             None if text == "list" => Ok(Self::See),
@@ -156,7 +156,7 @@ fn parsed(path: &str) -> Result<RemotePath, String> {
 }
 
 /// What is needed to judge.
-struct Desk<'a> {
+struct PolicyEvaluator<'a> {
     config: &'a Config,
     fleet: Arc<Fleet>,
     plugins: Vec<Result<Plugin, LoadError>>,
@@ -174,7 +174,7 @@ async fn loaded(plugins: &Plugins) -> Vec<Result<Plugin, LoadError>> {
     loaded
 }
 
-impl Desk<'_> {
+impl PolicyEvaluator<'_> {
     fn plugin(&self, name: &str) -> Result<&Plugin, ConfigError> {
         let named = |plugin: &Result<Plugin, LoadError>| match plugin {
             Ok(plugin) => plugin.id().as_str().to_owned(),
@@ -218,7 +218,7 @@ impl Desk<'_> {
         plugin: &Plugin,
         tool: Option<&str>,
         host: Option<&HostRecord>,
-        operation: Option<&Asked>,
+        operation: Option<&PolicyQuestion>,
     ) -> Explained {
         let access = self.fleet.access();
         let rights = plugin.rights(access, &tenant::local_principal(), tool);
@@ -273,7 +273,7 @@ impl Desk<'_> {
                 )));
             };
             let host = self.host(&case.host).map_err(at)?;
-            let asked = Asked::parse(&case.operation).map_err(|why| refuse(format!(":{place}: {why}")))?;
+            let asked = PolicyQuestion::parse(&case.operation).map_err(|why| refuse(format!(":{place}: {why}")))?;
             let explained = self.explain(plugin, tool.as_deref(), Some(&host), Some(&asked));
             let is_allowed = explained.verdicts.iter().all(|verdict| verdict.judged.is_ok());
             let text = explained.text();
@@ -473,8 +473,10 @@ mod tests {
 
     #[test]
     fn a_command_is_what_the_plugin_would_run() {
-        let run = |text: &str| match Asked::parse(text).unwrap() {
-            Asked::Run(pipeline) => pipeline.stages.into_iter().map(|stage| (stage.words, stage.stderr)).collect(),
+        let run = |text: &str| match PolicyQuestion::parse(text).unwrap() {
+            PolicyQuestion::Run(pipeline) => {
+                pipeline.stages.into_iter().map(|stage| (stage.words, stage.stderr)).collect()
+            }
             _ => Vec::new(),
         };
         let literal = |text: &str| Word::Literal(text.to_owned());
@@ -485,26 +487,28 @@ mod tests {
                 (vec![literal("wc"), literal("-l"), literal("a[bc")], StderrTo::Capture),
             ]
         );
-        assert!(matches!(Asked::parse("run:echo \"$HOME\""), Ok(Asked::Script(_))));
-        assert!(matches!(Asked::parse("run@~/x:cat ~/y"), Ok(Asked::Script(_))));
+        assert!(matches!(PolicyQuestion::parse("run:echo \"$HOME\""), Ok(PolicyQuestion::Script(_))));
+        assert!(matches!(PolicyQuestion::parse("run@~/x:cat ~/y"), Ok(PolicyQuestion::Script(_))));
         assert_eq!(
-            Asked::parse("run:a; b").unwrap().words(),
+            PolicyQuestion::parse("run:a; b").unwrap().words(),
             "run `a; b` as a script (`;`, a sequence, needs a shell)"
         );
         for text in ["run:", "run:a |", "run:| a", "run:a 'b"] {
-            assert!(Asked::parse(text).is_err(), "{text}");
+            assert!(PolicyQuestion::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn an_operation_is_read_strictly() {
-        assert!(matches!(Asked::parse("read:/a:b"), Ok(Asked::Read(path)) if path.bytes() == b"/a:b"));
-        let run = Asked::parse("run@/var/log:ls -l").unwrap();
         assert!(
-            matches!(&run, Asked::Run(Pipeline { directory: Some(directory), .. }) if directory.bytes() == b"/var/log")
+            matches!(PolicyQuestion::parse("read:/a:b"), Ok(PolicyQuestion::Read(path)) if path.bytes() == b"/a:b")
+        );
+        let run = PolicyQuestion::parse("run@/var/log:ls -l").unwrap();
+        assert!(
+            matches!(&run, PolicyQuestion::Run(Pipeline { directory: Some(directory), .. }) if directory.bytes() == b"/var/log")
         );
         for text in ["", "read", "read:", "write:/x", "run:", "shell:x", "run@x:ls"] {
-            assert!(Asked::parse(text).is_err(), "{text}");
+            assert!(PolicyQuestion::parse(text).is_err(), "{text}");
         }
     }
 
@@ -517,7 +521,7 @@ mod tests {
             let table: Table = toml::from_str(&block.text).unwrap_or_else(|error| panic!("{}: {error}", block.place));
             for case in &table.case {
                 cases += 1;
-                assert!(Asked::parse(&case.get_ref().operation).is_ok(), "{}", case.get_ref().operation);
+                assert!(PolicyQuestion::parse(&case.get_ref().operation).is_ok(), "{}", case.get_ref().operation);
             }
         }
         assert!(cases >= 2, "{cases}");

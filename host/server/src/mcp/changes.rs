@@ -11,20 +11,20 @@ use crate::revision::Revision;
 
 /// What a client was told. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct ClientState {
     /// Fires when a client that shakes hands has done so; a client of 2026-07-28 never does.
     greeted: CancellationToken,
     /// The list of tools that it was given last.
     listed: watch::Sender<Option<Fingerprint>>,
 }
 
-impl Default for Told {
+impl Default for ClientState {
     fn default() -> Self {
         Self { greeted: CancellationToken::new(), listed: watch::Sender::new(None) }
     }
 }
 
-impl Told {
+impl ClientState {
     /// The client has shaken hands.
     pub(super) fn greet(&self) {
         self.greeted.cancel();

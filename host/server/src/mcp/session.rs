@@ -13,11 +13,11 @@ use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
 
-use super::changes::{Told, ToolWatch};
+use super::changes::{ClientState, ToolWatch};
 use super::progress::Reporter;
 use super::scout_tool;
 use super::tool_list::ToolList;
-use crate::held::Held;
+use crate::client_memory::ClientMemory;
 use crate::render::{Base64, Reply};
 use crate::router::{Caller, Router, deadline};
 use crate::target::Request;
@@ -36,10 +36,10 @@ pub(super) struct Session {
     caller: Caller,
     subscriptions: Arc<Semaphore>,
     requests: Arc<Semaphore>,
-    held: Held,
+    memory: ClientMemory,
     /// Where the room of finished answers goes.
     answers: Answers,
-    told: Told,
+    state: ClientState,
     tool: Arc<Tool>,
 }
 
@@ -50,21 +50,21 @@ impl Session {
             caller,
             subscriptions: Arc::new(Semaphore::new(SUBSCRIPTIONS)),
             requests: Arc::new(Semaphore::new(REQUESTS)),
-            held: Held::default(),
+            memory: ClientMemory::default(),
             answers,
-            told: Told::default(),
+            state: ClientState::default(),
             tool: Arc::new(scout_tool::tool()),
         }
     }
 
     /// The client has shaken hands.
     pub(super) fn greet(&self) {
-        self.told.greet();
+        self.state.greet();
     }
 
     /// Tells a client that has shaken hands of each change of the list of tools, until the client is gone.
     pub(super) async fn tell_changes(self, client: Peer<RoleServer>) {
-        self.told.greeted().await;
+        self.state.greeted().await;
         let mut watch = self.watch();
         loop {
             watch.changed().await;
@@ -97,7 +97,7 @@ impl Session {
     }
 
     fn watch(&self) -> ToolWatch {
-        self.told.watch(&self.tool, self.caller.tenant().live().revisions())
+        self.state.watch(&self.tool, self.caller.tenant().live().revisions())
     }
 
     /// Whether this is the name of the tool that every Scout has.
@@ -130,7 +130,7 @@ impl Session {
         let list = ToolList::of(&self.tool, &revision);
         let room = tokio::select! {
             biased;
-            room = self.held.message(list.weight()) => room,
+            room = self.memory.message(list.weight()) => room,
             () = context.ct.cancelled() => return Err(ErrorData::internal_error("the request was cancelled", None)),
             () = self.router.drain().stopped() => return Err(ErrorData::internal_error("Scout is shutting down", None)),
             () = tokio::time::sleep_until(deadline) => {
@@ -139,7 +139,7 @@ impl Session {
             }
         };
         let page = list.page(cursor)?;
-        self.told.lists(list.fingerprint());
+        self.state.lists(list.fingerprint());
         self.answers.finish(context.id, context.ct, Arc::new(room));
         Ok(page)
     }
@@ -173,7 +173,7 @@ impl Session {
         let _under_way = self.router.drain().hold();
         let reporter = Reporter::start(context);
         let progress = reporter.as_ref().map(Reporter::progress);
-        let caller = self.caller.asking(context.ct.child_token(), progress, self.held.clone());
+        let caller = self.caller.asking(context.ct.child_token(), progress, self.memory.clone());
         let (tenant, principal) = (caller.principal().tenant(), caller.principal().name());
         let span = tracing::debug_span!("request", id = %context.id, %tenant, %principal);
         let reply = begin(caller).instrument(span).await;

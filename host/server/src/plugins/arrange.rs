@@ -22,9 +22,9 @@ pub(super) type Load = watch::Receiver<Option<Result<Arc<Loaded>, LoadError>>>;
 
 /// What has become of all plugins so far. Immutable.
 #[derive(Clone, Debug, Default)]
-pub(super) struct State {
+pub(super) struct LoadState {
     /// In the order of the configuration.
-    pub(super) outcomes: Vec<Outcome>,
+    pub(super) outcomes: Vec<PluginOutcome>,
     pub(super) catalog: Arc<Catalog>,
     names: Names,
     /// Whether only what comes over a network is still being loaded.
@@ -33,9 +33,9 @@ pub(super) struct State {
 
 /// What has become of a plugin.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct PluginOutcome {
     /// What serves: until it is decided, what served before.
-    pub(super) serving: Option<Serving>,
+    pub(super) serving: Option<ServedPlugin>,
     /// Why what was asked for does not serve; what serves then is what served before.
     pub(super) error: Option<LoadError>,
     /// Whether this is what it stays.
@@ -44,13 +44,13 @@ pub(super) struct Outcome {
 
 /// A plugin at work.
 #[derive(Clone, Debug)]
-pub(super) struct Serving {
+pub(super) struct ServedPlugin {
     pub(super) loaded: Arc<Loaded>,
     /// Under their names for clients. A handler has none.
     pub(super) tools: Vec<Arc<Tool>>,
 }
 
-impl State {
+impl LoadState {
     /// The plugins that may still bring a tool of this name.
     pub(super) fn may_bring(&self, tool: &str) -> impl Iterator<Item = &str> {
         self.names.may_come(tool)
@@ -76,7 +76,7 @@ pub(super) struct Candidate {
     /// Its tools, as far as they are known before it is loaded.
     pub(super) locked_tools: Option<Vec<Arc<Shown>>>,
     /// What serves under its name.
-    pub(super) before: Option<Serving>,
+    pub(super) before: Option<ServedPlugin>,
     /// Whether that may go on if nothing else can.
     pub(super) goes_on: bool,
     pub(super) loading: Loading,
@@ -114,10 +114,10 @@ struct Arranged {
     name: String,
     subject: Option<Subject>,
     prefix: String,
-    before: Option<Serving>,
+    before: Option<ServedPlugin>,
     /// What it offers, once it is loaded.
-    offered: Option<Result<Serving, LoadError>>,
-    outcome: Outcome,
+    offered: Option<Result<ServedPlugin, LoadError>>,
+    outcome: PluginOutcome,
 }
 
 impl Arrangement {
@@ -131,7 +131,7 @@ impl Arrangement {
         for (place, (entry, candidate)) in candidates.into_iter().enumerate() {
             let Candidate { name, subject, prefix, before, goes_on, loading, .. } = candidate;
             let before = before.filter(|_| goes_on);
-            let outcome = Outcome { serving: before.clone(), ..Outcome::default() };
+            let outcome = PluginOutcome { serving: before.clone(), ..PluginOutcome::default() };
             all.plugins.push(Arranged { entry, name, subject, prefix, before, offered: None, outcome });
             match loading {
                 Loading::There(loaded) => there.push((place, loaded)),
@@ -159,7 +159,7 @@ impl Arrangement {
     }
 
     /// Arranges what is loaded as it comes, until all is decided or nobody wants to know.
-    pub(super) async fn run(mut self, state: watch::Sender<Arc<State>>, changed: Arc<Notify>) {
+    pub(super) async fn run(mut self, state: watch::Sender<Arc<LoadState>>, changed: Arc<Notify>) {
         loop {
             let arrived = tokio::select! {
                 arrived = self.loads.next() => arrived,
@@ -175,15 +175,15 @@ impl Arrangement {
     }
 
     /// What has become of all plugins so far.
-    pub(super) fn state(&self) -> Arc<State> {
+    pub(super) fn state(&self) -> Arc<LoadState> {
         let mut plugins: Vec<&Arranged> = self.plugins.iter().collect();
         plugins.sort_by_key(|plugin| plugin.entry);
-        let outcomes: Vec<Outcome> = plugins.iter().map(|plugin| plugin.outcome.clone()).collect();
+        let outcomes: Vec<PluginOutcome> = plugins.iter().map(|plugin| plugin.outcome.clone()).collect();
         let tools = plugins.iter().filter_map(|plugin| plugin.outcome.serving.as_ref()).flat_map(|it| it.tools.clone());
         let with_tools = plugins.iter().filter(|plugin| plugin.subject.is_none());
         let refused = with_tools.filter_map(|plugin| plugin.outcome.error.clone());
         let catalog = Arc::new(Catalog::new(tools.collect(), refused.collect()));
-        Arc::new(State { outcomes, catalog, names: self.names.clone(), has_all_at_hand: self.at_hand == 0 })
+        Arc::new(LoadState { outcomes, catalog, names: self.names.clone(), has_all_at_hand: self.at_hand == 0 })
     }
 
     fn take(&mut self, place: usize, loaded: Result<Arc<Loaded>, LoadError>) {
@@ -219,24 +219,24 @@ impl Candidate {
                 tools.iter().map(named).collect()
             }),
         };
-        let has = self.before.as_ref().map(Serving::names).unwrap_or_default();
+        let has = self.before.as_ref().map(ServedPlugin::names).unwrap_or_default();
         Claim::new(&self.name, &self.prefix, foreseen).having(has, self.goes_on)
     }
 }
 
-impl Serving {
+impl ServedPlugin {
     fn names(&self) -> Vec<String> {
         self.tools.iter().map(|tool| tool.name.clone()).collect()
     }
 }
 
 impl Arranged {
-    fn offer(&self, loaded: Arc<Loaded>) -> Result<Serving, LoadError> {
+    fn offer(&self, loaded: Arc<Loaded>) -> Result<ServedPlugin, LoadError> {
         let tools = match self.subject {
             Some(_) => Vec::new(),
             None => Tool::all_of(&loaded, &self.prefix).map_err(|message| self.error(message))?,
         };
-        Ok(Serving { loaded, tools })
+        Ok(ServedPlugin { loaded, tools })
     }
 
     fn settle(&mut self, decision: Decision) {
@@ -268,7 +268,7 @@ impl Arranged {
                 (self.before.take(), Some(error))
             }
         };
-        self.outcome = Outcome { serving, error, is_decided: true };
+        self.outcome = PluginOutcome { serving, error, is_decided: true };
     }
 
     fn error(&self, message: String) -> LoadError {

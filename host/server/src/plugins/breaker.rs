@@ -45,7 +45,7 @@ enum State {
 }
 
 /// What a call said about its plugin.
-pub(super) enum Verdict {
+pub(super) enum CallResult {
     /// It answered, be it with an error of its own.
     Answered,
     /// It crashed or used up a budget: why, as a sentence.
@@ -93,9 +93,9 @@ impl State {
     }
 
     /// What a call says that was admitted, as the trial or not. Gives whether the breaker has opened or closed.
-    fn judge(&mut self, trial: bool, verdict: Verdict, now: Instant) -> bool {
+    fn judge(&mut self, trial: bool, verdict: CallResult, now: Instant) -> bool {
         match (&mut *self, verdict) {
-            (Self::Closed { crashes }, Verdict::Crashed(why)) => {
+            (Self::Closed { crashes }, CallResult::Crashed(why)) => {
                 crashes.push_back(now);
                 while crashes.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
                     crashes.pop_front();
@@ -105,12 +105,12 @@ impl State {
                 }
                 *self = Self::Open { until: now + COOL_DOWN.0, cool_down: COOL_DOWN.0, why };
             }
-            (Self::Trying { .. }, Verdict::Answered) if trial => *self = Self::Closed { crashes: VecDeque::new() },
-            (Self::Trying { cool_down, .. }, Verdict::Crashed(why)) if trial => {
+            (Self::Trying { .. }, CallResult::Answered) if trial => *self = Self::Closed { crashes: VecDeque::new() },
+            (Self::Trying { cool_down, .. }, CallResult::Crashed(why)) if trial => {
                 let cool_down = (*cool_down * 2).min(COOL_DOWN.1);
                 *self = Self::Open { until: now + cool_down, cool_down, why };
             }
-            (Self::Trying { cool_down, why }, Verdict::Nothing) if trial => {
+            (Self::Trying { cool_down, why }, CallResult::Nothing) if trial => {
                 *self = Self::Open { until: now, cool_down: *cool_down, why: std::mem::take(why) };
             }
             // Calls that began before the breaker opened say nothing new.
@@ -130,10 +130,10 @@ impl Breaker {
     ///
     /// # Errors
     /// That the plugin is not called for this principal now.
-    pub(super) fn admit(&self, principal: &Principal, now: Instant) -> Result<Admission<'_>, Quarantine> {
+    pub(super) fn admit(&self, principal: &Principal, now: Instant) -> Result<CallPermit<'_>, Quarantine> {
         let mut states = self.states.lock();
         let trial = states.get_mut(principal).map_or(Ok(false), |state| state.admit(now))?;
-        Ok(Admission { breaker: self, principal: principal.clone(), trial, verdict: Verdict::Nothing })
+        Ok(CallPermit { breaker: self, principal: principal.clone(), trial, verdict: CallResult::Nothing })
     }
 
     /// All quarantines, in no order.
@@ -150,15 +150,15 @@ impl Breaker {
         quarantined.collect()
     }
 
-    fn judge(&self, principal: &Principal, trial: bool, verdict: Verdict, now: Instant) {
+    fn judge(&self, principal: &Principal, trial: bool, verdict: CallResult, now: Instant) {
         let mut states = self.states.lock();
         let changed = match (states.get_mut(principal), &verdict) {
             (Some(state), _) => state.judge(trial, verdict, now),
-            (None, Verdict::Crashed(_)) => {
+            (None, CallResult::Crashed(_)) => {
                 let state = states.get_or_insert_mut(principal.clone(), || State::Closed { crashes: VecDeque::new() });
                 state.judge(trial, verdict, now)
             }
-            (None, Verdict::Answered | Verdict::Nothing) => false,
+            (None, CallResult::Answered | CallResult::Nothing) => false,
         };
         if changed {
             self.changed.notify_one();
@@ -167,23 +167,23 @@ impl Breaker {
 }
 
 /// One call that a breaker let begin.
-pub(super) struct Admission<'a> {
+pub(super) struct CallPermit<'a> {
     breaker: &'a Breaker,
     principal: Principal,
     trial: bool,
-    verdict: Verdict,
+    verdict: CallResult,
 }
 
-impl Admission<'_> {
+impl CallPermit<'_> {
     /// What the call said about its plugin.
-    pub(super) fn end(mut self, verdict: Verdict) {
+    pub(super) fn end(mut self, verdict: CallResult) {
         self.verdict = verdict;
     }
 }
 
-impl Drop for Admission<'_> {
+impl Drop for CallPermit<'_> {
     fn drop(&mut self) {
-        let verdict = std::mem::replace(&mut self.verdict, Verdict::Nothing);
+        let verdict = std::mem::replace(&mut self.verdict, CallResult::Nothing);
         self.breaker.judge(&self.principal, self.trial, verdict, Instant::now());
     }
 }
@@ -199,8 +199,8 @@ mod tests {
         State::Closed { crashes: VecDeque::new() }
     }
 
-    fn crash() -> Verdict {
-        Verdict::Crashed("it traps".to_owned())
+    fn crash() -> CallResult {
+        CallResult::Crashed("it traps".to_owned())
     }
 
     /// A breaker that has opened at `now`.
@@ -243,7 +243,7 @@ mod tests {
         let later = now + COOL_DOWN.0;
         assert_eq!(state.admit(later), Ok(true));
         assert_eq!(state.admit(later).unwrap_err().left, Duration::ZERO);
-        assert!(state.judge(true, Verdict::Answered, later));
+        assert!(state.judge(true, CallResult::Answered, later));
         assert_eq!(state, closed());
     }
 
@@ -265,7 +265,7 @@ mod tests {
         let mut state = open(now);
         let later = now + COOL_DOWN.0;
         assert_eq!(state.admit(later), Ok(true));
-        assert!(state.judge(true, Verdict::Nothing, later));
+        assert!(state.judge(true, CallResult::Nothing, later));
         assert_eq!(state.admit(later), Ok(true));
     }
 
@@ -273,12 +273,12 @@ mod tests {
     fn calls_that_began_before_it_opened_do_not_touch_it() {
         let now = Instant::now();
         let mut state = open(now);
-        for verdict in [Verdict::Answered, crash(), Verdict::Nothing] {
+        for verdict in [CallResult::Answered, crash(), CallResult::Nothing] {
             assert!(!state.judge(false, verdict, now));
             assert!(matches!(&state, State::Open { until, .. } if *until == now + COOL_DOWN.0));
         }
         assert_eq!(state.admit(now + COOL_DOWN.0), Ok(true));
-        for verdict in [Verdict::Answered, crash(), Verdict::Nothing] {
+        for verdict in [CallResult::Answered, crash(), CallResult::Nothing] {
             assert!(!state.judge(false, verdict, now));
             assert!(matches!(state, State::Trying { .. }));
         }
@@ -304,7 +304,7 @@ mod tests {
         tokio::time::advance(COOL_DOWN.0).await;
         // Dropped without a word: the next one may try.
         drop(breaker.admit(&mallory, Instant::now()).ok().unwrap());
-        breaker.admit(&mallory, Instant::now()).ok().unwrap().end(Verdict::Answered);
+        breaker.admit(&mallory, Instant::now()).ok().unwrap().end(CallResult::Answered);
         assert!(breaker.quarantines(Instant::now()).is_empty());
     }
 

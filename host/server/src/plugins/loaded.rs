@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Quarantine, Verdict};
+use super::breaker::{Breaker, CallResult, Quarantine};
 use super::schemas::Schemas;
 use super::shown::Shown;
 use crate::render::{Base64, Reply, render};
@@ -168,12 +168,12 @@ impl Loaded {
             self.breaker.admit(&principal, Instant::now()).map_err(|quarantine| self.refused(&quarantine))?;
         let result = call.await;
         let verdict = match &result {
-            Ok(_) => Verdict::Answered,
+            Ok(_) => CallResult::Answered,
             Err(error) => match error.kind {
-                CallErrorKind::Failed => Verdict::Answered,
-                CallErrorKind::Plugin => Verdict::Crashed(error.message.clone()),
+                CallErrorKind::Failed => CallResult::Answered,
+                CallErrorKind::Plugin => CallResult::Crashed(error.message.clone()),
                 CallErrorKind::Timeout | CallErrorKind::Cancelled | CallErrorKind::Busy | CallErrorKind::Internal => {
-                    Verdict::Nothing
+                    CallResult::Nothing
                 }
             },
         };

@@ -25,7 +25,7 @@ use scout_runtime::{Grants, LoadError, Plugin, PluginId, Runtime, RuntimeConfig,
 use tokio::sync::{Notify, watch};
 
 use crate::config::Config;
-use arrange::{Arrangement, Candidate, Load, Loading, Outcome, Serving, State};
+use arrange::{Arrangement, Candidate, Load, LoadState, Loading, PluginOutcome, ServedPlugin};
 use loaded::Identity;
 use wanted::{Fetch, Wanted};
 
@@ -47,7 +47,7 @@ pub struct Plugins {
     changed: Arc<Notify>,
     entries: Vec<Entry>,
     /// What has become of the entries, in their order.
-    state: watch::Receiver<Arc<State>>,
+    state: watch::Receiver<Arc<LoadState>>,
 }
 
 /// The engine that all plugins of a process run on, once it is there.
@@ -144,7 +144,7 @@ impl Plugins {
     }
 
     /// What was asked for under the name of what is wanted now, and what serves.
-    fn former(&self, wanted: &Wanted) -> Option<(&Entry, Option<Serving>)> {
+    fn former(&self, wanted: &Wanted) -> Option<(&Entry, Option<ServedPlugin>)> {
         let state = self.state.borrow();
         let mut former = self.entries.iter().zip(&state.outcomes);
         let (entry, outcome) =
@@ -161,13 +161,13 @@ impl Plugins {
     /// Why it cannot be used.
     pub async fn for_subject(&self, subject: Subject) -> Result<Arc<Loaded>, LoadError> {
         let place = self.entries.iter().position(|entry| entry.subject == Some(subject));
-        let has_come = |state: &State| {
+        let has_come = |state: &LoadState| {
             let outcome = place.and_then(|place| state.outcomes.get(place));
             outcome.is_none_or(|outcome| outcome.serving.is_some() || outcome.is_decided)
         };
         let state = self.once(has_come).await;
         let outcome = place.and_then(|place| state.outcomes.get(place).cloned());
-        let Outcome { serving, error, .. } = outcome.unwrap_or_default();
+        let PluginOutcome { serving, error, .. } = outcome.unwrap_or_default();
         serving
             .map(|serving| serving.loaded)
             .ok_or_else(|| error.unwrap_or_else(|| refused("handler", "there is none")))
@@ -178,7 +178,7 @@ impl Plugins {
     /// # Cancel safety
     /// Dropping the future stops the waiting and nothing else.
     pub async fn tool(&self, name: &str) -> Option<Arc<Tool>> {
-        let may_come = |state: &State| state.may_bring(name).next().is_some();
+        let may_come = |state: &LoadState| state.may_bring(name).next().is_some();
         let state = self.once(|state| state.catalog.tool(name).is_some() || !may_come(state)).await;
         state.catalog.tool(name).cloned()
     }
@@ -190,7 +190,7 @@ impl Plugins {
 
     /// All tools, once all their plugins are loaded.
     pub async fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.once(State::is_decided).await.catalog)
+        Arc::clone(&self.once(LoadState::is_decided).await.catalog)
     }
 
     /// The tools that are there now.
@@ -200,7 +200,7 @@ impl Plugins {
 
     /// Waits until every plugin serves or cannot. Gives why those cannot that cannot.
     pub(crate) async fn settled(&self) -> Vec<LoadError> {
-        self.once(State::is_decided).await.errors()
+        self.once(LoadState::is_decided).await.errors()
     }
 
     /// The same, but for what comes over a network: that takes as long as others make it.
@@ -209,7 +209,7 @@ impl Plugins {
     }
 
     /// What has become of all plugins, once this is true of it, or if it never will be.
-    async fn once(&self, is_so: impl Fn(&State) -> bool) -> Arc<State> {
+    async fn once(&self, is_so: impl Fn(&LoadState) -> bool) -> Arc<LoadState> {
         let mut state = self.state.clone();
         let there = state.wait_for(|state| is_so(state)).await.ok().map(|state| Arc::clone(&state));
         there.unwrap_or_else(|| Arc::clone(&self.state.borrow()))

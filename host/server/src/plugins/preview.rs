@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::arrange::State;
+use super::arrange::LoadState;
 use super::names::alike;
 use super::{Plugins, Shown};
 
@@ -24,9 +24,9 @@ pub struct Listed {
 }
 
 /// Tells of each change of [`Plugins::listed`], and of some that are none.
-pub(crate) struct Changes(watch::Receiver<Arc<State>>);
+pub(crate) struct ListChanges(watch::Receiver<Arc<LoadState>>);
 
-impl Changes {
+impl ListChanges {
     /// Waits for the next change. Never ends if there can be none.
     pub(crate) async fn next(&mut self) {
         if self.0.changed().await.is_err() {
@@ -71,7 +71,7 @@ impl Plugins {
     /// Dropping the future stops the waiting and nothing else.
     pub(crate) async fn known(&self, deadline: Instant) {
         let shortly = deadline.min(Instant::now() + SHORTLY);
-        let known = |state: &State| {
+        let known = |state: &LoadState| {
             self.entries.iter().zip(&state.outcomes).all(|(entry, outcome)| {
                 entry.subject.is_some()
                     || outcome.is_decided
@@ -89,9 +89,9 @@ impl Plugins {
     }
 
     /// Changes of the list of tools from now on.
-    pub(crate) fn changes(&self) -> Changes {
+    pub(crate) fn changes(&self) -> ListChanges {
         let mut state = self.state.clone();
         state.mark_unchanged();
-        Changes(state)
+        ListChanges(state)
     }
 }

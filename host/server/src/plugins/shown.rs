@@ -6,7 +6,7 @@ use scout_runtime::{Effect, ToolDescription};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::held::fields_size;
+use crate::client_memory::fields_size;
 use scout_machine::visible;
 
 /// What a tool takes in a list beside its texts and schemas, in bytes.

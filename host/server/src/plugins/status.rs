@@ -7,7 +7,7 @@ use scout_runtime::Grants;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{Entry, Outcome, Plugins};
+use super::{Entry, PluginOutcome, Plugins};
 
 /// Quarantines of one plugin that are told; of more, the longest.
 const MAX_QUARANTINES: usize = 20;
@@ -56,8 +56,8 @@ impl Plugins {
         self.entries.iter().zip(outcomes).map(|(entry, outcome)| Self::status_of(entry, outcome)).collect()
     }
 
-    fn status_of(entry: &Entry, outcome: Outcome) -> PluginStatus {
-        let Outcome { serving, error, is_decided } = outcome;
+    fn status_of(entry: &Entry, outcome: PluginOutcome) -> PluginStatus {
+        let PluginOutcome { serving, error, is_decided } = outcome;
         let tools = serving.iter().flat_map(|serving| &serving.tools).map(|tool| tool.name.clone()).collect();
         let serving = serving.map(|serving| serving.loaded);
         let now = (Instant::now(), Timestamp::now());

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use super::names::alike;
 use super::schemas::Schemas;
 use super::{Loaded, Shown};
-use crate::held::Held;
+use crate::call_memory::CallMemory;
+use crate::client_memory::ClientMemory;
 use crate::render::{Base64, Reply};
-use crate::running::Running;
 
 /// The longest name of a tool with its prefix, in bytes: some clients take no more.
 const MAX_NAME: usize = 64;
@@ -72,7 +72,7 @@ impl Tool {
     pub(crate) async fn call(
         &self,
         context: CallContext,
-        held: Option<Held>,
+        memory: Option<ClientMemory>,
         arguments: Map<String, Value>,
     ) -> Result<Reply, CallError> {
         if let Some(what) = self.schemas.wrong_kind(&arguments) {
@@ -86,10 +86,10 @@ impl Tool {
         let arguments = self.check_arguments(arguments, &principal, &call).await?;
         // What it answers with beyond that waits for room of its own.
         let expected = limits.file_bytes.max(2 * limits.output_bytes);
-        let running = Running::wait(&call, held, Some(&host), expected).await?;
+        let call_memory = CallMemory::wait(&call, memory, Some(&host), expected).await?;
         let (answer, receipt) = self.plugin.call_tool(context, &self.shown.name, &arguments).await?;
         drop(arguments);
-        let reserved = running.reserve(&call, &answer).await?;
+        let reserved = call_memory.reserve(&call, &answer).await?;
         Ok(reserved.keep(self.reply(answer, receipt, &principal, &call).await?))
     }
 

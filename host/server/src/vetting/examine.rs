@@ -54,7 +54,7 @@ pub(crate) struct Examined {
 
 /// What the child is asked, before the component's bytes.
 #[derive(Serialize, Deserialize)]
-struct Asked {
+struct ExamineRequest {
     grants: Grants,
     settings: Map<String, Value>,
     smoke: bool,
@@ -74,7 +74,7 @@ pub(crate) async fn examine(
     smoke: bool,
 ) -> Result<Examined, String> {
     let unable = |error: std::io::Error| format!("cannot be examined: no process can be started: {error}");
-    let asked = Asked { grants, settings: settings.clone(), smoke };
+    let asked = ExamineRequest { grants, settings: settings.clone(), smoke };
     let mut input = serde_json::to_vec(&asked).map_err(|error| format!("cannot be examined: {error}"))?;
     input.push(b'\n');
     let mut child = Command::new(std::env::current_exe().map_err(unable)?)
@@ -156,7 +156,7 @@ pub(crate) async fn child() -> Result<String, String> {
     std::io::stdin().take(most).read_to_end(&mut input).map_err(|error| format!("stdin: {error}"))?;
     let newline = input.iter().position(|byte| *byte == b'\n').ok_or("stdin holds no question")?;
     let (asked, component) = input.split_at(newline);
-    let asked: Asked = serde_json::from_slice(asked).map_err(|error| format!("stdin: {error}"))?;
+    let asked: ExamineRequest = serde_json::from_slice(asked).map_err(|error| format!("stdin: {error}"))?;
     let component = component.get(1..).unwrap_or_default().to_vec();
     let result = look(asked, component).await;
     serde_json::to_string(&result).map_err(|error| error.to_string())
@@ -181,7 +181,7 @@ fn bound() -> Result<(), String> {
     Ok(())
 }
 
-async fn look(asked: Asked, component: Vec<u8>) -> Result<Examined, String> {
+async fn look(asked: ExamineRequest, component: Vec<u8>) -> Result<Examined, String> {
     let externs = Externs::read(&component)?;
     externs.check()?;
     let missing_grants = externs.missing(asked.grants).into_iter().map(str::to_owned).collect();

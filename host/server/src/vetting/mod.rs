@@ -21,7 +21,7 @@ use scout_ssh::sshsig::{AllowedSigners, Signer};
 
 use crate::config::{Config, Digest, Source, Vetting, signature_file};
 use crate::files;
-use fetch::{Asked, FetchError, Fetched, Fetcher, MAX_SIGNATURE};
+use fetch::{FetchError, FetchRequest, Fetched, Fetcher, MAX_SIGNATURE};
 
 pub use lock::{Entry, Lock, grant_names};
 pub use surface::{Changes, Surface};
@@ -94,7 +94,11 @@ impl Admission {
     /// What is not as it must be, and what to do, as the rest of a sentence that begins with the plugin's name.
     pub fn admit(&self) -> Result<Admitted, String> {
         self.check_before()?;
-        self.check(self.obtain(Asked { pinned: self.pinned(), signed: self.signed_by.is_some(), fresh: false })?)
+        self.check(self.obtain(FetchRequest {
+            pinned: self.pinned(),
+            signed: self.signed_by.is_some(),
+            fresh: false,
+        })?)
     }
 
     /// The same for what comes over a network, without asking it: `None` if it was not kept from an earlier time.
@@ -139,7 +143,7 @@ impl Admission {
     /// Bytes that are not to be had, those that `scout.toml` does not mean, and a signature that does not count.
     pub fn look(&self) -> Result<Admitted, String> {
         let signed = self.allowed_signers.is_some();
-        let fetched = self.obtain(Asked { pinned: self.pin.as_ref(), signed, fresh: true })?;
+        let fetched = self.obtain(FetchRequest { pinned: self.pin.as_ref(), signed, fresh: true })?;
         self.check_pin(&fetched.bytes)?;
         // A signature that is there and does not count is told, also if none is asked for.
         let wanted = self
@@ -173,7 +177,7 @@ impl Admission {
         }
     }
 
-    fn obtain(&self, asked: Asked<'_>) -> Result<Fetched, String> {
+    fn obtain(&self, asked: FetchRequest<'_>) -> Result<Fetched, String> {
         match &self.source {
             Source::File(path) => Ok(Fetched {
                 bytes: files::read_serving_component(path)

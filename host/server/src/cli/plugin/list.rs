@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::print;
 use crate::config::{Config, ConfigError};
 use crate::plugins::{PluginStatus, Plugins, Reading};
-use crate::serving::{Serving, serving};
+use crate::status_file::{ProcessStatus, serving};
 use scout_machine::visible;
 
 pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, ConfigError> {
@@ -23,11 +23,11 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, ConfigE
         print(&text(&status, &processes));
     }
     let well =
-        errors.is_empty() && processes.iter().all(|process| super::serving::is_well(process, jiff::Timestamp::now()));
+        errors.is_empty() && processes.iter().all(|process| super::processes::is_well(process, jiff::Timestamp::now()));
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn text(plugins: &[PluginStatus], processes: &[Serving]) -> String {
+fn text(plugins: &[PluginStatus], processes: &[ProcessStatus]) -> String {
     let header = ["plugin", "source", "grants", "tools", "state"].map(str::to_owned);
     let rows = plugins.iter().map(|plugin| {
         let joined = |words: &[String]| if words.is_empty() { "-".to_owned() } else { words.join(",") };
@@ -42,7 +42,7 @@ fn text(plugins: &[PluginStatus], processes: &[Serving]) -> String {
     });
     let rows: Vec<[String; 5]> = std::iter::once(header).chain(rows).collect();
     let mut lines: Vec<String> = rows.iter().map(|row| line(row, &rows)).collect();
-    lines.extend(super::serving::lines(processes, jiff::Timestamp::now()));
+    lines.extend(super::processes::lines(processes, jiff::Timestamp::now()));
     // Names of tools and what plugins say of their end are theirs.
     lines.iter().map(|line| format!("{}\n", visible(line))).collect()
 }

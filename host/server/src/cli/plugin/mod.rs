@@ -3,9 +3,9 @@
 mod inspect;
 mod list;
 mod new;
+mod processes;
 mod report;
 mod run;
-mod serving;
 mod sign;
 mod template;
 mod test;

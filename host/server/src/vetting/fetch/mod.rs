@@ -38,7 +38,7 @@ pub(super) struct Fetched {
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Asked<'a> {
+pub(super) struct FetchRequest<'a> {
     /// Only this one.
     pub(super) pinned: Option<&'a Digest>,
     /// With its signature, if there is one.
@@ -83,8 +83,8 @@ impl Fetcher {
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) fn fetch(&self, source: &Source, asked: Asked<'_>) -> Result<Fetched, FetchError> {
-        let Asked { pinned, signed, fresh } = asked;
+    pub(super) fn fetch(&self, source: &Source, asked: FetchRequest<'_>) -> Result<Fetched, FetchError> {
+        let FetchRequest { pinned, signed, fresh } = asked;
         // A store that is not safe is told before anything is asked for.
         let store = self.store()?;
         if let (Some(pinned), false) = (pinned, fresh)

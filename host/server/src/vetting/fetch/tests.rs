@@ -137,7 +137,7 @@ fn bench() -> Bench {
 
 impl Bench {
     fn fetch(&self, source: &Source, pinned: Option<&Digest>) -> Result<Fetched, FetchError> {
-        self.fetcher.fetch(source, super::Asked { pinned, signed: true, fresh: false })
+        self.fetcher.fetch(source, super::FetchRequest { pinned, signed: true, fresh: false })
     }
 
     fn refusal(&self, source: &Source) -> String {
@@ -185,7 +185,7 @@ fn a_newer_signature_of_the_same_bytes_takes_the_place_of_the_kept_one() {
     let (bench, digest) = (bench(), Digest::of(BYTES));
     let source = Source::Https(server.url("/mine.wasm"));
     let kept = |fresh| {
-        let asked = super::Asked { pinned: Some(&digest), signed: true, fresh };
+        let asked = super::FetchRequest { pinned: Some(&digest), signed: true, fresh };
         bench.fetcher.fetch(&source, asked).unwrap().signature.unwrap()
     };
     assert_eq!(kept(false), b"old");
@@ -203,7 +203,7 @@ fn what_was_kept_and_has_changed_on_disk_is_fetched_again() {
     for path in bench.kept() {
         std::fs::write(path, b"something else").unwrap();
     }
-    let asked = super::Asked { pinned: Some(&Digest::of(BYTES)), ..super::Asked::default() };
+    let asked = super::FetchRequest { pinned: Some(&Digest::of(BYTES)), ..super::FetchRequest::default() };
     assert_eq!(bench.fetcher.fetch(&source, asked).unwrap().bytes, BYTES);
 }
 

@@ -30,7 +30,7 @@ const NUMBERS: Duration = Duration::from_secs(5);
 
 /// A running `scout serve`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Serving {
+pub struct ProcessStatus {
     /// Its process id.
     pub pid: u32,
     /// When it started, RFC 3339.
@@ -86,14 +86,14 @@ impl Numbers {
 }
 
 /// The place of this process's file. Dropping it removes the file.
-pub(crate) struct Notice {
+pub(crate) struct StatusFile {
     file: PathBuf,
     since: String,
     /// Held as long as the process lives.
     _lock: NamedTempFile,
 }
 
-impl Notice {
+impl StatusFile {
     /// Makes a place in `dir`, and removes what processes that have ended left there.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl Notice {
 
     fn write(&self, tenant: &Tenant, numbers: Numbers) -> io::Result<()> {
         let revision = tenant.revision();
-        let serving = Serving {
+        let serving = ProcessStatus {
             pid: std::process::id(),
             since: self.since.clone(),
             config: revision.config().file.clone(),
@@ -134,8 +134,8 @@ impl Notice {
             let revision = Arc::clone(&revisions.borrow_and_update());
             let numbers = Numbers::of(&tenant);
             let written = {
-                let (notice, tenant, numbers) = (Arc::clone(&self), Arc::clone(&tenant), numbers.clone());
-                tokio::task::spawn_blocking(move || notice.write(&tenant, numbers)).await
+                let (status_file, tenant, numbers) = (Arc::clone(&self), Arc::clone(&tenant), numbers.clone());
+                tokio::task::spawn_blocking(move || status_file.write(&tenant, numbers)).await
             };
             match written {
                 Ok(Ok(())) => tracing::debug!(file = %self.file.display(), "how this process is, is written"),
@@ -154,7 +154,7 @@ impl Notice {
     }
 }
 
-impl Drop for Notice {
+impl Drop for StatusFile {
     fn drop(&mut self) {
         drop(std::fs::remove_file(&self.file));
     }
@@ -164,8 +164,8 @@ impl Drop for Notice {
 ///
 /// # Errors
 /// A directory that cannot be read. One that is not there is empty; a file that cannot be understood is passed over.
-pub fn serving(dir: &Path) -> io::Result<Vec<Serving>> {
-    let mut found: Vec<Serving> = files(dir)?
+pub fn serving(dir: &Path) -> io::Result<Vec<ProcessStatus>> {
+    let mut found: Vec<ProcessStatus> = files(dir)?
         .into_iter()
         .filter(|(_, lock)| is_held(lock))
         .filter_map(|(file, _)| {
@@ -203,9 +203,9 @@ fn is_held(lock: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn some() -> Serving {
+    fn some() -> ProcessStatus {
         let (since, plugins, numbers) = (String::new(), Vec::new(), Numbers::default());
-        Serving { pid: 7, since, config: None, revision: 1, refused: None, plugins, numbers }
+        ProcessStatus { pid: 7, since, config: None, revision: 1, refused: None, plugins, numbers }
     }
 
     #[test]
@@ -213,23 +213,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path().join("serving");
         assert_eq!(serving(&at).unwrap(), []);
-        let notice = Notice::new(&at).unwrap();
-        std::fs::write(&notice.file, serde_json::to_vec(&some()).unwrap()).unwrap();
+        let status_file = StatusFile::new(&at).unwrap();
+        std::fs::write(&status_file.file, serde_json::to_vec(&some()).unwrap()).unwrap();
         let stale = at.join("8-x.json");
         std::fs::write(&stale, serde_json::to_vec(&some()).unwrap()).unwrap();
         std::fs::write(stale.with_extension("lock"), "").unwrap();
         assert_eq!(serving(&at).unwrap(), [some()]);
-        let other = Notice::new(&at).unwrap();
-        assert!(!stale.exists() && notice.file.exists());
-        drop((notice, other));
+        let other = StatusFile::new(&at).unwrap();
+        assert!(!stale.exists() && status_file.file.exists());
+        drop((status_file, other));
         assert_eq!(std::fs::read_dir(&at).unwrap().count(), 0);
     }
 
     #[test]
     fn a_file_that_cannot_be_understood_is_passed_over() {
         let dir = tempfile::tempdir().unwrap();
-        let notice = Notice::new(dir.path()).unwrap();
-        std::fs::write(&notice.file, "{").unwrap();
+        let status_file = StatusFile::new(dir.path()).unwrap();
+        std::fs::write(&status_file.file, "{").unwrap();
         assert_eq!(serving(dir.path()).unwrap(), []);
     }
 }

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use crate::plugins::QuarantineStatus;
-use crate::serving::{Numbers, Serving};
+use crate::status_file::{Numbers, ProcessStatus};
 use crate::tally::CallCounts;
 
 /// Whether a process has the plugins that its configuration asks for, and calls them for everybody at this time.
-pub(super) fn is_well(process: &Serving, now: Timestamp) -> bool {
+pub(super) fn is_well(process: &ProcessStatus, now: Timestamp) -> bool {
     let well = process
         .plugins
         .iter()
@@ -21,7 +21,7 @@ fn is_over(quarantine: &QuarantineStatus, now: Timestamp) -> bool {
 }
 
 /// A line for each process, and one for each thing that is not well in it. They hold text of plugins as it is.
-pub(super) fn lines(processes: &[Serving], now: Timestamp) -> Vec<String> {
+pub(super) fn lines(processes: &[ProcessStatus], now: Timestamp) -> Vec<String> {
     if processes.is_empty() {
         return vec!["no `scout serve` runs".to_owned()];
     }
@@ -109,7 +109,7 @@ mod tests {
         };
         let running =
             PluginStatus { error: Some("is no component".to_owned()), quarantines: vec![quarantine], ..good.clone() };
-        let process = Serving {
+        let process = ProcessStatus {
             pid: 7,
             since: "2026-11-21T11:00:00Z".to_owned(),
             config: None,
@@ -121,7 +121,7 @@ mod tests {
         let at = |time: &str| time.parse::<Timestamp>().unwrap();
         let (during, after) = (at("2026-11-21T11:59:59Z"), at("2026-11-21T12:00:00Z"));
         let well = |plugin: &PluginStatus, now| {
-            is_well(&Serving { refused: None, plugins: vec![plugin.clone()], ..process.clone() }, now)
+            is_well(&ProcessStatus { refused: None, plugins: vec![plugin.clone()], ..process.clone() }, now)
         };
         assert!(!is_well(&process, after) && well(&good, during));
         let quarantined = PluginStatus { error: None, ..running };

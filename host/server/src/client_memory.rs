@@ -37,57 +37,57 @@ const SHOWN: usize = 4;
 
 /// What the calls of one client hold. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Held {
-    running: Bound,
+pub struct ClientMemory {
+    running: MemoryPool,
     /// For each host that calls go to.
     hosts: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
-    beyond: Bound,
-    answers: Bound,
+    beyond: MemoryPool,
+    answers: MemoryPool,
 }
 
 #[derive(Clone, Debug)]
-struct Bound {
+struct MemoryPool {
     free: Arc<Semaphore>,
     bytes: usize,
 }
 
 /// Room that a call or an answer has. Given back when it is dropped.
 #[derive(Debug)]
-pub struct Room(Option<OwnedSemaphorePermit>);
+pub struct Reservation(Option<OwnedSemaphorePermit>);
 
 /// Room of a call: of what calls to its host may have, and of what all may.
 #[derive(Debug)]
-pub struct CallRoom {
-    room: Room,
-    _of_host: Option<Room>,
+pub struct CallReservation {
+    room: Reservation,
+    _of_host: Option<Reservation>,
 }
 
-impl Default for Held {
+impl Default for ClientMemory {
     fn default() -> Self {
         Self {
-            running: Bound::new(RUNNING),
+            running: MemoryPool::new(RUNNING),
             hosts: Arc::default(),
-            beyond: Bound::new(BEYOND),
-            answers: Bound::new(ANSWERS),
+            beyond: MemoryPool::new(BEYOND),
+            answers: MemoryPool::new(ANSWERS),
         }
     }
 }
 
-impl Held {
+impl ClientMemory {
     /// Waits for room for what a call to this host, if it is to one, has while it runs: first among the calls to that host,
     /// which holds up nobody else, then among all.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn call(&self, host: Option<&str>, bytes: usize) -> CallRoom {
+    pub async fn call(&self, host: Option<&str>, bytes: usize) -> CallReservation {
         let of_host = match host {
             Some(host) => Some(self.of_host(host).take(bytes).await),
             None => None,
         };
-        CallRoom { room: self.running.take(bytes).await, _of_host: of_host }
+        CallReservation { room: self.running.take(bytes).await, _of_host: of_host }
     }
 
-    fn of_host(&self, host: &str) -> Bound {
+    fn of_host(&self, host: &str) -> MemoryPool {
         let mut hosts = self.hosts.lock();
         let known = hosts.get(host).and_then(Weak::upgrade);
         let free = known.unwrap_or_else(|| {
@@ -96,14 +96,14 @@ impl Held {
             hosts.insert(host.to_owned(), Arc::downgrade(&free));
             free
         });
-        Bound { free, bytes: OF_HOST }
+        MemoryPool { free, bytes: OF_HOST }
     }
 
     /// Waits for room for what a call has in all, `bytes`, beyond the room that it has.
     ///
     /// # Cancel safety
-    /// As [`Held::call`].
-    pub async fn beyond(&self, room: &CallRoom, bytes: usize) -> Option<Room> {
+    /// As [`ClientMemory::call`].
+    pub async fn beyond(&self, room: &CallReservation, bytes: usize) -> Option<Reservation> {
         let more = bytes.saturating_sub(room.room.bytes());
         if more == 0 { None } else { Some(self.beyond.take(more).await) }
     }
@@ -111,28 +111,28 @@ impl Held {
     /// Waits for room for an answer that is made from this one.
     ///
     /// # Cancel safety
-    /// As [`Held::call`].
-    pub async fn answer(&self, answer: &Answer) -> Room {
+    /// As [`ClientMemory::call`].
+    pub async fn answer(&self, answer: &Answer) -> Reservation {
         self.message(SHOWN * COPIES * weight(answer)).await
     }
 
     /// Waits for room for a message of so many bytes.
     ///
     /// # Cancel safety
-    /// As [`Held::call`].
-    pub async fn message(&self, bytes: usize) -> Room {
+    /// As [`ClientMemory::call`].
+    pub async fn message(&self, bytes: usize) -> Reservation {
         self.answers.take(LEAST.saturating_add(bytes)).await
     }
 }
 
-impl Bound {
+impl MemoryPool {
     fn new(bytes: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(bytes)), bytes }
     }
 
-    async fn take(&self, bytes: usize) -> Room {
+    async fn take(&self, bytes: usize) -> Reservation {
         // It is never closed.
-        Room(Arc::clone(&self.free).acquire_many_owned(self.permits(bytes)).await.ok())
+        Reservation(Arc::clone(&self.free).acquire_many_owned(self.permits(bytes)).await.ok())
     }
 
     /// Who may take more than there is takes all.
@@ -141,7 +141,7 @@ impl Bound {
     }
 }
 
-impl Room {
+impl Reservation {
     fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn calls_wait_for_each_other_and_one_that_may_have_more_than_all_runs_alone() {
-        let held = Held::default();
-        let running: Vec<CallRoom> = std::iter::from_fn(|| held.call(None, 2 << 20).now_or_never()).collect();
+        let held = ClientMemory::default();
+        let running: Vec<CallReservation> = std::iter::from_fn(|| held.call(None, 2 << 20).now_or_never()).collect();
         assert_eq!(running.len(), 48);
         assert!(held.call(None, 1).now_or_never().is_none());
         drop(running);
@@ -229,8 +229,8 @@ mod tests {
 
     #[test]
     fn calls_that_wait_for_a_host_leave_room_for_those_to_others() {
-        let held = Held::default();
-        let slow: Vec<CallRoom> =
+        let held = ClientMemory::default();
+        let slow: Vec<CallReservation> =
             std::iter::from_fn(|| held.call(Some("slow"), 2 << 20).now_or_never()).take(100).collect();
         assert_eq!(slow.len(), 16);
         let mut waits = Box::pin(held.call(Some("slow"), 2 << 20));
@@ -245,9 +245,9 @@ mod tests {
 
     #[test]
     fn what_a_call_has_beyond_what_was_expected_takes_nothing_from_calls() {
-        let held = Held::default();
-        let beyond = |room: &CallRoom, bytes| held.beyond(room, bytes).now_or_never();
-        let calls: Vec<CallRoom> = std::iter::from_fn(|| held.call(None, 2 << 20).now_or_never()).collect();
+        let held = ClientMemory::default();
+        let beyond = |room: &CallReservation, bytes| held.beyond(room, bytes).now_or_never();
+        let calls: Vec<CallReservation> = std::iter::from_fn(|| held.call(None, 2 << 20).now_or_never()).collect();
         let [first, second, ..] = calls.as_slice() else { panic!("no calls") };
         assert!(beyond(first, 2 << 20).unwrap().is_none(), "as expected");
         let all = beyond(first, usize::MAX).unwrap().unwrap();
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn room_for_an_answer_is_for_all_that_it_may_become_and_then_for_what_it_is() {
         for content in [&b"plain"[..], &[0x1b; 1000], "\u{80}".repeat(1000).leak().as_bytes(), &[0xff; 1000]] {
-            let held = Held::default();
+            let held = ClientMemory::default();
             let mut room = held.answer(&file(content)).now_or_never().unwrap();
             let reserved = ANSWERS - held.answers.free.available_permits();
             let reply = render(file(content), Base64::Given, Receipt::default());
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn answers_take_nothing_from_calls() {
-        let held = Held::default();
+        let held = ClientMemory::default();
         let answers = held.message(usize::MAX).now_or_never().unwrap();
         assert!(held.answer(&file(b"")).now_or_never().is_none() && held.call(None, RUNNING).now_or_never().is_some());
         drop(answers);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use scout_machine::{Call, Cost};
 use scout_runtime::{Answer, CallError, CallErrorKind, Receipt};
 
-use crate::held::{self, CallRoom, Held, Room};
+use crate::client_memory::{self, CallReservation, ClientMemory, Reservation};
 use crate::render::Reply;
 
 /// What most answers say beside the bytes of a host, in bytes.
@@ -19,12 +19,12 @@ const CROWDED: &str = "other calls of yours hold all the memory that they may";
 const READ: &str = "read the answers to them, or ask for less at once";
 
 /// A call that has room for what it gets from hosts, as long as there is this.
-pub(crate) struct Running(Option<(Held, CallRoom)>);
+pub(crate) struct CallMemory(Option<(ClientMemory, CallReservation)>);
 
 /// Room for an answer until it is known what the reply takes.
-pub(crate) struct Reserved(Option<(Room, Option<Room>)>);
+pub(crate) struct AnswerReservation(Option<(Reservation, Option<Reservation>)>);
 
-impl Running {
+impl CallMemory {
     /// Waits until there is room for a call to this host, if it is to one, that is expected to have so many bytes beside what an answer says of them.
     ///
     /// # Cancel safety
@@ -34,13 +34,13 @@ impl Running {
     /// The deadline or the cancellation, before there was room.
     pub(crate) async fn wait(
         call: &Call,
-        held: Option<Held>,
+        memory: Option<ClientMemory>,
         host: Option<&str>,
         bytes: usize,
     ) -> Result<Self, CallError> {
-        let Some(held) = held else { return Ok(Self(None)) };
-        match in_time(call, held.call(host, FIELDS + bytes)).await {
-            Ok(room) => Ok(Self(Some((held, room)))),
+        let Some(memory) = memory else { return Ok(Self(None)) };
+        match in_time(call, memory.call(host, FIELDS + bytes)).await {
+            Ok(room) => Ok(Self(Some((memory, room)))),
             Err(why) => Err(crowded(why, &call.cost)),
         }
     }
@@ -48,24 +48,24 @@ impl Running {
     /// Waits until there is room for all that an answer may become.
     ///
     /// # Cancel safety
-    /// As [`Running::wait`].
+    /// As [`CallMemory::wait`].
     ///
     /// # Errors
-    /// As [`Running::wait`].
-    pub(crate) async fn reserve(&self, call: &Call, answer: &Answer) -> Result<Reserved, CallError> {
-        let Some((held, running)) = &self.0 else { return Ok(Reserved(None)) };
+    /// As [`CallMemory::wait`].
+    pub(crate) async fn reserve(&self, call: &Call, answer: &Answer) -> Result<AnswerReservation, CallError> {
+        let Some((memory, reserved)) = &self.0 else { return Ok(AnswerReservation(None)) };
         let crowded = |why| crowded(why, &call.cost);
-        let beyond = in_time(call, held.beyond(running, held::weight(answer))).await.map_err(crowded)?;
-        let room = in_time(call, held.answer(answer)).await.map_err(crowded)?;
-        Ok(Reserved(Some((room, beyond))))
+        let beyond = in_time(call, memory.beyond(reserved, client_memory::weight(answer))).await.map_err(crowded)?;
+        let room = in_time(call, memory.answer(answer)).await.map_err(crowded)?;
+        Ok(AnswerReservation(Some((room, beyond))))
     }
 }
 
-impl Reserved {
+impl AnswerReservation {
     /// The reply with what it takes of the room; the rest is given back.
     pub(crate) fn keep(self, mut reply: Reply) -> Reply {
         if let Some((mut room, _beyond)) = self.0 {
-            room.shrink_to(held::reply_weight(&reply));
+            room.shrink_to(client_memory::reply_weight(&reply));
             reply.room = Some(Arc::new(room));
         }
         reply
