@@ -75,7 +75,7 @@ fn finished(path: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
         if bytes.starts_with(COMPONENT_PREAMBLE) {
             Ok((name, bytes))
         } else {
-            Err(format!("{} (from SCOUT_PLUGINS_DIR) is no WebAssembly component", shown.display()))
+            Err(format!("{} (from SCOUT_PLUGINS_DIR) is not a WebAssembly component", shown.display()))
         }
     };
     PLUGINS.iter().copied().map(read).collect()
@@ -98,7 +98,7 @@ fn built(out: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
             .validate(true)
             .module(&bytes)
             .and_then(|encoder| encoder.encode())
-            .map_err(|error| format!("the plugin `{name}` makes no component: {error:#}"))?;
+            .map_err(|error| format!("the plugin `{name}` does not become a component: {error:#}"))?;
         Ok((name, component))
     };
     PLUGINS.iter().copied().map(encode).collect()

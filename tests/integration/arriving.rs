@@ -301,7 +301,7 @@ async fn requests_that_wait_are_bounded_and_a_cancelled_one_makes_room() {
     for _ in 0..MORE {
         let (id, refused) = soon(answers.next()).await.unwrap();
         let refused = Answer { message: refused.unwrap() };
-        assert!(refused.is_error() && refused.text().contains("busy: 1024 requests"), "{}", refused.message);
+        assert!(refused.is_error() && refused.text().contains("busy: 1024 of your requests"), "{}", refused.message);
         ids.remove(&id);
     }
     let refused = soon(scout.call("hosts")).await;

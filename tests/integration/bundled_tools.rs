@@ -233,7 +233,7 @@ async fn disk_asks_no_file_system_that_it_knows_nothing_of() {
     let words = world.arguments();
     assert!(answer["truncated"] == true && words[6..8] == ["--", "/"] && words.len() > 9, "{answer} {words:?}");
     let failure = world.failure("disk", json!({"host": "box", "path": "/srv/9"})).await;
-    assert!(failure.contains("what is mounted on box is more than Scout takes"), "{failure}");
+    assert!(failure.contains("what is mounted on box is more than Scout accepts"), "{failure}");
     assert!(!world.arguments().contains(&"df".to_owned()));
 }
 

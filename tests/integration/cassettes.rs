@@ -208,7 +208,7 @@ async fn a_replay_that_is_no_longer_what_was_recorded_fails_and_says_how() {
     assert!(code == 1 && said.contains("it has version 2"), "{said}");
     std::fs::write(bench.path("broken.json"), "{\"cassette\": 1,\n\"plugin\"").unwrap();
     let (code, said) = bench.play("broken.json", &[]).await;
-    assert!(code == 1 && said.contains("is no cassette that can be used: ") && said.contains("line 2"), "{said}");
+    assert!(code == 1 && said.contains("is not a cassette that can be used: ") && said.contains("line 2"), "{said}");
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn what_cannot_be_run_or_tested_is_told_as_wrong_usage() {
     for (line, says) in [
         (&["run", "mien", "read_text"][..], "did you mean `mine`"),
         (&["run", "mine", "read_txt", place], "did you mean `read_text`"),
-        (&["run", "mine", "read_text", "{"], "no JSON object"),
+        (&["run", "mine", "read_text", "{"], "not a JSON object"),
         (&["run", "mine", "read_text", r#"{"host": "box"}"#], "\"path\" is a required property"),
         (&["run", "mine", "read_text", place, "--record", "there.json"], "is there already"),
         (&["run", "mine", "read_text", place, "--redact", "abc"], "--record"),
@@ -228,8 +228,8 @@ async fn what_cannot_be_run_or_tested_is_told_as_wrong_usage() {
         (&["test", "mine", "empty"], "there are no cassettes"),
         (&["test", "mine"], "cassettes: No such file"),
         (&["test", "absent.wasm", "empty"], "absent.wasm: No such file"),
-        (&["new", "Mine"], "can be no plugin's name"),
-        (&["new", "scout-plugin"], "can be no plugin's name"),
+        (&["new", "Mine"], "cannot be a plugin's name"),
+        (&["new", "scout-plugin"], "cannot be a plugin's name"),
     ] {
         let (code, said) = bench.plugin(line).await;
         assert!(code == 2 && said.contains(says), "{line:?}: {said}");

@@ -96,7 +96,7 @@ fn done(said: &str, learned: bool) -> &'static str {
         ("the host's key is not known yet", "refuse: unknown"),
         ("is not the one known from", "refuse: changed"),
         ("is revoked by", "refuse: revoked"),
-        ("the host's key is no good: an RSA key of fewer than", "refuse: too short"),
+        ("the host's key cannot be used: an RSA key of fewer than", "refuse: too short"),
         ("the host is accepted, and passwords are off", "accept without passwords: changed"),
         // Accepted: the dial has come to logging in, with a key that the server does not take.
         ("no identity was accepted", if learned { "learn: unknown" } else { "accept: known" }),

@@ -187,15 +187,15 @@ async fn a_key_that_cannot_mean_anything_keeps_scout_from_starting_and_is_told_w
     for (table, says) in [
         ("[plugins.file]\npathes = []", "scout.toml:5: unknown key `pathes`; did you mean `paths`"),
         ("[access.local]\nhost = []", "did you mean `hosts`"),
-        ("[access.locl]\n", "[access.locl] names nobody"),
+        ("[access.locl]\n", "[access.locl] names no principal"),
         ("[plugins.file]\npaths = [\n\"var\"]", "scout.toml:6: not a directory"),
-        ("[plugins.file]\npaths = [\"/a/../b\"]", "scout.toml:5: `..` stands in no root"),
+        ("[plugins.file]\npaths = [\"/a/../b\"]", "scout.toml:5: a root cannot contain `..`"),
         ("[plugins.file]\nhosts = [\"bx\"]", "scout.toml:5: \"bx\" names no host"),
         ("[plugins.file]\nhosts = [\"tag:prod\"]", "no host has the tag \"prod\""),
         ("[hosts.box]\ntags = [\"prod\"]\n[plugins.file]\nhosts = [\"tag:prd\"]", "did you mean `prod`"),
         ("[hosts.box]\ntags = [\"a b\"]", "scout.toml:5: not a tag"),
         ("[hosts.\"z*\"]\ntags = [\"prod\"]", "names no host of"),
-        ("[plugins.command]\ncommands = [[\"df -h\"]]", "scout.toml:5: \"df -h\" is no program"),
+        ("[plugins.command]\ncommands = [[\"df -h\"]]", "scout.toml:5: \"df -h\" is not a program"),
         ("[plugins.command]\ncommands = [\"df -h\"]", "scout.toml:5:"),
         ("[plugins.file]\nfollow_links_out = true", "scout.toml:5: `follow_links_out` limits nothing"),
     ] {
@@ -268,7 +268,7 @@ async fn explain_names_the_line_that_decides_and_what_is_allowed_instead() {
     for (arguments, says) in [
         (&["explain", "fle"][..], "did you mean `file`"),
         (&["explain", "file", "boxx"], "did you mean `box`"),
-        (&["explain", "file", "box", "look"], "`look` is no operation"),
+        (&["explain", "file", "box", "look"], "`look` is not an operation"),
         (&["explain", "file", "box", "list", "--tool", "x"], "has no tool `x`"),
     ] {
         let (code, text) = policy(&options, arguments).await;
@@ -322,7 +322,7 @@ async fn a_teams_table_tells_what_is_decided_otherwise() {
     assert!(code == Some(1) && text.contains("cases.toml:6: expected deny, because \"scout.toml:7\""), "{text}");
     for (from, to, says) in [
         ("because", "becaus", "cases.toml:11: unknown field `becaus`"),
-        ("\"run:df\"", "\"walk\"", "cases.toml:6: `walk` is no operation"),
+        ("\"run:df\"", "\"walk\"", "cases.toml:6: `walk` is not an operation"),
         ("\"kept\"", "\"kep\"", "cases.toml:6: "),
         ("[[case]]", "[[cases]]", "cases.toml:1: unknown field"),
     ] {

@@ -208,11 +208,11 @@ async fn a_bad_plugin_leaves_the_one_before_and_says_why_and_the_next_good_one_s
     assert_eq!(world.call("do").await.text(), "mine");
     let good = Guest::DoesAsSet.bytes();
     std::fs::write(&world.plugin, &good[..good.len() / 2]).unwrap();
-    world.scout.logs("the one before goes on error=plugin `mine`: is no component", 1).await;
+    world.scout.logs("the one before goes on error=plugin `mine`: is not a component", 1).await;
     assert_eq!(world.call("do").await.text(), "mine");
     world.scout.logs("revision=2", 1).await;
     let listed = world.list();
-    assert!(listed.contains("mine: cannot be used, the one before goes on: is no component"), "{listed}");
+    assert!(listed.contains("mine: cannot be used, the one before goes on: is not a component"), "{listed}");
     std::fs::remove_file(&world.plugin).unwrap();
     world.scout.logs("No such file", 1).await;
     assert_eq!(world.call("do").await.text(), "mine");

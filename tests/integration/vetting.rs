@@ -337,8 +337,8 @@ async fn hostile_components_are_told_and_never_locked() {
     for (guest, says) in [
         (Guest::IsEmpty, "exports nothing"),
         (Guest::IsACoreModule, "core module"),
-        (Guest::HalfAComponent, "no component"),
-        (Guest::EmptyFile, "no component"),
+        (Guest::HalfAComponent, "not a component"),
+        (Guest::EmptyFile, "not a component"),
         (Guest::TooLarge, "larger than"),
         (Guest::ManyFunctions, "functions"),
         (Guest::DoublingTypes, "a type of more than a million parts"),

@@ -212,7 +212,7 @@ fn handler(name: &str, mut module: Vec<u8>) -> Vec<u8> {
 
 fn componentized(name: &str, module: &[u8]) -> Vec<u8> {
     let encoded = ComponentEncoder::default().module(module).and_then(|encoder| encoder.encode());
-    encoded.unwrap_or_else(|error| panic!("the fixture `{name}` makes no component: {error:#}"))
+    encoded.unwrap_or_else(|error| panic!("the fixture `{name}` does not become a component: {error:#}"))
 }
 
 /// The folder of the components that cargo builds, in `target/fixtures`. The first call of a process builds all of them;

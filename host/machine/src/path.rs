@@ -55,6 +55,6 @@ pub fn deleted(path: &[u8]) -> HostError {
 
 /// A link, and nobody who says truly where it leads.
 pub fn untold(who: &str, path: &[u8]) -> HostError {
-    let message = format!("leads through a link, and {who} does not tell truly where to: `{}`", shown(path));
+    let message = format!("leads through a link, and {who} does not tell where that truly leads: `{}`", shown(path));
     HostError::new(ErrorKind::Unsupported, message).with_hint("name what it leads to, by a path without links")
 }

@@ -110,7 +110,7 @@ fn schema(tool: &str, text: &str) -> Result<Arc<Map<String, Value>>, String> {
         return Err(format!("a schema of `{tool}` is longer than {MAX_SCHEMA} bytes"));
     }
     let schema =
-        serde_json::from_str(text).map_err(|error| format!("a schema of `{tool}` is no JSON object: {error}"))?;
+        serde_json::from_str(text).map_err(|error| format!("a schema of `{tool}` is not a JSON object: {error}"))?;
     // Made visible it would be another schema: names, patterns and constants are compared with what a call brings.
     if let Some((place, c)) = hidden_in_fields(&schema) {
         let place = place.iter().rev().map(|step| format!("/{}", shown(step))).collect::<String>();

@@ -27,7 +27,7 @@ impl Externs {
     /// Bytes that are no component, or too much of one, as the rest of a sentence that begins with the plugin's name.
     pub fn read(component: &[u8]) -> Result<Self, String> {
         shape::check(component)?;
-        let broken = |error: wasmparser::BinaryReaderError| format!("is no component that can be read: {error}");
+        let broken = |error: wasmparser::BinaryReaderError| format!("is not a component that can be read: {error}");
         let mut externs = Self::default();
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(component) {

@@ -48,7 +48,7 @@ fn told(error: &BinaryReaderError) -> String {
         if said.contains("type size exceeds") {
             return "has a type of more than a million parts".to_owned();
         }
-        return format!("is no component that can be used: {said}");
+        return format!("is not a component that can be used: {said}");
     };
     let names: Vec<String> =
         missing.iter_names().map(|(name, _)| name.to_ascii_lowercase().replace('_', "-")).collect();
@@ -174,6 +174,6 @@ mod tests {
     #[test]
     fn what_is_invalid_is_told_as_that() {
         let refusal = refusal(&with_module("(func (result i32) (i64.const 0))")).unwrap();
-        assert!(refusal.starts_with("is no component that can be used: type mismatch"), "{refusal}");
+        assert!(refusal.starts_with("is not a component that can be used: type mismatch"), "{refusal}");
     }
 }

@@ -337,7 +337,7 @@ impl Runtime {
                 "cannot be compiled: there is no memory for it; Scout needs more, or more address space (`ulimit -v`)"
                     .to_owned()
             } else {
-                beyond(&error).unwrap_or_else(|| format!("is no component that can be used: {}", first_line(&error)))
+                beyond(&error).unwrap_or_else(|| format!("is not a component that can be used: {}", first_line(&error)))
             })
         })
     }
@@ -905,14 +905,14 @@ fn how_ended(store: &Store<CallState>, error: &wasmtime::Error) -> String {
             format!("handed over more than {} MiB at once", HOSTCALL_BYTES >> 20)
         }
         Some(Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature) => {
-            "crashed: it called a function that there is not".to_owned()
+            "crashed: it called a function that does not exist".to_owned()
         }
         Some(Trap::IntegerDivisionByZero | Trap::IntegerOverflow | Trap::BadConversionToInteger) => {
-            "crashed: it calculated what no number holds, as a division by zero".to_owned()
+            "crashed: its arithmetic has no result, as in a division by zero".to_owned()
         }
-        Some(trap) => format!("crashed: it did what no plugin may ({trap})"),
+        Some(trap) => format!("crashed: it did what a plugin may not do ({trap})"),
         None => beyond(error).unwrap_or_else(|| {
-            format!("crashed: what it handed over is nothing that the contract knows ({})", first_line(error))
+            format!("crashed: it handed over something that the contract does not know ({})", first_line(error))
         }),
     }
 }

@@ -14,7 +14,7 @@ use crate::render::Reply;
 /// What most answers say beside the bytes of a host, in bytes.
 const FIELDS: usize = 64 << 10;
 /// Why a call finds no room.
-const CROWDED: &str = "other calls of yours hold all the memory that they may";
+const CROWDED: &str = "your other calls hold all the memory that they may";
 /// What to do about it.
 const READ: &str = "read the answers to them, or ask for less at once";
 

@@ -96,7 +96,7 @@ fn message(line: &[u8]) -> Parsed {
         return Parsed::Ignored;
     }
     let why = if envelope.is_batch {
-        "of the revisions of MCP only 2025-03-26 has batches, with a member in them; write each message on a line of its own"
+        "only the revision 2025-03-26 of MCP has batches, and a batch cannot be empty; write each message on a line of its own"
     } else {
         "a request has `jsonrpc`: \"2.0\", an `id` that is a string or a whole number, and a `method`"
     };

@@ -83,7 +83,7 @@ impl Reply {
     pub(crate) fn without_fields(mut self) -> Self {
         self.structured = self.take_why().map(|why| Map::from_iter([why]));
         if self.text.iter().all(String::is_empty) {
-            self.text = vec!["the plugin says that it failed, and not why".to_owned()];
+            self.text = vec!["the plugin says that it failed, but not why".to_owned()];
         }
         self
     }

@@ -35,7 +35,7 @@ fn run(host: &str, directory: Option<&[u8]>, command: &str) -> Result<Outcome, E
             exec::shell(host, directory, command).map_err(|error| shell_error(&construct, instead, error))
         }
         Err(NotAPipeline::Malformed(why)) => {
-            Err(Error::new(ErrorKind::Invalid, format!("the query is no command: {why}")).hint(PIPELINES))
+            Err(Error::new(ErrorKind::Invalid, format!("the query is not a command: {why}")).hint(PIPELINES))
         }
     }
 }
@@ -73,9 +73,9 @@ fn instead(host: &str, at: Option<&[u8]>, command: &str, construct: &str) -> Opt
     let (before, behind) = (before.trim(), behind.trim());
     let directory = before.strip_prefix("cd ").and_then(|name| below(at, name.trim()));
     match (construct, directory) {
-        ("||", _) if matches!(behind, "true" | ":") && is_pipeline(before) => {
-            Some(format!("`{before}` alone: a command that fails is answered with its exit status, which is no error"))
-        }
+        ("||", _) if matches!(behind, "true" | ":") && is_pipeline(before) => Some(format!(
+            "`{before}` alone: a command that fails is answered with its exit status, which is not an error"
+        )),
         ("&&" | ";", Some(directory)) if is_pipeline(behind) => {
             Some(format!("the target `{host}:{directory}` with the query `{behind}`"))
         }

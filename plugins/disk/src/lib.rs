@@ -81,11 +81,11 @@ impl Tools for Disk {
 impl Arguments {
     fn read(json: &str) -> Result<Self, Error> {
         let invalid = |what: &str| Error::new(ErrorKind::Invalid, format!("the arguments of `disk` {what}"));
-        let value = Value::parse(json).ok_or_else(|| invalid("are no JSON"))?;
+        let value = Value::parse(json).ok_or_else(|| invalid("are not JSON"))?;
         let text = |name: &str| value.get(name).and_then(Value::as_text).map(str::to_owned);
         let flag = |name: &str| value.get(name).and_then(Value::as_boolean).unwrap_or(false);
         Ok(Self {
-            host: text("host").ok_or_else(|| invalid("name no `host`"))?,
+            host: text("host").ok_or_else(|| invalid("do not name a `host`"))?,
             path: text("path"),
             all: flag("all"),
             threshold: value.get("threshold").and_then(Value::as_integer).unwrap_or(0),
@@ -159,9 +159,9 @@ fn look(asked: &Arguments) -> Result<Seen, Error> {
     if let Some(operand) = asked.operand() {
         if output.truncated {
             // What is not known may be an automount point.
-            let message = format!("what is mounted on {} is more than Scout takes of a command", asked.host);
+            let message = format!("what is mounted on {} is more than Scout accepts from a command", asked.host);
             return Err(Error::new(ErrorKind::Exhausted, message)
-                .hint("leave `path` away for a part of the file systems; the operator may raise `max_output_size`"));
+                .hint("leave `path` out for a part of the file systems; the operator may raise `max_output_size`"));
         }
         mounts_nothing(asked, &mounts)?;
         ask(asked, &mounts, &Asked::Of(vec![operand]), &mut seen)?;
@@ -381,14 +381,14 @@ fn unmounted(asked: &Arguments, path: &str, at: &str) -> Error {
         asked.host
     );
     Error::new(ErrorKind::NotFound, message)
-        .hint("leave `path` away: what is mounted is shown, and nothing is mounted by it")
+        .hint("leave `path` out: what is mounted is shown, and nothing is mounted by it")
 }
 
 /// The error of a directory between an automount point and what is mounted below it.
 fn empty(asked: &Arguments, path: &str) -> Error {
     let message = format!("`{path}` on {} lies on an automount point, which has no storage of its own", asked.host);
     Error::new(ErrorKind::NotFound, message)
-        .hint("name what is mounted below it, or leave `path` away: what is mounted is shown")
+        .hint("name what is mounted below it, or leave `path` out: what is mounted is shown")
 }
 
 /// A file system as it is answered.

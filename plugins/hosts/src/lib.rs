@@ -152,9 +152,9 @@ fn is_meant(name: &str, word: &str) -> bool {
 fn note(shown: usize, meant: usize, all: usize, read_on: Option<&str>) -> Option<String> {
     match (shown, meant, read_on) {
         (_, 0, _) if all == 0 => Some(NONE.to_owned()),
-        (_, 0, _) => {
-            Some(format!("none of {all} hosts is meant by this query: a pattern such as `web*`, or a part of a name"))
-        }
+        (_, 0, _) => Some(format!(
+            "this query matches none of the {all} hosts: give a pattern such as `web*`, or a part of a name"
+        )),
         (shown, meant, Some(query)) => Some(format!(
             "{shown} of {meant} hosts; the query `{query}` goes on, and a pattern such as `web*` selects. Those that are \
              not shown answer under their names as well (`host:/path`)"
@@ -164,7 +164,7 @@ fn note(shown: usize, meant: usize, all: usize, read_on: Option<&str>) -> Option
 }
 
 /// Where hosts come from, if there are none.
-const NONE: &str = "no hosts are configured: Scout lists the `Host` entries of ~/.ssh/config that are no patterns";
+const NONE: &str = "no hosts are configured: Scout lists the `Host` entries of ~/.ssh/config that are not patterns";
 
 fn as_json(rows: &[Row<'_>], total: usize, note: Option<&str>, read_on: Option<&str>) -> Object {
     let hosts = rows.iter().map(|row| {
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(names("from db1"), ["db1", "web-3.corp"]);
         assert_eq!(names("*b* from web2"), ["web2", "db1", "web-3.corp"]);
         assert_eq!(names("*x*"), [""; 0]);
-        assert!(note(0, 0, 9, None).is_some_and(|said| said.contains("none of 9 hosts")));
+        assert!(note(0, 0, 9, None).is_some_and(|said| said.contains("none of the 9 hosts")));
     }
 
     #[test]
@@ -322,7 +322,9 @@ mod tests {
         assert!(note.as_ref().is_some_and(|note| note.contains("~/.ssh/config")));
         assert_eq!((as_text(&[]).as_str(), fitting(&[])), ("", 0));
         assert!(
-            as_json(&[], 0, note.as_deref(), None).finish().ends_with(r#"are no patterns","read_on":null,"hosts":[]}"#)
+            as_json(&[], 0, note.as_deref(), None)
+                .finish()
+                .ends_with(r#"are not patterns","read_on":null,"hosts":[]}"#)
         );
     }
 

@@ -147,17 +147,15 @@ fn from_journal(
     }
     if found.entries.is_empty() && output.truncated {
         let message =
-            format!("the newest entry of the journal on {} is more than Scout takes of a command", query.host);
+            format!("the newest entry of the journal on {} is more than Scout accepts from a command", query.host);
         return Err(Error::new(ErrorKind::Exhausted, message).hint(
-            "leave `whole` away, or read a part: `journalctl -o cat --all -n 1 | head -c 500000` with the tool `scout`",
+            "leave `whole` out, or read a part: `journalctl -o cat --all -n 1 | head -c 500000` with the tool `scout`",
         ));
     }
     found.truncated |= found.entries.len() >= query.lines;
     found.entries.reverse();
     if found.entries.is_empty() && query.unit.is_some() {
-        found
-            .notes
-            .push("`unit` is one of the system's manager; those of users are asked for with `user_unit`".to_owned());
+        found.notes.push("`unit` names a unit of the system; name one of a user with `user_unit`".to_owned());
     }
     found.notes.extend(said.notes());
     Ok(found)
@@ -195,7 +193,7 @@ fn tail(query: &Query) -> Result<Found, Error> {
 fn from_files(query: &Query, output: &Output, date: impl FnOnce() -> Result<Output, Error>) -> Result<Found, Error> {
     if output.truncated {
         // What is missing is the newest, and the host's clock behind it.
-        let message = format!("{} on {} is more than Scout takes of a command", query.named(), query.host);
+        let message = format!("{} on {} is more than Scout accepts from a command", query.named(), query.host);
         return Err(Error::new(ErrorKind::Exhausted, message).hint("ask for fewer `lines`, or name a `grep`"));
     }
     let complaints = complaints(&output.stderr);

@@ -90,22 +90,23 @@ impl Query {
     /// # Errors
     /// Arguments that make no sense together.
     pub(crate) fn read(json: &str) -> Result<Self, Error> {
-        let arguments = Value::parse(json).ok_or_else(|| invalid("are no JSON", "give an object"))?;
+        let arguments = Value::parse(json).ok_or_else(|| invalid("are not JSON", "give an object"))?;
         let text = |name: &str| arguments.get(name).and_then(Value::as_text).map(str::to_owned);
         let time = |name: &str| match text(name) {
             None => Ok(None),
             Some(written) => time::asked(&written).map(Some).ok_or_else(|| {
                 let shown = text::clipped(&written, 50);
                 invalid(
-                    &format!("have no time in `{name}`: {shown}"),
+                    &format!("have a `{name}` that is not a time: {shown}"),
                     "write an age as 15m, 2h or 7d, a date, or RFC 3339",
                 )
             }),
         };
         let lines = arguments.get("lines").and_then(Value::as_integer).unwrap_or(DEFAULT_LINES);
         let query = Self {
-            host: text("host")
-                .ok_or_else(|| invalid("name no `host`", "the tool `scout` with the target `hosts` lists them"))?,
+            host: text("host").ok_or_else(|| {
+                invalid("do not name a `host`", "the tool `scout` with the target `hosts` lists them")
+            })?,
             source: match text("source").as_deref() {
                 Some("journal") => Source::Journal,
                 Some("files") => Source::Files,
@@ -127,13 +128,13 @@ impl Query {
         if query.unit.is_some() && query.user_unit.is_some() {
             return Err(invalid(
                 "name a `unit` and a `user_unit`",
-                "ask twice: one is of the system's manager, the other of users'",
+                "ask twice: `unit` is for the system, `user_unit` for users",
             ));
         }
         match &query.path {
             Some(_) if query.source == Source::Journal => Err(invalid(
                 "name a `path` and the source `journal`",
-                "leave one of the two away: a path is always a file",
+                "leave one of the two out: a path is always a file",
             )),
             Some(path) if [".gz", ".xz", ".bz2", ".zst"].iter().any(|packed| path.ends_with(packed)) => Err(invalid(
                 "name a compressed file",

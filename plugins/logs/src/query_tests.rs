@@ -125,9 +125,9 @@ fn a_path_is_a_file() {
 #[test]
 fn arguments_that_make_no_sense_say_what_to_write() {
     for (json, says) in [
-        ("[", "no JSON"),
+        ("[", "not JSON"),
         ("{}", "`host`"),
-        (r#"{"host":"box","since":"yesterday"}"#, "no time in `since`: yesterday"),
+        (r#"{"host":"box","since":"yesterday"}"#, "a `since` that is not a time: yesterday"),
         (r#"{"host":"box","until":"2026-02-30"}"#, "`until`"),
         (r#"{"host":"box","path":"/x","source":"journal"}"#, "a `path` and the source `journal`"),
         (r#"{"host":"box","path":"/var/log/syslog.2.gz"}"#, "compressed"),

@@ -72,11 +72,11 @@ impl Tools for Services {
 
     fn call(name: &str, arguments: &str) -> Result<Answer, Error> {
         let invalid = |what: &str| Error::new(ErrorKind::Invalid, format!("the arguments of `{name}` {what}"));
-        let arguments = Value::parse(arguments).ok_or_else(|| invalid("are no JSON"))?;
+        let arguments = Value::parse(arguments).ok_or_else(|| invalid("are not JSON"))?;
         let text = |name: &str| arguments.get(name).and_then(Value::as_text);
-        let host = text("host").ok_or_else(|| invalid("name no `host`"))?;
+        let host = text("host").ok_or_else(|| invalid("do not name a `host`"))?;
         if name == "service" {
-            return one(host, text("unit").ok_or_else(|| invalid("name no `unit`"))?);
+            return one(host, text("unit").ok_or_else(|| invalid("do not name a `unit`"))?);
         }
         many(host, &Filter::read(&arguments))
     }
@@ -203,7 +203,7 @@ fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
             // A unit that was cut off would be told as one that is not loaded.
             let unloaded = if filter.wants_unloaded() { ", and those that are not loaded" } else { "" };
             notes.push(format!(
-                "systemctl said more than Scout takes of a command: further units are left out{unloaded}"
+                "systemctl said more than Scout accepts from a command: further units are left out{unloaded}"
             ));
         } else if filter.wants_unloaded() {
             // Units that nothing has loaded are known by their files only.
@@ -339,7 +339,7 @@ fn without_systemd(host: &str, complaint: &str) -> Result<Vec<Unit>, Error> {
 
 /// Where a part would mislead: what is missing may say something else of the same service.
 fn too_much(host: &str, program: &str) -> Error {
-    Error::new(ErrorKind::Exhausted, format!("`{program}` on {host} says more than Scout takes of a command"))
+    Error::new(ErrorKind::Exhausted, format!("`{program}` on {host} says more than Scout accepts from a command"))
         .hint("the operator may raise the output limit; ask less with the tool `scout`")
 }
 
@@ -351,7 +351,7 @@ fn no_manager(host: &str, said: &str) -> Error {
 fn no_bus(host: &str, said: &str) -> Error {
     let message = format!("{host} runs systemd, but its bus does not answer this account; `systemctl` said: {said}");
     Error::new(ErrorKind::Unreachable, message).hint(
-        "the operator sees to it that dbus runs there, or asks as root; until then: `ps aux`, `ls /etc/systemd/system` and \
+        "the operator can start dbus there, or connect as root; until then: `ps aux`, `ls /etc/systemd/system` and \
          `journalctl -u UNIT` by the tool `scout`",
     )
 }

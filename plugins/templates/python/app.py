@@ -41,7 +41,7 @@ class Tools(exports.Tools):
         with files.open(host, b"/etc/os-release") as entry:
             content = entry.content()
             if content is None:
-                raise Err(Error("invalid", "/etc/os-release is no file", None))
+                raise Err(Error("invalid", "/etc/os-release is not a file", None))
             text = content.read(0, 64 * 1024).decode(errors="replace")
         system = field(text, "NAME")
         if system is None:

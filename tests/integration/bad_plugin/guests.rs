@@ -89,7 +89,7 @@ guests! {
     the_same_text_counts_each_time: AnswersTheSameText => Ended("bytes of text; 4194304 are allowed");
     the_same_name_for_scout_counts_each_time: SendsTheSameName => Ended("handed over more than 16 MiB at once");
     many_parts_are_no_answer: AnswersInManyParts => Ended("answered with more than 1000 parts");
-    four_billion_bytes_end_it: AnswersFourBillionBytes => Ended("crashed: what it handed over is nothing that the contract knows (string pointer");
+    four_billion_bytes_end_it: AnswersFourBillionBytes => Ended("crashed: it handed over something that the contract does not know (string pointer");
     what_is_no_picture_is_not_shown_as_one: ShowsWhatIsNoPicture => Ended("answered with a picture that is cut, or is not of");
     one_may_answer_and_bring_tools: AnswersAndBringsTools => Answers("called: 0123456789abcdef");
     the_same_bytes_hundreds_of_times_are_no_answer: AnswersTheSameBytes => Ended("bytes of blobs");
@@ -99,15 +99,15 @@ guests! {
     json_of_a_million_small_values_is_no_answer: AnswersSmallValues => Ended("once it is read; 64 are allowed");
     as_much_as_may_be_answered_is_an_answer: AnswersMuchToALargeSchema => Answers("");
     an_error_of_megabytes_is_cut_and_cleaned: FailsAtLength => Fails("failed");
-    text_that_is_no_utf8_ends_it: AnswersInvalidUtf8 => Ended("crashed: what it handed over is nothing that the contract knows (invalid utf-8");
-    text_from_nowhere_ends_it: AnswersFromNowhere => Ended("crashed: what it handed over is nothing that the contract knows (string pointer");
-    a_case_that_there_is_not_ends_it: AnswersAnUnknownCase => Ended("crashed: what it handed over is nothing that the contract knows (invalid expected");
-    an_odd_address_ends_it: AnswersAtAnOddAddress => Ended("crashed: what it handed over is nothing that the contract knows (return pointer");
-    memory_that_it_lacks_ends_it: GivesMemoryItLacks => Ended("crashed: what it handed over is nothing that the contract knows (realloc return");
-    a_forged_blob_in_an_answer_ends_it: AnswersAForgedBlob => Ended("crashed: what it handed over is nothing that the contract knows (unknown handle index 77");
-    a_forged_blob_in_a_call_ends_it: ReadsAForgedBlob => Ended("crashed: what it handed over is nothing that the contract knows (unknown handle index 77");
-    a_handle_dropped_twice_ends_it: DropsTwice => Ended("crashed: what it handed over is nothing that the contract knows (unknown handle index");
-    a_handle_used_after_its_drop_ends_it: UsesAfterDrop => Ended("crashed: what it handed over is nothing that the contract knows (unknown handle index");
+    text_that_is_no_utf8_ends_it: AnswersInvalidUtf8 => Ended("crashed: it handed over something that the contract does not know (invalid utf-8");
+    text_from_nowhere_ends_it: AnswersFromNowhere => Ended("crashed: it handed over something that the contract does not know (string pointer");
+    a_case_that_there_is_not_ends_it: AnswersAnUnknownCase => Ended("crashed: it handed over something that the contract does not know (invalid expected");
+    an_odd_address_ends_it: AnswersAtAnOddAddress => Ended("crashed: it handed over something that the contract does not know (return pointer");
+    memory_that_it_lacks_ends_it: GivesMemoryItLacks => Ended("crashed: it handed over something that the contract does not know (realloc return");
+    a_forged_blob_in_an_answer_ends_it: AnswersAForgedBlob => Ended("crashed: it handed over something that the contract does not know (unknown handle index 77");
+    a_forged_blob_in_a_call_ends_it: ReadsAForgedBlob => Ended("crashed: it handed over something that the contract does not know (unknown handle index 77");
+    a_handle_dropped_twice_ends_it: DropsTwice => Ended("crashed: it handed over something that the contract does not know (unknown handle index");
+    a_handle_used_after_its_drop_ends_it: UsesAfterDrop => Ended("crashed: it handed over something that the contract does not know (unknown handle index");
     handles_that_are_leaked_hold_no_more_than_a_call_may: LeaksHandles => Answers("64: this call holds 64 MiB");
     one_that_looks_for_marks_of_others_finds_none: LeavesMarks => Answers("00 then 11");
     handles_without_end_end_it: FloodsHandles => Ended("holds more than 4096 handles");
@@ -136,7 +136,7 @@ guests! {
         Refused("a schema of `looks` has a hidden character in `/properties/path");
     a_thousand_tools_are_refused: DescribesManyTools => Refused("1000 tools; 100 are allowed");
     schemas_with_many_patterns_can_be_described: DescribesManyPatterns => Fails("cannot be called");
-    a_schema_that_is_no_json_is_refused: DescribesNoSchema => Refused("is no JSON object");
+    a_schema_that_is_no_json_is_refused: DescribesNoSchema => Refused("is not a JSON object");
     a_forged_tool_name_is_refused: DescribesAForgedName => Refused("a tool's name is 1 to 64 of");
     the_clock_and_randomness_are_the_hosts: AsksTheClock => Answers(" ");
     wasi_is_empty: LooksRound => Answers(
@@ -170,8 +170,8 @@ guests! {
         Refused("is built for scout:plugin 0.1.0; this Scout speaks 0.2.0: build it again, with the SDK and wit/ of this Scout");
     wasi_http_is_refused: ImportsWasiHttp => Refused("`wasi:http/outgoing-handler@0.2.0`");
     a_bare_import_is_refused: ImportsABareFunction => Refused("imports `system`, which this Scout does not offer");
-    an_empty_file_is_refused: EmptyFile => Refused("is no component");
-    half_a_component_is_refused: HalfAComponent => Refused("is no component");
+    an_empty_file_is_refused: EmptyFile => Refused("is not a component");
+    half_a_component_is_refused: HalfAComponent => Refused("is not a component");
     two_hundred_megabytes_are_refused: TooLarge => Refused("bytes large; 33554432 are allowed");
     six_hundred_thousand_functions_are_refused: ManyFunctions => Refused("has 600000 functions; 100000 are allowed");
     ten_thousand_imports_are_refused: ManyImports => Refused("has 10000 imports; 5000 are allowed");

@@ -167,7 +167,7 @@ fn request(text: &[u8], marker: &str, how: &str, waits: &str) -> Vec<u8> {
 fn random_marker() -> Result<String, HostError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)
-        .map_err(|error| HostError::new(ErrorKind::Exhausted, format!("no random numbers from the system: {error}")))?;
+        .map_err(|error| HostError::new(ErrorKind::Exhausted, format!("no random numbers are available: {error}")))?;
     Ok(bytes.iter().fold(String::from("scout-"), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -499,7 +499,7 @@ fn is_false(value: &bool) -> bool {
 
 /// Reads a cassette.
 pub(super) fn parse(bytes: &[u8]) -> Result<File, CassetteError> {
-    let broken = |why: String| CassetteError::new(format!("is no cassette that can be used: {why}"));
+    let broken = |why: String| CassetteError::new(format!("is not a cassette that can be used: {why}"));
     if bytes.len() > MAX_BYTES {
         return Err(broken(format!("it has more than {} MiB", MAX_BYTES >> 20)));
     }

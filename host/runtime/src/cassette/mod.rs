@@ -241,7 +241,7 @@ impl Cassette {
     fn secrets(&self) -> Result<SecretPaths, CassetteError> {
         let pattern = |text: &String| {
             PathPattern::parse(text)
-                .map_err(|why| CassetteError::new(format!("has no pattern of paths {text:?}: {why}")))
+                .map_err(|why| CassetteError::new(format!("has {text:?}, which is not a pattern of paths: {why}")))
         };
         let added = self.file.secret_paths.iter().map(|text| Ok((pattern(text)?, "the cassette".to_owned())));
         let readable = self.file.readable_paths.iter().map(pattern).collect::<Result<_, _>>()?;

@@ -57,7 +57,7 @@ fn limit<W, T>(
     }
     let place = Place::new(PLACE);
     let rules = written.iter().map(|rule| {
-        let unfit = |why| CassetteError::new(format!("has a rule that is none: {why}"));
+        let unfit = |why| CassetteError::new(format!("has a rule that is not valid: {why}"));
         Ok(Rule { value: parse(rule).map_err(unfit)?, text: text(rule).into(), place: place.clone() })
     });
     Ok(Some(Limit { rules: rules.collect::<Result<_, CassetteError>>()?, place }))

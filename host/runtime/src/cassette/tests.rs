@@ -163,7 +163,7 @@ fn a_cassette_of_another_version_is_refused_before_anything_else_of_it_is_read()
 #[test]
 fn a_broken_cassette_is_refused_with_its_place() {
     let mut good = serde_json::to_value(exec(b"x")).unwrap();
-    assert!(refusal("").contains("is no cassette that can be used: "));
+    assert!(refusal("").contains("is not a cassette that can be used: "));
     assert!(refusal("{").contains("line 1 column"));
     let deep = format!("\"settings\":{{\"a\":{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(refusal(&good.to_string().replace("\"settings\":{", &deep)).contains("more than 100 deep"));
@@ -207,7 +207,7 @@ fn what_a_cassette_repeats_is_counted_while_it_is_read() {
     file.arguments = json!({"a": vec![0; 50_000]}).as_object().unwrap().clone();
     let unread = Cassette { file }.print().unwrap_err().to_string();
     assert!(
-        unread.contains("would not be read again: it is no cassette that can be used: more than 50000"),
+        unread.contains("would not be read again: it is not a cassette that can be used: more than 50000"),
         "{unread}"
     );
 }

@@ -39,13 +39,13 @@ impl Argv {
             None => return Err("a command begins with its program, such as [\"df\", \"-h\"]".to_owned()),
             Some(program) if program.is_empty() || program.contains(['*', ' ']) => {
                 return Err(format!(
-                    "{program:?} is no program: it is named literally, its arguments are further words"
+                    "{program:?} is not a program: name it literally, and its arguments as further words"
                 ));
             }
             Some(_) => {}
         }
         if words.iter().any(|word| word == REST) {
-            return Err("`...` stands for all words that follow: it is the last word".to_owned());
+            return Err("`...` stands for all words that follow: it must be the last word".to_owned());
         }
         if words.len() > MAX_WORDS || words.iter().any(|word| word.len() > MAX_WORD || word.contains('\0')) {
             return Err(format!("a command has at most {MAX_WORDS} words of {MAX_WORD} bytes, without NUL"));

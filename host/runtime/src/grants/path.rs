@@ -23,7 +23,7 @@ impl Root {
             return Err("not a directory: absolute, `~`, or `~/` and a path below it".to_owned());
         }
         if parsed.names().any(|name| name == b"..") {
-            return Err("`..` stands in no root: write where it leads".to_owned());
+            return Err("a root cannot contain `..`: write where it leads".to_owned());
         }
         Ok(Self(parsed))
     }

@@ -406,8 +406,10 @@ impl Stage<'_> {
             let stranger = scanned.flags.iter().find(|other| *other != flag && !lists(others, other));
             let stranger = stranger.map(String::as_str).or(scanned.operands.first().map(|word| word.text()));
             if let Some(stranger) = stranger {
-                return Err(self
-                    .refuse(stranger, format!("beside {flag} of {} stand no operands, and only: {others}", row.name)));
+                return Err(self.refuse(
+                    stranger,
+                    format!("{flag} of {} takes no operands beside it, and only these flags: {others}", row.name),
+                ));
             }
         }
         // Elsewhere -F is another flag.

@@ -399,7 +399,7 @@ const FILES: &[Row] = &[
         long: "before regex",
         long_values: &[("separator", Separator)],
         operands: PATHS,
-        note: "What is no regular file, as a pipe, goes through a temporary file of the system, which it removes.",
+        note: "What is not a regular file, such as a pipe, goes through a temporary file of the system, which it removes.",
         ..ROW
     },
     Row {
@@ -738,7 +738,7 @@ const FILTERS: &[Row] = &[
         ],
         operands: Operands::Each(Path, 0, 1),
         flags_first: true,
-        note: "A second operand would be written, so there is one at most and it is no glob.",
+        note: "A second operand would be written, so there is at most one, and it cannot be a glob.",
         ..ROW
     },
     Row {
@@ -1368,7 +1368,7 @@ const SERVICES: &[Row] = &[
             ("-D --directory --file", READS),
             ("-M --machine --root --image --namespace", ELSEWHERE),
         ],
-        note: "A path as an operand would name a program; write `_EXE=/path` instead. Output that is no terminal goes to no pager. No field of an \
+        note: "A path as an operand would name a program; write `_EXE=/path` instead. Output that does not go to a terminal is not paged. No field of an \
                environment can be asked for, but without `--output-fields` the formats verbose, export, json and those like it print all fields \
                of an entry: of a crash that systemd-coredump took down, COREDUMP_ENVIRON too, to accounts that may read such entries.",
         unused: "-h",

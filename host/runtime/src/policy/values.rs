@@ -201,7 +201,7 @@ fn fits(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
         Kind::FieldMatch => {
             let field = value.split_once('=').map(|(field, _)| field).unwrap_or_default();
             let upper = !field.bytes().any(|byte| byte.is_ascii_lowercase());
-            (value == "+" || upper && is_plain_field(field), "FIELD=value, of a field that is no environment".into())
+            (value == "+" || upper && is_plain_field(field), "FIELD=value, where the field holds no environment".into())
         }
         Kind::Name => (
             !value.contains('/') && !value.contains(".."),

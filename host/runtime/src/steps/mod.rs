@@ -222,7 +222,7 @@ impl Admitted {
 
 /// An answer to another question.
 pub(crate) fn amiss() -> HostError {
-    HostError::new(ErrorKind::Remote, "the machine has answered what it was not asked")
+    HostError::new(ErrorKind::Remote, "the machine answered something that it was not asked")
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ fn ending(found: &Result<Found, HostError>) -> String {
     let outcome = match found {
         Ok(Found::Ran(outcome)) => outcome,
         Ok(Found::Opened(_) | Found::Content(_) | Found::Attributes(_) | Found::Probed(_)) => {
-            return "failed: it was no command".to_owned();
+            return "failed: it was not a command".to_owned();
         }
         Err(error) => return format!("failed: {}", error.message()),
     };

@@ -88,7 +88,7 @@ fn has_room(file: &File) -> io::Result<()> {
 /// What is said of a log that cannot be opened.
 pub(super) fn unwritable(path: &Path, error: &io::Error) -> String {
     format!(
-        "the audit log {} cannot be written: {error}; mend that, or set `audit_log` in scout.toml to another file",
+        "the audit log {} cannot be written: {error}; fix that, or set `audit_log` in scout.toml to another file",
         path.display()
     )
 }

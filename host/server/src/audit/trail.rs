@@ -102,7 +102,7 @@ impl Audit {
             }
         }
         let mut run = [0; 8];
-        getrandom::fill(&mut run).map_err(|error| format!("there is no randomness: {error}"))?;
+        getrandom::fill(&mut run).map_err(|error| format!("no random numbers are available: {error}"))?;
         let ((jobs, to_do), (done, writing)) = (channel(), channel());
         let shared = Arc::<Shared>::default();
         let writer = Writer {

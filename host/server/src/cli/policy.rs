@@ -109,7 +109,7 @@ impl PolicyQuestion {
             Some((run, command)) if run.starts_with("run@/") || run.starts_with("run@~") => {
                 Self::command(command, run.strip_prefix("run@").map(parsed).transpose()?)
             }
-            _ => Err(format!("`{text}` is no operation. {OPERATIONS}")),
+            _ => Err(format!("`{text}` is not an operation. {OPERATIONS}")),
         }
     }
 
@@ -119,7 +119,7 @@ impl PolicyQuestion {
             Err(lex::NotAPipeline::NeedsShell(lex::Construct { written, called })) => {
                 Ok(Self::Script(format!("run `{command}` as a script (`{written}`, {called}, needs a shell)")))
             }
-            Err(lex::NotAPipeline::Malformed(why)) => Err(format!("`{command}` is no command: {why}")),
+            Err(lex::NotAPipeline::Malformed(why)) => Err(format!("`{command}` is not a command: {why}")),
         }
     }
 

@@ -499,7 +499,9 @@ impl Variables<'_> {
     fn unknown(&self) -> Vec<String> {
         let strangers = self.0.keys().filter(|name| name.starts_with("SCOUT_") && !VARIABLES.contains(&name.as_str()));
         strangers
-            .map(|name| format!("{name} is no variable of Scout{}", did_you_mean(&near(name, VARIABLES.into_iter()))))
+            .map(|name| {
+                format!("{name} is not a variable of Scout{}", did_you_mean(&near(name, VARIABLES.into_iter())))
+            })
             .collect()
     }
 }
@@ -606,7 +608,7 @@ mod tests {
     #[test]
     fn an_unknown_variable_is_a_warning_with_a_near_name() {
         let config = config(&Flags::default(), &[("SCOUT_COMAND_TIMEOUT", "5"), ("SCOUTING", "")], "").unwrap();
-        let expected = "SCOUT_COMAND_TIMEOUT is no variable of Scout; did you mean `SCOUT_COMMAND_TIMEOUT`";
+        let expected = "SCOUT_COMAND_TIMEOUT is not a variable of Scout; did you mean `SCOUT_COMMAND_TIMEOUT`";
         assert_eq!(config.warnings.len(), 1);
         assert!(config.warnings.iter().all(|warning| warning.starts_with(expected)), "{:?}", config.warnings);
     }

@@ -132,7 +132,7 @@ impl HostConfig {
             if pattern.host().is_none() || !is_plain(name) {
                 return Err(lines.refuse(
                     transport,
-                    "`transport = \"local\"` makes a host of a table, whose name is one host's: letters, digits, `.`, `-` and `_`",
+                    "a table with `transport = \"local\"` is a host, so its name must be one host's: letters, digits, `.`, `-` and `_`",
                 ));
             }
             if cfg!(not(target_os = "linux")) {
@@ -164,7 +164,7 @@ pub(super) fn principals(
 ) -> Result<BTreeMap<String, Arc<Rights>>, ConfigError> {
     match given.keys().find(|name| !PRINCIPALS.contains(&name.as_str())) {
         Some(stranger) => Err(ConfigError(format!(
-            "{}: [access.{stranger}] names nobody; over stdio and on the command line `local` asks{}",
+            "{}: [access.{stranger}] names no principal; over stdio and on the command line the principal is `local`{}",
             lines.path.display(),
             did_you_mean(&near(stranger, PRINCIPALS.into_iter()))
         ))),

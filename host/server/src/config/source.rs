@@ -54,17 +54,17 @@ impl FromStr for Source {
         match text.split_once("://") {
             None => Ok(Self::File(PathBuf::from(text))),
             Some(("https" | "http", _)) => {
-                let url = Url::parse(text).map_err(|error| format!("{text:?} is no URL: {error}"))?;
+                let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
                 check_url(&url)?;
                 if url.query().is_some() || url.fragment().is_some() {
                     return Err(format!(
-                        "{text:?}: a source has no `?` and no `#`; its signature is at the same URL with .sig"
+                        "{text:?}: a source cannot have `?` or `#`: its signature is at the same URL with .sig"
                     ));
                 }
                 Ok(Self::Https(url))
             }
             Some(("oci", reference)) => reference.parse().map(Self::Oci),
-            Some((scheme, _)) => Err(format!("{scheme:?} is no kind of source: a file, https:// or oci://")),
+            Some((scheme, _)) => Err(format!("{scheme:?} is not a kind of source: give a file, https:// or oci://")),
         }
     }
 }
@@ -94,7 +94,7 @@ pub(crate) fn check_url(url: &Url) -> Result<(), String> {
         return Err(format!("{url} is not https (http is for loopback addresses only)"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("a URL with a user or password in it is not asked: it would be in every log".to_owned());
+        return Err("a URL cannot have a user or a password in it: every log would show them".to_owned());
     }
     Ok(())
 }
@@ -144,7 +144,7 @@ impl FromStr for OciReference {
         let is_host = url.is_some_and(|url| url.path() == "/" && url.username().is_empty() && url.password().is_none())
             && registry.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
         if !is_host {
-            return Err(refused("the registry is no host"));
+            return Err(refused("the registry is not a host"));
         }
         // The grammar of the distribution specification.
         let is_part = |part: &str| {
@@ -152,7 +152,7 @@ impl FromStr for OciReference {
                 && part.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
         };
         if repository.len() > 255 || !repository.split('/').all(is_part) {
-            return Err(refused("the repository has characters that none has"));
+            return Err(refused("the repository has characters that are not allowed"));
         }
         let is_tag = |tag: &str| {
             (1..=128).contains(&tag.len())
@@ -160,7 +160,7 @@ impl FromStr for OciReference {
                 && !tag.starts_with(['.', '-'])
         };
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(refused("the tag has characters that none has"));
+            return Err(refused("the tag has characters that are not allowed"));
         }
         if tag.is_none() && digest.is_none() {
             return Err(refused("it has neither tag nor digest"));
@@ -273,16 +273,16 @@ mod tests {
         for (text, says) in [
             ("http://example.org/mine.wasm", "not https"),
             ("http://127.0.0.1.example.org/mine.wasm", "not https"),
-            ("https://user:secret@example.org/mine.wasm", "user or password"),
-            ("https://example.org/mine.wasm?token=x", "no `?`"),
-            ("ftp://example.org/mine.wasm", "no kind of source"),
+            ("https://user:secret@example.org/mine.wasm", "user or a password"),
+            ("https://example.org/mine.wasm?token=x", "cannot have `?`"),
+            ("ftp://example.org/mine.wasm", "not a kind of source"),
             ("oci://ghcr.io", "repository is missing"),
             ("oci://ghcr.io/mine", "neither tag nor digest"),
             ("oci://ghcr.io/../mine:1", "repository has characters"),
             ("oci://ghcr.io/mine:a b", "tag has characters"),
             ("oci://user@ghcr.io/mine:1", "not sha256"),
             ("oci://ghcr.io/mine@sha256:abc", "64 digits"),
-            ("oci://gh?cr.io/mine:1", "no host"),
+            ("oci://gh?cr.io/mine:1", "not a host"),
             ("", "1 to 2048"),
         ] {
             let refusal = text.parse::<Source>().unwrap_err();

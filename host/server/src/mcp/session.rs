@@ -134,7 +134,7 @@ impl Session {
             () = context.ct.cancelled() => return Err(ErrorData::internal_error("the request was cancelled", None)),
             () = self.router.drain().stopped() => return Err(ErrorData::internal_error("Scout is shutting down", None)),
             () = tokio::time::sleep_until(deadline) => {
-                let message = "answers to earlier requests of yours hold all the memory that they may: read them";
+                let message = "the answers to your earlier requests hold all the memory that they may: read them";
                 return Err(ErrorData::internal_error(message, None));
             }
         };
@@ -193,7 +193,7 @@ impl Session {
     /// Takes one more request of this client, until the permit is dropped.
     fn admit(&self) -> Result<SemaphorePermit<'_>, String> {
         self.requests.try_acquire().map_err(|_| {
-            format!("busy: {REQUESTS} requests of yours are under way; ask again when some of them are answered, or cancel some")
+            format!("busy: {REQUESTS} of your requests are under way; ask again when some of them are answered, or cancel some")
         })
     }
 }

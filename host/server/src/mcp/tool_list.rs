@@ -63,7 +63,10 @@ impl ToolList {
         let from = match cursor {
             None => 0,
             Some(cursor) => self.plugins.iter().position(|tool| tool.name == cursor).ok_or_else(|| {
-                ErrorData::invalid_params("`cursor` is none of this list: it may have changed; ask without one", None)
+                ErrorData::invalid_params(
+                    "`cursor` is not one of this list: it may have changed; ask without one",
+                    None,
+                )
             })?,
         };
         let (mut tools, mut length, mut next) = (Vec::new(), 0, None);

@@ -253,7 +253,7 @@ impl Arranged {
                 Err(self.error(format!("it has a tool `{tool}`, {how}; {instead}")))
             }
             (Decision::TooMany(most), _) => {
-                Err(self.error(format!("its tools are too many: {most} can be offered in all")))
+                Err(self.error(format!("it has too many tools: {most} can be offered in all")))
             }
             // Nothing is decided of what is not loaded.
             (Decision::Gets | Decision::CannotBeUsed, None) => return,

@@ -231,7 +231,7 @@ fn runtime_config(config: &Config) -> RuntimeConfig {
 /// # Errors
 /// Why it cannot be compiled.
 pub(crate) async fn warm(config: &Config, name: &str, component: Vec<u8>) -> Result<(), LoadError> {
-    let id = PluginId::new(name).ok_or_else(|| refused(name, "its name is no plugin name"))?;
+    let id = PluginId::new(name).ok_or_else(|| refused(name, "its name is not a plugin's name"))?;
     Runtime::new(runtime_config(config))?.warm(&id, component).await
 }
 
@@ -258,7 +258,7 @@ fn load(wanted: Wanted, engine: &Engine, changed: &Arc<Notify>) -> Load {
 }
 
 async fn compile(runtime: &Runtime, wanted: Wanted, changed: Arc<Notify>) -> Result<Arc<Loaded>, LoadError> {
-    let id = PluginId::new(&wanted.name).ok_or_else(|| refused(&wanted.name, "its name is no plugin name"))?;
+    let id = PluginId::new(&wanted.name).ok_or_else(|| refused(&wanted.name, "its name is not a plugin's name"))?;
     let mut component = wanted.component.map_err(|error| refused(&wanted.name, &error.to_string()))?;
     let is_elsewhere = component.is_elsewhere();
     let take = move || (component.take_bytes(), component);

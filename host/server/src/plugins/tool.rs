@@ -45,7 +45,7 @@ impl Tool {
     pub(super) fn all_of(loaded: &Arc<Loaded>, prefix: &str) -> Result<Vec<Arc<Self>>, String> {
         let plugin = loaded.plugin();
         if plugin.tools().is_empty() {
-            return Err("offers no tools; a handler takes the name of the one whose place it takes".to_owned());
+            return Err("offers no tools; a handler has the name of the one that it replaces".to_owned());
         }
         let mut tools = Vec::new();
         for (shown, schemas) in loaded.shown().iter().zip(loaded.schemas()) {

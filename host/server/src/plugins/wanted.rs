@@ -298,7 +298,7 @@ fn replacements(config: &Config) -> Result<BTreeMap<String, Vec<u8>>, ConfigErro
     match found.iter().find(|(name, _)| !handlers().any(|handler| handler == name)) {
         None => Ok(found.into_iter().collect()),
         Some((stranger, _)) => Err(ConfigError::new(format!(
-            "plugins_dir: `{stranger}.wasm` is no handler; handlers are {}; a plugin with tools has a [plugins.NAME] of its own",
+            "plugins_dir: `{stranger}.wasm` is not a handler; handlers are {}; a plugin with tools has a [plugins.NAME] of its own",
             handlers().map(|name| format!("{name}.wasm")).collect::<Vec<_>>().join(", ")
         ))),
     }

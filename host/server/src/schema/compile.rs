@@ -514,7 +514,7 @@ impl<'a> Reading<'_, 'a> {
         let known = |value: &Value| {
             let name = value.as_str().and_then(|name| TYPES.into_iter().find(|known| *known == name));
             name.ok_or_else(|| {
-                Unusable::from(format!("`type` {} is none; types are {}", shown(value), TYPES.join(", ")))
+                Unusable::from(format!("`type` {} is unknown; types are {}", shown(value), TYPES.join(", ")))
             })
         };
         Ok(match self.fields.get("type") {
@@ -625,7 +625,7 @@ mod tests {
     fn what_is_no_schema_of_an_object_is_refused_with_its_place() {
         assert!(refusal(&json!({})).contains("`type`"));
         for (property, says) in [
-            (json!({"type": "strnig"}), "`properties/a`: `type` \"strnig\" is none"),
+            (json!({"type": "strnig"}), "`properties/a`: `type` \"strnig\" is unknown"),
             (json!({"pattern": "(x{1000}){1000}"}), "KiB when it is compiled"),
             (json!({"pattern": "(?=a)"}), "look-around"),
             (json!({"items": [{}]}), "`prefixItems`"),

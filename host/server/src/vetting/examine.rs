@@ -111,8 +111,8 @@ pub(crate) async fn examine(
         let log = String::from_utf8_lossy(&log);
         return Err(why_ended(status, log.lines().last().unwrap_or_default()));
     }
-    let result: Result<Examined, String> =
-        serde_json::from_slice(&report).map_err(|error| format!("cannot be examined: its report is none: {error}"))?;
+    let result: Result<Examined, String> = serde_json::from_slice(&report)
+        .map_err(|error| format!("cannot be examined: its report cannot be read: {error}"))?;
     result
 }
 

@@ -290,7 +290,7 @@ fn how_to_sign(source: &Source) -> String {
         Source::File(path) => format!("there is no {}; `scout plugin sign` makes it", signature_file(path).display()),
         Source::Https(url) => format!("there is no {url}.sig; `scout plugin sign` makes it"),
         Source::Oci(_) => format!(
-            "there is no layer of the type {} in its manifest; `scout plugin sign` makes what belongs into it",
+            "its manifest has no layer of the type {}; `scout plugin sign` makes the signature for it",
             fetch::SIGNATURE
         ),
         Source::Bundled => "Scout brings it along".to_owned(),

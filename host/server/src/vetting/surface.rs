@@ -125,7 +125,7 @@ impl Tool {
     }
 
     fn described(&self) -> Result<ToolDescription, String> {
-        let wrong = |what: &str| format!("the {what} of the tool `{}` is none", self.name);
+        let wrong = |what: &str| format!("the {what} of the tool `{}` cannot be read", self.name);
         let schema = |text: &str| serde_json::from_str(text).map(Arc::new).map_err(|_| wrong("schema"));
         Ok(ToolDescription {
             name: self.name.clone(),

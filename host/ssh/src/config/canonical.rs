@@ -24,7 +24,7 @@ impl Canonicalize {
             "no" | "false" => Ok(Self::No),
             "yes" | "true" => Ok(Self::Yes),
             "always" => Ok(Self::Always),
-            _ => Err(Refusal::bad(format!("{text} is none of yes, no, always"))),
+            _ => Err(Refusal::bad(format!("{text} is not one of yes, no, always"))),
         }
     }
 }

@@ -102,7 +102,7 @@ fn with_argument(word: &str, name: &str, argument: Option<&str>) -> Result<Test,
     let may_be_empty = matches!(name, "tagged" | "command");
     let argument = argument
         .filter(|argument| !argument.starts_with('#') && (may_be_empty || !argument.is_empty()))
-        .ok_or_else(|| Refusal::bad(format!("{word} needs an argument, or is no criterion")))?;
+        .ok_or_else(|| Refusal::bad(format!("{word} needs an argument, or is not a criterion")))?;
     let owned = argument.to_owned();
     Ok(match name {
         "host" => Test::Host(owned),

@@ -156,7 +156,7 @@ impl Parser {
                 return Err(Refusal::bad("has an empty argument"));
             }
             if text.starts_with('~') && !place.is_user {
-                return Err(Refusal::bad(format!("{text}: a home directory has no place in the system's file")));
+                return Err(Refusal::bad(format!("{text}: the system's file cannot include from a home directory")));
             }
             let text = match expand::include(text, place.home) {
                 Ok(text) => text,

@@ -107,7 +107,7 @@ pub(super) fn strict(text: &str) -> Result<StrictHostKeyChecking, Refusal> {
         "yes" | "true" | "ask" => Ok(StrictHostKeyChecking::Yes),
         "accept-new" => Ok(StrictHostKeyChecking::AcceptNew),
         "no" | "false" | "off" => Ok(StrictHostKeyChecking::No),
-        _ => Err(Refusal::bad(format!("{text} is none of yes, ask, accept-new, no, off"))),
+        _ => Err(Refusal::bad(format!("{text} is not one of yes, ask, accept-new, no, off"))),
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn session_type(text: &str) -> Result<SessionType, Refusal> {
         "default" => Ok(SessionType::Default),
         "subsystem" => Ok(SessionType::Subsystem),
         "none" => Ok(SessionType::None),
-        _ => Err(Refusal::bad(format!("{text} is none of default, subsystem, none"))),
+        _ => Err(Refusal::bad(format!("{text} is not one of default, subsystem, none"))),
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) fn address_family(text: &str) -> Result<AddressFamily, Refusal> {
         "any" => Ok(AddressFamily::Any),
         "inet" => Ok(AddressFamily::Inet),
         "inet6" => Ok(AddressFamily::Inet6),
-        _ => Err(Refusal::bad(format!("{text} is none of any, inet, inet6"))),
+        _ => Err(Refusal::bad(format!("{text} is not one of any, inet, inet6"))),
     }
 }
 

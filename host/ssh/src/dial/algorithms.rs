@@ -113,12 +113,12 @@ pub(crate) fn mending(spec: &HostSpec, kind: &AlgorithmKind, theirs: &[String]) 
             let have = Preferred::DEFAULT.key.iter().map(ToString::to_string).collect();
             (list, "HostKeyAlgorithms", &lists.host_keys, have)
         }
-        None => return format!("no line of ssh_config mends it: Scout has no {what} of these"),
+        None => return format!("no line of ssh_config can fix it: Scout has no {what} of these"),
     };
     let alias = &spec.alias;
     let Some(name) = have.iter().find(|name| theirs.contains(name) && openssh::is_known(list, name)) else {
         return format!(
-            "no line of ssh_config mends it: Scout has no {what} of these; it is the server's to offer more"
+            "no line of ssh_config can fix it: Scout has no {what} of these; it is the server's to offer more"
         );
     };
     if configured.is_some() {
@@ -344,11 +344,11 @@ mod tests {
             (
                 AlgorithmKind::Mac,
                 &["umac-64@openssh.com", "hmac-md5"],
-                "no line of ssh_config mends it: Scout has no MAC",
+                "no line of ssh_config can fix it: Scout has no MAC",
             ),
             // OpenSSH has none of that name, and refuses a line with it.
-            (AlgorithmKind::Kex, &["diffie-hellman-group15-sha512"], "no line of ssh_config mends it"),
-            (AlgorithmKind::Compression, &["zlib"], "no line of ssh_config mends it: Scout has no compression"),
+            (AlgorithmKind::Kex, &["diffie-hellman-group15-sha512"], "no line of ssh_config can fix it"),
+            (AlgorithmKind::Compression, &["zlib"], "no line of ssh_config can fix it: Scout has no compression"),
         ] {
             let hint = mending(&spec(), &kind, &owned(theirs));
             assert!(hint.contains(line), "{hint}");

@@ -547,9 +547,9 @@ impl Attempt<'_> {
             let takes_secrets = takes(MethodKind::KeyboardInteractive) || takes(MethodKind::Password);
             return match (takes_secrets, self.secrets.can_be_asked()) {
                 (true, false) => {
-                    "this account takes no keys here: a `secret_command` gives Scout the password".to_owned()
+                    "the server accepts no keys for this account: set a `secret_command`, which gives Scout the password".to_owned()
                 }
-                (true, true) => "this account takes no keys here, and not what the secret command gave".to_owned(),
+                (true, true) => "the server accepts no keys for this account, and did not accept what the secret command gave".to_owned(),
                 (false, _) => "the server has to allow this account a method that Scout has, as publickey".to_owned(),
             };
         }

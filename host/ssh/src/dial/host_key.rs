@@ -503,7 +503,7 @@ impl Check {
     /// [`ErrorKind::HostKeyRejected`] for what no line of any file could make good.
     fn decide(&self, presented: &PublicKeyOrCertificate, is_localhost: bool) -> Result<Decision, HostError> {
         let flawed = |what: &str| {
-            let message = format!("{}: the host's key is no good: {what}", self.spec.alias);
+            let message = format!("{}: the host's key cannot be used: {what}", self.spec.alias);
             HostError::new(ErrorKind::HostKeyRejected, message)
         };
         if self.is_too_short(&presented.public_key()) {

@@ -215,7 +215,7 @@ impl Form {
     }
 
     fn of_openssh(blob: &[u8]) -> Result<Self, Why> {
-        let damaged = || Why::from("cut off or damaged: it is no private key of OpenSSH");
+        let damaged = || Why::from("cut off or damaged: it is not a private key of OpenSSH");
         let mut rest = blob.strip_prefix(OPENSSH).ok_or_else(damaged)?;
         let mut next = || take_string(&mut rest);
         let cipher = next().map(readable).ok_or_else(damaged)?;

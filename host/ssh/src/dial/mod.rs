@@ -578,7 +578,7 @@ fn not_now(spec: &HostSpec, reason: Option<String>) -> HostError {
     );
     HostError::new(ErrorKind::Unreachable, message)
         .with_hint(
-            "mend what came before and wait; on the host, `PerSourcePenaltyExemptList` in sshd_config exempts an address",
+            "fix what came before, then wait; on the host, `PerSourcePenaltyExemptList` in sshd_config exempts an address",
         )
         .retried_after(LOCK)
 }

@@ -97,7 +97,7 @@ pub(crate) async fn look(found: &Addresses) -> Result<(), String> {
 fn sources_of(interface: &str) -> Result<Sources, String> {
     let mut addresses = network::addresses(Some(interface))?;
     if addresses.is_empty() {
-        return Err(format!("BindInterface {interface} is not there, or has no address, or is not up"));
+        return Err(format!("BindInterface {interface} does not exist, has no address, or is not up"));
     }
     addresses.sort_by_key(IpAddr::is_loopback);
     let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect();

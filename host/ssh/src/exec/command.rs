@@ -318,7 +318,7 @@ fn conclude(
         End::TimedOut if !talk.is_asked => return not_begun(ErrorKind::Timeout, "the deadline passed"),
         End::Closed { .. } if !talk.is_asked => return Err(not_sent(connection)),
         End::Refused => {
-            let message = format!("{}: the server takes no commands", connection.alias);
+            let message = format!("{}: the server runs no commands", connection.alias);
             return Err(RunError::Failed(HostError::new(ErrorKind::Unsupported, message)));
         }
         End::Closed { .. } if let Some(error) = connection.refused() => {

@@ -256,5 +256,5 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
 }
 
 pub(crate) fn receiver_failed(error: &std::io::Error) -> HostError {
-    HostError::new(ErrorKind::Cancelled, format!("whoever receives the file takes no more: {error}"))
+    HostError::new(ErrorKind::Cancelled, format!("the receiver of the file takes no more: {error}"))
 }

@@ -340,7 +340,7 @@ fn is_file_name(name: &[u8]) -> bool {
 fn random_name() -> Result<String, HostError> {
     let mut bytes = [0_u8; 12];
     getrandom::fill(&mut bytes)
-        .map_err(|error| HostError::new(ErrorKind::Exhausted, format!("no random numbers from the system: {error}")))?;
+        .map_err(|error| HostError::new(ErrorKind::Exhausted, format!("no random numbers are available: {error}")))?;
     Ok(bytes.iter().fold(String::from(".scout-"), |mut name, byte| {
         let _ = write!(name, "{byte:02x}");
         name

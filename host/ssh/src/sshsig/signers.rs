@@ -181,7 +181,8 @@ impl Line {
             Err(_) => {
                 let (options, rest) = rest.split_at(end_of_options(rest)?);
                 let key = PublicKey::from_openssh(rest.trim());
-                let key = key.map_err(|_| "a line is `NAME[,NAME] [OPTIONS] KEYTYPE KEY [COMMENT]`; here is no key")?;
+                let key =
+                    key.map_err(|_| "a line is `NAME[,NAME] [OPTIONS] KEYTYPE KEY [COMMENT]`; this one has no key")?;
                 (Options::parse(options)?, key)
             }
         };
@@ -280,7 +281,7 @@ impl Options {
             ("cert-authority" | "namespaces" | "valid-after" | "valid-before", _) => {
                 return Err(format!("`{name}` is written cert-authority or {name}=\"…\""));
             }
-            _ => return Err(format!("`{}` is no option", shortened(&name))),
+            _ => return Err(format!("`{}` is not an option", shortened(&name))),
         }
         match (self.valid_after, self.valid_before) {
             (Some(after), Some(before)) if before <= after => Err("valid-before is not after valid-after".to_owned()),
@@ -351,7 +352,7 @@ fn quoted_value(text: &str) -> Result<(String, &str), String> {
 
 /// `YYYYMMDD[HHMM[SS]][Z]` in seconds since 1970; without `Z` in the local time zone.
 fn seconds(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{:?} is no time as YYYYMMDD[HHMM[SS]][Z]", shortened(text));
+    let wrong = || format!("{:?} is not a time such as YYYYMMDD[HHMM[SS]][Z]", shortened(text));
     let (digits, zone) = match text.strip_suffix(['Z', 'z']) {
         Some(digits) => (digits, TimeZone::UTC),
         None => (text, TimeZone::system()),

@@ -229,10 +229,10 @@ pub(crate) fn is_too_short(key: &KeyData, required_bits: u32) -> bool {
 /// A name hashed with a fresh salt.
 ///
 /// # Errors
-/// If there are no random bytes.
+/// If no random numbers are available.
 pub(super) fn hashed(name: &str) -> Result<String, &'static str> {
     let mut salt = [0; HASH_BYTES];
-    getrandom::fill(&mut salt).map_err(|_| "there are no random bytes")?;
+    getrandom::fill(&mut salt).map_err(|_| "no random numbers are available")?;
     let hash = digest(&salt, name).ok_or("the name cannot be hashed")?;
     Ok(format!("{HASH_MAGIC}{}|{}", STANDARD.encode(salt), STANDARD.encode(hash)))
 }

@@ -55,7 +55,10 @@ async fn prompts_and_farewells_and_refusals_in_latin_1_are_shown() {
     let error = run(DialConfig::default(), server.spec()).await.unwrap_err();
     let told = "keyboard-interactive (it asks \"Schl\u{fffd}ssel?\", and there is no secret command)";
     assert!(error.message().contains(told), "{error}");
-    assert_eq!(error.hint(), Some("this account takes no keys here: a `secret_command` gives Scout the password"));
+    assert_eq!(
+        error.hint(),
+        Some("the server accepts no keys for this account: set a `secret_command`, which gives Scout the password")
+    );
 
     let error = run(DialConfig::default(), OddSshd::start("ends").spec()).await.unwrap_err();
     assert!(error.message().contains(&format!("then the server closed the connection ({WORDS})")), "{error}");

@@ -113,7 +113,7 @@ async fn a_server_that_no_line_lets_in_is_told_as_one() {
     let error = log_in(&sshd, "").await.unwrap_err();
     assert!(error.message().ends_with("it offers umac-128@openssh.com"), "{error}");
     assert!(
-        error.hint().unwrap().starts_with("no line of ssh_config mends it: Scout has no MAC of these"),
+        error.hint().unwrap().starts_with("no line of ssh_config can fix it: Scout has no MAC of these"),
         "{error:?}"
     );
     // What the user's own line rules out, no second line brings back.

@@ -30,7 +30,7 @@ impl Tools for Plugin {
         let file = files::open(&host, b"/etc/os-release")?;
         let content = file
             .content()
-            .ok_or_else(|| Error::new(ErrorKind::Invalid, "/etc/os-release is no file"))?;
+            .ok_or_else(|| Error::new(ErrorKind::Invalid, "/etc/os-release is not a file"))?;
         let text = content.read(0, 64 * 1024);
         let text = String::from_utf8_lossy(&text);
         let name = field(&text, "NAME")

@@ -79,7 +79,7 @@ impl SecretPaths {
         if self.is_readable(&Resolved::place(place)) {
             return Ok(());
         }
-        Err(refuse(path.bytes(), format!("holds {holds}, which is seen in what the file holds and not in its name")))
+        Err(refuse(path.bytes(), format!("holds {holds}: its content shows that, not its name")))
     }
 
     /// Whether a path is on the list, whatever may be read of it.

@@ -43,7 +43,7 @@ impl PathPattern {
         }
         for name in &names {
             if matches!(name.as_str(), "" | "." | "..") {
-                return Err("`.`, `..` and `//` stand in no pattern: write where it leads".to_owned());
+                return Err("a pattern cannot contain `.`, `..` or `//`: write where it leads".to_owned());
             }
             if name.matches('*').count() > 1 {
                 return Err("a name holds one `*` at most, and `**` stands only at the start and the end".to_owned());

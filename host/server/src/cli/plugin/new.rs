@@ -40,7 +40,7 @@ pub(super) fn run(given: &Arguments) -> ExitCode {
     let good = PluginId::new(name).is_some() && name.starts_with(|c: char| c.is_ascii_lowercase());
     if !good || name.ends_with('-') || name.contains("--") || TAKEN.contains(&name) {
         return usage(&format!(
-            "`{}` can be no plugin's name: 1 to 64 of a-z 0-9 -, beginning with a letter, as in disk-report",
+            "`{}` cannot be a plugin's name: use 1 to 64 of a-z 0-9 -, beginning with a letter, as in disk-report",
             name.escape_debug()
         ));
     }

@@ -107,8 +107,11 @@ mod tests {
             until: "2026-11-21T12:00:00Z".to_owned(),
             why: "it crashed".to_owned(),
         };
-        let running =
-            PluginStatus { error: Some("is no component".to_owned()), quarantines: vec![quarantine], ..good.clone() };
+        let running = PluginStatus {
+            error: Some("is not a component".to_owned()),
+            quarantines: vec![quarantine],
+            ..good.clone()
+        };
         let process = ProcessStatus {
             pid: 7,
             since: "2026-11-21T11:00:00Z".to_owned(),
@@ -135,7 +138,7 @@ mod tests {
         for says in [
             "process 7, revision 3 of defaults\n",
             "does not serve: scout.toml:2: unknown key\n",
-            "mine: cannot be used, the one before goes on: is no component\n",
+            "mine: cannot be used, the one before goes on: is not a component\n",
             "mine: in quarantine for `local` until 2026-11-21T12:00:00Z: it crashed",
         ] {
             assert!(text.contains(says), "{says}: {text}");

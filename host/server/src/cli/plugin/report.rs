@@ -140,7 +140,7 @@ impl Report {
             "signed by",
             match &self.signer {
                 Some(signer) => format!("{} ({})", signer.principal, signer.fingerprint),
-                None => "nobody that was asked for".to_owned(),
+                None => "not checked: no signature is required".to_owned(),
             },
         );
         say("built for", format!("scout:plugin {}", or_nothing(wit_versions)));

@@ -50,7 +50,7 @@ fn redacted(text: &str) -> Result<String, String> {
 pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, ConfigError> {
     let fields: Map<String, Value> = match serde_json::from_str(&given.arguments) {
         Ok(fields) => fields,
-        Err(error) => return Ok(usage(&format!("the arguments are no JSON object: {error}"))),
+        Err(error) => return Ok(usage(&format!("the arguments are not a JSON object: {error}"))),
     };
     if let Some(path) = given.record.as_deref().filter(|path| path.exists()) {
         return Ok(usage(&format!("{} is there already: remove it, or record under another name", path.display())));
@@ -118,7 +118,7 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
 fn recorder() -> Result<Recorder, ConfigError> {
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let seed =
-        getrandom::u64().map_err(|error| ConfigError::new(format!("no random numbers are to be had: {error}")))?;
+        getrandom::u64().map_err(|error| ConfigError::new(format!("no random numbers are available: {error}")))?;
     Ok(Recorder::new(clock, seed))
 }
 

@@ -101,7 +101,7 @@ impl Bench {
     async fn play(&self, path: &Path) -> Result<&'static str, String> {
         let bytes = files::read_own(path, MAX_READ).map_err(|error| error.to_string())?;
         let mut cassette = Cassette::parse(&bytes).map_err(|error| error.to_string())?;
-        let id = PluginId::new(cassette.plugin()).ok_or("names a plugin that there cannot be")?;
+        let id = PluginId::new(cassette.plugin()).ok_or("names a plugin that cannot exist")?;
         let (grants, settings) = (cassette.grants(), cassette.settings().clone());
         let loaded = self.runtime.load(id, Arc::clone(&self.component), grants, settings).await;
         let plugin = loaded.map_err(|error| error.to_string())?;

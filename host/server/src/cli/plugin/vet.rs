@@ -68,7 +68,7 @@ fn tell(report: &Report, arguments: &Arguments) -> ExitCode {
     } else {
         let needs = report.examined.missing_grants.iter().map(|grant| format!("{grant:?}")).collect::<Vec<_>>();
         let table = format!(
-            "\nIt is no plugin of scout.toml, so nothing is locked. To use it, add this and vet it by its name:\n\n[plugins.NAME]\nsource = {:?}\nsha256 = \"{}\"\ngrants = [{}]",
+            "\nIt is not a plugin of scout.toml, so nothing is locked. To use it, add this and vet it by its name:\n\n[plugins.NAME]\nsource = {:?}\nsha256 = \"{}\"\ngrants = [{}]",
             report.source,
             report.sha256,
             needs.join(", ")

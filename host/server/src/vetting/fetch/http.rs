@@ -98,7 +98,9 @@ impl Client {
                 |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
             if matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 let location = header("location").ok_or_else(|| format!("{at} redirects to nowhere"))?;
-                let next = at.join(&location).map_err(|error| format!("{at} redirects to what is no URL: {error}"))?;
+                let next = at
+                    .join(&location)
+                    .map_err(|error| format!("{at} redirects to something that is not a URL: {error}"))?;
                 check_url(&next).map_err(|why| format!("{at} redirects, and {why}"))?;
                 if is_loopback(&next) && !is_loopback(&at) {
                     return Err(format!("{at} redirects to this machine ({next})"));

@@ -96,7 +96,9 @@ impl Fetcher {
         let fetched = match source {
             Source::Https(url) => from_web(&client, url, signed)?,
             Source::Oci(reference) => from_registry(&client, reference, pinned, &self.docker_config)?,
-            Source::Bundled | Source::File(_) => return Err(FetchError::Failed("it is nothing to fetch".to_owned())),
+            Source::Bundled | Source::File(_) => {
+                return Err(FetchError::Failed("it is not something to fetch".to_owned()));
+            }
         };
         let digest = Digest::of(&fetched.bytes);
         if let Some(pinned) = pinned

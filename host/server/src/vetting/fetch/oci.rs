@@ -190,15 +190,15 @@ impl<'a> Registry<'a> {
         let parameter = |name: &str| parameter(parameters, name);
         let told = |why: &str| format!("oci://{}: the registry asks for a token {why}", self.reference);
         let realm = parameter("realm").ok_or_else(|| told("and does not say where"))?;
-        let mut url = Url::parse(&realm).map_err(|_| told("of what is no URL"))?;
+        let mut url = Url::parse(&realm).map_err(|_| told("from something that is not a URL"))?;
         if is_loopback(&url) && !is_loopback(&self.base) {
-            return Err(told("of this machine"));
+            return Err(told("from this machine"));
         }
         // The password goes to whoever gives the registry's tokens, not to whomever a registry names.
         let basic = match basic {
             Some(_) if !self.is_related(&url) => {
                 return Err(told(&format!(
-                    "of {}, which is not its own, so no password is sent there",
+                    "from {}, which is not its own, so no password is sent there",
                     url.host_str().unwrap_or_default()
                 )));
             }

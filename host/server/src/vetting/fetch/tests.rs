@@ -264,7 +264,7 @@ fn redirects_are_followed_a_few_times_and_only_where_nothing_is_given_away() {
         ("/loop", "more than 5 times"),
         ("/plain", "not https"),
         ("/file", "not https"),
-        ("/user", "user or password"),
+        ("/user", "user or a password"),
         ("/nowhere", "to nowhere"),
     ] {
         let refusal = bench.refusal(&Source::Https(server.url(path)));

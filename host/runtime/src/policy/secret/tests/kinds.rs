@@ -378,7 +378,7 @@ fn a_key_is_held_by_what_the_file_holds() {
     let refusal = SecretPaths::default()
         .check_content(&remote(b"~/a.pem"), b"/home/me/a.pem", &pem("PRIVATE KEY"))
         .expect_err("a key");
-    let says = "\"~/a.pem\": holds a private key, which is seen in what the file holds and not in its name";
+    let says = "\"~/a.pem\": holds a private key: its content shows that, not its name";
     assert_eq!(refusal.to_string(), says);
     assert!(refusal.instead.expect("a hint").contains("`readable_paths`"));
 }
