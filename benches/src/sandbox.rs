@@ -71,7 +71,8 @@ pub(crate) async fn measure() -> Result<String> {
          steps on the pool, without any check. All give the same reply.\n\n\
          | | median |\n|---|---:|\n| the component | {} |\n| the same in Rust | {} |\n| the difference: the sandbox | {} |\n\
          | on the pool, without checks | {} |\n| the difference from the component: sandbox and checks | {} |\n\
-         | a read of 1 KiB through `scout serve` | {} |\n| the sandbox, of that | {:.1} % |\n\n\
+         | a read of 1 KiB through `scout serve` | {} |\n| the sandbox, of that | {:.1} % |\n\
+         | a read of 1 KiB of this machine, without SSH, through `scout serve` | {} |\n\n\
          | | |\n|---|---:|\n\
          | a path held against the list of secret paths, mean of {} paths, median of {HOLDS} | {:.2} µs |\n\
          | remote bytes copied into the guest by a read of 1 MiB | {copied} |\n\
