@@ -179,6 +179,10 @@ if in_layer unit; then
     [ ! -f "$workspace/Cargo.toml" ] || (cd "$workspace" && cargo fmt --all --check)
   done
 
+  step "lock files"
+  # Those of the root and of what is built in other steps are asked for there.
+  (cd tests/fuzz && cargo tree --locked >/dev/null) || fail "tests/fuzz/Cargo.lock is stale: run cargo update --workspace in tests/fuzz"
+
   step "what is carried of others"
   host/vendor/check.sh
 
