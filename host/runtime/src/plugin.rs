@@ -404,7 +404,7 @@ fn check_import(engine: &Engine, import: &str, item: &ComponentItem, grants: &Gr
         if !imports::compatible(version) {
             return Err(imports::other_version(version));
         }
-        let needs = if imports::newer(version) { ": it needs a newer Scout" } else { "" };
+        let needs = imports::needs(version);
         if !imports::offered(interface) {
             return Err(format!("imports `{}`, which this Scout does not offer{needs}", shown(import)));
         }
@@ -510,7 +510,7 @@ impl Exports {
                 return Err(imports::other_version(version));
             }
             if !matches!(interface, "handler" | "tools") {
-                let needs = if imports::newer(version) { ": it needs a newer Scout" } else { "" };
+                let needs = imports::needs(version);
                 let export = shown(&format!("scout:plugin/{interface}@{version}"));
                 return Err(format!("exports `{export}`, which this Scout does not call{needs}"));
             }

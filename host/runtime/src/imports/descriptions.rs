@@ -15,7 +15,7 @@ use crate::state::CallState;
 pub struct HandlerDescription {
     pub(crate) summary: String,
     pub(crate) subjects: Vec<String>,
-    _holds: Vec<Arc<HostMemory>>,
+    _memory: Arc<HostMemory>,
 }
 
 /// What a plugin says of a tool. Untrusted.
@@ -56,8 +56,8 @@ impl descriptions::HostHandlerDescription for CallState {
     fn new(&mut self, summary: String, subjects: Vec<String>) -> wasmtime::Result<Resource<HandlerDescription>> {
         self.budget.host_call()?;
         let bytes = summary.len() + subjects.iter().map(|subject| size_of::<String>() + subject.len()).sum::<usize>();
-        let holds = vec![self.keep(bytes)?];
-        self.own(HandlerDescription { summary, subjects, _holds: holds })
+        let memory = self.keep(bytes)?;
+        self.own(HandlerDescription { summary, subjects, _memory: memory })
     }
 
     fn drop(&mut self, description: Resource<HandlerDescription>) -> wasmtime::Result<()> {

@@ -92,6 +92,11 @@ pub(crate) fn newer(version: &str) -> bool {
     patch(version) > patch(VERSION)
 }
 
+/// What is said besides of what this Scout lacks and this version may have.
+pub(crate) fn needs(version: &str) -> &'static str {
+    if newer(version) { ": it needs a newer Scout" } else { "" }
+}
+
 /// wasmtime links no pre-release with another version.
 fn patch(version: &str) -> Option<u64> {
     version.strip_prefix(COMPATIBLE)?.parse().ok()
