@@ -129,6 +129,7 @@ guests! {
         AnswersInvalidUtf8 = "answers_invalid_utf8",
         AnswersNothing = "answers_nothing",
         AnswersTheSameText = "answers_the_same_text",
+        BeginsManyAnswers = "begins_many_answers",
         DropsTwice = "drops_twice",
         ExportsAHollowHandler = "exports_a_hollow_handler",
         ExportsAnotherWorld = "exports_another_world",

@@ -28,6 +28,8 @@ pub(crate) struct CallState {
     pub(crate) context: Option<CallContext>,
     pub(crate) budget: Budget,
     pub(crate) table: ResourceTable,
+    /// Bytes of text in all answers that the guest is writing.
+    pub(crate) drafted: usize,
     /// The last error that the guest has logged.
     pub(crate) complaint: Option<String>,
     wasi: Option<Wasi>,
@@ -53,7 +55,7 @@ impl CallState {
         table.set_max_capacity(HANDLES);
         let budget = Budget::new(&limits, slices, room);
         let rights = Arc::new(rights);
-        Self { plugin, rights, settings, limits, context, budget, table, complaint: None, wasi: None }
+        Self { plugin, rights, settings, limits, context, budget, table, drafted: 0, complaint: None, wasi: None }
     }
 
     /// What a guest that crashed said last: the end of its standard error, or else of what it logged. Nothing, if it said

@@ -86,6 +86,7 @@ guests! {
     forty_tables_are_refused: HasManyTables => Refused("has several tables in one module");
     too_much_text_is_no_answer: AnswersTooMuch => Ended("bytes of text; 4194304 are allowed");
     text_beyond_the_boundary_ends_it: AnswersWithoutEnd => Ended("handed over more than 16 MiB at once");
+    text_in_answers_that_are_never_given_counts_too: BeginsManyAnswers => Ended("bytes of text; 4194304 are allowed");
     the_same_text_counts_each_time: AnswersTheSameText => Ended("bytes of text; 4194304 are allowed");
     the_same_name_for_scout_counts_each_time: SendsTheSameName => Ended("handed over more than 16 MiB at once");
     many_parts_are_no_answer: AnswersInManyParts => Ended("answered with more than 1000 parts");

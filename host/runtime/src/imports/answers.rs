@@ -58,7 +58,8 @@ impl CallState {
     fn writes(&mut self, draft: &Resource<Draft>, bytes: usize) -> wasmtime::Result<&mut Draft> {
         self.budget.host_call()?;
         let allowed = self.limits.answer_bytes;
-        let written = self.table.get(draft)?.written.saturating_add(bytes);
+        // Of all answers that are being written: a guest gives one of them.
+        let written = self.drafted.saturating_add(bytes);
         if written > allowed {
             let why = format!("answered with {written} bytes of text; {allowed} are allowed");
             return Err(NoAnswer::wrong(why).into());
@@ -68,7 +69,8 @@ impl CallState {
             NoAnswer { kind: CallErrorKind::Busy, why: why.to_owned() }
         })?;
         let draft = self.table.get_mut(draft)?;
-        draft.written = written;
+        self.drafted = written;
+        draft.written += bytes;
         draft.answer.held.bytes.push(hold);
         Ok(draft)
     }
@@ -171,7 +173,7 @@ impl answers::HostAnswer for CallState {
     }
 
     fn drop(&mut self, draft: Resource<Draft>) -> wasmtime::Result<()> {
-        self.table.delete(draft)?;
+        self.drafted -= self.table.delete(draft)?.written;
         Ok(())
     }
 }
