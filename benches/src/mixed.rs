@@ -88,6 +88,7 @@ async fn flood(client: Client, over: Arc<AtomicBool>) -> Result<usize> {
         stderr_cap: KIBIBYTE,
         timeout: std::time::Duration::from_secs(60),
         limits: scout_machine::CommandLimits::NONE,
+        only_reads: true,
     };
     let mut times = 0;
     while !over.load(Ordering::Relaxed) {

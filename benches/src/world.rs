@@ -120,6 +120,7 @@ impl Client {
             stderr_cap: KIBIBYTE,
             timeout: LIMIT,
             limits: scout_machine::CommandLimits::NONE,
+            only_reads: true,
         };
         let outcome = self.lease(&call).await?.exec(&request, &call).await?;
         ensure!(outcome.ending == scout_machine::Ending::Exited(0), "{script}: {:?}", outcome.ending);

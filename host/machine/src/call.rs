@@ -81,6 +81,7 @@ pub struct Cost {
     round_trips: AtomicU64,
     remote_bytes: AtomicU64,
     execs: AtomicU64,
+    shell_execs: AtomicU64,
     dials: AtomicU64,
 }
 
@@ -100,6 +101,11 @@ impl Cost {
         self.execs.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts one of them that was sent to a shell that stays.
+    pub fn add_shell_exec(&self) {
+        self.shell_execs.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts a connection that this request had to wait for.
     pub fn add_dial(&self) {
         self.dials.fetch_add(1, Ordering::Relaxed);
@@ -111,6 +117,7 @@ impl Cost {
             round_trips: self.round_trips.load(Ordering::Relaxed),
             remote_bytes: self.remote_bytes.load(Ordering::Relaxed),
             execs: self.execs.load(Ordering::Relaxed),
+            shell_execs: self.shell_execs.load(Ordering::Relaxed),
             dials: self.dials.load(Ordering::Relaxed),
         }
     }
@@ -125,6 +132,8 @@ pub struct CostSnapshot {
     pub remote_bytes: u64,
     /// Commands started.
     pub execs: u64,
+    /// Those of them that were sent to a shell that stays, and not on a channel of their own.
+    pub shell_execs: u64,
     /// Connections that had to be dialled first.
     pub dials: u64,
 }

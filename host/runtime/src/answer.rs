@@ -126,4 +126,6 @@ pub struct Receipt {
     pub copied_bytes: u64,
     /// Commands started.
     pub execs: u64,
+    /// Those of them that were sent to a shell that stays, and not on a channel of their own.
+    pub shell_execs: u64,
 }

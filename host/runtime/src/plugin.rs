@@ -861,6 +861,7 @@ fn receipt(state: &CallState, call: &scout_machine::Call, begun: Instant) -> Rec
         remote_bytes: cost.remote_bytes,
         copied_bytes: state.budget.copied(),
         execs: cost.execs,
+        shell_execs: cost.shell_execs,
     }
 }
 

@@ -100,7 +100,13 @@ pub(crate) async fn in_time<T>(call: &Call, awaited: impl Future<Output = T>) ->
 /// The receipt of a call that reached no plugin.
 pub(crate) fn receipt(cost: &Cost) -> Receipt {
     let cost = cost.snapshot();
-    Receipt { round_trips: cost.round_trips, remote_bytes: cost.remote_bytes, execs: cost.execs, ..Receipt::default() }
+    Receipt {
+        round_trips: cost.round_trips,
+        remote_bytes: cost.remote_bytes,
+        execs: cost.execs,
+        shell_execs: cost.shell_execs,
+        ..Receipt::default()
+    }
 }
 
 #[cfg(test)]

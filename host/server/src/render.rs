@@ -122,6 +122,7 @@ impl Reply {
             "remote_bytes": receipt.remote_bytes,
             "copied_bytes": receipt.copied_bytes,
             "execs": receipt.execs,
+            "shell_execs": receipt.shell_execs,
         })
     }
 }

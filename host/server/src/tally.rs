@@ -108,6 +108,7 @@ struct Counters {
     round_trips: AtomicU64,
     remote_bytes: AtomicU64,
     execs: AtomicU64,
+    shell_execs: AtomicU64,
     wall: [AtomicU64; WALL_MS.len() + 1],
 }
 
@@ -126,6 +127,9 @@ pub struct CallCounts {
     pub remote_bytes: u64,
     /// Commands started.
     pub execs: u64,
+    /// Those of them that were sent to a shell that stays.
+    #[serde(default)]
+    pub shell_execs: u64,
     /// How long calls took: the longest time of each class in milliseconds, of the last one none, and how many are in it.
     pub wall_ms: Vec<(Option<u64>, u64)>,
 }
@@ -181,6 +185,7 @@ impl Counters {
         add(&self.round_trips, receipt.round_trips);
         add(&self.remote_bytes, receipt.remote_bytes);
         add(&self.execs, receipt.execs);
+        add(&self.shell_execs, receipt.shell_execs);
     }
 
     fn counts(&self) -> CallCounts {
@@ -194,6 +199,7 @@ impl Counters {
             round_trips: now(&self.round_trips),
             remote_bytes: now(&self.remote_bytes),
             execs: now(&self.execs),
+            shell_execs: now(&self.shell_execs),
             wall_ms: ends.zip(self.wall.iter().map(now)).filter(|(_, calls)| *calls > 0).collect(),
         }
     }
@@ -215,6 +221,7 @@ impl CallCounts {
             total.round_trips += counts.round_trips;
             total.remote_bytes += counts.remote_bytes;
             total.execs += counts.execs;
+            total.shell_execs += counts.shell_execs;
         }
         total.wall_ms = wall.into_iter().map(|((_, most), calls)| (most, calls)).collect();
         total
@@ -245,7 +252,8 @@ mod tests {
 
     fn take(tally: &Tally, plugin: Option<&str>, tool: Option<&str>, outcome: Outcome, wall_ms: u64) {
         let wall = Duration::from_millis(wall_ms);
-        let receipt = Receipt { wall, round_trips: 2, remote_bytes: 10, execs: 1, ..Receipt::default() };
+        let receipt =
+            Receipt { wall, round_trips: 2, remote_bytes: 10, execs: 2, shell_execs: 1, ..Receipt::default() };
         let principal = Principal::new("test", "me");
         tally.take(&Ended { principal: &principal, plugin, tool, outcome, receipt: &receipt });
     }
@@ -263,7 +271,7 @@ mod tests {
         assert_eq!(names, [(Some("mine"), None), (Some("mine"), Some("a")), (None, None)]);
         let first = counts.first().unwrap();
         assert_eq!(first.outcomes, [(Outcome::Answered, 1), (Outcome::Busy, 1)].into());
-        assert_eq!((first.round_trips, first.remote_bytes, first.execs), (4, 20, 2));
+        assert_eq!((first.round_trips, first.remote_bytes, first.execs, first.shell_execs), (4, 20, 4, 2));
         assert_eq!(first.wall_ms, [(Some(16), 2)]);
         let total = CallCounts::total(&counts);
         assert_eq!((total.calls(), total.round_trips, total.outcomes.len()), (4, 8, 4));

@@ -11,14 +11,15 @@ use parking_lot::Mutex;
 use scout_machine::command::shell::{Prepared, Way};
 use scout_machine::path::{not_a_file, shown};
 use scout_machine::{
-    Attributes, Call, Capture, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostError, Opened, RemotePath,
-    TruePath,
+    Attributes, Call, Capture, CommandLimits, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostError, Opened,
+    RemotePath, TruePath,
 };
 use tokio::time::{Instant, sleep_until};
 
 use crate::HostSpec;
 use crate::exec::command::{self, RunError};
-use crate::pool::slots::Slot;
+use crate::exec::shell;
+use crate::exec::turns::{Place, Turn};
 use crate::pool::{InUse, Inner, Key, Role};
 use crate::quirks::OtherWay;
 use crate::script::Question;
@@ -213,11 +214,16 @@ impl Lease {
     /// # Cancel safety
     /// A command whose future is dropped is ended on the remote host.
     pub async fn exec(&self, request: &ExecRequest, call: &Call) -> Result<ExecOutcome, HostError> {
+        let tally = self.tally(call);
+        if request.only_reads
+            && let Some(outcome) = self.exec_in_shell(request, &tally).await?
+        {
+            return Ok(outcome);
+        }
         let quirks = Arc::clone(&self.connection.lock().quirks);
         let mut way = quirks.way();
         let mut prepared = Prepared::new(&request.script, &request.limits, way)?;
         let mut garbled = None;
-        let tally = self.tally(call);
         for _ in 0..=TRIES {
             let run = async {
                 let (connection, place) = self.exec_place(&tally).await.map_err(RunError::Failed)?;
@@ -228,11 +234,7 @@ impl Lease {
                     if is_heard {
                         quirks.note_way(way);
                     }
-                    tally.call.cost.add_remote_bytes((outcome.stdout.data.len() + outcome.stderr.data.len()) as u64);
-                    if outcome.ending == Ending::NoStatus {
-                        tracing::warn!(host = %self.spec().alias, "a command ended without a status");
-                    }
-                    return Ok(outcome);
+                    return Ok(self.ran(outcome, &tally));
                 }
                 Err(RunError::Failed(error)) => return Err(error),
                 Err(RunError::Garbled(error))
@@ -256,13 +258,42 @@ impl Lease {
                 }
                 Err(RunError::Garbled(error)) => return Err(garbled.unwrap_or(error)),
                 // With a marker of its own: what is left of a try ends all that has its marker.
-                Err(RunError::NotSent) => prepared = Prepared::new(&request.script, &request.limits, way)?,
+                Err(RunError::NotSent | RunError::NoShell) => {
+                    prepared = Prepared::new(&request.script, &request.limits, way)?;
+                }
             }
         }
         Err(HostError::new(
             ErrorKind::Unreachable,
             format!("{}: the connection was lost before the command was sent", self.spec().alias),
         ))
+    }
+
+    /// Runs a command that only reads in a shell that stays; absent: it is to be sent in the other way.
+    async fn exec_in_shell(&self, request: &ExecRequest, tally: &Tally) -> Result<Option<ExecOutcome>, HostError> {
+        for tried in 0..TRIES {
+            // A line may have to be left again and again; a place does not.
+            let joins = (tried + 1 < TRIES).then_some(request.limits);
+            let (connection, turn) = self.turn(joins, tally).await?;
+            if !connection.has_shells() {
+                return Ok(None);
+            }
+            match shell::run(&connection, turn, request, &tally.call).await {
+                Ok(outcome) => return Ok(Some(self.ran(outcome, tally))),
+                Err(RunError::Failed(error)) => return Err(error),
+                Err(RunError::NoShell | RunError::Garbled(_)) => return Ok(None),
+                Err(RunError::NotSent) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn ran(&self, outcome: ExecOutcome, tally: &Tally) -> ExecOutcome {
+        tally.call.cost.add_remote_bytes((outcome.stdout.data.len() + outcome.stderr.data.len()) as u64);
+        if outcome.ending == Ending::NoStatus {
+            tracing::warn!(host = %self.spec().alias, "a command ended without a status");
+        }
+        outcome
     }
 
     /// Whether a command that does nothing is heard, sent in this way; absent: nobody knows.
@@ -274,7 +305,7 @@ impl Lease {
             match command::run(&connection, place, &prepared, &nothing, &tally.call).await {
                 Ok((_, is_heard)) => return is_heard.then_some(true),
                 Err(RunError::Garbled(_)) => return Some(false),
-                Err(RunError::Failed(_)) => return None,
+                Err(RunError::Failed(_) | RunError::NoShell) => return None,
                 Err(RunError::NotSent) => {}
             }
         }
@@ -377,24 +408,33 @@ impl Lease {
     }
 
     /// A place for a command, on the host's first connection or on a second one if that is quicker.
-    async fn exec_place(&self, tally: &Tally) -> Result<(Arc<InUse>, Slot), HostError> {
+    async fn exec_place(&self, tally: &Tally) -> Result<(Arc<InUse>, Place), HostError> {
+        match self.turn(None, tally).await? {
+            (connection, Turn::Place(place)) => Ok((connection, place)),
+            (connection, Turn::Line(_)) => Err(connection.lost()),
+        }
+    }
+
+    /// A turn to run a command, in the same way. `joins`: the limits of one that may stand in the line of a shell.
+    async fn turn(&self, joins: Option<CommandLimits>, tally: &Tally) -> Result<(Arc<InUse>, Turn), HostError> {
         let first = self.connection(tally).await?;
-        if let Some(place) = first.try_exec_place() {
-            return Ok((first, place));
+        if let Some(turn) = first.turns.try_acquire(joins) {
+            return Ok((first, turn));
         }
         let _waiting = first.queue.enter(&first.alias)?;
         let second = async {
             match self.pool.extra(&self.key, Role::Second).await {
-                Some(second) => second.exec_place().await.map(|place| (second, place)),
+                Some(second) => second.turns.acquire(joins).await.map(|turn| (second, turn)),
                 None => std::future::pending().await,
             }
         };
         within(&first.alias, &tally.call, async {
-            tokio::select! {
+            let turn = tokio::select! {
                 biased;
-                place = first.exec_place() => place.map(|place| (Arc::clone(&first), place)),
+                turn = first.turns.acquire(joins) => turn.map(|turn| (Arc::clone(&first), turn)),
                 found = second => found,
-            }
+            };
+            turn.ok_or_else(|| first.lost())
         })
         .await
     }
@@ -476,6 +516,9 @@ impl Drop for Tally {
         self.request.add_remote_bytes(spent.remote_bytes);
         for _ in 0..spent.execs {
             self.request.add_exec();
+        }
+        for _ in 0..spent.shell_execs {
+            self.request.add_shell_exec();
         }
         for _ in 0..spent.dials {
             self.request.add_dial();

@@ -20,8 +20,27 @@ pub(crate) struct Quirks {
     guesses_fail: AtomicBool,
     channels: AtomicU8,
     way: AtomicU8,
+    shells: AtomicU8,
+    early_ends: AtomicU8,
 }
 
+/// Why a host's commands run in no shell that stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoShell {
+    /// The server runs commands in its own process group (Dropbear): what ends a shell would end it.
+    Group = 3,
+    /// The login shell, or a forced command, did not start it.
+    LoginShell = 4,
+    /// Both streams arrive as one.
+    Merged = 5,
+    /// It ends with its first command: a forced command gives it no input.
+    Ends = 6,
+}
+
+/// Two commands were answered by one shell.
+const SHELLS_STAY: u8 = 1;
+/// So many shells that ended after their first command are no chance.
+const EARLY_ENDS: u8 = 2;
 /// Nothing was asked or sent yet.
 const UNKNOWN: u8 = 0;
 /// A channel was seen open beside another.
@@ -65,6 +84,28 @@ impl Quirks {
     /// A request for a channel was passed over. Says nothing of a server that was seen to open several.
     pub(crate) fn note_one(&self) {
         let _ = self.channels.compare_exchange(UNKNOWN, ONE, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Whether commands that only read may run in a shell that stays, as far as is known.
+    pub(crate) fn has_shells(&self) -> bool {
+        matches!(self.shells.load(Ordering::Relaxed), UNKNOWN | SHELLS_STAY)
+    }
+
+    /// A shell has answered a second command.
+    pub(crate) fn note_shell(&self) {
+        let _ = self.shells.compare_exchange(UNKNOWN, SHELLS_STAY, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// None can stay. Says nothing of a host where one did.
+    pub(crate) fn note_no_shell(&self, why: NoShell) {
+        let _ = self.shells.compare_exchange(UNKNOWN, why as u8, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// One ended after its first command.
+    pub(crate) fn note_early_end(&self) {
+        if self.early_ends.fetch_add(1, Ordering::Relaxed) + 1 >= EARLY_ENDS {
+            self.note_no_shell(NoShell::Ends);
+        }
     }
 
     /// How a command is sent.

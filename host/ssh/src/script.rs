@@ -108,6 +108,7 @@ impl Question {
             timeout: if path.is_guarded() { STALL } else { NO_LIMIT },
             // What it does is bounded by what it is asked for.
             limits: CommandLimits::NONE,
+            only_reads: true,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Commands: what is asked for, and what became of it.
 
 mod limits;
+pub mod persistent;
 pub mod shell;
 
 use std::time::Duration;
@@ -21,6 +22,9 @@ pub struct ExecRequest {
     pub timeout: Duration,
     /// What its processes may take on the host.
     pub limits: CommandLimits,
+    /// Whether it only reads and leaves nothing behind: then it may run in a shell that others have used and will use, and may be run
+    /// again if that ends.
+    pub only_reads: bool,
 }
 
 /// Whether a command that was stopped still runs on the remote host.

@@ -23,6 +23,7 @@ macro_rules! neutral {
         )
     };
 }
+pub(super) use neutral;
 
 /// Evaluates `c`, once `m` was said on both streams. A process in the background watches the input, the lifeline: when the channel goes
 /// away it ends the process group. `k` is 0 if the shell leads that, else its pid: servers such as Dropbear run commands in a group of
@@ -69,7 +70,7 @@ const LITERAL: &str = concat!(
 );
 
 /// What a login shell that expands what is between single quotes makes something else of.
-const CANARY: &str = r"$PATH$(:)`:`\x41*~";
+pub(super) const CANARY: &str = r"$PATH$(:)`:`\x41*~";
 
 /// The exec request of a command that follows as data, for login shells that hand on something else than they are given (xonsh, sash).
 /// The marker stands behind it, where what is forked of the shell has it too.
@@ -89,7 +90,7 @@ const MAX_NOISE: u64 = 1024 * 1024;
 /// What of the noise is kept for an error message.
 const NOISE_KEPT: usize = 256;
 /// The marker's line is never longer.
-const MAX_HEAD: usize = 128;
+pub(super) const MAX_HEAD: usize = 128;
 
 /// A command ready to be sent.
 #[derive(Clone)]
@@ -121,9 +122,7 @@ impl Prepared {
     /// # Errors
     /// [`ErrorKind::Invalid`] for a NUL or a script that is too long.
     pub fn new(script: &[u8], limits: &CommandLimits, way: Way) -> Result<Self, HostError> {
-        if script.contains(&0) {
-            return Err(HostError::new(ErrorKind::Invalid, "the command holds a NUL byte"));
-        }
+        no_nul(script)?;
         if script.len() > MAX_SCRIPT {
             let message = format!("the command is {} bytes long, more than {MAX_SCRIPT}", script.len());
             return Err(HostError::new(ErrorKind::Invalid, message));
@@ -157,6 +156,14 @@ impl Prepared {
     }
 }
 
+/// No shell is given one.
+pub(super) fn no_nul(script: &[u8]) -> Result<(), HostError> {
+    if script.contains(&0) {
+        return Err(HostError::new(ErrorKind::Invalid, "the command holds a NUL byte"));
+    }
+    Ok(())
+}
+
 /// The exec request with this text.
 fn request(text: &[u8], marker: &str, how: &str, waits: &str) -> Vec<u8> {
     let mut exec = [LITERAL.as_bytes(), b" sh '", text].concat();
@@ -164,7 +171,7 @@ fn request(text: &[u8], marker: &str, how: &str, waits: &str) -> Vec<u8> {
     exec
 }
 
-fn random_marker() -> Result<String, HostError> {
+pub(super) fn random_marker() -> Result<String, HostError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| HostError::new(ErrorKind::Exhausted, format!("no random numbers are available: {error}")))?;
@@ -175,10 +182,10 @@ fn random_marker() -> Result<String, HostError> {
 }
 
 /// A newline inside single quotes, where one line is all there is.
-const NEWLINE: &[u8] = br#"'"$n"'"#;
+pub(super) const NEWLINE: &[u8] = br#"'"$n"'"#;
 
 /// A word in single quotes, with `newline` for each newline in it.
-fn quoted(text: &[u8], newline: &[u8]) -> Vec<u8> {
+pub(super) fn quoted(text: &[u8], newline: &[u8]) -> Vec<u8> {
     let mut word = b"'".to_vec();
     for byte in text {
         match byte {
@@ -198,7 +205,7 @@ fn waits(script: &[u8]) -> bool {
 
 /// Whether every login shell takes this byte for itself inside single quotes: not so a quote, a newline (tcsh), a
 /// backslash (fish), `!` (tcsh) and what is not ASCII.
-fn is_plain(byte: u8) -> bool {
+pub(super) fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\' | b'!')
 }
 
@@ -224,6 +231,8 @@ pub struct Stream {
     accepts: fn(&str) -> bool,
     /// What stood behind the marker, once it came.
     head: Option<String>,
+    /// Whether the other stream's marker may follow, for both may come as one.
+    may_be_both: bool,
     pending: BytesMut,
     noise: Vec<u8>,
     noise_bytes: u64,
@@ -235,7 +244,8 @@ pub struct Stream {
 impl Stream {
     /// Standard output: the marker's line names the process.
     pub fn stdout(marker: &str, cap: usize) -> Self {
-        Self::new(marker, cap, |head| RemoteProcess::parse(head, "").is_some())
+        let accepts = |head: &str| RemoteProcess::parse(head, "").is_some();
+        Self { may_be_both: true, ..Self::new(marker, cap, accepts) }
     }
 
     /// Standard error: the marker stands alone.
@@ -248,6 +258,7 @@ impl Stream {
             marker: marker.to_owned(),
             accepts,
             head: None,
+            may_be_both: false,
             pending: BytesMut::new(),
             noise: Vec::new(),
             noise_bytes: 0,
@@ -260,7 +271,7 @@ impl Stream {
     /// Takes what arrived.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.head.is_some() {
-            return self.keep(bytes);
+            return self.keep_own(bytes);
         }
         self.pending.extend_from_slice(bytes);
         loop {
@@ -278,7 +289,7 @@ impl Stream {
                         self.head = Some(head);
                         let rest = self.pending.split_off(self.marker.len() + end + 1);
                         self.pending.clear();
-                        return self.keep(&rest);
+                        return self.keep_own(&rest);
                     }
                 }
                 None if head.len() < MAX_HEAD => return,
@@ -294,6 +305,21 @@ impl Stream {
         self.noise_bytes += gone.len() as u64;
         let room = NOISE_KEPT.saturating_sub(self.noise.len());
         self.noise.extend(gone.iter().take(room));
+    }
+
+    /// Keeps what the command wrote: the marker of the other stream is no part of it.
+    fn keep_own(&mut self, bytes: &[u8]) {
+        if !self.may_be_both {
+            return self.keep(bytes);
+        }
+        self.pending.extend_from_slice(bytes);
+        let marker = [self.marker.as_bytes(), b"\n"].concat();
+        if marker.starts_with(&self.pending) && self.pending.len() < marker.len() {
+            return;
+        }
+        self.may_be_both = false;
+        let pending = self.pending.split();
+        self.keep(pending.strip_prefix(&*marker).unwrap_or(&pending));
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -325,9 +351,22 @@ impl Stream {
     }
 
     /// What was kept, and how much came.
-    pub fn into_capture(self) -> Capture {
+    pub fn into_capture(mut self) -> Capture {
+        if self.head.is_some() {
+            let pending = self.pending.split();
+            self.keep(&pending);
+        }
         let truncated = self.total > self.data.len() as u64;
         Capture { truncated, total: Some(self.total), data: self.data.freeze() }
+    }
+
+    /// What was kept behind the marker, for whoever reads it from here on.
+    pub fn take(&mut self) -> Bytes {
+        self.total = 0;
+        self.may_be_both = false;
+        let mut all = self.data.split();
+        all.extend_from_slice(&self.pending.split());
+        all.freeze()
     }
 }
 
@@ -349,6 +388,11 @@ impl RemoteProcess {
         let foreign_group = (k != "0").then_some(group);
         let marker = marker.to_owned();
         (pid > 1 && words.next().is_none()).then_some(Self { pid, foreign_group, marker })
+    }
+
+    /// Whether the process group is its own.
+    pub fn leads_its_group(&self) -> bool {
+        self.foreign_group.is_none()
     }
 
     /// A script that ends what is left of it and prints `running` or `stopped`. A zombie does not run. A process that has left the
@@ -480,6 +524,23 @@ mod tests {
             stream.push(right);
             assert_eq!(stream.head(), Some("0 77 77"), "{cut}");
             assert_eq!(&*stream.into_capture().data, b"output\n", "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_both_shows_no_marker() {
+        for (text, wanted) in [
+            (&b"scout-1 0 77 77\nscout-1\noutput\n"[..], &b"output\n"[..]),
+            (b"scout-1 0 77 77\nscout-1", b"scout-1"),
+            (b"scout-1 0 77 77\nscout-2\nscout-1\n", b"scout-2\nscout-1\n"),
+        ] {
+            for cut in 0..text.len() {
+                let (left, right) = text.split_at(cut);
+                let mut stream = Stream::stdout("scout-1", 100);
+                stream.push(left);
+                stream.push(right);
+                assert_eq!(&*stream.into_capture().data, wanted, "{cut}");
+            }
         }
     }
 

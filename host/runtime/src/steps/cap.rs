@@ -8,8 +8,12 @@ use super::{Found, HostAccess, HostRequest};
 use crate::Limits;
 use crate::written::{fitting, fitting_both};
 
-/// What the machine is asked, within the limits of the call. `script`: what was made of a command.
-pub(super) fn operation(request: &HostRequest, script: Option<Vec<u8>>, access: &HostAccess) -> Operation {
+/// What the machine is asked, within the limits of the call. `script`: what was made of a command, and whether it only reads.
+pub(super) fn operation(
+    request: &HostRequest,
+    (script, only_reads): (Option<Vec<u8>>, bool),
+    access: &HostAccess,
+) -> Operation {
     let Limits { file_bytes, dir_entries, output_bytes, command_timeout, .. } = *access.context.limits;
     match request {
         HostRequest::Open { path } => Operation::Open { path: path.clone(), cap: file_bytes, max_entries: dir_entries },
@@ -24,6 +28,7 @@ pub(super) fn operation(request: &HostRequest, script: Option<Vec<u8>>, access: 
             stderr_cap: output_bytes,
             timeout: command_timeout,
             limits: access.host.limits,
+            only_reads,
         })),
         HostRequest::Probe { timeout } => Operation::Probe { timeout: *timeout },
     }

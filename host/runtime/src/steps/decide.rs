@@ -2,7 +2,7 @@
 
 use super::{HostAccess, HostRequest};
 use crate::grants::{self, Action, CallRights, Permit};
-use crate::policy::{self, Refusal};
+use crate::policy::{self, CommandPolicy, Refusal};
 
 /// What was decided.
 pub(super) struct Decided {
@@ -10,6 +10,8 @@ pub(super) struct Decided {
     pub(super) permit: Permit,
     /// What runs, of a command.
     pub(super) script: Option<Vec<u8>>,
+    /// Whether a command only reads and leaves nothing behind: the table knows all of it.
+    pub(super) only_reads: bool,
 }
 
 /// Judges what is asked.
@@ -19,15 +21,21 @@ pub(super) struct Decided {
 pub(super) fn decide(access: &HostAccess, rights: &CallRights, request: &HostRequest) -> Result<Decided, Refusal> {
     let target = access.host.target(access.context.fleet.access());
     let judge = |operation| grants::decide(rights, target, operation).map_err(|denial| denial.refusal);
+    let mut only_reads = false;
     let (permit, script) = match request {
         HostRequest::Open { path } | HostRequest::Read { path, .. } | HostRequest::Stat { path } => {
             (judge(Action::Read(path))?, None)
         }
-        HostRequest::Run(pipeline) => (judge(Action::Run(pipeline))?, Some(policy::render(pipeline)?)),
+        HostRequest::Run(pipeline) => {
+            let permit = judge(Action::Run(pipeline))?;
+            only_reads = target.commands == CommandPolicy::ReadOnly
+                || policy::check_with(target.secrets, CommandPolicy::ReadOnly, pipeline).is_ok();
+            (permit, Some(policy::render(pipeline)?))
+        }
         HostRequest::Script { directory, script } => {
             (judge(Action::Shell)?, Some(policy::render_script(directory.as_ref(), script)?))
         }
         HostRequest::Probe { .. } => (judge(Action::See)?, None),
     };
-    Ok(Decided { permit, script })
+    Ok(Decided { permit, script, only_reads })
 }

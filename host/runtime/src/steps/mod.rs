@@ -118,9 +118,9 @@ impl HostAccess {
     }
 
     fn admitted(self, plugin: &str, request: &HostRequest, decided: Decided, entered: Instant) -> Admitted {
-        let Decided { permit, script } = decided;
+        let Decided { permit, script, only_reads } = decided;
         let record = Record::of(&self, plugin, request, script.as_deref(), entered);
-        let operation = cap::operation(request, script, &self);
+        let operation = cap::operation(request, (script, only_reads), &self);
         Admitted { access: self, operation, permit, record }
     }
 

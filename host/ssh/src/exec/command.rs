@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use russh::client::Msg;
-use russh::{ChannelMsg, ChannelWriteHalf, Sig};
+use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
 use scout_machine::command::shell::{Prepared, RemoteProcess, Stream, Way};
 use scout_machine::{Call, CommandLimits, Ending, ErrorKind, ExecOutcome, ExecRequest, HostError, RemoteState, line};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument as _;
 
+use super::turns::Place;
 use crate::lease::within;
 use crate::pool::InUse;
 use crate::pool::connection::Connection;
@@ -24,7 +25,7 @@ use crate::pool::slots::Slot;
 
 /// What a command's last output may take after its status, and after the host was heard behind that: a background child may hold the
 /// streams open for ever, and a status may come before what was written before it.
-const LAST_OUTPUT: Duration = Duration::from_secs(1);
+pub(super) const LAST_OUTPUT: Duration = Duration::from_secs(1);
 /// Between a status and asking whether the host is heard: the end of the channel mostly follows at once.
 const LAST_WORD: Duration = Duration::from_millis(50);
 /// How long the host may take to be heard then.
@@ -34,14 +35,14 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// What a command of our own may print.
 const CONTROL_CAP: usize = 4096;
 /// How long a command that is given up may take to say which process it is.
-const FIRST_LINE: Duration = Duration::from_secs(5);
+pub(super) const FIRST_LINE: Duration = Duration::from_secs(5);
 /// Between the end of a command's output and asking what watches over it whether the command has ended, at first and at most: there
 /// are servers (Twisted Conch) that tell how a command ended only when nobody has its input any more.
 const NUDGE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Kept of a signal's name that is none of the protocol's.
 const SIGNAL_BYTES: usize = 64;
 /// Sending a close never takes long; a connection that hangs must not hold us.
-const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Kills the SFTP servers of the connection that this script runs on, and prints `killed` if there was one.
 const KILL_SFTP_SERVERS: &[u8] = br#"p=$PPID; r=no
@@ -71,6 +72,8 @@ pub(crate) enum RunError {
     /// Nothing of it was heard, from its first line on: the login shell ran something else, or hides what a command prints. Sent in
     /// another way it may be heard.
     Garbled(HostError),
+    /// It cannot be run in a shell that stays; it may have been, and may be again, for it only reads.
+    NoShell,
 }
 
 /// How a conversation came to its end.
@@ -109,18 +112,12 @@ impl Conversation {
 /// Runs a command on the connection, in its place there. Also whether it was heard to begin.
 pub(crate) async fn run(
     connection: &Arc<InUse>,
-    place: Slot,
+    place: Place,
     prepared: &Prepared,
     request: &ExecRequest,
     call: &Call,
 ) -> Result<(ExecOutcome, bool), RunError> {
-    let session = within(&connection.alias, call, connection.session(call)).await.map_err(|error: HostError| {
-        match error.kind() {
-            ErrorKind::ConnectionLost => RunError::NotSent,
-            _ => RunError::Failed(error),
-        }
-    })?;
-    let Some((channel, slot)) = session.into_parts() else { return Err(not_sent(connection)) };
+    let (channel, slot) = channel(connection, call).await?;
     let mut prepared = prepared.clone();
     prepared.environment.clone_from(&connection.key().spec().set_env);
     call.cost.add_exec();
@@ -163,6 +160,17 @@ pub(crate) async fn run(
     outcome.await.unwrap_or_else(|_| {
         Err(RunError::Failed(HostError::new(ErrorKind::ConnectionLost, "the command was given up; it may have run")))
     })
+}
+
+/// A session channel, and its place.
+pub(super) async fn channel(connection: &Arc<InUse>, call: &Call) -> Result<(Channel<Msg>, Option<Slot>), RunError> {
+    let session = within(&connection.alias, call, connection.session(call)).await.map_err(|error: HostError| {
+        match error.kind() {
+            ErrorKind::ConnectionLost => RunError::NotSent,
+            _ => RunError::Failed(error),
+        }
+    })?;
+    session.into_parts().ok_or_else(|| not_sent(connection))
 }
 
 /// That the command may be tried on another connection, unless this one was ended for its host's key.
@@ -358,8 +366,8 @@ fn conclude(
 ///
 /// What ends them is sent first: without its channel a command ends by itself, and there are servers (Dropbear) that close every channel
 /// on which nothing runs yet when any command ends, and die of a command that they are asked for there meanwhile.
-async fn kill(
-    connection: &Arc<InUse>,
+pub(super) async fn kill(
+    connection: &Arc<Connection>,
     process: &RemoteProcess,
     way: Way,
     closing: impl Future<Output = ()>,

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::dial::host_key::{HostKeyVerifier, ServerMessages};
 use crate::dial::transport::SessionGuard;
 use crate::dial::{Dialled, Refusals};
+use crate::exec::turns::Turns;
 use crate::pool::slots::{Slot, Slots};
 use crate::pool::{Counter, Gauge, PoolConfig, Stats};
 use crate::quirks::Quirks;
@@ -112,7 +113,8 @@ pub(crate) struct Connection {
     answer_timeout: Duration,
     channels_per_life: u64,
     channels: Arc<Slots>,
-    execs: Arc<Slots>,
+    /// Whose turn it is to run a command.
+    pub(crate) turns: Arc<Turns>,
     spare: Mutex<Option<Session>>,
     spare_ready: Notify,
     refilling: AtomicBool,
@@ -150,7 +152,7 @@ impl Connection {
             answer_timeout: config.answer_timeout,
             channels_per_life: config.channels_per_connection,
             channels: Slots::new(CHANNELS),
-            execs: Slots::new(EXECS),
+            turns: Turns::new(EXECS),
             spare: Mutex::new(None),
             spare_ready: Notify::new(),
             refilling: AtomicBool::new(false),
@@ -221,16 +223,6 @@ impl Connection {
         drop(self.room.lock().take());
     }
 
-    /// A place for a command, if one is free and nobody waits.
-    pub(crate) fn try_exec_place(&self) -> Option<Slot> {
-        self.execs.try_acquire()
-    }
-
-    /// A place for a command, once it is this request's turn.
-    pub(crate) async fn exec_place(&self) -> Result<Slot, HostError> {
-        self.execs.acquire().await.ok_or_else(|| self.lost())
-    }
-
     /// A session channel: the one that is open ahead, or a new one.
     ///
     /// # Cancel safety
@@ -250,10 +242,16 @@ impl Connection {
                 answered.wait_for(|is_answered| *is_answered).await.map_err(|_| self.lost())?;
                 continue;
             }
-            let slot = tokio::select! {
-                biased;
-                slot = self.channels.acquire() => slot.ok_or_else(|| self.lost())?,
-                () = spare_ready => continue,
+            let slot = match self.channels.try_acquire() {
+                Some(slot) => slot,
+                None => {
+                    self.turns.end_an_idle_shell();
+                    tokio::select! {
+                        biased;
+                        slot = self.channels.acquire() => slot.ok_or_else(|| self.lost())?,
+                        () = spare_ready => continue,
+                    }
+                }
             };
             if self.is_used_up() {
                 self.retired.store(true, Ordering::Release);
@@ -292,11 +290,17 @@ impl Connection {
                 Ok(Ok(Ok(session))) => return Some(session),
                 Ok(Ok(Err(OpenError::Refused(_) | OpenError::RefusedBeside(..)))) => {
                     refused();
+                    self.turns.end_an_idle_shell();
                     timeout_at(until, tokio::time::sleep(CONTROL_PAUSE)).await.ok()?;
                 }
                 _ => return None,
             }
         }
+    }
+
+    /// Whether commands that only read may run in shells that stay. Where there is one channel, no shell may keep it.
+    pub(crate) fn has_shells(&self) -> bool {
+        self.quirks.has_shells() && !self.has_single_channel() && !self.quirks.opens_one()
     }
 
     /// Opens the next channel ahead, if there is none and a place is free.
@@ -311,6 +315,10 @@ impl Connection {
         }
         let Some(slot) = self.channels.try_acquire() else {
             self.refilling.store(false, Ordering::Release);
+            // Where there are few, a shell that is at hand is worth more than a channel.
+            if !self.is_limited() {
+                self.turns.end_an_idle_shell();
+            }
             return;
         };
         let connection = Arc::clone(self);
@@ -410,7 +418,7 @@ impl Connection {
         if !self.is_alive() {
             return Err(OpenError::Lost);
         }
-        let heard = self.bytes_heard();
+        let (heard, asked) = (self.bytes_heard(), Instant::now());
         let opening = {
             let connection = Arc::clone(self);
             tokio::spawn(
@@ -428,6 +436,7 @@ impl Connection {
         };
         match answer {
             Ok(Ok(channel)) => {
+                self.turns.note_way(asked.elapsed());
                 self.opened.fetch_add(1, Ordering::Relaxed);
                 if self.channels.open() > 0 {
                     self.quirks.note_several();
@@ -488,7 +497,7 @@ impl Connection {
                 .with_hint("MaxSessions in its sshd_config may be 0, or the account may not log in"));
         }
         self.channels.lower_to(places);
-        self.execs.lower_to(places.saturating_sub(1).clamp(1, EXECS));
+        self.turns.lower_to(places.saturating_sub(1).clamp(1, EXECS));
         tracing::debug!(host = %self.alias, places, "the server allows fewer channels");
         if self.has_single_channel() {
             // A command waits for it.

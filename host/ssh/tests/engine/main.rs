@@ -16,6 +16,7 @@ mod odd;
 mod offers;
 mod order;
 mod penalties;
+mod persistent;
 mod pool;
 mod rekey;
 mod sftp;

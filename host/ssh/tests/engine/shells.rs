@@ -158,7 +158,7 @@ async fn try_one(sh: PathBuf, shell: String, exports: &str) {
         trial.is_stopped(),
         trial.is_stopped_though_it_ignores_term()
     );
-    tokio::join!(trial.ends_with_its_caller(), trial.leaves_no_child());
+    tokio::join!(trial.ends_with_its_caller(), trial.leaves_no_child(), trial.stays());
     assert_eq!(world.pool.snapshot().dials, 1, "{}", trial.what);
     trial.ends_with_its_connection().await;
 }
@@ -218,6 +218,32 @@ impl Trial {
         self.gives("exec sh -c 'kill -KILL $$'", Ending::Signaled("KILL".into()), "").await;
         self.gives("sh -c 'kill -KILL $$' | cat; exit 4", Ending::Exited(4), "").await;
         self.gives("(sleep 0.1; echo child) & wait; echo $?\nexit 9", Ending::Exited(9), "child\n0\n").await;
+    }
+
+    /// What only reads runs in a shell that stays, with each text and each ending; where a login shell does not start one, on channels
+    /// of its own.
+    async fn stays(&self) {
+        let odd = "printf '%s\\n' \"it's\" '!x' '$HOME' 'a\nb' '\\n' 'ü' '\t' ' '; exit 3";
+        let long = format!("printf %s '{}' | wc -c | tr -d ' '", "x".repeat(3_000));
+        let globs = "for f in x*y; do echo \"$f\"; done; false; sleep 1.2; echo end";
+        for _ in 0..2 {
+            self.reads(odd, Ending::Exited(3), "it's\n!x\n$HOME\na\nb\n\\n\nü\n\t\n \n").await;
+            self.reads(&long, Ending::Exited(0), "3000\n").await;
+            self.reads(globs, Ending::Exited(0), "x*y\nend\n").await;
+            self.reads("exec sh -c 'echo; kill -KILL $$'", Ending::Signaled("KILL".into()), "\n").await;
+            self.reads("exec sh -c 'exit 137'", Ending::Exited(137), "").await;
+            // mksh would exit with 143.
+            let terminated = "exec python3 -c 'import os; os.kill(os.getpid(), 15)'";
+            self.reads(terminated, Ending::Signaled("TERM".into()), "").await;
+        }
+    }
+
+    async fn reads(&self, script: &str, ending: Ending, stdout: &str) {
+        let reading = ExecRequest { only_reads: true, ..request(script) };
+        let outcome = self.lease.exec(&reading, &call()).await.unwrap_or_else(|error| panic!("{}: {error}", self.what));
+        let got = (outcome.ending, String::from_utf8_lossy(&outcome.stdout.data).into_owned());
+        assert_eq!(got, (ending, stdout.to_owned()), "{}: {script:.80}", self.what);
+        assert!(outcome.stderr.data.is_empty(), "{}: {script:.80}: {:?}", self.what, outcome.stderr.data);
     }
 
     /// Longer than the `TMOUT` that may be exported, and its output is whole.

@@ -77,7 +77,7 @@ pub(crate) fn call() -> Call {
 pub(crate) fn request(script: &str) -> ExecRequest {
     let script = script.as_bytes().to_vec();
     let (timeout, limits) = (Duration::from_secs(40), CommandLimits::NONE);
-    ExecRequest { script, stdout_cap: 1 << 20, stderr_cap: 1 << 20, timeout, limits }
+    ExecRequest { script, stdout_cap: 1 << 20, stderr_cap: 1 << 20, timeout, limits, only_reads: false }
 }
 
 pub(crate) fn marker() -> String {

@@ -227,7 +227,7 @@ pub(crate) fn call() -> Call {
 
 pub(crate) fn request(script: &str) -> ExecRequest {
     let (timeout, limits) = (Duration::from_secs(40), CommandLimits::NONE);
-    ExecRequest { script: script.into(), stdout_cap: 1 << 20, stderr_cap: 1 << 20, timeout, limits }
+    ExecRequest { script: script.into(), stdout_cap: 1 << 20, stderr_cap: 1 << 20, timeout, limits, only_reads: false }
 }
 
 pub(crate) fn text(capture: &Capture) -> String {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use futures_util::stream::{self, StreamExt as _};
-use scout_machine::{Ending, ErrorKind, FileKind, HostError, Opened, RemoteState};
+use scout_machine::{Ending, ErrorKind, ExecRequest, FileKind, HostError, Opened, RemoteState};
 use scout_ssh::{Lease, Part};
 
 use crate::server::{Kind, Server, call, remote, repository, request, text};
@@ -33,7 +33,8 @@ const KINDS: [Kind; 12] = [
 async fn what_works_at_each_server_is_what_the_documentation_says() {
     let mut seen = String::from(
         "| server | version | read | large | list | 3,000 names | stat | missing | directory read as file | link | \
-         command | cancel | left open |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+         command | shells stay | cancel | left open |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     let mut rows = stream::iter(KINDS).map(|kind| tokio::spawn(row(kind))).buffered(AT_ONCE);
     while let Some(row) = rows.next().await {
@@ -93,6 +94,7 @@ async fn row(kind: Kind) -> String {
         Err(error) => told(&error, ErrorKind::Unsupported).replace("said", "refused"),
     });
     cells.push(command(&lease).await);
+    cells.push(shells_stay(&lease).await);
     // On a connection of its own: at some servers the end of a command may have ended the first one.
     cells.push(cancel(&server.lease().await.unwrap_or_else(|error| panic!("{kind:?}: {error}"))).await);
     cells.push(left_open(&files.dir).await);
@@ -214,6 +216,25 @@ async fn command(lease: &Lease) -> String {
         other => return format!("{other:?}"),
     };
     signal.to_owned()
+}
+
+/// Whether what only reads runs in a shell that stays, once that is known.
+async fn shells_stay(lease: &Lease) -> String {
+    let mut stays = "no";
+    for number in 0..4 {
+        let (call, script) = (call(), format!("echo out {number}; echo err >&2; exit {number}"));
+        let reading = ExecRequest { only_reads: true, ..request(&script) };
+        let outcome = match lease.exec(&reading, &call).await {
+            Ok(outcome) => outcome,
+            Err(error) => return told(&error, ErrorKind::Unsupported).replace("said", "-"),
+        };
+        let streams = (&*text(&outcome.stdout), &*text(&outcome.stderr)) == (&*format!("out {number}\n"), "err\n");
+        if !streams || outcome.ending != Ending::Exited(number) {
+            return format!("{outcome:?}");
+        }
+        stays = if call.cost.snapshot().shell_execs > 0 { "yes" } else { "no" };
+    }
+    stays.to_owned()
 }
 
 async fn cancel(lease: &Lease) -> String {

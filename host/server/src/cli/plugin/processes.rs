@@ -72,8 +72,8 @@ fn numbers(numbers: &Numbers) -> Vec<String> {
             took(99)
         ));
         lines.push(format!(
-            "  hosts: round trips {}, commands {}, bytes {}",
-            total.round_trips, total.execs, total.remote_bytes
+            "  hosts: round trips {}, commands {} ({} in shells that stay), bytes {}",
+            total.round_trips, total.execs, total.shell_execs, total.remote_bytes
         ));
     }
     if *dials > 0 {
@@ -150,7 +150,8 @@ mod tests {
         let counts = |outcome, calls, wall_ms| CallCounts {
             outcomes: [(outcome, calls)].into(),
             round_trips: calls,
-            execs: 1,
+            execs: 2,
+            shell_execs: 1,
             remote_bytes: 10,
             wall_ms,
             ..CallCounts::default()
@@ -164,7 +165,7 @@ mod tests {
         assert_eq!(
             told(calls, 1, 2),
             "  calls: 4 (3 answered, 1 refused), half within 4 ms, 99 of 100 within 4 ms\n  \
-             hosts: round trips 4, commands 2, bytes 20\n  \
+             hosts: round trips 4, commands 4 (2 in shells that stay), bytes 20\n  \
              connections: 1 now, 0 being made, 2 begun since the start; requests waiting: 0"
         );
         assert!(told(vec![slow], 0, 0).contains("half within more time than is counted"));
