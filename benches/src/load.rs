@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use scout_ssh::{Pool, PoolConfig};
 use scout_tests::{DelayLink, Scout, ScoutOptions};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -13,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::bare::Bare;
 use crate::engine::wrapper_text;
+use crate::machine;
 use crate::served::binary;
 use crate::world::{Client, KIBIBYTE, ONE_WAY, World};
 
@@ -38,19 +40,62 @@ pub(crate) async fn measure() -> Result<String> {
     let far = world.client(link.address())?;
     row("read 1 KiB, engine, 50 ms", 100, 5_000, reads(&far, &world, 100, 5_000).await?);
     row("read 1 KiB, `scout serve`", 50, 5_000, served(&world, 50, 5_000).await?);
+    text.push('\n');
+    text.push_str(&all_commands(&world, &near, &link).await?);
+    Ok(text)
+}
 
+/// Commands per second, and what each costs the host: the work of sshd and all that it has started.
+async fn all_commands(world: &World, near: &Client, link: &DelayLink) -> Result<String> {
+    let address = world.sshd.address();
     let wrapper: Arc<[u8]> = wrapper_text().await?.into();
     let bare = Arc::new(Bare::connect(&world.sshd, address).await?);
-    let (mut engine, mut same, mut plain) = (Vec::new(), Vec::new(), Vec::new());
+    // Six channels for commands: no second connection.
+    let one = PoolConfig { max_connections: 1, ..PoolConfig::default() };
+    let far = Client { pool: Pool::new(one), spec: world.spec(link.address())? };
+    let mut sides = [
+        Side::new("command `true` in shells that stay, engine", 5_000),
+        Side::new("each on a channel of its own, engine", 1_000),
+        Side::new("the text of the latter, bare client", 1_000),
+        Side::new("`exec true`, bare client", 1_000),
+        Side::new("in shells that stay, engine, 50 ms, one connection", 3_000),
+    ];
     for _ in 0..RUNS {
-        engine.push(commands(&near, 1_000).await?);
-        same.push(execs(&bare, &wrapper, 1_000).await?);
-        plain.push(execs(&bare, &b"exec true"[..].into(), 1_000).await?);
+        for (at, side) in sides.iter_mut().enumerate() {
+            let (before, count) = (machine::tree(world.sshd.pid())?, side.count);
+            let rate = match at {
+                0 => commands(near, true, count).await?,
+                1 => commands(near, false, count).await?,
+                2 => execs(&bare, &wrapper, count).await?,
+                3 => execs(&bare, &b"exec true"[..].into(), count).await?,
+                _ => commands(&far, true, count).await?,
+            };
+            side.rates.push(rate);
+            let worked = machine::tree(world.sshd.pid())?.saturating_sub(before);
+            side.costs.push(worked.as_secs_f64() * 1e3 / count as f64);
+        }
     }
-    row("command `true`, engine", 100, 1_000, median(&mut engine));
-    row("the same text, bare client", 100, 1_000, median(&mut same));
-    row("`exec true`, bare client", 100, 1_000, median(&mut plain));
+    let mut text =
+        String::from("| 100 callers | operations | per second | CPU of the host, each |\n|---|---:|---:|---:|\n");
+    for side in &mut sides {
+        let (rate, cost) = (median(&mut side.rates), median(&mut side.costs));
+        text.push_str(&format!("| {} | {} | {rate:.0} | {cost:.2} ms |\n", side.name, side.count));
+    }
     Ok(text)
+}
+
+/// One way to run commands.
+struct Side {
+    name: &'static str,
+    count: usize,
+    rates: Vec<f64>,
+    costs: Vec<f64>,
+}
+
+impl Side {
+    fn new(name: &'static str, count: usize) -> Self {
+        Self { name, count, rates: Vec::new(), costs: Vec::new() }
+    }
 }
 
 async fn reads(client: &Client, world: &World, callers: usize, count: usize) -> Result<f64> {
@@ -63,11 +108,11 @@ async fn reads(client: &Client, world: &World, callers: usize, count: usize) -> 
     .await
 }
 
-async fn commands(client: &Client, count: usize) -> Result<f64> {
+async fn commands(client: &Client, only_reads: bool, count: usize) -> Result<f64> {
     let client = client.clone();
     rate(100, count, move || {
         let client = client.clone();
-        async move { client.exec("exec true").await }
+        async move { client.run("exec true", only_reads).await }
     })
     .await
 }

@@ -40,6 +40,25 @@ pub(crate) fn busy() -> Result<Duration> {
     Ok(Duration::from_millis(sum * 10))
 }
 
+/// How long a process, and all that it has started, have worked: those that run, and those that were waited for.
+pub(crate) fn tree(pid: u32) -> Result<Duration> {
+    let mut parents = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        // Behind the name, which may hold anything: state, parent, … and from the twelfth on the times in hundredths of a second.
+        let Some((_, fields)) = stat.rsplit_once(')') else { continue };
+        let fields: Vec<u64> = fields.split_whitespace().skip(1).map(|field| field.parse().unwrap_or(0)).collect();
+        parents.push((pid, *fields.first().unwrap_or(&0), fields.iter().skip(10).take(4).sum::<u64>()));
+    }
+    let (mut ours, mut ticks) = (vec![u64::from(pid)], 0);
+    while let Some(one) = ours.pop() {
+        ours.extend(parents.iter().filter(|(_, parent, _)| *parent == one).map(|(pid, ..)| u64::from(*pid)));
+        ticks += parents.iter().find(|(pid, ..)| u64::from(*pid) == one).map_or(0, |(.., ticks)| *ticks);
+    }
+    Ok(Duration::from_millis(ticks * 10))
+}
+
 /// How many processors there are.
 pub(crate) fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))

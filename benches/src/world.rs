@@ -111,8 +111,13 @@ impl Client {
         Ok(())
     }
 
-    /// Runs a command that exits with 0.
+    /// Runs a command that exits with 0, in a shell that stays.
     pub(crate) async fn exec(&self, script: &str) -> Result<()> {
+        self.run(script, true).await
+    }
+
+    /// The same on a channel of its own, unless it only reads.
+    pub(crate) async fn run(&self, script: &str, only_reads: bool) -> Result<()> {
         let call = call();
         let request = ExecRequest {
             script: script.as_bytes().to_vec(),
@@ -120,7 +125,7 @@ impl Client {
             stderr_cap: KIBIBYTE,
             timeout: LIMIT,
             limits: scout_machine::CommandLimits::NONE,
-            only_reads: true,
+            only_reads,
         };
         let outcome = self.lease(&call).await?.exec(&request, &call).await?;
         ensure!(outcome.ending == scout_machine::Ending::Exited(0), "{script}: {:?}", outcome.ending);

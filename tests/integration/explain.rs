@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use scout_tests::{Agent, ScoutOptions, Sshd, SshdOptions, generate_key};
+use scout_tests::{Agent, Scout, ScoutOptions, Sshd, SshdOptions, generate_key};
 use serde_json::Value;
 
 use crate::cli::run;
+use crate::limits::until;
 use crate::world::{binary, options};
 
 /// `explain HOST --json`.
@@ -47,6 +48,42 @@ async fn explain_tells_what_limits_commands_and_what_says_so() {
     let limits = explained(&options, "box").await["command_limits"].clone();
     assert_eq!((&limits[0]["key"], &limits[0]["bound"]), (&"memory".into(), &(2_u64 << 30).into()), "{limits}");
     assert_eq!((&limits[2]["place"], &limits[3]["bound"]), (&Value::Null, &Value::Null), "{limits}");
+}
+
+#[tokio::test]
+async fn whether_commands_share_a_shell_is_in_the_receipt_and_explained_with_what_was_found_out() {
+    for (forced, setting, stays, says) in [
+        (None, "", 1, "Commands that only read share shells that stay there, where that can be (default)\n"),
+        (None, "[hosts.box]\npersistent_shells = false", 0, "Each command has a session of its own there (scout.toml:"),
+        (
+            Some("ForceCommand /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"; exit $?"),
+            "",
+            0,
+            "has found: its server runs commands in a process group of its own\n",
+        ),
+    ] {
+        let sshd = Sshd::start_with(&SshdOptions {
+            extra: forced.map(str::to_owned).into_iter().collect(),
+            ..SshdOptions::default()
+        });
+        let scout = Scout::start(&options(&sshd).setting(setting)).await;
+        for round in 0..2 {
+            let answer = scout.call_with(serde_json::json!({"target": "box:/", "query": "uname"})).await;
+            assert!(!answer.is_error(), "{}", answer.text());
+            let receipt = answer.receipt();
+            // What no shell can stay for is found out by the first.
+            let shells = if round == 0 && forced.is_some() { 1 } else { stays };
+            assert_eq!(receipt["shell_execs"], shells, "{receipt}");
+        }
+        let explained = || {
+            let mut command = std::process::Command::new(binary());
+            command.env("XDG_STATE_HOME", scout.dir().join("state"));
+            command.arg("--config").arg(scout.dir().join("scout.toml")).args(["explain", "box"]);
+            String::from_utf8(command.output().unwrap().stdout).unwrap()
+        };
+        until(|| explained().contains(says)).await;
+        assert!(scout.close().await.success());
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! Invariant: a file counts only as long as its process holds the lock beside it, so what a killed process left behind, or
 //! one in another container with the same number, misleads nobody. Nothing is ever read back by the process that serves.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -24,6 +25,9 @@ use crate::tenant::Tenant;
 const MAX_FILE: u64 = 1 << 20;
 /// Processes that are told of.
 const MAX_PROCESSES: usize = 100;
+
+/// Hosts that are named.
+const MAX_HOSTS: usize = 1000;
 
 /// How old the numbers in the file may be.
 const NUMBERS: Duration = Duration::from_secs(5);
@@ -61,6 +65,9 @@ pub struct Numbers {
     pub waiting: u64,
     /// Connections that were begun.
     pub dials: u64,
+    /// Hosts where commands that only read were found to run in no shell that stays, and why, behind "because"; so many at most.
+    #[serde(default)]
+    pub hosts_without_shells: BTreeMap<String, String>,
 }
 
 impl Numbers {
@@ -68,7 +75,15 @@ impl Numbers {
     fn of(tenant: &Tenant) -> Self {
         let pool = tenant.pool().snapshot();
         let (connections, dialing, waiting, dials) = (pool.ready, pool.dialing, pool.waiters, pool.dials);
-        Self { calls: tenant.tally().counts(), connections, dialing, waiting, dials }
+        let without_shells = tenant.pool().hosts_without_shells(tenant.id()).into_iter();
+        Self {
+            calls: tenant.tally().counts(),
+            connections,
+            dialing,
+            waiting,
+            dials,
+            hosts_without_shells: without_shells.map(|(host, why)| (host, why.to_owned())).take(MAX_HOSTS).collect(),
+        }
     }
 
     /// Waits until there are others.

@@ -55,6 +55,11 @@ impl Tenant {
         Principal::new(self.id.clone(), name)
     }
 
+    /// Which tenant it is.
+    pub fn id(&self) -> &TenantId {
+        &self.id
+    }
+
     /// What serves, and how that changes.
     pub fn live(&self) -> &Arc<Live> {
         &self.live

@@ -15,6 +15,7 @@ use scout_machine::{
     RemotePath, TruePath,
 };
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument as _;
 
 use crate::HostSpec;
 use crate::exec::command::{self, RunError};
@@ -272,13 +273,17 @@ impl Lease {
     /// Runs a command that only reads in a shell that stays; absent: it is to be sent in the other way.
     async fn exec_in_shell(&self, request: &ExecRequest, tally: &Tally) -> Result<Option<ExecOutcome>, HostError> {
         for tried in 0..TRIES {
+            if !self.connection.lock().has_shells() {
+                break;
+            }
             // A line may have to be left again and again; a place does not.
             let joins = (tried + 1 < TRIES).then_some(request.limits);
             let (connection, turn) = self.turn(joins, tally).await?;
             if !connection.has_shells() {
-                return Ok(None);
+                break;
             }
-            match shell::run(&connection, turn, request, &tally.call).await {
+            let span = tracing::debug_span!("exec", host = %connection.alias);
+            match shell::run(&connection, turn, request, &tally.call).instrument(span).await {
                 Ok(outcome) => return Ok(Some(self.ran(outcome, tally))),
                 Err(RunError::Failed(error)) => return Err(error),
                 Err(RunError::NoShell | RunError::Garbled(_)) => return Ok(None),

@@ -35,6 +35,21 @@ pub(crate) enum NoShell {
     Merged = 5,
     /// It ends with its first command: a forced command gives it no input.
     Ends = 6,
+    /// The server opens one channel at a time.
+    OneChannel = 7,
+}
+
+impl NoShell {
+    /// In words, behind "because".
+    fn why(self) -> &'static str {
+        match self {
+            Self::Group => "its server runs commands in a process group of its own",
+            Self::LoginShell => "its login shell, or a forced command, does not start one",
+            Self::Merged => "both streams of a command come as one",
+            Self::Ends => "a forced command gives a shell no input",
+            Self::OneChannel => "its server opens one channel at a time",
+        }
+    }
 }
 
 /// Two commands were answered by one shell.
@@ -89,6 +104,14 @@ impl Quirks {
     /// Whether commands that only read may run in a shell that stays, as far as is known.
     pub(crate) fn has_shells(&self) -> bool {
         matches!(self.shells.load(Ordering::Relaxed), UNKNOWN | SHELLS_STAY)
+    }
+
+    /// Why none can stay, if that was found out, behind "because".
+    pub(crate) fn why_no_shell(&self) -> Option<&'static str> {
+        let kinds = [NoShell::Group, NoShell::LoginShell, NoShell::Merged, NoShell::Ends, NoShell::OneChannel];
+        let found = self.shells.load(Ordering::Relaxed);
+        let one = self.opens_one().then_some(NoShell::OneChannel);
+        kinds.into_iter().find(|kind| *kind as u8 == found).or(one).map(NoShell::why)
     }
 
     /// A shell has answered a second command.

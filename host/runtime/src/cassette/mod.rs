@@ -228,8 +228,10 @@ impl Cassette {
 
     /// Who may do what, for this plugin, whatever name it goes by now.
     fn access(&self, plugin: &Plugin) -> Result<Access, CassetteError> {
-        let rules =
-            |host: &Host| HostRules { tags: host.tags.iter().map(|tag| tag.as_str().into()).collect(), commands: None };
+        let rules = |host: &Host| HostRules {
+            tags: host.tags.iter().map(|tag| tag.as_str().into()).collect(),
+            ..HostRules::default()
+        };
         Ok(Access {
             plugins: [(plugin.id().as_str().to_owned(), self.file.plugin_rights.read()?)].into(),
             principals: [(CALLER.to_owned(), self.file.caller_rights.read()?)].into(),

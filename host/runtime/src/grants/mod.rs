@@ -86,6 +86,8 @@ pub struct HostRules {
     pub tags: Vec<Arc<str>>,
     /// Where its command policy is written; absent: it is the default.
     pub commands: Option<Place>,
+    /// Whether each of its commands has a session of its own, also one that could share a shell that stays.
+    pub own_sessions: bool,
 }
 
 /// All that the operator has said. The default limits nothing beyond what is linked.
@@ -114,7 +116,7 @@ impl Access {
 
     /// What is said of a host.
     pub fn host(&self, name: &str) -> &HostRules {
-        const NOTHING: &HostRules = &HostRules { tags: Vec::new(), commands: None };
+        const NOTHING: &HostRules = &HostRules { tags: Vec::new(), commands: None, own_sessions: false };
         self.hosts.get(name).unwrap_or(NOTHING)
     }
 

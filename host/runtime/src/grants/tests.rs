@@ -55,7 +55,7 @@ enum Do {
 
 /// What becomes of an operation on `web1`, a host with the tag `prod`.
 fn judge(rights: &CallRights, what: Do, policy: CommandPolicy) -> Result<Permit, Denial> {
-    let rules = HostRules { tags: vec!["prod".into()], commands: Some(place(1)) };
+    let rules = HostRules { tags: vec!["prod".into()], commands: Some(place(1)), ..HostRules::default() };
     let target = Target { name: "web1", commands: policy, rules: &rules, secrets: &SecretPaths::default() };
     match what {
         Do::See => decide(rights, target, Action::See),
@@ -261,7 +261,7 @@ fn a_principal_sees_only_its_hosts() {
     let limited = Rights { hosts: Some(hosts(2, &["tag:prod"])), ..Rights::default() };
     let access = Access {
         principals: [("ann".to_owned(), Arc::new(limited))].into(),
-        hosts: [("web1".to_owned(), HostRules { tags: vec!["prod".into()], commands: None })].into(),
+        hosts: [("web1".to_owned(), HostRules { tags: vec!["prod".into()], ..HostRules::default() })].into(),
         ..Access::default()
     };
     let (ann, bob) = (Principal::new("test", "ann"), Principal::new("test", "bob"));

@@ -10,7 +10,7 @@ pub(super) struct Decided {
     pub(super) permit: Permit,
     /// What runs, of a command.
     pub(super) script: Option<Vec<u8>>,
-    /// Whether a command only reads and leaves nothing behind: the table knows all of it.
+    /// Whether a command only reads and leaves nothing behind, for the table knows all of it, and may share a shell.
     pub(super) only_reads: bool,
 }
 
@@ -28,8 +28,11 @@ pub(super) fn decide(access: &HostAccess, rights: &CallRights, request: &HostReq
         }
         HostRequest::Run(pipeline) => {
             let permit = judge(Action::Run(pipeline))?;
-            only_reads = target.commands == CommandPolicy::ReadOnly
-                || policy::check_with(target.secrets, CommandPolicy::ReadOnly, pipeline).is_ok();
+            let is_of_the_table = || {
+                target.commands == CommandPolicy::ReadOnly
+                    || policy::check_with(target.secrets, CommandPolicy::ReadOnly, pipeline).is_ok()
+            };
+            only_reads = !target.rules.own_sessions && is_of_the_table();
             (permit, Some(policy::render(pipeline)?))
         }
         HostRequest::Script { directory, script } => {

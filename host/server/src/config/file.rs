@@ -20,7 +20,7 @@ use crate::files;
 const MAX_FILE: u64 = 4 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 37] = [
+pub(super) const KEYS: [&str; 38] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -29,6 +29,7 @@ pub(super) const KEYS: [&str; 37] = [
     "secret_command",
     "commands",
     "command_limits",
+    "persistent_shells",
     "memory",
     "cpu",
     "file_size",
@@ -71,6 +72,7 @@ pub(super) struct File {
     pub(super) secret_command: Option<PathBuf>,
     pub(super) commands: Option<Spanned<Commands>>,
     pub(super) command_limits: Option<Spanned<LimitsTable>>,
+    pub(super) persistent_shells: Option<Spanned<bool>>,
     pub(super) secret_paths: Vec<Spanned<String>>,
     pub(super) readable_paths: Vec<Spanned<String>>,
     pub(super) max_file_size: Option<FileSize>,
@@ -150,6 +152,7 @@ pub(super) struct HostTable {
     pub(super) transport: Option<Spanned<TransportName>>,
     pub(super) commands: Option<Spanned<Commands>>,
     pub(super) command_limits: Option<Spanned<LimitsTable>>,
+    pub(super) persistent_shells: Option<Spanned<bool>>,
     #[serde(default)]
     pub(super) tags: Vec<Spanned<String>>,
 }

@@ -121,6 +121,8 @@ pub struct Config {
     commands_place: Option<Place>,
     /// What processes of commands may take where nothing else is said.
     command_limits: Option<limits::LimitKeys>,
+    /// Whether commands that only read share shells that stay where nothing else is said, and where that is written.
+    persistent_shells: Option<(bool, Place)>,
     /// What nobody reads on any host.
     secrets: Arc<SecretPaths>,
     /// `[hosts.NAME]`.
@@ -270,6 +272,7 @@ impl Config {
             commands: file.commands.as_ref().map(|commands| (*commands.get_ref()).into()).unwrap_or_default(),
             commands_place: file.commands.as_ref().map(|commands| lines.place(commands)),
             command_limits: file.command_limits.as_ref().map(|keys| limits::LimitKeys::new(keys, lines)),
+            persistent_shells: file.persistent_shells.as_ref().map(|shells| (*shells.get_ref(), lines.place(shells))),
             secrets: Arc::new(rights::secrets(&file.secret_paths, &file.readable_paths, lines)?),
             hosts: file
                 .hosts
@@ -547,6 +550,32 @@ mod tests {
     fn an_unknown_key_in_a_table_is_refused() {
         let refusal = refusal(&[], "[hosts.web]\ncomands = \"none\"\n");
         assert!(refusal.contains("scout.toml:2:") && refusal.contains("`commands`"), "{refusal}");
+    }
+
+    #[test]
+    fn whether_shells_stay_is_said_by_the_hosts_own_table_else_by_one_that_says_no_else_for_all() {
+        let toml = "persistent_shells = true\n[hosts.web1]\npersistent_shells = true\n[hosts.\"web*\"]\npersistent_shells = false\n\
+                    [hosts.\"*1\"]\npersistent_shells = true\n";
+        let config = config(&Flags::default(), &[], toml).unwrap();
+        for (host, wanted, line) in [
+            ("web1", true, Some(3)),
+            ("web2", false, Some(5)),
+            ("web21", false, Some(5)),
+            ("db1", true, Some(7)),
+            ("other", true, Some(1)),
+        ] {
+            let (shells, place) = config.persistent_shells(host);
+            assert_eq!(
+                (shells, place.map(ToString::to_string)),
+                (wanted, line.map(|line| format!("scout.toml:{line}"))),
+                "{host}"
+            );
+            assert_eq!(config.rules(host).1.own_sessions, !wanted, "{host}");
+        }
+        let none = self::config(&Flags::default(), &[], "").unwrap();
+        assert_eq!(none.persistent_shells("web1"), (true, None));
+        let refusal = refusal(&[], "persistent_shells = \"no\"\n");
+        assert!(refusal.contains("scout.toml:1:") && refusal.contains("expected a boolean"), "{refusal}");
     }
 
     #[test]

@@ -115,6 +115,7 @@ pub struct HostConfig {
     pattern: HostPattern,
     commands: Option<(CommandPolicy, Place)>,
     limits: Option<LimitKeys>,
+    persistent_shells: Option<(bool, Place)>,
     tags: Vec<Arc<str>>,
     /// Where it is written that this is the machine that Scout runs on.
     local: Option<Place>,
@@ -148,7 +149,8 @@ impl HostConfig {
         }
         let place = |commands: &Spanned<Commands>| ((*commands.get_ref()).into(), lines.place(commands));
         let limits = table.command_limits.as_ref().map(|keys| LimitKeys::new(keys, lines));
-        Ok(Self { pattern, commands: table.commands.as_ref().map(place), limits, tags, local })
+        let persistent_shells = table.persistent_shells.as_ref().map(|shells| (*shells.get_ref(), lines.place(shells)));
+        Ok(Self { pattern, commands: table.commands.as_ref().map(place), limits, persistent_shells, tags, local })
     }
 
     /// Where it is written that this is the machine that Scout runs on; absent: it is not.
@@ -193,7 +195,23 @@ impl Config {
         let commands = own.and_then(|table| table.commands.as_ref()).or_else(strictest);
         let place = commands.map(|(_, place)| place.clone()).or_else(|| self.commands_place.clone());
         let tags = tables.iter().flat_map(|table| table.tags.iter().cloned()).collect();
-        (commands.map_or(self.commands, |(policy, _)| *policy), HostRules { tags, commands: place })
+        (
+            commands.map_or(self.commands, |(policy, _)| *policy),
+            HostRules { tags, commands: place, own_sessions: !self.persistent_shells(host).0 },
+        )
+    }
+
+    /// Whether commands that only read share shells that stay on a host, and where that is written, if it is. Of several tables the one
+    /// with the host's own name decides, else one that says no.
+    pub fn persistent_shells<'a>(&'a self, host: &'a str) -> (bool, Option<&'a Place>) {
+        let said: Vec<_> = self
+            .tables_of(host)
+            .filter_map(|table| Some((table.pattern.host().is_some(), table.persistent_shells.as_ref()?)))
+            .collect();
+        let own = said.iter().find(|(is_own, _)| *is_own);
+        let strictest = || said.iter().min_by_key(|(_, (shells, _))| *shells);
+        let decided = own.or_else(strictest).map(|(_, shells)| *shells).or(self.persistent_shells.as_ref());
+        decided.map_or((true, None), |(shells, place)| (*shells, Some(place)))
     }
 
     /// Whether `hosts` of some `[access.NAME]` names a host that is not listed: by its name or by a pattern that says

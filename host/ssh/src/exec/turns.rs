@@ -319,3 +319,116 @@ impl Drop for Waits<'_> {
         self.turns.0.lock().waiting.retain(|waiting| waiting.number != self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    const LIMITS: CommandLimits = CommandLimits::NONE;
+    /// Some long way.
+    const FAR: Duration = Duration::from_millis(50);
+
+    fn open(turns: &Arc<Turns>) -> (Open, Seat, mpsc::UnboundedReceiver<Job>) {
+        let (sender, jobs) = mpsc::unbounded_channel();
+        let (open, seat) = turns.open(LIMITS, sender);
+        (open, seat, jobs)
+    }
+
+    fn place(turn: Option<Turn>) -> Place {
+        let Some(Turn::Place(place)) = turn else { panic!("no place") };
+        place
+    }
+
+    fn line(turn: Option<Turn>) -> Seat {
+        let Some(Turn::Line(seat)) = turn else { panic!("no line") };
+        seat
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_longest_is_first_and_one_that_leaves_is_passed_over() {
+        let turns = Turns::new(1);
+        let held = place(turns.try_acquire(None));
+        let (mut first, mut second, mut third) = (
+            Box::pin(turns.acquire(Some(LIMITS))),
+            Box::pin(turns.acquire(None)),
+            Box::pin(turns.acquire(Some(LIMITS))),
+        );
+        for waiting in [&mut first, &mut third] {
+            assert!(waiting.now_or_never().is_none());
+        }
+        assert!((&mut second).now_or_never().is_none());
+        assert!(turns.try_acquire(None).is_none(), "nobody overtakes");
+        drop(first);
+        drop(held);
+        // The third came before the second.
+        let held = place((&mut third).now_or_never().flatten());
+        assert!((&mut second).now_or_never().is_none());
+        drop(held);
+        drop(place((&mut second).now_or_never().flatten()));
+        drop(place(turns.try_acquire(None)));
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_nobody_takes_comes_back() {
+        let turns = Turns::new(1);
+        let held = place(turns.try_acquire(None));
+        let mut waiting = Box::pin(turns.acquire(None));
+        assert!((&mut waiting).now_or_never().is_none());
+        drop(held);
+        drop(waiting);
+        drop(place(turns.try_acquire(None)));
+    }
+
+    #[tokio::test]
+    async fn a_line_is_stood_in_only_over_a_long_way_behind_what_is_answered_and_within_the_same_limits() {
+        let turns = Turns::new(1);
+        let _held = place(turns.try_acquire(None));
+        let (open, front, _jobs) = open(&turns);
+        turns.note_way(FAR);
+        assert!(turns.try_acquire(Some(LIMITS)).is_none(), "its first command is not answered");
+        open.has_answered();
+        assert!(turns.try_acquire(None).is_none(), "a script needs a place");
+        let others = CommandLimits { cpu: Some(1), ..LIMITS };
+        assert!(turns.try_acquire(Some(others)).is_none());
+        let behind: Vec<_> = (1..LONGEST_LINE).map(|_| line(turns.try_acquire(Some(LIMITS)))).collect();
+        assert!(turns.try_acquire(Some(LIMITS)).is_none(), "it is full");
+        drop(front);
+        let last = line(turns.try_acquire(Some(LIMITS)));
+        drop((behind, last));
+        // A short way.
+        turns.note_way(Duration::from_millis(1));
+        let _front = turns.shell(&LIMITS).expect("it is idle");
+        assert!(turns.try_acquire(Some(LIMITS)).is_none());
+    }
+
+    #[tokio::test]
+    async fn one_who_needs_a_place_is_not_overtaken_by_those_who_can_stand_in_a_line() {
+        let turns = Turns::new(1);
+        let held = place(turns.try_acquire(None));
+        let (open, _front, _jobs) = open(&turns);
+        turns.note_way(FAR);
+        open.has_answered();
+        let (mut script, mut reads) = (Box::pin(turns.acquire(None)), Box::pin(turns.acquire(Some(LIMITS))));
+        assert!((&mut script).now_or_never().is_none() && (&mut reads).now_or_never().is_none());
+        drop(held);
+        let _place = place((&mut script).now_or_never().flatten());
+        let _seat = line((&mut reads).now_or_never().flatten());
+    }
+
+    #[tokio::test]
+    async fn the_shell_that_was_idle_for_longest_makes_room() {
+        let turns = Turns::new(6);
+        let ((first, one, mut jobs_of_first), (second, other, mut jobs_of_second)) = (open(&turns), open(&turns));
+        assert!(!turns.end_an_idle_shell(), "both have a command");
+        drop(one);
+        drop(other);
+        let used = turns.shell(&LIMITS).expect("the second was used last");
+        drop(used);
+        assert!(turns.end_an_idle_shell());
+        assert!(jobs_of_first.recv().now_or_never().is_some_and(|job| job.is_none()), "it is told by its end");
+        assert!(jobs_of_second.recv().now_or_never().is_none());
+        assert!(second.ends_if_idle() && !first.ends_if_idle());
+    }
+}

@@ -23,7 +23,7 @@ use crate::dial::{Dialled, Refusals};
 use crate::exec::turns::Turns;
 use crate::pool::slots::{Slot, Slots};
 use crate::pool::{Counter, Gauge, PoolConfig, Stats};
-use crate::quirks::Quirks;
+use crate::quirks::{NoShell, Quirks};
 use crate::sftp_lanes::SftpLanes;
 
 /// Channels at once: one for SFTP, [`EXECS`], one ahead. OpenSSH's `MaxSessions` is 10; the rest is slack for the
@@ -500,6 +500,7 @@ impl Connection {
         self.turns.lower_to(places.saturating_sub(1).clamp(1, EXECS));
         tracing::debug!(host = %self.alias, places, "the server allows fewer channels");
         if self.has_single_channel() {
+            self.quirks.note_no_shell(NoShell::OneChannel);
             // A command waits for it.
             self.sftp.yield_place();
         }

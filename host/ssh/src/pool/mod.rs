@@ -136,6 +136,14 @@ impl Pool {
         Self { dial: Arc::new(dial), ..self.clone() }
     }
 
+    /// The hosts of a tenant where commands that only read were found to run in no shell that stays, by alias, and why, behind
+    /// "because".
+    pub fn hosts_without_shells(&self, tenant: &TenantId) -> Vec<(String, &'static str)> {
+        let state = self.inner.state.lock();
+        let of_tenant = state.quirks.iter().filter(|((owner, _), _)| owner == tenant);
+        of_tenant.filter_map(|((_, spec), quirks)| Some((spec.alias.clone(), quirks.why_no_shell()?))).collect()
+    }
+
     /// A ready connection to the host, shared with others of the same principal; dials if there is none.
     ///
     /// # Errors

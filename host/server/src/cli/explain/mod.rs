@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use self::settings::{Effective, effective};
 use super::{failed, print};
 use crate::config::{Config, ConfigError, HostConfig, HostLimit, did_you_mean, near, with_hint};
+use crate::status_file::serving;
 use scout_machine::visible;
 
 mod settings;
@@ -46,10 +47,12 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
     }
     let Some((target, hops)) = all.split_last() else { return Ok(failed("there is no host to explain")) };
     let limits = config.command_limits(host);
+    let shells = Shells::of(config, host)?;
     if json {
         let mut value = target.json();
         if let Value::Object(fields) = &mut value {
             fields.insert("command_limits".to_owned(), limits.iter().map(limit_json).collect());
+            fields.insert("persistent_shells".to_owned(), shells.json());
             fields.insert("listed".to_owned(), names.iter().any(|name| name == host).into());
             fields.insert("hops".to_owned(), hops.iter().map(Report::json).collect());
         }
@@ -58,6 +61,7 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
     }
     let mut text = target.text(hops.len());
     text.push_str(&limits_text(&limits));
+    text.push_str(&shells.text());
     if !names.iter().any(|name| name == host) {
         let near = near(host, names.iter().map(String::as_str));
         let file = config.ssh_config.display();
@@ -97,6 +101,44 @@ fn limits_text(limits: &[HostLimit]) -> String {
         text.push_str(&format!("  {:9}  {limit}  ({origin})\n", limit.key));
     }
     text
+}
+
+/// Whether commands that only read share shells that stay on a host.
+struct Shells<'a> {
+    wanted: bool,
+    place: Option<&'a Place>,
+    /// The processes that have found out that none can stay there, and why.
+    found: Vec<(u32, String)>,
+}
+
+impl<'a> Shells<'a> {
+    fn of(config: &'a Config, host: &'a str) -> Result<Self, ConfigError> {
+        let (wanted, place) = config.persistent_shells(host);
+        let dir = config.serving_dir();
+        let processes = serving(&dir).map_err(|error| ConfigError::new(format!("{}: {error}", dir.display())))?;
+        let found = processes.into_iter().filter_map(|process| {
+            let why = process.numbers.hosts_without_shells.get(host)?;
+            Some((process.pid, why.clone()))
+        });
+        Ok(Self { wanted, place, found: found.collect() })
+    }
+
+    fn text(&self) -> String {
+        let origin = self.place.map_or_else(|| "default".to_owned(), ToString::to_string);
+        let mut text = match self.wanted {
+            true => format!("Commands that only read share shells that stay there, where that can be ({origin})\n"),
+            false => format!("Each command has a session of its own there ({origin})\n"),
+        };
+        for (pid, why) in &self.found {
+            text.push_str(&format!("  it cannot be, as the `scout serve` with process id {pid} has found: {why}\n"));
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let found = self.found.iter().map(|(pid, why)| json!({"pid": pid, "why": why}));
+        json!({"wanted": self.wanted, "place": self.place.map(ToString::to_string), "cannot_be": found.collect::<Vec<_>>()})
+    }
 }
 
 fn limit_json(limit: &HostLimit) -> Value {

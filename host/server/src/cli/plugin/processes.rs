@@ -54,7 +54,7 @@ pub(super) fn lines(processes: &[ProcessStatus], now: Timestamp) -> Vec<String> 
 
 /// What a process has done, for people: all its calls together.
 fn numbers(numbers: &Numbers) -> Vec<String> {
-    let Numbers { calls, connections, dialing, waiting, dials } = numbers;
+    let Numbers { calls, connections, dialing, waiting, dials, hosts_without_shells: _ } = numbers;
     let total = CallCounts::total(calls);
     let outcomes: Vec<_> =
         total.outcomes.iter().map(|(outcome, calls)| format!("{calls} {}", outcome.name())).collect();
