@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use scout_machine::path::{DELETED, deleted, not_a_file, remote_error, shown};
@@ -24,8 +25,8 @@ use crate::{Account, Local, closed, within_call};
 
 /// How long one look may take: a file system that is slower than that hangs.
 const STALL: Duration = Duration::from_secs(10);
-/// Read at once.
-const CHUNK: usize = 1 << 20;
+/// Room for what a file holds beyond what it is said to, in bytes: those of /proc say nothing.
+const BEYOND: usize = 4 << 10;
 
 /// Looks at a path, on a thread for it.
 pub(crate) async fn look(
@@ -170,23 +171,23 @@ impl<'a> Place<'a> {
     fn content(&self, offset: u64, cap: usize) -> Result<Capture, HostError> {
         let file = self.readable(OFlags::empty())?;
         // One more than asked for tells whether there is more.
-        let (wanted, mut data) = (cap.saturating_add(1), Vec::new());
+        let wanted = cap.saturating_add(1);
+        let said = self.attributes.size.unwrap_or(0).saturating_sub(offset);
+        let said = usize::try_from(said).unwrap_or(usize::MAX).saturating_add(1);
+        // A small file takes no room for a large one, and nobody clears what is written next.
+        let mut data = Vec::with_capacity(said.max(BEYOND).min(wanted));
         let mut is_over = false;
-        while data.len() < wanted {
-            let (have, more) = (data.len(), (wanted - data.len()).min(CHUNK));
-            data.resize(have + more, 0);
-            let room = data.get_mut(have..).unwrap_or_default();
-            let read = match rustix::io::pread(&file, room, offset.saturating_add(have as u64)) {
-                Ok(read) => read,
-                Err(Errno::INTR) => 0,
+        while data.len() < wanted && !is_over {
+            if data.len() == data.capacity() {
+                data.reserve(BEYOND);
+            }
+            let from = offset.saturating_add(data.len() as u64);
+            is_over = match rustix::io::pread(&file, spare_capacity(&mut data), from) {
+                Ok(read) => read == 0,
+                Err(Errno::INTR) => false,
                 Err(Errno::AGAIN) => return Err(not_a_file(self.asked)),
                 Err(error) => return Err(failure(error, self.asked)),
             };
-            data.truncate(have + read);
-            if read == 0 {
-                is_over = true;
-                break;
-            }
         }
         let truncated = data.len() > cap;
         let end = offset.saturating_add(data.len().min(cap) as u64);

@@ -61,3 +61,23 @@ fn every_spelling_of_a_path_is_confined_as_its_text_is_judged() {
     assert!(confined > 20, "{confined}");
     assert!(NO_PATHS.iter().all(|(path, _)| RemotePath::parse(path).is_err()), "nothing else can be asked");
 }
+
+#[test]
+fn a_small_file_takes_no_room_for_a_large_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    for (bytes, cap, room) in
+        [(0, 1 << 20, BEYOND), (1024, 1 << 20, BEYOND), (100_000, 1 << 20, 100_001), (100_000, 100, 101)]
+    {
+        std::fs::write(&path, vec![b'x'; bytes]).unwrap();
+        let content = Place::open(path.as_os_str().as_bytes(), b"file").unwrap().content(0, cap).unwrap();
+        assert_eq!((content.data.len(), content.truncated), (bytes.min(cap), bytes > cap));
+        assert_eq!(content.data.try_into_mut().unwrap().capacity(), room, "{bytes} bytes, {cap} at most");
+    }
+}
+
+#[test]
+fn a_file_that_holds_more_than_it_says_is_read_to_its_end() {
+    let content = Place::open(b"/proc/self/status", b"status").unwrap().content(0, 1 << 20).unwrap();
+    assert!(content.data.starts_with(b"Name:") && content.total == Some(content.data.len() as u64));
+}
