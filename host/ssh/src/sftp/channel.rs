@@ -776,7 +776,8 @@ async fn read_answers(shared: Arc<Shared>, mut stream: impl AsyncRead + Unpin, m
                 Err(violation) => return End::Broken(violation),
             }
         }
-        buffer.reserve(CHUNK);
+        // All that is missing of a packet at once: a buffer that grows with it is copied each time.
+        buffer.reserve(wire::missing(&buffer).max(CHUNK));
         match stream.read_buf(&mut buffer).await {
             Ok(0) | Err(_) => return End::Closed,
             Ok(_) => shared.state.lock().progress = Instant::now(),

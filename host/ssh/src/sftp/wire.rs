@@ -357,6 +357,13 @@ pub(super) fn take_packet(buffer: &mut BytesMut) -> Result<Option<Bytes>, Violat
     Ok(Some(buffer.split_to(length).freeze()))
 }
 
+/// How many bytes of the packet at the beginning of the buffer have not come yet, as far as its length is known. Of one that is too long,
+/// which [`take_packet`] refuses, no more than a packet may have.
+pub(super) fn missing(buffer: &[u8]) -> usize {
+    let length = buffer.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes) as usize);
+    (length.min(MAX_PACKET) + 4).saturating_sub(buffer.len())
+}
+
 /// The type and id of an answer and the rest of it.
 pub(super) fn head(mut packet: Bytes) -> Result<(u8, u32, Bytes), Violation> {
     let short = |_| Violation("a packet is too short");
@@ -664,7 +671,18 @@ mod tests {
 
     #[test]
     fn a_packet_longer_than_the_cap_is_refused_before_it_is_stored() {
-        assert!(take_packet(&mut BytesMut::from(&b"\x7f\xff\xff\xff"[..])).is_err());
+        let mut endless = BytesMut::from(&b"\x7f\xff\xff\xff"[..]);
+        assert_eq!(missing(&endless), MAX_PACKET);
+        assert!(take_packet(&mut endless).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_of_a_packet_is_told_as_soon_as_its_length_is_there() {
+        for (buffer, bytes) in
+            [(&b""[..], 4), (b"\0\0\0", 1), (b"\0\0\x01\0", 256), (b"\0\0\0\x02a", 1), (b"\0\0\0\x02ab", 0)]
+        {
+            assert_eq!(missing(buffer), bytes, "{buffer:?}");
+        }
     }
 
     #[test]
