@@ -27,9 +27,8 @@ impl Handler for Dir {
                 format!("`{}` on {host} is not a directory", String::from_utf8_lossy(&path)),
             ));
         }
-        let mut entries = entry.entries();
-        entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        let listing = Listing::new(&path, entries, entry.truncated());
+        let entries = entry.entries();
+        let listing = Listing::new(&path, &entries, entry.truncated());
         Ok(Answer::new().text(listing.as_text()).structured(listing.as_json(&host)))
     }
 }
@@ -46,7 +45,9 @@ const LISTED: u64 = 2000;
 struct Listing<'a> {
     path: &'a [u8],
     /// Those that are shown, by name.
-    entries: Vec<DirEntry>,
+    entries: Vec<&'a DirEntry>,
+    /// When each of them was changed, in words.
+    times: Vec<Option<String>>,
     /// How many were found.
     found: u64,
     /// Whether the directory holds more than was found.
@@ -54,9 +55,10 @@ struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    /// As many of the entries, which are in order, as an answer takes.
-    fn new(path: &'a [u8], mut entries: Vec<DirEntry>, holds_more: bool) -> Self {
+    /// As many of the entries as an answer takes.
+    fn new(path: &'a [u8], entries: &'a [DirEntry], holds_more: bool) -> Self {
         let found = entries.len() as u64;
+        let mut entries = by_name(entries);
         let mut written = 0;
         let fits = entries.iter().take_while(|entry| {
             // In the table and as a field, and in base64 besides if it is no text.
@@ -66,7 +68,8 @@ impl<'a> Listing<'a> {
             written <= MAX_WRITTEN
         });
         entries.truncate(fits.count());
-        Self { path, entries, found, holds_more }
+        let times = entries.iter().map(|entry| entry.attributes.modified.and_then(text::rfc3339)).collect();
+        Self { path, entries, times, found, holds_more }
     }
 
     fn shown(&self) -> u64 {
@@ -116,13 +119,18 @@ impl<'a> Listing<'a> {
             .integer("total", (!self.holds_more).then_some(self.found))
             .text("note", self.note().as_deref())
             .text("read_on", self.read_on().as_deref())
-            .objects("entries", self.entries.iter().map(entry_json))
+            .each("entries", self.entries.iter().zip(&self.times), |object, (entry, time)| {
+                entry_json(object, entry, time)
+            })
     }
 
     /// As `ls -la` shows it, with the marks of `ls -F` for directories and links.
     fn as_text(&self) -> String {
-        let rows: Vec<[String; 4]> = self.entries.iter().map(row).collect();
-        format!("{}\n{}", self.summary(), text::table(&rows, [false, true, false, false]))
+        let mut table = text::Table::new([false, true, false, false]);
+        for (entry, time) in self.entries.iter().zip(&self.times) {
+            row(&mut table, entry, time);
+        }
+        table.finish(self.summary() + "\n")
     }
 
     fn summary(&self) -> String {
@@ -147,43 +155,71 @@ impl<'a> Listing<'a> {
     }
 }
 
-fn entry_json(entry: &DirEntry) -> Object {
-    let attributes = &entry.attributes;
-    let (name, name_base64) = text::name(&entry.name);
-    let mut object = Object::new().text("name", name.as_str());
-    if let Some(bytes) = &name_base64 {
-        object = object.text("name_base64", bytes.as_str());
+/// Entries in the order of their names. Most are told apart by eight bytes behind what all names begin with, which are compared as a number.
+fn by_name(entries: &[DirEntry]) -> Vec<&DirEntry> {
+    let first = entries.first().map_or(&[][..], |entry| &entry.name);
+    let common = entries.iter().fold(first.len(), |common, entry| {
+        first.iter().zip(&entry.name).take(common).take_while(|(one, other)| one == other).count()
+    });
+    let mut keyed: Vec<(u64, &DirEntry)> = entries.iter().map(|entry| (key(&entry.name, common), entry)).collect();
+    keyed.sort_unstable_by(|(one, a), (other, b)| one.cmp(other).then_with(|| a.name.cmp(&b.name)));
+    keyed.into_iter().map(|(_, entry)| entry).collect()
+}
+
+/// Eight bytes of a name from this one on, as many as there are.
+fn key(name: &[u8], from: usize) -> u64 {
+    let mut bytes = [0; 8];
+    for (byte, of_name) in bytes.iter_mut().zip(name.iter().skip(from)) {
+        *byte = *of_name;
     }
+    u64::from_be_bytes(bytes)
+}
+
+fn entry_json(object: Object, entry: &DirEntry, time: &Option<String>) -> Object {
+    let attributes = &entry.attributes;
+    let object = match std::str::from_utf8(&entry.name) {
+        Ok(name) => object.text("name", name),
+        Err(_) => {
+            let (name, name_base64) = text::name(&entry.name);
+            object.text("name", name.as_str()).text("name_base64", name_base64.as_deref())
+        }
+    };
     object
         .text("kind", text::kind(attributes.kind))
         .integer("size", attributes.size)
         .text("mode", attributes.mode.map(text::octal_mode).as_deref())
-        .text("modified", attributes.modified.and_then(text::rfc3339).as_deref())
+        .text("modified", time.as_deref())
 }
 
-fn row(entry: &DirEntry) -> [String; 4] {
+fn row(table: &mut text::Table<4>, entry: &DirEntry, time: &Option<String>) {
     let attributes = &entry.attributes;
-    let mark = match attributes.kind {
-        FileKind::Directory => "/",
-        FileKind::Symlink => "@",
-        FileKind::File | FileKind::Other => "",
-    };
-    [
-        text::ls_mode(attributes),
-        attributes.size.map_or_else(|| "-".to_owned(), |size| size.to_string()),
-        attributes.modified.and_then(text::rfc3339).unwrap_or_else(|| "-".to_owned()),
-        format!("{}{mark}", one_line(&entry.name)),
-    ]
+    table.cell(|out| out.push_str(&text::ls_mode(attributes)));
+    table.cell(|out| match attributes.size {
+        Some(size) => text::decimal(out, size),
+        None => out.push('-'),
+    });
+    table.cell(|out| out.push_str(time.as_deref().unwrap_or("-")));
+    table.cell(|out| {
+        match std::str::from_utf8(&entry.name) {
+            Ok(name) if !name.contains(['\n', '\r']) => out.push_str(name),
+            Ok(_) | Err(_) => out.push_str(&one_line(&entry.name)),
+        }
+        out.push_str(match attributes.kind {
+            FileKind::Directory => "/",
+            FileKind::Symlink => "@",
+            FileKind::File | FileKind::Other => "",
+        });
+    });
 }
 
 /// A name without line ends of its own: each entry is one line, whatever it is called.
 fn one_line(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).replace('\n', "\\n").replace('\r', "\\r")
+    text::one_line(&String::from_utf8_lossy(name))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Listing;
+    use super::{Listing, by_name};
     use scout_plugin::{Attributes, DirEntry, FileKind};
 
     fn entry(name: &[u8], kind: FileKind, mode: u32, size: u64) -> DirEntry {
@@ -207,7 +243,7 @@ mod tests {
             entry(b"l", FileKind::Symlink, 0o120_777, 1),
         ];
         assert_eq!(
-            Listing::new(b"/srv", entries, false).as_text(),
+            Listing::new(b"/srv", &entries, false).as_text(),
             "/srv: 3 entries (1 directory, 1 file, 1 symbolic link)\n\
              drwxr-xr-x  4096  2023-11-14T22:13:20Z  a/\n\
              -rw-r--r--     7  2023-11-14T22:13:20Z  b\\nc\n\
@@ -216,10 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn entries_are_in_the_order_of_their_names_whatever_these_begin_with() {
+        let names: [&[&[u8]]; 5] = [
+            &[b"log.10", b"log.1", b"log.", b"log.100", b"log.1\0", b"log.1\0\0", b"log.1\xff"],
+            &[b"same-beginning-00000001x", b"same-beginning-00000001", b"same-beginning-00000000zz"],
+            &[b"b", b"a", b"", b"\xff", b"B", b"\0"],
+            &[b"one"],
+            &[],
+        ];
+        for names in names {
+            let entries: Vec<DirEntry> = names.iter().map(|name| entry(name, FileKind::File, 0, 0)).collect();
+            let mut sorted = names.to_vec();
+            sorted.sort_unstable();
+            assert_eq!(by_name(&entries).iter().map(|entry| &entry.name[..]).collect::<Vec<_>>(), sorted);
+        }
+    }
+
+    #[test]
     fn an_empty_and_a_cut_directory_say_so() {
-        let empty = Listing::new(b"/srv", Vec::new(), false);
+        let empty = Listing::new(b"/srv", &[], false);
         assert_eq!((empty.as_text().as_str(), empty.note().as_deref()), ("/srv: empty\n", Some("empty")));
-        let cut = Listing::new(b"/srv", vec![entry(b"a", FileKind::File, 0o100_600, 0)], true);
+        let entries = [entry(b"a", FileKind::File, 0o100_600, 0)];
+        let cut = Listing::new(b"/srv", &entries, true);
         let text = cut.as_text();
         assert!(text.starts_with("/srv: the first 1 entry, and the directory holds more"), "{text}");
         assert!(text.contains("to read on: query `ls -A '/srv' | tail -n +1 | head -n 2000`\n"), "{text}");
@@ -231,7 +285,7 @@ mod tests {
             let long = |n: usize| [format!("{n:05}").as_bytes(), &name.repeat(250 / name.len())].concat();
             let entries: Vec<DirEntry> =
                 (0..10_000).map(|n| entry(&long(n), FileKind::File, 0o100_644, 1 << 40)).collect();
-            let listing = Listing::new(b"~/d", entries, false);
+            let listing = Listing::new(b"~/d", &entries, false);
             let (text, json) = (listing.as_text(), listing.as_json("box").finish());
             assert!(text.len() + json.len() <= 4 << 20, "{} {}", text.len(), json.len());
             let shown = listing.shown();
@@ -244,13 +298,13 @@ mod tests {
         }
         let short: Vec<DirEntry> =
             (0..10_000).map(|n| entry(format!("{n:020}").as_bytes(), FileKind::File, 0o100_644, 1)).collect();
-        assert!(!Listing::new(b"/d", short, false).is_cut());
+        assert!(!Listing::new(b"/d", &short, false).is_cut());
     }
 
     #[test]
     fn a_name_that_is_not_utf8_keeps_its_bytes() {
         let entries = vec![entry(b"caf\xe9", FileKind::File, 0o100_644, 5)];
-        let json = Listing::new(b"/srv", entries, false).as_json("box").finish();
+        let json = Listing::new(b"/srv", &entries, false).as_json("box").finish();
         assert_eq!(
             json,
             "{\"host\":\"box\",\"path\":\"/srv\",\"kind\":\"directory\",\"truncated\":false,\"total\":1,\"note\":null,\

@@ -24,7 +24,8 @@ impl Object {
     }
 
     fn name(&mut self, name: &str) -> &mut String {
-        if self.0.len() > 1 {
+        // No value ends so.
+        if !self.0.ends_with('{') {
             self.0.push(',');
         }
         quote(&mut self.0, name);
@@ -48,7 +49,7 @@ impl Object {
     pub fn integer(mut self, name: &str, value: impl Into<Option<u64>>) -> Self {
         let out = self.name(name);
         match value.into() {
-            Some(value) => out.push_str(&value.to_string()),
+            Some(value) => crate::text::decimal(out, value),
             None => out.push_str("null"),
         }
         self
@@ -109,6 +110,24 @@ impl Object {
         self
     }
 
+    /// The same, where each object is written where it belongs: with `fields` added to one that has none.
+    #[must_use]
+    pub fn each<T>(
+        mut self,
+        name: &str,
+        values: impl IntoIterator<Item = T>,
+        fields: impl Fn(Object, T) -> Object,
+    ) -> Self {
+        self.name(name).push('[');
+        for (index, value) in values.into_iter().enumerate() {
+            self.0.push_str(if index > 0 { ",{" } else { "{" });
+            self = fields(self, value);
+            self.0.push('}');
+        }
+        self.0.push(']');
+        self
+    }
+
     /// The JSON text.
     #[must_use]
     pub fn finish(mut self) -> String {
@@ -159,10 +178,14 @@ mod tests {
             .boolean("f", true)
             .objects("g", [Object::new(), Object::new().integer("h", 1)])
             .texts("i", ["j", "\n"])
-            .object("k", Object::new());
+            .object("k", Object::new())
+            .each("l", [None, Some("m{")], |object, value| {
+                value.map_or(object.clone(), |value| object.text(value, value))
+            })
+            .each("n", [], |object, ()| object);
         assert_eq!(
             object.finish(),
-            r#"{"a":"x","b":null,"c":7,"d":null,"e":12.3,"f":true,"g":[{},{"h":1}],"i":["j","\n"],"k":{}}"#
+            r#"{"a":"x","b":null,"c":7,"d":null,"e":12.3,"f":true,"g":[{},{"h":1}],"i":["j","\n"],"k":{},"l":[{},{"m{":"m{"}],"n":[]}"#
         );
     }
 

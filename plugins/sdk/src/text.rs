@@ -18,19 +18,51 @@ pub fn rfc3339(seconds: u64) -> Option<String> {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year <= 9999).then(|| {
-        format!(
-            "{year:04}-{month:02}-{day_of_month:02}T{:02}:{:02}:{:02}Z",
-            second / 3600,
-            second / 60 % 60,
-            second % 60
-        )
+        let mut out = String::with_capacity(20);
+        two_digits(&mut out, year / 100);
+        for (mark, value) in [
+            (None, year % 100),
+            (Some('-'), month),
+            (Some('-'), day_of_month),
+            (Some('T'), second / 3600),
+            (Some(':'), second / 60 % 60),
+            (Some(':'), second % 60),
+        ] {
+            out.extend(mark);
+            two_digits(&mut out, value);
+        }
+        out.push('Z');
+        out
     })
 }
 
-/// Permission bits as four octal digits or more, as `0644`.
+/// Appends a number below 100 with a leading zero. The formatting of numbers is what takes a listing longest.
+fn two_digits(out: &mut String, value: u64) {
+    let digit = |value: u64| char::from(b'0' + (value % 10) as u8);
+    out.push(digit(value / 10));
+    out.push(digit(value));
+}
+
+/// Appends a number.
+pub fn decimal(out: &mut String, mut value: u64) {
+    // Those of u64::MAX.
+    let mut digits = [b'0'; 20];
+    let mut count = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+        count += 1;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend(digits.iter().skip(digits.len() - count).map(|digit| char::from(*digit)));
+}
+
+/// Permission bits as four octal digits, as `0644`.
 #[must_use]
 pub fn octal_mode(mode: u32) -> String {
-    format!("{:04o}", mode & 0o7777)
+    [9, 6, 3, 0].map(|place| char::from(b'0' + (mode >> place & 7) as u8)).iter().collect()
 }
 
 /// Kind and permission bits as `ls -l` shows them, as `drwxr-xr-x`; `?` where the remote host sent no bits.
@@ -213,28 +245,65 @@ pub fn clipped(text: &str, characters: usize) -> String {
 /// Lines of a table: columns are padded to their widest cell, numbers of `right` to the right, the last not at all.
 #[must_use]
 pub fn table<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(width_of(cell));
-        }
+    let mut table = Table::new(right);
+    for cell in rows.iter().flatten() {
+        table.cell(|out| out.push_str(cell));
     }
-    let mut out = String::new();
-    for row in rows {
-        for (index, ((cell, width), right)) in row.iter().zip(widths).zip(right).enumerate() {
-            let padding = width - width_of(cell);
+    table.finish(String::new())
+}
+
+/// A [`table`] that is written cell by cell, row by row, without a text of its own for each.
+#[derive(Clone, Debug)]
+pub struct Table<const N: usize> {
+    right: [bool; N],
+    widths: [usize; N],
+    cells: String,
+    /// Where each cell ends.
+    ends: Vec<usize>,
+}
+
+impl<const N: usize> Table<N> {
+    /// One without rows.
+    #[must_use]
+    pub fn new(right: [bool; N]) -> Self {
+        Self { right, widths: [0; N], cells: String::new(), ends: Vec::new() }
+    }
+
+    /// The next cell: what `write` appends.
+    pub fn cell(&mut self, write: impl FnOnce(&mut String)) {
+        let begin = self.cells.len();
+        write(&mut self.cells);
+        let width = width_of(self.cells.get(begin..).unwrap_or_default());
+        if let Some(widest) = self.widths.get_mut(self.ends.len() % N) {
+            *widest = width.max(*widest);
+        }
+        self.ends.push(self.cells.len());
+    }
+
+    /// Its lines, behind what is there.
+    #[must_use]
+    pub fn finish(self, mut out: String) -> String {
+        let columns = self.widths.into_iter().zip(self.right).enumerate().cycle();
+        out.reserve(self.cells.len());
+        let mut begin = 0;
+        for (end, (index, (width, right))) in self.ends.into_iter().zip(columns) {
+            let cell = self.cells.get(begin..end).unwrap_or_default();
+            begin = end;
+            let is_last = index + 1 == N;
+            let padding = if is_last && !right { 0 } else { width - width_of(cell) };
             if right {
                 out.extend(std::iter::repeat_n(' ', padding));
             }
             out.push_str(cell);
-            if index + 1 < N {
+            if is_last {
+                out.truncate(out.trim_end_matches(' ').len());
+                out.push('\n');
+            } else {
                 out.extend(std::iter::repeat_n(' ', if right { 2 } else { padding + 2 }));
             }
         }
-        out.truncate(out.trim_end_matches(' ').len());
-        out.push('\n');
+        out
     }
-    out
 }
 
 /// In characters.
@@ -245,8 +314,8 @@ fn width_of(cell: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{
-        base64, clipped, ls_mode, matches, name, octal_mode, one_line, operand, rfc3339, shell_quoted, size, table,
-        written,
+        base64, clipped, decimal, ls_mode, matches, name, octal_mode, one_line, operand, rfc3339, shell_quoted, size,
+        table, written,
     };
     use crate::{Attributes, FileKind};
 
@@ -375,8 +444,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_written_with_all_their_digits() {
+        for number in [0, 7, 10, 99, 1_000_000, u64::MAX] {
+            let mut out = String::from("-");
+            decimal(&mut out, number);
+            assert_eq!(out, format!("-{number}"));
+        }
+    }
+
+    #[test]
     fn columns_of_a_table_are_aligned() {
         let rows = [["a", "1", "x"], ["ccc", "200", ""]].map(|row| row.map(str::to_owned));
         assert_eq!(table(&rows, [false, true, false]), "a      1  x\nccc  200\n");
+        let rows = [["ä", "x"], ["日本", "xyz"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows, [false, true]), "ä     x\n日本  xyz\n");
+        assert_eq!(table::<2>(&[], [false, false]), "");
     }
 }
