@@ -53,7 +53,10 @@ impl Shown {
             Effect::Exec => "exec",
             Effect::Write => "write",
         };
-        let text = json!([described.name, title, description, input_schema, output_schema, effect]).to_string();
+        let (input, output) = (&*input_schema, output_schema.as_deref());
+        // All names in it are texts: it can be written.
+        let all = serde_json::to_string(&(&described.name, &title, &description, input, output, effect));
+        let text = all.unwrap_or_default();
         let schemas = [Some(&input_schema), output_schema.as_ref()].into_iter().flatten();
         Arc::new(Self {
             name: described.name.clone(),
