@@ -10,7 +10,7 @@ use scout_machine::{Call, Opened, Principal, RemotePath};
 use scout_runtime::policy::SecretPaths;
 use scout_runtime::{
     Answer, CallContext, Content, Encoding, Fleet, Grants, Limits, Plugin, PluginId, Query, Readers, Receipt, Runtime,
-    RuntimeConfig, Subject,
+    RuntimeConfig, Structured, Subject,
 };
 use scout_server::config::{Config, Flags};
 use scout_server::render::{Base64, Reply, render};
@@ -215,7 +215,7 @@ fn told(begun: Instant, host: &str, path: &[u8], opened: Opened) -> Result<Reply
     });
     let answer = Answer {
         content: vec![Content::Bytes(content.data.clone())],
-        structured: fields.as_object().cloned(),
+        structured: fields.as_object().cloned().map(Structured::Fields),
         attachments: vec![("content".to_owned(), content.data, Encoding::Text)],
         ..Answer::default()
     };

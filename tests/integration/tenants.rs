@@ -69,8 +69,8 @@ async fn tenants_with_the_same_principal_host_and_key_have_connections_trust_num
         "each its own connection, to be used again by nobody else"
     );
     let reply = read(&router, &stranger).await;
-    let kind = reply.structured.as_ref().map(|fields| &fields["error"]["kind"]);
-    assert_eq!(kind, Some(&"untrusted".into()), "what others trust is nobody else's: {}", reply.joined());
+    let kind = reply.structured.clone().map(|structured| structured.into_fields()["error"]["kind"].clone());
+    assert_eq!(kind, Some("untrusted".into()), "what others trust is nobody else's: {}", reply.joined());
     let file = || Some("file".to_owned());
     assert_eq!(outcomes(&red), [(file(), Outcome::Answered, 2)]);
     assert_eq!(outcomes(&blue), [(file(), Outcome::Answered, 1)]);

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 
+mod answers;
 mod cassette;
 mod client;
 mod plugins;

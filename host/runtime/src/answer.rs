@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::{Map, Value};
 
 use crate::budget::HostMemory;
 use crate::shares::MemoryReservation;
@@ -83,13 +84,34 @@ pub enum Encoding {
     Base64,
 }
 
+/// A structured answer: a JSON object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Structured {
+    /// Its fields.
+    Fields(Map<String, Value>),
+    /// As it was written, a large one that can be passed on so: on one line, nothing in it is hidden, and no object has a name twice.
+    Text(String),
+}
+
+impl Structured {
+    /// Its fields. A text is read for them.
+    #[must_use]
+    pub fn into_fields(self) -> Map<String, Value> {
+        match self {
+            Self::Fields(fields) => fields,
+            // It was checked.
+            Self::Text(text) => serde_json::from_str(&text).unwrap_or_default(),
+        }
+    }
+}
+
 /// A plugin's answer.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     /// In order.
     pub content: Vec<Content>,
     /// A JSON object, if the plugin gave one.
-    pub structured: Option<serde_json::Map<String, serde_json::Value>>,
+    pub structured: Option<Structured>,
     /// Top-level fields of `structured` whose value are remote bytes.
     pub attachments: Vec<(String, Bytes, Encoding)>,
     /// Why the operation itself failed, if it did.

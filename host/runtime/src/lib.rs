@@ -20,6 +20,7 @@ pub mod json;
 mod look;
 mod machines;
 mod meter;
+mod plain;
 mod plugin;
 pub mod policy;
 mod reports;
@@ -32,7 +33,7 @@ mod work;
 mod workers;
 mod written;
 
-pub use answer::{Answer, AnswerFailure, AnswerMemory, Content, Encoding, ImageFormat, Receipt};
+pub use answer::{Answer, AnswerFailure, AnswerMemory, Content, Encoding, ImageFormat, Receipt, Structured};
 pub use call::{
     AccessEvent, AccessRecord, Audit, AuditRecord, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent,
     CommandRecord, Limits, MAX_MESSAGE, Recorded,

@@ -757,6 +757,8 @@ impl Inner {
         let _stop_when_dropped = context.call.cancel.clone().drop_guard();
         let call = context.call.clone();
         let (limits, principal) = (Arc::clone(&context.limits), context.principal.clone());
+        // What a tool answers is held against its schema.
+        let may_pass_on = matches!(asked, GuestCall::Handle(_));
         let (instance, room) = tokio::select! {
             // What is free is taken without a look at the clock, unless nobody wants the answer any more.
             biased;
@@ -817,7 +819,7 @@ impl Inner {
         let answer = match answer {
             Ok(given) => {
                 let caller = Lane { plugin: self.id.clone(), principal };
-                self.runtime.work.read(given, caller, &call, &self.runtime.shares).await
+                self.runtime.work.read(given, caller, &call, &self.runtime.shares, may_pass_on).await
             }
             Err(error) => Err(error),
         };

@@ -13,9 +13,10 @@ use crate::fault::panicked;
 use crate::imports::GuestAnswer;
 use crate::json::Weight;
 use crate::meter::Meter;
+use crate::plain::is_plain;
 use crate::shares::{MAX_PARSED, Shares};
 use crate::workers::Workers;
-use crate::{Answer, CallError, CallErrorKind, PluginId, Receipt};
+use crate::{Answer, CallError, CallErrorKind, PluginId, Receipt, Structured};
 
 /// Threads for such work: two, for one lane may have all but one.
 const THREADS: usize = 2;
@@ -70,7 +71,8 @@ impl Work {
         done.map_err(|panic| ended(CallErrorKind::Internal, panicked("work for a call was done", &*panic)))
     }
 
-    /// An answer with its JSON read, once there is memory for that.
+    /// An answer with its JSON read, once there is memory for that; or a large one as it was written, where that comes to the same
+    /// and nobody but the client asks for its fields: `may_pass_on`.
     ///
     /// # Cancel safety
     /// As [`Work::run`].
@@ -83,17 +85,22 @@ impl Work {
         lane: Lane,
         call: &Call,
         shares: &Shares,
+        may_pass_on: bool,
     ) -> Result<Answer, CallError> {
         const DOING: &str = "the JSON of its answer was read";
         let GuestAnswer { mut answer, structured } = given;
         let Some(text) = structured else { return Ok(answer) };
+        let may_pass_on = may_pass_on && answer.attachments.is_empty() && answer.failure.is_none();
         let (plugin, principal) = (lane.plugin.clone(), lane.principal.clone());
         let wrong = |why: String| ended(CallErrorKind::Plugin, format!("plugin `{}` {why}", plugin.as_str()));
-        let weighed = |text: String| (Weight::of(text.as_bytes()).memory(), text);
+        let weight = |text: &str| Weight::of(text.as_bytes()).memory();
         let in_place = text.len() <= IN_PLACE;
-        let (memory, text) = match in_place {
-            true => weighed(text),
-            false => self.run(lane.clone(), call, DOING, move |_| weighed(text)).await?,
+        let (memory, is_plain, text) = match in_place {
+            true => (weight(&text), false, text),
+            false => {
+                let weighed = move |_: &mut Meter| (weight(&text), may_pass_on && is_plain(&text), text);
+                self.run(lane.clone(), call, DOING, weighed).await?
+            }
         };
         if memory > MAX_PARSED {
             return Err(wrong(format!(
@@ -102,12 +109,16 @@ impl Work {
                 MAX_PARSED >> 20
             )));
         }
+        if is_plain {
+            answer.structured = Some(Structured::Text(text));
+            return Ok(answer);
+        }
         let room = while_wanted(&plugin, call, DOING, shares.parse(&principal, memory)).await?;
         let read = match in_place {
             true => fields(&text),
             false => self.run(lane, call, DOING, move |_| fields(&text)).await?,
         };
-        answer.structured = Some(read.map_err(wrong)?);
+        answer.structured = Some(Structured::Fields(read.map_err(wrong)?));
         answer.held.parsed = Some(Arc::new(room));
         Ok(answer)
     }

@@ -10,11 +10,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use scout_runtime::{Answer, Content};
+use scout_runtime::{Answer, Content, Structured};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::render::Reply;
+use crate::render::{Reply, Text};
 
 /// Bytes that all calls under way are expected to have from hosts: at the default limits 46 commands or 90 reads at once. A
 /// call that may have more than all runs alone.
@@ -30,7 +30,7 @@ const ANSWERS: usize = 48 << 20;
 const VALUE: usize = 128;
 /// What any message takes at least, in bytes: it, its id, and the task that writes it.
 pub(crate) const LEAST: usize = 2 << 10;
-/// Copies of an answer: as text, as structured content, and the bytes themselves.
+/// Copies of an answer: the bytes themselves, the text that they become, and that as it is written.
 const COPIES: usize = 3;
 /// How much longer a text may become until it can be shown: U+0080 is two bytes, `<U+0080>` eight.
 const SHOWN: usize = 4;
@@ -166,15 +166,29 @@ pub fn weight(answer: &Answer) -> usize {
         lengths.sum::<usize>()
     };
     let fields: usize = answer.attachments.iter().map(|(name, bytes, _)| name.len() + bytes.len()).sum();
-    let structured = answer.structured.as_ref().map_or(0, fields_size);
+    let structured = answer.structured.as_ref().map_or(0, structured_size);
     parts(false) + parts(true).max(fields) + structured
 }
 
 /// What a reply takes until it is written, in bytes, about.
 pub fn reply_weight(reply: &Reply) -> usize {
-    let text: usize = reply.text.iter().map(|text| VALUE + text.len()).sum();
+    let text = |text: &Text| match text {
+        Text::Said(text) => text.len(),
+        // It is one of the fields.
+        Text::Field(name) => name.len(),
+    };
+    let text: usize = reply.text.iter().map(|part| VALUE + text(part)).sum();
     let images: usize = reply.images.iter().map(|(data, _)| VALUE + data.len()).sum();
-    text + images + reply.structured.as_ref().map_or(0, fields_size) + reply.raw.as_ref().map_or(0, bytes::Bytes::len)
+    text + images
+        + reply.structured.as_ref().map_or(0, structured_size)
+        + reply.raw.as_ref().map_or(0, bytes::Bytes::len)
+}
+
+fn structured_size(structured: &Structured) -> usize {
+    match structured {
+        Structured::Fields(fields) => fields_size(fields),
+        Structured::Text(text) => text.len(),
+    }
 }
 
 /// What the fields of a JSON object take, in bytes, about.
@@ -208,7 +222,7 @@ mod tests {
         let bytes = Bytes::from_static(content);
         Answer {
             content: vec![Content::Bytes(bytes.clone())],
-            structured: json!({"path": "/f", "size": 1}).as_object().cloned(),
+            structured: json!({"path": "/f", "size": 1}).as_object().cloned().map(Structured::Fields),
             attachments: vec![("content".to_owned(), bytes, Encoding::Text)],
             ..Answer::default()
         }
@@ -267,7 +281,9 @@ mod tests {
             assert!(reply_weight(&reply) <= reserved, "{} of {reserved}", reply_weight(&reply));
             room.shrink_to(reply_weight(&reply));
             assert_eq!(ANSWERS - held.answers.free.available_permits(), LEAST + reply_weight(&reply));
-            assert!(reply_weight(&reply) >= COPIES * content.len());
+            // The bytes, and the text that is content and field.
+            assert!(reply_weight(&reply) >= 2 * content.len());
+            assert!(reply_weight(&reply) < (1 + SHOWN) * content.len() + 10 * VALUE);
         }
     }
 

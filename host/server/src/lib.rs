@@ -15,6 +15,7 @@ mod files;
 #[doc(hidden)]
 pub mod fuzz;
 mod handshake;
+mod json_text;
 pub mod lines;
 pub mod live;
 pub mod mcp;

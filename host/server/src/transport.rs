@@ -13,8 +13,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use futures_util::SinkExt as _;
 use parking_lot::Mutex;
 use rmcp::RoleServer;
 use rmcp::model::{
@@ -25,7 +23,6 @@ use rmcp::transport::Transport;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_util::codec::FramedWrite;
 use tokio_util::sync::CancellationToken;
 
 use crate::client_memory::{self, LEAST, Reservation};
@@ -33,7 +30,7 @@ use crate::conversation::Conversation;
 use crate::handshake::{Handshake, Verdict};
 use crate::lines::{Line, Lines};
 use crate::message::{Parsed, Refusal, parse};
-use crate::outgoing::{LineEncoder, Outgoing};
+use crate::outgoing::{LineWriter, Outgoing};
 
 /// What is read from the client at once, in bytes: what a pipe holds.
 const PIECE: usize = 64 << 10;
@@ -49,8 +46,6 @@ const SMALL: usize = 16 << 10;
 const UNREAD: usize = 16 << 20;
 /// How long a client that is left may take to read what is being written to it.
 const CLOSING: Duration = Duration::from_secs(1);
-/// A buffer for messages that is larger is not kept for the next one.
-const KEPT: usize = 1 << 20;
 
 /// What a stream tells of a client beside its bytes.
 pub(crate) struct Signs {
@@ -95,7 +90,7 @@ pub(crate) struct Ends {
 
 /// What a request takes as long as it is handled.
 type Memory = Option<Arc<OwnedSemaphorePermit>>;
-type Output<W> = Arc<tokio::sync::Mutex<Option<FramedWrite<W, LineEncoder>>>>;
+type Output<W> = Arc<tokio::sync::Mutex<Option<LineWriter<W>>>>;
 
 /// Answers that are finished, between the call and the transport: the room of each goes with it until it is written.
 #[derive(Clone, Default)]
@@ -144,7 +139,7 @@ impl<R: AsyncRead + Send + Unpin, W: AsyncWrite + Send + Unpin + 'static> Client
             handshake: Handshake::default(),
             conversation: Arc::default(),
             requests: Arc::new(Semaphore::new(REQUESTS)),
-            output: Arc::new(tokio::sync::Mutex::new(Some(FramedWrite::new(output, LineEncoder)))),
+            output: Arc::new(tokio::sync::Mutex::new(Some(LineWriter::new(output)))),
             refusals: JoinSet::new(),
             answers: Answers::default(),
             unread: Arc::new(watch::Sender::new(0)),
@@ -414,11 +409,7 @@ async fn write<W: AsyncWrite + Unpin>(
     let writing = async {
         let mut output = output.lock().await;
         let Some(output) = output.as_mut() else { return Err(io::ErrorKind::NotConnected.into()) };
-        output.send(message).await?;
-        if output.write_buffer().capacity() > KEPT {
-            *output.write_buffer_mut() = BytesMut::new();
-        }
-        Ok(())
+        output.send(message).await
     };
     let left = async {
         hang_up.cancelled().await;
@@ -706,15 +697,5 @@ mod tests {
         assert!(transport.receive().await.is_none() && !ends.input_ended.is_cancelled());
         sending.await.unwrap().unwrap();
         transport.close().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_buffer_for_a_large_message_is_not_kept() {
-        let (client, mut transport, _) = client(PIECE);
-        let mut reads = client.reads;
-        let reading = tokio::spawn(async move { tokio::io::copy(&mut reads, &mut tokio::io::sink()).await });
-        transport.send(answer(1, &"x".repeat(4 * KEPT))).await.unwrap();
-        assert!(transport.output.lock().await.as_ref().unwrap().write_buffer().capacity() <= KEPT);
-        reading.abort();
     }
 }

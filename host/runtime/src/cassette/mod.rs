@@ -26,7 +26,9 @@ use tokio::time::Instant;
 use crate::grants::Action::See;
 use crate::grants::{Access, HostRules, decide};
 use crate::policy::{PathPattern, SecretPaths};
-use crate::{Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, Location, Plugin, Receipt};
+use crate::{
+    Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, Location, Plugin, Receipt, Structured,
+};
 use format::{Attachment, Expect, File, Host, Text};
 use tape::{Playing, Recording};
 use wasi::Surroundings;
@@ -336,7 +338,7 @@ impl From<&Result<(Answer, Receipt), CallError>> for Expect {
                         Content::Image(bytes, _) => format::Content::Image(bytes.as_ref().into()),
                     })
                     .collect(),
-                structured: answer.structured.clone(),
+                structured: answer.structured.clone().map(Structured::into_fields),
                 attachments: answer
                     .attachments
                     .iter()

@@ -177,7 +177,7 @@ async fn ask(config: &Config, request: Request, json: bool, base64: bool) -> Res
 
 fn show(reply: &Reply, json: bool) -> ExitCode {
     let text = match &reply.structured {
-        Some(fields) if json => format!("{:#}", serde_json::Value::Object(fields.clone())),
+        Some(structured) if json => format!("{:#}", serde_json::Value::Object(structured.clone().into_fields())),
         Some(_) | None => reply.joined(),
     };
     // A failure that says nothing but why belongs to stderr; a command's output that ran into its timeout does not.

@@ -14,12 +14,13 @@ use rmcp::model::{
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use scout_machine::visible;
-use scout_runtime::Receipt;
+use scout_runtime::{Receipt, Structured};
 use serde_json::{Value, json};
 
 use super::scout_tool::{self, Mistake};
 use super::session::Session;
-use crate::render::{Base64, Missing, Reply};
+use crate::outgoing::{text_of_field, written_fields};
+use crate::render::{Base64, Missing, Reply, Text};
 use crate::router::{Caller, Router};
 use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
 use crate::transport::Answers;
@@ -164,9 +165,16 @@ fn call_result(reply: Reply) -> CallToolResult {
     let mut meta = MetaObject::new();
     meta.insert(RECEIPT.to_owned(), reply.receipt_json());
     let images = reply.images.into_iter().map(|(data, media_type)| ContentBlock::image(data, media_type));
-    let content = reply.text.into_iter().map(ContentBlock::text).chain(images).collect();
+    let texts = reply.text.into_iter().map(|text| match text {
+        Text::Said(text) => ContentBlock::text(text),
+        Text::Field(name) => text_of_field(name),
+    });
+    let content = texts.chain(images).collect();
     let mut result = if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
-    result.structured_content = reply.structured.map(Value::Object);
+    result.structured_content = reply.structured.map(|structured| match structured {
+        Structured::Fields(fields) => Value::Object(fields),
+        Structured::Text(text) => written_fields(text),
+    });
     result.with_meta(Some(meta))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scout_runtime::{Meter, Stopped, ToolDescription};
+use scout_runtime::{Meter, Stopped, Structured, ToolDescription};
 use serde_json::{Map, Value};
 
 use crate::render::Reply;
@@ -76,7 +76,7 @@ impl Schemas {
         let Some(schema) = &self.answer else { return (reply, Ok(None)) };
         // Why it failed is Scout's own, and in no plugin's schema.
         let why = if reply.is_error { reply.take_why() } else { None };
-        let Some(fields) = reply.structured.take() else {
+        let Some(fields) = reply.structured.take().map(Structured::into_fields) else {
             let missing = (!reply.is_error).then(|| "it is missing".to_owned());
             return (reply, Ok(missing));
         };
@@ -85,7 +85,7 @@ impl Schemas {
             let wrong = schema.mistakes(&value, meter);
             if let Value::Object(mut fields) = value {
                 fields.extend(why);
-                reply.structured = Some(fields);
+                reply.structured = Some(Structured::Fields(fields));
             }
             return match wrong {
                 Ok(None) => (reply, Ok(None)),
@@ -96,7 +96,7 @@ impl Schemas {
         let value = Value::Object(fields);
         let wrong = schema.mistakes(&value, meter);
         if let Value::Object(fields) = value {
-            reply.structured = Some(fields);
+            reply.structured = Some(Structured::Fields(fields));
         }
         (reply, wrong)
     }
