@@ -23,7 +23,7 @@ mod transfer;
 pub mod trust;
 mod within;
 
-pub use config::{HostSpec, SshConfig};
+pub use config::{HostNames, HostSpec, SshConfig};
 pub use dial::host_key::HostKey;
 pub use dial::offers::{Offer, OfferSigner, Offers, offers};
 pub use dial::trust_ahead::{Ahead, TrustAhead, trust_ahead};

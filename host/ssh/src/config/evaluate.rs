@@ -10,16 +10,16 @@ use std::time::Duration;
 use scout_machine::HostError;
 
 use super::algorithms::{self, Kind};
-use super::body::Body;
+use super::body::{BlockRef, Body};
 use super::canonical::{AllowedCname, Canonicalize, Rules};
 use super::command::Commands;
 use super::expand::{self, Known, Tokens};
 use super::explain::{Report, seconds};
 use super::jump::{self, Hop, is_safe_user};
 use super::keyword::{Class, Keyword, classify};
-use super::lex::BLANKS;
+use super::lex::{self, BLANKS};
 use super::matching::{self, Facts, SessionType};
-use super::parse::{Item, Statement};
+use super::parse::{Item, Line};
 use super::refusal::{At, Refusal};
 use super::value::{self, DEFAULT_PORT, one};
 use super::{
@@ -91,6 +91,8 @@ pub(super) struct Settings {
     none: HashSet<&'static str>,
     /// Whether a line names `final`.
     names_final: bool,
+    /// Blocks that were held against the name.
+    pub(super) visited: u64,
 }
 
 /// Names of files that accumulate.
@@ -164,44 +166,50 @@ impl Settings {
         reachable: bool,
         commands: &mut Commands<'_>,
     ) -> Result<(), HostError> {
-        for (block, is_own) in body.blocks(pass.host()) {
-            self.apply_block(block, is_own, pass, reachable, commands)?;
+        for (block, is_own) in body.blocks_for(pass.host()) {
+            self.visited += 1;
+            let active = match block.head() {
+                Some(Item::Match(at, criteria)) => {
+                    self.names_final |= matching::wants_second_pass(criteria);
+                    reachable
+                        && self.holds(criteria, pass, commands).map_err(|refusal| at.refuse(refusal.of("Match")))?
+                }
+                Some(Item::BadBlock(at, refusal)) if reachable => return Err(at.refuse(refusal.clone())),
+                Some(Item::BadBlock(..)) => false,
+                _ => {
+                    let matches =
+                        |names: &[String]| pattern::matches_list(pass.host(), names.iter().map(String::as_str));
+                    reachable && (is_own || block.patterns().is_none_or(|patterns| matches(&patterns)))
+                }
+            };
+            if active {
+                self.apply_lines(block, pass, commands)?;
+            } else {
+                // Of blocks that do not hold, a `Match` in what they include may still make the files be read again.
+                for file in block.includes().flat_map(|included| included.files_for(pass.host())) {
+                    self.apply(file, pass, false, commands)?;
+                }
+            }
         }
         Ok(())
     }
 
-    /// `is_own`: the patterns of the block's `Host` line are known to match.
-    fn apply_block(
+    /// Applies the lines of a block that holds.
+    fn apply_lines(
         &mut self,
-        block: &[Item],
-        is_own: bool,
+        block: BlockRef<'_>,
         pass: &Pass<'_>,
-        reachable: bool,
         commands: &mut Commands<'_>,
     ) -> Result<(), HostError> {
-        let mut active = reachable;
-        for item in block {
-            match item {
-                Item::Host(_) if is_own => {}
-                Item::Host(patterns) => {
-                    active = reachable && pattern::matches_list(pass.host(), patterns.iter().map(String::as_str));
+        for line in block.lines() {
+            match line {
+                Line::Setting(at, line) => {
+                    self.set(&at, &line, pass).map_err(|refusal| at.refuse(refusal.of(&line.keyword)))?;
                 }
-                Item::Match(at, criteria) => {
-                    self.names_final |= matching::wants_second_pass(criteria);
-                    active = reachable
-                        && self.holds(criteria, pass, commands).map_err(|refusal| at.refuse(refusal.of("Match")))?;
-                }
-                Item::BadBlock(at, refusal) if reachable => return Err(at.refuse(refusal.clone())),
-                Item::BadBlock(..) => active = false,
-                Item::Setting(statement) if active => {
-                    self.set(statement, pass)
-                        .map_err(|refusal| statement.at.refuse(refusal.of(&statement.line().keyword)))?;
-                }
-                Item::Bad(at, refusal) if active => return Err(at.refuse(refusal.clone())),
-                Item::Setting(_) | Item::Bad(..) => {}
-                Item::Include(included) => {
+                Line::Bad(at, refusal) => return Err(at.refuse(refusal)),
+                Line::Include(included) => {
                     for file in included.files_for(pass.host()) {
-                        self.apply(file, pass, active, commands)?;
+                        self.apply(file, pass, true, commands)?;
                     }
                 }
             }
@@ -280,11 +288,10 @@ impl Settings {
         Ok(address::canonical(&name, family))
     }
 
-    fn set(&mut self, statement: &Statement, pass: &Pass<'_>) -> Result<(), Refusal> {
-        let line = statement.line();
+    fn set(&mut self, at: &At, line: &lex::Line<'_>, pass: &Pass<'_>) -> Result<(), Refusal> {
         let arguments = &line.arguments().map_err(Refusal::bad)?;
         match classify(&line.keyword) {
-            Class::Evaluated(keyword) => self.evaluate(keyword, &statement.at, arguments, line.rest, pass),
+            Class::Evaluated(keyword) => self.evaluate(keyword, at, arguments, line.rest, pass),
             Class::Irrelevant => Ok(()),
             Class::Unsupported(name) => {
                 if arguments.is_empty() {
@@ -445,9 +452,13 @@ impl Settings {
     }
 
     /// The settings with the defaults filled in and the names expanded. `host_name` is the name that is dialled.
-    pub(super) fn finish(mut self, pass: &Pass<'_>, host_name: String) -> Result<Finished, HostError> {
+    pub(super) fn finish(
+        mut self,
+        pass: &Pass<'_>,
+        host_name: String,
+        mut report: Report,
+    ) -> Result<Finished, HostError> {
         let Pass { alias, home, local_user, .. } = *pass;
-        let mut report = Report::default();
         let port = value_of(&self.port).unwrap_or(DEFAULT_PORT);
         let host_key_alias = self.host_key_alias.as_ref().map(|(alias, _)| alias.to_ascii_lowercase());
         let jump = self.jump.take().filter(|(hops, _)| !hops.is_empty());

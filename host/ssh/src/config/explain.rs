@@ -29,13 +29,23 @@ pub struct Setting {
     pub source: Option<Source>,
 }
 
-/// Collects settings.
-#[derive(Debug, Default)]
-pub(super) struct Report(pub(super) Vec<Setting>);
+/// Collects settings, if anybody wants to know.
+#[derive(Debug)]
+pub(super) struct Report(Option<Vec<Setting>>);
 
 impl Report {
+    pub(super) fn new(is_wanted: bool) -> Self {
+        Self(is_wanted.then(Vec::new))
+    }
+
+    pub(super) fn into_settings(self) -> Vec<Setting> {
+        self.0.unwrap_or_default()
+    }
+
     pub(super) fn add(&mut self, keyword: &'static str, value: impl Display, at: Option<&At>) {
-        self.0.push(Setting { keyword, value: value.to_string(), source: at.map(At::source) });
+        if let Some(settings) = &mut self.0 {
+            settings.push(Setting { keyword, value: value.to_string(), source: at.map(At::source) });
+        }
     }
 
     /// Adds it if a line has set it.
@@ -45,7 +55,7 @@ impl Report {
         set: Option<&(T, At)>,
         value: impl FnOnce(&T) -> String,
     ) {
-        if let Some((set, at)) = set {
+        if let (Some((set, at)), Some(_)) = (set, &self.0) {
             self.add(keyword, value(set), Some(at));
         }
     }
@@ -55,6 +65,9 @@ impl Report {
     }
 
     pub(super) fn files(&mut self, keyword: &'static str, files: &[std::path::PathBuf], at: Option<&At>) {
+        if self.0.is_none() {
+            return;
+        }
         let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         self.add(keyword, if names.is_empty() { "none".to_owned() } else { names.join(" ") }, at);
     }

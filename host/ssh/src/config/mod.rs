@@ -30,14 +30,15 @@ mod value;
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use scout_machine::HostError;
-use sha1::Digest as _;
+use sha1::{Digest as _, Sha1};
 
 pub use explain::{Explained, Setting};
+pub use names::HostNames;
 
 use body::Body;
 pub(crate) use command::user_shell;
@@ -291,9 +292,11 @@ pub struct SshConfig {
     files: Vec<ConfigFile>,
     home: PathBuf,
     included: Vec<PathBuf>,
-    digest: [u8; 20],
+    /// The name of the account that Scout runs as, once it was asked for: that may read files or ask a server.
+    local_user: OnceLock<Option<String>>,
     outcomes: Outcomes,
     resolutions: AtomicU64,
+    visited: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -319,8 +322,8 @@ impl SshConfig {
             let body = parser.file(system, Ownership::Any, &place, 0)?;
             files.push(ConfigFile { body, is_user: false });
         }
-        let (included, digest) = (parser.watched.into_iter().collect(), parser.digest.finalize().into());
-        Ok(Self { files, home: home.to_path_buf(), included, digest, ..Self::default() })
+        let included = parser.watched.into_iter().collect();
+        Ok(Self { files, home: home.to_path_buf(), included, ..Self::default() })
     }
 
     /// These bytes as the user's file, for tests that choose all of them: lines that lead to other files or run commands
@@ -335,7 +338,7 @@ impl SshConfig {
         let text: Vec<&str> = text.split('\n').filter(|line| !leads_out(line)).collect();
         let home = PathBuf::from("/nonexistent");
         let place = Place { include_directory: home.clone(), home: &home, is_user: true };
-        let body = Parser::default().lines(Path::new("ssh_config"), &text.join("\n"), &place, 0);
+        let body = Parser::default().lines(Path::new("ssh_config"), text.join("\n"), &place, 0);
         Self { files: vec![ConfigFile { body, is_user: true }], home, ..Self::default() }
     }
 
@@ -347,44 +350,64 @@ impl SshConfig {
 
     /// A digest of all that was read, and from where: two configurations with the same one say the same.
     pub fn digest(&self) -> [u8; 20] {
-        self.digest
+        let mut digest = Sha1::new();
+        for file in &self.files {
+            file.body.digest(&mut digest);
+        }
+        digest.finalize().into()
     }
 
     /// The literal names on `Host` lines, in order, without patterns, each once; without [`Self::left_out`].
     pub fn hosts(&self) -> Vec<String> {
-        self.names(|name, reason| reason.is_none().then(|| name.to_owned()))
+        self.names().iter().map(|name| name.to_string()).collect()
+    }
+
+    /// The same.
+    pub fn names(&self) -> HostNames {
+        let mut names = HostNames::default();
+        let left_out = self.collect_names(&mut names);
+        if left_out.is_empty() {
+            return names;
+        }
+        let left_out: HashSet<String> = left_out.into_iter().map(|(name, _)| name).collect();
+        let mut kept = HostNames::default();
+        for name in names.iter().filter(|name| !left_out.contains(&***name)) {
+            kept.add(name);
+        }
+        kept
     }
 
     /// The literal names on `Host` lines that are no hosts to anybody here, with why: those of blocks for a program that
     /// hands an open socket over, as distributions bring them (`ProxyUseFdpass`), and those that no target can name.
     pub fn left_out(&self) -> Vec<(String, &'static str)> {
-        self.names(|name, reason| Some((name.to_owned(), reason?)))
+        self.collect_names(&mut HostNames::default())
     }
 
-    fn names<T>(&self, mut choose: impl FnMut(&str, Option<&'static str>) -> Option<T>) -> Vec<T> {
-        let (mut names, mut seen) = (Vec::new(), HashSet::new());
+    /// Collects all names, and gives those that are left out. What is said where a name comes first counts.
+    fn collect_names(&self, names: &mut HostNames) -> Vec<(String, &'static str)> {
+        let mut left_out = Vec::new();
         for file in &self.files {
-            names::literal(file.body.items(), &[], &mut |name, reason| {
-                if seen.insert(name.to_owned()) {
-                    names.extend(choose(name, reason));
+            names::literal(&file.body, &[], &mut |name, reason| {
+                if names.add(name) {
+                    left_out.extend(reason.map(|reason| (name.to_owned(), reason)));
                 }
             });
         }
-        names
+        left_out
     }
 
     /// The patterns on `Host` lines, but those that every name falls under.
     pub fn patterns(&self) -> Vec<String> {
         let mut patterns = Vec::new();
         for file in &self.files {
-            names::patterns(file.body.items(), &mut patterns);
+            names::patterns(&file.body, &mut patterns);
         }
         patterns
     }
 
     /// The pattern on a `Host` line that a name falls under, if it is one that some names do not fall under.
     pub fn pattern_of(&self, name: &str) -> Option<&str> {
-        self.files.iter().find_map(|file| names::pattern_of(file.body.items(), name))
+        self.files.iter().find_map(|file| names::pattern_of(&file.body, name))
     }
 
     /// One host's settings.
@@ -395,7 +418,7 @@ impl SshConfig {
     /// # Errors
     /// [`scout_machine::ErrorKind::Config`] with file:line for what is not evaluated for this host.
     pub fn resolve(&self, alias: &str) -> Result<HostSpec, HostError> {
-        self.explain(alias).map(|explained| explained.spec)
+        self.look_up(alias, false).map(|explained| explained.spec)
     }
 
     /// One host's settings with the lines that set them. Takes as long as [`Self::resolve`].
@@ -403,12 +426,21 @@ impl SshConfig {
     /// # Errors
     /// As [`Self::resolve`].
     pub fn explain(&self, alias: &str) -> Result<Explained, HostError> {
+        self.look_up(alias, true)
+    }
+
+    fn look_up(&self, alias: &str, explains: bool) -> Result<Explained, HostError> {
         self.resolutions.fetch_add(1, Ordering::Relaxed);
-        resolve::resolve(self, alias, &mut Commands::new(&self.outcomes))
+        resolve::resolve(self, alias, explains, &mut Commands::new(&self.outcomes))
     }
 
     /// How many hosts were looked up.
     pub fn resolutions(&self) -> u64 {
         self.resolutions.load(Ordering::Relaxed)
+    }
+
+    /// How many blocks were held against a name, by all look-ups together.
+    pub fn visited_blocks(&self) -> u64 {
+        self.visited.load(Ordering::Relaxed)
     }
 }

@@ -1,33 +1,32 @@
 //! Files of `ssh_config` into items, `Include` followed.
 //!
 //! Owns the shape: which lines there are and which blocks they stand in. Does not know any host: whether a line
-//! applies is decided when a host is resolved, so a bad line is an item and no error.
+//! applies is decided when a host is resolved, so a bad line is no error. Of most lines not more is read ahead than that they
+//! begin no block.
 
 use std::collections::BTreeSet;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use scout_machine::HostError;
-use sha1::{Digest as _, Sha1};
 
-use super::body::{Body, Included};
+use super::body::{Body, Builder, Included, LineAt};
 use super::expand::{self, Unexpanded, tilde};
 use super::matching::{self, Criterion};
 use super::read::{self, Ownership};
 use super::refusal::{At, Refusal};
-use super::{include, lex};
+use super::{include, lex, value};
 
 /// OpenSSH's READCONF_MAX_DEPTH.
 const MAX_DEPTH: u32 = 16;
 /// A file for each host of a large fleet; a file that includes itself twice would be read 2^16 times.
 const MAX_FILES: u32 = 20_000;
-/// One file, and all together: some 300,000 hosts. What is read takes about ten times as much memory.
+/// One file, and all together: some 500,000 hosts. What is read takes about a fifth more in memory.
 const MAX_BYTES: usize = 64 << 20;
 /// Paths of which it is kept that they make a difference.
 const MAX_WATCHED: usize = 2 * MAX_FILES as usize;
 
-/// One thing that a file says.
+/// What of a file is read ahead.
 #[derive(Debug)]
 pub(super) enum Item {
     /// `Host`: its lines hold for these patterns.
@@ -36,27 +35,21 @@ pub(super) enum Item {
     Match(At, Vec<Criterion>),
     /// A `Host` or `Match` line that makes no sense: which hosts it means is not known.
     BadBlock(At, Refusal),
-    /// Any other keyword.
-    Setting(Statement),
-    /// A line that makes no sense.
+    /// An `Include` line that makes no sense.
     Bad(At, Refusal),
     /// Files read in the place of an `Include` line.
     Include(Included),
 }
 
-/// A keyword and its arguments.
-#[derive(Clone, Debug)]
-pub(super) struct Statement {
-    pub(super) at: At,
-    /// Split when it is asked for: most lines of a large configuration are about hosts that nobody looks up.
-    text: Box<str>,
-}
-
-impl Statement {
-    /// The line that it is.
-    pub(super) fn line(&self) -> lex::Line<'_> {
-        lex::split(&self.text).unwrap_or_default()
-    }
+/// A line of a block that is visited.
+#[derive(Debug)]
+pub(super) enum Line<'a> {
+    /// Any keyword but these.
+    Setting(At, lex::Line<'a>),
+    /// It makes no sense.
+    Bad(At, Refusal),
+    /// Files in its place.
+    Include(&'a Included),
 }
 
 /// Whose file it is, and where names in it are looked for.
@@ -75,8 +68,6 @@ pub(super) struct Place<'a> {
 pub(super) struct Parser {
     files: u32,
     bytes: usize,
-    /// Of what was read, and from where.
-    pub(super) digest: Sha1,
     /// Paths of included files that are there or may come, as [`include::watched`] has them.
     pub(super) watched: BTreeSet<PathBuf>,
 }
@@ -90,63 +81,66 @@ impl Parser {
         place: &Place<'_>,
         depth: u32,
     ) -> Result<Body, HostError> {
-        let Some(text) = read::text(path, MAX_BYTES as u64, ownership)? else { return Ok(Body::default()) };
+        let Some(text) = read::text(path, MAX_BYTES as u64, ownership)? else {
+            return Ok(Builder::new(Arc::from(path)).finish(String::new()));
+        };
         self.files += 1;
         self.bytes += text.len();
-        for part in [path.as_os_str().as_bytes(), text.as_bytes()] {
-            self.digest.update(part.len().to_be_bytes());
-            self.digest.update(part);
-        }
-        Ok(self.lines(path, &text, place, depth))
+        Ok(self.lines(path, text, place, depth))
     }
 
-    /// The items of one file's text.
-    pub(super) fn lines(&mut self, path: &Path, text: &str, place: &Place<'_>, depth: u32) -> Body {
+    /// One file's text.
+    pub(super) fn lines(&mut self, path: &Path, text: String, place: &Place<'_>, depth: u32) -> Body {
         let file: Arc<Path> = Arc::from(path);
-        let lines = text.split('\n').zip(1..);
-        let items = lines.filter_map(|(text, line)| {
-            let found = lex::split(text)?;
-            Some(self.item(At { file: Arc::clone(&file), line }, found, place, depth))
-        });
-        Body::new(items.collect())
+        let mut body = Builder::new(Arc::clone(&file));
+        let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]);
+        let mut start = 0;
+        for (end, number) in ends.zip(1..) {
+            let offset = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+            let at = LineAt { number, start: offset(start), end: offset(end) };
+            let line = text.get(start..end).unwrap_or_default();
+            start = end + 1;
+            match first_look(line) {
+                Look::Nothing => {}
+                Look::Setting => body.setting(at, false),
+                Look::Names(names) => body.names(at, words(names)),
+                Look::Unclear => {
+                    let Some(found) = lex::split(line) else { continue };
+                    match self.item(At { file: Arc::clone(&file), line: number }, &found, place, depth) {
+                        Some(item) => body.item(at, item),
+                        None => body.setting(at, uses_fdpass(&found)),
+                    }
+                }
+            }
+        }
+        body.finish(text)
     }
 
-    fn item(&mut self, at: At, line: lex::Line<'_>, place: &Place<'_>, depth: u32) -> Item {
+    /// What is read ahead of a line, if anything is.
+    fn item(&mut self, at: At, line: &lex::Line<'_>, place: &Place<'_>, depth: u32) -> Option<Item> {
         let is = |keyword| line.keyword.eq_ignore_ascii_case(keyword);
         let is_block = is("host") || is("match");
+        if !is_block && !is("include") {
+            return None;
+        }
         let refused = |at, refusal: Refusal| {
             let refusal = refusal.of(&line.keyword);
-            if is_block { Item::BadBlock(at, refusal) } else { Item::Bad(at, refusal) }
+            Some(if is_block { Item::BadBlock(at, refusal) } else { Item::Bad(at, refusal) })
         };
-        if let Err(why) = line.check() {
-            return refused(at, Refusal::bad(why));
-        }
-        if line.rest.contains(char::REPLACEMENT_CHARACTER) {
-            return refused(at, Refusal::hinted("is not UTF-8", "write the file in UTF-8"));
-        }
-        if !is_block && !is("include") {
-            return Item::Setting(Statement { at, text: line.text.into() });
-        }
-        let arguments = match line.arguments() {
+        let arguments = match check(line).and_then(|()| line.arguments().map_err(Refusal::bad)) {
             Ok(arguments) => arguments,
-            Err(why) => return refused(at, Refusal::bad(why)),
+            Err(refusal) => return refused(at, refusal),
         };
-        if is("include") {
-            return match self.include(&arguments, place, depth) {
-                Ok(files) => Item::Include(Included::new(files)),
-                Err(refusal) => refused(at, refusal),
-            };
-        }
-        if is("match") {
-            return match matching::parse(&arguments) {
-                Ok(criteria) => Item::Match(at, criteria),
-                Err(refusal) => refused(at, refusal),
-            };
-        }
-        match arguments.iter().any(String::is_empty) {
-            true => refused(at, Refusal::bad("has an empty argument")),
-            false => Item::Host(arguments),
-        }
+        let item = if is("include") {
+            self.include(&arguments, place, depth).map(|files| Item::Include(Included::new(files)))
+        } else if is("match") {
+            matching::parse(&arguments).map(|criteria| Item::Match(at.clone(), criteria))
+        } else if arguments.iter().any(String::is_empty) {
+            Err(Refusal::bad("has an empty argument"))
+        } else {
+            Ok(Item::Host(arguments))
+        };
+        item.map_or_else(|refusal| refused(at, refusal), Some)
     }
 
     fn include(&mut self, patterns: &[String], place: &Place<'_>, depth: u32) -> Result<Vec<Body>, Refusal> {
@@ -193,5 +187,87 @@ impl Parser {
             }
         }
         Ok(files)
+    }
+}
+
+const BLANK_OR_TAB: [char; 2] = [' ', '\t'];
+
+/// What a line is, as far as a look at its first letters tells.
+enum Look<'a> {
+    /// Empty, or a comment.
+    Nothing,
+    /// It begins no block, includes nothing and does not say whether a program hands a socket over; nothing else is known.
+    Setting,
+    /// A `Host` line with these names, which are no patterns.
+    Names(&'a str),
+    /// All of it is to be read.
+    Unclear,
+}
+
+/// Looks at a line without splitting it: most lines of a large configuration are about hosts that nobody looks up.
+fn first_look(line: &str) -> Look<'_> {
+    let line = line.trim_start_matches(BLANK_OR_TAB);
+    let keyword_end = line.bytes().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(line.len());
+    let (keyword, rest) = line.split_at_checked(keyword_end).unwrap_or((line, ""));
+    match (keyword, rest.bytes().next()) {
+        ("", None | Some(b'#')) => return Look::Nothing,
+        // A quote may go on with the keyword.
+        ("", _) | (_, Some(b'"')) => return Look::Unclear,
+        _ => {}
+    }
+    let is = |other: &str| keyword.eq_ignore_ascii_case(other);
+    if !["host", "match", "include", FDPASS].into_iter().any(is) {
+        return Look::Setting;
+    }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b' ' | b'\t');
+    let names = rest.trim_end_matches('\r');
+    if is("host") && names.starts_with(BLANK_OR_TAB) && names.bytes().all(is_plain) && !names.trim().is_empty() {
+        Look::Names(names)
+    } else {
+        Look::Unclear
+    }
+}
+
+/// The names of a `Host` line of which a look tells that they are no patterns.
+pub(super) fn plain_names(line: &str) -> Option<impl Iterator<Item = &str>> {
+    if let Look::Names(names) = first_look(line) { Some(words(names)) } else { None }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(BLANK_OR_TAB).filter(|word| !word.is_empty())
+}
+
+const FDPASS: &str = "proxyusefdpass";
+
+/// Whether a line says that a program hands an open socket over.
+fn uses_fdpass(line: &lex::Line<'_>) -> bool {
+    line.keyword.eq_ignore_ascii_case(FDPASS)
+        && check(line).is_ok()
+        && value::one(&line.arguments().unwrap_or_default()).and_then(value::flag).is_ok_and(|yes| yes)
+}
+
+/// What can be said against any line.
+fn check(line: &lex::Line<'_>) -> Result<(), Refusal> {
+    line.check().map_err(Refusal::bad)?;
+    match line.rest.contains(char::REPLACEMENT_CHARACTER) {
+        true => Err(Refusal::hinted("is not UTF-8", "write the file in UTF-8")),
+        false => Ok(()),
+    }
+}
+
+/// A line that was not read ahead.
+pub(super) fn setting(at: At, line: lex::Line<'_>) -> Line<'_> {
+    match check(&line) {
+        Ok(()) => Line::Setting(at, line),
+        Err(refusal) => Line::Bad(at, refusal.of(&line.keyword)),
+    }
+}
+
+/// A line that was, if it begins no block.
+pub(super) fn line_of(item: &Item) -> Option<Line<'_>> {
+    match item {
+        Item::Include(included) => Some(Line::Include(included)),
+        Item::Bad(at, refusal) => Some(Line::Bad(at.clone(), refusal.clone())),
+        Item::Host(_) | Item::Match(..) | Item::BadBlock(..) => None,
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn text(path: &Path, limit: u64, ownership: Ownership) -> Result<Opti
         local_file::check_file(&metadata, path).map_err(fail)?;
     }
     let bytes = local_file::read_to_end(file, limit).map_err(fail)?;
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    Ok(Some(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())))
 }
 
 fn is_absent(error: &std::io::Error) -> bool {

@@ -4,12 +4,13 @@
 //! that OpenSSH starts for it would. Knows no keyword.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use scout_machine::{ErrorKind, HostError};
 
 use super::command::Commands;
 use super::evaluate::{Finished, Pass, Settings};
-use super::explain::Explained;
+use super::explain::{Explained, Report};
 use super::jump::{Hop, MAX_HOPS};
 use super::refusal::{At, Refusal};
 use super::value::DEFAULT_PORT;
@@ -43,19 +44,29 @@ impl Request {
     }
 }
 
-/// Looks one name up.
-pub(super) fn resolve(config: &SshConfig, alias: &str, commands: &mut Commands<'_>) -> Result<Explained, HostError> {
-    let local_user = uzers::get_current_username()
-        .and_then(|name| name.into_string().ok())
-        .or_else(|| std::env::var("USER").ok())
+/// Looks one name up. `explains`: whether anybody wants to know which line set what.
+pub(super) fn resolve(
+    config: &SshConfig,
+    alias: &str,
+    explains: bool,
+    commands: &mut Commands<'_>,
+) -> Result<Explained, HostError> {
+    let local_user = config
+        .local_user
+        .get_or_init(|| {
+            let of_account = uzers::get_current_username().and_then(|name| name.into_string().ok());
+            of_account.or_else(|| std::env::var("USER").ok())
+        })
+        .as_deref()
         .ok_or_else(|| HostError::new(ErrorKind::Config, "the current account has no name"))?;
     let request = Request { alias: alias.to_owned(), preset: None };
-    Resolution { config, local_user: &local_user, commands, under_way: Vec::new() }.host(request)
+    Resolution { config, local_user, explains, commands, under_way: Vec::new() }.host(request)
 }
 
 struct Resolution<'a, 'c> {
     config: &'a SshConfig,
     local_user: &'a str,
+    explains: bool,
     commands: &'a mut Commands<'c>,
     /// From the host that was asked for to the one that is looked up now.
     under_way: Vec<Request>,
@@ -64,7 +75,7 @@ struct Resolution<'a, 'c> {
 impl Resolution<'_, '_> {
     fn host(&mut self, request: Request) -> Result<Explained, HostError> {
         let Finished { spec, report, jump } = self.read(&request)?;
-        let mut explained = Explained { spec, settings: report.0, hops: Vec::new() };
+        let mut explained = Explained { spec, settings: report.into_settings(), hops: Vec::new() };
         let Some((hops, at)) = jump else { return Ok(explained) };
         let Some((last, before)) = hops.split_last() else { return Ok(explained) };
         let refuse = |refusal: Refusal| Err(at.refuse(refusal.of(&format!("ProxyJump {last}"))));
@@ -116,14 +127,16 @@ impl Resolution<'_, '_> {
             pass.dialled = Some(&dialled);
             self.apply(&mut settings, pass)?;
         }
-        settings.finish(&pass, dialled.clone())
+        settings.finish(&pass, dialled.clone(), Report::new(self.explains))
     }
 
     fn apply(&mut self, settings: &mut Settings, pass: Pass<'_>) -> Result<(), HostError> {
-        for file in &self.config.files {
-            settings.apply(&file.body, &Pass { is_user: file.is_user, ..pass }, true, self.commands)?;
-        }
-        Ok(())
+        let mut files = self.config.files.iter();
+        let applied = files.try_for_each(|file| {
+            settings.apply(&file.body, &Pass { is_user: file.is_user, ..pass }, true, self.commands)
+        });
+        self.config.visited.fetch_add(std::mem::take(&mut settings.visited), Ordering::Relaxed);
+        applied
     }
 }
 

@@ -696,30 +696,101 @@ fn every_path_at_which_an_include_finds_or_would_find_something_is_known() {
 }
 
 #[test]
-fn ten_thousand_hosts_are_read_and_each_is_looked_up_alone() {
-    let block =
-        |n: usize| format!("Host h{n} alias{n}\n  HostName 10.{}.{}.{}\n  User u{n}\n", n >> 16, n >> 8 & 255, n & 255);
-    let blocks: String = (0..10_000).map(block).collect();
+fn a_hundred_thousand_hosts_are_read_and_each_is_looked_up_by_its_own_blocks() {
+    let block = |n: usize| {
+        let jump = if n.is_multiple_of(4) { "  ProxyJump bastion\n" } else { "" };
+        format!("Host h{n} alias{n}\n  HostName 10.{}.{}.{}\n  User u{n}\n{jump}", n >> 16, n >> 8 & 255, n & 255)
+    };
+    let blocks: String = (0..100_000).map(block).collect();
     let padding = "# a comment that is long\n".repeat(60_000);
-    let home =
-        Home::new(&format!("{blocks}{padding}Host h1*\n  Port 2222\nHost *\nInclude many/*\n\n  ConnectTimeout 7\n"));
+    let last = "Host h1*\n  Port 2222\nMatch originalhost h17\n  ServerAliveInterval 3\nHost *\nInclude many/*\n\n  ConnectTimeout 7\n";
+    let home = Home::new(&format!("{blocks}{padding}Host bastion\n  Include of-bastion\n{last}"));
+    home.write(".ssh/of-bastion", "User jumper\n");
     for n in 0..200 {
-        home.write(&format!(".ssh/many/{n}"), &format!("Host more{n}\n  User m{n}\n"));
+        home.write(&format!(".ssh/many/{n}"), &format!("# of one host\nHost more{n}\n  User m{n}\n"));
     }
     let config = home.load();
-    assert_eq!(config.hosts().len(), 20_200);
-    assert_eq!(config.resolutions(), 0, "nobody is looked up before anybody asks");
-    for (name, host_name, user, port) in [
-        ("h9999", "10.0.39.15", "u9999", 22),
-        ("alias17", "10.0.0.17", "u17", 22),
-        ("h17", "10.0.0.17", "u17", 2222),
-        ("more150", "more150", "m150", 22),
+    let names = config.names();
+    assert_eq!(names.len(), 200_201);
+    assert_eq!(
+        (names.position("h0"), names.position("alias99999"), names.position("more0")),
+        (Some(0), Some(199_999), Some(200_001))
+    );
+    assert_eq!((config.resolutions(), config.visited_blocks()), (0, 0), "nobody is looked up before anybody asks");
+    // Of all 100,206 blocks: its own, those of patterns, of `Match` and without a name, and the same for the host that it jumps over.
+    for (name, host_name, user, port, visits) in [
+        ("h99999", "10.1.134.159", "u99999", 22, 4),
+        ("alias17", "10.0.0.17", "u17", 22, 4),
+        ("h17", "10.0.0.17", "u17", 2222, 4),
+        ("more150", "more150", "m150", 22, 4),
+        ("alias16", "10.0.0.16", "u16", 22, 9),
     ] {
+        let before = config.visited_blocks();
         let host = config.resolve(name).expect(name);
         assert_eq!((host.host_name.as_str(), host.user.as_str(), host.port), (host_name, user, port));
         assert_eq!(host.connect_timeout, Some(Duration::from_secs(7)));
+        assert_eq!(host.server_alive_interval.is_some(), name == "h17");
+        assert_eq!(config.visited_blocks() - before, visits, "{name}");
     }
-    assert_eq!(config.resolutions(), 4);
+    assert_eq!(config.resolutions(), 5);
+}
+
+#[test]
+fn what_is_included_for_one_host_is_not_visited_for_another_unless_it_makes_the_files_be_read_again() {
+    let home = Home::new("");
+    for n in 0..100 {
+        home.write(&format!(".ssh/{n}"), &format!("User u{n}\nMatch user u{n}\n Port 7\n"));
+    }
+    let includes: String = (0..100).map(|n| format!("Host h{n}\n Include {n}\n")).collect();
+    home.write(".ssh/config", &includes);
+    let config = home.load();
+    let host = config.resolve("h42").expect("a host");
+    assert_eq!((host.user.as_str(), host.port, config.visited_blocks()), ("u42", 7, 3));
+    home.write(".ssh/config", &format!("{includes}Host b\n User second\nHost h\n HostName b\n"));
+    home.write(".ssh/99", "Match final host other\n");
+    let config = home.load();
+    assert_eq!(
+        config.resolve("h").expect("a host").user,
+        "second",
+        "for it is read again under the name that is dialled"
+    );
+}
+
+#[test]
+fn a_line_is_taken_for_what_it_is_however_it_is_written() {
+    for (line, is_head) in [
+        ("Host b", true),
+        ("\tHOST\tb", true),
+        ("host=b", true),
+        ("\"Host\" b", true),
+        ("Ho\"st\" b", true),
+        ("=Host b", true),
+        ("Host b \r", true),
+        ("Match host b", true),
+        ("Mat\"ch\" host=b", true),
+        ("Host", true),
+        ("Match", true),
+        ("HostName c", false),
+        ("HostKeyAlias c", false),
+        ("# Host b", false),
+        ("\"Host b", false),
+        ("IdentityFile Host", false),
+    ] {
+        let home = Home::new(&format!("Host a\n{line}\n User below\n"));
+        let below = home.resolve("a").map(|host| host.user);
+        assert_eq!(below.as_deref().ok() == Some("below"), !is_head, "{line}: {below:?}");
+    }
+}
+
+#[test]
+fn a_bad_line_is_told_where_it_applies_and_nowhere_else() {
+    let config = "Host a\n User x\n Port 99999\nHost b\n Nonsense 1\n Port\nHost c\n User \"open\nHost d d*\n Port 1\n";
+    let home = Home::new(config);
+    for (name, says) in [("a", "config:3: Port"), ("b", "config:5: Nonsense"), ("c", "config:8: User")] {
+        let error = home.resolve(name).expect_err(name);
+        assert!(error.message().contains(says), "{name}: {}", error.message());
+    }
+    assert_eq!(home.resolve("d").expect("a host").port, 1);
 }
 
 #[test]
