@@ -1,26 +1,29 @@
 //! The hosts a server looks at: their settings, the pool that reaches them, who may do what with them.
 //!
-//! A host's settings are looked up when they are first asked for: of ten thousand most never are.
+//! Of a host that nobody has asked for there is its name alone: of a hundred thousand most are never asked for. What was found
+//! out about those that were is kept of so many at once.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use lru::LruCache;
+use parking_lot::Mutex;
 use scout_local::Local;
 use scout_machine::{
     Call, CommandLimits, ErrorKind, HostError, Machine as _, Operation, Principal, RemotePath, Within,
 };
-use scout_ssh::{Host, HostSpec, Pool, SshConfig};
+use scout_ssh::{Host, HostNames, HostSpec, Pool, SshConfig};
 use tokio::sync::Semaphore;
 
 use crate::grants::{Access, HostRules, Target};
 use crate::machines::AnyMachine;
 use crate::policy::CommandPolicy;
 
-/// Hosts by pattern that are kept.
-const MAX_OPENED: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+/// Hosts of which settings that were looked up are kept, those asked for last: some 2.5 KiB each, 40 MiB at most. Another one is
+/// looked up again, which takes some microseconds.
+const KEPT: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
 /// Look-ups at once: each may wait for commands of `Match exec` on a thread that others want too.
 static LOOK_UPS: Semaphore = Semaphore::const_new(32);
@@ -31,14 +34,13 @@ type ResolvedSpec = Result<Arc<HostSpec>, HostError>;
 #[derive(Clone, Debug)]
 pub struct HostRecord {
     /// Its name, as clients say it.
-    pub name: String,
+    pub name: Arc<str>,
     /// What commands may run there.
     pub commands: CommandPolicy,
     /// What processes of commands may take there.
     pub limits: CommandLimits,
     transport: Transport,
-    /// What the operator says of it, if that does not stand under its name.
-    rules: Option<Arc<HostRules>>,
+    rules: Arc<HostRules>,
 }
 
 /// How a host is reached.
@@ -75,26 +77,32 @@ impl fmt::Debug for Transport {
 
 impl HostRecord {
     /// A host over SSH, whose settings `config` has.
-    pub fn over_ssh(config: &Arc<SshConfig>, name: &str, commands: CommandPolicy, limits: CommandLimits) -> Self {
+    pub fn over_ssh(
+        config: &Arc<SshConfig>,
+        name: impl Into<Arc<str>>,
+        commands: CommandPolicy,
+        limits: CommandLimits,
+    ) -> Self {
         let transport = Transport::Ssh { config: Arc::clone(config), found: Arc::default() };
-        Self { name: name.to_owned(), commands, limits, transport, rules: None }
+        Self { name: name.into(), commands, limits, transport, rules: Arc::default() }
     }
 
     /// This machine, under a name.
-    pub fn local(local: &Local, name: &str, commands: CommandPolicy, limits: CommandLimits) -> Self {
-        Self { name: name.to_owned(), commands, limits, transport: Transport::Local(local.clone()), rules: None }
+    pub fn local(local: &Local, name: impl Into<Arc<str>>, commands: CommandPolicy, limits: CommandLimits) -> Self {
+        let transport = Transport::Local(local.clone());
+        Self { name: name.into(), commands, limits, transport, rules: Arc::default() }
     }
 
     /// A host of which there is only what was recorded, or why it could not be reached then.
     pub fn recorded(name: &str, location: Result<Location, HostError>, commands: CommandPolicy) -> Self {
         let (transport, limits) = (Transport::Recorded(location), CommandLimits::NONE);
-        Self { name: name.to_owned(), commands, limits, transport, rules: None }
+        Self { name: name.into(), commands, limits, transport, rules: Arc::default() }
     }
 
     /// With what the operator says of it.
     #[must_use]
-    pub fn with_rules(self, rules: HostRules) -> Self {
-        Self { rules: Some(Arc::new(rules)), ..self }
+    pub fn with_rules(self, rules: Arc<HostRules>) -> Self {
+        Self { rules, ..self }
     }
 
     /// Where it is, or why its settings cannot be evaluated. Blocks as [`HostRecord::spec`].
@@ -156,44 +164,70 @@ impl HostRecord {
 
     /// The host as [`crate::grants::decide`] sees it.
     pub fn target<'a>(&'a self, access: &'a Access) -> Target<'a> {
-        let rules = self.rules.as_deref().unwrap_or_else(|| access.host(&self.name));
-        Target { name: &self.name, commands: self.commands, rules, secrets: &access.secrets }
+        Target { name: &self.name, commands: self.commands, rules: &self.rules, secrets: &access.secrets }
     }
 }
 
-/// Makes a host of a name that no `Host` line spells out, if the operator has opened it.
-pub type Opener = Box<dyn Fn(&str) -> Option<HostRecord> + Send + Sync>;
+/// What makes hosts of names.
+pub trait HostSource: Send + Sync {
+    /// The host with this name: of those that are listed, or one that the operator has opened. Looks no settings up.
+    fn host(&self, name: &Arc<str>, is_listed: bool) -> Option<HostRecord>;
 
-/// What there is beside the hosts that are listed.
-struct Unlisted {
-    config: Arc<SshConfig>,
-    opener: Opener,
-    opened: Mutex<LruCache<String, HostRecord>>,
+    /// What commands may run on a host that is listed, and what the operator says of it, as its record has them.
+    fn rules(&self, name: &str) -> (CommandPolicy, Arc<HostRules>);
+
+    /// The pattern on a `Host` line that covers a name.
+    fn pattern_of(&self, name: &str) -> Option<&str>;
 }
 
-/// All hosts. Immutable; a changed configuration makes a new one.
+/// Hosts that are made already.
+struct Made(HashMap<Arc<str>, HostRecord>);
+
+impl HostSource for Made {
+    fn host(&self, name: &Arc<str>, _is_listed: bool) -> Option<HostRecord> {
+        self.0.get(name).cloned()
+    }
+
+    fn rules(&self, name: &str) -> (CommandPolicy, Arc<HostRules>) {
+        self.0.get(name).map(|host| (host.commands, Arc::clone(&host.rules))).unwrap_or_default()
+    }
+
+    fn pattern_of(&self, _name: &str) -> Option<&str> {
+        None
+    }
+}
+
+/// All hosts. What they are never changes; a changed configuration makes a new one.
 pub struct Fleet {
-    hosts: Vec<HostRecord>,
-    by_name: HashMap<String, usize>,
-    unlisted: Option<Unlisted>,
+    listed: HostNames,
+    source: Box<dyn HostSource>,
+    kept: Mutex<LruCache<Arc<str>, HostRecord>>,
     pool: Pool,
     access: Access,
 }
 
 impl fmt::Debug for Fleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fleet").field("hosts", &self.hosts).field("pool", &self.pool).finish_non_exhaustive()
+        f.debug_struct("Fleet").field("listed", &self.listed).field("pool", &self.pool).finish_non_exhaustive()
     }
 }
 
 impl Fleet {
     /// A fleet with these hosts, in this order, whose access nothing limits. A name that comes twice: the first wins.
     pub fn new(hosts: Vec<HostRecord>, pool: Pool) -> Self {
-        let mut by_name = HashMap::with_capacity(hosts.len());
-        for (at, host) in hosts.iter().enumerate() {
-            by_name.entry(host.name.clone()).or_insert(at);
+        let (mut listed, mut made) = (HostNames::default(), HashMap::with_capacity(hosts.len()));
+        for host in hosts {
+            if listed.add(&host.name) {
+                made.insert(Arc::clone(&host.name), host);
+            }
         }
-        Self { hosts, by_name, unlisted: None, pool, access: Access::default() }
+        Self::of_names(listed, Box::new(Made(made)), pool)
+    }
+
+    /// A fleet with the hosts of these names, in this order, and those besides that `source` makes of other names. Nothing limits
+    /// access.
+    pub fn of_names(listed: HostNames, source: Box<dyn HostSource>, pool: Pool) -> Self {
+        Self { listed, source, kept: Mutex::new(LruCache::new(KEPT)), pool, access: Access::default() }
     }
 
     /// With what the operator has said of who may do what.
@@ -203,41 +237,49 @@ impl Fleet {
         self
     }
 
-    /// With the names that only patterns of a configuration cover, as far as `opener` makes hosts of them.
-    #[must_use]
-    pub fn with_unlisted(mut self, config: Arc<SshConfig>, opener: Opener) -> Self {
-        self.unlisted = Some(Unlisted { config, opener, opened: Mutex::new(LruCache::new(MAX_OPENED)) });
-        self
-    }
-
     /// Who may do what.
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// All hosts that are listed, in order.
-    pub fn hosts(&self) -> &[HostRecord] {
-        &self.hosts
+    /// The names of all hosts that are listed, in order.
+    pub fn names(&self) -> &HostNames {
+        &self.listed
+    }
+
+    /// All hosts that are listed, in order, each made when it is its turn.
+    pub fn hosts(&self) -> impl Iterator<Item = HostRecord> {
+        self.listed.iter().filter_map(|name| self.get(name))
     }
 
     /// The host with this name: one that is listed, or one that the operator has opened.
     pub fn get(&self, name: &str) -> Option<HostRecord> {
-        if let Some(host) = self.by_name.get(name).and_then(|at| self.hosts.get(*at)) {
+        let mut kept = self.kept.lock();
+        if let Some(host) = kept.get(name) {
             return Some(host.clone());
         }
-        let Unlisted { opener, opened, .. } = self.unlisted.as_ref()?;
-        let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(host) = opened.get(name) {
-            return Some(host.clone());
-        }
-        let host = opener(name)?;
-        opened.put(name.to_owned(), host.clone());
+        let host = match self.listed.find(name) {
+            Some(name) => self.source.host(name, true)?,
+            None => self.source.host(&name.into(), false)?,
+        };
+        kept.put(Arc::clone(&host.name), host.clone());
         Some(host)
+    }
+
+    /// Asks what of a host that is listed rights are judged by, without making it.
+    pub(crate) fn with_target<T>(&self, name: &str, ask: impl FnOnce(Target<'_>) -> T) -> T {
+        let (commands, rules) = self.source.rules(name);
+        ask(Target { name, commands, rules: &rules, secrets: &self.access.secrets })
+    }
+
+    /// Whether a principal may name a host, if there is one of this name.
+    pub fn shows(&self, principal: &Principal, name: &str) -> bool {
+        self.access.shows(principal, name, || self.source.rules(name).1)
     }
 
     /// The pattern on a `Host` line that covers a name.
     pub fn pattern_of(&self, name: &str) -> Option<&str> {
-        self.unlisted.as_ref().and_then(|unlisted| unlisted.config.pattern_of(name))
+        self.source.pattern_of(name)
     }
 
     /// Looks at the home directory of a host, as a real request would: logs in where that is needed.

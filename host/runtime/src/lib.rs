@@ -41,7 +41,7 @@ pub use call::{
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use externs::Externs;
 pub use fault::fault;
-pub use fleet::{Fleet, HostRecord, Location, Opener};
+pub use fleet::{Fleet, HostRecord, HostSource, Location};
 pub use look::{Looked, Readers};
 pub use meter::{Meter, Stopped};
 pub use plugin::{

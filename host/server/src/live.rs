@@ -99,21 +99,25 @@ impl Renewal {
         current.plugins.at_hand().await;
         let read = {
             let (flags, files, current) = (self.flags.clone(), Arc::clone(&self.files), Arc::clone(&current));
-            tokio::task::spawn_blocking(move || read(&flags, &files, &current))
+            tokio::task::spawn_blocking(move || {
+                let draft = read(&flags, &files, &current)?;
+                if cause == Cause::File && current.is_of(&draft) {
+                    return Ok(None);
+                }
+                let hosts = draft.hosts()?;
+                Ok::<_, ConfigError>(Some((draft, hosts)))
+            })
         };
-        let draft = match read.await {
-            Ok(Ok(draft)) => draft,
+        let changed = match read.await {
+            Ok(Ok(changed)) => changed,
             Ok(Err(error)) => return self.refuse(&error, cause),
             Err(error) => {
                 return self.refuse(&ConfigError::new(fault("a configuration was being read", error)), cause);
             }
         };
         self.accept();
-        let (again, same) = (cause == Cause::Signal, current.is_of(&draft));
-        if same && !again {
-            return;
-        }
-        let (next, errors) = current.next(draft).await;
+        let Some((draft, hosts)) = changed else { return };
+        let (next, errors) = current.next(draft, hosts).await;
         if !errors.is_empty() {
             tracing::warn!(plugins = errors.len(), "some plugins are not as the configuration has them");
         }

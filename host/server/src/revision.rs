@@ -5,10 +5,9 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{Fleet, Limits, LoadError};
 use scout_ssh::{Pool, SshConfig};
 use sha2::{Digest as _, Sha256};
@@ -30,33 +29,42 @@ pub struct Revision {
     pub plugins: Plugins,
     config: Config,
     ssh: Arc<SshConfig>,
-    /// Of what the configuration asked for.
-    fingerprint: [u8; 32],
+    /// Whether there is a host that runs whatever it is asked for.
+    runs_anything: bool,
+    fingerprint: Fingerprint,
     had_ssh_config: bool,
 }
 
 /// A changed configuration, read but not at work.
 pub(crate) struct Draft {
     config: Config,
-    hosts: Hosts,
+    ssh: Arc<SshConfig>,
     reading: Reading,
-    fingerprint: [u8; 32],
+    fingerprint: Fingerprint,
 }
 
 impl Draft {
     /// Reads everything that this configuration refers to. Blocks.
     ///
     /// # Errors
-    /// What cannot be read or makes no sense.
+    /// What cannot be read or makes no sense by itself.
     pub(crate) fn read(config: Config) -> Result<Self, ConfigError> {
-        let (hosts, reading) = (config.hosts()?, Reading::new(&config)?);
-        let fingerprint = fingerprint(&config, &hosts, &reading);
-        Ok(Self { config, hosts, reading, fingerprint })
+        let (ssh, reading) = (Arc::new(config.ssh()?), Reading::new(&config)?);
+        let fingerprint = Fingerprint::of(&reading);
+        Ok(Self { config, ssh, reading, fingerprint })
+    }
+
+    /// Its hosts.
+    ///
+    /// # Errors
+    /// What makes no sense beside its ssh_config.
+    pub(crate) fn hosts(&self) -> Result<Hosts, ConfigError> {
+        self.config.hosts_in(&self.ssh)
     }
 
     /// As [`Revision::included`].
     pub(crate) fn included(&self) -> &[PathBuf] {
-        self.hosts.ssh().included()
+        self.ssh.included()
     }
 }
 
@@ -67,12 +75,14 @@ impl Revision {
     /// What cannot be read or makes no sense.
     pub fn first(config: &Config, pool: Pool) -> Result<Self, ConfigError> {
         let (reading, hosts) = (Reading::strict(config)?, config.hosts()?);
-        let fingerprint = fingerprint(config, &hosts, &reading);
+        let fingerprint = Fingerprint::of(&reading);
         let ssh = Arc::clone(hosts.ssh());
+        let runs_anything = hosts.runs_anything;
         let fleet = Arc::new(hosts.into_fleet(pool));
         Ok(Self {
             number: 1,
             fleet,
+            runs_anything,
             ssh,
             limits: Arc::new(config.limits.clone()),
             call_timeout: config.call_timeout(),
@@ -95,7 +105,7 @@ impl Revision {
 
     /// Whether there is a host that runs whatever it is asked for.
     pub(crate) fn runs_anything(&self) -> bool {
-        self.fleet.hosts().iter().any(|host| host.commands == CommandPolicy::Shell)
+        self.runs_anything
     }
 
     /// Whether clients see the same tools in both now.
@@ -103,9 +113,9 @@ impl Revision {
         self.runs_anything() == other.runs_anything() && self.plugins.listed() == other.plugins.listed()
     }
 
-    /// Whether a draft asks for what this revision was made of.
+    /// Whether a draft asks for what this revision was made of. Takes time by the size of the files.
     pub(crate) fn is_of(&self, draft: &Draft) -> bool {
-        self.fingerprint == draft.fingerprint
+        self.fingerprint.find(&self.config, &self.ssh) == draft.fingerprint.find(&draft.config, &draft.ssh)
     }
 
     /// What of a changed configuration cannot be meant: a file that is gone could say anything, or nothing.
@@ -123,10 +133,12 @@ impl Revision {
         })
     }
 
-    /// The revision after this one, once all its plugins are loaded that need not be fetched, and the plugins that cannot be
+    /// The revision after this one, of a draft and its hosts, once all its plugins are loaded that need not be fetched, and the plugins that cannot be
     /// used. While one is fetched, the one before goes on, also in the revision that is given here.
-    pub(crate) async fn next(&self, draft: Draft) -> (Self, Vec<LoadError>) {
-        let Draft { mut config, hosts, reading, fingerprint } = draft;
+    pub(crate) async fn next(&self, draft: Draft, hosts: Hosts) -> (Self, Vec<LoadError>) {
+        let Draft { mut config, ssh, reading, fingerprint } = draft;
+        // Of what was asked for, before any of it is left as it was.
+        fingerprint.find(&config, &ssh);
         let left_alone = self.config.needs_restart(&config);
         if !left_alone.is_empty() {
             tracing::warn!(keys = left_alone.join(", "), "changed, but these need a restart");
@@ -141,7 +153,8 @@ impl Revision {
         config.audit = self.config.audit;
         let next = Self {
             number: self.number + 1,
-            ssh: Arc::clone(hosts.ssh()),
+            runs_anything: hosts.runs_anything,
+            ssh,
             fleet: Arc::new(hosts.into_fleet(self.fleet.pool().clone())),
             limits: Arc::new(config.limits.clone()),
             call_timeout: config.call_timeout(),
@@ -154,15 +167,27 @@ impl Revision {
     }
 }
 
-/// A digest of all that a configuration asks for, the content of files included.
-fn fingerprint(config: &Config, hosts: &Hosts, reading: &Reading) -> [u8; 32] {
-    let mut hasher = Hashing(Sha256::new());
-    // Hashing cannot fail.
-    write!(hasher, "{config:?}{:?}", hosts.ssh().digest()).ok();
-    for digest in reading.digests() {
-        write!(hasher, "{digest:?}").ok();
+/// A digest of all that a configuration asks for, the content of files included. Found when it is asked for: no start waits for
+/// it.
+struct Fingerprint {
+    plugins: Vec<String>,
+    found: OnceLock<[u8; 32]>,
+}
+
+impl Fingerprint {
+    fn of(reading: &Reading) -> Self {
+        Self { plugins: reading.digests().map(|digest| format!("{digest:?}")).collect(), found: OnceLock::new() }
     }
-    hasher.0.finalize().into()
+
+    /// `config` and `ssh`: those that it is of.
+    fn find(&self, config: &Config, ssh: &SshConfig) -> &[u8; 32] {
+        self.found.get_or_init(|| {
+            let mut hasher = Hashing(Sha256::new());
+            // Hashing cannot fail.
+            write!(hasher, "{config:?}{:?}{}", ssh.digest(), self.plugins.concat()).ok();
+            hasher.0.finalize().into()
+        })
+    }
 }
 
 struct Hashing(Sha256);

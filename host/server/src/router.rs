@@ -279,13 +279,12 @@ pub(crate) fn deadline(revision: &Revision) -> tokio::time::Instant {
 
 /// The hosts that a principal may name.
 fn known_to<'a>(fleet: &'a Fleet, principal: &'a Principal) -> impl Iterator<Item = &'a str> {
-    let names = fleet.hosts().iter().map(|host| host.name.as_str());
-    names.filter(move |name| fleet.access().shows(principal, name))
+    fleet.names().iter().map(|name| &**name).filter(move |name| fleet.shows(principal, name))
 }
 
 /// Whether a principal may name a host that there is.
 fn is_known_to(fleet: &Fleet, principal: &Principal, host: &str) -> bool {
-    fleet.access().shows(principal, host) && fleet.get(host).is_some()
+    fleet.shows(principal, host) && fleet.get(host).is_some()
 }
 
 fn unknown_host(fleet: &Fleet, host: &str, principal: &Principal) -> Reply {

@@ -1,6 +1,6 @@
 //! The listing of hosts: what is configured, and what answers right now.
 
-use scout_plugin::inventory::{self, Host, Reachability};
+use scout_plugin::inventory::{self, Host, Page, Reachability};
 use scout_plugin::json::Object;
 use scout_plugin::{Answer, Description, Error, ErrorKind, Handler, Query, Subject, register, text};
 
@@ -12,7 +12,7 @@ register!(Hosts: handler);
 const PROBE_TIMEOUT_MS: u32 = 1000;
 
 /// Hosts of one answer: no more are asked whether they answer. Some 20,000 tokens; clients refuse answers of 25,000.
-const SHOWN: usize = 200;
+const SHOWN: u32 = 200;
 
 /// The most characters of a name that an error repeats.
 const MAX_NAME: usize = 255;
@@ -28,23 +28,22 @@ impl Handler for Hosts {
     }
 
     fn handle(query: Query) -> Result<Answer, Error> {
-        let all = inventory::hosts();
         let selection = Selection::read(query.command.as_deref().unwrap_or_default());
-        let selected = selection.of(&all)?;
-        let hosts = selected.get(..SHOWN).unwrap_or(&selected);
+        let page = selection.page()?;
         // A host that cannot be used as configured may have no address worth a packet.
         let names: Vec<String> =
-            hosts.iter().filter(|host| host.trouble.is_none()).map(|host| host.name.clone()).collect();
+            page.machines.iter().filter(|host| host.trouble.is_none()).map(|host| host.name.clone()).collect();
         let probes = inventory::probe(&names, PROBE_TIMEOUT_MS)?;
-        let rows = rows(hosts, &probes);
+        let rows = rows(&page.machines, &probes);
         let shown = rows.get(..fitting(&rows)).unwrap_or_default();
-        let read_on = selected.get(shown.len()).map(|next| selection.beginning_with(&next.name));
-        let note = note(shown.len(), selected.len(), all.len(), read_on.as_deref());
+        let next = rows.get(shown.len()).map(|row| row.host.name.as_str()).or(page.next.as_deref());
+        let read_on = next.map(|next| selection.beginning_with(next));
+        let note = note(shown.len(), page.selected, page.granted, read_on.as_deref());
         let mut answer = Answer::new();
         for text in [Some(as_text(shown)), note.clone()].into_iter().flatten().filter(|text| !text.is_empty()) {
             answer = answer.text(text);
         }
-        Ok(answer.structured(as_json(shown, selected.len(), note.as_deref(), read_on.as_deref())))
+        Ok(answer.structured(as_json(shown, page.selected, note.as_deref(), read_on.as_deref())))
     }
 }
 
@@ -58,7 +57,7 @@ struct Row<'a> {
 }
 
 /// Joins hosts with the probes of their names.
-fn rows<'a>(hosts: &[&'a Host], probes: &'a [Reachability]) -> Vec<Row<'a>> {
+fn rows<'a>(hosts: &'a [Host], probes: &'a [Reachability]) -> Vec<Row<'a>> {
     // Probes come in the order asked, so that one pass finds each.
     let mut waiting = probes.iter().peekable();
     let row = |host: &'a Host| {
@@ -78,7 +77,7 @@ fn rows<'a>(hosts: &[&'a Host], probes: &'a [Reachability]) -> Vec<Row<'a>> {
         };
         Row { host, status, latency, trouble }
     };
-    hosts.iter().copied().map(row).collect()
+    hosts.iter().map(row).collect()
 }
 
 /// Milliseconds as whole tenths. A negative or absurd number becomes the nearest that fits.
@@ -118,14 +117,13 @@ impl<'a> Selection<'a> {
         Self { words, from }
     }
 
-    /// The hosts that are meant, in their order.
-    fn of<'h>(&self, all: &'h [Host]) -> Result<Vec<&'h Host>, Error> {
-        let first = match self.from {
-            None => 0,
-            Some(name) => all.iter().position(|host| host.name == name).ok_or_else(|| no_host(name))?,
-        };
-        let means = |host: &&Host| self.words.iter().all(|word| is_meant(&host.name, word));
-        Ok(all.iter().skip(first).filter(means).collect())
+    /// The first of the hosts that are meant.
+    fn page(&self) -> Result<Page, Error> {
+        let words: Vec<String> = self.words.iter().map(|word| (*word).to_owned()).collect();
+        inventory::select(&words, self.from, SHOWN).map_err(|error| match self.from {
+            Some(name) if error.kind == ErrorKind::NotFound => no_host(name),
+            _ => error,
+        })
     }
 
     /// The query for those of them that begin with this host.
@@ -142,14 +140,9 @@ fn no_host(name: &str) -> Error {
         .hint("a query without `from` begins with the first host")
 }
 
-/// Whether a name matches a pattern of `*` and `?`, or holds a word without them.
-fn is_meant(name: &str, word: &str) -> bool {
-    if word.contains(['*', '?']) { text::matches(word, name) } else { name.contains(word) }
-}
-
 /// What there is to say beside the rows that are shown, of so many that were meant, of so many. `read_on`: the query for
 /// those that are not shown.
-fn note(shown: usize, meant: usize, all: usize, read_on: Option<&str>) -> Option<String> {
+fn note(shown: usize, meant: u32, all: u32, read_on: Option<&str>) -> Option<String> {
     match (shown, meant, read_on) {
         (_, 0, _) if all == 0 => Some(NONE.to_owned()),
         (_, 0, _) => Some(format!(
@@ -166,7 +159,7 @@ fn note(shown: usize, meant: usize, all: usize, read_on: Option<&str>) -> Option
 /// Where hosts come from, if there are none.
 const NONE: &str = "no hosts are configured: Scout lists the `Host` entries of ~/.ssh/config that are not patterns";
 
-fn as_json(rows: &[Row<'_>], total: usize, note: Option<&str>, read_on: Option<&str>) -> Object {
+fn as_json(rows: &[Row<'_>], total: u32, note: Option<&str>, read_on: Option<&str>) -> Object {
     let hosts = rows.iter().map(|row| {
         Object::new()
             .text("name", row.host.name.as_str())
@@ -178,8 +171,8 @@ fn as_json(rows: &[Row<'_>], total: usize, note: Option<&str>, read_on: Option<&
             .text("trouble", row.trouble)
     });
     Object::new()
-        .integer("total", total as u64)
-        .boolean("truncated", rows.len() < total)
+        .integer("total", u64::from(total))
+        .boolean("truncated", rows.len() < total as usize)
         .text("note", note)
         .text("read_on", read_on)
         .objects("hosts", hosts)
@@ -215,7 +208,7 @@ fn address(address: &str, port: u16) -> String {
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
 mod tests {
-    use super::{Selection, as_json, as_text, fitting, note, rows};
+    use super::{Selection, as_json, as_text, fitting, no_host, note, rows};
     use scout_plugin::ErrorKind;
     use scout_plugin::inventory::{Host, Reachability};
 
@@ -248,7 +241,7 @@ mod tests {
             probe("far", false, None, None),
             probe("old", false, None, Some("timed out")),
         ];
-        let rows = rows(&hosts.iter().collect::<Vec<_>>(), &probes);
+        let rows = rows(&hosts, &probes);
         assert_eq!(
             as_text(&rows),
             "NAME  ADDRESS       USER  STATUS         LATENCY\n\
@@ -266,25 +259,21 @@ mod tests {
     }
 
     #[test]
-    fn a_query_selects_by_pattern_part_and_place() {
-        let hosts: Vec<Host> = ["web1", "web2", "db1", "web-3.corp"].map(|name| host(name, "", None)).into();
-        let names = |query: &str| -> Vec<&str> {
-            let selected = Selection::read(query).of(&hosts).unwrap_or_else(|error| panic!("{}", error.message));
-            selected.iter().map(|host| host.name.as_str()).collect()
-        };
-        assert_eq!(names(""), ["web1", "web2", "db1", "web-3.corp"]);
-        assert_eq!(names("web*"), ["web1", "web2", "web-3.corp"]);
-        assert_eq!(names("web?"), ["web1", "web2"]);
-        assert_eq!(names("corp"), ["web-3.corp"]);
-        assert_eq!(names("from db1"), ["db1", "web-3.corp"]);
-        assert_eq!(names("*b* from web2"), ["web2", "db1", "web-3.corp"]);
-        assert_eq!(names("*x*"), [""; 0]);
+    fn a_query_is_words_and_a_place() {
+        for (query, words, from) in [
+            ("", &[][..], None),
+            ("web*", &["web*"], None),
+            ("from db1", &[], Some("db1")),
+            (" *b*  corp from web2 ", &["*b*", "corp"], Some("web2")),
+        ] {
+            let selection = Selection::read(query);
+            assert_eq!((&*selection.words, selection.from), (words, from), "{query}");
+        }
         assert!(note(0, 0, 9, None).is_some_and(|said| said.contains("none of the 9 hosts")));
     }
 
     #[test]
     fn reading_on_keeps_what_was_selected() {
-        let hosts: Vec<Host> = ["a1", "from", "b2", "a3", "from-a"].map(|name| host(name, "", None)).into();
         for (query, next, on) in [
             ("", "b2", "from b2"),
             ("a*", "a3", "a* from a3"),
@@ -298,17 +287,13 @@ mod tests {
             let (before, after) = (Selection::read(query), Selection::read(&on_query));
             assert_eq!((after.words, after.from), (before.words, Some(next)), "{query}");
         }
-        let rest = Selection::read("from from from-a").of(&hosts).unwrap_or_default();
-        assert_eq!(rest.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["from-a"]);
         let said = note(2, 4, 9, Some("web* from web3"));
         assert!(said.is_some_and(|said| said.starts_with("2 of 4 hosts; the query `web* from web3` goes on")));
     }
 
     #[test]
-    fn a_list_does_not_begin_with_a_host_that_there_is_none_of() {
-        let hosts = [host("web1", "", None)];
-        let error =
-            Selection::read("web* from web0").of(&hosts).map(|hosts| hosts.len()).expect_err("there is no web0");
+    fn a_list_that_cannot_begin_says_which_can() {
+        let error = no_host("web0");
         assert_eq!(
             (error.kind, error.message.as_str()),
             (ErrorKind::NotFound, "no host is named `web0`, so the list cannot begin with it")
@@ -335,14 +320,13 @@ mod tests {
             (0..count).map(|n| host(&format!("{n:05}{name}"), &format!("{n:05}{name}.example.org"), None)).collect()
         };
         let hosts = of(10_000, 200);
-        let all: Vec<&Host> = hosts.iter().collect();
-        let all = rows(&all, &[]);
+        let all = rows(&hosts, &[]);
         let shown = &all[..fitting(&all)];
-        let note = note(shown.len(), all.len(), all.len(), Some("next"));
-        let (text, json) = (as_text(shown), as_json(shown, all.len(), note.as_deref(), Some("next")).finish());
+        let note = note(shown.len(), 10_000, 10_000, Some("next"));
+        let (text, json) = (as_text(shown), as_json(shown, 10_000, note.as_deref(), Some("next")).finish());
         assert!(text.len() + json.len() <= 4 << 20 && shown.len() > 1000, "{} {}", text.len(), json.len());
         assert!(json.starts_with(r#"{"total":10000,"truncated":true,"note":""#), "{}", &json[..100]);
         let hosts = of(10_000, 10);
-        assert_eq!(fitting(&rows(&hosts.iter().collect::<Vec<_>>(), &[])), 10_000);
+        assert_eq!(fitting(&rows(&hosts, &[])), 10_000);
     }
 }

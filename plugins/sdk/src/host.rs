@@ -62,7 +62,16 @@ pub mod inventory {
     use crate::Error;
     use crate::bindings::imports::scout::plugin::inventory;
 
-    pub use crate::bindings::imports::scout::plugin::inventory::{Machine as Host, Reachability, hosts};
+    pub use crate::bindings::imports::scout::plugin::inventory::{Machine as Host, Page, Reachability, hosts};
+
+    /// Of the hosts whose names fit each word at most `most`, in order, from the host `start` on or from the first: a word with `*`
+    /// or `?` is a pattern, any other is a part of a name. Only what is answered is looked up and held, however many hosts there are.
+    ///
+    /// # Errors
+    /// A `start` that the call may not use, more than 1,000 hosts or 100 words.
+    pub fn select(words: &[String], start: Option<&str>, most: u32) -> Result<Page, Error> {
+        Ok(inventory::select(words, start, most)?)
+    }
 
     /// Whether the named hosts can be reached, asked all at once; answers in the order asked.
     ///

@@ -114,11 +114,11 @@ impl Recorder {
             let state = self.recording.state();
             let rights = call.plugin.rights(access, call.principal, Some(call.tool));
             let listed = |host: &HostRecord| state.listed && decide(&rights, host.target(access), See).is_ok();
-            let seen = |host: &HostRecord| state.named.contains(&host.name) || listed(host);
+            let seen = |host: &HostRecord| state.named.contains(&*host.name) || listed(host);
             let tags = |host: &HostRecord| host.target(access).rules.tags.iter().map(|tag| tag.to_string()).collect();
-            let is_listed = |name: &String| call.fleet.hosts().iter().any(|host| host.name == *name);
+            let is_listed = |name: &String| call.fleet.names().find(name).is_some();
             let opened = state.named.iter().filter(|name| !is_listed(name)).filter_map(|name| call.fleet.get(name));
-            let seen = call.fleet.hosts().iter().filter(|host| seen(host)).cloned().chain(opened);
+            let seen = call.fleet.hosts().filter(seen).chain(opened);
             seen.map(|host| Host { tags: tags(&host), ..Host::from(&host) }).collect()
         };
         let mut file = File {
@@ -230,14 +230,9 @@ impl Cassette {
 
     /// Who may do what, for this plugin, whatever name it goes by now.
     fn access(&self, plugin: &Plugin) -> Result<Access, CassetteError> {
-        let rules = |host: &Host| HostRules {
-            tags: host.tags.iter().map(|tag| tag.as_str().into()).collect(),
-            ..HostRules::default()
-        };
         Ok(Access {
             plugins: [(plugin.id().as_str().to_owned(), self.file.plugin_rights.read()?)].into(),
             principals: [(CALLER.to_owned(), self.file.caller_rights.read()?)].into(),
-            hosts: self.file.hosts.iter().map(|host| (host.name.clone(), rules(host))).collect(),
             secrets: Arc::new(self.secrets()?),
         })
     }
@@ -285,7 +280,9 @@ fn record(host: &Host) -> HostRecord {
             Ok(Location { address: host.address.clone(), port, user: host.user.clone() })
         }
     };
+    let tags = host.tags.iter().map(|tag| tag.as_str().into()).collect();
     HostRecord::recorded(&host.name, location, host.commands)
+        .with_rules(Arc::new(HostRules { tags, ..HostRules::default() }))
 }
 
 impl From<&HostRecord> for Host {
@@ -294,7 +291,7 @@ impl From<&HostRecord> for Host {
             Ok(Location { address, user, .. }) => (address, user, None),
             Err(error) => (String::new(), String::new(), Some(error.message().to_owned())),
         };
-        Self { name: host.name.clone(), address, user, trouble, tags: Vec::new(), commands: host.commands }
+        Self { name: host.name.to_string(), address, user, trouble, tags: Vec::new(), commands: host.commands }
     }
 }
 

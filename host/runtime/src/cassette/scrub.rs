@@ -49,8 +49,8 @@ pub(super) fn scrub(file: &mut File, fleet: &Fleet, redact: &[String]) -> Result
         literals.add(text.as_bytes(), format!("{REDACTED}-{}", at + 1), Edges::Any);
     }
     file.arguments.iter().chain(&file.settings).for_each(|(name, value)| literals.learn(name, value, false));
-    for (at, host) in fleet.hosts().iter().enumerate() {
-        literals.learn_host(at, host);
+    for (at, host) in fleet.hosts().enumerate() {
+        literals.learn_host(at, &host);
     }
     let secrets = &fleet.access().secrets;
     // What a host gave under a secret's name may be in another answer without it, and in what was asked next.
@@ -61,7 +61,7 @@ pub(super) fn scrub(file: &mut File, fleet: &Fleet, redact: &[String]) -> Result
     scrubber.fields(&mut file.arguments);
     scrubber.fields(&mut file.settings);
     for host in &mut file.hosts {
-        let at = fleet.hosts().iter().position(|record| record.name == host.name).unwrap_or_default();
+        let at = fleet.names().position(&host.name).unwrap_or_default();
         if host.address != host.name {
             host.address = if host.trouble.is_some() { String::new() } else { address(at, &host.address) };
         }
@@ -154,7 +154,7 @@ impl Literals {
     fn learn_host(&mut self, at: usize, host: &HostRecord) {
         let Ok(Location { address: dialled, port, user }) = host.location() else { return };
         // This machine has none that is dialled.
-        if port != 0 && dialled != host.name && !is_loopback(&dialled) {
+        if port != 0 && dialled != *host.name && !is_loopback(&dialled) {
             self.add(dialled.as_bytes(), address(at, &dialled), Edges::Word);
         }
         if user != PUBLIC_USER && user.len() >= MIN_USER {

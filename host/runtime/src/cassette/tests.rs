@@ -297,7 +297,7 @@ fn scrubbed(arguments: Value, settings: Value, given: Response, redact: &[&str])
     file.arguments = arguments.as_object().unwrap().clone();
     file.settings = settings.as_object().unwrap().clone();
     let fleet = fleet();
-    file.hosts = fleet.hosts().iter().map(Host::from).collect();
+    file.hosts = fleet.hosts().map(|host| Host::from(&host)).collect();
     let redact: Vec<String> = redact.iter().map(|text| (*text).to_owned()).collect();
     scrub::scrub(&mut file, &fleet, &redact).unwrap();
     serde_json::to_string(&file).unwrap()

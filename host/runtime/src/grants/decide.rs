@@ -210,6 +210,11 @@ impl CallRights {
             && self.ruled().into_iter().all(|(source, rights)| shell(source, rights).is_ok())
     }
 
+    /// Whether the call may see every host there is: nothing limits it to some. Else each is judged by itself.
+    pub fn sees_all(&self) -> bool {
+        self.reaches(Action::See).is_ok() && self.ruled().into_iter().all(|(_, rights)| rights.hosts.is_none())
+    }
+
     /// Whether the call may name this host: what may not be named must not be told from what is not there.
     ///
     /// # Errors

@@ -7,6 +7,9 @@ use super::wild::Wild;
 /// The longest pattern, in bytes.
 const MAX_PATTERN: usize = 256;
 
+/// Patterns of names of hosts.
+pub(crate) const HOST_NAMES: Wild = Wild { one: true, never: None };
+
 /// `web1`, `web*`, `db?`, or `tag:NAME` for all hosts with that tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
@@ -38,7 +41,13 @@ impl HostPattern {
         if self.is_tag {
             return tags.iter().any(|tag| **tag == *self.text);
         }
-        Wild { one: true, never: None }.matches(self.text.as_bytes(), host.as_bytes())
+        HOST_NAMES.matches(self.text.as_bytes(), host.as_bytes())
+    }
+
+    /// What every host's name begins with that it matches; nothing for a tag.
+    pub fn beginning(&self) -> &str {
+        let literal = if self.is_tag { "" } else { &self.text };
+        literal.split(['*', '?']).next().unwrap_or_default()
     }
 
     /// The tag that it names, if it names one.

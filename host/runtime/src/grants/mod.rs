@@ -21,6 +21,7 @@ use scout_machine::Principal;
 
 pub use argv::Argv;
 pub use decide::{Action, CallRights, Denial, Permit, Reason, Source, Target, decide};
+pub(crate) use host::HOST_NAMES;
 pub use host::HostPattern;
 pub use path::Root;
 
@@ -97,8 +98,6 @@ pub struct Access {
     pub plugins: BTreeMap<String, Arc<Rights>>,
     /// By the name of a principal.
     pub principals: BTreeMap<String, Arc<Rights>>,
-    /// By host.
-    pub hosts: BTreeMap<String, HostRules>,
     /// What nobody reads on any of them.
     pub secrets: Arc<SecretPaths>,
 }
@@ -114,16 +113,13 @@ impl Access {
         self.principals.get(principal.name()).cloned().unwrap_or_default()
     }
 
-    /// What is said of a host.
-    pub fn host(&self, name: &str) -> &HostRules {
-        const NOTHING: &HostRules = &HostRules { tags: Vec::new(), commands: None, own_sessions: false };
-        self.hosts.get(name).unwrap_or(NOTHING)
-    }
-
-    /// Whether a principal may name a host at all.
-    pub fn shows(&self, principal: &Principal, host: &str) -> bool {
+    /// Whether a principal may name a host of this name and with these rules.
+    pub fn shows(&self, principal: &Principal, host: &str, rules: impl FnOnce() -> Arc<HostRules>) -> bool {
         let limits = self.principals.get(principal.name()).and_then(|rights| rights.hosts.as_ref());
-        limits.is_none_or(|limit| limit.rules.iter().any(|rule| rule.value.matches(host, &self.host(host).tags)))
+        limits.is_none_or(|limit| {
+            let tags = &rules().tags;
+            limit.rules.iter().any(|rule| rule.value.matches(host, tags))
+        })
     }
 }
 

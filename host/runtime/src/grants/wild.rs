@@ -2,7 +2,7 @@
 
 /// What a pattern's wildcards stand for.
 #[derive(Clone, Copy)]
-pub(super) struct Wild {
+pub(crate) struct Wild {
     /// Whether `?` stands for one byte.
     pub(super) one: bool,
     /// What `*` never stands for.
@@ -11,7 +11,7 @@ pub(super) struct Wild {
 
 impl Wild {
     /// Whether the pattern matches the whole text. Takes at most the product of their lengths in steps.
-    pub(super) fn matches(self, pattern: &[u8], text: &[u8]) -> bool {
+    pub(crate) fn matches(self, pattern: &[u8], text: &[u8]) -> bool {
         let (mut p, mut t) = (0, 0);
         // Behind the last star, and how much of the text it stands for so far.
         let mut star: Option<(usize, usize)> = None;

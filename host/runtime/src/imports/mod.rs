@@ -47,6 +47,7 @@ pub(crate) mod bindings {
         imports: {
             default: trappable,
             "scout:plugin/inventory.hosts": async | trappable,
+            "scout:plugin/inventory.select": async | trappable,
             "scout:plugin/inventory.probe": async | trappable,
             "scout:plugin/files.open": async | trappable,
             "scout:plugin/files.read": async | trappable,
@@ -146,7 +147,7 @@ const INTERFACES: [(&str, &[&str]); 12] = [
         "descriptions",
         &["[constructor]handler-description", "[constructor]tool", "[method]tool.title", "[method]tool.output-schema"],
     ),
-    ("inventory", &["hosts", "probe"]),
+    ("inventory", &["hosts", "select", "probe"]),
     ("files", &["open", "read", "stat"]),
     ("exec", &["run", "shell"]),
     ("log", &["write"]),

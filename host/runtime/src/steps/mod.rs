@@ -92,7 +92,7 @@ impl HostAccess {
         let granted = context.fleet.get(host).filter(|record| match rights.names(record.target(access)) {
             Ok(_) => true,
             Err(denial) => {
-                tracing::info!(host = record.name, why = %denial.refusal, "a call named a host that it may not use");
+                tracing::info!(host = &*record.name, why = %denial.refusal, "a call named a host that it may not use");
                 false
             }
         });

@@ -150,7 +150,7 @@ impl Record {
         let record = CommandRecord {
             number: audit.as_ref().map_or(0, |audit| audit.commands.fetch_add(1, Ordering::Relaxed) + 1),
             plugin: plugin.to_owned(),
-            host: access.host.name.clone(),
+            host: access.host.name.to_string(),
             command,
             event: CommandEvent::Begin,
         };
@@ -193,7 +193,7 @@ impl Look {
 
     fn write(self, access: &HostAccess, path: &RemotePath, event: AccessEvent) {
         let Self { audit, plugin, operation, .. } = self;
-        let host = access.host.name.clone();
+        let host = access.host.name.to_string();
         let path = path.bytes().to_vec();
         drop((audit.write)(AuditRecord::Access(AccessRecord { plugin, host, operation, path, event })));
     }

@@ -58,10 +58,10 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
         report.trouble(&error.to_string());
     }
     let fleet = config.fleet()?;
-    let local = config.hosts.values().filter(|table| table.local().is_some()).count();
+    let local = config.hosts.iter().filter(|(_, table)| table.local().is_some()).count();
     let also = if local > 0 { format!(", of which {local} this machine, as scout.toml says") } else { String::new() };
-    report.say(format!("hosts         {} in {}{also}", fleet.hosts().len(), config.ssh_config.display()));
-    if fleet.hosts().is_empty() {
+    report.say(format!("hosts         {} in {}{also}", fleet.names().len(), config.ssh_config.display()));
+    if fleet.names().is_empty() {
         report.trouble(
             "no host is configured; add `Host NAME` with HostName and User to ssh_config, or try `scout demo`",
         );
@@ -72,7 +72,7 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
     report.agents(&fleet);
     report.known_hosts(config, &fleet);
     report.secret_command(config);
-    let checks = stream::iter(fleet.hosts().iter().cloned()).map(|host| check(Arc::clone(&fleet), host, config));
+    let checks = stream::iter(fleet.hosts()).map(|host| check(Arc::clone(&fleet), host, config));
     let results: Vec<(String, Result<String, String>)> = checks.buffered(AT_ONCE).collect().await;
     let width = results.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, result) in results {
@@ -104,12 +104,12 @@ async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String,
         })
     };
     let result = looked.await;
-    (host.name, result)
+    (host.name.to_string(), result)
 }
 
 /// The settings of all hosts over SSH that can be evaluated.
 fn specs(fleet: &Fleet) -> Vec<Arc<HostSpec>> {
-    fleet.hosts().iter().filter_map(|host| host.spec()?.ok()).collect()
+    fleet.hosts().filter_map(|host| host.spec()?.ok()).collect()
 }
 
 /// A key file that is configured and cannot be read; a default one may be absent.

@@ -208,7 +208,7 @@ impl PolicyEvaluator<'_> {
 
     fn host(&self, name: &str) -> Result<HostRecord, ConfigError> {
         self.fleet.get(name).ok_or_else(|| {
-            let near = did_you_mean(&near(name, self.fleet.hosts().iter().map(|host| host.name.as_str())));
+            let near = did_you_mean(&near(name, self.fleet.names().iter().map(|host| &**host)));
             ConfigError::new(format!("{} has no host `{name}`{near}", self.config.ssh_config.display()))
         })
     }

@@ -20,7 +20,7 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 pub(super) async fn run(config: &Config, host: &str) -> Result<ExitCode, ConfigError> {
     let fleet = config.fleet()?;
     let Some(record) = fleet.get(host) else {
-        let near = near(host, fleet.hosts().iter().map(|host| host.name.as_str()));
+        let near = near(host, fleet.names().iter().map(|host| &**host));
         return Ok(failed(&format!("{} has no host `{host}`{}", config.ssh_config.display(), did_you_mean(&near))));
     };
     let settled = match record.looked_up().await {

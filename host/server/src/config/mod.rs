@@ -18,12 +18,12 @@ use std::time::Duration;
 use scout_local::{Account, Local};
 use scout_runtime::grants::{Access, HostRules, Place, Rights};
 use scout_runtime::policy::{CommandPolicy, SecretPaths};
-use scout_runtime::{Fleet, HostRecord, Limits};
-use scout_ssh::{DialConfig, Pool, PoolConfig, SshConfig};
+use scout_runtime::{Fleet, HostRecord, HostSource, Limits};
+use scout_ssh::{DialConfig, HostNames, Pool, PoolConfig, SshConfig};
 
 pub use limits::HostLimit;
 pub use plugins::{PluginConfig, Vetting, signature_file};
-pub use rights::HostConfig;
+pub use rights::{HostConfig, HostTables};
 pub use source::{Digest, OciReference, Source};
 pub(crate) use source::{check_url, is_loopback};
 pub use values::{ByteCount, FileSize, OutputSize, Seconds};
@@ -126,7 +126,7 @@ pub struct Config {
     /// What nobody reads on any host.
     secrets: Arc<SecretPaths>,
     /// `[hosts.NAME]`.
-    pub hosts: BTreeMap<String, HostConfig>,
+    pub hosts: HostTables,
     /// `[access.NAME]`: what principals may do.
     pub principals: BTreeMap<String, Arc<Rights>>,
     /// Bounds of a call.
@@ -274,11 +274,12 @@ impl Config {
             command_limits: file.command_limits.as_ref().map(|keys| limits::LimitKeys::new(keys, lines)),
             persistent_shells: file.persistent_shells.as_ref().map(|shells| (*shells.get_ref(), lines.place(shells))),
             secrets: Arc::new(rights::secrets(&file.secret_paths, &file.readable_paths, lines)?),
-            hosts: file
-                .hosts
-                .iter()
-                .map(|(name, table)| Ok((name.clone(), HostConfig::new(name, table, lines)?)))
-                .collect::<Result<_, ConfigError>>()?,
+            hosts: HostTables::new(
+                file.hosts
+                    .iter()
+                    .map(|(name, table)| Ok((name.clone(), HostConfig::new(name, table, lines)?)))
+                    .collect::<Result<_, ConfigError>>()?,
+            ),
             principals: rights::principals(
                 file.access
                     .iter()
@@ -346,25 +347,18 @@ impl Config {
     /// # Errors
     /// An ssh_config that cannot be read at all, and a `[hosts.NAME]` that is no host.
     pub fn hosts(&self) -> Result<Hosts, ConfigError> {
-        let ssh = Arc::new(self.ssh()?);
-        let mut names = ssh.hosts();
-        let local = self.hosts.iter().filter(|(_, table)| table.local().is_some()).map(|(name, _)| name);
-        let unlisted: Vec<String> = local.filter(|name| !names.contains(name)).cloned().collect();
-        names.extend(unlisted);
-        let access = self.access(&names, &ssh)?;
-        let listed = names.iter().map(|name| self.record(&ssh, name).0).collect();
-        Ok(Hosts { listed, access, ssh, config: Arc::new(self.clone()) })
+        self.hosts_in(&Arc::new(self.ssh()?))
     }
 
-    /// A host, and what its tables say of it.
-    fn record(&self, ssh: &Arc<SshConfig>, name: &str) -> (HostRecord, HostRules) {
-        let (commands, rules) = self.rules(name);
-        let limits = limits::as_limits(&self.command_limits(name));
-        let record = match self.hosts.get(name).and_then(HostConfig::local) {
-            Some(_) => HostRecord::local(&self.local, name, commands, limits),
-            None => HostRecord::over_ssh(ssh, name, commands, limits),
-        };
-        (record, rules)
+    /// The same, of an ssh_config that was read.
+    pub(crate) fn hosts_in(&self, ssh: &Arc<SshConfig>) -> Result<Hosts, ConfigError> {
+        let mut names = ssh.names();
+        for (name, _) in self.hosts.iter().filter(|(_, table)| table.local().is_some()) {
+            names.add(name);
+        }
+        let access = self.access(&names, ssh)?;
+        let (ssh, config) = (Arc::clone(ssh), Arc::new(self.clone()));
+        Ok(Hosts { runs_anything: self.runs_anything(&names), names, access, ssh, config })
     }
 
     /// The paths that make a difference when something changes there, with those that ssh_config includes
@@ -410,8 +404,10 @@ impl Config {
 
 /// The hosts of a configuration and of its ssh_config.
 pub struct Hosts {
-    /// Those that are spelt out, in order.
-    pub listed: Vec<HostRecord>,
+    /// The names that are spelt out, in order.
+    pub names: HostNames,
+    /// Whether one of them runs whatever it is asked for.
+    pub runs_anything: bool,
     access: Access,
     ssh: Arc<SshConfig>,
     config: Arc<Config>,
@@ -426,18 +422,40 @@ impl Hosts {
     /// The hosts, over this pool. Names that only patterns of ssh_config cover are there as far as `hosts` of an
     /// `[access.NAME]` names them too.
     pub fn into_fleet(self, pool: Pool) -> Fleet {
-        let Self { listed, access, ssh, config } = self;
-        let opener = {
-            let ssh = Arc::clone(&ssh);
-            move |name: &str| {
-                let is_open = rights::is_plain(name) && config.opens(name) && ssh.pattern_of(name).is_some();
-                is_open.then(|| {
-                    let (record, rules) = config.record(&ssh, name);
-                    record.with_rules(rules)
-                })
-            }
+        let Self { names, access, ssh, config, .. } = self;
+        Fleet::of_names(names, Box::new(Configured { config, ssh }), pool).with_access(access)
+    }
+}
+
+/// What makes hosts of the names in a configuration.
+struct Configured {
+    config: Arc<Config>,
+    ssh: Arc<SshConfig>,
+}
+
+impl HostSource for Configured {
+    fn host(&self, name: &Arc<str>, is_listed: bool) -> Option<HostRecord> {
+        let Self { config, ssh } = self;
+        let is_open = || rights::is_plain(name) && config.opens(name) && ssh.pattern_of(name).is_some();
+        if !is_listed && !is_open() {
+            return None;
+        }
+        let (commands, rules) = self.rules(name);
+        let limits = limits::as_limits(&config.command_limits(name));
+        let record = match config.hosts.get(name).and_then(HostConfig::local) {
+            Some(_) => HostRecord::local(&config.local, Arc::clone(name), commands, limits),
+            None => HostRecord::over_ssh(ssh, Arc::clone(name), commands, limits),
         };
-        Fleet::new(listed, pool).with_access(access).with_unlisted(ssh, Box::new(opener))
+        Some(record.with_rules(rules))
+    }
+
+    fn rules(&self, name: &str) -> (CommandPolicy, Arc<HostRules>) {
+        let (commands, rules) = self.config.rules(name);
+        (commands, Arc::new(rules))
+    }
+
+    fn pattern_of(&self, name: &str) -> Option<&str> {
+        self.ssh.pattern_of(name)
     }
 }
 
@@ -672,8 +690,63 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let config = Config::from_sources(&Flags::default(), &BTreeMap::new(), home.to_owned())?;
-        let hosts = config.hosts()?.listed;
+        let Hosts { names, ssh, config, .. } = config.hosts()?;
+        let source = Configured { config: Arc::clone(&config), ssh };
+        let hosts = names.iter().filter_map(|name| source.host(name, true)).collect();
         Ok((hosts, crate::plugins::Reading::strict(&config)?.digests().count()))
+    }
+
+    #[tokio::test]
+    async fn a_start_looks_nobody_up_and_a_host_that_is_asked_for_is_looked_up_once_by_its_own_blocks() {
+        let dir = tempfile::tempdir().unwrap();
+        let ssh: String = (0..10_000).map(|n| format!("Host h{n}\n  User u{n}\n")).collect();
+        std::fs::create_dir(dir.path().join(".ssh")).unwrap();
+        std::fs::write(dir.path().join(".ssh/config"), format!("{ssh}Host *\n  Port 2222\n")).unwrap();
+        let tables: String = (0..10_000).map(|n| format!("[hosts.h{n}]\ntags = [\"t{}\"]\n", n % 10)).collect();
+        let local: String = (0..10_000).map(|n| format!("[hosts.l{n}]\ntransport = \"local\"\n")).collect();
+        let toml = dir.path().join(".config/scout/scout.toml");
+        std::fs::create_dir_all(toml.parent().unwrap()).unwrap();
+        let access = "[access.local]\nhosts = [\"tag:t7\", \"l1*\"]\n[hosts.\"h*7\"]\ncommands = \"none\"\n";
+        std::fs::write(toml, format!("{tables}{local}{access}")).unwrap();
+        let flags = Flags { ssh_config: Some(dir.path().join(".ssh/config")), ..Flags::default() };
+        let config = Config::from_sources(&flags, &BTreeMap::new(), dir.path().to_owned()).unwrap();
+        let hosts = config.hosts().unwrap();
+        let ssh = Arc::clone(hosts.ssh());
+        let fleet = hosts.into_fleet(Pool::new(PoolConfig::default()));
+        assert_eq!((fleet.names().len(), ssh.resolutions(), ssh.visited_blocks()), (20_000, 0, 0));
+        let principal = scout_machine::Principal::new("local", "local");
+        assert_eq!(fleet.names().iter().filter(|name| fleet.shows(&principal, name)).count(), 1000 + 1111);
+        assert_eq!((ssh.resolutions(), ssh.visited_blocks()), (0, 0), "rights are judged without settings");
+        for _ in 0..2 {
+            let host = fleet.get("h4217").unwrap();
+            let spec = host.looked_up().await.unwrap().unwrap();
+            assert_eq!((spec.user.as_str(), spec.port, host.commands), ("u4217", 2222, CommandPolicy::None));
+            assert_eq!(host.target(fleet.access()).rules.tags, ["t7".into()]);
+        }
+        assert_eq!((ssh.resolutions(), ssh.visited_blocks()), (1, 2));
+        assert!(fleet.get("l9999").unwrap().spec().is_none() && fleet.get("l10000").is_none());
+    }
+
+    #[test]
+    fn whether_some_host_runs_anything_is_known_without_making_hosts() {
+        for (toml, runs) in [
+            ("", false),
+            ("commands = \"shell\"", true),
+            ("commands = \"shell\"\n[hosts.\"*\"]\ncommands = \"none\"", false),
+            ("commands = \"shell\"\n[hosts.\"web*\"]\ncommands = \"none\"", true),
+            ("[hosts.web1]\ncommands = \"shell\"", true),
+            ("[hosts.\"web*\"]\ncommands = \"shell\"\n[hosts.web1]\ncommands = \"none\"", false),
+            ("[hosts.\"d*\"]\ncommands = \"shell\"\n[hosts.\"*1\"]\ncommands = \"read-only\"", false),
+            ("[hosts.\"d*\"]\ncommands = \"shell\"", true),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            for (path, text) in [(".ssh/config", "Host web1 db1\n"), (".config/scout/scout.toml", toml)] {
+                std::fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
+                std::fs::write(dir.path().join(path), text).unwrap();
+            }
+            let config = Config::from_sources(&Flags::default(), &BTreeMap::new(), dir.path().to_owned()).unwrap();
+            assert_eq!(config.hosts().unwrap().runs_anything, runs, "{toml}");
+        }
     }
 
     #[test]
@@ -698,7 +771,7 @@ mod tests {
         let shown = blocks.find(|block| block.is_toml() && block.text.contains("[plugins.mine]")).unwrap();
         // Four handlers and two plugins with tools.
         let (hosts, read) = loaded(&shown.text).unwrap();
-        let db1 = hosts.iter().find(|host| host.name == "db1").unwrap();
+        let db1 = hosts.iter().find(|host| &*host.name == "db1").unwrap();
         assert_eq!((db1.commands, read), (CommandPolicy::None, 6));
     }
 

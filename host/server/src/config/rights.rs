@@ -1,13 +1,16 @@
 //! The keys that limit who may do what: `[plugins.NAME]`, `[access.NAME]`, `[hosts.NAME]`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use scout_runtime::Grants;
 use scout_runtime::grants::{Access, Argv, HostPattern, HostRules, Limit, Place, Rights, Root, Rule};
 use scout_runtime::policy::{CommandPolicy, PathPattern, SecretPaths};
-use scout_ssh::SshConfig;
+use scout_ssh::{HostNames, SshConfig};
+use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 
 use super::file::{Commands, HostTable, TransportName};
@@ -26,16 +29,17 @@ const PRINCIPALS: [&str; 1] = ["local"];
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     path: PathBuf,
-    text: String,
+    /// Where lines end, in bytes.
+    ends: Vec<usize>,
 }
 
 impl Lines {
-    pub(super) fn new(path: PathBuf, text: String) -> Self {
-        Self { path, text }
+    pub(super) fn new(path: PathBuf, text: &str) -> Self {
+        Self { path, ends: memchr::memchr_iter(b'\n', text.as_bytes()).collect() }
     }
 
     fn line<T>(&self, at: &Spanned<T>) -> usize {
-        self.text.get(..at.span().start).unwrap_or_default().matches('\n').count() + 1
+        self.ends.partition_point(|end| *end < at.span().start) + 1
     }
 
     /// The file's own name and the line: messages with it reach models, which need not know where the file is.
@@ -108,13 +112,100 @@ pub(super) fn secrets(
     Ok(SecretPaths::new(added, readable.iter().map(pattern).collect::<Result<_, _>>()?))
 }
 
+/// All `[hosts.NAME]`, by name. Copies share them.
+#[derive(Clone, Default)]
+pub struct HostTables(Arc<Tables>);
+
+#[derive(Default)]
+struct Tables {
+    by_name: BTreeMap<String, HostConfig>,
+    /// The names of those that are about a pattern, in order.
+    globs: Vec<String>,
+    /// Which of them begin with the same letters.
+    by_beginning: HashMap<String, Vec<usize>>,
+}
+
+impl HostTables {
+    pub(super) fn new(by_name: BTreeMap<String, HostConfig>) -> Self {
+        let (mut globs, mut by_beginning) = (Vec::new(), HashMap::<_, Vec<_>>::new());
+        for (name, table) in by_name.iter().filter(|(_, table)| table.pattern.host().is_none()) {
+            by_beginning.entry(table.pattern.beginning().to_owned()).or_default().push(globs.len());
+            globs.push(name.clone());
+        }
+        Self(Arc::new(Tables { by_name, globs, by_beginning }))
+    }
+
+    /// The one of this name, which may be a pattern.
+    pub fn get(&self, name: &str) -> Option<&HostConfig> {
+        self.0.by_name.get(name)
+    }
+
+    /// All of them, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &HostConfig)> {
+        self.0.by_name.iter()
+    }
+
+    /// Those that are about a host: its own, then those of patterns in order. Patterns that begin otherwise are not tried.
+    fn about<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a HostConfig> {
+        let Tables { globs, by_beginning, .. } = &*self.0;
+        let own = self.get(host).filter(|table| table.pattern.host().is_some());
+        let mut tried: Vec<usize> = Vec::new();
+        if !globs.is_empty() {
+            let beginnings = host.char_indices().map(|(end, _)| end).chain([host.len()]);
+            tried.extend(beginnings.filter_map(|end| by_beginning.get(host.get(..end)?)).flatten());
+            tried.sort_unstable();
+        }
+        let globs = tried.into_iter().filter_map(move |at| self.get(globs.get(at)?));
+        own.into_iter().chain(globs.filter(move |table| table.pattern.matches(host, &[])))
+    }
+}
+
+/// Names in the order of their letters: whether one falls under a pattern is found without trying all.
+struct SortedNames<'a>(Vec<&'a str>);
+
+impl<'a> SortedNames<'a> {
+    fn of(names: &'a HostNames) -> Self {
+        let mut sorted: Vec<&str> = names.iter().map(|name| &**name).collect();
+        sorted.sort_unstable();
+        Self(sorted)
+    }
+
+    fn under(&self, pattern: &HostPattern) -> impl Iterator<Item = &'a str> {
+        let beginning = pattern.beginning();
+        let first = self.0.partition_point(|name| *name < beginning);
+        let candidates = self.0.iter().copied().skip(first).take_while(move |name| name.starts_with(beginning));
+        candidates.filter(move |name| pattern.matches(name, &[]))
+    }
+}
+
+/// All that they say, of a hundred thousand too, in a few bytes.
+impl fmt::Debug for HostTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut digest = Sha256::new();
+        for (name, table) in self.iter() {
+            let HostConfig { pattern: _, commands, limits, persistent_shells, tags, local } = table;
+            let limits = limits.as_ref().map(|limits| format!("{limits:?}"));
+            let commands = commands.as_ref().map(|(policy, place)| format!("{policy:?} {place}"));
+            let local = local.as_ref().map(Place::to_string);
+            let shells = persistent_shells.as_ref().map(|(shells, place)| format!("{shells} {place}"));
+            let parts =
+                [Some(name.as_str()), commands.as_deref(), limits.as_deref(), shells.as_deref(), local.as_deref()];
+            for part in parts.into_iter().chain(tags.iter().map(|tag| Some(&**tag))).chain([None]) {
+                digest.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
+                digest.update(part.unwrap_or_default());
+            }
+        }
+        write!(f, "HostTables({:?})", digest.finalize())
+    }
+}
+
 /// `[hosts.NAME]`.
 #[derive(Clone, Debug)]
 pub struct HostConfig {
     /// Which hosts it is about.
     pattern: HostPattern,
     commands: Option<(CommandPolicy, Place)>,
-    limits: Option<LimitKeys>,
+    limits: Option<Box<LimitKeys>>,
     persistent_shells: Option<(bool, Place)>,
     tags: Vec<Arc<str>>,
     /// Where it is written that this is the machine that Scout runs on.
@@ -148,7 +239,7 @@ impl HostConfig {
             tags.push(tag.get_ref().as_str().into());
         }
         let place = |commands: &Spanned<Commands>| ((*commands.get_ref()).into(), lines.place(commands));
-        let limits = table.command_limits.as_ref().map(|keys| LimitKeys::new(keys, lines));
+        let limits = table.command_limits.as_ref().map(|keys| Box::new(LimitKeys::new(keys, lines)));
         let persistent_shells = table.persistent_shells.as_ref().map(|shells| (*shells.get_ref(), lines.place(shells)));
         Ok(Self { pattern, commands: table.commands.as_ref().map(place), limits, persistent_shells, tags, local })
     }
@@ -175,21 +266,11 @@ pub(super) fn principals(
 }
 
 impl Config {
-    /// The tables that are about a host: its own, then those of patterns.
-    fn tables_of<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a HostConfig> {
-        let own = self.hosts.get(host).filter(|table| table.pattern.host().is_some());
-        own.into_iter().chain(self.globs().filter(move |table| table.pattern.matches(host, &[])))
-    }
-
-    fn globs(&self) -> impl Iterator<Item = &HostConfig> {
-        self.hosts.values().filter(|table| table.pattern.host().is_none())
-    }
-
     /// What a host's tables say of its commands and tags.
     ///
     /// Of several tables the one with the host's own name decides on `commands`, else the strictest; tags add up.
     pub(super) fn rules(&self, host: &str) -> (CommandPolicy, HostRules) {
-        let tables: Vec<_> = self.tables_of(host).collect();
+        let tables: Vec<_> = self.hosts.about(host).collect();
         let own = tables.iter().find(|table| table.pattern.host().is_some() && table.commands.is_some());
         let strictest = || tables.iter().filter_map(|table| table.commands.as_ref()).min_by_key(|it| strictness(it.0));
         let commands = own.and_then(|table| table.commands.as_ref()).or_else(strictest);
@@ -205,7 +286,8 @@ impl Config {
     /// with the host's own name decides, else one that says no.
     pub fn persistent_shells<'a>(&'a self, host: &'a str) -> (bool, Option<&'a Place>) {
         let said: Vec<_> = self
-            .tables_of(host)
+            .hosts
+            .about(host)
             .filter_map(|table| Some((table.pattern.host().is_some(), table.persistent_shells.as_ref()?)))
             .collect();
         let own = said.iter().find(|(is_own, _)| *is_own);
@@ -225,38 +307,51 @@ impl Config {
         })
     }
 
+    /// Whether some of these hosts runs whatever it is asked for. Asks no more of them than those of which a table could say so.
+    pub(super) fn runs_anything(&self, names: &HostNames) -> bool {
+        let runs = |host: &str| self.rules(host).0 == CommandPolicy::Shell;
+        if self.commands == CommandPolicy::Shell {
+            return names.iter().any(|host| runs(host));
+        }
+        let sorted = OnceCell::new();
+        let mut saying =
+            self.hosts.iter().filter(|(_, table)| matches!(table.commands, Some((CommandPolicy::Shell, _))));
+        saying.any(|(_, table)| match table.pattern.host() {
+            Some(host) => names.find(host).is_some() && runs(host),
+            None => sorted.get_or_init(|| SortedNames::of(names)).under(&table.pattern).any(runs),
+        })
+    }
+
     /// All that is said of who may do what with these hosts.
     ///
     /// # Errors
     /// A table or a rule that names no host, and a tag that no host has.
-    pub(super) fn access(&self, names: &[String], ssh: &SshConfig) -> Result<Access, ConfigError> {
+    pub(super) fn access(&self, names: &HostNames, ssh: &SshConfig) -> Result<Access, ConfigError> {
         let file = self.file.as_deref().unwrap_or(std::path::Path::new("scout.toml")).display();
-        let listed: HashSet<&str> = names.iter().map(String::as_str).collect();
-        for (name, table) in &self.hosts {
+        let (patterns, sorted) = (ssh.patterns(), OnceCell::new());
+        for (name, table) in self.hosts.iter() {
             let names_one = match table.pattern.host() {
-                Some(host) => listed.contains(host) || ssh.pattern_of(host).is_some(),
+                Some(host) => names.find(host).is_some() || ssh.pattern_of(host).is_some(),
                 None => {
-                    names.iter().any(|host| table.pattern.matches(host, &[]))
-                        || ssh.patterns().iter().any(|pattern| table.pattern.matches(pattern, &[]))
+                    sorted.get_or_init(|| SortedNames::of(names)).under(&table.pattern).next().is_some()
+                        || patterns.iter().any(|pattern| table.pattern.matches(pattern, &[]))
                         || ssh.pattern_of(name).is_some()
                 }
             };
             if !names_one {
-                let near = did_you_mean(&near(name, names.iter().map(String::as_str)));
+                let near = did_you_mean(&near(name, names.iter().map(|host| &**host)));
                 let ssh_config = self.ssh_config.display();
                 return Err(ConfigError(format!("{file}: [hosts.{name}] names no host of {ssh_config}{near}")));
             }
         }
-        let hosts = names.iter().map(|host| (host.clone(), self.rules(host).1)).collect();
         let access = Access {
             plugins: self.plugins.iter().map(|(name, plugin)| (name.clone(), Arc::clone(&plugin.rights))).collect(),
             principals: self.principals.clone(),
-            hosts,
             secrets: Arc::clone(&self.secrets),
         };
         for rights in access.plugins.values().chain(access.principals.values()) {
             for rule in rights.hosts.iter().flat_map(|limit| &limit.rules) {
-                self.names_something(rule, &listed, ssh)?;
+                self.names_something(rule, names, ssh)?;
             }
         }
         Ok(access)
@@ -265,7 +360,7 @@ impl Config {
     /// What processes of commands may take of a host, and what says so.
     pub fn command_limits(&self, host: &str) -> [HostLimit; 4] {
         let tables =
-            self.tables_of(host).filter_map(|table| Some((table.pattern.host().is_some(), table.limits.as_ref()?)));
+            self.hosts.about(host).filter_map(|table| Some((table.pattern.host().is_some(), table.limits.as_deref()?)));
         let (own, others): (Vec<_>, Vec<_>) = tables.partition(|(is_own, _)| *is_own);
         let others: Vec<_> = others.into_iter().map(|(_, keys)| keys).collect();
         let own = own.first().map(|(_, keys)| *keys);
@@ -273,19 +368,14 @@ impl Config {
     }
 
     /// A rule for a host or a tag that there is not grants nothing, and nobody would see why.
-    fn names_something(
-        &self,
-        rule: &Rule<HostPattern>,
-        listed: &HashSet<&str>,
-        ssh: &SshConfig,
-    ) -> Result<(), ConfigError> {
+    fn names_something(&self, rule: &Rule<HostPattern>, names: &HostNames, ssh: &SshConfig) -> Result<(), ConfigError> {
         let (Rule { text, place, .. }, ssh_config) = (rule, self.ssh_config.display());
-        let is_there = |host: &&str| listed.contains(host) || ssh.pattern_of(host).is_some();
+        let is_there = |host: &&str| names.find(host).is_some() || ssh.pattern_of(host).is_some();
         if let Some(host) = rule.value.host().filter(|host| !is_there(host)) {
-            let near = did_you_mean(&near(host, listed.iter().copied()));
+            let near = did_you_mean(&near(host, names.iter().map(|host| &**host)));
             return Err(ConfigError(format!("{place}: \"{text}\" names no host of {ssh_config}{near}")));
         }
-        let tags = || self.hosts.values().flat_map(|table| table.tags.iter()).map(|tag| &**tag);
+        let tags = || self.hosts.iter().flat_map(|(_, table)| table.tags.iter()).map(|tag| &**tag);
         if let Some(tag) = rule.value.tag().filter(|tag| !tags().any(|known| known == *tag)) {
             let near = did_you_mean(&near(tag, tags()));
             return Err(ConfigError(format!("{place}: no host has the tag \"{tag}\"; a [hosts.NAME] gives it{near}")));
@@ -323,6 +413,36 @@ mod tests {
 
     fn remote(path: &str) -> RemotePath {
         RemotePath::parse(path).unwrap()
+    }
+
+    #[test]
+    fn the_tables_of_a_host_are_found_among_thousands_in_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scout.toml");
+        let many: String = (0..5_000).map(|n| format!("[hosts.\"rack{n}-*\"]\ntags = [\"r{n}\"]\n")).collect();
+        let some = "[hosts.rack7-a]\ntags = [\"own\"]\n[hosts.\"*-a\"]\ntags = [\"first\"]\n[hosts.\"rack?-?\"]\ntags = [\"last\"]\n[hosts.\"*\"]\ntags = [\"all\"]\n";
+        std::fs::write(&path, format!("{many}{some}")).unwrap();
+        let file = File::read(&path).unwrap();
+        let tables =
+            file.hosts.iter().map(|(name, table)| (name.clone(), HostConfig::new(name, table, &file.lines).unwrap()));
+        let tables = HostTables::new(tables.collect());
+        let tags = |host: &str| -> Vec<String> {
+            tables.about(host).flat_map(|table| table.tags.iter().map(|tag| tag.to_string())).collect()
+        };
+        assert_eq!(tags("rack7-a"), ["own", "all", "first", "r7", "last"]);
+        assert_eq!(tags("rack7"), ["all"]);
+        assert_eq!(tags("w\u{e9}-a"), ["all", "first"]);
+        let mut names = HostNames::default();
+        for name in ["rack7-b", "rack10-a", "r", "rack7-a"] {
+            names.add(name);
+        }
+        let sorted = SortedNames::of(&names);
+        for (pattern, under) in
+            [("rack7-*", &["rack7-a", "rack7-b"][..]), ("*a", &["rack10-a", "rack7-a"]), ("s*", &[])]
+        {
+            let found: Vec<_> = sorted.under(&HostPattern::parse(pattern).unwrap()).collect();
+            assert_eq!(found, under, "{pattern}");
+        }
     }
 
     #[test]

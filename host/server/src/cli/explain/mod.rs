@@ -37,7 +37,7 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
         Ok(explained) => explained,
         Err(error) => return Ok(failed(&with_hint(error.message(), error.hint()))),
     };
-    let names = ssh.hosts();
+    let names = ssh.names();
     let mut all = Vec::new();
     for stop in explained.hops.iter().chain([&explained]) {
         all.push(match Report::of(config, stop, &explained).await {
@@ -53,7 +53,7 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
         if let Value::Object(fields) = &mut value {
             fields.insert("command_limits".to_owned(), limits.iter().map(limit_json).collect());
             fields.insert("persistent_shells".to_owned(), shells.json());
-            fields.insert("listed".to_owned(), names.iter().any(|name| name == host).into());
+            fields.insert("listed".to_owned(), names.find(host).is_some().into());
             fields.insert("hops".to_owned(), hops.iter().map(Report::json).collect());
         }
         print(&format!("{value:#}"));
@@ -62,8 +62,8 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
     let mut text = target.text(hops.len());
     text.push_str(&limits_text(&limits));
     text.push_str(&shells.text());
-    if !names.iter().any(|name| name == host) {
-        let near = near(host, names.iter().map(String::as_str));
+    if names.find(host).is_none() {
+        let near = near(host, names.iter().map(|name| &**name));
         let file = config.ssh_config.display();
         text.push_str(&format!(
             "No Host line of {file} names it, so clients are not offered it{}\n",
@@ -79,7 +79,7 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
 
 /// A host that is this machine: no settings of ssh_config, no key, nobody to trust.
 fn explain_local(config: &Config, host: &str, place: &Place, json: bool) -> Result<ExitCode, ConfigError> {
-    let record = config.hosts()?.listed.into_iter().find(|record| record.name == host);
+    let record = config.fleet()?.get(host);
     let user = record.and_then(|record| record.location().ok()).map(|location| location.user).unwrap_or_default();
     let limits = config.command_limits(host);
     if json {
