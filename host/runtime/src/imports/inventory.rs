@@ -282,27 +282,32 @@ mod tests {
     #[tokio::test]
     async fn a_page_is_selected_by_words_place_and_rights() {
         let context = context();
-        type Row = (Option<&'static str>, &'static [&'static str], Option<&'static str>, u32);
-        let table: [(Row, &[&str], u32, Option<&str>, u32); 13] = [
-            ((None, &[], None, 9), &NAMES, 6, None, 6),
-            ((None, &[], None, 2), &["web1", "web2"], 6, Some("db1"), 6),
-            ((None, &[], Some("db1"), 2), &["db1", "web-3.corp"], 4, Some("from"), 6),
-            ((None, &[], Some("db1"), 0), &[], 4, Some("db1"), 6),
-            ((None, &["web*"], None, 9), &["web1", "web2", "web-3.corp"], 3, None, 6),
-            ((None, &["web?"], None, 1), &["web1"], 2, Some("web2"), 6),
-            ((None, &["w??b"], None, 9), &["w\u{e9}b"], 1, None, 6),
-            ((None, &["corp", "3"], None, 9), &["web-3.corp"], 1, None, 6),
-            ((None, &["*b*"], Some("web2"), 9), &["web2", "db1", "web-3.corp", "w\u{e9}b"], 4, None, 6),
-            ((None, &["*x*"], None, 9), &[], 0, None, 6),
-            ((Some("tag:front"), &[], None, 2), &["web1", "web2"], 3, Some("web-3.corp"), 3),
-            ((Some("tag:front"), &["1"], None, 9), &["web1"], 1, None, 3),
-            ((Some("db*"), &[], None, 9), &["db1"], 1, None, 1),
+        type Names = &'static [&'static str];
+        type Asked = (Option<&'static str>, Names, Option<&'static str>, u32);
+        type Told = (Names, u32, Option<&'static str>, u32);
+        let table: [(Asked, Told); 13] = [
+            ((None, &[], None, 9), (&NAMES, 6, None, 6)),
+            ((None, &[], None, 2), (&["web1", "web2"], 6, Some("db1"), 6)),
+            ((None, &[], Some("db1"), 2), (&["db1", "web-3.corp"], 4, Some("from"), 6)),
+            ((None, &[], Some("db1"), 0), (&[], 4, Some("db1"), 6)),
+            ((None, &["web*"], None, 9), (&["web1", "web2", "web-3.corp"], 3, None, 6)),
+            ((None, &["web?"], None, 1), (&["web1"], 2, Some("web2"), 6)),
+            ((None, &["w??b"], None, 9), (&["w\u{e9}b"], 1, None, 6)),
+            ((None, &["corp", "3"], None, 9), (&["web-3.corp"], 1, None, 6)),
+            ((None, &["*b*"], Some("web2"), 9), (&["web2", "db1", "web-3.corp", "w\u{e9}b"], 4, None, 6)),
+            ((None, &["*x*"], None, 9), (&[], 0, None, 6)),
+            ((Some("tag:front"), &[], None, 2), (&["web1", "web2"], 3, Some("web-3.corp"), 3)),
+            ((Some("tag:front"), &["1"], None, 9), (&["web1"], 1, None, 3)),
+            ((Some("db*"), &[], None, 9), (&["db1"], 1, None, 1)),
         ];
-        for ((hosts, words, start, most), names, selected, next, granted) in table {
+        for ((hosts, words, start, most), told) in table {
             let page = page(&context, &rights(hosts), &select(words, start, most)).unwrap();
             let shown: Vec<&str> = page.machines.iter().map(|machine| machine.name.as_str()).collect();
-            let told = (&*shown, page.selected, page.next.as_deref(), page.granted);
-            assert_eq!(told, (names, selected, next, granted), "{hosts:?} {words:?} {start:?} {most}");
+            assert_eq!(
+                (&*shown, page.selected, page.next.as_deref(), page.granted),
+                told,
+                "{hosts:?} {words:?} {start:?} {most}"
+            );
         }
     }
 

@@ -291,7 +291,7 @@ fn number(place: usize) -> u32 {
 }
 
 /// The files of an `Include`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Included {
     files: Vec<Body>,
     index: Index,
