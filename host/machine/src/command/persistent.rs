@@ -42,12 +42,13 @@ const ENTRY: &str = concat!(
 /// Evaluates the guard.
 const EVALUATES: &str = r#"eval "$SCOUT_GUARD""#;
 
-/// Signals are caught and not ignored, for what is ignored is inherited. The loop has the channel's streams as 4 and 5; what it writes to
+/// Signals are caught and not ignored, for what is ignored is inherited. What hands the lines on is the system's `cat` and not one that an
+/// account has before it in its `PATH`, unless there is no other (NixOS). The loop has the channel's streams as 4 and 5; what it writes to
 /// its standard output nobody reads.
 const GUARD: &str = concat!(
     r#"e=$SCOUT_LOOP; unset SCOUT_GUARD SCOUT_LOOP; trap : HUP INT TERM; exec 3<&0 4>&1 5>&2 </dev/null 2>/dev/null; "#,
     r#"{ trap "" HUP INT TERM; unset SCOUT_HEAD SCOUT_MARKER SCOUT_LIMITS SCOUT_SCRIPT; echo "$e"; exec 4>&- 5>&- 2>/dev/null; "#,
-    r#"cat <&3; exec >&2; kill -TERM 0; sleep 0.3; kill -KILL 0; } 3<&3 "#,
+    r#"command -p cat <&3; [ $? = 127 ] && cat <&3; exec >&2; kill -TERM 0; sleep 0.3; kill -KILL 0; } 3<&3 "#,
     r#"| /bin/sh -s 3<&- 4>&4 5>&5 | :; wait; wait"#,
 );
 
@@ -101,7 +102,7 @@ pub fn start(script: &[u8], limits: &CommandLimits) -> Result<Option<Sent>, Host
         [argument.len(), CANARY.len(), limits.len(), GUARD.len(), LOOP.len()].map(|length| length.to_string());
     let lengths = lengths.join("-");
     let text = format!(
-        "{ENTRY} sh '{argument}' {marker} {lengths} '{CANARY}' {how} '{limits}' '{GUARD}' '{LOOP}' '{EVALUATES}'"
+        "{ENTRY} /bin/sh '{argument}' {marker} {lengths} '{CANARY}' {how} '{limits}' '{GUARD}' '{LOOP}' '{EVALUATES}'"
     );
     Ok(Some(Sent { text: text.into(), marker }))
 }

@@ -166,7 +166,7 @@ pub(super) fn no_nul(script: &[u8]) -> Result<(), HostError> {
 
 /// The exec request with this text.
 fn request(text: &[u8], marker: &str, how: &str, waits: &str) -> Vec<u8> {
-    let mut exec = [LITERAL.as_bytes(), b" sh '", text].concat();
+    let mut exec = [LITERAL.as_bytes(), b" /bin/sh '", text].concat();
     exec.extend_from_slice(format!("' {marker} {}-{} '{CANARY}' {how}{waits}", text.len(), CANARY.len()).as_bytes());
     exec
 }
@@ -501,7 +501,7 @@ mod tests {
     fn the_exec_string_holds_no_character_that_a_shell_reads_its_own_way() {
         let prepared = prepared(b"echo '!a' \"$HOME\" `x` \\ \n\xff");
         let argument = prepared.exec.get(LITERAL.len()..).expect("longer than the literal");
-        let inside = argument.strip_prefix(b" sh '").expect("a quote").split(|byte| *byte == b'\'').next();
+        let inside = argument.strip_prefix(b" /bin/sh '").expect("a quote").split(|byte| *byte == b'\'').next();
         let inside = inside.expect("between the quotes");
         assert!(inside.iter().all(|b| b.is_ascii_alphanumeric() || b" _./,:=@+-\\".contains(b)));
     }
@@ -510,7 +510,8 @@ mod tests {
     fn a_command_that_every_shell_reads_alike_goes_as_it_is() {
         let prepared = prepared(b"cd -- /var || exit 1; ls -la | head -3");
         let argument = prepared.exec.get(LITERAL.len()..).expect("longer than the literal");
-        let wanted = format!(" sh 'cd -- /var || exit 1; ls -la | head -3' {} 38-18 '{CANARY}' p", prepared.marker);
+        let wanted =
+            format!(" /bin/sh 'cd -- /var || exit 1; ls -la | head -3' {} 38-18 '{CANARY}' p", prepared.marker);
         assert_eq!(String::from_utf8_lossy(argument), wanted);
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use russh::client::Msg;
-use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
+use russh::{ChannelMsg, ChannelWriteHalf, Sig};
 use scout_machine::command::shell::{Prepared, RemoteProcess, Stream, Way};
 use scout_machine::{Call, CommandLimits, Ending, ErrorKind, ExecOutcome, ExecRequest, HostError, RemoteState, line};
 use tokio::sync::oneshot;
@@ -21,7 +21,6 @@ use super::turns::Place;
 use crate::lease::within;
 use crate::pool::InUse;
 use crate::pool::connection::Connection;
-use crate::pool::slots::Slot;
 
 /// What a command's last output may take after its status, and after the host was heard behind that: a background child may hold the
 /// streams open for ever, and a status may come before what was written before it.
@@ -117,7 +116,8 @@ pub(crate) async fn run(
     request: &ExecRequest,
     call: &Call,
 ) -> Result<(ExecOutcome, bool), RunError> {
-    let (channel, slot) = channel(connection, call).await?;
+    let session = channel(connection, call, connection.session(call)).await?;
+    let Some((channel, slot)) = session.into_parts() else { return Err(not_sent(connection)) };
     let mut prepared = prepared.clone();
     prepared.environment.clone_from(&connection.key().spec().set_env);
     call.cost.add_exec();
@@ -162,15 +162,16 @@ pub(crate) async fn run(
     })
 }
 
-/// A session channel, and its place.
-pub(super) async fn channel(connection: &Arc<InUse>, call: &Call) -> Result<(Channel<Msg>, Option<Slot>), RunError> {
-    let session = within(&connection.alias, call, connection.session(call)).await.map_err(|error: HostError| {
-        match error.kind() {
-            ErrorKind::ConnectionLost => RunError::NotSent,
-            _ => RunError::Failed(error),
-        }
-    })?;
-    session.into_parts().ok_or_else(|| not_sent(connection))
+/// What `session` gives.
+pub(super) async fn channel<T>(
+    connection: &Arc<InUse>,
+    call: &Call,
+    session: impl Future<Output = Result<T, HostError>>,
+) -> Result<T, RunError> {
+    within(&connection.alias, call, session).await.map_err(|error: HostError| match error.kind() {
+        ErrorKind::ConnectionLost => RunError::NotSent,
+        _ => RunError::Failed(error),
+    })
 }
 
 /// That the command may be tried on another connection, unless this one was ended for its host's key.

@@ -24,7 +24,7 @@ use tracing::Instrument as _;
 use super::command::{CLOSE_LIMIT, FIRST_LINE, LAST_OUTPUT, RunError, channel, kill};
 use super::turns::{Open, Place, Seat, Turn};
 use crate::pool::InUse;
-use crate::pool::connection::Connection;
+use crate::pool::connection::{Connection, Session};
 use crate::quirks::NoShell;
 
 /// A shell that had nothing to do for so long ends: it holds a channel, some memory of its host, and its home directory.
@@ -79,7 +79,10 @@ pub(crate) async fn run(
         Turn::Line(seat) => (seat, None),
         Turn::Place(place) => match connection.turns.shell(&request.limits) {
             Some(seat) => (seat, Some(place)),
-            None => return start(connection, place, request, call).await,
+            None => match channel(connection, call, connection.session_for_shell(&request.limits, call)).await? {
+                Ok(session) => return start(connection, (session, place), request, call).await,
+                Err(seat) => (seat, Some(place)),
+            },
         },
     };
     let sent = persistent::line(&request.script).map_err(RunError::Failed)?.ok_or(RunError::NoShell)?;
@@ -93,15 +96,15 @@ pub(crate) async fn run(
 /// Starts a shell with this command.
 async fn start(
     connection: &Arc<InUse>,
-    place: Place,
+    (session, place): (Session, Place),
     request: &ExecRequest,
     call: &Call,
 ) -> Result<ExecOutcome, RunError> {
     let sent = persistent::start(&request.script, &request.limits).map_err(RunError::Failed)?;
     let sent = sent.ok_or(RunError::NoShell)?;
-    let (channel, slot) = channel(connection, call).await?;
+    let Some((channel, slot)) = session.into_parts() else { return Err(RunError::NotSent) };
     let (sender, jobs) = mpsc::unbounded_channel();
-    let (open, seat) = connection.turns.open(request.limits, sender);
+    let (open, living, seat) = connection.turns.open(request.limits, sender);
     let head = (Stream::stdout(&sent.marker, usize::MAX), Stream::stderr(&sent.marker, usize::MAX));
     let environment = connection.key().spec().set_env.clone();
     let (job, answer) = Job::new(connection, sent, (seat, Some(place)), request, call);
@@ -125,7 +128,7 @@ async fn start(
         async move {
             let connection = Arc::clone(&shell.connection);
             shell.serve(channel, job, environment).await;
-            drop(slot);
+            drop((slot, living));
             connection.refill();
         }
         .instrument(span),

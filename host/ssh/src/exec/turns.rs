@@ -5,12 +5,13 @@
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use scout_machine::CommandLimits;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::shell::Job;
@@ -23,13 +24,22 @@ const SHORT_WAY: Duration = Duration::from_millis(4);
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The turns on one connection.
-pub(crate) struct Turns(Mutex<State>);
+pub(crate) struct Turns {
+    state: Mutex<State>,
+    /// A shell was opened, has ended, or has one command less.
+    changed: Notify,
+}
 
 struct State {
     places: usize,
     taken: usize,
     waiting: VecDeque<Waiting>,
+    /// Those that take commands.
     shells: Vec<Entry>,
+    /// Shells that have a channel, or will have one at once: those that take no more commands too.
+    living: usize,
+    /// How many wait for a channel.
+    wanting: usize,
     /// The next number, of a shell or of one who waits.
     next: u64,
     /// How long a question and its answer take, at best; absent: nobody knows.
@@ -78,10 +88,16 @@ pub(crate) struct Open {
     number: u64,
 }
 
+/// A shell that has a channel, as long as this lives.
+pub(crate) struct Living(Arc<Turns>);
+
+/// Somebody who waits for a channel, as long as this lives.
+struct Wanting<'a>(&'a Turns);
+
 impl Drop for Place {
     fn drop(&mut self) {
         let Some(turns) = self.0.take() else { return };
-        let mut state = turns.0.lock();
+        let mut state = turns.state.lock();
         state.taken -= 1;
         turns.serve(&mut state);
     }
@@ -90,15 +106,46 @@ impl Drop for Place {
 impl Drop for Seat {
     fn drop(&mut self) {
         let Some(turns) = self.turns.take() else { return };
-        let mut state = turns.0.lock();
+        let mut state = turns.state.lock();
         state.leave(self.number);
         turns.serve(&mut state);
+        drop(state);
+        turns.changed.notify_waiters();
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.turns.0.lock().shells.retain(|entry| entry.number != self.number);
+        self.turns.state.lock().shells.retain(|entry| entry.number != self.number);
+        self.turns.changed.notify_waiters();
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        self.0.state.lock().living -= 1;
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().wanting -= 1;
+    }
+}
+
+impl<'a> Wanting<'a> {
+    fn new(turns: &'a Turns) -> Self {
+        turns.state.lock().wanting += 1;
+        Self(turns)
+    }
+
+    /// Has a shell with so many commands at most end, unless as many end already as wait.
+    fn make_room(&self, most: usize) {
+        let mut state = self.0.state.lock();
+        if state.living.saturating_sub(state.shells.len()) < state.wanting {
+            state.end_a_shell(most);
+        }
     }
 }
 
@@ -112,7 +159,7 @@ impl Seat {
 impl Open {
     /// The first command is answered: from now on others may stand in its line.
     pub(crate) fn has_answered(&self) {
-        let mut state = self.turns.0.lock();
+        let mut state = self.turns.state.lock();
         if let Some(entry) = state.shells.iter_mut().find(|entry| entry.number == self.number) {
             entry.has_answered = true;
             self.turns.serve(&mut state);
@@ -121,7 +168,7 @@ impl Open {
 
     /// Takes no more commands if it has none.
     pub(crate) fn ends_if_idle(&self) -> bool {
-        let mut state = self.turns.0.lock();
+        let mut state = self.turns.state.lock();
         let is_idle = |entry: &Entry| entry.number == self.number && entry.in_line == 0;
         let before = state.shells.len();
         state.shells.retain(|entry| !is_idle(entry));
@@ -155,36 +202,67 @@ impl State {
 
 impl Turns {
     pub(crate) fn new(places: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
+        let state = State {
             places,
             taken: 0,
             waiting: VecDeque::new(),
             shells: Vec::new(),
+            living: 0,
+            wanting: 0,
             next: 0,
             way: None,
-        })))
+        };
+        Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
+    }
+
+    /// As long as this is awaited, somebody waits for a channel: for each of them one shell ends, the one that has had nothing to do for
+    /// longest; if `also_busy`, else one that ends with the commands that it has. Never ends.
+    pub(crate) async fn make_room(&self, also_busy: bool) -> Infallible {
+        let most = if also_busy { usize::MAX } else { 0 };
+        let wanting = Wanting::new(self);
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            wanting.make_room(most);
+            changed.await;
+        }
+    }
+
+    /// [`Turns::shell`], once there is one.
+    ///
+    /// # Cancel safety
+    /// Nothing is taken.
+    pub(crate) async fn some_shell(self: &Arc<Self>, limits: &CommandLimits) -> Seat {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(seat) = self.shell(limits) {
+                return seat;
+            }
+            changed.await;
+        }
     }
 
     /// Lowers how many commands may run at once to `places`.
     pub(crate) fn lower_to(&self, places: usize) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.places = state.places.min(places);
     }
 
     /// That a question was answered after so long.
     pub(crate) fn note_way(&self, way: Duration) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.way = Some(state.way.map_or(way, |known| known.min(way)));
     }
 
     /// How long the first of a line may run before those behind it go elsewhere.
     pub(crate) fn patience(&self) -> Duration {
-        self.0.lock().way.unwrap_or_default() + PATIENCE
+        self.state.lock().way.unwrap_or_default() + PATIENCE
     }
 
     /// A turn, if there is one and nobody waits. `joins`: the limits of a command that may run in a shell with others.
     pub(crate) fn try_acquire(self: &Arc<Self>, joins: Option<CommandLimits>) -> Option<Turn> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if !state.waiting.is_empty() {
             return None;
         }
@@ -198,7 +276,7 @@ impl Turns {
     pub(crate) async fn acquire(self: &Arc<Self>, joins: Option<CommandLimits>) -> Option<Turn> {
         let (turn, mut granted) = oneshot::channel();
         let waits = {
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
             if state.waiting.is_empty()
                 && let Some(turn) = self.grant(&mut state, joins)
             {
@@ -216,7 +294,7 @@ impl Turns {
     /// A shell with these limits that has nothing to do, the one that was used last: the others may end. Where there are as many as
     /// there may be, the line that is shortest.
     pub(crate) fn shell(self: &Arc<Self>, limits: &CommandLimits) -> Option<Seat> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let are_enough = state.shells.len() >= state.places;
         let takes =
             |entry: &&mut Entry| entry.limits == *limits && (entry.in_line == 0 || are_enough && entry.has_answered);
@@ -226,23 +304,25 @@ impl Turns {
     }
 
     /// Takes up a shell that is about to be started, with the place in its line of its first command.
-    pub(crate) fn open(self: &Arc<Self>, limits: CommandLimits, jobs: mpsc::UnboundedSender<Job>) -> (Open, Seat) {
-        let mut state = self.0.lock();
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        limits: CommandLimits,
+        jobs: mpsc::UnboundedSender<Job>,
+    ) -> (Open, Living, Seat) {
+        let mut state = self.state.lock();
         let number = state.number();
         let mut entry = Entry { number, limits, jobs, in_line: 0, since: Instant::now(), has_answered: false };
         let seat = self.seat(&mut entry);
         state.shells.push(entry);
-        (Open { turns: Arc::clone(self), number }, seat)
+        state.living += 1;
+        drop(state);
+        self.changed.notify_waiters();
+        (Open { turns: Arc::clone(self), number }, Living(Arc::clone(self)), seat)
     }
 
-    /// Has the shell end that has had nothing to do for longest, for whoever needs its channel; whether there was one.
+    /// Has the shell end that has had nothing to do for longest, if there is one.
     pub(crate) fn end_an_idle_shell(&self) -> bool {
-        let mut state = self.0.lock();
-        let idle = state.shells.iter().enumerate().filter(|(_, entry)| entry.in_line == 0);
-        let Some((at, _)) = idle.min_by_key(|(_, entry)| entry.since) else { return false };
-        // It ends when nobody can give it a command any more.
-        state.shells.swap_remove(at);
-        true
+        self.state.lock().end_a_shell(0)
     }
 
     fn seat(self: &Arc<Self>, entry: &mut Entry) -> Seat {
@@ -280,6 +360,15 @@ impl Turns {
 }
 
 impl State {
+    /// Has a shell with so many commands at most take no more of them; whether there was one.
+    fn end_a_shell(&mut self, most: usize) -> bool {
+        let shells = self.shells.iter().enumerate().filter(|(_, entry)| entry.in_line <= most);
+        let Some((at, _)) = shells.min_by_key(|(_, entry)| (entry.in_line, entry.since)) else { return false };
+        // It ends when nobody can give it a command any more.
+        self.shells.swap_remove(at);
+        true
+    }
+
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -316,7 +405,7 @@ struct Waits<'a> {
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.turns.0.lock().waiting.retain(|waiting| waiting.number != self.number);
+        self.turns.state.lock().waiting.retain(|waiting| waiting.number != self.number);
     }
 }
 
@@ -330,10 +419,10 @@ mod tests {
     /// Some long way.
     const FAR: Duration = Duration::from_millis(50);
 
-    fn open(turns: &Arc<Turns>) -> (Open, Seat, mpsc::UnboundedReceiver<Job>) {
+    fn open(turns: &Arc<Turns>) -> ((Open, Living), Seat, mpsc::UnboundedReceiver<Job>) {
         let (sender, jobs) = mpsc::unbounded_channel();
-        let (open, seat) = turns.open(LIMITS, sender);
-        (open, seat, jobs)
+        let (open, living, seat) = turns.open(LIMITS, sender);
+        ((open, living), seat, jobs)
     }
 
     fn place(turn: Option<Turn>) -> Place {
@@ -385,7 +474,7 @@ mod tests {
     async fn a_line_is_stood_in_only_over_a_long_way_behind_what_is_answered_and_within_the_same_limits() {
         let turns = Turns::new(1);
         let _held = place(turns.try_acquire(None));
-        let (open, front, _jobs) = open(&turns);
+        let ((open, _living), front, _jobs) = open(&turns);
         turns.note_way(FAR);
         assert!(turns.try_acquire(Some(LIMITS)).is_none(), "its first command is not answered");
         open.has_answered();
@@ -407,7 +496,7 @@ mod tests {
     async fn one_who_needs_a_place_is_not_overtaken_by_those_who_can_stand_in_a_line() {
         let turns = Turns::new(1);
         let held = place(turns.try_acquire(None));
-        let (open, _front, _jobs) = open(&turns);
+        let ((open, _living), _front, _jobs) = open(&turns);
         turns.note_way(FAR);
         open.has_answered();
         let (mut script, mut reads) = (Box::pin(turns.acquire(None)), Box::pin(turns.acquire(Some(LIMITS))));
@@ -429,6 +518,19 @@ mod tests {
         assert!(turns.end_an_idle_shell());
         assert!(jobs_of_first.recv().now_or_never().is_some_and(|job| job.is_none()), "it is told by its end");
         assert!(jobs_of_second.recv().now_or_never().is_none());
-        assert!(second.ends_if_idle() && !first.ends_if_idle());
+        let last = turns.shell(&LIMITS).expect("the second one is there");
+        let wanting = Wanting::new(&turns);
+        let open = || turns.state.lock().shells.len();
+        wanting.make_room(9);
+        assert_eq!(open(), 1, "one ends already");
+        drop(first);
+        wanting.make_room(0);
+        assert_eq!(open(), 1, "it is busy");
+        wanting.make_room(9);
+        assert_eq!(open(), 0, "it takes no more");
+        assert!(jobs_of_second.recv().now_or_never().is_none(), "it has a command still");
+        drop(last);
+        assert!(jobs_of_second.recv().now_or_never().is_some_and(|job| job.is_none()));
+        assert!(!second.0.ends_if_idle());
     }
 }

@@ -4,6 +4,7 @@
 //! about its size. Does not know the pool. Opens run in tasks of their own: an open that is given up half-way would
 //! lose a place on the server. A channel closes when its [`Session`] is dropped.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelMsg, Disconnect};
-use scout_machine::{Call, ErrorKind, HostError};
+use scout_machine::{Call, CommandLimits, ErrorKind, HostError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
@@ -20,7 +21,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::dial::host_key::{HostKeyVerifier, ServerMessages};
 use crate::dial::transport::SessionGuard;
 use crate::dial::{Dialled, Refusals};
-use crate::exec::turns::Turns;
+use crate::exec::turns::{Seat, Turns};
 use crate::pool::slots::{Slot, Slots};
 use crate::pool::{Counter, Gauge, PoolConfig, Stats};
 use crate::quirks::{NoShell, Quirks};
@@ -228,12 +229,37 @@ impl Connection {
     /// # Cancel safety
     /// A channel that is being opened is closed again.
     pub(crate) async fn session(self: &Arc<Self>, call: &Call) -> Result<Session, HostError> {
+        match self.session_unless(call, true, std::future::pending::<Infallible>).await? {
+            Ok(session) => Ok(session),
+            Err(never) => match never {},
+        }
+    }
+
+    /// The same for a shell, unless another one takes the command before there is a place for the channel.
+    ///
+    /// # Cancel safety
+    /// As [`Connection::session`].
+    pub(crate) async fn session_for_shell(
+        self: &Arc<Self>,
+        limits: &CommandLimits,
+        call: &Call,
+    ) -> Result<Result<Session, Seat>, HostError> {
+        self.session_unless(call, false, || self.turns.some_shell(limits)).await
+    }
+
+    /// A channel, or what comes before there is a place for one. A shell that is idle makes room, and one that is not if `ends_busy`: it
+    /// may always have something to do.
+    async fn session_unless<T, F: Future<Output = T>>(
+        self: &Arc<Self>,
+        call: &Call,
+        ends_busy: bool,
+        unless: impl Fn() -> F,
+    ) -> Result<Result<Session, T>, HostError> {
         loop {
-            let spare_ready = self.spare_ready.notified();
-            let mut spare_ready = std::pin::pin!(spare_ready);
+            let mut spare_ready = std::pin::pin!(self.spare_ready.notified());
             spare_ready.as_mut().enable();
             if let Some(spare) = self.take_spare() {
-                return Ok(spare);
+                return Ok(Ok(spare));
             }
             // There are servers that fall silent when a second channel is asked for before the first is open.
             if !self.quirks.opens_several() && !*self.first_answer.borrow() {
@@ -244,14 +270,13 @@ impl Connection {
             }
             let slot = match self.channels.try_acquire() {
                 Some(slot) => slot,
-                None => {
-                    self.turns.end_an_idle_shell();
-                    tokio::select! {
-                        biased;
-                        slot = self.channels.acquire() => slot.ok_or_else(|| self.lost())?,
-                        () = spare_ready => continue,
-                    }
-                }
+                None => tokio::select! {
+                    biased;
+                    slot = self.channels.acquire() => slot.ok_or_else(|| self.lost())?,
+                    () = spare_ready => continue,
+                    instead = unless() => return Ok(Err(instead)),
+                    never = self.turns.make_room(ends_busy) => match never {},
+                },
             };
             if self.is_used_up() {
                 self.retired.store(true, Ordering::Release);
@@ -261,7 +286,7 @@ impl Connection {
             }
             call.cost.add_round_trips(1);
             match self.open(slot).await {
-                Ok(session) => return Ok(session),
+                Ok(session) => return Ok(Ok(session)),
                 Err(OpenError::Lost) => return Err(self.lost()),
                 // Now it is known to be used up.
                 Err(OpenError::UsedUp) => {}
