@@ -299,7 +299,8 @@ impl Fleet {
         }
         match host.looked_up().await {
             Some(spec) => {
-                Ok(AnyMachine::Ssh(Host { pool: self.pool.clone(), principal: principal.clone(), spec: spec? }))
+                let (pool, principal, spec) = (self.pool.clone(), principal.clone(), spec?);
+                Ok(AnyMachine::Ssh(Host { pool, principal, spec, own_sessions: host.rules.own_sessions }))
             }
             None => Ok(AnyMachine::Absent),
         }

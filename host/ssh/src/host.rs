@@ -19,6 +19,8 @@ pub struct Host {
     pub principal: Principal,
     /// Which host.
     pub spec: Arc<HostSpec>,
+    /// Whether each command has a session of its own, also one that could share a shell that stays.
+    pub own_sessions: bool,
 }
 
 impl Machine for Host {
@@ -33,7 +35,7 @@ impl Machine for Host {
             ready.await?;
             return Ok(Outcome::Probe(self.pool.probe(&self.principal, &self.spec, *timeout).await));
         }
-        let lease = self.pool.lease(&self.principal, &self.spec, call).await?;
+        let lease = self.pool.lease(&self.principal, &self.spec, call).await?.with_own_sessions(self.own_sessions);
         ready.await?;
         match operation {
             Operation::Open { path, cap, max_entries } => {
@@ -113,7 +115,12 @@ mod tests {
     #[tokio::test]
     async fn the_future_of_an_operation_is_small() {
         let spec = Arc::new(HostSpec::new("box", "127.0.0.1", 22, "me"));
-        let host = Host { pool: Pool::new(PoolConfig::default()), principal: Principal::new("test", "me"), spec };
+        let host = Host {
+            pool: Pool::new(PoolConfig::default()),
+            principal: Principal::new("test", "me"),
+            spec,
+            own_sessions: false,
+        };
         let call = Call::until(Instant::now());
         let probe = Operation::Probe { timeout: Duration::ZERO };
         let within = Within::default();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use scout_machine::command::persistent;
 use scout_machine::command::shell::{Prepared, Way};
 use scout_machine::path::{not_a_file, shown};
 use scout_machine::{
@@ -35,6 +36,7 @@ pub struct Lease {
     pool: Arc<Inner>,
     key: Key,
     connection: Mutex<Arc<InUse>>,
+    own_sessions: bool,
 }
 
 impl fmt::Debug for Lease {
@@ -45,7 +47,13 @@ impl fmt::Debug for Lease {
 
 impl Lease {
     pub(crate) fn new(pool: Arc<Inner>, key: Key, connection: Arc<InUse>) -> Self {
-        Self { pool, key, connection: Mutex::new(connection) }
+        Self { pool, key, connection: Mutex::new(connection), own_sessions: false }
+    }
+
+    /// With a session of its own for each command, also for one that could share a shell that stays.
+    #[must_use]
+    pub fn with_own_sessions(self, own_sessions: bool) -> Self {
+        Self { own_sessions, ..self }
     }
 
     /// Looks at a path in one round trip: attributes, and a file's first `cap` bytes or a directory's first
@@ -217,6 +225,8 @@ impl Lease {
     pub async fn exec(&self, request: &ExecRequest, call: &Call) -> Result<ExecOutcome, HostError> {
         let tally = self.tally(call);
         if request.only_reads
+            && !self.own_sessions
+            && persistent::fits(&request.script)
             && let Some(outcome) = self.exec_in_shell(request, &tally).await?
         {
             return Ok(outcome);
@@ -393,7 +403,7 @@ impl Lease {
     /// Another lease of the same host, for work that goes on when this one has ended.
     pub(crate) fn another(&self) -> Self {
         let connection = Arc::clone(&self.connection.lock());
-        Self::new(Arc::clone(&self.pool), self.key.clone(), connection)
+        Self::new(Arc::clone(&self.pool), self.key.clone(), connection).with_own_sessions(self.own_sessions)
     }
 
     fn hangs(&self, path: &[u8], killed: bool) -> HostError {

@@ -21,7 +21,7 @@ pub(crate) struct Quirks {
     channels: AtomicU8,
     way: AtomicU8,
     shells: AtomicU8,
-    early_ends: AtomicU8,
+    stumbles: AtomicU8,
 }
 
 /// Why a host's commands run in no shell that stays.
@@ -54,8 +54,8 @@ impl NoShell {
 
 /// Two commands were answered by one shell.
 const SHELLS_STAY: u8 = 1;
-/// So many shells that ended after their first command are no chance.
-const EARLY_ENDS: u8 = 2;
+/// So many shells that could not be started, or ended early, are no chance.
+const STUMBLES: u8 = 2;
 /// Nothing was asked or sent yet.
 const UNKNOWN: u8 = 0;
 /// A channel was seen open beside another.
@@ -119,16 +119,13 @@ impl Quirks {
         let _ = self.shells.compare_exchange(UNKNOWN, SHELLS_STAY, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// None can stay. Says nothing of a host where one did.
+    /// None could stay. Says nothing of a host where one did; what may be chance has to be seen twice.
     pub(crate) fn note_no_shell(&self, why: NoShell) {
-        let _ = self.shells.compare_exchange(UNKNOWN, why as u8, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
-    /// One ended after its first command.
-    pub(crate) fn note_early_end(&self) {
-        if self.early_ends.fetch_add(1, Ordering::Relaxed) + 1 >= EARLY_ENDS {
-            self.note_no_shell(NoShell::Ends);
+        let is_sure = matches!(why, NoShell::Group | NoShell::OneChannel);
+        if !is_sure && self.stumbles.fetch_add(1, Ordering::Relaxed) + 1 < STUMBLES {
+            return;
         }
+        let _ = self.shells.compare_exchange(UNKNOWN, why as u8, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// How a command is sent.

@@ -80,6 +80,25 @@ pub struct Sent {
     pub marker: String,
 }
 
+/// Whether a script is short enough for a shell that stays, as its first command and as any other.
+pub fn fits(script: &[u8]) -> bool {
+    argument(script).1.len() <= MAX_SCRIPT && as_line(script).len() <= MAX_SCRIPT
+}
+
+/// How a script is the command, and the script so.
+fn argument(script: &[u8]) -> (&'static str, String) {
+    match std::str::from_utf8(script) {
+        Ok(text) if script.iter().copied().all(is_plain) => ("p", text.to_owned()),
+        _ => ("e", encoded(script)),
+    }
+}
+
+/// A script on one line, whose blanks at both ends stay.
+fn as_line(script: &[u8]) -> Vec<u8> {
+    let is_line = !script.contains(&b'\n') && !script.starts_with(b" ") && !script.ends_with(b" ");
+    if is_line { script.to_vec() } else { [b"eval ".to_vec(), quoted(script, NEWLINE)].concat() }
+}
+
 /// The exec request that starts a shell, which sets these limits before each command, with its first command. Absent for a script that is
 /// too long for it.
 ///
@@ -87,13 +106,7 @@ pub struct Sent {
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a NUL, Exhausted without random numbers.
 pub fn start(script: &[u8], limits: &CommandLimits) -> Result<Option<Sent>, HostError> {
     no_nul(script)?;
-    if script.len() > MAX_SCRIPT {
-        return Ok(None);
-    }
-    let (how, argument) = match std::str::from_utf8(script) {
-        Ok(text) if script.iter().copied().all(is_plain) => ("p", text.to_owned()),
-        _ => ("e", encoded(script)),
-    };
+    let (how, argument) = argument(script);
     if argument.len() > MAX_SCRIPT {
         return Ok(None);
     }
@@ -113,11 +126,7 @@ pub fn start(script: &[u8], limits: &CommandLimits) -> Result<Option<Sent>, Host
 /// As [`start`].
 pub fn line(script: &[u8]) -> Result<Option<Sent>, HostError> {
     no_nul(script)?;
-    let is_line = !script.contains(&b'\n') && !script.starts_with(b" ") && !script.ends_with(b" ");
-    let script = match is_line {
-        true => script.to_vec(),
-        false => [b"eval ".to_vec(), quoted(script, NEWLINE)].concat(),
-    };
+    let script = as_line(script);
     if script.len() > MAX_SCRIPT {
         return Ok(None);
     }

@@ -16,7 +16,7 @@ use crate::{Capture, CommandLimits, ErrorKind, HostError};
 macro_rules! neutral {
     () => {
         concat!(
-            "TMOUT=0; unset TMOUT; case $BASH_VERSION in ?*) { unset -f command read echo kill sleep printf; ",
+            "TMOUT=0; unset TMOUT; case $BASH_VERSION in ?*) { unset -f command read echo kill sleep printf [ cat wait; ",
             "set +aefuvxCkmtP +o pipefail; export -n SHELLOPTS BASHOPTS; ",
             "shopt -u failglob nullglob nocasematch nocaseglob dotglob globstar extglob lastpipe xpg_echo execfail; ",
             "} >/dev/null 2>&1;; esac; ",

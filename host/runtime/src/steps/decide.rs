@@ -10,7 +10,7 @@ pub(super) struct Decided {
     pub(super) permit: Permit,
     /// What runs, of a command.
     pub(super) script: Option<Vec<u8>>,
-    /// Whether a command only reads and leaves nothing behind, for the table knows all of it, and may share a shell.
+    /// Whether a command only reads and leaves nothing behind, for the table knows all of it.
     pub(super) only_reads: bool,
 }
 
@@ -28,11 +28,8 @@ pub(super) fn decide(access: &HostAccess, rights: &CallRights, request: &HostReq
         }
         HostRequest::Run(pipeline) => {
             let permit = judge(Action::Run(pipeline))?;
-            let is_of_the_table = || {
-                target.commands == CommandPolicy::ReadOnly
-                    || policy::check_with(target.secrets, CommandPolicy::ReadOnly, pipeline).is_ok()
-            };
-            only_reads = !target.rules.own_sessions && is_of_the_table();
+            only_reads = target.commands == CommandPolicy::ReadOnly
+                || policy::check_with(target.secrets, CommandPolicy::ReadOnly, pipeline).is_ok();
             (permit, Some(policy::render(pipeline)?))
         }
         HostRequest::Script { directory, script } => {

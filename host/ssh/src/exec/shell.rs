@@ -164,7 +164,7 @@ impl Job {
             started: Instant::now(),
             answer,
             place,
-            _seat: seat,
+            _seat: seat.taken(),
             _connection: Arc::clone(connection),
         };
         (job, Answer { answer: waiting, state })
@@ -288,7 +288,8 @@ impl Shell {
         let front = self.line.pop_front();
         // Its channel is not theirs any more.
         self.line.drain(..).for_each(Job::go_elsewhere);
-        while let Ok(job) = self.jobs.try_recv() {
+        // With those that are just being sent.
+        while let Some(job) = self.jobs.recv().await {
             job.go_elsewhere();
         }
         match end {
@@ -297,7 +298,7 @@ impl Shell {
             }
             End::Closed => {
                 if self.answered == 1 && self.connection.is_alive() {
-                    self.connection.quirks.note_early_end();
+                    self.connection.quirks.note_no_shell(NoShell::Ends);
                 }
                 if let Some(front) = front {
                     self.lost(front, is_taken);
@@ -371,6 +372,11 @@ impl Shell {
                 message = read.wait() => message,
                 job = self.jobs.recv() => {
                     let Some(job) = job else { return (End::Retired, is_taken) };
+                    if self.is_left {
+                        // Whose seat is older than that. What comes now is output of lines that nobody waits for.
+                        job.go_elsewhere();
+                        continue;
+                    }
                     // If it cannot be sent, the channel's end tells.
                     let _ = lines.send(job.text.clone());
                     match self.take(job) {

@@ -34,12 +34,12 @@ struct State {
     places: usize,
     taken: usize,
     waiting: VecDeque<Waiting>,
-    /// Those that take commands.
+    /// Those that have a channel.
     shells: Vec<Entry>,
-    /// Shells that have a channel, or will have one at once: those that take no more commands too.
-    living: usize,
     /// How many wait for a channel.
     wanting: usize,
+    /// Those of them that no shell may keep waiting that always has something to do.
+    pressing: usize,
     /// The next number, of a shell or of one who waits.
     next: u64,
     /// How long a question and its answer take, at best; absent: nobody knows.
@@ -52,11 +52,12 @@ struct Waiting {
     turn: oneshot::Sender<Turn>,
 }
 
-/// A shell that takes commands.
+/// A shell.
 struct Entry {
     number: u64,
     limits: CommandLimits,
-    jobs: mpsc::UnboundedSender<Job>,
+    /// Absent: it takes no more commands, and ends with those that it has.
+    jobs: Option<mpsc::UnboundedSender<Job>>,
     in_line: usize,
     /// When the first in the line had its turn, or the last one ended.
     since: Instant,
@@ -80,6 +81,7 @@ pub(crate) struct Seat {
     turns: Option<Arc<Turns>>,
     number: u64,
     jobs: mpsc::UnboundedSender<Job>,
+    is_taken: bool,
 }
 
 /// A shell that may be given commands, as long as this lives.
@@ -89,10 +91,16 @@ pub(crate) struct Open {
 }
 
 /// A shell that has a channel, as long as this lives.
-pub(crate) struct Living(Arc<Turns>);
+pub(crate) struct Living {
+    turns: Arc<Turns>,
+    number: u64,
+}
 
 /// Somebody who waits for a channel, as long as this lives.
-struct Wanting<'a>(&'a Turns);
+struct Wanting<'a> {
+    turns: &'a Arc<Turns>,
+    is_pressing: bool,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -107,7 +115,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let Some(turns) = self.turns.take() else { return };
         let mut state = turns.state.lock();
-        state.leave(self.number);
+        state.leave(self.number, self.is_taken);
         turns.serve(&mut state);
         drop(state);
         turns.changed.notify_waiters();
@@ -116,40 +124,55 @@ impl Drop for Seat {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.turns.state.lock().shells.retain(|entry| entry.number != self.number);
+        let mut state = self.turns.state.lock();
+        state.entry(self.number).into_iter().for_each(|entry| entry.jobs = None);
+        drop(state);
         self.turns.changed.notify_waiters();
     }
 }
 
 impl Drop for Living {
     fn drop(&mut self) {
-        self.0.state.lock().living -= 1;
-        self.0.changed.notify_waiters();
+        self.turns.state.lock().shells.retain(|entry| entry.number != self.number);
+        self.turns.changed.notify_waiters();
     }
 }
 
 impl Drop for Wanting<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().wanting -= 1;
+        let mut state = self.turns.state.lock();
+        state.wanting -= 1;
+        state.pressing -= usize::from(self.is_pressing);
+        self.turns.serve(&mut state);
+        drop(state);
+        self.turns.changed.notify_waiters();
     }
 }
 
 impl<'a> Wanting<'a> {
-    fn new(turns: &'a Turns) -> Self {
-        turns.state.lock().wanting += 1;
-        Self(turns)
+    fn new(turns: &'a Arc<Turns>, is_pressing: bool) -> Self {
+        let mut state = turns.state.lock();
+        state.wanting += 1;
+        state.pressing += usize::from(is_pressing);
+        Self { turns, is_pressing }
     }
 
-    /// Has a shell with so many commands at most end, unless as many end already as wait.
-    fn make_room(&self, most: usize) {
-        let mut state = self.0.state.lock();
-        if state.living.saturating_sub(state.shells.len()) < state.wanting {
-            state.end_a_shell(most);
+    /// Has a shell end that has nothing to do, unless as many end already as wait.
+    fn make_room(&self) {
+        let mut state = self.turns.state.lock();
+        if state.closing() < state.wanting {
+            state.end_an_idle_shell();
         }
     }
 }
 
 impl Seat {
+    /// With a command that stands there now.
+    pub(crate) fn taken(mut self) -> Self {
+        self.is_taken = true;
+        self
+    }
+
     /// Where the shell takes commands from.
     pub(crate) fn jobs(&self) -> mpsc::UnboundedSender<Job> {
         self.jobs.clone()
@@ -160,19 +183,16 @@ impl Open {
     /// The first command is answered: from now on others may stand in its line.
     pub(crate) fn has_answered(&self) {
         let mut state = self.turns.state.lock();
-        if let Some(entry) = state.shells.iter_mut().find(|entry| entry.number == self.number) {
-            entry.has_answered = true;
-            self.turns.serve(&mut state);
-        }
+        state.entry(self.number).into_iter().for_each(|entry| entry.has_answered = true);
+        self.turns.serve(&mut state);
     }
 
     /// Takes no more commands if it has none.
     pub(crate) fn ends_if_idle(&self) -> bool {
         let mut state = self.turns.state.lock();
-        let is_idle = |entry: &Entry| entry.number == self.number && entry.in_line == 0;
-        let before = state.shells.len();
-        state.shells.retain(|entry| !is_idle(entry));
-        state.shells.len() < before
+        let Some(entry) = state.entry(self.number).filter(|entry| entry.in_line == 0) else { return false };
+        entry.jobs = None;
+        true
     }
 }
 
@@ -187,16 +207,43 @@ impl State {
         usize::try_from(way.as_millis() / 2 + 1).unwrap_or(LONGEST_LINE).min(LONGEST_LINE)
     }
 
-    /// A line that is short enough, behind a command that has just begun.
-    fn line(&mut self, limits: &CommandLimits) -> Option<&mut Entry> {
-        let (longest, patience) = (self.longest_line(), self.way.unwrap_or_default() + PATIENCE);
+    /// How long the first of a line may have run for others to stand behind it.
+    fn patience(&self) -> Duration {
+        self.way.unwrap_or_default() + PATIENCE
+    }
+
+    /// A shell with these limits that takes commands and has fewer than so many. None as long as somebody waits for a channel that none
+    /// is about to give up.
+    fn shell(&mut self, limits: &CommandLimits, fewer_than: usize) -> Option<&mut Entry> {
+        if self.pressing > self.closing() {
+            return None;
+        }
+        let patience = self.patience();
         let takes = |entry: &&mut Entry| {
-            entry.has_answered
+            let may_stand = entry.has_answered && entry.since.elapsed() < patience;
+            entry.jobs.is_some()
                 && entry.limits == *limits
-                && (1..longest).contains(&entry.in_line)
-                && entry.since.elapsed() < patience
+                && entry.in_line < fewer_than
+                && (entry.in_line == 0 || may_stand)
         };
-        self.shells.iter_mut().filter(takes).min_by_key(|entry| entry.in_line)
+        // Of those that are idle, the one that was used last: the others may end.
+        self.shells.iter_mut().filter(takes).min_by_key(|entry| (entry.in_line, Reverse(entry.since)))
+    }
+
+    fn entry(&mut self, number: u64) -> Option<&mut Entry> {
+        self.shells.iter_mut().find(|entry| entry.number == number)
+    }
+
+    /// How many shells have nothing to do and take no more commands: their channels are about to be free.
+    fn closing(&self) -> usize {
+        self.shells.iter().filter(|entry| entry.jobs.is_none() && entry.in_line == 0).count()
+    }
+
+    /// Has the shell end that has had nothing to do for longest; whether there was one.
+    fn end_an_idle_shell(&mut self) -> bool {
+        let idle = self.shells.iter_mut().filter(|entry| entry.jobs.is_some() && entry.in_line == 0);
+        // It ends when nobody can give it a command any more.
+        idle.min_by_key(|entry| entry.since).map(|entry| entry.jobs = None).is_some()
     }
 }
 
@@ -207,23 +254,22 @@ impl Turns {
             taken: 0,
             waiting: VecDeque::new(),
             shells: Vec::new(),
-            living: 0,
             wanting: 0,
+            pressing: 0,
             next: 0,
             way: None,
         };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
     }
 
-    /// As long as this is awaited, somebody waits for a channel: for each of them one shell ends, the one that has had nothing to do for
-    /// longest; if `also_busy`, else one that ends with the commands that it has. Never ends.
-    pub(crate) async fn make_room(&self, also_busy: bool) -> Infallible {
-        let most = if also_busy { usize::MAX } else { 0 };
-        let wanting = Wanting::new(self);
+    /// As long as this is awaited, somebody waits for a channel: for each of them a shell ends that has nothing to do. If `is_pressing`,
+    /// those that have something get nothing more to do until one has. Never ends.
+    pub(crate) async fn make_room(self: &Arc<Self>, is_pressing: bool) -> Infallible {
+        let wanting = Wanting::new(self, is_pressing);
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            wanting.make_room(most);
+            wanting.make_room();
             changed.await;
         }
     }
@@ -257,7 +303,7 @@ impl Turns {
 
     /// How long the first of a line may run before those behind it go elsewhere.
     pub(crate) fn patience(&self) -> Duration {
-        self.state.lock().way.unwrap_or_default() + PATIENCE
+        self.state.lock().patience()
     }
 
     /// A turn, if there is one and nobody waits. `joins`: the limits of a command that may run in a shell with others.
@@ -291,16 +337,13 @@ impl Turns {
         turn
     }
 
-    /// A shell with these limits that has nothing to do, the one that was used last: the others may end. Where there are as many as
-    /// there may be, the line that is shortest.
+    /// A shell with these limits that has nothing to do; where there are as many as there may be, the line that is shortest.
     pub(crate) fn shell(self: &Arc<Self>, limits: &CommandLimits) -> Option<Seat> {
         let mut state = self.state.lock();
-        let are_enough = state.shells.len() >= state.places;
-        let takes =
-            |entry: &&mut Entry| entry.limits == *limits && (entry.in_line == 0 || are_enough && entry.has_answered);
-        let shells = state.shells.iter_mut().filter(takes);
-        let entry = shells.min_by_key(|entry| (entry.in_line, Reverse(entry.since)))?;
-        Some(self.seat(entry))
+        let open = state.shells.iter().filter(|entry| entry.jobs.is_some()).count();
+        let fewer_than = if open >= state.places { usize::MAX } else { 1 };
+        let entry = state.shell(limits, fewer_than)?;
+        self.seat(entry)
     }
 
     /// Takes up a shell that is about to be started, with the place in its line of its first command.
@@ -311,26 +354,25 @@ impl Turns {
     ) -> (Open, Living, Seat) {
         let mut state = self.state.lock();
         let number = state.number();
-        let mut entry = Entry { number, limits, jobs, in_line: 0, since: Instant::now(), has_answered: false };
-        let seat = self.seat(&mut entry);
-        state.shells.push(entry);
-        state.living += 1;
-        drop(state);
-        self.changed.notify_waiters();
-        (Open { turns: Arc::clone(self), number }, Living(Arc::clone(self)), seat)
+        let (since, own) = (Instant::now(), jobs.clone());
+        state.shells.push(Entry { number, limits, jobs: Some(jobs), in_line: 1, since, has_answered: false });
+        let [seat, open, living] = std::array::from_fn(|_| Arc::clone(self));
+        let seat = Seat { turns: Some(seat), number, jobs: own, is_taken: false };
+        (Open { turns: open, number }, Living { turns: living, number }, seat)
     }
 
     /// Has the shell end that has had nothing to do for longest, if there is one.
     pub(crate) fn end_an_idle_shell(&self) -> bool {
-        self.state.lock().end_a_shell(0)
+        self.state.lock().end_an_idle_shell()
     }
 
-    fn seat(self: &Arc<Self>, entry: &mut Entry) -> Seat {
+    fn seat(self: &Arc<Self>, entry: &mut Entry) -> Option<Seat> {
+        let jobs = entry.jobs.clone()?;
         if entry.in_line == 0 {
             entry.since = Instant::now();
         }
         entry.in_line += 1;
-        Seat { turns: Some(Arc::clone(self)), number: entry.number, jobs: entry.jobs.clone() }
+        Some(Seat { turns: Some(Arc::clone(self)), number: entry.number, jobs, is_taken: false })
     }
 
     fn grant(self: &Arc<Self>, state: &mut State, joins: Option<CommandLimits>) -> Option<Turn> {
@@ -338,7 +380,10 @@ impl Turns {
             state.taken += 1;
             return Some(Turn::Place(Place(Some(Arc::clone(self)))));
         }
-        state.line(&joins?).map(|entry| Turn::Line(self.seat(entry)))
+        let longest = state.longest_line();
+        // One that is idle is for those who have a place.
+        let entry = state.shell(&joins?, longest).filter(|entry| entry.in_line > 0)?;
+        self.seat(entry).map(Turn::Line)
     }
 
     /// Gives those who wait their turns, as far as there are any.
@@ -360,25 +405,18 @@ impl Turns {
 }
 
 impl State {
-    /// Has a shell with so many commands at most take no more of them; whether there was one.
-    fn end_a_shell(&mut self, most: usize) -> bool {
-        let shells = self.shells.iter().enumerate().filter(|(_, entry)| entry.in_line <= most);
-        let Some((at, _)) = shells.min_by_key(|(_, entry)| (entry.in_line, entry.since)) else { return false };
-        // It ends when nobody can give it a command any more.
-        self.shells.swap_remove(at);
-        true
-    }
-
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
-    /// One of a shell's line has gone.
-    fn leave(&mut self, number: u64) {
-        if let Some(entry) = self.shells.iter_mut().find(|entry| entry.number == number) {
+    /// One of a shell's line has gone. `was_there`: its command stood in it, and so it is the next one's turn.
+    fn leave(&mut self, number: u64, was_there: bool) {
+        if let Some(entry) = self.entry(number) {
             entry.in_line -= 1;
-            entry.since = Instant::now();
+            if was_there {
+                entry.since = Instant::now();
+            }
         }
     }
 
@@ -391,7 +429,7 @@ impl State {
             }
             Turn::Line(seat) => {
                 seat.turns = None;
-                self.leave(seat.number);
+                self.leave(seat.number, false);
             }
         }
     }
@@ -399,13 +437,16 @@ impl State {
 
 /// Somebody in the queue.
 struct Waits<'a> {
-    turns: &'a Turns,
+    turns: &'a Arc<Turns>,
     number: u64,
 }
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.turns.state.lock().waiting.retain(|waiting| waiting.number != self.number);
+        let mut state = self.turns.state.lock();
+        state.waiting.retain(|waiting| waiting.number != self.number);
+        // Those behind it may be served where it was not.
+        self.turns.serve(&mut state);
     }
 }
 
@@ -519,18 +560,20 @@ mod tests {
         assert!(jobs_of_first.recv().now_or_never().is_some_and(|job| job.is_none()), "it is told by its end");
         assert!(jobs_of_second.recv().now_or_never().is_none());
         let last = turns.shell(&LIMITS).expect("the second one is there");
-        let wanting = Wanting::new(&turns);
-        let open = || turns.state.lock().shells.len();
-        wanting.make_room(9);
+        let wanting = Wanting::new(&turns, true);
+        let open = || turns.state.lock().shells.iter().filter(|entry| entry.jobs.is_some()).count();
+        wanting.make_room();
         assert_eq!(open(), 1, "one ends already");
         drop(first);
-        wanting.make_room(0);
+        wanting.make_room();
         assert_eq!(open(), 1, "it is busy");
-        wanting.make_room(9);
-        assert_eq!(open(), 0, "it takes no more");
-        assert!(jobs_of_second.recv().now_or_never().is_none(), "it has a command still");
+        assert!(turns.shell(&LIMITS).is_none(), "and gets nothing more to do");
         drop(last);
+        wanting.make_room();
         assert!(jobs_of_second.recv().now_or_never().is_some_and(|job| job.is_none()));
-        assert!(!second.0.ends_if_idle());
+        assert!(second.0.ends_if_idle());
+        drop((wanting, second));
+        let (_third, _seat, _jobs) = self::open(&turns);
+        assert_eq!(turns.state.lock().shells.len(), 1, "what has ended is forgotten");
     }
 }

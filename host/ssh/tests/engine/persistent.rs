@@ -421,6 +421,22 @@ async fn whoever_stands_behind_a_long_command_goes_elsewhere() {
 }
 
 #[tokio::test]
+async fn each_answer_is_its_own_where_lines_are_left_again_and_again() {
+    let (_sshd, _link, _pool, lease) = distant().await;
+    // Some run longer than those behind them wait.
+    let callers = (0..48).map(async |caller| {
+        for number in 0..6 {
+            let pause = [0, 0, 1, 0, 2, 0][(caller + number) % 6];
+            let outcome = run(&lease, &format!("sleep 0.{pause}; echo {caller} {number}; echo {number} >&2")).await;
+            let streams = (&*outcome.stdout.data, &*outcome.stderr.data);
+            let wanted = (format!("{caller} {number}\n"), format!("{number}\n"));
+            assert_eq!(streams, (wanted.0.as_bytes(), wanted.1.as_bytes()), "{outcome:?}");
+        }
+    });
+    join_all(callers).await;
+}
+
+#[tokio::test]
 async fn who_gives_up_in_a_line_is_answered_at_once_and_others_lose_nothing() {
     let (_sshd, _link, _pool, lease) = distant().await;
     let impatient: Vec<Call> = (0..10).map(|_| call()).collect();
@@ -482,6 +498,51 @@ async fn a_shell_that_always_has_something_to_do_gives_up_its_channel_when_anoth
 }
 
 #[tokio::test]
+async fn whoever_waits_for_a_channel_has_it_when_a_shell_has_nothing_more_to_do() {
+    // Long before a shell that nobody uses ends by itself.
+    let world = World::with(&SshdOptions { max_sessions: Some(2), ..SshdOptions::default() });
+    std::fs::write(world.sshd.dir().join("f"), "text").unwrap();
+    let lease = world.lease().await;
+    let soon = Call::until(tokio::time::Instant::now() + Duration::from_secs(20));
+    let commands = join_all((0..3).map(async |_| lease.exec(&reading("sleep 0.3"), &soon).await));
+    let path = remote(world.path("f"));
+    let (commands, read) = tokio::join!(commands, lease.open(&path, 100, 100, &soon));
+    for outcome in commands {
+        assert_eq!(outcome.unwrap().ending, Ending::Exited(0));
+    }
+    read.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_that_keeps_to_own_sessions_starts_no_shell() {
+    let world = World::with(&SshdOptions { sftp: Sftp::Absent, ..telling() });
+    std::fs::write(world.sshd.dir().join("f"), "text").unwrap();
+    let lease = world.lease().await.with_own_sessions(true);
+    for _ in 0..3 {
+        assert_eq!(costs(&lease, "exec true").await.shell_execs, 0);
+        let call = call();
+        lease.open(&remote(world.path("f")), 100, 100, &call).await.unwrap();
+        assert_eq!(call.cost.snapshot().shell_execs, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_is_exported_under_names_that_a_shell_uses_changes_nothing() {
+    let names = ["cat", "[", "wait", "echo", "read", "kill"];
+    let functions = names.map(|name| format!("'BASH_FUNC_{name}%%=() {{ echo forged; }}'")).join(" ");
+    let variables = "h=1 l=2 m=3 c=4 n=5 p=6 s=7 t=8 g=9 k=10 e=11";
+    let forced = format!("ForceCommand exec env {functions} {variables} bash -c \"$SSH_ORIGINAL_COMMAND\"");
+    let bash = ["/bin/bash", "/usr/bin/bash"].into_iter().find(|bash| std::path::Path::new(bash).exists()).unwrap();
+    let world = World::with(&SshdOptions { extra: vec![forced], shell: Some(bash.into()), ..telling() });
+    let lease = world.lease().await;
+    for number in 0..3 {
+        let outcome = run(&lease, &format!("exec sh -c 'exit {number}'")).await;
+        assert_eq!((outcome.ending, &*outcome.stdout.data), (Ending::Exited(number), &b""[..]));
+    }
+    assert_eq!(sessions(&world.sshd), 1);
+}
+
+#[tokio::test]
 async fn shells_that_have_nothing_to_do_make_room_for_what_needs_a_channel() {
     let world = World::with(&telling());
     let lease = world.lease().await;
@@ -499,7 +560,8 @@ async fn shells_that_have_nothing_to_do_make_room_for_what_needs_a_channel() {
 async fn where_a_shell_cannot_stay_commands_go_the_other_way() {
     let shell = "/bin/sh -c \"$SSH_ORIGINAL_COMMAND\"";
     for (what, forced, tries) in [
-        ("both streams are one", format!("{shell} 2>&1"), 1),
+        // What may be chance has to be seen twice.
+        ("both streams are one", format!("exec {shell} 2>&1"), 2),
         ("both streams are one pipe", format!("{shell} 2>&1 | cat"), 1),
         ("the group is another's", format!("{shell}; exit $?"), 1),
         (
