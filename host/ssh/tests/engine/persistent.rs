@@ -382,6 +382,28 @@ async fn two_hundred_callers_share_a_few_shells() {
     assert!(sessions(&world.sshd) <= 16, "{}", sessions(&world.sshd));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_callers_that_never_pause_are_all_served() {
+    let world = World::new();
+    let (pool, spec) = (world.pool.clone(), Arc::clone(&world.spec));
+    let callers: Vec<_> = (0..100)
+        .map(|_| {
+            let (pool, spec) = (pool.clone(), Arc::clone(&spec));
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    let call = call();
+                    let lease = pool.lease(&me(), &spec, &call).await.unwrap();
+                    let outcome = lease.exec(&reading("exec true"), &call).await.unwrap();
+                    assert_eq!(outcome.ending, Ending::Exited(0));
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+}
+
 /// A lease over a link with a delay of 25 ms each way, whose shells are there.
 async fn distant() -> (Sshd, DelayLink, Pool, Arc<Lease>) {
     let sshd = Sshd::start_with(&telling());
