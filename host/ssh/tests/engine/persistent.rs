@@ -404,6 +404,30 @@ async fn a_hundred_callers_that_never_pause_are_all_served() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_callers_far_away_that_never_pause_are_all_served() {
+    let sshd = Sshd::start_with(&telling());
+    let link = DelayLink::start(sshd.address(), Duration::from_millis(25)).await;
+    let pool = Pool::new(PoolConfig { max_connections: 1, ..PoolConfig::default() });
+    let spec = Arc::new(spec(&sshd, link.address()));
+    let callers: Vec<_> = (0..100)
+        .map(|_| {
+            let (pool, spec) = (pool.clone(), Arc::clone(&spec));
+            tokio::spawn(async move {
+                for _ in 0..30 {
+                    let call = call();
+                    let lease = pool.lease(&me(), &spec, &call).await.unwrap();
+                    let outcome = lease.exec(&reading("exec true"), &call).await.unwrap();
+                    assert_eq!(outcome.ending, Ending::Exited(0));
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+}
+
 /// A lease over a link with a delay of 25 ms each way, whose shells are there.
 async fn distant() -> (Sshd, DelayLink, Pool, Arc<Lease>) {
     let sshd = Sshd::start_with(&telling());
