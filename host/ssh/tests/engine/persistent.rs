@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use scout_machine::{Call, CommandLimits, CostSnapshot, Ending, ErrorKind, ExecOutcome, ExecRequest, RemoteState};
-use scout_ssh::{Lease, Pool, PoolConfig};
+use scout_ssh::{HostSpec, Lease, Pool, PoolConfig};
 use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions};
 
 use crate::world::{World, call, eventually, marker, me, remote, request, runs, spec};
@@ -382,50 +382,36 @@ async fn two_hundred_callers_share_a_few_shells() {
     assert!(sessions(&world.sshd) <= 16, "{}", sessions(&world.sshd));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_callers_that_never_pause_are_all_served() {
-    let world = World::new();
-    let (pool, spec) = (world.pool.clone(), Arc::clone(&world.spec));
-    let callers: Vec<_> = (0..100)
-        .map(|_| {
-            let (pool, spec) = (pool.clone(), Arc::clone(&spec));
-            tokio::spawn(async move {
-                for _ in 0..50 {
-                    let call = call();
-                    let lease = pool.lease(&me(), &spec, &call).await.unwrap();
-                    let outcome = lease.exec(&reading("exec true"), &call).await.unwrap();
-                    assert_eq!(outcome.ending, Ending::Exited(0));
-                }
-            })
+/// A hundred callers on one host, each with so many commands one after another.
+async fn never_pause(pool: &Pool, spec: &Arc<HostSpec>, times: usize) {
+    let callers = (0..100).map(|_| {
+        let (pool, spec) = (pool.clone(), Arc::clone(spec));
+        tokio::spawn(async move {
+            for _ in 0..times {
+                let call = call();
+                let lease = pool.lease(&me(), &spec, &call).await.unwrap();
+                let outcome = lease.exec(&reading("exec true"), &call).await.unwrap();
+                assert_eq!(outcome.ending, Ending::Exited(0));
+            }
         })
-        .collect();
-    for caller in callers {
-        caller.await.unwrap();
+    });
+    for caller in join_all(callers).await {
+        caller.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_callers_that_never_pause_are_all_served() {
+    let world = World::new();
+    never_pause(&world.pool, &world.spec, 50).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_callers_far_away_that_never_pause_are_all_served() {
-    let sshd = Sshd::start_with(&telling());
+    let sshd = Sshd::start();
     let link = DelayLink::start(sshd.address(), Duration::from_millis(25)).await;
     let pool = Pool::new(PoolConfig { max_connections: 1, ..PoolConfig::default() });
-    let spec = Arc::new(spec(&sshd, link.address()));
-    let callers: Vec<_> = (0..100)
-        .map(|_| {
-            let (pool, spec) = (pool.clone(), Arc::clone(&spec));
-            tokio::spawn(async move {
-                for _ in 0..30 {
-                    let call = call();
-                    let lease = pool.lease(&me(), &spec, &call).await.unwrap();
-                    let outcome = lease.exec(&reading("exec true"), &call).await.unwrap();
-                    assert_eq!(outcome.ending, Ending::Exited(0));
-                }
-            })
-        })
-        .collect();
-    for caller in callers {
-        caller.await.unwrap();
-    }
+    never_pause(&pool, &Arc::new(spec(&sshd, link.address())), 30).await;
 }
 
 /// A lease over a link with a delay of 25 ms each way, whose shells are there.
