@@ -19,7 +19,7 @@
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
 
-use super::shell::{CANARY, MAX_HEAD, encoded, is_plain, neutral, quoted, random_marker};
+use super::shell::{CANARY, Kept, MAX_HEAD, encoded, is_plain, neutral, quoted, random_marker};
 use super::shell::{NEWLINE, no_nul};
 use crate::{Capture, CommandLimits, Ending, HostError};
 
@@ -141,23 +141,14 @@ pub struct Output {
     marker: Finder<'static>,
     /// What may be the beginning of the marker's line.
     held: BytesMut,
-    data: BytesMut,
-    cap: usize,
-    total: u64,
+    output: Kept,
     end: Option<String>,
 }
 
 impl Output {
     /// The stream of the command with this marker, of which `cap` bytes are kept.
     pub fn new(marker: &str, cap: usize) -> Self {
-        Self {
-            marker: Finder::new(marker).into_owned(),
-            held: BytesMut::new(),
-            data: BytesMut::new(),
-            cap,
-            total: 0,
-            end: None,
-        }
+        Self { marker: Finder::new(marker).into_owned(), held: BytesMut::new(), output: Kept::new(cap), end: None }
     }
 
     /// Takes what arrived; what stands behind the marker's line is not this command's and is left. Nothing is to be pushed after that.
@@ -170,12 +161,12 @@ impl Output {
         let Some(at) = self.marker.find(&bytes) else {
             let begun = begun(&bytes, self.marker.needle());
             let (output, held) = bytes.split_at(bytes.len() - begun);
-            self.keep(output);
+            self.output.push(output);
             self.held.extend_from_slice(held);
             return;
         };
         let (output, line) = bytes.split_at(at);
-        self.keep(output);
+        self.output.push(output);
         let line = line.get(self.marker.needle().len()..).unwrap_or_default();
         match line.iter().take(MAX_HEAD).position(|byte| *byte == b'\n') {
             Some(end) => {
@@ -189,20 +180,14 @@ impl Output {
         }
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        self.total += bytes.len() as u64;
-        let room = self.cap.saturating_sub(self.data.len());
-        self.data.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-    }
-
     /// Whether more came than may.
     pub fn is_over(&self) -> bool {
-        self.total > self.cap as u64
+        self.output.is_over()
     }
 
     /// Whether nothing came.
     pub fn is_empty(&self) -> bool {
-        self.total == 0 && self.held.is_empty() && self.end.is_none()
+        self.output.is_empty() && self.held.is_empty() && self.end.is_none()
     }
 
     /// What stands behind the marker, once the output has ended.
@@ -213,11 +198,9 @@ impl Output {
     /// What was kept, and how much came.
     pub fn into_capture(mut self) -> Capture {
         if self.end.is_none() {
-            let held = self.held.split();
-            self.keep(&held);
+            self.output.push(&self.held);
         }
-        let truncated = self.total > self.data.len() as u64;
-        Capture { truncated, total: Some(self.total), data: self.data.freeze() }
+        self.output.into_capture()
     }
 }
 

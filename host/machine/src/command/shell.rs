@@ -224,6 +224,44 @@ pub fn encoded(line: &[u8]) -> String {
     text
 }
 
+/// The first bytes of a stream up to a cap, and how many came.
+#[derive(Debug)]
+pub(super) struct Kept {
+    data: BytesMut,
+    cap: usize,
+    total: u64,
+}
+
+impl Kept {
+    /// Nothing yet, of which `cap` bytes will be kept.
+    pub(super) fn new(cap: usize) -> Self {
+        Self { data: BytesMut::new(), cap, total: 0 }
+    }
+
+    /// Takes what arrived.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+        let room = self.cap.saturating_sub(self.data.len());
+        self.data.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// Whether more came than may.
+    pub(super) fn is_over(&self) -> bool {
+        self.total > self.cap as u64
+    }
+
+    /// Whether nothing came.
+    pub(super) fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    /// What was kept, and how much came.
+    pub(super) fn into_capture(self) -> Capture {
+        let truncated = self.total > self.data.len() as u64;
+        Capture { truncated, total: Some(self.total), data: self.data.freeze() }
+    }
+}
+
 /// One stream of a command: noise, the marker's line, then output up to a cap.
 pub struct Stream {
     marker: String,
@@ -236,9 +274,7 @@ pub struct Stream {
     pending: BytesMut,
     noise: Vec<u8>,
     noise_bytes: u64,
-    data: BytesMut,
-    cap: usize,
-    total: u64,
+    output: Kept,
 }
 
 impl Stream {
@@ -262,9 +298,7 @@ impl Stream {
             pending: BytesMut::new(),
             noise: Vec::new(),
             noise_bytes: 0,
-            data: BytesMut::new(),
-            cap,
-            total: 0,
+            output: Kept::new(cap),
         }
     }
 
@@ -310,7 +344,7 @@ impl Stream {
     /// Keeps what the command wrote: the marker of the other stream is no part of it.
     fn keep_own(&mut self, bytes: &[u8]) {
         if !self.may_be_both {
-            return self.keep(bytes);
+            return self.output.push(bytes);
         }
         self.pending.extend_from_slice(bytes);
         let marker = [self.marker.as_bytes(), b"\n"].concat();
@@ -319,18 +353,12 @@ impl Stream {
         }
         self.may_be_both = false;
         let pending = self.pending.split();
-        self.keep(pending.strip_prefix(&*marker).unwrap_or(&pending));
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        self.total += bytes.len() as u64;
-        let room = self.cap.saturating_sub(self.data.len());
-        self.data.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.output.push(pending.strip_prefix(&*marker).unwrap_or(&pending));
     }
 
     /// Whether more came than may.
     pub fn is_over(&self) -> bool {
-        self.total > self.cap as u64 || self.noise_bytes > MAX_NOISE
+        self.output.is_over() || self.noise_bytes > MAX_NOISE
     }
 
     /// What stood behind the marker; absent while the command has not begun.
@@ -353,18 +381,16 @@ impl Stream {
     /// What was kept, and how much came.
     pub fn into_capture(mut self) -> Capture {
         if self.head.is_some() {
-            let pending = self.pending.split();
-            self.keep(&pending);
+            self.output.push(&self.pending);
         }
-        let truncated = self.total > self.data.len() as u64;
-        Capture { truncated, total: Some(self.total), data: self.data.freeze() }
+        self.output.into_capture()
     }
 
     /// What was kept behind the marker, for whoever reads it from here on.
     pub fn take(&mut self) -> Bytes {
-        self.total = 0;
         self.may_be_both = false;
-        let mut all = self.data.split();
+        let empty = Kept::new(self.output.cap);
+        let mut all = std::mem::replace(&mut self.output, empty).data;
         all.extend_from_slice(&self.pending.split());
         all.freeze()
     }

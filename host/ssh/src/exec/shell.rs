@@ -489,14 +489,7 @@ impl Shell {
             }
             data = head.take();
         }
-        while !data.is_empty() {
-            let Some(job) = self.line.get_mut(self.at.0) else { return self.stray() };
-            job.stdout.push(&mut data);
-            if job.stdout.end().is_some() {
-                self.at.0 += 1;
-            }
-        }
-        None
+        self.hand_out(data, |at| &mut at.0, |job| &mut job.stdout)
     }
 
     /// Takes what came on standard error.
@@ -510,11 +503,23 @@ impl Shell {
             head.head()?;
             data = head.take();
         }
+        self.hand_out(data, |at| &mut at.1, |job| &mut job.stderr)
+    }
+
+    /// Gives each command its part of what came on one stream.
+    fn hand_out(
+        &mut self,
+        mut data: Bytes,
+        at: fn(&mut (usize, usize)) -> &mut usize,
+        stream: fn(&mut Job) -> &mut Output,
+    ) -> Option<End> {
         while !data.is_empty() {
-            let Some(job) = self.line.get_mut(self.at.1) else { return self.stray() };
-            job.stderr.push(&mut data);
-            if job.stderr.end().is_some() {
-                self.at.1 += 1;
+            let at = at(&mut self.at);
+            let Some(job) = self.line.get_mut(*at) else { return self.stray() };
+            let output = stream(job);
+            output.push(&mut data);
+            if output.end().is_some() {
+                *at += 1;
             }
         }
         None
