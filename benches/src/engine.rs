@@ -116,29 +116,34 @@ async fn commands(world: &World) -> Result<String> {
     let client = world.client(world.sshd.address())?;
     let bare = Bare::connect(&world.sshd, world.sshd.address()).await?;
     let wrapped = wrapper_text().await?;
-    let (mut engine, mut plain, mut same) = (Samples::default(), Samples::default(), Samples::default());
+    let [mut shell, mut engine, mut plain, mut same] = std::array::from_fn(|_| Samples::default());
     for round in 0..WARM_UP + ROUNDS {
-        let ours = time(client.exec("exec true")).await?;
+        let stays = time(client.run("exec true", true)).await?;
+        let ours = time(client.run("exec true", false)).await?;
         let channel = bare.open().await?;
         let exec = time(bare::run(channel, b"exec true")).await?;
         let channel = bare.open().await?;
         let wrapper = time(bare::run(channel, &wrapped)).await?;
         if round >= WARM_UP {
+            shell.push(stays);
             engine.push(ours);
             plain.push(exec);
             same.push(wrapper);
         }
     }
     Ok(format!(
-        "| the engine | {} |\n| a bare client, the same text, on a channel opened ahead | {} |\n\
+        "| the engine, in a shell that stays | {} |\n| the engine, on a channel of its own | {} |\n\
+         | a bare client, the same text, on a channel opened ahead | {} |\n\
          | a bare client, `exec true`, on a channel opened ahead | {} |\n",
+        milliseconds(shell.median()),
         milliseconds(engine.median()),
         milliseconds(same.median()),
         milliseconds(plain.median())
     ))
 }
 
-/// What the engine asks a server to run for `exec true`, as the server sees it.
+/// What the engine asks a server to run for `exec true` on a channel of its own, as the server sees it. What starts a shell that stays
+/// would wait for more, and a bare client for its end.
 pub(crate) async fn wrapper_text() -> Result<Vec<u8>> {
     let dir = tempfile::tempdir()?;
     let seen = dir.path().join("seen");
@@ -147,7 +152,7 @@ pub(crate) async fn wrapper_text() -> Result<Vec<u8>> {
         seen.display()
     );
     let world = World::with(&SshdOptions { extra: vec![record], ..SshdOptions::default() })?;
-    world.client(world.sshd.address())?.exec("exec true").await?;
+    world.client(world.sshd.address())?.run("exec true", false).await?;
     std::fs::read(&seen).context("what the server saw")
 }
 
