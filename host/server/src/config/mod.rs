@@ -591,7 +591,7 @@ mod tests {
             assert_eq!(config.rules(host).1.own_sessions, !wanted, "{host}");
         }
         let none = self::config(&Flags::default(), &[], "").unwrap();
-        assert_eq!(none.persistent_shells("web1"), (false, None));
+        assert_eq!(none.persistent_shells("web1"), (true, None));
         let refusal = refusal(&[], "persistent_shells = \"no\"\n");
         assert!(refusal.contains("scout.toml:1:") && refusal.contains("expected a boolean"), "{refusal}");
     }

@@ -293,7 +293,7 @@ impl Config {
         let own = said.iter().find(|(is_own, _)| *is_own);
         let strictest = || said.iter().min_by_key(|(_, (shells, _))| *shells);
         let decided = own.or_else(strictest).map(|(_, shells)| *shells).or(self.persistent_shells.as_ref());
-        decided.map_or((false, None), |(shells, place)| (*shells, Some(place)))
+        decided.map_or((true, None), |(shells, place)| (*shells, Some(place)))
     }
 
     /// Whether `hosts` of some `[access.NAME]` names a host that is not listed: by its name or by a pattern that says
