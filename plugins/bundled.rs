@@ -5,6 +5,8 @@ bundled! {
     file: (Some(Subject::File)), [Files];
     dir: (Some(Subject::Directory)), [Files];
     command: (Some(Subject::Command)), [Exec Shell];
+    walk: (Some(Subject::Tree)), [Files Exec];
+    fleet: (Some(Subject::Targets)), [Inventory Files Exec Shell];
     disk: (None), [Exec];
     services: (None), [Exec];
     logs: (None), [Exec];

@@ -277,7 +277,21 @@ async fn beside_loops(world: &World) -> Result<Samples> {
         let context =
             CallContext::new(Principal::new("bench", principal), Arc::clone(&fleet), Arc::clone(&limits), call);
         let (host, path) = (Some("box".to_owned()), Some(path.clone()));
-        async move { plugin.handle(context, Query { subject: Subject::File, host, path, command: None, found: None }).await }
+        async move {
+            plugin
+                .handle(
+                    context,
+                    Query {
+                        subject: Subject::File,
+                        host,
+                        path,
+                        command: None,
+                        arguments: serde_json::Map::new(),
+                        found: None,
+                    },
+                )
+                .await
+        }
     });
     let mut hostile = tokio::task::JoinSet::new();
     for _ in 0..LOOPS {
@@ -318,7 +332,14 @@ fn nothing() -> Result<Nothing> {
     let call = move |plugin: Plugin| {
         let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
         let context = CallContext::new(Principal::new("bench", "bench"), Arc::clone(&fleet), Arc::clone(&limits), call);
-        let nothing = Query { subject: Subject::File, host: None, path: None, command: None, found: None };
+        let nothing = Query {
+            subject: Subject::File,
+            host: None,
+            path: None,
+            command: None,
+            arguments: serde_json::Map::new(),
+            found: None,
+        };
         async move { plugin.handle(context, nothing).await }
     };
     let alone = threads.block_on(threads.spawn({

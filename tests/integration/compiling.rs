@@ -5,6 +5,7 @@ use std::path::Path;
 
 use scout_runtime::{Grants, PluginId, Runtime, RuntimeConfig};
 use scout_tests::{Guest, Scout, Sshd};
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::world::options;
@@ -92,11 +93,16 @@ async fn what_is_vetted_is_compiled_for_those_who_serve_it() {
     let before = compiled(&cache);
     assert_eq!(before.len(), 1, "{before:?}");
     let scout = Scout::start_at(&options, &dir.path().join("scout.toml")).await;
-    let tools = scout.request("tools/list", serde_json::json!({})).await;
+    let tools = scout.request("tools/list", json!({})).await;
     assert!(tools.to_string().contains("answer"), "{tools}");
     assert!(!scout.call("hosts").await.is_error() && !scout.call("box:/etc/hostname").await.is_error());
     assert!(!scout.call("box:/etc").await.is_error() && !scout.command("box", "df").await.is_error());
-    // The four handlers.
-    assert_eq!(compiled(&cache).len(), 1 + 4);
+    for arguments in
+        [json!({"target": "box:/etc", "tree": true, "depth": 1}), json!({"targets": ["box"], "query": "df"})]
+    {
+        assert!(!scout.call_with(arguments).await.is_error());
+    }
+    // The six handlers.
+    assert_eq!(compiled(&cache).len(), 1 + 6);
     assert!(compiled(&cache).is_superset(&before));
 }

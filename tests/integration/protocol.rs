@@ -67,10 +67,15 @@ async fn the_tool_says_what_it_takes_and_gives() {
     let tools = scout.request("tools/list", json!({})).await;
     let tool = tools["result"]["tools"][0].clone();
     assert_eq!(tool["name"], "scout");
-    assert_eq!(tool["inputSchema"]["required"], json!(["target"]));
-    for argument in ["target", "query", "host"] {
-        assert!(tool["inputSchema"]["properties"][argument]["description"].is_string(), "{tool}");
+    // `target` or `targets`.
+    assert_eq!(tool["inputSchema"]["required"], json!(null));
+    let properties = tool["inputSchema"]["properties"].as_object().unwrap();
+    for argument in ["target", "targets", "query", "host", "tree", "find", "diff", "tail"] {
+        assert!(properties[argument]["description"].is_string(), "{tool}");
     }
+    // What it costs a model: four bytes are a token or so.
+    let read = [&tool["name"], &tool["description"], &tool["inputSchema"]].map(|part| part.to_string().len());
+    assert!(read.iter().sum::<usize>() / 4 < 900, "{read:?}");
     assert_eq!(tool["outputSchema"]["type"], "object");
     assert_eq!(tool["annotations"]["destructiveHint"], false);
 }

@@ -22,8 +22,8 @@ pub enum Interface {
 /// What the table says of one.
 struct Row {
     name: &'static str,
-    /// The interface of `wit/` that it is, and the function if it is one alone.
-    imported: (&'static str, Option<&'static str>),
+    /// The interface of `wit/` that it is, and the functions if it is some of them alone.
+    imported: (&'static str, &'static [&'static str]),
 }
 
 impl Interface {
@@ -33,10 +33,10 @@ impl Interface {
     /// The table.
     const fn row(self) -> Row {
         match self {
-            Self::Inventory => Row { name: "inventory", imported: ("inventory", None) },
-            Self::Files => Row { name: "files", imported: ("files", None) },
-            Self::Exec => Row { name: "exec", imported: ("exec", Some("run")) },
-            Self::Shell => Row { name: "shell", imported: ("exec", Some("shell")) },
+            Self::Inventory => Row { name: "inventory", imported: ("inventory", &[]) },
+            Self::Files => Row { name: "files", imported: ("files", &[]) },
+            Self::Exec => Row { name: "exec", imported: ("exec", &["run", "run-each"]) },
+            Self::Shell => Row { name: "shell", imported: ("exec", &["shell", "shell-each"]) },
         }
     }
 
@@ -50,8 +50,8 @@ impl Interface {
         self.row().name
     }
 
-    /// The interface of `wit/` that it is, and the function if it is one alone.
-    pub fn imported(self) -> (&'static str, Option<&'static str>) {
+    /// The interface of `wit/` that it is, and the functions if it is some of them alone.
+    pub fn imported(self) -> (&'static str, &'static [&'static str]) {
         self.row().imported
     }
 

@@ -21,7 +21,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// and computed to the next has used it up.
 const SLICE: Duration = Duration::from_millis(5);
 /// Commands that one call may ask for, refused ones included: each is a channel on a host and a line of the audit trail.
-pub(crate) const COMMANDS: u32 = 200;
+pub(crate) const COMMANDS: u32 = 1000;
 /// Hosts that one call may probe, all its probes together: each is a TCP connect.
 pub(crate) const PROBES: usize = 2000;
 /// Payload bytes that hosts may send for one call.

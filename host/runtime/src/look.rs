@@ -99,7 +99,10 @@ impl CallContext {
     async fn judge(&self, host: &str, path: &RemotePath, reader: &str) -> Result<Admitted, LookError> {
         let rights = self.rights_of(reader);
         let access = HostAccess::new(self, host, &rights).map_err(LookError::Unknown)?;
-        access.admit(reader, &rights, HostRequest::Open { path: path.clone() }).await.map_err(LookError::Refused)
+        access
+            .admit(reader, &rights, HostRequest::Open { path: path.clone(), most: usize::MAX })
+            .await
+            .map_err(LookError::Refused)
     }
 
     /// What a reader may do with a path. It may not run scripts, which could read secrets.
@@ -116,7 +119,9 @@ impl CallContext {
             LookError::Outside(error) | LookError::Failed(error) => failed(from_ssh(&error)),
             LookError::Refused(refusal) => {
                 if let Ok(access) = HostAccess::new(self, host, &self.rights_of(reader)) {
-                    access.record_refusal(reader, &HostRequest::Open { path: path.clone() }, &refusal).await;
+                    access
+                        .record_refusal(reader, &HostRequest::Open { path: path.clone(), most: usize::MAX }, &refusal)
+                        .await;
                 }
                 failed(from_refusal(&refusal))
             }

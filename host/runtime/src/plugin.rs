@@ -60,6 +60,60 @@ pub enum Subject {
     Directory,
     /// A command.
     Command,
+    /// A part of a file.
+    Part,
+    /// What lies below a directory, as a tree.
+    Tree,
+    /// What lies below a directory and is looked for.
+    Find,
+    /// How two files or directories differ.
+    Diff,
+    /// A path or a command on many hosts.
+    Targets,
+}
+
+impl Subject {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 9] = [
+        Self::Hosts,
+        Self::File,
+        Self::Directory,
+        Self::Command,
+        Self::Part,
+        Self::Tree,
+        Self::Find,
+        Self::Diff,
+        Self::Targets,
+    ];
+
+    /// The subject whose handler answers this one besides: it knows such things already.
+    pub fn main(self) -> Self {
+        match self {
+            Self::Part => Self::File,
+            Self::Find | Self::Diff => Self::Tree,
+            own => own,
+        }
+    }
+
+    /// Those that have a handler of their own.
+    pub fn mains() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|subject| subject.main() == *subject)
+    }
+
+    /// As the contract calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hosts => "hosts",
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::Command => "command",
+            Self::Part => "part",
+            Self::Tree => "tree",
+            Self::Find => "find",
+            Self::Diff => "diff",
+            Self::Targets => "targets",
+        }
+    }
 }
 
 /// What a handler said of itself at load.
@@ -104,12 +158,14 @@ pub struct ToolDescription {
 pub struct Query {
     /// What is asked.
     pub subject: Subject,
-    /// Absent only for [`Subject::Hosts`].
+    /// Absent for [`Subject::Hosts`] and [`Subject::Targets`].
     pub host: Option<String>,
     /// Absent: the home directory.
     pub path: Option<Vec<u8>>,
     /// The command line.
     pub command: Option<String>,
+    /// The arguments beside these.
+    pub arguments: serde_json::Map<String, serde_json::Value>,
     /// What lies at the path ([`CallContext::look`]), for [`Subject::File`] and [`Subject::Directory`].
     pub found: Option<Opened>,
 }

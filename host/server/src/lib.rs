@@ -2,6 +2,7 @@
 //!
 //! The only crate that names rmcp. Knows no SSH wire and no WebAssembly: it asks the runtime.
 
+pub mod arguments;
 pub mod audit;
 mod call_memory;
 pub mod cli;

@@ -125,10 +125,15 @@ impl Router {
 
     async fn answer_now(&self, request: Request, caller: Caller, answering: &mut Answering) -> Reply {
         let revision = caller.tenant.revision();
+        let mut arguments = Map::new();
         let (subject, host, path, command) = match request {
             Request::Hosts { query } => (Some(Subject::Hosts), None, None, query),
             Request::Path { host, path } => (None, Some(host), path, None),
             Request::Command { host, path, command } => (Some(Subject::Command), Some(host), path, Some(command)),
+            Request::About { subject, host, path, command, arguments: given } => {
+                arguments = given;
+                (Some(subject), host, path, command)
+            }
         };
         if let Some(host) = &host
             && !is_known_to(&revision.fleet, &caller.principal, host)
@@ -139,9 +144,9 @@ impl Router {
         let context = caller.context(&revision);
         let (call, cost) = (context.call.clone(), Arc::clone(&context.call.cost));
         let expected = match (&host, &command) {
-            (None, _) => 0,
-            (Some(_), None) => revision.limits.file_bytes,
-            (Some(_), Some(_)) => 2 * revision.limits.output_bytes,
+            (None, _) if subject != Some(Subject::Targets) => 0,
+            (_, None) => revision.limits.file_bytes,
+            (_, Some(_)) => 2 * revision.limits.output_bytes,
         };
         let call_memory = match CallMemory::wait(&call, memory, host.as_deref(), expected).await {
             Ok(call_memory) => call_memory,
@@ -168,7 +173,7 @@ impl Router {
         };
         let (principal, call) = (context.principal.clone(), context.call.clone());
         let path = path.map(|path| path.bytes().to_vec());
-        match plugin.handle(context, Query { subject, host, path, command, found }).await {
+        match plugin.handle(context, Query { subject, host, path, command, arguments, found }).await {
             Ok((answer, receipt)) => match call_memory.reserve(&call, &answer).await {
                 Ok(reserved) => {
                     let reply = plugin.render(answer, base64, receipt, &principal, &call).await;

@@ -4,6 +4,8 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use scout_machine::{HostError, RemotePath, Start};
+use scout_runtime::Subject;
+use serde_json::{Map, Value};
 
 /// The longest target, in bytes: twice the longest path of Linux.
 const MAX_TARGET: usize = 8 * 1024;
@@ -38,6 +40,19 @@ pub enum Request {
         /// The command line.
         command: String,
     },
+    /// What needs arguments of its own. What lies where is for the plugin to find out that answers it.
+    About {
+        /// What is asked.
+        subject: Subject,
+        /// As the client names it; absent where the arguments name them.
+        host: Option<String>,
+        /// Absent: the home directory.
+        path: Option<RemotePath>,
+        /// The command line.
+        command: Option<String>,
+        /// The others, checked.
+        arguments: Map<String, Value>,
+    },
 }
 
 /// A target that cannot be understood: what is wrong, and what to write instead.
@@ -52,7 +67,7 @@ impl From<HostError> for TargetError {
 }
 
 impl Request {
-    /// Reads the three arguments of the `scout` tool.
+    /// Reads the three arguments of the `scout` tool that say what is looked at.
     ///
     /// # Errors
     /// Says what is wrong and how it is written.
@@ -71,7 +86,7 @@ impl Request {
         }
         let (host, path) = match host {
             Some(host) => (host, path_below(host, target)?),
-            None if target.trim() == "hosts" => {
+            None if target.trim().eq_ignore_ascii_case("hosts") => {
                 return match query.map(str::trim) {
                     Some(query) if query.len() > MAX_SELECTION || query.contains(['/', '|', ';', '>', '$']) => Err(TargetError(
                         "with the target `hosts`, `query` selects hosts: a pattern such as `web*`, a part of a name, or \
@@ -92,6 +107,16 @@ impl Request {
             None => Self::Path { host, path },
             Some(query) => Self::Command { host, path, command: query.to_owned() },
         })
+    }
+
+    /// What is asked of many hosts, which `arguments` name.
+    ///
+    /// # Errors
+    /// What is wrong with the command line.
+    pub fn many(query: Option<&str>, arguments: Map<String, Value>) -> Result<Self, TargetError> {
+        query.map_or(Ok(()), check_query)?;
+        let command = query.map(str::to_owned);
+        Ok(Self::About { subject: Subject::Targets, host: None, path: None, command, arguments })
     }
 
     /// Reads a resource URI: `hosts://list` or `scout://HOST/PATH`, percent-encoded.
@@ -226,7 +251,7 @@ mod tests {
     fn targets_are_read() {
         let table = [
             ("hosts", None, Request::Hosts { query: None }),
-            (" hosts ", None, Request::Hosts { query: None }),
+            (" Hosts ", None, Request::Hosts { query: None }),
             ("hosts:/etc", None, path("hosts", "/etc")),
             ("hosts:", None, path("hosts", "")),
             ("box", None, path("box", "")),

@@ -1,4 +1,6 @@
-//! A file: its first bytes, and how to read on.
+//! A file: its first bytes, and how to read on; or a part of it.
+
+mod part;
 
 use scout_plugin::json::Object;
 use scout_plugin::{
@@ -11,10 +13,13 @@ register!(File: handler);
 
 impl Handler for File {
     fn describe() -> Description {
-        Description::new("reads files", &[Subject::File])
+        Description::new("reads files", &[Subject::File, Subject::Part])
     }
 
     fn handle(query: Query) -> Result<Answer, Error> {
+        if let (Subject::Part, Some(host), Some(path)) = (query.subject, &query.host, &query.path) {
+            return part::answer(host, path, query.arguments());
+        }
         let (Some(host), Some(path), Some(entry)) = (query.host, query.path, query.entry) else {
             return Err(Error::new(ErrorKind::Invalid, "a file needs a host, a path and what is there"));
         };

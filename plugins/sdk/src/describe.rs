@@ -4,6 +4,7 @@ use crate::Effect;
 use crate::Entry;
 use crate::bindings::imports::scout::plugin::descriptions;
 use crate::bindings::imports::scout::plugin::queries;
+use crate::json::Value;
 
 /// What a query is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +17,30 @@ pub enum Subject {
     Directory,
     /// A command, in a directory or the home directory.
     Command,
+    /// A part of a file: by `offset`, `lines`, `tail` or `grep`.
+    Part,
+    /// What lies below a directory, as a tree.
+    Tree,
+    /// What lies below a directory and is looked for.
+    Find,
+    /// How two files or directories differ.
+    Diff,
+    /// A path or a command on many hosts.
+    Targets,
 }
 
 impl Subject {
-    const ALL: [Self; 4] = [Self::Hosts, Self::File, Self::Directory, Self::Command];
+    const ALL: [Self; 9] = [
+        Self::Hosts,
+        Self::File,
+        Self::Directory,
+        Self::Command,
+        Self::Part,
+        Self::Tree,
+        Self::Find,
+        Self::Diff,
+        Self::Targets,
+    ];
 
     /// As the contract calls it.
     const fn word(self) -> &'static str {
@@ -28,6 +49,11 @@ impl Subject {
             Self::File => "file",
             Self::Directory => "directory",
             Self::Command => "command",
+            Self::Part => "part",
+            Self::Tree => "tree",
+            Self::Find => "find",
+            Self::Diff => "diff",
+            Self::Targets => "targets",
         }
     }
 }
@@ -57,14 +83,53 @@ impl Description {
 pub struct Query {
     /// What it is about: one of the subjects that the handler describes.
     pub subject: Subject,
-    /// Absent only for [`Subject::Hosts`].
+    /// Absent for [`Subject::Hosts`] and [`Subject::Targets`].
     pub host: Option<String>,
     /// Absent: the home directory.
     pub path: Option<Vec<u8>>,
-    /// The command line, for [`Subject::Command`]; words that choose, for [`Subject::Hosts`].
+    /// The command line, for [`Subject::Command`] and [`Subject::Targets`]; words that choose, for [`Subject::Hosts`].
     pub command: Option<String>,
     /// What Scout found at the path, for [`Subject::File`] and [`Subject::Directory`].
     pub entry: Option<Entry>,
+    arguments: Arguments,
+}
+
+/// The arguments of a query beside its target and command, of which Scout has checked types and bounds.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments(Option<Value>);
+
+impl Arguments {
+    /// Those of a JSON object.
+    #[must_use]
+    pub fn new(json: &str) -> Self {
+        Self(Value::parse(json))
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.as_ref()?.get(name)
+    }
+
+    /// A string, if it was given.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.as_text()
+    }
+
+    /// A whole number, if it was given.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.get(name)?.as_integer()
+    }
+
+    /// A list of strings; empty if it was not given.
+    pub fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+        match self.get(name) {
+            Some(Value::Array(values)) => values.as_slice(),
+            _ => &[],
+        }
+        .iter()
+        .filter_map(Value::as_text)
+    }
 }
 
 impl Query {
@@ -72,7 +137,18 @@ impl Query {
         let word = query.subject();
         // Scout asks about nothing that was not described.
         let subject = Subject::ALL.into_iter().find(|subject| subject.word() == word).unwrap_or(Subject::File);
-        Self { subject, host: query.host(), path: query.path(), command: query.command(), entry: query.entry() }
+        let arguments = match subject {
+            Subject::Hosts | Subject::File | Subject::Directory | Subject::Command => Arguments::default(),
+            _ => Arguments::new(&query.arguments()),
+        };
+        let (host, path, command, entry) = (query.host(), query.path(), query.command(), query.entry());
+        Self { subject, host, path, command, entry, arguments }
+    }
+
+    /// The arguments beside these, of subjects that have some.
+    #[must_use]
+    pub fn arguments(&self) -> &Arguments {
+        &self.arguments
     }
 }
 

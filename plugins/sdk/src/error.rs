@@ -95,6 +95,12 @@ impl Error {
         self
     }
 
+    /// Its kind as the contract calls it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind.word()
+    }
+
     pub(crate) fn into_wit(self) -> types::Error {
         types::Error { kind: self.kind.word().to_owned(), message: self.message, hint: self.hint }
     }

@@ -5,6 +5,17 @@ pub mod files {
     use crate::bindings::imports::scout::plugin::files;
     use crate::{Attributes, Blob, Entry, Error};
 
+    pub use crate::bindings::imports::scout::plugin::files::Place;
+
+    /// [`open`] at many places at once, in the order given; of each file at most the first `most` bytes. All end while there is time
+    /// left to answer.
+    ///
+    /// # Errors
+    /// More than 1,000 places, and a path with a NUL byte. What a host or Scout has against one place is that place's error.
+    pub fn open_each(places: &[Place], most: u64) -> Result<Vec<Result<Entry, Error>>, Error> {
+        Ok(files::open_each(places, most)?.into_iter().map(|opened| opened.map_err(Error::from)).collect())
+    }
+
     /// Looks at a path: attributes, and content or entries.
     ///
     /// # Errors
@@ -38,7 +49,7 @@ pub mod exec {
     pub use crate::bindings::imports::scout::plugin::exec::{
         Ending, Outcome, Pipeline, RemoteState, Stage, StderrTo, Word,
     };
-    pub use crate::output::{Output, output};
+    pub use crate::output::{Output, output, output_of};
 
     /// Runs a pipeline, if every word of it is allowed.
     ///
@@ -46,6 +57,29 @@ pub mod exec {
     /// Whatever the host or Scout has against it; `Refused` says what is allowed instead.
     pub fn run(host: &str, pipeline: &Pipeline) -> Result<Outcome, Error> {
         Ok(exec::run(host, pipeline)?)
+    }
+
+    /// [`run`] on many hosts at once, in the order given; of each stream at most the first `most` bytes. All end while there is time
+    /// left to answer.
+    ///
+    /// # Errors
+    /// More than 1,000 hosts, and one that is named twice. What one host or Scout has against the command there is that host's error.
+    pub fn run_each(hosts: &[String], pipeline: &Pipeline, most: u64) -> Result<Vec<Result<Outcome, Error>>, Error> {
+        Ok(exec::run_each(hosts, pipeline, most)?.into_iter().map(|outcome| outcome.map_err(Error::from)).collect())
+    }
+
+    /// [`shell`] on many hosts at once, as [`run_each`].
+    ///
+    /// # Errors
+    /// As [`run_each`].
+    pub fn shell_each(
+        hosts: &[String],
+        directory: Option<&[u8]>,
+        script: &str,
+        most: u64,
+    ) -> Result<Vec<Result<Outcome, Error>>, Error> {
+        let ran = exec::shell_each(hosts, directory, script, most)?;
+        Ok(ran.into_iter().map(|outcome| outcome.map_err(Error::from)).collect())
     }
 
     /// Runs a script with the host's `/bin/sh`. Needs a grant of its own, and a host whose command policy is `shell`.

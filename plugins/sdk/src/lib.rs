@@ -27,7 +27,7 @@ pub use bindings::imports::scout::plugin::blobs::Blob;
 pub use bindings::imports::scout::plugin::descriptions::Effect;
 pub use bindings::imports::scout::plugin::entries::Entry;
 pub use bindings::imports::scout::plugin::types::{Attributes, DirEntry, FileKind};
-pub use describe::{Description, Query, Subject, Tool};
+pub use describe::{Arguments, Description, Query, Subject, Tool};
 pub use error::{Error, ErrorKind};
 pub use host::{exec, files, inventory, log, progress, settings};
 

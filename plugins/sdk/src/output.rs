@@ -45,13 +45,20 @@ pub fn output<W: AsRef<str>>(host: &str, stages: &[&[W]]) -> Result<Output, Erro
         words: words.iter().map(|word| Word::Literal(word.as_ref().to_owned())).collect(),
         stderr: StderrTo::Capture,
     });
-    let pipeline = Pipeline { stages: stages.collect(), directory: None };
+    output_of(host, &Pipeline { stages: stages.collect(), directory: None })
+}
+
+/// As [`output`], of any pipeline.
+///
+/// # Errors
+/// As [`output`].
+pub fn output_of(host: &str, pipeline: &Pipeline) -> Result<Output, Error> {
     let names = pipeline.stages.iter().filter_map(|stage| match stage.words.first() {
         Some(Word::Literal(name)) => Some(name.as_str()),
         _ => None,
     });
     let shown = names.collect::<Vec<_>>().join(" | ");
-    let outcome = run(host, &pipeline)?;
+    let outcome = run(host, pipeline)?;
     let (exit, stopped) = ended(host, &shown, &outcome)?;
     let (stdout, cut) = all(&outcome.stdout);
     let (stderr, _) = all(&outcome.stderr);

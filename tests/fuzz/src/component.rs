@@ -38,6 +38,7 @@ pub(crate) fn load_and_call(component: &[u8]) -> bool {
             host: Some("box".to_owned()),
             path: Some(b"/etc/hostname".to_vec()),
             command: None,
+            arguments: serde_json::Map::new(),
             found: None,
         };
         drop(plugin.handle(context, query).await);

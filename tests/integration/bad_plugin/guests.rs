@@ -116,7 +116,7 @@ guests! {
     a_flood_of_host_calls_ends_it: FloodsHostCalls => Ended("called Scout more than 10000 times");
     a_flood_of_log_lines_ends_it: FloodsLog => Ended("used up its 200 ms of CPU");
     a_flood_of_progress_ends_it: FloodsProgress => Ended("called Scout more than 10000 times");
-    a_flood_of_commands_is_refused: FloodsCommands => Answers("200: a call may ask for 200 commands");
+    a_flood_of_commands_is_refused: FloodsCommands => Answers("1000: a call may ask for 1000 commands");
     a_flood_of_probes_is_refused: FloodsProbes => Answers("2000: a call may probe 2000 hosts");
     sleeping_commands_end_with_the_deadline: SleepsInHostCalls => Late(Duration::from_secs(2), "");
     paths_of_a_megabyte_are_refused: AsksForLongPaths => Answers("8 of 8 refused");

@@ -120,6 +120,7 @@ impl World {
             host: Some(host.to_owned()),
             path: Some(self.file.as_os_str().as_bytes().to_vec()),
             command: None,
+            arguments: serde_json::Map::new(),
             found: None,
         };
         plugin.handle(context, query).await

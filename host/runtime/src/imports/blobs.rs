@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use scout_machine::Capture;
+use sha2::{Digest as _, Sha256};
 use wasmtime::component::Resource;
 
 use super::wit::blobs;
@@ -71,6 +72,11 @@ impl blobs::HostBlob for CallState {
         let copied = data.get(start..end).unwrap_or_default().to_vec();
         self.budget.copy(copied.len());
         Ok(copied)
+    }
+
+    fn digest(&mut self, blob: Resource<Blob>) -> wasmtime::Result<Vec<u8>> {
+        self.budget.host_call()?;
+        Ok(Sha256::digest(&self.table.get(&blob)?.data).to_vec())
     }
 
     fn share(&mut self, blob: Resource<Blob>) -> wasmtime::Result<Resource<Blob>> {

@@ -42,7 +42,7 @@ impl Entry {
 }
 
 /// What it takes in the host, in bytes.
-fn weight(opened: &Opened) -> usize {
+pub(super) fn weight(opened: &Opened) -> usize {
     match opened {
         Opened::File { content, .. } => content.data.len(),
         Opened::Directory { entries, .. } => entries.iter().map(|entry| size_of::<DirEntry>() + entry.name.len()).sum(),

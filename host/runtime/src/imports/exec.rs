@@ -1,5 +1,7 @@
 //! `exec`: commands, word by word or as a shell reads them.
 
+use std::collections::HashSet;
+
 use scout_machine::{Ending, ExecOutcome, RemoteState};
 
 use super::types::Kind;
@@ -26,6 +28,30 @@ impl exec::Host for CallState {
         let directory = directory.as_deref().map(types::path).transpose()?;
         Ok(self.command(&host, HostRequest::Script { directory, script }).await?)
     }
+
+    async fn run_each(
+        &mut self,
+        hosts: Vec<String>,
+        pipeline: exec::Pipeline,
+        most: u64,
+    ) -> Result<Vec<Result<exec::Outcome, Error>>, Failure> {
+        self.budget.host_call()?;
+        let pipeline = from_guest(pipeline)?;
+        Ok(self.commands(hosts, most, || HostRequest::Run(pipeline.clone())).await?)
+    }
+
+    async fn shell_each(
+        &mut self,
+        hosts: Vec<String>,
+        directory: Option<Vec<u8>>,
+        script: String,
+        most: u64,
+    ) -> Result<Vec<Result<exec::Outcome, Error>>, Failure> {
+        self.budget.host_call()?;
+        let directory = directory.as_deref().map(types::path).transpose()?;
+        let request = || HostRequest::Script { directory: directory.clone(), script: script.clone() };
+        Ok(self.commands(hosts, most, request).await?)
+    }
 }
 
 impl CallState {
@@ -34,6 +60,29 @@ impl CallState {
             Found::Ran(outcome) => self.outcome(outcome),
             _ => Err(types::amiss()),
         }
+    }
+
+    async fn commands(
+        &mut self,
+        hosts: Vec<String>,
+        most: u64,
+        request: impl Fn() -> HostRequest,
+    ) -> Result<Vec<Result<exec::Outcome, Error>>, Error> {
+        let names: HashSet<&String> = hosts.iter().collect();
+        if names.len() < hosts.len() {
+            return Err(types::error(
+                Kind::Invalid,
+                "a host is named twice, and a command would run there twice",
+                None,
+            ));
+        }
+        let asked = hosts.into_iter().map(|host| (host, request())).collect();
+        let found = self.ask_each(asked, most).await?;
+        let outcome = |found| match found? {
+            Found::Ran(outcome) => self.outcome(outcome),
+            _ => Err(types::amiss()),
+        };
+        Ok(found.into_iter().map(outcome).collect())
     }
 
     fn outcome(&mut self, outcome: ExecOutcome) -> Result<exec::Outcome, Error> {

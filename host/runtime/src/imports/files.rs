@@ -14,7 +14,7 @@ impl files::Host for CallState {
     async fn open(&mut self, host: String, path: Vec<u8>) -> Result<Resource<Entry>, Failure> {
         self.budget.host_call()?;
         let path = types::path(&path)?;
-        match self.ask(&host, HostRequest::Open { path }).await? {
+        match self.ask(&host, HostRequest::Open { path, most: usize::MAX }).await? {
             Found::Opened(opened) => Ok(self.entry(opened)?),
             _ => Err(types::amiss().into()),
         }
@@ -36,5 +36,24 @@ impl files::Host for CallState {
             Found::Attributes(found) => Ok(types::attributes(&found)),
             _ => Err(types::amiss().into()),
         }
+    }
+
+    async fn open_each(
+        &mut self,
+        places: Vec<files::Place>,
+        most: u64,
+    ) -> Result<Vec<Result<Resource<Entry>, wit_types::Error>>, Failure> {
+        self.budget.host_call()?;
+        let bytes = usize::try_from(most).unwrap_or(usize::MAX);
+        let mut asked = Vec::with_capacity(places.len());
+        for place in places {
+            asked.push((place.host, HostRequest::Open { path: types::path(&place.path)?, most: bytes }));
+        }
+        let found = self.ask_each(asked, most).await?;
+        let entry = |found| match found? {
+            Found::Opened(opened) => self.entry(opened),
+            _ => Err(types::amiss()),
+        };
+        Ok(found.into_iter().map(entry).collect())
     }
 }

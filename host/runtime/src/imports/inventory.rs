@@ -69,10 +69,13 @@ impl Selection {
         Err(types::error(Kind::Invalid, &why, None))
     }
 
-    fn fits(&self, name: &str) -> bool {
-        let fits = |word: &str| match word.contains(['*', '?']) {
-            true => HOST_NAMES.matches(word.as_bytes(), name.as_bytes()),
-            false => name.contains(word),
+    fn fits(&self, context: &CallContext, name: &str) -> bool {
+        let has =
+            |tag: &str| context.fleet.with_target(name, |target| target.rules.tags.iter().any(|one| **one == *tag));
+        let fits = |word: &str| match word.strip_prefix("tag:") {
+            Some(tag) => has(tag),
+            None if word.contains(['*', '?']) => HOST_NAMES.matches(word.as_bytes(), name.as_bytes()),
+            None => name.contains(word),
         };
         self.words.iter().all(|word| fits(word))
     }
@@ -101,7 +104,7 @@ fn page(context: &CallContext, rights: &CallRights, selection: &Selection) -> Re
         })?,
     };
     let granted = if sees_all { names.len() } else { names.iter().filter(|name| sees(name)).count() };
-    let mut selected = names.from(first).filter(|name| selection.fits(name) && sees(name)).peekable();
+    let mut selected = names.from(first).filter(|name| selection.fits(context, name) && sees(name)).peekable();
     let most = selection.most as usize;
     let chosen: Vec<_> = selected.by_ref().take(most).collect();
     let next = selected.peek().map(|name| name.to_string());
@@ -285,7 +288,7 @@ mod tests {
         type Names = &'static [&'static str];
         type Asked = (Option<&'static str>, Names, Option<&'static str>, u32);
         type Told = (Names, u32, Option<&'static str>, u32);
-        let table: [(Asked, Told); 13] = [
+        let table: [(Asked, Told); 15] = [
             ((None, &[], None, 9), (&NAMES, 6, None, 6)),
             ((None, &[], None, 2), (&["web1", "web2"], 6, Some("db1"), 6)),
             ((None, &[], Some("db1"), 2), (&["db1", "web-3.corp"], 4, Some("from"), 6)),
@@ -299,6 +302,8 @@ mod tests {
             ((Some("tag:front"), &[], None, 2), (&["web1", "web2"], 3, Some("web-3.corp"), 3)),
             ((Some("tag:front"), &["1"], None, 9), (&["web1"], 1, None, 3)),
             ((Some("db*"), &[], None, 9), (&["db1"], 1, None, 1)),
+            ((None, &["tag:front", "2"], None, 9), (&["web2"], 1, None, 6)),
+            ((None, &["tag:fr"], None, 9), (&[], 0, None, 6)),
         ];
         for ((hosts, words, start, most), told) in table {
             let page = page(&context, &rights(hosts), &select(words, start, most)).unwrap();

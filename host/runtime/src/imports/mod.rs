@@ -6,6 +6,7 @@
 mod answers;
 mod blobs;
 mod descriptions;
+mod each;
 mod entries;
 mod exec;
 mod files;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use scout_machine::Capture;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 use wasmtime::Engine;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
@@ -52,8 +54,11 @@ pub(crate) mod bindings {
             "scout:plugin/files.open": async | trappable,
             "scout:plugin/files.read": async | trappable,
             "scout:plugin/files.stat": async | trappable,
+            "scout:plugin/files.open-each": async | trappable,
             "scout:plugin/exec.run": async | trappable,
             "scout:plugin/exec.shell": async | trappable,
+            "scout:plugin/exec.run-each": async | trappable,
+            "scout:plugin/exec.shell-each": async | trappable,
         },
         exports: { default: async },
         trappable_error_type: { "scout:plugin/types.error" => crate::imports::Failure },
@@ -114,6 +119,7 @@ const INTERFACES: [(&str, &[&str]); 12] = [
             "[method]blob.truncated",
             "[method]blob.is-text",
             "[method]blob.read",
+            "[method]blob.digest",
             "[method]blob.share",
         ],
     ),
@@ -140,6 +146,7 @@ const INTERFACES: [(&str, &[&str]); 12] = [
             "[method]query.host",
             "[method]query.path",
             "[method]query.command",
+            "[method]query.arguments",
             "[method]query.entry",
         ],
     ),
@@ -148,8 +155,8 @@ const INTERFACES: [(&str, &[&str]); 12] = [
         &["[constructor]handler-description", "[constructor]tool", "[method]tool.title", "[method]tool.output-schema"],
     ),
     ("inventory", &["hosts", "select", "probe"]),
-    ("files", &["open", "read", "stat"]),
-    ("exec", &["run", "shell"]),
+    ("files", &["open", "read", "stat", "open-each"]),
+    ("exec", &["run", "shell", "run-each", "shell-each"]),
     ("log", &["write"]),
     ("progress", &["report"]),
     ("settings", &["get"]),
@@ -182,7 +189,9 @@ pub(crate) fn declared(engine: &Engine, component: &Component) -> Grants {
         let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
         let imported = name.strip_prefix("scout:plugin/").and_then(|rest| rest.split('@').next());
         for interface in Interface::ALL.into_iter().filter(|one| imported == Some(one.imported().0)) {
-            if interface.imported().1.is_none_or(|function| instance.get_export(engine, function).is_some()) {
+            let functions = interface.imported().1;
+            if functions.is_empty() || functions.iter().any(|function| instance.get_export(engine, function).is_some())
+            {
                 declared = declared.with(interface);
             }
         }
@@ -250,7 +259,17 @@ impl CallState {
 
     /// An operation up to where a host is asked.
     async fn admit(&mut self, host: &str, request: HostRequest) -> Result<Admitted, wit::types::Error> {
-        let (access, rights) = (self.access(host)?, Arc::clone(&self.rights));
+        self.admit_until(host, request, None).await
+    }
+
+    /// The same of an operation that ends before its call does, if a moment is given.
+    async fn admit_until(
+        &mut self,
+        host: &str,
+        request: HostRequest,
+        until: Option<Instant>,
+    ) -> Result<Admitted, wit::types::Error> {
+        let (access, rights) = (self.access(host)?.until(until), Arc::clone(&self.rights));
         let admitted = access.admit_guest(&self.plugin, &rights, &mut self.budget, request).await;
         admitted.map_err(|stop| match stop {
             Stop::Refused(refused) => types::from_refusal(&refused),

@@ -1,5 +1,6 @@
 //! `queries`: what a handler is asked.
 
+use serde_json::Value;
 use wasmtime::component::Resource;
 
 use super::answers::NoAnswer;
@@ -15,17 +16,9 @@ pub struct Query {
     entry: Option<Resource<Entry>>,
 }
 
-/// The subjects by the words that the contract has for them.
-const SUBJECTS: [(&str, Subject); 4] = [
-    ("hosts", Subject::Hosts),
-    ("file", Subject::File),
-    ("directory", Subject::Directory),
-    ("command", Subject::Command),
-];
-
 /// The subject that the contract calls so.
 pub(crate) fn subject(word: &str) -> Option<Subject> {
-    SUBJECTS.iter().find(|(known, _)| *known == word).map(|(_, subject)| *subject)
+    Subject::ALL.into_iter().find(|subject| subject.name() == word)
 }
 
 impl CallState {
@@ -46,9 +39,7 @@ impl queries::Host for CallState {}
 impl queries::HostQuery for CallState {
     fn subject(&mut self, query: Resource<Query>) -> wasmtime::Result<String> {
         self.budget.host_call()?;
-        let asked = self.table.get(&query)?.asked.subject;
-        let word = SUBJECTS.iter().find(|(_, subject)| *subject == asked).map(|(word, _)| *word);
-        Ok(word.unwrap_or_default().to_owned())
+        Ok(self.table.get(&query)?.asked.subject.name().to_owned())
     }
 
     fn host(&mut self, query: Resource<Query>) -> wasmtime::Result<Option<String>> {
@@ -64,6 +55,11 @@ impl queries::HostQuery for CallState {
     fn command(&mut self, query: Resource<Query>) -> wasmtime::Result<Option<String>> {
         self.budget.host_call()?;
         Ok(self.table.get(&query)?.asked.command.clone())
+    }
+
+    fn arguments(&mut self, query: Resource<Query>) -> wasmtime::Result<String> {
+        self.budget.host_call()?;
+        Ok(Value::Object(self.table.get(&query)?.asked.arguments.clone()).to_string())
     }
 
     fn entry(&mut self, query: Resource<Query>) -> wasmtime::Result<Option<Resource<Entry>>> {
@@ -86,8 +82,8 @@ mod tests {
 
     #[test]
     fn each_subject_has_one_word() {
-        for (word, known) in SUBJECTS {
-            assert_eq!(subject(word), Some(known));
+        for known in Subject::ALL {
+            assert_eq!(subject(known.name()), Some(known));
         }
         assert_eq!(subject("weather"), None);
     }

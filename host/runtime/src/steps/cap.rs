@@ -16,7 +16,9 @@ pub(super) fn operation(
 ) -> Operation {
     let Limits { file_bytes, dir_entries, output_bytes, command_timeout, .. } = *access.context.limits;
     match request {
-        HostRequest::Open { path } => Operation::Open { path: path.clone(), cap: file_bytes, max_entries: dir_entries },
+        HostRequest::Open { path, most } => {
+            Operation::Open { path: path.clone(), cap: file_bytes.min(*most), max_entries: dir_entries }
+        }
         HostRequest::Read { path, offset, length } => {
             let length = usize::try_from(*length).unwrap_or(usize::MAX).min(file_bytes);
             Operation::Read { path: path.clone(), offset: *offset, length }

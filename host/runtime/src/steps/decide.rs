@@ -23,7 +23,7 @@ pub(super) fn decide(access: &HostAccess, rights: &CallRights, request: &HostReq
     let judge = |operation| grants::decide(rights, target, operation).map_err(|denial| denial.refusal);
     let mut only_reads = false;
     let (permit, script) = match request {
-        HostRequest::Open { path } | HostRequest::Read { path, .. } | HostRequest::Stat { path } => {
+        HostRequest::Open { path, .. } | HostRequest::Read { path, .. } | HostRequest::Stat { path } => {
             (judge(Action::Read(path))?, None)
         }
         HostRequest::Run(pipeline) => {

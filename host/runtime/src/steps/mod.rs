@@ -37,8 +37,8 @@ use crate::{CallContext, HostRecord, PluginId};
 /// What is asked of a host.
 #[derive(Debug)]
 pub(crate) enum HostRequest {
-    /// Looks at a path.
-    Open { path: RemotePath },
+    /// Looks at a path. Of a file so many bytes are asked for, within the limits of the call.
+    Open { path: RemotePath, most: usize },
     /// Reads bytes of a file.
     Read { path: RemotePath, offset: u64, length: u64 },
     /// Asks for a path's attributes.
@@ -55,7 +55,7 @@ impl HostRequest {
     /// The path that is looked at, and how.
     fn look(&self) -> Option<(&'static str, &RemotePath)> {
         match self {
-            Self::Open { path } => Some(("open", path)),
+            Self::Open { path, .. } => Some(("open", path)),
             Self::Read { path, .. } => Some(("read", path)),
             Self::Stat { path } => Some(("stat", path)),
             Self::Run(_) | Self::Script { .. } | Self::Probe { .. } => None,
@@ -108,6 +108,14 @@ impl HostAccess {
 
     pub(crate) fn call(&self) -> &Call {
         &self.context.call
+    }
+
+    /// The same for an operation that ends before its call does, if a moment is given.
+    pub(crate) fn until(mut self, until: Option<tokio::time::Instant>) -> Self {
+        if let Some(until) = until {
+            self.context.call.deadline = self.context.call.deadline.min(until);
+        }
+        self
     }
 
     /// Steps 1 and 2.
@@ -248,7 +256,7 @@ mod tests {
         let path = RemotePath::parse("/etc/hosts").unwrap();
         let stage = Stage { words: vec![Word::Literal("uname".to_owned())], stderr: StderrTo::Capture };
         for request in [
-            HostRequest::Open { path: path.clone() },
+            HostRequest::Open { path: path.clone(), most: usize::MAX },
             HostRequest::Read { path: path.clone(), offset: 0, length: 0 },
             HostRequest::Stat { path },
             HostRequest::Run(Pipeline { stages: vec![stage], directory: None }),

@@ -40,7 +40,7 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
         Err(why) => report.trouble(&format!("{why}{unrecorded}")),
     }
     let plugins = Plugins::start(config, Reading::strict(config)?);
-    for subject in [Subject::Hosts, Subject::File, Subject::Directory, Subject::Command] {
+    for subject in Subject::mains() {
         match plugins.for_subject(subject).await {
             Ok(loaded) => {
                 let plugin = loaded.plugin();

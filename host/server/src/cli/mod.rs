@@ -13,10 +13,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tracing::field::Field;
 use tracing_subscriber::fmt::format::Writer;
 
+use crate::arguments;
 use crate::config::{Config, ConfigError, Flags};
 use crate::live::Renewal;
 use crate::render::{Base64, Reply};
@@ -50,9 +52,12 @@ enum Command {
     )]
     Call {
         /// `hosts`, `host:/path` or `host:~/path`
-        target: String,
+        #[arg(required_unless_present = "targets")]
+        target: Option<String>,
         /// A command to run there
         query: Option<String>,
+        #[command(flatten)]
+        about: Box<About>,
         /// Print the structured answer as JSON
         #[arg(long)]
         json: bool,
@@ -139,10 +144,17 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
             };
             Ok(served.map_or_else(|error| failed(&format!("serving ended: {error}")), |()| ExitCode::SUCCESS))
         }
-        Command::Call { target, query, json, base64 } => match Request::parse(&target, query.as_deref(), None) {
-            Ok(request) => ask(config, request, json, base64).await,
-            Err(error) => Ok(usage(&error.to_string())),
-        },
+        Command::Call { target, query, about, json, base64 } => {
+            // The first word is the command where the targets are named apart.
+            let (target, query) = match (about.targets.is_empty(), &query) {
+                (false, None) => (None, target),
+                _ => (target, query),
+            };
+            match arguments::request((target.as_deref(), query.as_deref(), None), about.arguments()) {
+                Ok(request) => ask(config, request, json, base64).await,
+                Err(error) => Ok(usage(&error.to_string())),
+            }
+        }
         Command::Hosts { query, json } => ask(config, Request::Hosts { query }, json, false).await,
         Command::Explain { host, json } => explain::run(config, &host, json).await,
         Command::Trust { host } => trust::run(config, &host).await,
@@ -153,6 +165,66 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
             let ended = if serve { demo::serve().await } else { demo::run().await.map(|()| ExitCode::SUCCESS) };
             Ok(ended.unwrap_or_else(|error| failed(&error.to_string())))
         }
+    }
+}
+
+/// What is asked about a path beside its content: the arguments of the tool `scout`, as flags.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "About the path")]
+struct About {
+    /// Show what lies below the directory
+    #[arg(long)]
+    tree: bool,
+    /// Find names below the directory: a pattern such as `*.log`
+    #[arg(long, value_name = "PATTERN")]
+    find: Option<String>,
+    /// What `--find` looks for: file, directory or symlink
+    #[arg(long, value_name = "TYPE")]
+    r#type: Option<String>,
+    /// Levels of `--tree` or `--find` (5)
+    #[arg(long, value_name = "N")]
+    depth: Option<u64>,
+    /// Compare with this `host:/path`
+    #[arg(long, value_name = "TARGET")]
+    diff: Option<String>,
+    /// Compare the file with this text
+    #[arg(long, value_name = "TEXT")]
+    diff_content: Option<String>,
+    /// Read the file from this byte on
+    #[arg(long, value_name = "BYTE")]
+    offset: Option<u64>,
+    /// Read so many lines
+    #[arg(long, value_name = "N")]
+    lines: Option<u64>,
+    /// Read the last lines
+    #[arg(long, value_name = "N")]
+    tail: Option<u64>,
+    /// Read the lines with this text
+    #[arg(long, value_name = "TEXT")]
+    grep: Option<String>,
+    /// Instead of TARGET, many hosts: `web*:/path`, `tag:NAME:/path`, or without a path with QUERY
+    #[arg(long, value_name = "TARGET", num_args = 1..)]
+    targets: Vec<String>,
+}
+
+impl About {
+    /// As a client gives them.
+    fn arguments(self) -> Map<String, Value> {
+        let Self { tree, find, r#type, depth, diff, diff_content, offset, lines, tail, grep, targets } = self;
+        let given = [
+            ("tree", tree.then(|| true.into())),
+            ("find", find.map(Value::from)),
+            ("type", r#type.map(Value::from)),
+            ("depth", depth.map(Value::from)),
+            ("diff", diff.map(Value::from)),
+            ("diff_content", diff_content.map(Value::from)),
+            ("offset", offset.map(Value::from)),
+            ("lines", lines.map(Value::from)),
+            ("tail", tail.map(Value::from)),
+            ("grep", grep.map(Value::from)),
+            ("targets", (!targets.is_empty()).then(|| targets.into())),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
 

@@ -165,7 +165,7 @@ struct PolicyEvaluator<'a> {
 /// All plugins, once every one of them serves or cannot.
 async fn loaded(plugins: &Plugins) -> Vec<Result<Plugin, LoadError>> {
     let mut loaded = Vec::new();
-    for subject in [Subject::Hosts, Subject::File, Subject::Directory, Subject::Command] {
+    for subject in Subject::mains() {
         loaded.push(plugins.for_subject(subject).await.map(|loaded| loaded.plugin().clone()));
     }
     let catalog = plugins.catalog().await;

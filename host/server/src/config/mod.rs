@@ -4,6 +4,7 @@
 
 mod askpass;
 mod file;
+mod former;
 mod limits;
 mod plugins;
 mod rights;
@@ -90,7 +91,7 @@ pub struct Flags {
     /// Connections at once (SCOUT_MAX_POOL_SIZE, default 100)
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_pool_size: Option<u32>,
-    /// Components hosts.wasm, file.wasm, dir.wasm, command.wasm that replace the built-in ones (SCOUT_PLUGINS_DIR)
+    /// Components hosts.wasm, file.wasm, dir.wasm, command.wasm, walk.wasm, fleet.wasm that replace the built-in ones (SCOUT_PLUGINS_DIR)
     #[arg(long, global = true, value_name = "DIR")]
     pub plugins_dir: Option<PathBuf>,
     /// What is logged to stderr, as in `info` or `scout_ssh=debug` (SCOUT_LOG, default warn)
@@ -503,7 +504,8 @@ impl Variables<'_> {
     }
 
     fn get<T: std::str::FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, ConfigError> {
-        let Some(text) = self.0.get(name) else { return Ok(None) };
+        let former = || former::name_of(name).and_then(|former| self.0.get_key_value(former));
+        let Some((name, text)) = self.0.get_key_value(name).or_else(former) else { return Ok(None) };
         text.parse().map(Some).map_err(|why| ConfigError(format!("{name}={text:?}: {why}")))
     }
 
@@ -520,8 +522,11 @@ impl Variables<'_> {
     fn unknown(&self) -> Vec<String> {
         let strangers = self.0.keys().filter(|name| name.starts_with("SCOUT_") && !VARIABLES.contains(&name.as_str()));
         strangers
-            .map(|name| {
-                format!("{name} is not a variable of Scout{}", did_you_mean(&near(name, VARIABLES.into_iter())))
+            .map(|name| match former::instead_of(name) {
+                Some(instead) => format!("{name} is a variable of scout_mcp and none of Scout: {instead}"),
+                None => {
+                    format!("{name} is not a variable of Scout{}", did_you_mean(&near(name, VARIABLES.into_iter())))
+                }
             })
             .collect()
     }
@@ -661,6 +666,24 @@ mod tests {
     }
 
     #[test]
+    fn variables_of_scout_mcp_are_read_or_answered_with_what_there_is_instead() {
+        let former =
+            [("MCP_CAT_MAX_FILE_SIZE", "1000"), ("MCP_CAT_COMMAND_TIMEOUT", "7"), ("SCOUT_COMMAND_TIMEOUT", "9")];
+        let read = config(&Flags::default(), &former, "max_file_size = 5\n").unwrap();
+        assert_eq!((read.limits.file_bytes, read.limits.command_timeout), (1000, Duration::from_secs(9)));
+        assert!(refusal(&[("MCP_CAT_IDLE_TIMEOUT", "soon")], "").contains("MCP_CAT_IDLE_TIMEOUT=\"soon\""));
+        let replaced =
+            [("SCOUT_TRANSPORT", "http"), ("SCOUT_LOG_LEVEL", "INFO"), ("SCOUT_STRICT_HOST_KEY_CHECKING", "true")];
+        let warnings = config(&Flags::default(), &replaced, "").unwrap().warnings;
+        assert_eq!(warnings.len(), 3);
+        assert!(warnings.iter().all(|warning| warning.contains("is a variable of scout_mcp and none of Scout: ")));
+        let guide = documents::manual().into_iter().find(|page| page.path.ends_with("migrating.md")).unwrap().text;
+        for name in former::all() {
+            assert!(guide.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
     fn paths_of_the_file_are_relative_to_it_or_to_the_home_directory() {
         let config = config(
             &Flags::default(),
@@ -769,10 +792,10 @@ mod tests {
         let pages = documents::manual();
         let mut blocks = pages.iter().flat_map(documents::Page::blocks);
         let shown = blocks.find(|block| block.is_toml() && block.text.contains("[plugins.mine]")).unwrap();
-        // Four handlers and two plugins with tools.
+        // Six handlers and two plugins with tools.
         let (hosts, read) = loaded(&shown.text).unwrap();
         let db1 = hosts.iter().find(|host| &*host.name == "db1").unwrap();
-        assert_eq!((db1.commands, read), (CommandPolicy::None, 6));
+        assert_eq!((db1.commands, read), (CommandPolicy::None, 8));
     }
 
     #[test]

@@ -17,8 +17,9 @@ use scout_machine::visible;
 use scout_runtime::{Receipt, Structured};
 use serde_json::{Value, json};
 
-use super::scout_tool::{self, Mistake};
+use super::scout_tool;
 use super::session::Session;
+use crate::arguments::Mistake;
 use crate::outgoing::{text_of_field, written_fields};
 use crate::render::{Base64, Missing, Reply, Text};
 use crate::router::{Caller, Router};

@@ -160,7 +160,7 @@ impl Plugins {
     /// # Errors
     /// Why it cannot be used.
     pub async fn for_subject(&self, subject: Subject) -> Result<Arc<Loaded>, LoadError> {
-        let place = self.entries.iter().position(|entry| entry.subject == Some(subject));
+        let place = self.entries.iter().position(|entry| entry.subject == Some(subject.main()));
         let has_come = |state: &LoadState| {
             let outcome = place.and_then(|place| state.outcomes.get(place));
             outcome.is_none_or(|outcome| outcome.serving.is_some() || outcome.is_decided)
@@ -168,9 +168,12 @@ impl Plugins {
         let state = self.once(has_come).await;
         let outcome = place.and_then(|place| state.outcomes.get(place).cloned());
         let PluginOutcome { serving, error, .. } = outcome.unwrap_or_default();
-        serving
+        let loaded = serving
             .map(|serving| serving.loaded)
-            .ok_or_else(|| error.unwrap_or_else(|| refused("handler", "there is none")))
+            .ok_or_else(|| error.unwrap_or_else(|| refused("handler", "there is none")))?;
+        // One that takes the place of Scout's own may answer less.
+        check_handler(loaded.plugin(), subject)?;
+        Ok(loaded)
     }
 
     /// The tool of this name, as soon as it is there; `None` as soon as no plugin can bring it any more.
@@ -287,10 +290,12 @@ async fn compile(runtime: &Runtime, wanted: Wanted, changed: Arc<Notify>) -> Res
 fn check_handler(plugin: &Plugin, subject: Subject) -> Result<(), LoadError> {
     let why = match plugin.handler() {
         Some(handler) if handler.subjects.contains(&subject) => return Ok(()),
-        Some(_) => "it does not answer the subject that its name stands for",
-        None => "it exports no `scout:plugin/handler`",
+        Some(_) => {
+            format!("it does not answer the subject `{}`, which is asked of a plugin of its name", subject.name())
+        }
+        None => "it exports no `scout:plugin/handler`".to_owned(),
     };
-    Err(refused(plugin.id().as_str(), why))
+    Err(refused(plugin.id().as_str(), &why))
 }
 
 fn refused(plugin: &str, message: &str) -> LoadError {

@@ -118,9 +118,10 @@ impl Bench {
             }
             let query = Query {
                 subject,
-                host: (subject != Subject::Hosts).then(|| "nowhere".to_owned()),
-                path: (subject != Subject::Hosts).then(|| nasty.as_bytes().to_vec()),
-                command: (subject == Subject::Command).then(|| nasty.to_owned()),
+                host: (!matches!(subject, Subject::Hosts | Subject::Targets)).then(|| "nowhere".to_owned()),
+                path: (!matches!(subject, Subject::Hosts | Subject::Targets)).then(|| nasty.as_bytes().to_vec()),
+                command: matches!(subject, Subject::Command | Subject::Targets).then(|| nasty.to_owned()),
+                arguments: arguments(subject, nasty),
                 found: found(subject, nasty),
             };
             let shown = json!({"path": nasty});
@@ -143,11 +144,30 @@ impl Bench {
     }
 }
 
+/// What a handler of this subject is handed as arguments.
+fn arguments(subject: Subject, nasty: &str) -> Map<String, Value> {
+    let (name, value) = match subject {
+        Subject::Hosts | Subject::File | Subject::Directory | Subject::Command => return Map::new(),
+        Subject::Part => ("grep", nasty.into()),
+        Subject::Tree => ("tree", true.into()),
+        Subject::Find => ("find", nasty.into()),
+        Subject::Diff => ("diff", format!("nowhere:{nasty}").into()),
+        Subject::Targets => ("targets", vec![nasty].into()),
+    };
+    Map::from_iter([(name.to_owned(), value)])
+}
+
 /// What a handler of this subject is handed beside a path: a file that holds `nasty`, or a directory that has a name like it.
 fn found(subject: Subject, nasty: &str) -> Option<Opened> {
     let attributes = Attributes::default();
     match subject {
-        Subject::Hosts | Subject::Command => None,
+        Subject::Hosts
+        | Subject::Command
+        | Subject::Part
+        | Subject::Tree
+        | Subject::Find
+        | Subject::Diff
+        | Subject::Targets => None,
         Subject::File => {
             let data = Bytes::copy_from_slice(nasty.as_bytes());
             let content = Capture { total: Some(data.len() as u64), data, truncated: false };

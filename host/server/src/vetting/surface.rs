@@ -93,15 +93,7 @@ impl Surface {
 
 impl Handler {
     fn of(described: &HandlerDescription) -> Self {
-        let name = |subject: &Subject| {
-            match subject {
-                Subject::Hosts => "hosts",
-                Subject::File => "file",
-                Subject::Directory => "directory",
-                Subject::Command => "command",
-            }
-            .to_owned()
-        };
+        let name = |subject: &Subject| subject.name().to_owned();
         Self { summary: described.summary.clone(), subjects: described.subjects.iter().map(name).collect() }
     }
 }

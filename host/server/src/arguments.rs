@@ -1,0 +1,395 @@
+//! The arguments of the tool `scout`: which there are, what they are, which go together, and what is asked with them.
+//!
+//! One table, of which the tool's schema, the reading of arguments and the checks are made; the command line has a flag for each.
+//! Pure: knows no host.
+
+use scout_runtime::Subject;
+use serde_json::{Map, Value, json};
+
+use crate::params::kind_of;
+use crate::target::{Request, TargetError};
+
+/// What an argument is.
+enum Kind {
+    /// A string.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number from this one to that one.
+    Number(u64, u64),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Strings, at least one and at most so many.
+    Texts(usize),
+}
+
+/// An argument.
+struct Argument {
+    name: &'static str,
+    kind: Kind,
+    /// What it asks for, if it does; then no other that asks for something else may be there.
+    asks: Option<Subject>,
+    /// What else it goes with; nothing: with everything.
+    with: &'static [Subject],
+    description: &'static str,
+}
+
+/// The longest text of an argument of the table, in bytes.
+const MAX_TEXT: usize = 8 * 1024;
+/// Targets of one request.
+const MAX_TARGETS: usize = 100;
+/// Levels below a directory.
+const MAX_DEPTH: u64 = 10;
+/// Lines that are asked for at once.
+const MAX_LINES: u64 = 100_000;
+/// The largest offset: what SFTP and a shell both take.
+const MAX_OFFSET: u64 = i64::MAX as u64;
+
+/// Those that are not a target, a query or a host.
+const ARGUMENTS: [Argument; 11] = [
+    Argument {
+        name: "tree",
+        kind: Kind::Flag,
+        asks: Some(Subject::Tree),
+        with: &[],
+        description: "Show what lies below the directory",
+    },
+    Argument {
+        name: "find",
+        kind: Kind::Text,
+        asks: Some(Subject::Find),
+        with: &[],
+        description: "Find names below the directory: a pattern such as `*.log`",
+    },
+    Argument {
+        name: "type",
+        kind: Kind::Word(&["file", "directory", "symlink", "f", "d", "l"]),
+        asks: None,
+        with: &[Subject::Find],
+        description: "What `find` looks for",
+    },
+    Argument {
+        name: "depth",
+        kind: Kind::Number(1, MAX_DEPTH),
+        asks: None,
+        with: &[Subject::Tree, Subject::Find],
+        description: "Levels of `tree` or `find` (5)",
+    },
+    Argument {
+        name: "diff",
+        kind: Kind::Text,
+        asks: Some(Subject::Diff),
+        with: &[],
+        description: "Compare with this `host:/path`",
+    },
+    Argument {
+        name: "diff_content",
+        kind: Kind::Text,
+        asks: Some(Subject::Diff),
+        with: &[],
+        description: "Compare the file with this text",
+    },
+    Argument {
+        name: "offset",
+        kind: Kind::Number(0, MAX_OFFSET),
+        asks: Some(Subject::Part),
+        with: &[],
+        description: "Read the file from this byte on",
+    },
+    Argument {
+        name: "lines",
+        kind: Kind::Number(1, MAX_LINES),
+        asks: Some(Subject::Part),
+        with: &[],
+        description: "Read so many lines",
+    },
+    Argument {
+        name: "tail",
+        kind: Kind::Number(1, MAX_LINES),
+        asks: Some(Subject::Part),
+        with: &[],
+        description: "Read the last lines",
+    },
+    Argument {
+        name: "grep",
+        kind: Kind::Text,
+        asks: Some(Subject::Part),
+        with: &[],
+        description: "Read the lines with this text",
+    },
+    Argument {
+        name: "targets",
+        kind: Kind::Texts(MAX_TARGETS),
+        asks: Some(Subject::Targets),
+        with: &[],
+        description: "Instead of `target`, many hosts: `web*:/path`, `tag:NAME:/path`, or without a path with `query`; equal answers are told once",
+    },
+];
+
+/// Their part of the tool's input schema.
+pub(crate) fn schema() -> impl Iterator<Item = (&'static str, Value)> {
+    ARGUMENTS.iter().map(|argument| {
+        let mut schema = match argument.kind {
+            Kind::Text => json!({"type": "string"}),
+            Kind::Flag => json!({"type": "boolean"}),
+            Kind::Number(least, MAX_OFFSET) => json!({"type": "integer", "minimum": least}),
+            Kind::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+            Kind::Word(words) => json!({"enum": words}),
+            Kind::Texts(most) => json!({"type": "array", "items": {"type": "string"}, "maxItems": most}),
+        };
+        if let Value::Object(fields) = &mut schema {
+            fields.insert("description".to_owned(), argument.description.into());
+        }
+        (argument.name, schema)
+    })
+}
+
+/// Why arguments are none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mistake {
+    /// One is of a wrong kind.
+    #[error("{0}")]
+    WrongKind(String),
+    /// They make no sense.
+    #[error("{0}")]
+    Senseless(String),
+}
+
+impl From<TargetError> for Mistake {
+    fn from(error: TargetError) -> Self {
+        Self::Senseless(error.to_string())
+    }
+}
+
+/// What the arguments of a request are, for a message.
+pub(crate) const USAGE: &str = "the arguments are `target` (`hosts`, `host:/path`) or `targets`, and optionally `query` (a command), \
+     `host`, `base64`, `tree`, `find`, `type`, `depth`, `diff`, `diff_content`, `offset`, `lines`, `tail`, `grep`";
+
+impl Argument {
+    /// What it is for people.
+    fn kind(&self) -> String {
+        match self.kind {
+            Kind::Text => "a string".to_owned(),
+            Kind::Flag => "a boolean".to_owned(),
+            Kind::Number(least, MAX_OFFSET) => format!("a whole number of at least {least}"),
+            Kind::Number(least, most) => format!("a whole number from {least} to {most}"),
+            Kind::Word(words) => format!("one of `{}`", words.join("`, `")),
+            Kind::Texts(most) => format!("a list of 1 to {most} strings"),
+        }
+    }
+
+    /// The value, if it is there and says something.
+    fn read(&self, given: &mut Map<String, Value>) -> Result<Option<Value>, Mistake> {
+        let value = match given.remove(self.name) {
+            None | Some(Value::Null | Value::Bool(false)) if matches!(self.kind, Kind::Flag) => return Ok(None),
+            None | Some(Value::Null) => return Ok(None),
+            Some(value) => value,
+        };
+        let (is_kind, fits) = match (&self.kind, &value) {
+            (Kind::Text, Value::String(text)) => (true, fits(text)),
+            (Kind::Word(words), Value::String(text)) => (true, words.contains(&text.as_str())),
+            (Kind::Flag, Value::Bool(_)) => (true, true),
+            // Some clients write 3.0.
+            (Kind::Number(least, most), Value::Number(_)) => {
+                (true, whole(&value).is_some_and(|number| (*least..=*most).contains(&number)))
+            }
+            (Kind::Texts(most), Value::Array(values)) => {
+                let texts = values.iter().map(Value::as_str).collect::<Option<Vec<_>>>();
+                let fit = |texts: &Vec<&str>| (1..=*most).contains(&texts.len()) && texts.iter().all(|text| fits(text));
+                (texts.is_some(), texts.as_ref().is_some_and(fit))
+            }
+            _ => (false, false),
+        };
+        let Self { name, .. } = self;
+        match (is_kind, fits) {
+            (false, _) => Err(Mistake::WrongKind(format!("`{name}` is {}, not {}", kind_of(&value), self.kind()))),
+            (true, false) => Err(Mistake::Senseless(format!(
+                "`{name}` is {}, neither empty nor longer than {MAX_TEXT} bytes, without a NUL byte",
+                self.kind()
+            ))),
+            (true, true) => Ok(Some(whole(&value).map_or(value, Value::from))),
+        }
+    }
+}
+
+fn fits(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_TEXT && !text.contains('\0')
+}
+
+/// A number without a fraction.
+fn whole(value: &Value) -> Option<u64> {
+    let exact = |number: f64| (number.fract() == 0.0 && (0.0..9e15).contains(&number)).then_some(number as u64);
+    value.as_u64().or_else(|| value.as_f64().and_then(exact))
+}
+
+/// Reads what is left of the arguments strictly, once `target`, `query` and `host` are taken: a misspelt one would otherwise silently
+/// be left out.
+///
+/// # Errors
+/// What is wrong, and what to write or leave out instead.
+pub fn request(
+    (target, query, host): (Option<&str>, Option<&str>, Option<&str>),
+    mut given: Map<String, Value>,
+) -> Result<Request, Mistake> {
+    let mut arguments = Map::new();
+    let mut asked: Option<(Subject, &'static str)> = None;
+    for argument in &ARGUMENTS {
+        let Some(value) = argument.read(&mut given)? else { continue };
+        if let Some(subject) = argument.asks {
+            match asked {
+                Some((other, name)) if other != subject => {
+                    let own = argument.name;
+                    return Err(Mistake::Senseless(format!(
+                        "`{name}` and `{own}` ask for two things; leave one of them out"
+                    )));
+                }
+                Some(_) => {}
+                None => asked = Some((subject, argument.name)),
+            }
+        }
+        arguments.insert(argument.name.to_owned(), value);
+    }
+    if let Some(name) = given.keys().next() {
+        let name = name.get(..name.floor_char_boundary(64)).unwrap_or_default();
+        if name.starts_with("beam") {
+            // What scout_mcp has.
+            let why = format!("`{name}` copies files, which Scout does not; `scp` and `rsync` do, outside of it");
+            return Err(Mistake::Senseless(why));
+        }
+        return Err(Mistake::Senseless(format!("unknown argument `{name}`; {USAGE}")));
+    }
+    for argument in
+        ARGUMENTS.iter().filter(|argument| !argument.with.is_empty() && arguments.contains_key(argument.name))
+    {
+        if !asked.is_some_and(|(subject, _)| argument.with.contains(&subject)) {
+            let asks = |one: &&Argument| one.asks.is_some_and(|subject| argument.with.contains(&subject));
+            let names: Vec<&str> = ARGUMENTS.iter().filter(asks).map(|one| one.name).collect();
+            let (own, with) = (argument.name, names.join("` or `"));
+            return Err(Mistake::Senseless(format!("`{own}` goes with `{with}`; give that too, or leave `{own}` out")));
+        }
+    }
+    for (one, other) in [("diff", "diff_content"), ("tail", "offset"), ("tail", "grep"), ("tail", "lines")] {
+        if arguments.contains_key(one) && arguments.contains_key(other) {
+            return Err(Mistake::Senseless(format!(
+                "`{one}` and `{other}` contradict each other; leave one of them out"
+            )));
+        }
+    }
+    let Some((subject, name)) = asked else {
+        let target = target.ok_or_else(|| Mistake::Senseless(format!("`target` is missing; {USAGE}")))?;
+        return Ok(Request::parse(target, query, host)?);
+    };
+    if subject == Subject::Targets {
+        if target.is_some() || host.is_some() {
+            let why = "`targets` names the hosts; leave `target` and `host` out, or give `target` alone for one host";
+            return Err(Mistake::Senseless(why.to_owned()));
+        }
+        return Ok(Request::many(query, arguments)?);
+    }
+    if query.is_some() {
+        let why = format!("`query` runs a command, and `{name}` looks at the path itself; leave one of them out");
+        return Err(Mistake::Senseless(why));
+    }
+    let target = target.ok_or_else(|| Mistake::Senseless(format!("`target` is missing; {USAGE}")))?;
+    match Request::parse(target, None, host)? {
+        Request::Path { host, path } => {
+            if subject == Subject::Part && path.is_none() {
+                let why = format!("`{name}` reads a part of a file; write it as the target, `{host}:/path`");
+                return Err(Mistake::Senseless(why));
+            }
+            Ok(Request::About { subject, host: Some(host), path, command: None, arguments })
+        }
+        _ => {
+            let why = format!("`{name}` looks at a path of one host; write `host:/path` as the target");
+            Err(Mistake::Senseless(why))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: Value) -> Result<Request, String> {
+        let Value::Object(mut given) = arguments else { panic!("an object") };
+        let mut text = |name: &str| given.remove(name).and_then(|value| value.as_str().map(str::to_owned));
+        let (target, query, host) = (text("target"), text("query"), text("host"));
+        request((target.as_deref(), query.as_deref(), host.as_deref()), given).map_err(|mistake| mistake.to_string())
+    }
+
+    #[test]
+    fn each_argument_asks_for_what_the_table_says() {
+        for (arguments, subject, left) in [
+            (json!({"target": "box:/srv", "tree": true, "depth": 2}), Subject::Tree, json!({"tree": true, "depth": 2})),
+            (
+                json!({"target": "/srv", "host": "box", "find": "*.log", "type": "f"}),
+                Subject::Find,
+                json!({"find": "*.log", "type": "f"}),
+            ),
+            (json!({"target": "box:/a", "diff": "other:/a"}), Subject::Diff, json!({"diff": "other:/a"})),
+            (json!({"target": "box:/a", "lines": 3.0, "grep": "x"}), Subject::Part, json!({"lines": 3, "grep": "x"})),
+            (json!({"targets": ["web*"], "query": "uptime"}), Subject::Targets, json!({"targets": ["web*"]})),
+        ] {
+            let Ok(Request::About { subject: asked, arguments: given, host, command, .. }) = read(arguments.clone())
+            else {
+                panic!("{arguments}")
+            };
+            assert_eq!((asked, Value::Object(given)), (subject, left));
+            assert_eq!((host.is_none(), command.is_some()), (subject == Subject::Targets, subject == Subject::Targets));
+        }
+        for arguments in [json!({"target": "box:/a", "tree": false, "find": null}), json!({"target": "box:/a"})] {
+            assert_eq!(read(arguments), Ok(Request::parse("box:/a", None, None).expect("a target")));
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_with_what_to_leave_out() {
+        for (arguments, says) in [
+            (json!({"target": "box:/a", "tree": true, "find": "x"}), "leave one of them out"),
+            (json!({"target": "box:/a", "diff": "b:/a", "diff_content": "x"}), "contradict each other"),
+            (json!({"target": "box:/a", "tail": 1, "offset": 1}), "contradict each other"),
+            (json!({"target": "box:/a", "depth": 1}), "`depth` goes with `tree` or `find`"),
+            (json!({"target": "box:/a", "type": "f", "tree": true}), "`type` goes with `find`"),
+            (json!({"target": "box:/a", "tree": true, "query": "ls"}), "leave one of them out"),
+            (json!({"target": "hosts", "tree": true}), "a path of one host"),
+            (json!({"target": "box", "tail": 1}), "a part of a file"),
+            (json!({"target": "box", "targets": ["a"]}), "leave `target` and `host` out"),
+            (json!({"targets": ["a"], "host": "box"}), "leave `target` and `host` out"),
+            (json!({"tree": true}), "`target` is missing"),
+            (json!({}), "`target` is missing"),
+            (json!({"target": "box:/a", "deep": 1}), "unknown argument `deep`"),
+        ] {
+            let why = read(arguments.clone()).expect_err("it makes no sense");
+            assert!(why.contains(says), "{arguments}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_refused_with_what_it_has_to_be() {
+        let long = "x".repeat(MAX_TEXT + 1);
+        for (name, value, says) in [
+            ("depth", json!(0), "a whole number from 1 to 10"),
+            ("depth", json!(1.5), "a whole number from 1 to 10"),
+            ("depth", json!("2"), "`depth` is a string, not a whole number"),
+            ("offset", json!(-1), "at least 0"),
+            ("tree", json!("yes"), "`tree` is a string, not a boolean"),
+            ("find", json!(""), "neither empty"),
+            ("find", json!("a\0"), "without a NUL"),
+            ("find", json!(long), "nor longer than 8192 bytes"),
+            ("type", json!("socket"), "one of `file`"),
+            ("targets", json!([]), "a list of 1 to 100 strings"),
+            ("targets", json!([1]), "not a list"),
+            ("targets", json!("web*"), "not a list"),
+        ] {
+            let why = read(json!({"target": "box:/a", name: value})).expect_err("it does not fit");
+            assert!(why.contains(says) && why.contains(name), "{name}: {why}");
+        }
+    }
+
+    #[test]
+    fn usage_names_every_argument() {
+        for argument in &ARGUMENTS {
+            assert!(USAGE.contains(&format!("`{}`", argument.name)), "{}", argument.name);
+        }
+    }
+}
