@@ -101,6 +101,8 @@ async fn bundled_tools_are_there_where_scout_toml_says_so() {
     for (tool, arguments) in [
         ("disk", json!({"host": "box", "threshold": 101})),
         ("disk", json!({"host": "box", "path": "relative"})),
+        ("disk", json!({"host": "box", "where": "used > 1"})),
+        ("disk", json!({"host": "box", "limit": 0})),
         ("services", json!({"host": "box", "pattern": "a b"})),
         ("service", json!({"host": "box", "unit": "a*"})),
         ("logs", json!({"host": "box", "lines": 1001})),
@@ -130,6 +132,31 @@ async fn disk_reads_this_machines_own_df() {
     let failure = world.failure("disk", json!({"host": "box", "path": "/no/such"})).await;
     assert!(
         failure.contains("`df` for `/no/such` on box said") && failure.contains("name a path that exists"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn rows_are_chosen_ordered_narrowed_and_paged_before_anything_is_cut() {
+    let df = "echo head; for at in 1 2 3 4 5; do echo \"/dev/$at ext4 100 $((at * 10)) 50 50% /$at\"; done";
+    let world = World::with(&[("cat", NO_LINUX), ("df", df)]).await;
+    let asked = json!({"host": "box", "where": "used_bytes > 10K", "sort": "-used_bytes", "columns": "mount_point", "limit": 3});
+    let first = world.answer("disk", asked.clone(), 2).await;
+    assert_eq!(first["filesystems"], json!([{"mount_point": "/5"}, {"mount_point": "/4"}, {"mount_point": "/3"}]));
+    assert_eq!((&first["total"], &first["left_out"]), (&json!(5), &json!({"where": 1, "later": 1})));
+    let mut next = asked;
+    next["cursor"] = first["cursor"].clone();
+    let last = world.answer("disk", next.clone(), 2).await;
+    assert_eq!((&last["filesystems"], &last["cursor"]), (&json!([{"mount_point": "/2"}]), &Value::Null));
+    assert_eq!(last["left_out"], json!({"where": 1, "earlier": 3}));
+    next["sort"] = json!("used_bytes");
+    let answer = world.call("disk", next).await;
+    assert!(answer.is_error() && answer.text().contains("it belongs to another call"), "{}", answer.text());
+    // A mistake costs the host nothing.
+    assert_eq!(answer.receipt()["execs"], 0);
+    let failure = world.failure("disk", json!({"host": "box", "where": "used > 1"})).await;
+    assert!(
+        failure.contains("unknown column `used`") && failure.contains("columns: filesystem type size_bytes"),
         "{failure}"
     );
 }

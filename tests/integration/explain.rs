@@ -54,12 +54,7 @@ async fn explain_tells_what_limits_commands_and_what_says_so() {
 async fn whether_commands_share_a_shell_is_in_the_receipt_and_explained_with_what_was_found_out() {
     for (forced, setting, stays, says) in [
         (None, "", 1, "Commands that only read share shells that stay there, where that can be (default)\n"),
-        (
-            None,
-            "[hosts.box]\npersistent_shells = false",
-            0,
-            "Each command has a session of its own there (scout.toml:",
-        ),
+        (None, "[hosts.box]\npersistent_shells = false", 0, "Each command has a session of its own there (scout.toml:"),
         (
             Some("ForceCommand /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"; exit $?"),
             "",

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::page::cell;
-use super::shape::{Cell, Kind, Row, Shape};
+use super::shape::{Cell, Kind, Shape};
 use crate::Error;
 use crate::text;
 
@@ -70,7 +70,9 @@ pub(super) fn parse(shape: &Shape, all: &str) -> Result<Vec<Condition>, Error> {
             let found = if rest.is_empty() { "its end".to_owned() } else { format!("`{shown}`") };
             shape.invalid("where", &format!("at character {}, {found}: {what}", at(rest)))
         };
-        let end = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(rest.len());
+        // A letter of another alphabet belongs to the name too, so that the error shows all of it.
+        let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || !letter.is_ascii();
+        let end = rest.find(|letter| !is_name(letter)).unwrap_or(rest.len());
         let (name, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
         if name.is_empty() {
             return Err(fail(rest, "expected a column"));
@@ -177,7 +179,7 @@ fn is_time(value: &str) -> bool {
 
 impl Condition {
     /// Whether a row fits.
-    pub(super) fn fits(&self, row: &Row, kind: Kind) -> bool {
+    pub(super) fn fits(&self, row: &[Cell], kind: Kind) -> bool {
         let cell = cell(row, self.column);
         let is = match (cell, &self.wanted) {
             (Cell::None, Wanted::Nothing) => Some(Ordering::Equal),

@@ -34,9 +34,11 @@ mod condition;
 mod cursor;
 mod page;
 mod shape;
+mod sort;
 
 pub use page::{Asked, Page};
 pub use shape::{Cell, Column, Kind, Row, Shape};
+pub use sort::stable as sort;
 
 #[cfg(test)]
 mod tests;

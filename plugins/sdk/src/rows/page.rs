@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::condition::{self, Condition};
 use super::cursor;
 use super::shape::{Cell, Column, Kind, Row, Shape};
+use super::sort;
 use crate::json::{Object, Value};
 use crate::{Error, text};
 
@@ -92,35 +93,46 @@ impl Asked {
 
     /// The page of these rows that was asked for. Rows that are equal to `sort` stay in the order given.
     #[must_use]
-    pub fn page(self, rows: Vec<Row>) -> Page {
+    pub fn page(self, mut rows: Vec<Row>) -> Page {
         let total = rows.len();
         let kind = |at: usize| self.shape.columns.get(at).map_or(Kind::Text, |column| column.kind);
-        let fits = |row: &Row| self.conditions.iter().all(|condition| condition.fits(row, kind(condition.column)));
-        let mut rows: Vec<(usize, Row)> = rows.into_iter().enumerate().filter(|(_, row)| fits(row)).collect();
-        let fitting = rows.len();
-        rows.sort_by(|(_, one), (_, other)| {
-            let mut orders = self.sort.iter().map(|(at, is_descending)| {
-                condition::order(cell(one, *at), cell(other, *at), kind(*at), *is_descending)
+        let fits = |row: &[Cell]| self.conditions.iter().all(|condition| condition.fits(row, kind(condition.column)));
+        let mut places: Vec<usize> = rows.iter().enumerate().filter(|(_, row)| fits(row)).map(|(at, _)| at).collect();
+        if !self.sort.is_empty() {
+            let row = |at: usize| rows.get(at).map_or(&[][..], Vec::as_slice);
+            sort::stable(&mut places, &|one, other| {
+                let mut orders = self.sort.iter().map(|(at, is_descending)| {
+                    condition::order(cell(row(one), *at), cell(row(other), *at), kind(*at), *is_descending)
+                });
+                orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
             });
-            orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-        });
+        }
+        let fitting = places.len();
         let earlier = self.offset.min(fitting);
         let mut bytes = 0;
-        let kept: Vec<(usize, Row)> = rows
-            .into_iter()
-            .skip(earlier)
-            .take(self.limit)
-            .enumerate()
-            .take_while(|(at, (_, row))| {
-                bytes += self.weight(row);
-                *at == 0 || bytes <= MAX_PAGE
-            })
-            .map(|(_, row)| row)
-            .collect();
+        let (mut kept, mut shown) = (Vec::new(), Vec::new());
+        for place in places.into_iter().skip(earlier).take(self.limit) {
+            let row = rows.get_mut(place).map(std::mem::take).unwrap_or_default();
+            bytes += self.weight(&row);
+            if bytes > MAX_PAGE && !kept.is_empty() {
+                break;
+            }
+            kept.push(place);
+            shown.push(row);
+        }
         let later = fitting - earlier - kept.len();
         let cursor = (later > 0).then(|| cursor::write(self.binding, earlier + kept.len()));
-        let (places, rows) = kept.into_iter().unzip();
-        Page { asked: self, rows, places, total, unfit: total - fitting, earlier, later, cursor, notes: Vec::new() }
+        Page {
+            asked: self,
+            rows: shown,
+            places: kept,
+            total,
+            unfit: total - fitting,
+            earlier,
+            later,
+            cursor,
+            notes: Vec::new(),
+        }
     }
 
     /// Bytes of the texts of a row that are shown.
@@ -272,7 +284,7 @@ impl Page {
 }
 
 /// What a row has in a column.
-pub(super) fn cell(row: &Row, at: usize) -> &Cell {
+pub(super) fn cell(row: &[Cell], at: usize) -> &Cell {
     const NONE: &Cell = &Cell::None;
     row.get(at).unwrap_or(NONE)
 }
