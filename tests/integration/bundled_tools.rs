@@ -155,6 +155,14 @@ async fn rows_are_chosen_ordered_narrowed_and_paged_before_anything_is_cut() {
     assert!(answer.is_error() && answer.text().contains("it belongs to another call"), "{}", answer.text());
     // A mistake costs the host nothing.
     assert_eq!(answer.receipt()["execs"], 0);
+    let line =
+        |at: u32| format!("2026-11-21T12:20:15Z web1 {}[7]: {at}\n", if at.is_multiple_of(3) { "a" } else { "b" });
+    let path = world.file("app.log", (0..300).map(line).collect::<String>().as_bytes());
+    let asked = json!({"host": "box", "path": path, "where": "program = a", "lines": 2});
+    let entries = world.answer("logs", asked, 1).await;
+    let messages: Vec<_> =
+        entries["entries"].as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap()).collect();
+    assert_eq!((messages, &entries["left_out"]), (vec!["294", "297"], &json!({"where": 200, "later": 98})));
     let failure = world.failure("disk", json!({"host": "box", "where": "used > 1"})).await;
     assert!(
         failure.contains("unknown column `used`") && failure.contains("columns: filesystem type size_bytes"),
@@ -689,3 +697,17 @@ async fn packages_are_those_of_the_manager_that_a_host_has() {
     assert!(failure.contains("none of the programs dpkg-query, rpm, apk and pacman"), "{failure}");
 }
 
+#[tokio::test]
+async fn all_tools_together_cost_a_model_little() {
+    let world = World::with(&[]).await;
+    let listed = world.scout.request("tools/list", json!({})).await;
+    // What a client hands to its model: output schemas and annotations are for the client.
+    let seen = listed["result"]["tools"].as_array().unwrap().iter().map(|tool| {
+        let seen =
+            json!({"name": tool["name"], "description": tool["description"], "inputSchema": tool["inputSchema"]});
+        seen.to_string().len()
+    });
+    let bytes: usize = seen.sum();
+    // Some four bytes are a token.
+    assert!(bytes / 4 < 1500, "{bytes} bytes");
+}

@@ -9,8 +9,8 @@ use super::sort;
 use crate::json::{Object, Value};
 use crate::{Error, text};
 
-/// The most bytes of texts in the rows of a page; one row is always shown.
-const MAX_PAGE: usize = 256 * 1024;
+/// The most bytes of texts in the rows of a page, a fourth of what an answer may hold; one row is always shown.
+const MAX_PAGE: usize = 1024 * 1024;
 
 /// The most characters of one text in the table, whose columns are as wide as their widest text.
 const MAX_SHOWN: usize = 200;
@@ -81,6 +81,18 @@ impl Asked {
     #[must_use]
     pub fn is_narrowed(&self) -> bool {
         self.is_narrowed
+    }
+
+    /// Whether rows are chosen, ordered or skipped, so that more of them are needed than a page holds.
+    #[must_use]
+    pub fn is_picky(&self) -> bool {
+        !self.conditions.is_empty() || self.is_sorted() || self.offset > 0
+    }
+
+    /// Whether `sort` was given.
+    #[must_use]
+    pub fn is_sorted(&self) -> bool {
+        !self.sort.is_empty()
     }
 
     /// Whether the answer needs a column: it is shown, compared or sorted by. What is not needed may be left [`Cell::None`].
@@ -180,6 +192,14 @@ impl Page {
     #[must_use]
     pub fn notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
         self.notes.extend(notes);
+        self
+    }
+
+    /// With its rows the other way round: for a tool that looks at the newest first, and shows it last.
+    #[must_use]
+    pub fn reversed(mut self) -> Self {
+        self.rows.reverse();
+        self.places.reverse();
         self
     }
 
