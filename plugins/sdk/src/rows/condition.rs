@@ -198,7 +198,7 @@ impl Condition {
         };
         match self.operator {
             Operator::Is => is == Some(Ordering::Equal),
-            // Of what is not known nobody can say that it is not that; but it is not the same.
+            // What is not known is equal to nothing.
             Operator::Not => is != Some(Ordering::Equal),
             Operator::Below => is == Some(Ordering::Less),
             Operator::AtMost => is.is_some_and(Ordering::is_le),

@@ -9,8 +9,8 @@ use super::sort;
 use crate::json::{Object, Value};
 use crate::{Error, text};
 
-/// The most bytes of texts in the rows of a page, a fourth of what an answer may hold; one row is always shown.
-const MAX_PAGE: usize = 1024 * 1024;
+/// The most bytes of texts in the rows of a page, as they are written at most: less than an answer may hold. One row is always shown.
+const MAX_PAGE: usize = 2500 * 1024;
 
 /// The most characters of one text in the table, whose columns are as wide as their widest text.
 const MAX_SHOWN: usize = 200;
@@ -40,16 +40,27 @@ impl Asked {
         let named = |argument: &str, name: &str| shape.column(name).ok_or_else(|| shape.unknown(argument, name));
         let host = text("host").ok_or_else(|| shape.invalid("host", "missing"))?;
         let all = (0..shape.columns.len()).filter(|at| shape.columns.get(*at).is_some_and(Column::is_shown));
-        let columns = match text("columns") {
-            Some(names) => words(names).map(|name| named("columns", name)).collect::<Result<Vec<_>, _>>()?,
-            None => all.collect(),
-        };
+        let mut columns: Vec<usize> = Vec::new();
+        for name in words(text("columns").unwrap_or_default()) {
+            let at = named("columns", name)?;
+            // A field that is there twice is none of JSON's.
+            if !columns.contains(&at) {
+                columns.push(at);
+            }
+        }
+        let is_narrowed = !columns.is_empty();
+        if !is_narrowed {
+            columns.extend(all);
+        }
         let conditions = text("where").map_or(Ok(Vec::new()), |all| condition::parse(&shape, all))?;
-        let key = |word: &str| match word.strip_prefix('-') {
-            Some(name) => named("sort", name).map(|at| (at, true)),
-            None => named("sort", word).map(|at| (at, false)),
-        };
-        let sort = words(text("sort").unwrap_or_default()).map(key).collect::<Result<Vec<_>, _>>()?;
+        let mut sort: Vec<(usize, bool)> = Vec::new();
+        for word in words(text("sort").unwrap_or_default()) {
+            let name = word.strip_prefix('-').unwrap_or(word);
+            let at = named("sort", name)?;
+            if sort.iter().all(|(known, _)| *known != at) {
+                sort.push((at, name != word));
+            }
+        }
         let limit = match arguments.get("limit") {
             None | Some(Value::Null) => shape.limit,
             Some(value) => value
@@ -67,7 +78,6 @@ impl Asked {
                 shape.invalid("cursor", what)
             })?,
         };
-        let is_narrowed = text("columns").is_some();
         Ok(Self { shape, host: host.to_owned(), columns, is_narrowed, conditions, sort, limit, offset, binding })
     }
 
@@ -147,11 +157,11 @@ impl Asked {
         }
     }
 
-    /// Bytes of the texts of a row that are shown.
+    /// Bytes of the texts of a row that are shown, as they are written at most.
     fn weight(&self, row: &Row) -> usize {
         let of = |cell: &Cell| match cell {
-            Cell::Text(text) => text.len(),
-            Cell::List(items) => items.iter().map(String::len).sum(),
+            Cell::Text(text) => text::written(text.as_bytes()),
+            Cell::List(items) => items.iter().map(|item| text::written(item.as_bytes())).sum(),
             _ => 0,
         };
         self.shown().filter_map(|(at, _)| row.get(at)).map(of).sum()
