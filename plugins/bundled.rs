@@ -10,4 +10,7 @@ bundled! {
     disk: (None), [Exec];
     services: (None), [Exec];
     logs: (None), [Exec];
+    processes: (None), [Exec];
+    listeners: (None), [Exec];
+    packages: (None), [Exec];
 }

@@ -40,7 +40,9 @@ const TOKENS: [&[u8]; 18] = [
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let dirs = match target {
-        "cassette" => ["disk", "logs", "services"].map(|tool| root.join("plugins").join(tool).join("cassettes")).into(),
+        "cassette" => ["disk", "listeners", "logs", "packages", "processes", "services"]
+            .map(|tool| root.join("plugins").join(tool).join("cassettes"))
+            .into(),
         _ => vec![root.join("tests/fuzz/seeds").join(target)],
     };
     let mut files: Vec<_> = dirs

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::world::options;
 
-/// A host with programs of ours, and a Scout with the three plugins.
+/// A host with programs of ours, and a Scout with all plugins that bring tools.
 pub(crate) struct World {
-    _sshd: Sshd,
+    sshd: Sshd,
     pub(crate) scout: Arc<Scout>,
     dir: tempfile::TempDir,
 }
@@ -36,10 +36,11 @@ impl World {
         }
         let programs = Some(dir.path().to_owned());
         let sshd = Sshd::start_with(&SshdOptions { programs, ..host });
-        let bundled = ["disk", "services", "logs"].map(|name| format!("[plugins.{name}]\nsource = \"bundled\""));
+        let bundled = ["disk", "services", "logs", "processes", "listeners", "packages"];
+        let bundled = bundled.map(|name| format!("[plugins.{name}]\nsource = \"bundled\""));
         // Tables stand behind what is in none.
         let scout = Scout::start(&options(&sshd).setting(settings).setting(&bundled.join("\n"))).await;
-        Self { _sshd: sshd, scout, dir }
+        Self { sshd, scout, dir }
     }
 
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Answer {
@@ -93,7 +94,7 @@ async fn bundled_tools_are_there_where_scout_toml_says_so() {
     let listed = world.scout.request("tools/list", json!({})).await;
     let tools = listed["result"]["tools"].as_array().unwrap_or_else(|| panic!("{listed}"));
     let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["scout", "disk", "logs", "services", "service"]);
+    assert_eq!(names, ["scout", "disk", "listeners", "logs", "packages", "processes", "services", "service"]);
     for tool in &tools[1..] {
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{tool}");
         assert!(tool["outputSchema"].is_object() && tool["title"].is_string(), "{tool}");
@@ -101,6 +102,8 @@ async fn bundled_tools_are_there_where_scout_toml_says_so() {
     for (tool, arguments) in [
         ("disk", json!({"host": "box", "threshold": 101})),
         ("disk", json!({"host": "box", "path": "relative"})),
+        ("disk", json!({"host": "box", "where": "used > 1"})),
+        ("disk", json!({"host": "box", "limit": 0})),
         ("services", json!({"host": "box", "pattern": "a b"})),
         ("service", json!({"host": "box", "unit": "a*"})),
         ("logs", json!({"host": "box", "lines": 1001})),
@@ -130,6 +133,39 @@ async fn disk_reads_this_machines_own_df() {
     let failure = world.failure("disk", json!({"host": "box", "path": "/no/such"})).await;
     assert!(
         failure.contains("`df` for `/no/such` on box said") && failure.contains("name a path that exists"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn rows_are_chosen_ordered_narrowed_and_paged_before_anything_is_cut() {
+    let df = "echo head; for at in 1 2 3 4 5; do echo \"/dev/$at ext4 100 $((at * 10)) 50 50% /$at\"; done";
+    let world = World::with(&[("cat", NO_LINUX), ("df", df)]).await;
+    let asked = json!({"host": "box", "where": "used_bytes > 10K", "sort": "-used_bytes", "columns": "mount_point", "limit": 3});
+    let first = world.answer("disk", asked.clone(), 2).await;
+    assert_eq!(first["filesystems"], json!([{"mount_point": "/5"}, {"mount_point": "/4"}, {"mount_point": "/3"}]));
+    assert_eq!((&first["total"], &first["left_out"]), (&json!(5), &json!({"where": 1, "later": 1})));
+    let mut next = asked;
+    next["cursor"] = first["cursor"].clone();
+    let last = world.answer("disk", next.clone(), 2).await;
+    assert_eq!((&last["filesystems"], &last["cursor"]), (&json!([{"mount_point": "/2"}]), &Value::Null));
+    assert_eq!(last["left_out"], json!({"where": 1, "earlier": 3}));
+    next["sort"] = json!("used_bytes");
+    let answer = world.call("disk", next).await;
+    assert!(answer.is_error() && answer.text().contains("it belongs to another call"), "{}", answer.text());
+    // A mistake costs the host nothing.
+    assert_eq!(answer.receipt()["execs"], 0);
+    let line =
+        |at: u32| format!("2026-11-21T12:20:15Z web1 {}[7]: {at}\n", if at.is_multiple_of(3) { "a" } else { "b" });
+    let path = world.file("app.log", (0..300).map(line).collect::<String>().as_bytes());
+    let asked = json!({"host": "box", "path": path, "where": "program = a", "lines": 2});
+    let entries = world.answer("logs", asked, 1).await;
+    let messages: Vec<_> =
+        entries["entries"].as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap()).collect();
+    assert_eq!((messages, &entries["left_out"]), (vec!["294", "297"], &json!({"where": 200, "later": 98})));
+    let failure = world.failure("disk", json!({"host": "box", "where": "used > 1"})).await;
+    assert!(
+        failure.contains("unknown column `used`") && failure.contains("columns: filesystem type size_bytes"),
         "{failure}"
     );
 }
@@ -547,4 +583,131 @@ async fn logs_come_from_files_where_there_is_no_journal() {
     let world = World::with(&[("tail", &*format!("{odd}; {tail}"))]).await;
     let answer = world.answer("logs", json!({"host": "box", "source": "files"}), 1).await;
     assert!(answer["notes"].to_string().contains("the moon is full"), "{answer}");
+}
+
+/// A program that a host does not have: what its shell says and ends with.
+const MISSING: &str = "echo 'sh: 1: it: not found' >&2; exit 127";
+
+#[tokio::test]
+async fn processes_are_those_of_the_host_and_never_who_looks() {
+    let world = World::with(&[]).await;
+    let asked = json!({"host": "box", "where": "command ~ sshd and user != nobody", "columns": "pid,command,started"});
+    let answer = world.answer("processes", asked, 2).await;
+    let rows = answer["processes"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["started"].as_str().is_some_and(|time| time.ends_with('Z'))), "{answer}");
+    assert!(!rows.is_empty() && answer["total"].as_u64() > Some(rows.len() as u64), "{answer}");
+    let own = world.answer("processes", json!({"host": "box", "where": "command ~ euser:32"}), 1).await;
+    assert_eq!(own["processes"], json!([]), "{own}");
+    let tree = world.answer("processes", json!({"host": "box", "tree": true, "where": "command ~ sshd"}), 1).await;
+    assert!(tree["processes"][0]["depth"].is_u64(), "{tree}");
+    let failure = world.failure("processes", json!({"host": "box", "tree": true, "sort": "pid"})).await;
+    assert!(failure.contains("leave `tree` or `sort` out"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_ps_of_another_kind_is_asked_for_what_it_knows() {
+    let busybox = format!(
+        "case $3 in *euser*) echo \"ps: bad -o argument 'euser:32', supported arguments: user,comm,args,pid,ppid,stat,rss\" >&2; exit 1;; esac; {}",
+        cat("processes", "busybox1.35.txt")
+    );
+    let world = World::with(&[("ps", &busybox)]).await;
+    let answer = world.answer("processes", json!({"host": "box", "where": "command ~ 4711"}), 2).await;
+    assert_eq!(answer["processes"][0]["user"], "an-accou", "{answer}");
+    assert_eq!(world.arguments()[4..], ["ps", "-A", "-o", "pid,ppid,user,stat,rss,args"]);
+    let bsd = format!(
+        "case \" $* \" in *euser*) echo 'ps: euser:32: keyword not found' >&2; echo '  PID COMMAND'; echo '    1 init'; exit 1;; esac; {}",
+        cat("processes", "freebsd-written.txt")
+    );
+    let world = World::with(&[("ps", &bsd)]).await;
+    let answer = world.answer("processes", json!({"host": "box", "where": "user = www"}), 2).await;
+    assert_eq!(answer["processes"][0]["cpu_percent"], 1.3, "{answer}");
+    for (ps, says) in [
+        (MISSING, "box has no program `ps`"),
+        ("echo 'Error, do this: mount -t proc proc /proc' >&2; exit 1", "`ps` on box said: Error, do this: mount"),
+    ] {
+        let failure = World::with(&[("ps", ps)]).await.failure("processes", json!({"host": "box"})).await;
+        assert!(failure.contains(says), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn listeners_are_known_with_and_without_ss() {
+    let world = World::with(&[]).await;
+    let port = world.sshd.address().port();
+    let asked = json!({"host": "box", "where": format!("port = {port} and proto = tcp")});
+    let answer = world.answer("listeners", asked.clone(), 1).await;
+    assert_eq!(
+        (&answer["listeners"][0]["address"], &answer["listeners"][0]["process"]),
+        (&json!("127.0.0.1"), &json!("sshd"))
+    );
+    let world = World::with(&[("ss", MISSING)]).await;
+    let port = world.sshd.address().port();
+    let answer = world.answer("listeners", json!({"host": "box", "where": format!("port = {port}")}), 2).await;
+    assert_eq!(
+        (&answer["listeners"][0]["address"], &answer["listeners"][0]["pid"]),
+        (&json!("127.0.0.1"), &Value::Null)
+    );
+    assert!(answer["notes"].to_string().contains("there is no `ss`"), "{answer}");
+    let denied = "echo 'Cannot open netlink socket: Permission denied' >&2; exit 1";
+    let failure = World::with(&[("ss", denied)]).await.call("listeners", json!({"host": "box"})).await;
+    assert_eq!(failure.structured()["error"]["kind"], "permission", "{}", failure.text());
+    let none = World::with(&[("ss", "echo Netid State")]).await.answer("listeners", json!({"host": "box"}), 1).await;
+    assert_eq!((&none["total"], &none["notes"]), (&json!(0), &json!(["nothing listens on TCP or UDP"])));
+    let no_linux = "for table; do case $table in /proc*) echo \"grep: $table: No such file or directory\" >&2;; esac; done; exit 2";
+    let failure =
+        World::with(&[("ss", MISSING), ("grep", no_linux)]).await.failure("listeners", json!({"host": "box"})).await;
+    assert!(failure.contains("box has neither the program `ss` nor tables"), "{failure}");
+}
+
+#[tokio::test]
+async fn packages_are_those_of_the_manager_that_a_host_has() {
+    let world = World::with(&[]).await;
+    let answer = world.answer("packages", json!({"host": "box", "where": "name = dpkg"}), 1).await;
+    assert_eq!((&answer["manager"], &answer["packages"][0]["name"]), (&json!("dpkg"), &json!("dpkg")));
+    assert!(answer["packages"][0]["size_bytes"].as_u64() > Some(1 << 20), "{answer}");
+    let none = [("dpkg-query", MISSING), ("apt", MISSING), ("apk", MISSING), ("pacman", MISSING), ("rpm", MISSING)];
+    let with = |program: &'static str, script: &'static str| {
+        none.map(|(name, missing)| (name, if name == program { script } else { missing }))
+    };
+    let alpine = format!(
+        "case \" $* \" in *' -u '*) {};; esac; {}",
+        cat("packages", "alpine-updates-written.txt"),
+        cat("packages", "alpine-written.txt")
+    );
+    let world = World::with(&with("apk", alpine.leak())).await;
+    let answer = world.answer("packages", json!({"host": "box"}), 2).await;
+    assert_eq!((&answer["manager"], &answer["total"]), (&json!("apk"), &json!(6)));
+    let answer = world.answer("packages", json!({"host": "box", "updates": true}), 2).await;
+    assert_eq!(answer["packages"][0]["available"], "1.37.0-r19", "{answer}");
+    assert!(answer["notes"].to_string().contains("does not tell which updates mend security"), "{answer}");
+    let world = World::with(&with("pacman", "exit 1")).await;
+    let answer = world.answer("packages", json!({"host": "box", "updates": true}), 3).await;
+    assert_eq!((&answer["total"], &answer["manager"]), (&json!(0), &json!("pacman")));
+    let rhel = cat("packages", "rhel9-written.txt");
+    let world = World::with(&with("rpm", rhel.leak())).await;
+    let answer = world.answer("packages", json!({"host": "box", "where": "name = openssl"}), 4).await;
+    assert_eq!(answer["packages"][0]["version"], "1:3.2.2-6.el9_5", "{answer}");
+    let failure = world.failure("packages", json!({"host": "box", "updates": true})).await;
+    assert!(failure.contains("fetches lists and writes caches"), "{failure}");
+    let world =
+        World::with(&with("rpm", "echo 'error: cannot open Packages index: Permission denied' >&2; exit 1")).await;
+    let failure = world.call("packages", json!({"host": "box"})).await;
+    assert_eq!(failure.structured()["error"]["kind"], "permission", "{}", failure.text());
+    let failure = World::with(&none).await.failure("packages", json!({"host": "box"})).await;
+    assert!(failure.contains("none of the programs dpkg-query, rpm, apk and pacman"), "{failure}");
+}
+
+#[tokio::test]
+async fn all_tools_together_cost_a_model_little() {
+    let world = World::with(&[]).await;
+    let listed = world.scout.request("tools/list", json!({})).await;
+    // What a client hands to its model: output schemas and annotations are for the client.
+    let seen = listed["result"]["tools"].as_array().unwrap().iter().map(|tool| {
+        let seen =
+            json!({"name": tool["name"], "description": tool["description"], "inputSchema": tool["inputSchema"]});
+        seen.to_string().len()
+    });
+    let bytes: usize = seen.sum();
+    // Some four bytes are a token.
+    assert!(bytes / 4 < 1500, "{bytes} bytes");
 }

@@ -240,7 +240,8 @@ async fn what_cannot_be_run_or_tested_is_told_as_wrong_usage() {
 #[tokio::test]
 async fn the_bundled_tools_answer_to_what_several_systems_said() {
     let (nowhere, dir) = (ScoutOptions::new(binary(), "", ""), tempfile::tempdir().unwrap());
-    for (name, count) in [("disk", 3), ("services", 4), ("logs", 10)] {
+    let counts = [("disk", 3), ("services", 4), ("logs", 10), ("processes", 5), ("listeners", 4), ("packages", 5)];
+    for (name, count) in counts {
         let cassettes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins").join(name).join("cassettes");
         let (code, said) = plugin(&nowhere, dir.path(), &["test", name, &cassettes.display().to_string()]).await;
         assert!(code == 0 && said.contains(&format!("{count} passed, 0 failed")), "{name}: {said}");

@@ -191,7 +191,7 @@ fn entry_json(object: Object, entry: &DirEntry, time: &Option<String>) -> Object
         .text("modified", time.as_deref())
 }
 
-fn row(table: &mut text::Table<4>, entry: &DirEntry, time: &Option<String>) {
+fn row(table: &mut text::Table, entry: &DirEntry, time: &Option<String>) {
     let attributes = &entry.attributes;
     table.cell(|out| out.push_str(&text::ls_mode(attributes)));
     table.cell(|out| match attributes.size {

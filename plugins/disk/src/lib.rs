@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use scout_plugin::exec::{self, Output};
 use scout_plugin::json::{Object, Value};
+use scout_plugin::rows::{self, Cell, Page};
 use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
 
 use crate::mounts::Mount;
@@ -19,16 +20,13 @@ use crate::table::{Figures, Row, Table};
 struct Disk;
 register!(Disk: tools);
 
-/// The most rows of an answer.
-const MAX_ROWS: usize = 500;
-
 /// The most lines of standard error that an answer repeats.
 const MAX_WARNINGS: usize = 5;
 
 /// The most characters of one of them.
 const MAX_WARNING: usize = 300;
 
-/// The most characters of a name in the text, whose columns are as wide as their widest name.
+/// The most characters of a name in a note.
 const MAX_NAME: usize = 200;
 
 /// The unit that `df -k` counts in, in bytes.
@@ -59,14 +57,15 @@ struct Arguments {
     all: bool,
     threshold: u64,
     inodes: bool,
+    rows: rows::Asked,
 }
 
 impl Tools for Disk {
     fn describe() -> Vec<Tool> {
         vec![
-            Tool::new("disk", schema::DESCRIPTION, schema::INPUT)
+            Tool::new("disk", schema::DESCRIPTION, &schema::shape(false).input(schema::INPUT))
                 .title("Disk space")
-                .output_schema(schema::OUTPUT)
+                .output_schema(&schema::shape(false).output(schema::OUTPUT))
                 .effect(Effect::Exec),
         ]
     }
@@ -74,7 +73,7 @@ impl Tools for Disk {
     fn call(_name: &str, arguments: &str) -> Result<Answer, Error> {
         let asked = Arguments::read(arguments)?;
         let seen = look(&asked)?;
-        Ok(answer(&asked, seen))
+        Ok(answer(asked, seen))
     }
 }
 
@@ -84,13 +83,22 @@ impl Arguments {
         let value = Value::parse(json).ok_or_else(|| invalid("are not JSON"))?;
         let text = |name: &str| value.get(name).and_then(Value::as_text).map(str::to_owned);
         let flag = |name: &str| value.get(name).and_then(Value::as_boolean).unwrap_or(false);
-        Ok(Self {
-            host: text("host").ok_or_else(|| invalid("do not name a `host`"))?,
-            path: text("path"),
-            all: flag("all"),
-            threshold: value.get("threshold").and_then(Value::as_integer).unwrap_or(0),
-            inodes: flag("inodes"),
-        })
+        let path = text("path");
+        if path.as_ref().is_some_and(|path| !path.starts_with(['/', '~']) || path.contains('\0')) {
+            return Err(invalid("have a `path` that is neither absolute nor below the home directory (~/x)"));
+        }
+        let threshold = match value.get("threshold") {
+            None => 0,
+            Some(percent) => percent
+                .as_integer()
+                .filter(|percent| *percent <= 100)
+                .ok_or_else(|| invalid("have a `threshold` that is not a percentage"))?,
+        };
+        let rows = schema::shape(flag("inodes")).ask(&value)?;
+        let needs = |column: &str| rows.needs(column);
+        let inodes =
+            flag("inodes") || ["inodes", "inodes_used", "inodes_free", "inodes_used_percent"].into_iter().any(needs);
+        Ok(Self { host: rows.host().to_owned(), path, all: flag("all"), threshold, inodes, rows })
     }
 
     /// The operand of `df`. Words are quoted, so that nobody else resolves `~`; commands run in the home directory.
@@ -270,14 +278,15 @@ fn ask(asked: &Arguments, mounts: &[Mount], of: &Asked<'_>, seen: &mut Seen) -> 
         if table.rows.is_empty() {
             return Err(asked.silent(&output));
         }
-        let kinds: BTreeMap<Vec<u8>, String> = if mounts.is_empty() {
+        let mut kinds = BTreeMap::new();
+        // Inserted one by one: a map that is collected sorts first, which is 4 KB more of code.
+        if mounts.is_empty() {
             // Of several on one mount point the first, as `df` names them.
-            let mut kinds = table::mounted(exec::output(&asked.host, &[&["mount"]])?.whole_lines());
-            kinds.reverse();
-            kinds.into_iter().collect()
+            let mounted = table::mounted(exec::output(&asked.host, &[&["mount"]])?.whole_lines());
+            kinds.extend(mounted.into_iter().rev());
         } else {
-            mounts.iter().map(|mount| (mount.point.clone(), mount.kind.clone())).collect()
-        };
+            kinds.extend(mounts.iter().map(|mount| (mount.point.clone(), mount.kind.clone())));
+        }
         for row in &mut table.rows {
             row.kind = kinds.get(&row.mount_point).cloned();
         }
@@ -408,8 +417,8 @@ struct Chosen {
 fn choose(asked: &Arguments, table: Table, inodes: &[Row], truncated: bool, unasked: u64) -> Chosen {
     let mut chosen = Chosen { entries: Vec::new(), pseudo: unasked, below: 0, truncated };
     // Of several on one mount point the first.
-    let beside: BTreeMap<&[u8], Figures> =
-        inodes.iter().rev().map(|row| (row.mount_point.as_slice(), row.figures)).collect();
+    let mut beside = BTreeMap::new();
+    beside.extend(inodes.iter().rev().map(|row| (row.mount_point.as_slice(), row.figures)));
     for row in table.rows {
         // A path was named: its file system is the answer, whatever it is.
         if !asked.all && asked.path.is_none() && is_pseudo_row(&row) {
@@ -421,10 +430,6 @@ fn choose(asked: &Arguments, table: Table, inodes: &[Row], truncated: bool, unas
         if fullest.unwrap_or(0) < asked.threshold {
             chosen.below += 1;
             continue;
-        }
-        if chosen.entries.len() == MAX_ROWS {
-            chosen.truncated = true;
-            break;
         }
         chosen.entries.push(Entry { row, inodes });
     }
@@ -454,7 +459,7 @@ fn is_pseudo(kind: &str, mount_point: &[u8], source: &[u8]) -> bool {
     }
 }
 
-fn answer(asked: &Arguments, seen: Seen) -> Answer {
+fn answer(asked: Arguments, seen: Seen) -> Answer {
     let unread = seen.table.unread;
     let mut warnings: Vec<String> = seen
         .stderr
@@ -466,18 +471,17 @@ fn answer(asked: &Arguments, seen: Seen) -> Answer {
     if unread > 0 {
         warnings.push(format!("{} of df could not be read", text::count(unread, "line", "lines")));
     }
-    let chosen = choose(asked, seen.table, &seen.inodes, seen.truncated, seen.unasked);
-    let text = as_text(asked, &chosen, &seen.unanswered, &warnings);
-    Answer::new().text(text).structured(as_json(asked, &chosen, &seen.unanswered, &warnings))
+    let chosen = choose(&asked, seen.table, &seen.inodes, seen.truncated, seen.unasked);
+    let notes = notes(&asked, &chosen, &seen.unanswered);
+    let page = asked.rows.page(chosen.entries.iter().map(row).collect()).notes(notes);
+    Answer::new().text(as_text(&page, &warnings)).structured(as_json(&page, &chosen, &seen.unanswered, &warnings))
 }
 
-fn as_json(asked: &Arguments, chosen: &Chosen, unanswered: &[(Mount, String)], warnings: &[String]) -> Object {
-    Object::new()
-        .text("host", asked.host.as_str())
-        .objects("filesystems", chosen.entries.iter().map(|entry| entry_json(asked, entry)))
+fn as_json(page: &Page, chosen: &Chosen, unanswered: &[(Mount, String)], warnings: &[String]) -> Object {
+    page.json(Object::new().text("host", page.asked().host()))
         .integer("pseudo_left_out", chosen.pseudo)
         .integer("below_threshold", chosen.below)
-        .boolean("truncated", chosen.truncated)
+        .boolean("truncated", chosen.truncated || page.is_cut())
         .objects("unanswered", unanswered.iter().map(unanswered_json))
         .texts("warnings", warnings)
 }
@@ -489,23 +493,27 @@ fn unanswered_json((mount, why): &(Mount, String)) -> Object {
         .text("why", text::clipped(why, MAX_WARNING).as_str())
 }
 
-fn entry_json(asked: &Arguments, entry: &Entry) -> Object {
-    let Entry { row, inodes } = entry;
-    let bytes = |blocks: Option<u64>| blocks.map(|blocks| blocks.saturating_mul(BLOCK));
-    let mut object = named(Object::new(), "filesystem", "filesystem_base64", &row.filesystem)
-        .text("type", row.kind.as_deref())
-        .integer("size_bytes", bytes(row.figures.total))
-        .integer("used_bytes", bytes(row.figures.used))
-        .integer("available_bytes", bytes(row.figures.available))
-        .integer("used_percent", row.figures.percent());
-    if asked.inodes {
-        object = object
-            .integer("inodes", inodes.total)
-            .integer("inodes_used", inodes.used)
-            .integer("inodes_free", inodes.available)
-            .integer("inodes_used_percent", inodes.percent());
-    }
-    named(object, "mount_point", "mount_point_base64", &row.mount_point)
+/// A file system, in the columns of [`schema::shape`].
+fn row(Entry { row, inodes }: &Entry) -> Vec<Cell> {
+    let bytes = |blocks: Option<u64>| Cell::number(blocks.map(|blocks| blocks.saturating_mul(BLOCK)));
+    let name = |bytes: &[u8]| {
+        let (name, base64) = text::name(bytes);
+        [Cell::Text(name), Cell::text(base64.as_deref())]
+    };
+    let mut cells: Vec<Cell> = name(&row.filesystem).into();
+    cells.extend([
+        Cell::text(row.kind.as_deref()),
+        bytes(row.figures.total),
+        bytes(row.figures.used),
+        bytes(row.figures.available),
+        Cell::number(row.figures.percent()),
+        Cell::number(inodes.total),
+        Cell::number(inodes.used),
+        Cell::number(inodes.available),
+        Cell::number(inodes.percent()),
+    ]);
+    cells.extend(name(&row.mount_point));
+    cells
 }
 
 /// With a name, and its bytes beside it if it is not UTF-8.
@@ -518,53 +526,35 @@ fn named(object: Object, field: &str, field_base64: &str, bytes: &[u8]) -> Objec
     }
 }
 
-fn as_text(asked: &Arguments, chosen: &Chosen, unanswered: &[(Mount, String)], warnings: &[String]) -> String {
-    let mut lines = Vec::new();
-    if !chosen.entries.is_empty() {
-        lines.push(rows_text(asked, &chosen.entries).trim_end().to_owned());
-    }
+/// What else is there, and was not shown.
+fn notes(asked: &Arguments, chosen: &Chosen, unanswered: &[(Mount, String)]) -> Vec<String> {
+    let mut notes = Vec::new();
     if chosen.below > 0 {
         let number = text::count(chosen.below, "file system is", "file systems are");
-        lines.push(format!("{number} less than {} % full", asked.threshold));
+        notes.push(format!("{number} less than {} % full", asked.threshold));
     }
     if chosen.pseudo > 0 {
         let number = text::count(chosen.pseudo, "pseudo file system is", "pseudo file systems are");
-        lines.push(format!("{number} left out; `all` shows them"));
+        notes.push(format!("{number} left out; `all` shows them"));
     }
     if chosen.truncated {
-        lines.push("there are more file systems: name a `path` or a `threshold`".to_owned());
+        notes.push("there are more file systems: name a `path`".to_owned());
     }
-    lines.extend(unanswered.iter().map(|(mount, why)| {
+    notes.extend(unanswered.iter().map(|(mount, why)| {
         let shown = |bytes: &[u8]| text::one_line(&text::clipped(&String::from_utf8_lossy(bytes), MAX_NAME));
         let why = text::clipped(why, MAX_WARNING);
         format!("{} ({}, {}) did not answer: {why}", shown(&mount.point), shown(&mount.source), mount.kind)
     }));
-    lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
-    if lines.is_empty() {
-        lines.push(format!("{} has no file systems with storage", asked.host));
+    if notes.is_empty() && chosen.entries.is_empty() {
+        notes.push(format!("{} has no file systems with storage", asked.host));
     }
-    lines.join("\n")
+    notes
 }
 
-fn rows_text(asked: &Arguments, entries: &[Entry]) -> String {
-    let size = |blocks: Option<u64>| blocks.map_or("-".to_owned(), |blocks| text::size(blocks.saturating_mul(BLOCK)));
-    let percent = |percent: Option<u64>| percent.map_or("-".to_owned(), |percent| format!("{percent}%"));
-    let shown = |bytes: &[u8]| text::one_line(&text::clipped(&String::from_utf8_lossy(bytes), MAX_NAME));
-    let head = ["FILESYSTEM", "TYPE", "SIZE", "USED", "AVAILABLE", "USE", "MOUNTED ON"].map(str::to_owned);
-    let body = entries.iter().map(|Entry { row, inodes }| {
-        let used = percent(row.figures.percent());
-        [
-            shown(&row.filesystem),
-            row.kind.as_deref().map_or("-".to_owned(), |kind| shown(kind.as_bytes())),
-            size(row.figures.total),
-            size(row.figures.used),
-            size(row.figures.available),
-            if asked.inodes { format!("{used}, inodes {}", percent(inodes.percent())) } else { used },
-            shown(&row.mount_point),
-        ]
-    });
-    let table: Vec<_> = std::iter::once(head).chain(body).collect();
-    text::table(&table, [false, false, true, true, true, true, false])
+fn as_text(page: &Page, warnings: &[String]) -> String {
+    let mut text = page.text();
+    text.extend(warnings.iter().map(|warning| format!("warning: {warning}\n")));
+    text.trim_end().to_owned()
 }
 
 #[cfg(test)]

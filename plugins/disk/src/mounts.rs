@@ -50,8 +50,8 @@ pub(crate) fn parse(output: &[u8]) -> Vec<Mount> {
 /// Marks what no path leads to. A mount hides what lies below its point on the mount that it lies on itself, whichever was mounted
 /// first, and all that lies on that. Mounts below a root that is hidden are not told at all.
 fn hide(mounts: &mut [Mount]) {
-    let places: BTreeSet<(&[u8], &[u8])> =
-        mounts.iter().map(|mount| (mount.parent.as_slice(), mount.point.as_slice())).collect();
+    let mut places: BTreeSet<(&[u8], &[u8])> = BTreeSet::new();
+    places.extend(mounts.iter().map(|mount| (mount.parent.as_slice(), mount.point.as_slice())));
     let mut lying: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
     let mut found = Vec::new();
     for (at, mount) in mounts.iter().enumerate() {

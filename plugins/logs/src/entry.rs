@@ -1,6 +1,6 @@
 //! One entry of a log. Pure.
 
-use scout_plugin::json::Object;
+use scout_plugin::rows::{Cell, Row};
 use scout_plugin::text;
 
 use crate::time;
@@ -59,22 +59,22 @@ impl Entry {
         (message, base64)
     }
 
-    pub(crate) fn json(&self) -> Object {
-        let name = |name: &Option<String>| name.as_deref().map(|name| text::clipped(name, MAX_NAME));
+    /// In the columns of [`crate::schema::shape`].
+    pub(crate) fn row(&self) -> Row {
+        let name =
+            |name: &Option<String>| Cell::text(name.as_deref().map(|name| text::clipped(name, MAX_NAME)).as_deref());
         let (message, base64) = self.shown();
-        let object = Object::new()
-            .text("time", self.time.and_then(time::rfc3339).as_deref())
-            .text("host", name(&self.host).as_deref())
-            .text("unit", name(&self.unit).as_deref())
-            .text("program", name(&self.program).as_deref())
-            .integer("pid", self.pid)
-            .text("priority", self.priority_name())
-            .text("message", message.as_str());
-        let object = match base64 {
-            Some(base64) => object.text("message_base64", base64.as_str()),
-            None => object,
-        };
-        if self.is_cut { object.boolean("message_cut", true) } else { object }
+        vec![
+            Cell::text(self.time.and_then(time::rfc3339).as_deref()),
+            name(&self.host),
+            name(&self.unit),
+            name(&self.program),
+            Cell::number(self.pid),
+            Cell::text(self.priority_name()),
+            Cell::Text(message),
+            Cell::text(base64.as_deref()),
+            if self.is_cut { Cell::Bool(true) } else { Cell::None },
+        ]
     }
 
     /// One line for people; further lines of the message are indented.
@@ -95,7 +95,18 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use scout_plugin::json::{Object, Value};
+
     use super::{BEGINNING, Entry};
+    use crate::schema;
+
+    /// As a structured answer has it.
+    fn json(entry: &Entry) -> String {
+        let asked = schema::shape(1).ask(&Value::parse(r#"{"host":"box"}"#).expect("is JSON")).expect("is asked");
+        let json = asked.page(vec![entry.row()]).json(Object::new()).finish();
+        let (_, rows) = json.split_once('[').expect("has rows");
+        rows.split(r#"],"total""#).next().unwrap_or_default().to_owned()
+    }
 
     fn entry(message: &[u8]) -> Entry {
         Entry {
@@ -115,7 +126,7 @@ mod tests {
         assert_eq!(entry.text(true), "2026-11-21T11:20:15.613062Z web1 app[7] err: one\n    two");
         assert_eq!(Entry { message: b"x".to_vec(), ..Entry::default() }.text(false), "-: x");
         assert_eq!(
-            entry.json().finish(),
+            json(&entry),
             concat!(
                 r#"{"time":"2026-11-21T11:20:15.613062Z","host":"web1","unit":null,"program":"app","pid":7,"priority":"err","#,
                 r#""message":"one\ntwo\n"}"#
@@ -128,12 +139,12 @@ mod tests {
         let mut long = entry(format!("x{}", "ü".repeat(4000)).as_bytes());
         long.cut(BEGINNING);
         assert_eq!((long.message.len(), long.is_cut), (1999, true));
-        let json = long.json().finish();
+        let json = json(&long);
         assert!(long.text(false).ends_with("üü…") && json.ends_with("…\",\"message_cut\":true}"), "{json}");
         let mut short = entry(b"caf\xe9");
         short.cut(4);
         assert_eq!(short, entry(b"caf\xe9"));
-        let binary = entry(b"caf\xe9").json().finish();
+        let binary = self::json(&entry(b"caf\xe9"));
         assert!(binary.ends_with("\"message\":\"caf\u{fffd}\",\"message_base64\":\"Y2Fm6Q==\"}"), "{binary}");
     }
 }

@@ -1,5 +1,7 @@
 //! What `tail` and `grep` of GNU and busybox print, and files that would like to be something else.
 
+use scout_plugin::json::Value;
+
 use super::{Tail, keep_wanted, lines};
 use crate::entry::Entry;
 use crate::query::{Query, SCANNED_BYTES};
@@ -9,7 +11,8 @@ use crate::time::Clock;
 const CLOCK: Clock = Clock { now: 1_795_261_695_000_000, offset: 3_600_000_000, zone: None };
 
 fn query(more: &str) -> Query {
-    Query::read(&format!(r#"{{"host":"box","source":"files"{more}}}"#)).expect("is a query")
+    let json = Value::parse(&format!(r#"{{"host":"box","source":"files"{more}}}"#));
+    Query::read(&json.expect("is JSON")).expect("is a query")
 }
 
 fn preferred(query: &Query, output: &[u8]) -> (String, Vec<String>) {

@@ -10,7 +10,8 @@ mod syslog;
 mod time;
 
 use scout_plugin::exec::{self, Output};
-use scout_plugin::json::Object;
+use scout_plugin::json::{Object, Value};
+use scout_plugin::rows::{Asked, Page};
 use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
 
 use crate::entry::{BEGINNING, Entry};
@@ -31,16 +32,21 @@ const MAX_WHOLE: usize = 512 * 1024;
 impl Tools for Logs {
     fn describe() -> Vec<Tool> {
         vec![
-            Tool::new("logs", schema::DESCRIPTION, schema::INPUT)
+            Tool::new("logs", schema::DESCRIPTION, &schema::shape(0).input(schema::INPUT))
                 .title("Logs")
-                .output_schema(schema::OUTPUT)
+                .output_schema(&schema::shape(0).output(schema::OUTPUT))
                 .effect(Effect::Exec),
         ]
     }
 
     fn call(_name: &str, arguments: &str) -> Result<Answer, Error> {
-        let query = Query::read(arguments)?;
-        Ok(answer(&query, look(&query)?))
+        let arguments = Value::parse(arguments)
+            .ok_or_else(|| Error::new(ErrorKind::Invalid, "the arguments of `logs` are not JSON"))?;
+        let mut query = Query::read(&arguments)?;
+        let asked = schema::shape(query.lines).ask(&arguments)?;
+        query.is_picky = asked.is_picky();
+        let found = look(&query)?;
+        Ok(answer(&query, asked, found))
     }
 }
 
@@ -152,7 +158,7 @@ fn from_journal(
             "leave `whole` out, or read a part: `journalctl -o cat --all -n 1 | head -c 500000` with the tool `scout`",
         ));
     }
-    found.truncated |= found.entries.len() >= query.lines;
+    found.truncated |= found.entries.len() >= query.wanted();
     found.entries.reverse();
     if found.entries.is_empty() && query.unit.is_some() {
         found.notes.push("`unit` names a unit of the system; name one of a user with `user_unit`".to_owned());
@@ -263,9 +269,26 @@ fn tail_error(query: &Query, said: &str) -> Error {
     Error::new(kind, format!("reading {} on {}: {said}", query.named(), query.host)).hint(hint)
 }
 
-fn answer(query: &Query, mut found: Found) -> Answer {
+fn answer(query: &Query, asked: Asked, mut found: Found) -> Answer {
     keep_newest(query, &mut found);
-    Answer::new().text(as_text(&found)).structured(as_json(query, &found))
+    let page = page(asked, &mut found);
+    Answer::new().text(as_text(&page, &found)).structured(as_json(&page, &found))
+}
+
+/// The page that was asked for; of the entries those that are on it are left, in its order. Without `sort` a page is of the newest, and shows the
+/// oldest of them first.
+fn page(asked: Asked, found: &mut Found) -> Page {
+    let is_sorted = asked.is_sorted();
+    if !is_sorted {
+        found.entries.reverse();
+    }
+    let mut page = asked.page(found.entries.iter().map(Entry::row).collect());
+    if !is_sorted {
+        page = page.reversed();
+    }
+    found.entries = page.places().iter().filter_map(|at| found.entries.get_mut(*at).map(std::mem::take)).collect();
+    found.truncated |= page.is_cut();
+    page.notes(found.notes.iter().cloned())
 }
 
 /// Leaves the newest entries, as many as are asked for and a model can read, and of their messages as much.
@@ -277,7 +300,8 @@ fn keep_newest(query: &Query, found: &mut Found) {
         bytes += entry.message.len();
         bytes <= most
     });
-    let kept = fits.count();
+    // Which of them are shown is not known before they were chosen.
+    let kept = if query.is_picky { found.entries.len() } else { fits.count() };
     let dropped = found.entries.len() - kept;
     found.truncated |= dropped > 0;
     if kept < query.lines && dropped > 0 {
@@ -293,17 +317,19 @@ fn keep_newest(query: &Query, found: &mut Found) {
     }
 }
 
-fn as_json(query: &Query, found: &Found) -> Object {
-    Object::new()
-        .text("host", query.host.as_str())
+fn as_json(page: &Page, found: &Found) -> Object {
+    let object = Object::new()
+        .text("host", page.asked().host())
         .text("source", if found.of_files { "file" } else { "journal" })
-        .text("path", found.path.as_deref())
-        .objects("entries", found.entries.iter().map(Entry::json))
-        .boolean("truncated", found.truncated)
-        .texts("notes", &found.notes)
+        .text("path", found.path.as_deref());
+    page.json(object).boolean("truncated", found.truncated)
 }
 
-fn as_text(found: &Found) -> String {
+/// A line for each entry, or where columns were asked for a table.
+fn as_text(page: &Page, found: &Found) -> String {
+    if page.asked().is_narrowed() {
+        return page.text().trim_end().to_owned();
+    }
     let mut hosts: Vec<&Option<String>> = found.entries.iter().map(|entry| &entry.host).collect();
     hosts.dedup();
     let with_host = hosts.len() > 1;
@@ -314,13 +340,16 @@ fn as_text(found: &Found) -> String {
             found.path.as_deref().unwrap_or(if found.of_files { "the files" } else { "the journal" }),
             if found.is_partial { "that the account may see " } else { "" }
         ));
-    } else if found.truncated {
+    } else if found.truncated && !page.is_cut() {
         lines.push(format!(
             "(the newest {}; older ones may fit too: name a time, or more `lines`)",
             text::count(found.entries.len() as u64, "entry", "entries")
         ));
     }
-    lines.extend(found.notes.iter().map(|note| format!("({note})")));
+    let remarks = page.remarks();
+    // That there are none stands there already.
+    let remarks = remarks.strip_prefix("(0 of 0 rows)\n").unwrap_or(&remarks);
+    lines.extend(remarks.lines().map(str::to_owned));
     lines.join("\n")
 }
 

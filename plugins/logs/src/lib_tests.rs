@@ -6,12 +6,25 @@ use scout_plugin::exec::Output;
 use scout_plugin::json::Value;
 
 use super::{
-    Error, Found, Journalctl, Query, Said, as_json, as_text, journal_error, keep_newest, no_journal, schema, tail_error,
+    Error, Found, Journalctl, Query, Said, answer, journal_error, keep_newest, no_journal, schema, tail_error,
 };
 use crate::entry::Entry;
 
 fn query(more: &str) -> Query {
-    Query::read(&format!(r#"{{"host":"box"{more}}}"#)).expect("is a query")
+    Query::read(&arguments(more)).expect("is a query")
+}
+
+fn arguments(more: &str) -> Value {
+    Value::parse(&format!(r#"{{"host":"box"{more}}}"#)).expect("is JSON")
+}
+
+/// Both answers of what was found.
+fn answers(more: &str, found: Found) -> (String, String) {
+    let mut query = query(more);
+    let asked = schema::shape(query.lines).ask(&arguments(more)).expect("is asked");
+    query.is_picky = asked.is_picky();
+    let answer = answer(&query, asked, found);
+    (answer.shown(), answer.json().unwrap_or_default().to_owned())
 }
 
 fn output(stdout: &[u8], truncated: bool) -> Output {
@@ -20,7 +33,10 @@ fn output(stdout: &[u8], truncated: bool) -> Output {
 
 #[test]
 fn the_schemas_are_json() {
-    assert!(Value::parse(schema::INPUT).is_some() && Value::parse(schema::OUTPUT).is_some());
+    let shape = schema::shape(1);
+    assert!(
+        Value::parse(&shape.input(schema::INPUT)).is_some() && Value::parse(&shape.output(schema::OUTPUT)).is_some()
+    );
 }
 
 /// What is found where nobody asks for beginnings.
@@ -39,7 +55,7 @@ fn entries_that_the_account_does_not_see_are_told() {
                 Users in the 'systemd-journal' group can see all messages. Pass -q to\n      turn off this notice.\n";
     let found =
         from_journal(&query(""), Journalctl::Current, &Output { stderr: hint.to_owned(), ..output(b"", false) });
-    let text = as_text(&found);
+    let (text, _) = answers("", found);
     assert!(
         text.starts_with("no entry of the journal that the account may see fits\n(the account does not see"),
         "{text}"
@@ -164,7 +180,7 @@ fn entry(program: &str, message: &str) -> Entry {
 
 #[test]
 fn both_answers_hold_the_entries_and_notes() {
-    let found = Found {
+    let found = || Found {
         path: Some("/var/log/syslog".to_owned()),
         of_files: true,
         entries: vec![entry("a", "one"), entry("b", "two\nlines")],
@@ -172,18 +188,47 @@ fn both_answers_hold_the_entries_and_notes() {
         is_partial: false,
         notes: vec!["a note".to_owned()],
     };
+    let (text, json) = answers("", found());
     assert_eq!(
-        as_text(&found),
+        text,
         "2026-11-21T11:20:15Z a: one\n2026-11-21T11:20:15Z b: two\n    lines\n\
          (the newest 2 entries; older ones may fit too: name a time, or more `lines`)\n(a note)"
     );
-    let json = as_json(&query(""), &found).finish();
     assert!(json.starts_with(r#"{"host":"box","source":"file","path":"/var/log/syslog","entries":[{"time":"2026-11-21T11:20:15Z","host":"web1","#), "{json}");
-    assert!(json.ends_with(r#""message":"two\nlines"}],"truncated":true,"notes":["a note"]}"#), "{json}");
-    assert_eq!(as_text(&Found::default()), "no entry of the journal fits");
-    let mut other = found;
+    assert!(
+        json.ends_with(r#""message":"two\nlines"}],"total":2,"left_out":{},"notes":["a note"],"truncated":true}"#),
+        "{json}"
+    );
+    assert_eq!(answers("", Found::default()).0, "no entry of the journal fits");
+    let mut other = found();
     other.entries[0].host = Some("web2".to_owned());
-    assert!(as_text(&other).starts_with("2026-11-21T11:20:15Z web2 a: one\n"));
+    assert!(answers("", other).0.starts_with("2026-11-21T11:20:15Z web2 a: one\n"));
+}
+
+#[test]
+fn entries_are_chosen_before_the_newest_of_them_are_shown() {
+    let found = || Found {
+        entries: (0..2000).map(|at| entry(if at % 2 == 0 { "a" } else { "b" }, &at.to_string())).collect(),
+        ..Found::default()
+    };
+    let (text, json) = answers(r#","where":"program = a","lines":2"#, found());
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[..2], ["2026-11-21T11:20:15Z a: 1996", "2026-11-21T11:20:15Z a: 1998"]);
+    assert!(lines[2].starts_with("(2 of 2000 rows; 1000 not in `where`; 998 to come, cursor: 2-"), "{text}");
+    assert!(
+        json.contains(r#""left_out":{"where":1000,"later":998}"#) && json.contains(r#""truncated":true"#),
+        "{json}"
+    );
+    let cursor = text.split("cursor: ").nth(1).and_then(|rest| rest.split(')').next()).expect("there is more");
+    let (text, _) = answers(&format!(r#","where":"program = a","lines":2,"cursor":"{cursor}""#), found());
+    assert!(text.starts_with("2026-11-21T11:20:15Z a: 1992\n2026-11-21T11:20:15Z a: 1994\n"), "{text}");
+    let (text, json) = answers(r#","sort":"-program,message","columns":"message program","limit":1"#, found());
+    assert!(text.starts_with("message  program\n1        b\n(1 of 2000 rows; 1999 to come"), "{text}");
+    assert!(json.contains(r#""entries":[{"message":"1","program":"b"}]"#), "{json}");
+    assert_eq!(
+        answers(r#","where":"program = c""#, found()).0,
+        "no entry of the journal fits\n(0 of 2000 rows; 2000 not in `where`)"
+    );
 }
 
 #[test]

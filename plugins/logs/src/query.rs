@@ -12,7 +12,14 @@ use crate::time::{self, SECOND, Written};
 /// Entries of an answer, unless asked for fewer or more.
 const DEFAULT_LINES: u64 = 100;
 
-/// Lines of a file that are looked at where a filter is left to the plugin.
+/// The most of them.
+const MAX_LINES: u64 = 1000;
+
+/// The most bytes of a unit's name, and of a pattern.
+const MAX_UNIT: usize = 255;
+const MAX_PATTERN: usize = 1000;
+
+/// Lines of a file, or entries, that are looked at where a filter is left to the plugin.
 const SCANNED: usize = 5000;
 
 /// The most bytes of a file that are looked at, from its end: less than the smallest output limit that makes sense.
@@ -73,6 +80,8 @@ pub(crate) struct Query {
     /// The least urgent that is wanted.
     pub(crate) priority: Option<u8>,
     pub(crate) lines: usize,
+    /// Whether rows are chosen or ordered of more entries than an answer holds.
+    pub(crate) is_picky: bool,
     /// Whether messages are wanted whole.
     pub(crate) whole: bool,
 }
@@ -88,9 +97,8 @@ pub(crate) enum Journalctl {
 
 impl Query {
     /// # Errors
-    /// Arguments that make no sense together.
-    pub(crate) fn read(json: &str) -> Result<Self, Error> {
-        let arguments = Value::parse(json).ok_or_else(|| invalid("are not JSON", "give an object"))?;
+    /// Arguments that make no sense, or none together.
+    pub(crate) fn read(arguments: &Value) -> Result<Self, Error> {
         let text = |name: &str| arguments.get(name).and_then(Value::as_text).map(str::to_owned);
         let time = |name: &str| match text(name) {
             None => Ok(None),
@@ -102,7 +110,42 @@ impl Query {
                 )
             }),
         };
-        let lines = arguments.get("lines").and_then(Value::as_integer).unwrap_or(DEFAULT_LINES);
+        let lines = match arguments.get("lines") {
+            None => DEFAULT_LINES,
+            Some(lines) => lines.as_integer().filter(|lines| (1..=MAX_LINES).contains(lines)).ok_or_else(|| {
+                invalid("have `lines` that are not a number", &format!("write one from 1 to {MAX_LINES}"))
+            })?,
+        };
+        // A page is not longer than what is read for it.
+        let lines = arguments.get("limit").and_then(Value::as_integer).unwrap_or(lines);
+        for name in ["unit", "user_unit"] {
+            let is_unit = |unit: &String| {
+                (1..=MAX_UNIT).contains(&unit.len())
+                    && unit.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_.@\\-".contains(&byte))
+            };
+            if text(name).is_some_and(|unit| !is_unit(&unit)) {
+                return Err(invalid(
+                    &format!("have a `{name}` that is no name of one"),
+                    "write it as nginx or nginx.service",
+                ));
+            }
+        }
+        let is_pattern =
+            |pattern: &String| (1..=MAX_PATTERN).contains(&pattern.len()) && !pattern.contains(char::is_control);
+        if text("grep").is_some_and(|pattern| !is_pattern(&pattern)) {
+            return Err(invalid("have a `grep` that is no pattern", "write a regular expression of one line"));
+        }
+        let is_path =
+            |path: &String| (path.starts_with('/') || path.starts_with("~/")) && path.len() > 1 && !path.contains('\0');
+        if text("path").is_some_and(|path| !is_path(&path)) {
+            return Err(invalid("have a `path` that is no file", "write an absolute path, or ~/x"));
+        }
+        let priority = match text("priority") {
+            None => None,
+            Some(name) => Some(PRIORITIES.iter().position(|known| *known == name).ok_or_else(|| {
+                invalid("have a `priority` that is none", &format!("write one of: {}", PRIORITIES.join(" ")))
+            })?),
+        };
         let query = Self {
             host: text("host").ok_or_else(|| {
                 invalid("do not name a `host`", "the tool `scout` with the target `hosts` lists them")
@@ -119,10 +162,9 @@ impl Query {
             until: time("until")?,
             grep: text("grep"),
             ignore_case: arguments.get("ignore_case").and_then(Value::as_boolean).unwrap_or(false),
-            priority: text("priority")
-                .and_then(|name| PRIORITIES.iter().position(|known| *known == name))
-                .and_then(|at| at.try_into().ok()),
+            priority: priority.and_then(|at| at.try_into().ok()),
             lines: usize::try_from(lines).unwrap_or(usize::MAX),
+            is_picky: false,
             whole: arguments.get("whole").and_then(Value::as_boolean).unwrap_or(false),
         };
         if query.unit.is_some() && query.user_unit.is_some() {
@@ -142,6 +184,11 @@ impl Query {
             )),
             _ => Ok(query),
         }
+    }
+
+    /// How many entries are read.
+    pub(crate) fn wanted(&self) -> usize {
+        if self.is_picky { SCANNED.max(self.lines) } else { self.lines }
     }
 
     /// Whether files are asked, and the journal is not.
@@ -171,7 +218,7 @@ impl Query {
             grep.extend(["-e".to_owned(), pattern.clone()]);
             stages.push(grep);
         }
-        stages.push(split(&format!("head -n {}", self.lines)));
+        stages.push(split(&format!("head -n {}", self.wanted())));
         stages
     }
 
@@ -237,7 +284,7 @@ impl Query {
     pub(crate) fn scanned(&self) -> usize {
         let filters =
             self.since.is_some() || self.until.is_some() || self.program().is_some() || self.priority.is_some();
-        if filters { SCANNED.max(self.lines) } else { self.lines }
+        if filters { SCANNED.max(self.lines) } else { self.wanted() }
     }
 
     /// The last lines of the files, and behind them the host's clock and zone: a command's only way to tell both in one go is that the

@@ -1,11 +1,16 @@
 //! What is sent: every argument a word of its own.
 
-use scout_plugin::ErrorKind;
+use scout_plugin::json::Value;
+use scout_plugin::{Error, ErrorKind};
 
 use super::{Journalctl, Query, Source, Stages};
 
+fn read(json: &str) -> Result<Query, Error> {
+    Query::read(&Value::parse(json).expect("is JSON"))
+}
+
 fn query(json: &str) -> Query {
-    Query::read(json).unwrap_or_else(|error| panic!("{}", error.message))
+    read(json).unwrap_or_else(|error| panic!("{}", error.message))
 }
 
 /// Words joined by `_`, stages by ` | `.
@@ -36,7 +41,7 @@ fn units_of_users_are_asked_for_by_fields() {
     };
     assert_eq!(matched("app"), "app.service_+_USER_UNIT=app.service | head_-n_100");
     assert_eq!(matched("app.timer"), "app.timer_+_USER_UNIT=app.timer | head_-n_100");
-    assert!(Query::read(r#"{"host":"box","unit":"a","user_unit":"b"}"#).is_err());
+    assert!(read(r#"{"host":"box","unit":"a","user_unit":"b"}"#).is_err());
 }
 
 #[test]
@@ -125,14 +130,24 @@ fn a_path_is_a_file() {
 #[test]
 fn arguments_that_make_no_sense_say_what_to_write() {
     for (json, says) in [
-        ("[", "not JSON"),
+        ("[]", "`host`"),
         ("{}", "`host`"),
+        (r#"{"host":"box","lines":0}"#, "`lines`"),
+        (r#"{"host":"box","lines":1001}"#, "`lines`"),
+        (r#"{"host":"box","unit":"a b"}"#, "`unit`"),
+        (r#"{"host":"box","user_unit":""}"#, "`user_unit`"),
+        (r#"{"host":"box","grep":"a\nb"}"#, "`grep`"),
+        (r#"{"host":"box","grep":""}"#, "`grep`"),
+        (r#"{"host":"box","priority":"odd"}"#, "`priority`"),
+        (r#"{"host":"box","path":"~"}"#, "`path`"),
+        (r#"{"host":"box","path":"var/log"}"#, "`path`"),
+        (r#"{"host":"box","path":"/\u0000"}"#, "`path`"),
         (r#"{"host":"box","since":"yesterday"}"#, "a `since` that is not a time: yesterday"),
         (r#"{"host":"box","until":"2026-02-30"}"#, "`until`"),
         (r#"{"host":"box","path":"/x","source":"journal"}"#, "a `path` and the source `journal`"),
         (r#"{"host":"box","path":"/var/log/syslog.2.gz"}"#, "compressed"),
     ] {
-        let error = Query::read(json).expect_err(json);
+        let error = read(json).expect_err(json);
         assert!(
             error.kind == ErrorKind::Invalid && error.message.contains(says) && error.hint.is_some(),
             "{}",

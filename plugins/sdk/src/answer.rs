@@ -85,6 +85,16 @@ impl Answer {
         self.structured.as_deref()
     }
 
+    /// The parts that are text, one behind the other: for tests, which need no host.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let text = |content: &'_ Content| match content {
+            Content::Text(text) => Some(text.clone()),
+            Content::Blob(_) | Content::Image(..) => None,
+        };
+        self.content.iter().filter_map(text).collect()
+    }
+
     /// Hands it to Scout.
     pub(crate) fn give(self) -> answers::Answer {
         let given = answers::Answer::new();

@@ -10,6 +10,7 @@
 extern crate self as scout_plugin;
 
 pub mod json;
+pub mod rows;
 pub mod text;
 pub mod zone;
 

@@ -1,13 +1,19 @@
 //! A command's output, read into the plugin: for plugins that take it apart.
 
 use crate::exec::{Ending, Outcome, Pipeline, RemoteState, Stage, StderrTo, Word, run};
-use crate::{Blob, Error, ErrorKind};
+use crate::{Blob, Error, ErrorKind, text};
 
 /// The most bytes of one stream that are read into a plugin: its memory is bounded, and the host's limit is the operator's to raise.
 const MAX_STREAM: u64 = 4 << 20;
 
 /// The most bytes of one `read` of a blob.
 const MAX_READ: u32 = 1 << 20;
+
+/// The exit status of a shell that finds no such program (POSIX, 2.8.2).
+const NOT_FOUND: u32 = 127;
+
+/// The most characters that are repeated of what a program complained about.
+const MAX_COMPLAINT: usize = 300;
 
 /// What a command that ended left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +38,25 @@ impl Output {
             None => 0,
         };
         self.stdout.get(..end).unwrap_or_default()
+    }
+
+    /// Whether the host has no such program: what a shell then ends with, and nothing was told.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.exit == Some(NOT_FOUND) && self.stdout.is_empty()
+    }
+
+    /// Why `program` on this host told nothing that can be read: it is not installed, the account may not, or what it said itself.
+    #[must_use]
+    pub fn failure(&self, host: &str, program: &str) -> Error {
+        if self.is_missing() {
+            return Error::new(ErrorKind::Unsupported, format!("{host} has no program `{program}`"));
+        }
+        let said = text::clipped(&text::one_line(self.stderr.trim()), MAX_COMPLAINT);
+        let is_denied = ["ermission denied", "not permitted", "ccess denied"].iter().any(|known| said.contains(known));
+        let kind = if is_denied { ErrorKind::Permission } else { ErrorKind::Remote };
+        let said = if said.is_empty() { "nothing that can be read" } else { &said };
+        Error::new(kind, format!("`{program}` on {host} said: {said}"))
     }
 }
 
@@ -98,4 +123,34 @@ fn all(blob: &Blob) -> (Vec<u8>, bool) {
         bytes.extend_from_slice(&piece);
     }
     (bytes, blob.truncated() || wanted < size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Output;
+    use crate::ErrorKind;
+
+    #[test]
+    fn not_installed_and_not_permitted_are_two_answers() {
+        let output = |exit: u32, stdout: &str, stderr: &str| Output {
+            exit: Some(exit),
+            stdout: stdout.as_bytes().to_vec(),
+            stderr: stderr.to_owned(),
+            truncated: false,
+        };
+        for (output, kind, message) in [
+            (output(127, "", "sh: 1: ss: not found\n"), ErrorKind::Unsupported, "box has no program `ss`"),
+            (
+                output(1, "", "Cannot open netlink socket: Permission denied\n"),
+                ErrorKind::Permission,
+                "`ss` on box said: Cannot open netlink socket: Permission denied",
+            ),
+            (output(1, "", "a\nb"), ErrorKind::Remote, "`ss` on box said: a\\nb"),
+            (output(0, "?", ""), ErrorKind::Remote, "`ss` on box said: nothing that can be read"),
+        ] {
+            let error = output.failure("box", "ss");
+            assert_eq!((error.kind, error.message.as_str()), (kind, message));
+        }
+        assert!(output(1, "", &"x".repeat(1 << 20)).failure("box", "ss").message.len() < 400);
+    }
 }

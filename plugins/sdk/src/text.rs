@@ -227,6 +227,16 @@ pub fn size(bytes: u64) -> String {
     if unit == "B" { format!("{bytes} B") } else { format!("{} {unit}", tenths(tenths_of)) }
 }
 
+/// A length of time for people in its two largest units, as `42s`, `2h13m` or `400d1h`.
+#[must_use]
+pub fn duration(seconds: u64) -> String {
+    const UNITS: [(u64, &str, u64, &str); 3] = [(86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")];
+    match UNITS.into_iter().find(|(unit, ..)| seconds >= *unit) {
+        Some((unit, name, smaller, its)) => format!("{}{name}{}{its}", seconds / unit, seconds % unit / smaller),
+        None => format!("{seconds}s"),
+    }
+}
+
 /// A text as one line: line ends are written as `\n` and `\r`.
 #[must_use]
 pub fn one_line(text: &str) -> String {
@@ -254,19 +264,20 @@ pub fn table<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
 
 /// A [`table`] that is written cell by cell, row by row, without a text of its own for each.
 #[derive(Clone, Debug)]
-pub struct Table<const N: usize> {
-    right: [bool; N],
-    widths: [usize; N],
+pub struct Table {
+    right: Vec<bool>,
+    widths: Vec<usize>,
     cells: String,
     /// Where each cell ends.
     ends: Vec<usize>,
 }
 
-impl<const N: usize> Table<N> {
-    /// One without rows.
+impl Table {
+    /// One without rows, of as many columns as `right` has.
     #[must_use]
-    pub fn new(right: [bool; N]) -> Self {
-        Self { right, widths: [0; N], cells: String::new(), ends: Vec::new() }
+    pub fn new(right: impl Into<Vec<bool>>) -> Self {
+        let right = right.into();
+        Self { widths: vec![0; right.len()], right, cells: String::new(), ends: Vec::new() }
     }
 
     /// The next cell: what `write` appends.
@@ -274,7 +285,8 @@ impl<const N: usize> Table<N> {
         let begin = self.cells.len();
         write(&mut self.cells);
         let width = width_of(self.cells.get(begin..).unwrap_or_default());
-        if let Some(widest) = self.widths.get_mut(self.ends.len() % N) {
+        let columns = self.widths.len().max(1);
+        if let Some(widest) = self.widths.get_mut(self.ends.len() % columns) {
             *widest = width.max(*widest);
         }
         self.ends.push(self.cells.len());
@@ -283,13 +295,14 @@ impl<const N: usize> Table<N> {
     /// Its lines, behind what is there.
     #[must_use]
     pub fn finish(self, mut out: String) -> String {
+        let last = self.widths.len();
         let columns = self.widths.into_iter().zip(self.right).enumerate().cycle();
         out.reserve(self.cells.len());
         let mut begin = 0;
         for (end, (index, (width, right))) in self.ends.into_iter().zip(columns) {
             let cell = self.cells.get(begin..end).unwrap_or_default();
             begin = end;
-            let is_last = index + 1 == N;
+            let is_last = index + 1 == last;
             let padding = if is_last && !right { 0 } else { width - width_of(cell) };
             if right {
                 out.extend(std::iter::repeat_n(' ', padding));
@@ -314,8 +327,8 @@ fn width_of(cell: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{
-        base64, clipped, decimal, ls_mode, matches, name, octal_mode, one_line, operand, rfc3339, shell_quoted, size,
-        table, written,
+        base64, clipped, decimal, duration, ls_mode, matches, name, octal_mode, one_line, operand, rfc3339,
+        shell_quoted, size, table, written,
     };
     use crate::{Attributes, FileKind};
 
@@ -433,6 +446,21 @@ mod tests {
             (u64::MAX, "16.0 EiB"),
         ] {
             assert_eq!(size(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn a_length_of_time_is_told_in_two_units() {
+        for (seconds, expected) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m0s"),
+            (7_999, "2h13m"),
+            (86_399, "23h59m"),
+            (34_563_600, "400d1h"),
+            (u64::MAX, "213503982334601d7h"),
+        ] {
+            assert_eq!(duration(seconds), expected);
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use scout_plugin::exec::{self, Output};
 use scout_plugin::json::{Object, Value};
+use scout_plugin::rows::{self, Asked, Cell};
 use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
 
 use crate::show::{Properties, Unit};
@@ -15,11 +16,19 @@ use crate::show::{Properties, Unit};
 struct Services;
 register!(Services: tools);
 
-/// Rows of an answer, unless asked for fewer or more.
-const DEFAULT_LIMIT: u64 = 300;
+/// Types of units that can be asked for.
+const TYPES: &str = "service socket timer mount automount swap target path slice scope device all";
 
-/// The most characters of a description in the text.
-const MAX_DESCRIPTION: usize = 60;
+/// What names of units are made of, what patterns of them, and what states.
+const UNIT_BYTES: &[u8] = b":_.@\\-";
+const PATTERN_BYTES: &[u8] = b":_.@\\-*?";
+const STATE_BYTES: &[u8] = b"-";
+
+/// The most bytes of a name, a pattern or a state.
+const MAX_NAME: usize = 255;
+
+/// The most states of one question.
+const MAX_STATES: usize = 8;
 
 /// The most characters of what a program complained about.
 const MAX_COMPLAINT: usize = 500;
@@ -61,9 +70,9 @@ const NO_MANAGER: [&str; 5] = [
 
 impl Tools for Services {
     fn describe() -> Vec<Tool> {
-        let services = Tool::new("services", schema::SERVICES, schema::SERVICES_INPUT)
+        let services = Tool::new("services", schema::SERVICES, &schema::UNITS.input(schema::SERVICES_INPUT))
             .title("Services")
-            .output_schema(schema::SERVICES_OUTPUT);
+            .output_schema(&schema::UNITS.output(schema::SERVICES_OUTPUT));
         let service = Tool::new("service", schema::SERVICE, schema::SERVICE_INPUT)
             .title("Service")
             .output_schema(schema::SERVICE_OUTPUT);
@@ -76,9 +85,11 @@ impl Tools for Services {
         let text = |name: &str| arguments.get(name).and_then(Value::as_text);
         let host = text("host").ok_or_else(|| invalid("do not name a `host`"))?;
         if name == "service" {
-            return one(host, text("unit").ok_or_else(|| invalid("do not name a `unit`"))?);
+            let unit = text("unit").filter(|unit| is_named(unit, UNIT_BYTES));
+            return one(host, unit.ok_or_else(|| invalid("name no `unit` of systemd, such as ssh.service"))?);
         }
-        many(host, &Filter::read(&arguments))
+        let asked = schema::UNITS.ask(&arguments)?;
+        many(asked, &Filter::read(&arguments).map_err(|what| invalid(&what))?)
     }
 }
 
@@ -91,25 +102,41 @@ struct Filter {
     states: Vec<String>,
     enabled: Vec<String>,
     all: bool,
-    limit: usize,
 }
 
 impl Filter {
-    fn read(arguments: &Value) -> Self {
-        let texts = |name: &str| match arguments.get(name) {
-            Some(Value::Array(items)) => items.iter().filter_map(|item| item.as_text().map(str::to_owned)).collect(),
-            _ => Vec::new(),
+    /// # Errors
+    /// What of the arguments is none.
+    fn read(arguments: &Value) -> Result<Self, String> {
+        let states = |name: &str| match arguments.get(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) if (1..=MAX_STATES).contains(&items.len()) => {
+                let state =
+                    |item: &Value| item.as_text().filter(|state| is_named(state, STATE_BYTES)).map(str::to_owned);
+                items.iter().map(state).collect::<Option<_>>().ok_or(())
+            }
+            Some(_) => Err(()),
         };
-        let text = |name: &str| arguments.get(name).and_then(Value::as_text).map(str::to_owned);
-        let limit = arguments.get("limit").and_then(Value::as_integer).unwrap_or(DEFAULT_LIMIT);
-        Self {
-            pattern: text("pattern"),
-            kind: text("type").unwrap_or_else(|| "service".to_owned()),
-            states: texts("state"),
-            enabled: texts("enabled"),
-            all: arguments.get("all").and_then(Value::as_boolean).unwrap_or(false),
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+        let states = |name: &str| {
+            states(name)
+                .map_err(|()| format!("have a `{name}` that is not a list of 1 to {MAX_STATES} states such as failed"))
+        };
+        let text = |name: &str| arguments.get(name).and_then(Value::as_text);
+        let pattern = text("pattern");
+        if pattern.is_some_and(|pattern| !is_named(pattern, PATTERN_BYTES)) {
+            return Err("have a `pattern` that fits no name of a unit; `*` and `?` are wildcards".to_owned());
         }
+        let kind = text("type").unwrap_or("service");
+        if !TYPES.split(' ').any(|known| known == kind) {
+            return Err(format!("have a `type` that is none of: {TYPES}"));
+        }
+        Ok(Self {
+            pattern: pattern.map(str::to_owned),
+            kind: kind.to_owned(),
+            states: states("state")?,
+            enabled: states("enabled")?,
+            all: arguments.get("all").and_then(Value::as_boolean).unwrap_or(false),
+        })
     }
 
     /// Whether units that are not running are asked for.
@@ -182,7 +209,14 @@ fn without_zone(stderr: &str) -> String {
     stderr.split_inclusive('\n').filter(|line| !line.contains(ZONE)).collect()
 }
 
-fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
+/// Whether this is a name of letters, digits and these.
+fn is_named(name: &str, others: &[u8]) -> bool {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || others.contains(&byte);
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_of_name)
+}
+
+fn many(asked: Asked, filter: &Filter) -> Result<Answer, Error> {
+    let host = asked.host();
     let mut is_old = false;
     let output = show(host, &filter.words(), &mut is_old)?;
     let mut units = units(&output);
@@ -210,12 +244,8 @@ fn many(host: &str, filter: &Filter) -> Result<Answer, Error> {
             truncated |= add_unloaded(host, filter, is_old, &mut units, &mut notes)?;
         }
     }
-    units.sort_by(|one, other| one.name.cmp(&other.name));
     units.retain(|unit| filter.takes(unit));
-    let found = units.len();
-    units.truncate(filter.limit);
-    let listing = Listing { host, manager, units: &units, found, truncated: truncated || units.len() < found, notes };
-    Ok(Answer::new().text(listing.text()).structured(listing.json()))
+    Ok(listed(asked, manager, &units, truncated, notes))
 }
 
 /// What was complained about, in one line, if anything was.
@@ -296,7 +326,7 @@ fn only_files(filter: &Filter, units: &[Unit], files: Vec<(&str, &str)>) -> (Vec
 
 /// Whether systemctl can be asked for a unit of this name: not for a template, and not for what Scout takes for no name.
 fn is_askable(name: &str) -> bool {
-    !name.contains("@.") && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_.@\\-".contains(&byte))
+    !name.contains("@.") && is_named(name, UNIT_BYTES)
 }
 
 /// Puts the units that were found under these names in the place of the names that are aliases.
@@ -381,61 +411,34 @@ fn no_unit(host: &str, name: &str) -> Error {
         .hint("list units with the tool `services`; its `pattern` finds parts of names, as `*ssh*`")
 }
 
-/// What is answered of many units.
-struct Listing<'a> {
-    host: &'a str,
-    manager: &'static str,
-    units: &'a [Unit],
-    found: usize,
-    truncated: bool,
-    notes: Vec<String>,
+/// Both answers of many units, in the order of their names.
+fn listed(asked: Asked, manager: &str, units: &[Unit], truncated: bool, notes: Vec<String>) -> Answer {
+    let mut places: Vec<usize> = (0..units.len()).collect();
+    let name = |at: usize| units.get(at).map(|unit| unit.name.as_str());
+    rows::sort(&mut places, &|one, other| name(one).cmp(&name(other)));
+    let page = asked.page(places.iter().filter_map(|at| units.get(*at)).map(cells).collect()).notes(notes);
+    let object = page.json(Object::new().text("host", page.asked().host()).text("manager", manager));
+    let object = object.integer("found", page.fitting() as u64).boolean("truncated", truncated || page.is_cut());
+    let mut text = page.text();
+    if units.is_empty() {
+        text.insert_str(0, "no unit fits; `all` shows those that are not running too\n");
+    }
+    Answer::new().text(text.trim_end()).structured(object)
 }
 
-impl Listing<'_> {
-    fn json(&self) -> Object {
-        Object::new()
-            .text("host", self.host)
-            .text("manager", self.manager)
-            .objects("units", self.units.iter().map(|unit| row(Object::new(), unit)))
-            .integer("found", self.found as u64)
-            .boolean("truncated", self.truncated)
-            .texts("notes", &self.notes)
-    }
-
-    fn text(&self) -> String {
-        let notes: String = self.notes.iter().map(|note| format!("({note})\n")).collect();
-        if self.units.is_empty() {
-            let all = format!("no unit of {} fits; `all` shows those that are not running too\n{notes}", self.host);
-            return all.trim_end().to_owned();
-        }
-        let head = ["UNIT", "STATE", "ENABLED", "PID", "MEMORY", "SINCE", "DESCRIPTION"].map(str::to_owned);
-        let body = self.units.iter().map(|unit| {
-            [
-                text::one_line(&unit.name),
-                state(unit),
-                unit.enabled.clone().unwrap_or_else(dash),
-                unit.main_pid.map_or_else(dash, |pid| pid.to_string()),
-                unit.memory.map_or_else(dash, text::size),
-                unit.since.clone().unwrap_or_else(dash),
-                text::clipped(&text::one_line(unit.description.as_deref().unwrap_or_default()), MAX_DESCRIPTION),
-            ]
-        });
-        let table: Vec<_> = std::iter::once(head).chain(body).collect();
-        let mut out = text::table(&table, [false, false, false, true, true, false, false]);
-        if self.truncated {
-            let count = text::count(self.units.len() as u64, "unit", "units");
-            out.push_str(&format!(
-                "only the first {count} of {}: name a `pattern`, a `state` or a `limit`\n",
-                self.found
-            ));
-        }
-        out.push_str(&notes);
-        out
-    }
-}
-
-fn dash() -> String {
-    "-".to_owned()
+/// A unit, in the columns of [`schema::UNITS`].
+fn cells(unit: &Unit) -> Vec<Cell> {
+    vec![
+        Cell::text(unit.name.as_str()),
+        Cell::text(unit.load.as_deref()),
+        Cell::text(unit.active.as_deref()),
+        Cell::text(unit.sub.as_deref()),
+        Cell::text(unit.enabled.as_deref()),
+        Cell::number(unit.main_pid),
+        Cell::number(unit.memory),
+        Cell::text(unit.since.as_deref()),
+        Cell::text(unit.description.as_deref()),
+    ]
 }
 
 /// As `active (running)`; a load state that is not the usual one stands behind it.

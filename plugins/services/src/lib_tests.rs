@@ -5,15 +5,15 @@ use scout_plugin::ErrorKind;
 use scout_plugin::json::Value;
 
 use super::{
-    Filter, Listing, add_meant, details, is_askable, no_bus, no_manager, no_unit, only_files, schema, show,
-    without_zone,
+    Filter, Services, Tools as _, add_meant, details, is_askable, listed, no_bus, no_manager, no_unit, only_files,
+    schema, show, without_zone,
 };
 use crate::show::Unit;
 
 const DEBIAN_11: &str = include_str!("../tests/fixtures/debian11-show.txt");
 
 fn filter(json: &str) -> Filter {
-    Filter::read(&Value::parse(json).expect("is JSON"))
+    Filter::read(&Value::parse(json).expect("is JSON")).expect("are arguments")
 }
 
 fn taken(json: &str) -> Vec<String> {
@@ -25,7 +25,13 @@ fn taken(json: &str) -> Vec<String> {
 
 #[test]
 fn the_schemas_are_json() {
-    for schema in [schema::SERVICES_INPUT, schema::SERVICES_OUTPUT, schema::SERVICE_INPUT, schema::SERVICE_OUTPUT] {
+    let units = schema::UNITS;
+    for schema in [
+        &*units.input(schema::SERVICES_INPUT),
+        &units.output(schema::SERVICES_OUTPUT),
+        schema::SERVICE_INPUT,
+        schema::SERVICE_OUTPUT,
+    ] {
         assert!(Value::parse(schema).is_some());
     }
 }
@@ -72,27 +78,31 @@ fn rows() -> Vec<Unit> {
     shown.units.iter().filter_map(|unit| unit.unit(None)).collect()
 }
 
+/// Both answers to such arguments.
+fn answered(fields: &str, units: &[Unit], truncated: bool, notes: &[&str]) -> (String, String) {
+    let asked = schema::UNITS.ask(&Value::parse(&format!(r#"{{"host":"box"{fields}}}"#)).expect("is JSON"));
+    let notes = notes.iter().map(|note| (*note).to_owned()).collect();
+    let answer = listed(asked.expect("is asked"), "systemd", units, truncated, notes);
+    (answer.shown(), answer.json().unwrap_or_default().to_owned())
+}
+
 #[test]
 fn both_answers_have_a_row_for_each_unit() {
     let mut units = rows();
     units[1].memory = Some(1_572_864);
-    let listing = Listing {
-        host: "box",
-        manager: "systemd",
-        units: &units,
-        found: 4,
-        truncated: true,
-        notes: vec!["a note".to_owned()],
-    };
+    let (text, json) = answered(r#","limit":2"#, &units, false, &["a note"]);
+    let cursor = text.split("cursor: ").nth(1).and_then(|rest| rest.split(')').next()).expect("there is more");
     assert_eq!(
-        listing.text(),
-        "UNIT              STATE                       ENABLED  PID   MEMORY  SINCE                        DESCRIPTION\n\
-         broken.service    failed (failed)             static     -        -  2026-11-21T11:29:56.088983Z  A \"broken\" service = with signs, käse and tab\\there\n\
-         worker@b.service  active (running)            enabled  157  1.5 MiB  2026-11-21T11:29:56.113816Z  Worker b\n\
-         nope.service      inactive (dead), not-found  -          -        -  -\n\
-         only the first 3 units of 4: name a `pattern`, a `state` or a `limit`\n(a note)\n"
+        text,
+        format!(
+            "name            load       active    sub     enabled  main_pid  memory_bytes  since                        description\n\
+             broken.service  loaded     failed    failed  static          -             -  2026-11-21T11:29:56.088983Z  A \"broken\" service = with signs, käse and tab\\there\n\
+             nope.service    not-found  inactive  dead    -               -             -  -                            -\n\
+             (2 of 3 rows; 1 to come, cursor: {cursor})\n(a note)"
+        )
     );
-    let json = listing.json().finish();
+    assert!(json.contains(r#""found":3,"truncated":true"#) && json.contains(r#""left_out":{"later":1}"#), "{json}");
+    let (_, json) = answered("", &units, true, &["a note"]);
     assert!(
         json.contains(concat!(
             r#"{"name":"worker@b.service","load":"loaded","active":"active","sub":"running","enabled":"enabled","main_pid":157,"#,
@@ -100,13 +110,36 @@ fn both_answers_have_a_row_for_each_unit() {
         )),
         "{json}"
     );
-    assert!(json.ends_with(r#"],"found":4,"truncated":true,"notes":["a note"]}"#), "{json}");
+    assert!(json.ends_with(r#"],"total":3,"left_out":{},"notes":["a note"],"found":3,"truncated":true}"#), "{json}");
+    let (text, json) = answered(r#","where":"since > 2026-11-21T11:29:56.1Z","columns":"name""#, &units, false, &[]);
+    assert_eq!(text, "name\nworker@b.service\n(1 of 3 rows; 2 not in `where`)");
+    assert!(json.contains(r#""found":1,"truncated":false"#), "{json}");
 }
 
 #[test]
 fn nothing_that_fits_is_told() {
-    let listing = Listing { host: "box", manager: "systemd", units: &[], found: 0, truncated: false, notes: vec![] };
-    assert_eq!(listing.text(), "no unit of box fits; `all` shows those that are not running too");
+    let (text, _) = answered("", &[], false, &["a note"]);
+    assert_eq!(text, "no unit fits; `all` shows those that are not running too\n(0 of 0 rows)\n(a note)");
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused_before_the_host_is_asked() {
+    for (tool, fields, says) in [
+        ("services", r#""pattern":"a b""#, "`pattern`"),
+        ("services", r#""pattern":"""#, "`pattern`"),
+        ("services", r#""type":"services""#, "none of: service socket timer"),
+        ("services", r#""state":[]"#, "`state`"),
+        ("services", r#""state":["a b"]"#, "`state`"),
+        ("services", r#""state":"failed""#, "`state`"),
+        ("services", r#""enabled":["a","a","a","a","a","a","a","a","a"]"#, "`enabled`"),
+        ("services", r#""where":"memory>1""#, "unknown column `memory`"),
+        ("service", r#""unit":"a*""#, "`unit`"),
+        ("service", r#""unit":"""#, "`unit`"),
+        ("service", r#""all":true"#, "`unit`"),
+    ] {
+        let error = Services::call(tool, &format!(r#"{{"host":"box",{fields}}}"#)).expect_err(fields);
+        assert!(error.kind == ErrorKind::Invalid && error.message.contains(says), "{fields}: {error}");
+    }
 }
 
 #[test]

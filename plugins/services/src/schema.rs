@@ -1,71 +1,45 @@
 //! What clients are told of the tools.
 
-pub(crate) const SERVICES: &str = "The services of a host, one row each: whether it is loaded, active and enabled, its main process, its \
-memory, since when it is in its state, and what it is. Those that run or have failed, unless a `pattern`, a `state` or \
-`enabled` asks for others, or `all`. With `type` it shows timers, sockets, mounts and other units of systemd as well. For what has \
-failed: {\"state\": [\"failed\"]}. Where there is no systemd it shows the services of OpenRC. For one unit, the tool `service` tells more.";
+use scout_plugin::rows::{Column, Kind, Shape};
 
-pub(crate) const SERVICES_INPUT: &str = r#"{
-  "type": "object",
-  "properties": {
-    "host": {"type": "string", "minLength": 1, "maxLength": 255, "description": "name of a configured host"},
-    "pattern": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9:_.@\\\\*?-]+$",
-      "description": "only units whose whole name, with its type, fits, loaded or only installed; `*` and `?` are wildcards: *ssh*, nginx.service"},
-    "type": {"enum": ["service", "socket", "timer", "mount", "automount", "swap", "target", "path", "slice", "scope", "device", "all"],
-      "default": "service"},
-    "state": {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "string", "pattern": "^[a-z-]{1,40}$"},
-      "description": "only units in one of these load, active or sub states: failed, active, inactive, running, exited, dead, not-found, masked"},
-    "enabled": {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "string", "pattern": "^[a-z-]{1,40}$"},
-      "description": "only units whose file is in one of these states: enabled, disabled, static, masked"},
-    "all": {"type": "boolean", "default": false, "description": "units that are not running, not loaded or not there, too"},
-    "limit": {"type": "integer", "minimum": 1, "maximum": 2000, "default": 300}
-  },
-  "required": ["host"],
-  "additionalProperties": false
-}"#;
+pub(crate) const SERVICES: &str = "A host's services (systemd, else OpenRC) that run or failed; others by `pattern` (*ssh*), `state` (failed, \
+inactive), `enabled` (disabled) or `all`; by `type` timers, sockets, mounts, all. Rows: name load active sub enabled main_pid memory_bytes since \
+description. `where`: \"memory_bytes>1G\" (= != < <= > >= ~contains).";
 
-pub(crate) const SERVICES_OUTPUT: &str = r#"{
-  "type": "object",
-  "properties": {
-    "host": {"type": "string"},
-    "manager": {"enum": ["systemd", "openrc"]},
-    "units": {
-      "type": "array",
-      "items": {
-        "type": "object",
-        "properties": {
-          "name": {"type": "string"},
-          "load": {"type": ["string", "null"], "description": "loaded, not-found, masked, error; null for one that is not loaded"},
-          "active": {"type": ["string", "null"], "description": "active, inactive, failed, activating, deactivating, reloading"},
-          "sub": {"type": ["string", "null"], "description": "running, exited, dead, listening, waiting; of OpenRC its own word"},
-          "enabled": {"type": ["string", "null"], "description": "enabled, disabled, static, masked, generated, indirect"},
-          "main_pid": {"type": ["integer", "null"], "minimum": 1},
-          "memory_bytes": {"type": ["integer", "null"], "minimum": 0},
-          "since": {"type": ["string", "null"], "format": "date-time", "description": "when the clock of then said so"},
-          "description": {"type": ["string", "null"]}
-        },
-        "required": ["name", "load", "active", "sub", "enabled", "main_pid", "memory_bytes", "since", "description"],
-        "additionalProperties": false
-      }
-    },
-    "found": {"type": "integer", "minimum": 0, "description": "how many fit, with those that were cut"},
-    "truncated": {"type": "boolean"},
-    "notes": {"type": "array", "items": {"type": "string"}, "description": "what else a reader must know"}
-  },
-  "required": ["host", "manager", "units", "found", "truncated", "notes"],
-  "additionalProperties": false
-}"#;
+/// The arguments of `services` beside those of rows. What they may hold is checked where they are read: a schema says it in more words.
+pub(crate) const SERVICES_INPUT: &str = r#""pattern":{"type":"string"},"type":{"type":"string"},"state":{"type":"array","items":{"type":"string"}},"enabled":{"type":"array","items":{"type":"string"}},"all":{"type":"boolean"}"#;
 
-pub(crate) const SERVICE: &str = "One unit of a host in detail: state and since when, how it last ended, how often it was restarted, process, \
-memory, tasks and processor time, its file and drop-ins, and what triggers it. Its log is in the tool `logs`. Of OpenRC only its state.";
+/// The fields of its answer beside the rows.
+pub(crate) const SERVICES_OUTPUT: &str = r#"
+  "manager": {"enum": ["systemd", "openrc"]},
+  "found": {"type": "integer", "minimum": 0, "description": "how many fit, with those that were cut"},
+  "truncated": {"type": "boolean"}
+"#;
+
+/// The units.
+pub(crate) const UNITS: Shape = Shape {
+    tool: "services",
+    list: "units",
+    columns: &[
+        Column::new("name", Kind::Text),
+        Column::new("load", Kind::Text),
+        Column::new("active", Kind::Text),
+        Column::new("sub", Kind::Text),
+        Column::new("enabled", Kind::Text),
+        Column::new("main_pid", Kind::Number),
+        Column::new("memory_bytes", Kind::Bytes),
+        Column::new("since", Kind::Time),
+        Column::new("description", Kind::Text),
+    ],
+    limit: 300,
+};
+
+pub(crate) const SERVICE: &str = "One unit of a host in detail: state, how it last ended, restarts, memory, tasks, its files and triggers. Its log \
+is in `logs`.";
 
 pub(crate) const SERVICE_INPUT: &str = r#"{
   "type": "object",
-  "properties": {
-    "host": {"type": "string", "minLength": 1, "maxLength": 255, "description": "name of a configured host"},
-    "unit": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9:_.@\\\\-]+$",
-      "description": "name of the unit; without a type it is a service"}
-  },
+  "properties": {"host": {"type": "string"}, "unit": {"type": "string"}},
   "required": ["host", "unit"],
   "additionalProperties": false
 }"#;

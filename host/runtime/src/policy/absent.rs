@@ -102,7 +102,7 @@ pub(super) const ABSENT: &[(&str, &str, &str)] = &[
     ("strings", "an operand @FILE holds options", "grep -a"),
     ("yq", "programs of two kinds have this name, and one runs what it is given", "cat and grep"),
     ("env printenv export set", "it shows the environment", "nothing: environments hold secrets"),
-    ("htop atop btop glances nmon", "it is made for a terminal", "top -b -n 1"),
+    ("htop atop btop glances nmon", "it is made for a terminal", "the tool `processes`, or top -b -n 1"),
     ("iotop iftop nethogs", "it is made for a terminal, and for an administrator", "pidstat -d 1 3, iostat -x 1 3"),
     (
         "tee dd cp mv rm ln mkdir touch chmod chown install truncate split csplit mkfifo rmdir",
@@ -165,7 +165,7 @@ pub(super) const ABSENT: &[(&str, &str, &str)] = &[
         "it changes packages or takes one apart",
         "dpkg -l, dpkg -L, dpkg -s",
     ),
-    ("apt-get aptitude", "it is for changing packages", "apt list, apt-cache policy, dpkg -l"),
+    ("apt-get aptitude", "it is for changing packages", "the tool `packages`, or apt list, apt-cache policy, dpkg -l"),
     (
         "apt",
         "only `apt list` and `apt show` are allowed: its other commands change packages",
@@ -174,12 +174,12 @@ pub(super) const ABSENT: &[(&str, &str, &str)] = &[
     (
         "dnf yum microdnf zypper",
         "it fetches lists and writes caches, also when it only tells",
-        "rpm -qa, rpm -qi NAME, rpm -ql NAME, rpm -qf FILE",
+        "the tool `packages`, or rpm -qa, rpm -qi NAME, rpm -ql NAME, rpm -qf FILE",
     ),
     (
         "apk",
         "only `apk info`, `apk list` and `apk version` are allowed: its other commands change packages",
-        "apk info -v",
+        "the tool `packages`, or apk info -v",
     ),
     ("snap", "only `snap list` and `snap version` are allowed: its other commands change snaps", "snap list"),
     (

@@ -271,12 +271,12 @@ const FILE_TESTS: Kind =
 
 const WHEN: Kind = OneOf(&["never", "auto", "always"]);
 
-/// Columns of `ps` that every procps knows. An unknown one makes procps read all its arguments again as BSD letters.
+/// Columns of `ps` that every procps knows, two of them with the width of a whole name. An unknown one makes procps read all its arguments again as BSD letters.
 const PS_COLUMNS: Kind = ListOf(&[
     "%cpu", "%mem", "args", "c", "cmd", "comm", "command", "cputime", "egid", "egroup", "etime", "etimes", "euid",
-    "euser", "f", "gid", "group", "lstart", "lwp", "ni", "nlwp", "pcpu", "pgid", "pid", "pmem", "ppid", "pri", "psr",
-    "rss", "ruser", "s", "sid", "start", "stat", "state", "stime", "sz", "thcount", "time", "tname", "tty", "uid",
-    "user", "vsz", "wchan",
+    "euser", "euser:32", "f", "gid", "group", "lstart", "lwp", "ni", "nlwp", "pcpu", "pgid", "pid", "pmem", "ppid",
+    "pri", "psr", "rss", "ruser", "s", "sid", "start", "stat", "state", "stime", "sz", "thcount", "time", "tname",
+    "tty", "uid", "user", "user:32", "vsz", "wchan",
 ]);
 
 /// Fields of `df`.
