@@ -31,6 +31,9 @@ fn furnish(dir: &Path) {
     fs::write(dir.join("bin1"), [0, 1, 2]).unwrap();
     fs::write(dir.join("bin2"), [0, 1, 3]).unwrap();
     symlink("..", dir.join("t/a/loop")).unwrap();
+    fs::create_dir_all(dir.join("keys/.gnupg")).unwrap();
+    fs::write(dir.join("keys/.gnupg/snakeoil"), "secret").unwrap();
+    symlink("../keys/.gnupg", dir.join("t/private")).unwrap();
     fs::create_dir(dir.join("t/.ssh")).unwrap();
     fs::write(dir.join("t/.ssh/id_ed25519"), "secret").unwrap();
     let lines: String = (0..50_000).map(|n| format!("line {n} of many\n")).collect();
@@ -70,15 +73,18 @@ async fn trees_names_and_differences_are_the_same_however_a_host_is_reached() {
         assert!(!is_error, "{text}");
         assert_eq!(
             names(&tree, "entries"),
-            [".ssh", ".ssh/id_ed25519", "a", "a/b", "a/loop", "a/x.log", "same", "text"],
+            [".ssh", ".ssh/id_ed25519", "a", "a/b", "a/loop", "a/x.log", "private", "same", "text"],
             "{host}"
         );
-        assert!(text.contains("├── a/\n│   ├── b/\n│   ├── loop@\n│   └── x.log\n├── same\n└── text\n"), "{text}");
+        assert!(
+            text.contains("├── a/\n│   ├── b/\n│   ├── loop@\n│   └── x.log\n├── private@\n├── same\n└── text\n"),
+            "{text}"
+        );
         assert!(text.contains("1 directory below level 2 not looked into"), "{text}");
         // A link that leads up is not followed.
         let (_, text, tree) =
             ask(&scout, &format!("{host}:{dir}/t"), &[("tree", json!(true)), ("depth", json!(9))]).await;
-        assert_eq!((&tree["truncated"], names(&tree, "entries").len()), (&json!(false), 11), "{host}: {text}");
+        assert_eq!((&tree["truncated"], names(&tree, "entries").len()), (&json!(false), 12), "{host}: {text}");
 
         let found = |pattern: &'static str, more: Vec<(&'static str, Value)>| {
             let (scout, target) = (Arc::clone(&scout), format!("{host}:{dir}"));
@@ -96,9 +102,12 @@ async fn trees_names_and_differences_are_the_same_however_a_host_is_reached() {
         );
         assert_eq!(found("*.log", vec![("depth", json!(3))]).await, ["t/a/x.log", "u/a/x.log"], "{host}");
         assert_eq!(found("a", vec![("type", json!("directory"))]).await, ["t/a", "u/a"], "{host}");
-        assert_eq!(found("*", vec![("type", json!("l"))]).await, ["t/a/loop"], "{host}");
+        assert_eq!(found("*", vec![("type", json!("l"))]).await, ["t/a/loop", "t/private"], "{host}");
         assert_eq!(found("[x]", vec![]).await, ["u/[x]"], "{host}");
         assert!(found("nothing*", vec![]).await.is_empty());
+        let largest =
+            vec![("where", json!("kind = file and size > 100")), ("sort", json!("-size")), ("limit", json!(1))];
+        assert_eq!(found("*", largest).await, ["large"], "{host}");
         let (is_error, text, _) = ask(&scout, &format!("{host}:{dir}/none"), &[("find", json!("*"))]).await;
         assert!(is_error && text.contains("none"), "{host}: {text}");
 
@@ -111,6 +120,9 @@ async fn trees_names_and_differences_are_the_same_however_a_host_is_reached() {
         assert_eq!(diff["equal"], true, "{host}");
         let (.., diff) = ask(&scout, &format!("{host}:{dir}/bin1"), &[("diff", json!(format!("{dir}/bin2")))]).await;
         assert_eq!((&diff["equal"], &diff["note"]), (&json!(false), &json!("binary, 3 and 3 bytes")), "{host}");
+        // What a link truly leads to is judged, also where the host's own program looks.
+        let (is_error, text, _) = ask(&scout, &format!("{host}:{dir}/t/private"), &[("find", json!("*"))]).await;
+        assert!(is_error && !text.contains("snakeoil") && text.contains("secret"), "{host}: {text}");
         let (.., diff) = ask(&scout, &format!("{host}:{dir}/t/text"), &[("diff_content", json!("a\nb\nc\n"))]).await;
         assert_eq!(diff["equal"], true, "{host}");
         let (_, text, diff) = ask(&scout, &format!("{host}:{dir}/t"), &[("diff", json!(format!("box:{dir}/u")))]).await;
@@ -194,7 +206,7 @@ async fn a_level_of_a_tree_a_find_and_a_part_take_a_round_trip_each() {
     }
     for (path, more, most) in [
         ("", vec![("tree", json!(true)), ("depth", json!(3))], 3),
-        ("", vec![("find", json!("*.log"))], 1),
+        ("", vec![("find", json!("*.log"))], 2),
         ("/large", vec![("lines", json!(5))], 1),
         ("/large", vec![("tail", json!(5))], 2),
         ("/t/text", vec![("diff", json!(format!("{base}/u/text")))], 1),

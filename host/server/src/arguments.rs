@@ -11,8 +11,10 @@ use crate::target::{Request, TargetError};
 
 /// What an argument is.
 enum Kind {
-    /// A string.
+    /// A string that says something.
     Text,
+    /// A string of any kind, of so many bytes.
+    Content(usize),
     /// `true` or `false`.
     Flag,
     /// A whole number from this one to that one.
@@ -42,11 +44,15 @@ const MAX_TARGETS: usize = 100;
 const MAX_DEPTH: u64 = 10;
 /// Lines that are asked for at once.
 const MAX_LINES: u64 = 100_000;
-/// The largest offset: what SFTP and a shell both take.
-const MAX_OFFSET: u64 = i64::MAX as u64;
+/// Rows of one answer.
+const MAX_ROWS: u64 = 2_000;
+/// The largest offset: more than any file has, and what all servers take.
+const MAX_OFFSET: u64 = 1 << 62;
+/// Bytes of a text that a file is compared with.
+const MAX_CONTENT: usize = 256 * 1024;
 
 /// Those that are not a target, a query or a host.
-const ARGUMENTS: [Argument; 11] = [
+const ARGUMENTS: [Argument; 16] = [
     Argument {
         name: "tree",
         kind: Kind::Flag,
@@ -76,6 +82,41 @@ const ARGUMENTS: [Argument; 11] = [
         description: "Levels of `tree` or `find` (5)",
     },
     Argument {
+        name: "where",
+        kind: Kind::Text,
+        asks: None,
+        with: &[Subject::Find],
+        description: "Which that `find` found: `size > 10M and modified > 2026-11-01`; columns name, kind, size, modified, uid",
+    },
+    Argument {
+        name: "sort",
+        kind: Kind::Text,
+        asks: None,
+        with: &[Subject::Find],
+        description: "Columns, such as `-size`",
+    },
+    Argument {
+        name: "columns",
+        kind: Kind::Text,
+        asks: None,
+        with: &[Subject::Find],
+        description: "Those that are wanted",
+    },
+    Argument {
+        name: "limit",
+        kind: Kind::Number(1, MAX_ROWS),
+        asks: None,
+        with: &[Subject::Find],
+        description: "Rows of an answer (500)",
+    },
+    Argument {
+        name: "cursor",
+        kind: Kind::Text,
+        asks: None,
+        with: &[Subject::Find],
+        description: "Of the answer before",
+    },
+    Argument {
         name: "diff",
         kind: Kind::Text,
         asks: Some(Subject::Diff),
@@ -84,7 +125,7 @@ const ARGUMENTS: [Argument; 11] = [
     },
     Argument {
         name: "diff_content",
-        kind: Kind::Text,
+        kind: Kind::Content(MAX_CONTENT),
         asks: Some(Subject::Diff),
         with: &[],
         description: "Compare the file with this text",
@@ -130,9 +171,8 @@ const ARGUMENTS: [Argument; 11] = [
 pub(crate) fn schema() -> impl Iterator<Item = (&'static str, Value)> {
     ARGUMENTS.iter().map(|argument| {
         let mut schema = match argument.kind {
-            Kind::Text => json!({"type": "string"}),
+            Kind::Text | Kind::Content(_) => json!({"type": "string"}),
             Kind::Flag => json!({"type": "boolean"}),
-            Kind::Number(least, MAX_OFFSET) => json!({"type": "integer", "minimum": least}),
             Kind::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
             Kind::Word(words) => json!({"enum": words}),
             Kind::Texts(most) => json!({"type": "array", "items": {"type": "string"}, "maxItems": most}),
@@ -163,18 +203,18 @@ impl From<TargetError> for Mistake {
 
 /// What the arguments of a request are, for a message.
 pub(crate) const USAGE: &str = "the arguments are `target` (`hosts`, `host:/path`) or `targets`, and optionally `query` (a command), \
-     `host`, `base64`, `tree`, `find`, `type`, `depth`, `diff`, `diff_content`, `offset`, `lines`, `tail`, `grep`";
+     `host`, `base64`, `tree`, `find`, `type`, `depth`, `where`, `sort`, `columns`, `limit`, `cursor`, `diff`, `diff_content`, `offset`, `lines`, `tail`, `grep`";
 
 impl Argument {
     /// What it is for people.
     fn kind(&self) -> String {
         match self.kind {
-            Kind::Text => "a string".to_owned(),
+            Kind::Text => format!("a string of 1 to {MAX_TEXT} bytes without NUL"),
+            Kind::Content(most) => format!("a string of up to {most} bytes"),
             Kind::Flag => "a boolean".to_owned(),
-            Kind::Number(least, MAX_OFFSET) => format!("a whole number of at least {least}"),
             Kind::Number(least, most) => format!("a whole number from {least} to {most}"),
             Kind::Word(words) => format!("one of `{}`", words.join("`, `")),
-            Kind::Texts(most) => format!("a list of 1 to {most} strings"),
+            Kind::Texts(most) => format!("a list of 1 to {most} strings of 1 to {MAX_TEXT} bytes without NUL"),
         }
     }
 
@@ -187,6 +227,7 @@ impl Argument {
         };
         let (is_kind, fits) = match (&self.kind, &value) {
             (Kind::Text, Value::String(text)) => (true, fits(text)),
+            (Kind::Content(most), Value::String(text)) => (true, text.len() <= *most),
             (Kind::Word(words), Value::String(text)) => (true, words.contains(&text.as_str())),
             (Kind::Flag, Value::Bool(_)) => (true, true),
             // Some clients write 3.0.
@@ -203,10 +244,7 @@ impl Argument {
         let Self { name, .. } = self;
         match (is_kind, fits) {
             (false, _) => Err(Mistake::WrongKind(format!("`{name}` is {}, not {}", kind_of(&value), self.kind()))),
-            (true, false) => Err(Mistake::Senseless(format!(
-                "`{name}` is {}, neither empty nor longer than {MAX_TEXT} bytes, without a NUL byte",
-                self.kind()
-            ))),
+            (true, false) => Err(Mistake::Senseless(format!("`{name}` has to be {}", self.kind()))),
             (true, true) => Ok(Some(whole(&value).map_or(value, Value::from))),
         }
     }
@@ -328,6 +366,7 @@ mod tests {
             ),
             (json!({"target": "box:/a", "diff": "other:/a"}), Subject::Diff, json!({"diff": "other:/a"})),
             (json!({"target": "box:/a", "lines": 3.0, "grep": "x"}), Subject::Part, json!({"lines": 3, "grep": "x"})),
+            (json!({"target": "box:/a", "diff_content": ""}), Subject::Diff, json!({"diff_content": ""})),
             (json!({"targets": ["web*"], "query": "uptime"}), Subject::Targets, json!({"targets": ["web*"]})),
         ] {
             let Ok(Request::About { subject: asked, arguments: given, host, command, .. }) = read(arguments.clone())
@@ -371,11 +410,13 @@ mod tests {
             ("depth", json!(0), "a whole number from 1 to 10"),
             ("depth", json!(1.5), "a whole number from 1 to 10"),
             ("depth", json!("2"), "`depth` is a string, not a whole number"),
-            ("offset", json!(-1), "at least 0"),
+            ("offset", json!(-1), "a whole number from 0 to"),
+            ("offset", json!(u64::MAX), "a whole number from 0 to"),
             ("tree", json!("yes"), "`tree` is a string, not a boolean"),
-            ("find", json!(""), "neither empty"),
-            ("find", json!("a\0"), "without a NUL"),
-            ("find", json!(long), "nor longer than 8192 bytes"),
+            ("find", json!(""), "a string of 1 to 8192 bytes"),
+            ("find", json!("a\0"), "without NUL"),
+            ("find", json!(long), "to 8192 bytes"),
+            ("diff_content", json!("x".repeat(MAX_CONTENT + 1)), "a string of up to 262144 bytes"),
             ("type", json!("socket"), "one of `file`"),
             ("targets", json!([]), "a list of 1 to 100 strings"),
             ("targets", json!([1]), "not a list"),

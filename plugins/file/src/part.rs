@@ -9,12 +9,12 @@ use scout_plugin::{Answer, Arguments, Blob, Error, ErrorKind, FileKind, text};
 const BLOCK: u64 = 1 << 20;
 /// Bytes that are read first where the last lines are asked for.
 const END: u64 = 64 << 10;
-/// Bytes that are searched at once.
-const SEARCHED: u64 = 32 << 20;
+/// Bytes that are searched at once, and in which the last lines are looked for.
+const SEARCHED: u64 = 8 << 20;
 /// Lines that are found, where no number is asked for.
 const FOUND: u64 = 200;
-/// Bytes of what is answered.
-const ANSWERED: usize = 1 << 20;
+/// What is answered of a file as it is written: as text and as a field.
+const WRITTEN: usize = 3_500_000;
 
 /// A file's bytes, of which only some are read.
 trait Bytes {
@@ -63,6 +63,22 @@ fn all(blob: &Blob) -> Vec<u8> {
     bytes
 }
 
+/// The bytes from one on up to another, which takes several reads where Scout gives less at once; fewer where the file ends before.
+fn stretch(file: &impl Bytes, from: u64, to: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    loop {
+        let at = from + bytes.len() as u64;
+        if at >= to {
+            return Ok(bytes);
+        }
+        let (piece, _) = file.read(at, (to - at).min(BLOCK))?;
+        if piece.is_empty() {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(&piece);
+    }
+}
+
 /// What was read of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Part {
@@ -74,6 +90,8 @@ struct Part {
     size: Option<u64>,
     /// How many lines it has, where lines were asked for.
     lines: Option<u64>,
+    /// Whether lines that were asked for are not there.
+    is_cut: bool,
     note: Option<String>,
 }
 
@@ -91,64 +109,83 @@ fn read(file: &impl Bytes, arguments: &Arguments) -> Result<Part, Error> {
     match (arguments.number("tail"), arguments.text("grep"), lines) {
         (Some(lines), ..) => tail(file, lines),
         (None, Some(wanted), most) => grep(file, wanted.as_bytes(), offset, most.unwrap_or(FOUND)),
-        (None, None, Some(lines)) => head(file, offset, lines),
-        (None, None, None) => {
-            let (content, size) = file.read(offset, BLOCK)?;
-            let end = offset + content.len() as u64;
-            let next = size.is_none_or(|size| end < size).then_some(end).filter(|_| !content.is_empty());
-            Ok(Part { content, offset, next, size, ..Part::default() })
-        }
+        (None, None, lines) => head(file, offset, lines),
     }
 }
 
-/// So many lines from a byte on.
-fn head(file: &impl Bytes, offset: u64, lines: u64) -> Result<Part, Error> {
+/// What one byte takes in an answer: of a text it is written twice, and what is no character or hidden in more bytes.
+fn weight(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' | b'\n' | b'\t' => 3,
+        b' '..=b'~' => 2,
+        _ => 7,
+    }
+}
+
+/// How many of the first bytes an answer holds.
+fn fitting<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
+    let mut left = WRITTEN;
+    bytes.take_while(|byte| left.checked_sub(weight(**byte)).inspect(|rest| left = *rest).is_some()).count()
+}
+
+/// What lies behind a byte: so many lines, or all that is read at once.
+fn head(file: &impl Bytes, offset: u64, lines: Option<u64>) -> Result<Part, Error> {
     let (mut content, size) = file.read(offset, BLOCK)?;
     let is_end = content.is_empty() || size.is_some_and(|size| offset + content.len() as u64 >= size);
-    let wanted = usize::try_from(lines).unwrap_or(usize::MAX);
-    let ends: Vec<usize> =
-        content.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).take(wanted).collect();
-    // Where the block ends within a line, that line is left to what follows, unless it is all that there is.
-    let end = match ends.last() {
-        Some(end) if ends.len() == wanted || !is_end => *end,
-        _ => content.len(),
+    let fits = fitting(content.iter());
+    let is_whole = is_end && fits == content.len();
+    let Some(lines) = lines else {
+        content.truncate(fits);
+        let next = (!is_whole).then_some(offset + fits as u64);
+        return Ok(Part { content, offset, next, size, ..Part::default() });
     };
-    let has = ends.len() as u64
-        + u64::from(content.get(..end).is_some_and(|text| !text.is_empty() && !text.ends_with(b"\n")));
+    let wanted = usize::try_from(lines).unwrap_or(usize::MAX);
+    let mut ends = (0, 0);
+    for (at, _) in content.iter().enumerate().take(fits).filter(|(_, byte)| **byte == b'\n').take(wanted) {
+        ends = (ends.0 + 1, at + 1);
+    }
+    // Where what was read ends within a line, that line is left to what follows, unless it is all that there is.
+    let end = if ends.0 > 0 && (ends.0 == wanted || !is_whole) { ends.1 } else { fits };
+    let has = ends.0 as u64 + u64::from(end > ends.1);
     let next = (end < content.len() || !is_end).then_some(offset + end as u64);
     content.truncate(end);
     let note = (has < lines && next.is_some()).then(|| "no more is read at once".to_owned());
-    Ok(Part { content, offset, next, size, lines: Some(has), note })
+    Ok(Part { content, offset, next, size, lines: Some(has), note, ..Part::default() })
 }
 
 /// The last lines.
 fn tail(file: &impl Bytes, lines: u64) -> Result<Part, Error> {
-    let size = file.size()?;
+    let told = file.size()?;
+    // A file of /proc tells no size and is read from its beginning.
+    let size = if told == 0 { stretch(file, 0, SEARCHED)?.len() as u64 } else { told };
+    let is_known = told > 0 || size < SEARCHED;
     let mut length = END.min(size);
     loop {
         let from = size - length;
-        // What was written meanwhile is read as well. A file of /proc tells no size and is read from its beginning.
-        let (content, _) = file.read(from, if size == 0 { BLOCK } else { length.max(1) })?;
+        // What is written meanwhile is not a part of it.
+        let content = stretch(file, from, size)?;
         let start = start_of_last(&content, lines);
-        if (start > 0 || from == 0) || length >= BLOCK {
-            // The first line of a part may have begun before it.
+        if start > 0 || from == 0 || length >= SEARCHED {
+            // A line that begins before what was read is told only if there is no other.
             let start = if start == 0 && from > 0 { whole(&content) } else { start };
-            let content = content.get(start..).unwrap_or_default().to_vec();
-            let has = count(&content);
-            let is_all = has >= lines || from + (start as u64) == 0;
-            let note = (!is_all).then(|| {
-                format!("the last {} that end in the last {} bytes", text::count(has, "line", "lines"), BLOCK)
-            });
-            return Ok(Part {
-                content,
-                offset: from + start as u64,
-                next: None,
-                size: Some(size),
-                lines: Some(has),
-                note,
-            });
+            let all = content.get(start..).unwrap_or_default();
+            let kept = all.len() - fitting(all.iter().rev());
+            let kept = if kept > 0 { kept + whole(all.get(kept..).unwrap_or_default()) } else { 0 };
+            let is_piece = match start + kept {
+                0 => from > 0,
+                first => content.get(first - 1) != Some(&b'\n'),
+            };
+            let content = all.get(kept..).unwrap_or_default().to_vec();
+            let (has, offset) = (count(&content), from + (start + kept) as u64);
+            let is_cut = !is_known || is_piece || (has < lines && offset > 0);
+            let note = match (is_known, is_cut) {
+                (false, _) => Some(format!("the host tells no size: these are the last of the first {SEARCHED} bytes")),
+                (true, true) => Some("what stands before is more than is read or answered at once".to_owned()),
+                (true, false) => None,
+            };
+            return Ok(Part { content, offset, next: None, size: Some(size), lines: Some(has), is_cut, note });
         }
-        length = (length * 4).min(BLOCK).min(size);
+        length = (length * 4).min(SEARCHED).min(size);
     }
 }
 
@@ -157,23 +194,28 @@ fn start_of_last(content: &[u8], lines: u64) -> usize {
     let end = content.len() - usize::from(content.ends_with(b"\n"));
     let before = content.get(..end).unwrap_or_default();
     let wanted = usize::try_from(lines).unwrap_or(usize::MAX);
-    before.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').nth(wanted - 1).map_or(0, |(at, _)| at + 1)
+    memchr::memrchr_iter(b'\n', before).nth(wanted - 1).map_or(0, |at| at + 1)
 }
 
-/// Where the first line begins of which the beginning is there.
+/// Where the first line begins of which the beginning is there; of one line alone its first byte.
 fn whole(content: &[u8]) -> usize {
-    content.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+    let end = content.len() - usize::from(content.ends_with(b"\n"));
+    memchr::memchr(b'\n', content.get(..end).unwrap_or_default()).map_or(0, |at| at + 1)
 }
 
 fn count(content: &[u8]) -> u64 {
-    let ends = content.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let ends = memchr::memchr_iter(b'\n', content).count() as u64;
     ends + u64::from(!content.is_empty() && !content.ends_with(b"\n"))
 }
 
+/// Bytes of a line that are shown, where it is longer: around what was found.
+const LINE: usize = 64 << 10;
+
 /// The lines that hold a text, from a byte on, each with the number of its first byte before it.
 fn grep(file: &impl Bytes, wanted: &[u8], offset: u64, most: u64) -> Result<Part, Error> {
-    let mut part = Part { offset, ..Part::default() };
-    let (mut at, mut found, mut rest) = (offset, 0, Vec::new());
+    let finder = memchr::memmem::Finder::new(wanted);
+    let mut part = Part { offset, lines: Some(0), ..Part::default() };
+    let (mut at, mut found, mut rest, mut left) = (offset, 0, Vec::new(), WRITTEN);
     loop {
         let (block, size) = file.read(at, BLOCK)?;
         part.size = size;
@@ -182,65 +224,66 @@ fn grep(file: &impl Bytes, wanted: &[u8], offset: u64, most: u64) -> Result<Part
         let begins = at - rest.len() as u64;
         at += block.len() as u64;
         rest.extend_from_slice(&block);
-        let end = match rest.iter().rposition(|byte| *byte == b'\n') {
-            Some(last) if !is_end => last + 1,
-            // A line without an end is searched as far as it was read.
-            _ if is_end || rest.len() as u64 >= BLOCK => rest.len(),
-            _ => 0,
+        // A line goes on in the next block, unless it is longer than is kept of one.
+        let end = match memchr::memrchr(b'\n', &rest) {
+            _ if is_end => rest.len(),
+            Some(last) => last + 1,
+            None if rest.len() as u64 >= 2 * BLOCK => rest.len(),
+            None => 0,
         };
-        let searched: Vec<u8> = rest.drain(..end).collect();
-        let mut line_at = begins;
-        for line in searched.split_inclusive(|byte| *byte == b'\n') {
-            let is_full = found == most || part.content.len() + line.len() > ANSWERED;
-            if holds(line, wanted) {
-                if is_full {
-                    part.next = Some(line_at);
-                    part.lines = Some(found);
-                    return Ok(part);
-                }
-                found += 1;
-                part.content.extend_from_slice(format!("{line_at}: ").as_bytes());
-                part.content.extend_from_slice(line);
-                if !line.ends_with(b"\n") {
-                    part.content.push(b'\n');
-                }
+        let (searched, mut from) = (rest.get(..end).unwrap_or_default(), 0);
+        while let Some(hit) = searched.get(from..).and_then(|rest| finder.find(rest)).map(|hit| hit + from) {
+            let start = memchr::memrchr(b'\n', searched.get(..hit).unwrap_or_default()).map_or(0, |at| at + 1);
+            let end = searched.get(hit..).and_then(|rest| memchr::memchr(b'\n', rest)).map_or(end, |at| hit + at);
+            let (first, last) = (start.max(hit.saturating_sub(LINE / 2)), end.min(hit + LINE / 2));
+            let line = searched.get(first..last).unwrap_or_default();
+            let number = begins + first as u64;
+            let written = 64 + line.iter().map(|byte| weight(*byte)).sum::<usize>();
+            if found == most || written > left {
+                part.next = Some(begins + start as u64);
+                return Ok(part);
             }
-            line_at += line.len() as u64;
+            (found, left) = (found + 1, left - written);
+            part.lines = Some(found);
+            part.content.extend_from_slice(format!("{number}: ").as_bytes());
+            part.content.extend_from_slice(line);
+            part.content.push(b'\n');
+            if last - first < end - start {
+                part.note = Some("of long lines what stands around the text".to_owned());
+            }
+            from = end + 1;
         }
-        part.lines = Some(found);
         if is_end {
             return Ok(part);
         }
+        // Of a line that is searched in pieces the end may hold the beginning of the text.
+        let keep = if searched.ends_with(b"\n") { 0 } else { end.min(wanted.len().saturating_sub(1)) };
+        rest.drain(..end - keep);
         if at - offset >= SEARCHED {
-            part.next = Some(line_at);
-            part.note = Some(format!("{} bytes were searched", at - offset));
+            part.next = Some(at - rest.len() as u64);
+            let searched = format!("{} were searched", text::count(at - offset, "byte", "bytes"));
+            part.note = Some(part.note.take().map_or(searched.clone(), |note| format!("{searched}; {note}")));
             return Ok(part);
         }
     }
 }
 
-/// Whether a line holds a text: its first byte is looked for, which is quick.
-fn holds(line: &[u8], wanted: &[u8]) -> bool {
-    let Some(first) = wanted.first() else { return true };
-    let mut from = 0;
-    while let Some(at) = line.get(from..).and_then(|rest| rest.iter().position(|byte| byte == first)) {
-        if line.get(from + at..).is_some_and(|rest| rest.starts_with(wanted)) {
-            return true;
-        }
-        from += at + 1;
-    }
-    false
-}
-
 impl Part {
-    fn answer(self, host: &str, path: &[u8]) -> Answer {
-        let is_text = !self.content.contains(&0);
-        let content = String::from_utf8_lossy(&self.content);
+    fn answer(mut self, host: &str, path: &[u8]) -> Answer {
         let (path, path_base64) = text::name(path);
         let mut object = Object::new().text("host", host).text("path", path.as_str());
         if let Some(bytes) = &path_base64 {
             object = object.text("path_base64", bytes.as_str());
         }
+        let is_binary = self.content.contains(&0);
+        let content = String::from_utf8_lossy(&self.content).into_owned();
+        let more = match (is_binary, content.contains('\u{fffd}')) {
+            (true, _) => Some("binary: its bytes are not shown; `base64` without these arguments has them"),
+            (false, true) => Some("bytes that are no UTF-8 are shown as U+FFFD"),
+            (false, false) => None,
+        };
+        let note = self.note.take().into_iter().chain(more.map(str::to_owned)).collect::<Vec<_>>().join("; ");
+        self.note = (!note.is_empty()).then_some(note);
         let says = self.says();
         let object = object
             .text("kind", "file")
@@ -248,17 +291,12 @@ impl Part {
             .integer("offset", self.offset)
             .integer("next_offset", self.next)
             .integer("lines", self.lines)
-            .boolean("truncated", self.next.is_some())
-            .text("encoding", if is_text { "utf-8" } else { "base64" })
+            .boolean("truncated", self.next.is_some() || self.is_cut)
             .text("note", self.note.as_deref());
-        if !is_text {
-            let object = object.text("content", text::base64(&self.content).as_str());
-            return Answer::new()
-                .text(format!("binary, {}", text::count(self.content.len() as u64, "byte", "bytes")))
-                .text(says)
-                .structured(object);
+        if is_binary {
+            return Answer::new().text(says).structured(object);
         }
-        let object = object.text("content", &*content);
+        let object = object.text("encoding", "utf-8").text("content", content.as_str());
         let answer = if content.is_empty() { Answer::new() } else { Answer::new().text(content) };
         answer.text(says).structured(object)
     }
@@ -363,8 +401,7 @@ mod tests {
         let part = asked(&file, r#"{"tail":20000}"#);
         assert_eq!((part.lines, part.note), (Some(20_000), None));
         let part = asked(&file, r#"{"tail":100000}"#);
-        assert!(part.lines.is_some_and(|lines| lines < 100_000) && part.note.is_some());
-        assert!(text(&part).starts_with("line "));
+        assert_eq!((part.lines, part.is_cut), (Some(100_000), false));
         assert_eq!(text(&asked(&held("a\nb"), r#"{"tail":1}"#)), "b");
         assert_eq!(text(&asked(&held("a\nb\n"), r#"{"tail":9}"#)), "a\nb\n");
         assert_eq!(text(&asked(&held(""), r#"{"tail":9}"#)), "");
@@ -390,5 +427,49 @@ mod tests {
         let part = asked(&file, r#"{"grep":"y"}"#);
         assert_eq!((part.lines, part.next, file.taken.get()), (Some(0), Some(SEARCHED), SEARCHED));
         assert!(part.note.is_some_and(|note| note.contains("searched")));
+    }
+
+    #[test]
+    fn a_text_is_found_in_a_long_line_wherever_a_block_ends_and_told_with_what_stands_around_it() {
+        for at in [BLOCK - 3, BLOCK, 2 * BLOCK - 3, 3 * BLOCK - 2] {
+            let mut bytes = vec![b'x'; at as usize];
+            bytes.extend_from_slice(b"needle");
+            bytes.extend_from_slice(&vec![b'y'; BLOCK as usize]);
+            let part = asked(&held([b"short\n".to_vec(), bytes].concat()), r#"{"grep":"needle"}"#);
+            assert_eq!((part.lines, part.next), (Some(1), None), "{at}");
+            assert!(text(&part).contains("xneedley") && part.content.len() < 70_000 && part.note.is_some());
+        }
+    }
+
+    #[test]
+    fn what_takes_more_to_write_than_an_answer_holds_is_cut_with_a_way_on() {
+        for byte in [1_u8, 0xff, 0xe9] {
+            let file = held([vec![byte; 99], vec![b'\n']].concat().repeat(10_000));
+            for arguments in [r#"{"lines":100000}"#, r#"{"offset":0}"#, r#"{"tail":100000}"#] {
+                let part = asked(&file, arguments);
+                assert!(part.content.len() < 600_000 && (part.next.is_some() || part.is_cut), "{arguments}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_is_read_however_little_is_given_at_once() {
+        struct Sparing(Held);
+        impl Bytes for Sparing {
+            fn read(&self, offset: u64, length: u64) -> Result<(Vec<u8>, Option<u64>), Error> {
+                self.0.read(offset, length.min(10_000))
+            }
+            fn size(&self) -> Result<u64, Error> {
+                self.0.size()
+            }
+        }
+        let lines: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
+        let file = Sparing(held(format!("{}\nneedle\n{lines}", "x".repeat(200_000))));
+        let part = read(&file, &Arguments::new(r#"{"tail":20001}"#)).expect("it can be read");
+        assert!(text(&part).starts_with("needle\nline 0\n") && text(&part).ends_with("line 19999\n"));
+        let proc = Held { is_of_proc: true, ..held(lines) };
+        assert_eq!(text(&asked(&proc, r#"{"tail":1}"#)), "line 19999\n");
+        let one = asked(&held("x".repeat(3 << 20)), r#"{"tail":1}"#);
+        assert!(!one.content.is_empty() && one.is_cut && one.note.is_some());
     }
 }

@@ -1,13 +1,17 @@
 //! What many hosts said, told once for those that said the same.
 
 use scout_plugin::json::Object;
-use scout_plugin::{Answer, Error, text};
+use scout_plugin::{Answer, Blob, Error, text};
 
 use crate::fold::fold;
 use crate::lines::difference;
 
 /// Bytes of all that is told: some 30,000 tokens.
 const TOLD: usize = 120_000;
+/// Groups of which more is told than who they are.
+const GROUPS: usize = 50;
+/// Bytes of texts between which differences are looked for.
+const COMPARED: usize = 1 << 20;
 
 /// What a host said.
 pub(crate) struct Reply {
@@ -18,7 +22,7 @@ pub(crate) struct Reply {
 }
 
 /// An answer of a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Said {
     /// How it ended, or what it is.
     pub(crate) status: String,
@@ -26,11 +30,60 @@ pub(crate) struct Said {
     pub(crate) exit: Option<u64>,
     /// Whether `output` is all that there is to say.
     pub(crate) is_text: bool,
-    pub(crate) output: String,
+    pub(crate) output: Body,
     /// Standard error.
-    pub(crate) complaint: String,
+    pub(crate) complaint: Body,
     /// Whether there was more of it.
     pub(crate) is_cut: bool,
+}
+
+/// A text that is read into the plugin only if it is told.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// Held by Scout, with its digest.
+    Held(Blob, Vec<u8>),
+    /// Made here.
+    Text(String),
+}
+
+impl Body {
+    pub(crate) fn held(blob: Blob) -> Self {
+        let digest = blob.digest();
+        Self::Held(blob, digest)
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Held(_, one), Self::Held(_, other)) => one == other,
+            (Self::Text(one), Self::Text(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    fn text(&self) -> String {
+        let blob = match self {
+            Self::Text(text) => return text.clone(),
+            Self::Held(blob, _) => blob,
+        };
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < blob.size() {
+            let piece = blob.read(bytes.len() as u64, 1 << 20);
+            if piece.is_empty() {
+                break;
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Said {
+    fn is(&self, other: &Self) -> bool {
+        (self.exit, self.is_cut) == (other.exit, other.is_cut)
+            && self.status == other.status
+            && self.output.is(&other.output)
+            && self.complaint.is(&other.complaint)
+    }
 }
 
 /// Hosts that said the same.
@@ -43,16 +96,15 @@ struct Group {
 /// Hosts that could not be asked, for the same reason.
 struct Failure {
     hosts: Vec<String>,
-    /// Why, without the name of one host.
+    /// Why, without numbers.
     words: String,
     /// That of the first.
     error: Error,
 }
 
-impl Failure {
-    fn message(&self) -> &str {
-        if self.hosts.len() > 1 { &self.words } else { &self.error.message }
-    }
+/// A message without the host before it.
+fn without(host: &str, message: &str) -> String {
+    message.strip_prefix(host).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(message).to_owned()
 }
 
 /// Groups, the largest first, and failures.
@@ -60,13 +112,14 @@ fn grouped(replies: Vec<Reply>) -> (Vec<Group>, Vec<Failure>) {
     let (mut groups, mut failures): (Vec<Group>, Vec<Failure>) = (Vec::new(), Vec::new());
     for Reply { host, path, said } in replies {
         match said {
-            Ok(said) => match groups.iter_mut().find(|group| group.said == said && group.path == path) {
+            Ok(said) => match groups.iter_mut().find(|group| group.said.is(&said) && group.path == path) {
                 Some(group) => group.hosts.push(host),
                 None => groups.push(Group { hosts: vec![host], path, said }),
             },
             Err(error) => {
-                // Most messages name their host.
-                let words = error.message.replace(host.as_str(), "each");
+                // Most messages begin with their host, and some say how long to wait.
+                let error = Error { message: without(&host, &error.message), ..error };
+                let words: String = error.message.chars().filter(|character| !character.is_ascii_digit()).collect();
                 match failures.iter_mut().find(|failure| failure.words == words) {
                     Some(failure) => failure.hosts.push(host),
                     None => failures.push(Failure { hosts: vec![host], words, error }),
@@ -82,31 +135,52 @@ fn grouped(replies: Vec<Reply>) -> (Vec<Group>, Vec<Failure>) {
 /// The answer: failures first, then what most hosts said, then how others differ from that.
 pub(crate) fn answer(command: Option<&str>, replies: Vec<Reply>) -> Answer {
     let total = replies.len();
+    let mut hosts: Vec<&str> = replies.iter().map(|reply| reply.host.as_str()).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let counted = match hosts.len() {
+        count if count == total => text::count(count as u64, "host", "hosts"),
+        count => format!("{total} targets on {}", text::count(count as u64, "host", "hosts")),
+    };
     let (groups, failures) = grouped(replies);
     let failed: usize = failures.iter().map(|failure| failure.hosts.len()).sum();
-    let mut out = format!("{}: ", text::count(total as u64, "host", "hosts"));
+    let mut out = format!("{counted}: ");
     out.push_str(&match (groups.len(), failed) {
-        (0, _) => "none could be asked".to_owned(),
+        (0, _) => "none answered as asked".to_owned(),
+        (1, 0) if groups.iter().all(|group| group.said.is_cut) => "all say the same, as far as it was read".to_owned(),
         (1, 0) => "all say the same".to_owned(),
         (answers, 0) => format!("{answers} different answers"),
         (answers, failed) => format!("{failed} failed, {}", text::count(answers as u64, "answer", "different answers")),
     });
     out.push('\n');
     for failure in &failures {
-        out.push_str(&format!("! {}: {}\n", names(&failure.hosts), failure.message()));
+        out.push_str(&format!("! {}: {}\n", names(&failure.hosts), failure.error.message));
         if let Some(hint) = &failure.error.hint {
             out.push_str(&format!("  ({hint})\n"));
         }
     }
     // The first may have half of all; what it leaves is for the others, in equal parts.
-    let mut left = TOLD;
+    let (mut left, mut compared, mut base) = (TOLD, 0, String::new());
     let mut parts: Vec<Part> = Vec::new();
     for (at, group) in groups.iter().enumerate() {
-        let share = if at == 0 && groups.len() > 1 { left / 2 } else { left / (groups.len() - at) };
-        let base = parts.first().and(groups.first()).filter(|base| base.path == group.path);
-        let part = Part::of(group, base, share);
+        let (output, complaint) = match at < GROUPS {
+            true => (group.said.output.text(), group.said.complaint.text()),
+            false => (String::new(), String::new()),
+        };
+        let share = if at == 0 && groups.len() > 1 { left / 2 } else { left / (groups.len() - at).min(GROUPS) };
+        let first =
+            groups.first().filter(|first| at > 0 && at < GROUPS && first.path == group.path && first.said.is_text);
+        let mut part =
+            Part::of(&group.said, (&output, &complaint), first.map(|_| (base.as_str(), compared < COMPARED)), share);
+        if first.is_some() {
+            compared += base.len() + output.len();
+        }
+        part.is_cut |= at >= GROUPS;
         left = left.saturating_sub(part.output.len() + part.complaint.len());
         parts.push(part);
+        if at == 0 {
+            base = output;
+        }
     }
     for (group, part) in groups.iter().zip(&parts) {
         out.push_str(&part.heading(group));
@@ -119,8 +193,11 @@ pub(crate) fn answer(command: Option<&str>, replies: Vec<Reply>) -> Answer {
         }
     }
     let is_cut = parts.iter().any(|part| part.is_cut);
-    let object = Object::new()
-        .text("command", command)
+    let object = match command {
+        Some(command) => Object::new().text("command", command),
+        None => Object::new(),
+    };
+    let object = object
         .integer("asked", total as u64)
         .integer("failed", failed as u64)
         .boolean("truncated", is_cut)
@@ -130,7 +207,7 @@ pub(crate) fn answer(command: Option<&str>, replies: Vec<Reply>) -> Answer {
                 .text("hosts", names(&failure.hosts).as_str())
                 .texts("names", &failure.hosts)
                 .text("kind", failure.error.kind())
-                .text("message", failure.message())
+                .text("message", failure.error.message.as_str())
                 .text("hint", failure.error.hint.as_deref())
         });
     let answer = Answer::new().text(out).structured(object);
@@ -154,31 +231,28 @@ struct Part {
 }
 
 impl Part {
-    fn of(group: &Group, base: Option<&Group>, share: usize) -> Self {
-        let said = &group.said;
-        let complaint = first(&said.complaint, share / 4);
-        let room = share - complaint.len();
-        let is_cut = said.is_cut || complaint.len() < said.complaint.len();
-        let comparable = base.filter(|base| base.said.is_text && said.is_text && !base.said.output.is_empty());
-        if let Some(base) = comparable.filter(|base| base.said.output != said.output) {
-            let told = difference(&base.said.output, &said.output, room);
-            // Of what has nothing in common the difference says less than what it is.
-            if !told.is_coarse && (told.unified.len() <= said.output.len() || told.is_cut) {
-                let is_cut = is_cut || told.is_cut;
-                return Self { is_difference: true, output: told.unified, complaint, is_cut };
+    /// Of what a group said; `base` is what the first one did, and whether a difference may be looked for.
+    fn of(said: &Said, (output, complaint): (&str, &str), base: Option<(&str, bool)>, share: usize) -> Self {
+        let told = first(complaint, share / 4);
+        let room = share - told.len();
+        let is_cut = said.is_cut || told.len() < complaint.len();
+        if let Some((base, may_differ)) = base.filter(|(base, _)| said.is_text && !base.is_empty()) {
+            if base == output {
+                return Self { is_difference: true, output: String::new(), complaint: told, is_cut };
+            }
+            if may_differ {
+                let difference = difference(base, output, room);
+                // Of what has nothing in common the difference says less than what it is.
+                let says_more = difference.unified.len() <= output.len() || difference.is_cut;
+                if says_more && !difference.is_coarse && !difference.unified.is_empty() {
+                    let is_cut = is_cut || difference.is_cut;
+                    return Self { is_difference: true, output: difference.unified, complaint: told, is_cut };
+                }
             }
         }
-        let output = match comparable.is_some_and(|base| base.said.output == said.output) {
-            true => String::new(),
-            false => first(&said.output, room),
-        };
-        let is_cut = is_cut || (output.len() < said.output.len() && comparable.is_none());
-        Self {
-            is_difference: comparable.is_some() && output.is_empty() && !said.output.is_empty(),
-            output,
-            complaint,
-            is_cut,
-        }
+        let shown = first(output, room);
+        let is_cut = is_cut || shown.len() < output.len();
+        Self { is_difference: false, output: shown, complaint: told, is_cut }
     }
 
     fn heading(&self, group: &Group) -> String {
@@ -195,10 +269,12 @@ impl Part {
 
     fn as_json(&self, object: Object, group: &Group) -> Object {
         let said = &group.said;
+        let object = object.text("hosts", names(&group.hosts).as_str()).texts("names", &group.hosts);
+        let object = match &group.path {
+            Some(path) => object.text("path", path.as_str()),
+            None => object,
+        };
         let object = object
-            .text("hosts", names(&group.hosts).as_str())
-            .texts("names", &group.hosts)
-            .text("path", group.path.as_deref())
             .text("status", said.status.as_str())
             .boolean("ok", said.is_well)
             .integer("exit", said.exit)
@@ -217,7 +293,7 @@ fn first(text: &str, most: usize) -> String {
 mod tests {
     use scout_plugin::{Error, ErrorKind};
 
-    use super::{Reply, Said, TOLD, answer};
+    use super::{Body, Reply, Said, TOLD, answer};
 
     fn said(output: &str) -> Said {
         Said {
@@ -225,8 +301,8 @@ mod tests {
             is_well: true,
             exit: Some(0),
             is_text: true,
-            output: output.to_owned(),
-            complaint: String::new(),
+            output: Body::Text(output.to_owned()),
+            complaint: Body::Text(String::new()),
             is_cut: false,
         }
     }
@@ -254,7 +330,7 @@ mod tests {
         ];
         let (json, text) = told(replies);
         assert!(text.contains("5 hosts: 2 failed, 2 different answers"), "{text}");
-        assert!(text.contains("! db[1-2]: each: no answer"), "{text}");
+        assert!(text.contains("! db[1-2]: no answer"), "{text}");
         assert!(text.contains("= 2 hosts, web[1-2]: exit 0\\nline 1"), "{text}");
         assert!(text.contains("= 1 host, web3: exit 0, different from the first:\\n@@ -17,7 +17,7 @@"), "{text}");
         assert!(text.contains("-line 20\\n+LINE 20"), "{text}");

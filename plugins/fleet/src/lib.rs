@@ -11,10 +11,10 @@ mod targets;
 use scout_plugin::exec::{self, Ending, Outcome, Pipeline};
 use scout_plugin::files::{self, Place};
 use scout_plugin::{
-    Answer, Blob, Description, DirEntry, Entry, Error, ErrorKind, FileKind, Handler, Query, Subject, register, text,
+    Answer, Description, DirEntry, Entry, Error, ErrorKind, FileKind, Handler, Query, Subject, register, text,
 };
 
-use crate::groups::{Reply, Said};
+use crate::groups::{Body, Reply, Said};
 use crate::lex::{NotAPipeline, Tilde};
 use crate::targets::Target;
 
@@ -25,6 +25,8 @@ register!(Fleet: handler);
 const ALL: u64 = 16 << 20;
 /// Bytes of one host's file or stream, at least and at most.
 const EACH: (u64, u64) = (4 << 10, 256 << 10);
+/// Entries of directories that are looked at, of all hosts together.
+const ENTRIES: usize = 60_000;
 
 impl Handler for Fleet {
     fn describe() -> Description {
@@ -85,7 +87,7 @@ fn ran(outcome: Outcome) -> Said {
         Ending::Exited(status) => Some(u64::from(status)),
         _ => None,
     };
-    let (output, complaint) = (all(&outcome.stdout), all(&outcome.stderr));
+    let (output, complaint) = (Body::held(outcome.stdout), Body::held(outcome.stderr));
     Said { status, is_well, exit, is_text: true, output, complaint, is_cut }
 }
 
@@ -99,48 +101,51 @@ fn look(targets: Vec<Target>, most: u64) -> Result<Vec<Reply>, Error> {
     };
     let places: Vec<Place> = targets.iter().map(place).collect();
     let opened = files::open_each(&places, most)?;
+    let mut left = ENTRIES;
     Ok(targets
         .into_iter()
         .zip(opened)
         .map(|(target, entry)| {
             let path = target.path.filter(|_| several);
-            Reply { host: target.host, path, said: entry.and_then(|entry| seen(&entry)) }
+            Reply { host: target.host, path, said: entry.and_then(|entry| seen(&entry, &mut left)) }
         })
         .collect())
 }
 
-fn seen(entry: &Entry) -> Result<Said, Error> {
+fn seen(entry: &Entry, left: &mut usize) -> Result<Said, Error> {
     let attributes = entry.attributes();
-    let said = |status: String, output: String, is_text, is_cut| Said {
+    let said = |status: String, output, is_text, is_cut| Said {
         status,
         is_well: true,
         exit: None,
         is_text,
         output,
-        complaint: String::new(),
+        complaint: Body::Text(String::new()),
         is_cut,
     };
     match (attributes.kind, entry.content()) {
         (FileKind::File, Some(content)) => {
             let (size, is_cut) = (content.total().unwrap_or_else(|| content.size()), content.truncated());
+            let bytes = |bytes| text::count(bytes, "byte", "bytes");
             if content.is_text() {
-                return Ok(said(text::count(size, "byte", "bytes"), all(&content), true, is_cut));
+                return Ok(said(bytes(size), Body::held(content), true, is_cut));
             }
             let digest: String = content.digest().iter().map(|byte| format!("{byte:02x}")).collect();
-            let of = if is_cut {
-                format!("of its first {}", text::count(content.size(), "byte", "bytes"))
-            } else {
-                "".to_owned()
-            };
-            let what = format!("binary file, {}, sha256 {of}{digest}", text::count(size, "byte", "bytes"));
-            Ok(said(what, String::new(), false, is_cut))
+            let of = if is_cut { format!(" of its first {}", bytes(content.size())) } else { String::new() };
+            let what = format!("binary file, {}, sha256{of}: {digest}", bytes(size));
+            Ok(said(what, Body::Text(String::new()), false, is_cut))
+        }
+        (FileKind::Directory, _) if *left == 0 => {
+            Err(Error::new(ErrorKind::Exhausted, "its entries are more than are looked at of all hosts together")
+                .hint("ask fewer hosts at once, or `query` with `ls`"))
         }
         (FileKind::Directory, _) => {
             let mut entries = entry.entries();
+            *left = left.saturating_sub(entries.len());
             entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
             let lines: String = entries.iter().map(line).collect();
             let status = format!("directory, {}", text::count(entries.len() as u64, "entry", "entries"));
-            Ok(said(status, lines, true, entry.truncated()))
+            Ok(said(status, Body::Text(lines), true, entry.truncated()))
         }
         _ => Err(Error::new(ErrorKind::Unsupported, "it is neither a regular file nor a directory")),
     }
@@ -155,17 +160,4 @@ fn line(entry: &DirEntry) -> String {
         (FileKind::File, Some(size)) => format!("{name} {size}\n"),
         (FileKind::File | FileKind::Other, _) => format!("{name}\n"),
     }
-}
-
-/// A blob's bytes as text.
-fn all(blob: &Blob) -> String {
-    let mut bytes = Vec::new();
-    while (bytes.len() as u64) < blob.size() {
-        let piece = blob.read(bytes.len() as u64, 1 << 20);
-        if piece.is_empty() {
-            break;
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -1,5 +1,7 @@
 //! Which hosts are meant: names, patterns of names and tags, each with a path or without.
 
+use std::collections::BTreeSet;
+
 use scout_plugin::inventory;
 use scout_plugin::{Error, ErrorKind, text};
 
@@ -9,7 +11,7 @@ const MOST: usize = 1_000;
 const PAGE: u32 = 1_000;
 
 /// A host, and the path there that is meant; absent: the home directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) path: Option<String>,
@@ -42,6 +44,26 @@ fn read(target: &str) -> Result<(Hosts<'_>, Option<&str>), Error> {
     }
 }
 
+/// The names that a folded one stands for, as answers tell them: `web[01-03,7]`. Any other is itself.
+fn unfold(name: &str) -> Vec<String> {
+    let parts = || {
+        let (before, rest) = name.split_once('[')?;
+        let (ranges, behind) = rest.split_once(']')?;
+        let mut names = Vec::new();
+        for range in ranges.split(',') {
+            let (from, to) = range.split_once('-').unwrap_or((range, range));
+            let width = if from.starts_with('0') { from.len() } else { 0 };
+            let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
+            if to < from || to - from > MOST as u64 || names.len() > MOST {
+                return None;
+            }
+            names.extend((from..=to).map(|number| format!("{before}{number:0width$}{behind}")));
+        }
+        Some(names)
+    };
+    parts().unwrap_or_else(|| vec![name.to_owned()])
+}
+
 /// All that is meant, in the order of the targets and of the configuration, each once.
 ///
 /// # Errors
@@ -60,12 +82,12 @@ fn resolved_by<'a>(
     targets: impl Iterator<Item = &'a str>,
     select: impl Fn(&str, Option<&str>) -> Result<Page, Error>,
 ) -> Result<Vec<Target>, Error> {
-    let mut meant: Vec<Target> = Vec::new();
+    let (mut meant, mut seen) = (Vec::new(), BTreeSet::new());
     for target in targets {
         let (hosts, path) = read(target)?;
         let mut add = |host: String| {
             let target = Target { host, path: path.map(str::to_owned) };
-            if !meant.contains(&target) {
+            if seen.insert(target.clone()) {
                 meant.push(target);
             }
             match meant.len() > MOST {
@@ -75,7 +97,7 @@ fn resolved_by<'a>(
             }
         };
         match hosts {
-            Hosts::Named(host) => add(host.to_owned())?,
+            Hosts::Named(host) => unfold(host).into_iter().try_for_each(&mut add)?,
             Hosts::Fitting(word) => {
                 let (mut next, mut found) = (None, false);
                 loop {
@@ -100,7 +122,21 @@ fn resolved_by<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::{Hosts, read, resolved_by};
+    use super::{Hosts, read, resolved_by, unfold};
+
+    #[test]
+    fn what_answers_fold_is_unfolded() {
+        for (name, names) in [
+            ("web[01-03,7]", &["web01", "web02", "web03", "web7"][..]),
+            ("r[1-2].eu", &["r1.eu", "r2.eu"]),
+            ("web1", &["web1"]),
+            ("web[3-1]", &["web[3-1]"]),
+            ("web[x]", &["web[x]"]),
+            ("web[1-9999999]", &["web[1-9999999]"]),
+        ] {
+            assert_eq!(unfold(name), names);
+        }
+    }
 
     #[test]
     fn a_target_is_a_name_a_pattern_or_a_tag_and_a_path() {

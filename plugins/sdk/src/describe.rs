@@ -105,6 +105,17 @@ impl Arguments {
         Self(Value::parse(json))
     }
 
+    /// All of them as one object with these texts besides, as [`crate::rows::Shape::ask`] takes them.
+    #[must_use]
+    pub fn beside(&self, texts: &[(&str, &str)]) -> Value {
+        let mut fields = match &self.0 {
+            Some(Value::Object(fields)) => fields.clone(),
+            _ => Vec::new(),
+        };
+        fields.extend(texts.iter().map(|(name, text)| ((*name).to_owned(), Value::Text((*text).to_owned()))));
+        Value::Object(fields)
+    }
+
     fn get(&self, name: &str) -> Option<&Value> {
         self.0.as_ref()?.get(name)
     }

@@ -23,8 +23,12 @@ const ENTRIES: usize = 20_000;
 const NAMED: usize = 500;
 /// Files of equal size whose content is compared by the hosts, for which they read them.
 const HASHED: usize = 500;
-/// Names of one such command: its text has a bound.
-const AT_ONCE: usize = 50;
+/// Names of one such command, and their bytes together: its text has a bound.
+const AT_ONCE: (usize, usize) = (50, 3_000);
+/// Such commands on each host: where one is refused for a name, its names are asked for in halves.
+const COMMANDS: usize = 60;
+/// What names may take as they are written, in bytes.
+const WRITTEN: usize = 1 << 20;
 
 /// A path on a host, as it is told.
 struct Side {
@@ -120,6 +124,11 @@ impl File {
             }
             bytes.extend_from_slice(&piece);
         }
+        if !self.is_whole {
+            // The line in which it was cut would differ by that alone.
+            let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+            bytes.truncate(end);
+        }
         String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
     }
 }
@@ -129,12 +138,14 @@ struct Compared {
     /// Whether they are equal, if that is known.
     is_equal: Option<bool>,
     difference: Option<Difference>,
+    /// Whether only a part was compared line by line.
+    is_cut: bool,
     note: Option<String>,
 }
 
 impl Compared {
     fn equal(note: Option<&str>) -> Self {
-        Self { is_equal: Some(true), difference: None, note: note.map(str::to_owned) }
+        Self { is_equal: Some(true), difference: None, is_cut: false, note: note.map(str::to_owned) }
     }
 
     fn of_texts(old: &str, new: &str) -> Self {
@@ -147,7 +158,7 @@ impl Compared {
             notes.push("all between the first and the last difference is told as different".to_owned());
         }
         let note = (!notes.is_empty()).then(|| notes.join("; "));
-        Self { is_equal: Some(false), difference: Some(difference), note }
+        Self { is_equal: Some(false), is_cut: difference.is_cut, difference: Some(difference), note }
     }
 
     /// With this before what else is to be said.
@@ -156,10 +167,11 @@ impl Compared {
     }
 
     fn answer(self, one: &str, other: &str, object: Object) -> Answer {
-        let is_cut = self.difference.as_ref().is_some_and(|difference| difference.is_cut);
-        let counted = |of: fn(&Difference) -> u64| self.difference.as_ref().map(of);
+        // Of what is told as wholly different nobody knows how much is.
+        let counted = |of: fn(&Difference) -> u64| self.difference.as_ref().filter(|told| !told.is_coarse).map(of);
         let mut out = match (self.is_equal, &self.difference) {
             (Some(true), _) => format!("{one} and {other} are equal"),
+            (_, Some(told)) if told.is_coarse => format!("{one} and {other} differ"),
             (_, Some(told)) => format!("{one} and {other} differ: {} removed, {} added", told.removed, told.added),
             (Some(false), None) => format!("{one} and {other} differ"),
             (None, None) => format!("whether {one} and {other} are equal is not known"),
@@ -178,7 +190,7 @@ impl Compared {
         let object = object
             .integer("added", counted(|told| told.added))
             .integer("removed", counted(|told| told.removed))
-            .boolean("truncated", is_cut || self.is_equal.is_none())
+            .boolean("truncated", self.is_cut)
             .text("diff", self.difference.as_ref().map(|told| told.unified.as_str()))
             .text("note", self.note.as_deref());
         Answer::new().text(out).structured(object)
@@ -191,12 +203,18 @@ fn head(one: &Side) -> Object {
 
 fn with_text(one: &Side, file: &File, content: &str) -> Answer {
     let compared = match (file.is_whole, file.text()) {
-        (_, None) => Compared { is_equal: Some(false), difference: None, note: Some("the file is binary".to_owned()) },
+        (_, None) => Compared {
+            is_equal: Some(false),
+            difference: None,
+            is_cut: false,
+            note: Some("the file is binary".to_owned()),
+        },
         (true, Some(text)) if text == content => Compared::equal(None),
         (true, Some(text)) => Compared::of_texts(&text, content),
         (false, Some(text)) => {
-            let note = format!("only the first {COMPARED} of {} bytes of the file are compared", file.size);
-            Compared::of_texts(&text, content).beginning_with(note)
+            let note =
+                format!("only the first {} of {} bytes of the file are compared", file.content.size(), file.size);
+            Compared { is_cut: true, ..Compared::of_texts(&text, content).beginning_with(note) }
         }
     };
     compared.answer(&one.shown, "the text", head(one))
@@ -213,24 +231,32 @@ fn files(one: &Side, file: &File, other: &Side, with: &File) -> Result<Answer, E
             Some(false) => Compared {
                 is_equal: Some(false),
                 difference: None,
+                is_cut: false,
                 note: Some(format!("beyond the first {COMPARED} bytes, {}", sizes())),
             },
             None => Compared {
                 is_equal: None,
                 difference: None,
+                is_cut: true,
                 note: Some(format!(
                     "the first {COMPARED} bytes are, of {}; `sha256sum` was not there or not allowed",
                     file.size
                 )),
             },
         },
-        (false, true) => Compared { is_equal: Some(false), difference: None, note: Some(sizes()) },
+        (false, true) => Compared { is_equal: Some(false), difference: None, is_cut: false, note: Some(sizes()) },
         (is_whole, false) => match (file.text(), with.text()) {
             (Some(old), Some(new)) if is_whole => Compared::of_texts(&old, &new),
             (Some(old), Some(new)) => {
-                Compared::of_texts(&old, &new).beginning_with(format!("of the first {COMPARED} bytes, of {}", sizes()))
+                let note = format!("of their first bytes, of {}", sizes());
+                Compared { is_cut: true, ..Compared::of_texts(&old, &new).beginning_with(note) }
             }
-            _ => Compared { is_equal: Some(false), difference: None, note: Some(format!("binary, {}", sizes())) },
+            _ => Compared {
+                is_equal: Some(false),
+                difference: None,
+                is_cut: false,
+                note: Some(format!("binary, {}", sizes())),
+            },
         },
     };
     Ok(compared.answer(&one.shown, &other.shown, object))
@@ -284,16 +310,17 @@ struct Between {
     only_here: Vec<Vec<u8>>,
     only_there: Vec<Vec<u8>>,
     different: Vec<(Vec<u8>, String)>,
-    /// Files of equal size, whose content is not known.
+    /// Files of equal size, whose content is not known, and links and others of equal size.
     alike: Vec<Vec<u8>>,
+    unlike_files: Vec<Vec<u8>>,
     /// What is equal without a look at it: directories, empty files.
     equal: u64,
 }
 
 impl Between {
-    fn of(here: &Walk, there: &Walk) -> Self {
+    fn of(from: &Walk, to: &Walk) -> Self {
         let mut between = Self::default();
-        let (mut here, mut there) = (here.nodes.iter().peekable(), there.nodes.iter().peekable());
+        let (mut here, mut there) = (from.nodes.iter().peekable(), to.nodes.iter().peekable());
         loop {
             let first = match (here.peek(), there.peek()) {
                 (None, None) => return between,
@@ -306,8 +333,16 @@ impl Between {
             let (node, other) = match (node, other) {
                 (Some(node), Some(other)) => (node, other),
                 (node, other) => {
-                    between.only_here.extend(node.map(|node| node.path.clone()));
-                    between.only_there.extend(other.map(|other| other.path.clone()));
+                    // What could not be seen on the other side may be there.
+                    let is_seen = |walk: &Walk, path: &[u8]| {
+                        !walk.unseen.iter().any(|(directory, _)| {
+                            path.strip_prefix(&**directory).is_some_and(|rest| rest.starts_with(b"/"))
+                        })
+                    };
+                    let only_here = node.map(|node| node.path.clone()).filter(|path| is_seen(to, path));
+                    let only_there = other.map(|other| other.path.clone()).filter(|path| is_seen(from, path));
+                    between.only_here.extend(only_here);
+                    between.only_there.extend(only_there);
                     continue;
                 }
             };
@@ -315,8 +350,11 @@ impl Between {
             let (one, other) = (&node.attributes, &other.attributes);
             if one.kind != other.kind {
                 between.different.push((path, format!("{} and {}", text::kind(one.kind), text::kind(other.kind))));
-            } else if one.kind != FileKind::File {
+            } else if one.kind == FileKind::Directory {
                 between.equal += 1;
+            } else if one.kind != FileKind::File && one.size == other.size {
+                // Where a link leads is not known.
+                between.unlike_files.push(path);
             } else if one.size != other.size {
                 let size = |size: Option<u64>| size.map_or_else(|| "?".to_owned(), |size| size.to_string());
                 between.different.push((path, format!("{} and {} bytes", size(one.size), size(other.size))));
@@ -330,27 +368,38 @@ impl Between {
 
     /// Has the hosts compare what is alike, as far as they do.
     fn settle(&mut self, one: &Side, other: &Side) {
-        let mut unknown = Vec::new();
         let alike = std::mem::take(&mut self.alike);
         let (asked, rest) = alike.split_at(alike.len().min(HASHED));
-        let mut says = true;
-        for names in asked.chunks(AT_ONCE) {
-            let pair = says.then(|| {
-                Some((
-                    sums(&one.place.host, &one.place.path, names)?,
-                    sums(&other.place.host, &other.place.path, names)?,
-                ))
-            });
-            let pair = pair.flatten();
-            says = pair.is_some();
-            for name in names {
-                let of = |sums: &[NamedSum]| sums.iter().find(|(named, _)| named == name).map(|(_, sum)| sum.clone());
-                let sums = pair.as_ref().and_then(|(here, there)| Some((of(here)?, of(there)?)));
-                match sums {
-                    Some((here, there)) if here == there => self.equal += 1,
-                    Some(_) => self.different.push((name.clone(), "same size, other content".to_owned())),
-                    None => unknown.push(name.clone()),
+        let is_sayable =
+            |name: &&Vec<u8>| std::str::from_utf8(name).is_ok_and(|name| !name.contains(['\\', '\n', '\r']));
+        let mut unknown: Vec<Vec<u8>> = asked.iter().filter(|name| !is_sayable(name)).cloned().collect();
+        let (mut chunk, mut bytes, mut chunks) = (Vec::new(), 0, Vec::new());
+        for name in asked.iter().filter(is_sayable).cloned() {
+            if chunk.len() == AT_ONCE.0 || bytes + name.len() > AT_ONCE.1 {
+                chunks.push(std::mem::take(&mut chunk));
+                bytes = 0;
+            }
+            bytes += name.len() + 3;
+            chunk.push(name);
+        }
+        chunks.push(chunk);
+        let mut left = COMMANDS;
+        while let Some(names) = chunks.pop() {
+            if names.is_empty() || left == 0 {
+                unknown.extend(names);
+                continue;
+            }
+            left -= 1;
+            let pair = sums(&one.place.host, &one.place.path, &names)
+                .and_then(|here| Some((here, sums(&other.place.host, &other.place.path, &names)?)));
+            match pair {
+                // One of them may not be read, and the others with it.
+                None if names.len() > 1 => {
+                    let (first, second) = names.split_at(names.len() / 2);
+                    chunks.extend([first.to_vec(), second.to_vec()]);
                 }
+                None => unknown.extend(names),
+                Some((here, there)) => self.settle_by(names, &here, &there, &mut unknown),
             }
         }
         unknown.extend_from_slice(rest);
@@ -359,9 +408,30 @@ impl Between {
     }
 }
 
+impl Between {
+    /// Of files of equal size, by their sums.
+    fn settle_by(&mut self, names: Vec<Vec<u8>>, here: &[NamedSum], there: &[NamedSum], unknown: &mut Vec<Vec<u8>>) {
+        let of =
+            |sums: &[NamedSum], name: &[u8]| sums.iter().find(|(named, _)| named == name).map(|(_, sum)| sum.clone());
+        for name in names {
+            match (of(here, &name), of(there, &name)) {
+                (Some(here), Some(there)) if here == there => self.equal += 1,
+                (Some(_), Some(_)) => self.different.push((name, "same size, other content".to_owned())),
+                _ => unknown.push(name),
+            }
+        }
+    }
+}
+
 fn directories(one: &Side, other: &Side) -> Result<Answer, Error> {
     let here = walk(&OnHost(&one.place.host), &one.place.path, DEPTH, ENTRIES)?;
     let there = walk(&OnHost(&other.place.host), &other.place.path, DEPTH, ENTRIES)?;
+    for (side, walk) in [(one, &here), (other, &there)] {
+        if walk.is_cut {
+            let why = format!("{} holds more than can be compared: {}", side.shown, walk.left_out.join("; "));
+            return Err(Error::new(ErrorKind::Exhausted, why).hint("compare directories below it"));
+        }
+    }
     let mut between = Between::of(&here, &there);
     between.settle(one, other);
     let notes: Vec<String> = [(one, here), (other, there)]
@@ -379,20 +449,36 @@ fn told(one: &Side, other: &Side, between: &Between, mut notes: Vec<String>) -> 
         let files = text::count(between.alike.len() as u64, "file", "files");
         notes.push(format!("{files} of equal size not compared by content"));
     }
-    if count > NAMED {
-        notes.push(format!("the first {NAMED} of {count} differences"));
+    if !between.unlike_files.is_empty() {
+        let others = between.unlike_files.len() as u64;
+        notes.push(format!(
+            "{}, not compared by where they lead",
+            text::count(others, "link or special file", "links or special files")
+        ));
     }
     let shown = |path: &[u8]| text::one_line(&String::from_utf8_lossy(path));
-    let mut left = NAMED;
-    let mut some = |paths: usize| {
-        let some = paths.min(left);
-        left -= some;
-        some
+    let (mut left, mut room) = (NAMED, WRITTEN);
+    let mut some = |paths: &mut dyn Iterator<Item = &Vec<u8>>| {
+        let fits = paths.take(left).take_while(|path| {
+            let written = 2 * text::written(path);
+            written <= room && {
+                room -= written;
+                true
+            }
+        });
+        let fits = fits.count();
+        left -= fits;
+        fits
     };
-    let (here, there) = (some(between.only_here.len()), some(between.only_there.len()));
+    let here = some(&mut between.only_here.iter());
+    let there = some(&mut between.only_there.iter());
+    let differ = some(&mut between.different.iter().map(|(path, _)| path));
+    if here + there + differ < count {
+        notes.push(format!("the first {} of {count} differences", here + there + differ));
+    }
     let (only_here, only_there) =
         (between.only_here.get(..here).unwrap_or_default(), between.only_there.get(..there).unwrap_or_default());
-    let different = between.different.get(..some(between.different.len())).unwrap_or_default();
+    let different = between.different.get(..differ).unwrap_or_default();
     let is_equal = count == 0 && notes.is_empty();
     let mut out = match count {
         0 => format!("{} and {}: no difference, {} equal\n", one.shown, other.shown, between.equal),
@@ -448,25 +534,34 @@ mod tests {
 
     #[test]
     fn two_directories_are_compared_by_names_kinds_and_sizes() {
-        let mut here = Faked::new("/a", &["both", "one", "dir/", "dir/x", "kind/"]);
-        let there = Faked::new("/b", &["both", "two", "dir/", "dir/x", "kind"]);
+        let mut here = Faked::new("/a", &["both", "one", "dir/", "dir/x", "kind/", "link@", "link2@"]);
+        let there = Faked::new("/b", &["both", "two", "dir/", "dir/x", "kind", "link@", "closed/", "closed/x"]);
         if let Some(listed) = here.directories.get_mut(&b"/a/dir"[..]) {
             listed.entries = vec![entry(b"x", FileKind::File, 99)];
         }
-        let here = walk(&here, b"/a", 9, 99).expect("it is there");
+        let mut here = walk(&here, b"/a", 9, 99).expect("it is there");
+        // What lies in a directory that was not seen may be there.
+        here.unseen
+            .push((b"closed".to_vec(), scout_plugin::Error::new(scout_plugin::ErrorKind::Permission, "not yours")));
         let there = walk(&there, b"/b", 9, 99).expect("it is there");
         let between = Between::of(&here, &there);
         assert_eq!(
             (between.only_here.as_slice(), between.only_there.as_slice()),
-            (&[b"one".to_vec()][..], &[b"two".to_vec()][..])
+            (&[b"link2".to_vec(), b"one".to_vec()][..], &[b"closed".to_vec(), b"two".to_vec()][..])
         );
         let different: Vec<_> = between.different.iter().map(|(path, why)| (path.as_slice(), why.as_str())).collect();
         assert_eq!(different, [(&b"dir/x"[..], "99 and 5 bytes"), (b"kind", "directory and file")]);
         assert_eq!((between.alike.as_slice(), between.equal), (&[b"both".to_vec()][..], 1));
+        assert_eq!(between.unlike_files, [b"link".to_vec()]);
         let (one, other) = (Side::new("box", b"/a"), Side::new("other", b"/b"));
         let answer = told(&one, &other, &between, Vec::new());
         let json = answer.json().unwrap_or_default();
-        assert!(json.contains("\"equal\":false,\"same\":1,\"only_here\":[\"one\"],\"only_there\":[\"two\"]"), "{json}");
+        assert!(
+            json.contains(
+                "\"equal\":false,\"same\":1,\"only_here\":[\"link2\",\"one\"],\"only_there\":[\"closed\",\"two\"]"
+            ),
+            "{json}"
+        );
         assert!(json.contains("1 file of equal size not compared by content"), "{json}");
     }
 

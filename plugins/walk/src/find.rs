@@ -1,20 +1,35 @@
 //! Names below a directory that fit a pattern: the host's own `find` where it may run and can print what is asked, else a walk.
 
 use scout_plugin::exec::{self, Output, Pipeline, Stage, StderrTo, Word};
+use scout_plugin::files;
 use scout_plugin::json::Object;
+use scout_plugin::rows::{Asked, Cell, Column, Kind, Row, Shape};
 use scout_plugin::{Answer, Arguments, Attributes, Error, FileKind, text};
 
-use crate::tree::{entry, named};
+use crate::tree::named;
 use crate::walk::{Node, OnHost, Walk, walk};
 
 /// Levels, where nothing else is asked for.
 const DEPTH: u64 = 5;
-/// Names of one answer: some 40,000 tokens.
-const SHOWN: usize = 1_000;
 /// Entries that a walk looks at.
-const LOOKED_AT: usize = 50_000;
+const LOOKED_AT: usize = 20_000;
 /// What `find` prints of each: kind, size, time, owner's number, path.
 const FORMAT: &str = "%y %s %T@ %U %P\\0";
+
+/// What clients ask of the names that were found.
+const SHAPE: Shape = Shape {
+    tool: "find",
+    list: "entries",
+    columns: &[
+        Column::new("name", Kind::Text),
+        Column::new("name_base64", Kind::Text).beside("name"),
+        Column::new("kind", Kind::Text),
+        Column::new("size", Kind::Bytes),
+        Column::new("modified", Kind::Time),
+        Column::new("uid", Kind::Number),
+    ],
+    limit: 500,
+};
 
 /// The types that can be asked for, as they are given, with the letter of `find`.
 const TYPES: [(&str, &str, FileKind); 6] = [
@@ -38,17 +53,20 @@ struct Sought<'a> {
 /// # Errors
 /// Why the directory cannot be looked at.
 pub(crate) fn answer(host: &str, path: &[u8], arguments: &Arguments) -> Result<Answer, Error> {
-    let asked = arguments.text("type");
+    let asked = SHAPE.ask(&arguments.beside(&[("host", host), ("path", &text::name(path).0)]))?;
+    let kind = arguments.text("type");
     let sought = Sought {
         pattern: arguments.text("find").unwrap_or("*"),
-        kind: TYPES.iter().find(|(name, ..)| Some(*name) == asked).map(|(_, letter, kind)| (*letter, *kind)),
+        kind: TYPES.iter().find(|(name, ..)| Some(*name) == kind).map(|(_, letter, kind)| (*letter, *kind)),
         depth: arguments.number("depth").unwrap_or(DEPTH),
     };
+    // Whether that may be looked at, and where it truly lies, is judged as of a file; a command is judged by its words.
+    files::stat(host, path)?;
     let found = match by_the_host(host, path, &sought) {
         Some(found) => found,
         None => sought.among(walk(&OnHost(host), path, sought.depth, LOOKED_AT)?),
     };
-    Ok(found.answer(host, path, &sought))
+    Ok(found.answer(asked, path, &sought))
 }
 
 /// As the host's `find` sees it; absent where that cannot tell.
@@ -134,53 +152,30 @@ impl Sought<'_> {
 }
 
 impl Walk {
-    fn answer(mut self, host: &str, path: &[u8], sought: &Sought<'_>) -> Answer {
-        let total = self.nodes.len();
-        if total > SHOWN {
-            self.nodes.truncate(SHOWN);
-            self.left_out.insert(
-                0,
-                format!(
-                    "the first {SHOWN} of {total}: a narrower pattern, a type or a directory below shows the others"
-                ),
-            );
-        }
+    fn answer(self, asked: Asked, path: &[u8], sought: &Sought<'_>) -> Answer {
         let notes = self.notes();
-        let mut out = String::new();
-        let mut table = text::Table::new([false, true, false, false]);
-        for node in &self.nodes {
-            let attributes = &node.attributes;
-            table.cell(|out| out.push_str(text::kind(attributes.kind)));
-            table.cell(|out| match attributes.size {
-                Some(size) => text::decimal(out, size),
-                None => out.push('-'),
-            });
-            table.cell(|out| {
-                out.push_str(&attributes.modified.and_then(text::rfc3339).unwrap_or_else(|| "-".to_owned()))
-            });
-            table.cell(|out| out.push_str(&text::one_line(&String::from_utf8_lossy(&node.path))));
-        }
-        out.push_str(&format!(
-            "{}: {} found\n",
-            text::one_line(&String::from_utf8_lossy(path)),
-            text::count(total as u64, "name", "names")
-        ));
-        let mut out = table.finish(out);
-        for note in &notes {
-            out.push_str(note);
-            out.push('\n');
-        }
-        let object = named(Object::new().text("host", host), "path", path)
+        let object = named(Object::new().text("host", asked.host()), "path", path)
             .text("find", sought.pattern)
             .integer("depth", sought.depth)
-            .integer("total", total as u64)
             .boolean("truncated", !notes.is_empty())
-            .text("note", (!notes.is_empty()).then(|| notes.join("; ")).as_deref())
-            .each("entries", &self.nodes, |object, node| {
-                entry(object, node).integer("uid", node.attributes.uid.map(u64::from))
-            });
-        Answer::new().text(out).structured(object)
+            .text("note", (!notes.is_empty()).then(|| notes.join("; ")).as_deref());
+        let page = asked.page(self.nodes.into_iter().map(row).collect()).notes(notes);
+        Answer::new().text(page.text().trim_end()).structured(page.json(object))
     }
+}
+
+/// What was found, in the columns of [`SHAPE`].
+fn row(node: Node) -> Row {
+    let (name, name_base64) = text::name(&node.path);
+    let attributes = node.attributes;
+    vec![
+        Cell::Text(name),
+        Cell::text(name_base64.as_deref()),
+        Cell::text(text::kind(attributes.kind)),
+        Cell::number(attributes.size),
+        Cell::text(attributes.modified.and_then(text::rfc3339).as_deref()),
+        Cell::number(attributes.uid.map(u64::from)),
+    ]
 }
 
 #[cfg(test)]

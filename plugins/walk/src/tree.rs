@@ -9,6 +9,8 @@ use crate::walk::{Node, OnHost, Walk, walk};
 const DEPTH: u64 = 5;
 /// Entries of one tree: some 30,000 tokens; more helps nobody.
 const MOST: usize = 2_000;
+/// What their names may take as they are written, in bytes.
+const WRITTEN: usize = 1 << 20;
 
 /// The tree below a path.
 ///
@@ -16,7 +18,8 @@ const MOST: usize = 2_000;
 /// Why the directory cannot be listed.
 pub(crate) fn answer(host: &str, path: &[u8], arguments: &Arguments) -> Result<Answer, Error> {
     let depth = arguments.number("depth").unwrap_or(DEPTH);
-    let walk = walk(&OnHost(host), path, depth, MOST)?;
+    let mut walk = walk(&OnHost(host), path, depth, MOST)?;
+    walk.fit(WRITTEN);
     Ok(Answer::new().text(as_text(path, &walk)).structured(as_json(host, path, depth, &walk)))
 }
 

@@ -68,10 +68,14 @@ pub(crate) struct Walk {
     pub(crate) unseen: Vec<(Vec<u8>, Error)>,
     /// Why there may be more than was seen, in words; empty if all was.
     pub(crate) left_out: Vec<String>,
+    /// Whether a listing, or the walk, ended before all was seen at the levels that were asked for.
+    pub(crate) is_cut: bool,
 }
 
 /// Directories that are listed at once.
 const AT_ONCE: usize = 500;
+/// Directories of one walk: each takes some of the calls that a plugin may make.
+const DIRECTORIES: usize = 2_000;
 
 /// Sees what lies below a directory, so many levels and so many entries at most.
 ///
@@ -79,9 +83,16 @@ const AT_ONCE: usize = 500;
 /// Why the directory itself cannot be listed.
 pub(crate) fn walk(directories: &impl Directories, root: &[u8], depth: u64, most: usize) -> Result<Walk, Error> {
     let mut walk = Walk::default();
-    let mut level = vec![Vec::new()];
+    let (mut level, mut listed_so_far) = (vec![Vec::new()], 0);
     for number in 1..=depth {
         let mut next = Vec::new();
+        let room = DIRECTORIES.saturating_sub(listed_so_far);
+        if level.len() > room {
+            walk.is_cut = true;
+            walk.left_out.push(format!("more than {DIRECTORIES} directories: level {number} was not seen to its end"));
+            level.truncate(room);
+        }
+        listed_so_far += level.len();
         for paths in level.chunks(AT_ONCE) {
             let asked: Vec<Vec<u8>> = paths.iter().map(|path| below(root, path)).collect();
             for (path, listed) in paths.iter().zip(directories.list(&asked)?) {
@@ -92,6 +103,7 @@ pub(crate) fn walk(directories: &impl Directories, root: &[u8], depth: u64, most
                 }
             }
             if walk.nodes.len() > most {
+                walk.is_cut = true;
                 walk.left_out.push(format!("more than {most} entries: level {number} was not seen to its end"));
                 walk.nodes.truncate(most);
                 next.clear();
@@ -127,12 +139,28 @@ pub(crate) fn order(one: &[u8], other: &[u8]) -> Ordering {
 }
 
 impl Walk {
+    /// Leaves out what takes more than so many bytes to be written, from the end.
+    pub(crate) fn fit(&mut self, most: usize) {
+        let mut written = 0;
+        let fits = self.nodes.iter().take_while(|node| {
+            written += 2 * scout_plugin::text::written(&node.path);
+            written <= most
+        });
+        let fits = fits.count();
+        if fits < self.nodes.len() {
+            self.left_out.push(format!("the first {fits} of {} entries: their names are long", self.nodes.len()));
+            self.nodes.truncate(fits);
+        }
+    }
+
     /// Puts the nodes in the order of their paths.
     pub(crate) fn sort(&mut self) {
         self.nodes.sort_unstable_by(|one, other| order(&one.path, &other.path));
     }
 
-    fn take(&mut self, directory: &[u8], depth: u64, listed: Listed, next: &mut Vec<Vec<u8>>) {
+    fn take(&mut self, directory: &[u8], depth: u64, mut listed: Listed, next: &mut Vec<Vec<u8>>) {
+        // Of what is cut the first ones stay.
+        listed.entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         for entry in listed.entries {
             // A server that is hostile could name a place elsewhere.
             if entry.name.is_empty() || entry.name.contains(&b'/') || entry.name == b"." || entry.name == b".." {
@@ -145,6 +173,7 @@ impl Walk {
             self.nodes.push(Node { path, depth, attributes: entry.attributes });
         }
         if listed.is_cut {
+            self.is_cut = true;
             let shown = String::from_utf8_lossy(directory).into_owned();
             self.left_out
                 .push(format!("`{}` holds more than were asked for", if shown.is_empty() { "." } else { &shown }));
@@ -173,7 +202,7 @@ pub(crate) mod tests {
 
     use scout_plugin::{Attributes, DirEntry, Error, ErrorKind, FileKind};
 
-    use super::{Directories, Listed, walk};
+    use super::{DIRECTORIES, Directories, Listed, walk};
 
     /// Directories by path, and how often they were asked.
     #[derive(Default)]
@@ -261,6 +290,15 @@ pub(crate) mod tests {
         let (some, notes, _) = paths(&faked, 9, 2);
         assert_eq!((some.len(), notes.len()), (2, 1), "{notes:?}");
         assert!(walk(&faked, b"/none", 9, 9).is_err());
+    }
+
+    #[test]
+    fn a_walk_lists_a_bounded_number_of_directories() {
+        let names: Vec<String> = (0..DIRECTORIES + 9).map(|n| format!("d{n}/")).collect();
+        let faked = Faked::new("/srv", &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let walk = walk(&faked, b"/srv", 9, 99_999).expect("the root is there");
+        assert!(walk.is_cut && walk.nodes.len() == DIRECTORIES + 9);
+        assert_eq!(walk.left_out, ["more than 2000 directories: level 2 was not seen to its end"]);
     }
 
     #[test]

@@ -184,6 +184,21 @@ struct About {
     /// Levels of `--tree` or `--find` (5)
     #[arg(long, value_name = "N")]
     depth: Option<u64>,
+    /// Which of those that `--find` found: `size > 10M and modified > 2026-11-01`
+    #[arg(long, value_name = "CONDITION")]
+    r#where: Option<String>,
+    /// Columns in whose order they are shown: `-size`
+    #[arg(long, value_name = "COLUMNS")]
+    sort: Option<String>,
+    /// Columns that are wanted: name, kind, size, modified, uid
+    #[arg(long, value_name = "COLUMNS")]
+    columns: Option<String>,
+    /// How many are shown at most
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// That of the answer before
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
     /// Compare with this `host:/path`
     #[arg(long, value_name = "TARGET")]
     diff: Option<String>,
@@ -202,20 +217,26 @@ struct About {
     /// Read the lines with this text
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
-    /// Instead of TARGET, many hosts: `web*:/path`, `tag:NAME:/path`, or without a path with QUERY
-    #[arg(long, value_name = "TARGET", num_args = 1..)]
+    /// Instead of TARGET, many hosts: `web*:/path`, `tag:NAME:/path`, or without a path with QUERY; once for each
+    #[arg(long, value_name = "TARGET")]
     targets: Vec<String>,
 }
 
 impl About {
     /// As a client gives them.
     fn arguments(self) -> Map<String, Value> {
-        let Self { tree, find, r#type, depth, diff, diff_content, offset, lines, tail, grep, targets } = self;
+        let Self { tree, find, r#type, depth, r#where, sort, columns, limit, cursor, .. } = self;
+        let Self { diff, diff_content, offset, lines, tail, grep, targets, .. } = self;
         let given = [
             ("tree", tree.then(|| true.into())),
             ("find", find.map(Value::from)),
             ("type", r#type.map(Value::from)),
             ("depth", depth.map(Value::from)),
+            ("where", r#where.map(Value::from)),
+            ("sort", sort.map(Value::from)),
+            ("columns", columns.map(Value::from)),
+            ("limit", limit.map(Value::from)),
+            ("cursor", cursor.map(Value::from)),
             ("diff", diff.map(Value::from)),
             ("diff_content", diff_content.map(Value::from)),
             ("offset", offset.map(Value::from)),
