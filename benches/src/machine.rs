@@ -40,8 +40,16 @@ pub(crate) fn busy() -> Result<Duration> {
     Ok(Duration::from_millis(sum * 10))
 }
 
-/// How long a process, and all that it has started, have worked: those that run, and those that were waited for.
-pub(crate) fn tree(pid: u32) -> Result<Duration> {
+/// Becomes the parent of all that was started below this program and outlives its own parent: when a shell is killed with all its
+/// children at once, what they have worked would go to whoever adopts them.
+pub(crate) fn adopt_orphans() -> Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// How long all that this program has started has worked, with what that has started: those that run, those that were waited for, and
+/// those that are dead and nobody has waited for ([`adopt_orphans`]).
+pub(crate) fn work_of_others() -> Result<Duration> {
+    let this = u64::from(std::process::id());
     let mut parents = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
@@ -51,10 +59,12 @@ pub(crate) fn tree(pid: u32) -> Result<Duration> {
         let fields: Vec<u64> = fields.split_whitespace().skip(1).map(|field| field.parse().unwrap_or(0)).collect();
         parents.push((pid, *fields.first().unwrap_or(&0), fields.iter().skip(10).take(4).sum::<u64>()));
     }
-    let (mut ours, mut ticks) = (vec![u64::from(pid)], 0);
+    let (mut ours, mut ticks) = (vec![this], 0);
     while let Some(one) = ours.pop() {
-        ours.extend(parents.iter().filter(|(_, parent, _)| *parent == one).map(|(pid, ..)| u64::from(*pid)));
-        ticks += parents.iter().find(|(pid, ..)| u64::from(*pid) == one).map_or(0, |(.., ticks)| *ticks);
+        for (pid, _, worked) in parents.iter().filter(|(_, parent, _)| *parent == one) {
+            ours.push(u64::from(*pid));
+            ticks += worked;
+        }
     }
     Ok(Duration::from_millis(ticks * 10))
 }

@@ -17,10 +17,10 @@ cp -r "$published/src" "$work/src"
 chmod -R u+w "$work/src"
 # In the order in which they were made.
 for name in ask-about-every-host-key count-the-bits-of-groups take-texts-as-bytes read-longer-identifications \
-  abandon-a-conversation; do
+  abandon-a-conversation keep-idle-sessions-small; do
   patch --quiet --strip=2 --directory="$work" <"russh-$name.patch"
 done
-[ "$(ls ./*.patch | wc -l)" = 5 ] || { echo "host/vendor holds a patch that is not applied" >&2; exit 1; }
+[ "$(ls ./*.patch | wc -l)" = 6 ] || { echo "host/vendor holds a patch that is not applied" >&2; exit 1; }
 diff -r "$work/src" russh/src
 # Of the manifest parts were left out, and the lints were added.
 added=$(diff "$published/Cargo.toml" russh/Cargo.toml | sed -n 's/^> //p' | grep -v '^#\|^$' || true)

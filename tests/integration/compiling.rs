@@ -8,6 +8,7 @@ use scout_tests::{Guest, Scout, Sshd};
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::limits::until;
 use crate::world::options;
 
 /// One that takes as long and is as large as the interpreter of a language.
@@ -105,4 +106,52 @@ async fn what_is_vetted_is_compiled_for_those_who_serve_it() {
     // The six handlers.
     assert_eq!(compiled(&cache).len(), 1 + 6);
     assert!(compiled(&cache).is_superset(&before));
+}
+
+/// The names of a process's threads.
+fn threads(scout: &Scout) -> Vec<String> {
+    let tasks = Path::new("/proc").join(scout.pid().to_string()).join("task");
+    // One may end meanwhile.
+    let names =
+        tasks.read_dir().unwrap().filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.map(|name| name.trim_end().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn handlers_that_were_compiled_before_are_loaded_at_the_first_call_and_count_as_good_until_then() {
+    let (sshd, dir) = (Sshd::start(), tempfile::tempdir().unwrap());
+    let mut options = options(&sshd);
+    options.env.push(("XDG_CACHE_HOME".to_owned(), dir.path().display().to_string()));
+    // Nobody has compiled them yet: the first process does, whether it is asked or not.
+    let scout = Scout::start(&options).await;
+    until(|| dir.path().join("scout/handlers").exists()).await;
+    assert_eq!(compiled(dir.path()).len(), 4);
+    assert!(scout.close().await.success());
+
+    let scout = Scout::start(&options).await;
+    scout.request("tools/list", serde_json::json!({})).await;
+    // The thread that ticks belongs to the engine.
+    let has_engine = || threads(&scout).iter().any(|name| name == "scout-epoch");
+    assert!(!has_engine(), "{:?}", threads(&scout));
+    let list = || {
+        let listed = options.command(scout.dir()).args(["plugin", "list", "--json"]).as_std_mut().output().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&listed.stdout).unwrap()
+    };
+    until(|| list()["serving"][0]["plugins"].is_array()).await;
+    let list = list();
+    // As they are where they are loaded.
+    assert_eq!((list["plugins"].as_array().unwrap().len(), &list["plugins"]), (4, &list["serving"][0]["plugins"]));
+    assert!(!has_engine());
+
+    assert!(!scout.call("hosts").await.is_error());
+    assert!(has_engine());
+}
+
+#[tokio::test]
+async fn a_plugin_with_tools_is_loaded_at_the_start() {
+    let sshd = Sshd::start();
+    let scout = Scout::start(&options(&sshd).setting("[plugins.disk]\nsource = \"bundled\"")).await;
+    let tools = scout.request("tools/list", serde_json::json!({})).await;
+    assert!(tools.to_string().contains("\"disk\""), "{tools}");
+    assert!(threads(&scout).iter().any(|name| name == "scout-epoch"));
 }

@@ -39,6 +39,8 @@ const SMALL_GROWTH: u64 = 16 << 20;
 /// The engine and the thread that ticks it.
 pub(crate) struct TickingEngine {
     pub(crate) engine: Engine,
+    /// Whether what it compiles is kept.
+    pub(crate) has_cache: bool,
     /// Dropping it ends the thread.
     ticking: Option<Sender<()>>,
     ticker: Option<JoinHandle<()>>,
@@ -53,6 +55,7 @@ impl TickingEngine {
             };
             open_cache(dir).inspect_err(told).ok()
         });
+        let has_cache = cache.is_some();
         let engine = match Engine::new(&settings(Some(pool(config.max_instances)), cache.clone())) {
             Ok(engine) => engine,
             Err(error) => {
@@ -61,7 +64,7 @@ impl TickingEngine {
                 on_demand(settings(None, cache))?
             }
         };
-        Self::ticking(engine)
+        Self::ticking(engine, has_cache)
     }
 
     /// An engine for a process that looks at one plugin: no pool, no cache.
@@ -69,10 +72,10 @@ impl TickingEngine {
         let mut settings = settings(None, None);
         // Copies of memories would lie in files, of which such a process may write none.
         settings.memory_init_cow(false);
-        Self::ticking(on_demand(settings)?)
+        Self::ticking(on_demand(settings)?, false)
     }
 
-    fn ticking(engine: Engine) -> Result<Arc<Self>, LoadError> {
+    fn ticking(engine: Engine, has_cache: bool) -> Result<Arc<Self>, LoadError> {
         let (ticking, ended) = channel::<()>();
         let ticked = engine.clone();
         let ticker = std::thread::Builder::new().name("scout-epoch".to_owned()).spawn(move || {
@@ -81,7 +84,7 @@ impl TickingEngine {
             }
         });
         let ticker = ticker.map_err(|error| refused(format!("no thread can be started: {error}")))?;
-        Ok(Arc::new(Self { engine, ticking: Some(ticking), ticker: Some(ticker) }))
+        Ok(Arc::new(Self { engine, has_cache, ticking: Some(ticking), ticker: Some(ticker) }))
     }
 }
 

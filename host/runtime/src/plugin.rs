@@ -282,6 +282,11 @@ impl Runtime {
         }
     }
 
+    /// Whether what is compiled is found again by the next process.
+    pub fn keeps_compiled(&self) -> bool {
+        self.machine.has_cache
+    }
+
     /// CPU that all guests have had so far; those that are running, up to their last tick of 10 ms.
     pub fn guest_cpu(&self) -> Duration {
         self.slices.used()

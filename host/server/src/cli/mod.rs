@@ -254,6 +254,8 @@ async fn ask(config: &Config, request: Request, json: bool, base64: bool) -> Res
     let (tenant, router, cancel) = (Tenant::local(config)?, Router::default(), CancellationToken::new());
     let base64 = if base64 { Base64::Given } else { Base64::LeftOut };
     let caller = Caller::local(&tenant, cancel.clone()).wanting(base64);
+    // What answers is loaded while its host is dialled.
+    tenant.revision().plugins.need();
     let answer = router.answer(request, caller);
     tokio::pin!(answer);
     let reply = tokio::select! {

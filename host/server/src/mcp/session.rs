@@ -169,6 +169,8 @@ impl Session {
             Ok(permit) => permit,
             Err(why) => return Reply::failure("busy", &why, None, Receipt::default()),
         };
+        // What answers is loaded while its host is dialled.
+        self.caller.tenant().revision().plugins.need();
         // The process waits for the last report, too.
         let _under_way = self.router.drain().hold();
         let reporter = Reporter::start(context);

@@ -27,7 +27,7 @@ pub(super) struct LoadState {
     pub(super) outcomes: Vec<PluginOutcome>,
     pub(super) catalog: Arc<Catalog>,
     names: Names,
-    /// Whether only what comes over a network is still being loaded.
+    /// Whether only what comes over a network, or was needed by nobody, is not loaded yet.
     pub(super) has_all_at_hand: bool,
 }
 
@@ -87,6 +87,8 @@ pub(super) enum Loading {
     There(Arc<Loaded>),
     /// It is at hand and being compiled.
     Here(Load),
+    /// It is at hand, and compiled when somebody needs it.
+    Unneeded(Load),
     /// It is being fetched.
     Fetched(Load),
 }
@@ -96,7 +98,7 @@ pub(super) struct Arrangement {
     /// As [`Names`] has them.
     plugins: Vec<Arranged>,
     names: Names,
-    /// How many are loaded that are at hand.
+    /// How many are being loaded that are at hand.
     at_hand: usize,
     loads: FuturesUnordered<BoxFuture<'static, Arrival>>,
 }
@@ -136,7 +138,7 @@ impl Arrangement {
             match loading {
                 Loading::There(loaded) => there.push((place, loaded)),
                 Loading::Here(load) => all.wait_for(place, true, load),
-                Loading::Fetched(load) => all.wait_for(place, false, load),
+                Loading::Unneeded(load) | Loading::Fetched(load) => all.wait_for(place, false, load),
             }
         }
         for (place, loaded) in there {

@@ -8,6 +8,7 @@
 mod arrange;
 mod breaker;
 mod bundled;
+mod compiled;
 mod loaded;
 mod names;
 pub(crate) mod one;
@@ -26,8 +27,9 @@ use tokio::sync::{Notify, watch};
 
 use crate::config::Config;
 use arrange::{Arrangement, Candidate, Load, LoadState, Loading, PluginOutcome, ServedPlugin};
+use compiled::Compiled;
 use loaded::Identity;
-use wanted::{Fetch, Wanted};
+use wanted::{Fetch, Origin, Wanted};
 
 pub use loaded::Loaded;
 pub use preview::Listed;
@@ -43,6 +45,8 @@ const MAX_INSTANCES: u32 = 256;
 /// All plugins of a server, as one configuration has them.
 pub struct Plugins {
     engine: Engine,
+    /// Whether somebody needs the engine, and what runs on it.
+    needed: Arc<watch::Sender<bool>>,
     /// Told when something changes that [`Plugins::status`] shows.
     changed: Arc<Notify>,
     entries: Vec<Entry>,
@@ -62,6 +66,8 @@ struct Entry {
     source: String,
     /// How far it is vetted.
     standing: &'static str,
+    /// What Scout brings along.
+    brought_along: Option<Identity>,
     /// What `scout.lock` says of its tools, for those who do not want to wait until it is loaded.
     locked_tools: Option<Vec<Arc<Shown>>>,
     /// What is fetched for it.
@@ -69,11 +75,20 @@ struct Entry {
 }
 
 impl Plugins {
-    /// Begins to load all plugins on threads for blocking work. Must be called inside a tokio runtime.
+    /// Begins to load all plugins on threads for blocking work. Where there are only the handlers that Scout brings along, and
+    /// they were compiled here before, this begins when somebody needs them: it takes milliseconds then, and many a process
+    /// is started that nobody asks anything. Must be called inside a tokio runtime.
     pub(crate) fn start(config: &Config, reading: Reading) -> Self {
         let (sender, engine) = watch::channel(None);
-        let runtime = runtime_config(config);
+        let (runtime, compiled) = (runtime_config(config), Compiled::new(config, &reading));
+        let is_compiled = compiled.as_ref().is_some_and(Compiled::is_known);
+        let needed = Arc::new(watch::Sender::new(!is_compiled));
+        let mut is_needed = needed.subscribe();
         tokio::spawn(async move {
+            if is_needed.wait_for(|needed| *needed).await.is_err() {
+                // Nobody has needed it, and nobody can any more.
+                return;
+            }
             match tokio::task::spawn_blocking(move || Runtime::new(runtime)).await {
                 Ok(runtime) => drop(sender.send_replace(Some(runtime))),
                 // The process ends.
@@ -84,17 +99,32 @@ impl Plugins {
                 }
             }
         });
-        Self::begin(engine, Arc::default(), reading, None)
+        let plugins = Self::begin(engine, needed, Arc::default(), reading, None);
+        if let Some(compiled) = compiled.filter(|_| !is_compiled) {
+            tokio::spawn(compiled.remember(plugins.engine.clone(), plugins.state.clone()));
+        }
+        plugins
     }
 
     /// Begins to load what another configuration asks for. What did not change is taken over, breakers included; until
     /// something else is there, and if it cannot be used, what is here goes on. Must be called inside a tokio runtime.
     pub(crate) fn follow(&self, reading: Reading) -> Self {
-        Self::begin(self.engine.clone(), Arc::clone(&self.changed), reading, Some(self))
+        let (engine, needed) = (self.engine.clone(), Arc::clone(&self.needed));
+        Self::begin(engine, needed, Arc::clone(&self.changed), reading, Some(self))
     }
 
-    fn begin(engine: Engine, changed: Arc<Notify>, reading: Reading, previous: Option<&Self>) -> Self {
+    fn begin(
+        engine: Engine,
+        needed: Arc<watch::Sender<bool>>,
+        changed: Arc<Notify>,
+        reading: Reading,
+        previous: Option<&Self>,
+    ) -> Self {
         let (mut entries, mut candidates) = (Vec::new(), Vec::new());
+        if !reading.is_brought_along() {
+            needed.send_replace(true);
+        }
+        let is_needed = *needed.borrow();
         for wanted in reading.into_wanted() {
             let former = previous.and_then(|previous| previous.former(&wanted));
             let (under_way, before) = former.map_or((None, None), |(entry, serving)| (entry.fetch.as_ref(), serving));
@@ -110,13 +140,15 @@ impl Plugins {
                 prefix: wanted.prefix.clone(),
                 source: wanted.source.clone(),
                 standing: wanted.standing(),
+                brought_along: wanted.identity().filter(|_| wanted.origin() == Origin::Bundled).cloned(),
                 locked_tools: wanted.locked_tools(),
                 fetch: None,
             };
             let origin = wanted.origin();
             let loading = match (there, wanted.fetch()) {
                 (Some(loaded), _) => Loading::There(loaded),
-                (None, None) => Loading::Here(load(wanted, &engine, &changed)),
+                (None, None) if is_needed => Loading::Here(load(wanted, &engine, &changed)),
+                (None, None) => Loading::Unneeded(load(wanted, &engine, &changed)),
                 (None, Some(fetch)) => {
                     let under_way = under_way.filter(|(other, load)| *other == fetch && load.borrow().is_none());
                     let load = under_way.map(|(_, load)| load.clone());
@@ -140,7 +172,14 @@ impl Plugins {
         let arrangement = Arrangement::new(candidates);
         let (sender, state) = watch::channel(arrangement.state());
         tokio::spawn(arrangement.run(sender, Arc::clone(&changed)));
-        Self { engine, changed, entries, state }
+        Self { engine, needed, changed, entries, state }
+    }
+
+    /// Begins to load what was needed by nobody yet: whoever will need a handler later says so at once.
+    pub(crate) fn need(&self) {
+        if !*self.needed.borrow() {
+            self.needed.send_replace(true);
+        }
     }
 
     /// What was asked for under the name of what is wanted now, and what serves.
@@ -160,6 +199,7 @@ impl Plugins {
     /// # Errors
     /// Why it cannot be used.
     pub async fn for_subject(&self, subject: Subject) -> Result<Arc<Loaded>, LoadError> {
+        self.need();
         let place = self.entries.iter().position(|entry| entry.subject == Some(subject.main()));
         let has_come = |state: &LoadState| {
             let outcome = place.and_then(|place| state.outcomes.get(place));
@@ -193,6 +233,7 @@ impl Plugins {
 
     /// All tools, once all their plugins are loaded.
     pub async fn catalog(&self) -> Arc<Catalog> {
+        self.need();
         Arc::clone(&self.once(LoadState::is_decided).await.catalog)
     }
 
@@ -203,10 +244,11 @@ impl Plugins {
 
     /// Waits until every plugin serves or cannot. Gives why those cannot that cannot.
     pub(crate) async fn settled(&self) -> Vec<LoadError> {
+        self.need();
         self.once(LoadState::is_decided).await.errors()
     }
 
-    /// The same, but for what comes over a network: that takes as long as others make it.
+    /// The same, but for what comes over a network, which takes as long as others make it, and for what was needed by nobody.
     pub(crate) async fn at_hand(&self) -> Vec<LoadError> {
         self.once(|state| state.has_all_at_hand).await.errors()
     }
@@ -249,7 +291,11 @@ fn load(wanted: Wanted, engine: &Engine, changed: &Arc<Notify>) -> Load {
     let (sender, load) = watch::channel(None);
     let (mut engine, changed) = (engine.clone(), Arc::clone(changed));
     tokio::spawn(async move {
-        let there = engine.wait_for(Option::is_some).await.ok().and_then(|there| (*there).clone());
+        let there = tokio::select! {
+            there = engine.wait_for(Option::is_some) => there.ok().and_then(|there| (*there).clone()),
+            // Another configuration has come before anybody needed it.
+            () = sender.closed() => return,
+        };
         let loaded = match there {
             Some(Ok(runtime)) => compile(&runtime, wanted, changed).await,
             Some(Err(error)) => Err(error),

@@ -7,6 +7,7 @@ use scout_runtime::Grants;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::loaded::Identity;
 use super::{Entry, PluginOutcome, Plugins};
 
 /// Quarantines of one plugin that are told; of more, the longest.
@@ -53,13 +54,17 @@ impl Plugins {
     /// How all plugins are now.
     pub fn status(&self) -> Vec<PluginStatus> {
         let outcomes = self.state.borrow().outcomes.clone();
-        self.entries.iter().zip(outcomes).map(|(entry, outcome)| Self::status_of(entry, outcome)).collect()
+        let is_needed = *self.needed.borrow();
+        self.entries.iter().zip(outcomes).map(|(entry, outcome)| Self::status_of(entry, outcome, is_needed)).collect()
     }
 
-    fn status_of(entry: &Entry, outcome: PluginOutcome) -> PluginStatus {
+    fn status_of(entry: &Entry, outcome: PluginOutcome, is_needed: bool) -> PluginStatus {
         let PluginOutcome { serving, error, is_decided } = outcome;
         let tools = serving.iter().flat_map(|serving| &serving.tools).map(|tool| tool.name.clone()).collect();
         let serving = serving.map(|serving| serving.loaded);
+        // What nobody has needed yet is known all the same: it was loaded here before.
+        let identity = serving.as_ref().map(|loaded| &loaded.identity);
+        let identity = identity.or(entry.brought_along.as_ref().filter(|_| !is_needed));
         let now = (Instant::now(), Timestamp::now());
         let mut quarantines = serving.as_ref().map(|loaded| loaded.breaker.quarantines(now.0)).unwrap_or_default();
         quarantines.sort_by_key(|(_, quarantine)| std::cmp::Reverse(quarantine.left));
@@ -72,10 +77,10 @@ impl Plugins {
             name: entry.name.clone(),
             source: entry.source.clone(),
             standing: entry.standing.to_owned(),
-            digest: serving.as_ref().map(|loaded| loaded.identity.digest_text()),
-            grants: serving.as_ref().map(|loaded| grants(loaded.identity.grants)).unwrap_or_default(),
+            digest: identity.map(Identity::digest_text),
+            grants: identity.map(|identity| grants(identity.grants)).unwrap_or_default(),
             tools,
-            loading: !is_decided,
+            loading: !is_decided && is_needed,
             error: error.map(|error| bounded(&error.message)),
             quarantines: told.collect(),
         }

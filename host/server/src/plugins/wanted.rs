@@ -279,6 +279,11 @@ impl Reading {
         self.0
     }
 
+    /// Whether there are only handlers, and Scout brings all of them along.
+    pub(super) fn is_brought_along(&self) -> bool {
+        self.0.iter().all(|wanted| wanted.subject.is_some() && wanted.origin() == Origin::Bundled)
+    }
+
     /// A digest of each component and of what is known of it; of one that cannot be read, why.
     pub(crate) fn digests(&self) -> impl Iterator<Item = Result<[u8; 32], &ConfigError>> {
         self.0.iter().map(|wanted| wanted.component.as_ref().map(Component::stamp))

@@ -39,7 +39,7 @@ const BEGUN: u8 = 1;
 /// Nobody waits for it any more.
 const GIVEN_UP: u8 = 2;
 
-/// A command on its way through a shell.
+/// A command on its way through a shell: always in a box, for it is large, and the queue to a shell has 32 places from the start.
 pub(crate) struct Job {
     text: Bytes,
     stdout: Output,
@@ -149,10 +149,10 @@ impl Job {
         (seat, place): (Seat, Option<Place>),
         request: &ExecRequest,
         call: &Call,
-    ) -> (Self, Answer) {
+    ) -> (Box<Self>, Answer) {
         let (answer, waiting) = oneshot::channel();
         let state = Arc::new(AtomicU8::new(WAITING));
-        let job = Self {
+        let job = Box::new(Self {
             text: sent.text,
             stdout: Output::new(&sent.marker, request.stdout_cap),
             stderr: Output::new(&sent.marker, request.stderr_cap),
@@ -166,7 +166,7 @@ impl Job {
             place,
             _seat: seat.taken(),
             _connection: Arc::clone(connection),
-        };
+        });
         (job, Answer { answer: waiting, state })
     }
 
@@ -188,7 +188,7 @@ impl Job {
     }
 
     /// Tells that it is to be tried again.
-    fn go_elsewhere(self) {
+    fn go_elsewhere(self: Box<Self>) {
         let _ = self.answer.send(Err(RunError::NotSent));
     }
 
@@ -250,11 +250,11 @@ struct Shell {
     connection: Arc<Connection>,
     /// As long as it takes commands.
     open: Option<Open>,
-    jobs: mpsc::UnboundedReceiver<Job>,
+    jobs: mpsc::UnboundedReceiver<Box<Job>>,
     /// What begins its streams.
     head: (Stream, Stream),
     /// The first one runs.
-    line: VecDeque<Job>,
+    line: VecDeque<Box<Job>>,
     /// Whose output the next bytes of each stream are, by place in the line: one stream may be ahead of the other.
     at: (usize, usize),
     place: Option<Place>,
@@ -278,7 +278,7 @@ enum Then {
 }
 
 impl Shell {
-    async fn serve(mut self, channel: Channel<Msg>, first: Job, environment: Vec<(String, String)>) {
+    async fn serve(mut self, channel: Channel<Msg>, first: Box<Job>, environment: Vec<(String, String)>) {
         let (mut read, write) = channel.split();
         let is_asked = AtomicBool::new(false);
         let (end, is_taken) = self.converse(&mut read, &write, (first, &environment), &is_asked).await;
@@ -287,14 +287,15 @@ impl Shell {
         self.jobs.close();
         let front = self.line.pop_front();
         // Its channel is not theirs any more.
-        self.line.drain(..).for_each(Job::go_elsewhere);
+        self.line.drain(..).for_each(|job| job.go_elsewhere());
         // With those that are just being sent.
         while let Some(job) = self.jobs.recv().await {
             job.go_elsewhere();
         }
         match end {
             End::Cancelled | End::TimedOut | End::OutputLimit => {
-                self.stop(front, end, read, write, is_asked.into_inner()).await;
+                // Most shells never do so, and all would have the room for it.
+                Box::pin(self.stop(front, end, read, write, is_asked.into_inner())).await;
             }
             End::Closed => {
                 if self.answered == 1 && self.connection.is_alive() {
@@ -321,7 +322,7 @@ impl Shell {
                 closed(&mut read, &write).await;
             }
             End::Retired => {
-                front.into_iter().for_each(Job::go_elsewhere);
+                front.into_iter().for_each(|job| job.go_elsewhere());
                 closed(&mut read, &write).await;
             }
             // Its channel's end ends it.
@@ -334,7 +335,7 @@ impl Shell {
         &mut self,
         read: &mut ChannelReadHalf,
         write: &ChannelWriteHalf<Msg>,
-        (first, environment): (Job, &[(String, String)]),
+        (first, environment): (Box<Job>, &[(String, String)]),
         is_asked: &AtomicBool,
     ) -> (End, bool) {
         let (lines, mut to_write) = mpsc::unbounded_channel::<Bytes>();
@@ -449,7 +450,7 @@ impl Shell {
     }
 
     /// Takes a command into the line.
-    fn take(&mut self, mut job: Job) -> Option<End> {
+    fn take(&mut self, mut job: Box<Job>) -> Option<End> {
         self.place = job.place.take().or(self.place.take());
         let is_alone = self.line.is_empty();
         if is_alone && self.answered > 0 {
@@ -471,7 +472,7 @@ impl Shell {
     fn leave_alone(&mut self) {
         self.is_left = true;
         self.open = None;
-        self.line.drain(1..).for_each(Job::go_elsewhere);
+        self.line.drain(1..).for_each(|job| job.go_elsewhere());
         self.at = (self.at.0.min(1), self.at.1.min(1));
     }
 
@@ -574,7 +575,7 @@ impl Shell {
     }
 
     /// The shell has gone, with the command that it ran.
-    fn lost(&mut self, front: Job, is_taken: bool) {
+    fn lost(&mut self, front: Box<Job>, is_taken: bool) {
         let connection = &self.connection;
         if let Some(error) = connection.refused() {
             let error = error.with_addition("; the command may have run");
@@ -595,7 +596,7 @@ impl Shell {
     /// Ends the command that runs, with its shell, and tells what is true of it.
     async fn stop(
         &mut self,
-        front: Option<Job>,
+        front: Option<Box<Job>>,
         end: End,
         mut read: ChannelReadHalf,
         write: ChannelWriteHalf<Msg>,

@@ -57,7 +57,7 @@ struct Entry {
     number: u64,
     limits: CommandLimits,
     /// Absent: it takes no more commands, and ends with those that it has.
-    jobs: Option<mpsc::UnboundedSender<Job>>,
+    jobs: Option<mpsc::UnboundedSender<Box<Job>>>,
     in_line: usize,
     /// When the first in the line had its turn, or the last one ended.
     since: Instant,
@@ -80,7 +80,7 @@ pub(crate) struct Place(Option<Arc<Turns>>);
 pub(crate) struct Seat {
     turns: Option<Arc<Turns>>,
     number: u64,
-    jobs: mpsc::UnboundedSender<Job>,
+    jobs: mpsc::UnboundedSender<Box<Job>>,
     is_taken: bool,
 }
 
@@ -174,7 +174,7 @@ impl Seat {
     }
 
     /// Where the shell takes commands from.
-    pub(crate) fn jobs(&self) -> mpsc::UnboundedSender<Job> {
+    pub(crate) fn jobs(&self) -> mpsc::UnboundedSender<Box<Job>> {
         self.jobs.clone()
     }
 }
@@ -350,7 +350,7 @@ impl Turns {
     pub(crate) fn open(
         self: &Arc<Self>,
         limits: CommandLimits,
-        jobs: mpsc::UnboundedSender<Job>,
+        jobs: mpsc::UnboundedSender<Box<Job>>,
     ) -> (Open, Living, Seat) {
         let mut state = self.state.lock();
         let number = state.number();
@@ -460,7 +460,7 @@ mod tests {
     /// Some long way.
     const FAR: Duration = Duration::from_millis(50);
 
-    fn open(turns: &Arc<Turns>) -> ((Open, Living), Seat, mpsc::UnboundedReceiver<Job>) {
+    fn open(turns: &Arc<Turns>) -> ((Open, Living), Seat, mpsc::UnboundedReceiver<Box<Job>>) {
         let (sender, jobs) = mpsc::unbounded_channel();
         let (open, living, seat) = turns.open(LIMITS, sender);
         ((open, living), seat, jobs)

@@ -34,8 +34,10 @@ const MAX_FLIGHTS: usize = 128;
 const LONG: u32 = 255 * 1024;
 /// What every server must answer or take in one piece (§3).
 const SHORT: u32 = 32 * 1024;
-/// What is read off the stream at once.
+/// What is read off the stream at once, of an answer that has begun.
 const CHUNK: usize = 64 * 1024;
+/// What is kept for the beginning of the next answer: most connections of a fleet have nothing to do.
+const BEGINNING: usize = 4 * 1024;
 /// Smaller data is copied out, so that a few bytes do not keep a whole chunk alive.
 const COPY_BELOW: usize = 32 * 1024;
 /// The server's process and the shell's rc files start before the greeting: that takes longer than an answer.
@@ -237,7 +239,7 @@ impl SftpChannel {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let mut buffer = BytesMut::with_capacity(CHUNK);
+        let mut buffer = BytesMut::with_capacity(BEGINNING);
         let greeting = timeout(stall.saturating_mul(GREETING_STALLS), greet(&mut stream, &mut buffer))
             .await
             .map_err(|_| SftpError::Stalled { culprit: false })??;
@@ -776,8 +778,12 @@ async fn read_answers(shared: Arc<Shared>, mut stream: impl AsyncRead + Unpin, m
                 Err(violation) => return End::Broken(violation),
             }
         }
-        // All that is missing of a packet at once: a buffer that grows with it is copied each time.
-        buffer.reserve(wire::missing(&buffer).max(CHUNK));
+        if buffer.is_empty() {
+            buffer = BytesMut::with_capacity(BEGINNING);
+        } else {
+            // All that is missing of a packet at once: a buffer that grows with it is copied each time.
+            buffer.reserve(wire::missing(&buffer).max(CHUNK));
+        }
         match stream.read_buf(&mut buffer).await {
             Ok(0) | Err(_) => return End::Closed,
             Ok(_) => shared.state.lock().progress = Instant::now(),

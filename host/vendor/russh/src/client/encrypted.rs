@@ -291,7 +291,7 @@ impl Session {
                                     let i = enc.client_make_to_sign(
                                         &self.common.auth_user,
                                         &PublicKeyOrCertificate::PublicKey {
-                                            key: key.clone(),
+                                            key: (**key).clone(),
                                             hash_alg,
                                         },
                                         None,
@@ -336,7 +336,7 @@ impl Session {
                                     self.common.buffer.clear();
                                     let i = enc.client_make_to_sign(
                                         &self.common.auth_user,
-                                        &PublicKeyOrCertificate::Certificate(cert.clone()),
+                                        &PublicKeyOrCertificate::Certificate((**cert).clone()),
                                         hash_alg,
                                         &mut self.common.buffer,
                                     )?;
@@ -1363,7 +1363,7 @@ mod tests {
                 .write_auth_request(
                     "alice",
                     &auth::Method::FutureCertificate {
-                        cert: certificate.clone(),
+                        cert: Box::new(certificate.clone()),
                         hash_alg,
                     },
                 )
@@ -1605,7 +1605,7 @@ impl Encrypted {
             auth::Method::OpenSshCertificate { key, cert } => {
                 let i0 = self.client_make_to_sign(
                     user,
-                    &PublicKeyOrCertificate::Certificate(cert.clone()),
+                    &PublicKeyOrCertificate::Certificate((**cert).clone()),
                     None,
                     buffer,
                 )?;

@@ -56,7 +56,7 @@ use crate::{CryptoVec, Error, cipher};
 #[derive(Debug)]
 pub(crate) enum SessionKexState<K> {
     Idle,
-    InProgress(K),
+    InProgress(Box<K>),
     Taken, // some async activity still going on such as host key checks
 }
 
