@@ -25,7 +25,8 @@ pub struct PluginStatus {
     /// How far what the configuration asks for is vetted: `bundled`, `vetted`, `pinned` or `unvetted`.
     #[serde(default)]
     pub standing: String,
-    /// SHA-256 of the component that serves, in hexadecimal. Absent: none does, or none does yet.
+    /// SHA-256 of the component that serves, or will as soon as somebody needs it, in hexadecimal. Absent: none does, or none does
+    /// yet.
     pub digest: Option<String>,
     /// What it may import.
     pub grants: Vec<String>,
