@@ -33,7 +33,6 @@ struct Argument {
     asks: Option<Subject>,
     /// What else it goes with; nothing: with everything.
     with: &'static [Subject],
-    description: &'static str,
 }
 
 /// The longest text of an argument of the table, in bytes.
@@ -53,133 +52,39 @@ const MAX_CONTENT: usize = 256 * 1024;
 
 /// Those that are not a target, a query or a host.
 const ARGUMENTS: [Argument; 16] = [
-    Argument {
-        name: "tree",
-        kind: Kind::Flag,
-        asks: Some(Subject::Tree),
-        with: &[],
-        description: "Show what lies below the directory",
-    },
-    Argument {
-        name: "find",
-        kind: Kind::Text,
-        asks: Some(Subject::Find),
-        with: &[],
-        description: "Find names below the directory: a pattern such as `*.log`",
-    },
+    Argument { name: "tree", kind: Kind::Flag, asks: Some(Subject::Tree), with: &[] },
+    Argument { name: "find", kind: Kind::Text, asks: Some(Subject::Find), with: &[] },
     Argument {
         name: "type",
         kind: Kind::Word(&["file", "directory", "symlink", "f", "d", "l"]),
         asks: None,
         with: &[Subject::Find],
-        description: "What `find` looks for",
     },
-    Argument {
-        name: "depth",
-        kind: Kind::Number(1, MAX_DEPTH),
-        asks: None,
-        with: &[Subject::Tree, Subject::Find],
-        description: "Levels of `tree` or `find` (5)",
-    },
-    Argument {
-        name: "where",
-        kind: Kind::Text,
-        asks: None,
-        with: &[Subject::Find],
-        description: "Which that `find` found: `size > 10M and modified > 2026-11-01`; columns name, kind, size, modified, uid",
-    },
-    Argument {
-        name: "sort",
-        kind: Kind::Text,
-        asks: None,
-        with: &[Subject::Find],
-        description: "Columns, such as `-size`",
-    },
-    Argument {
-        name: "columns",
-        kind: Kind::Text,
-        asks: None,
-        with: &[Subject::Find],
-        description: "Those that are wanted",
-    },
-    Argument {
-        name: "limit",
-        kind: Kind::Number(1, MAX_ROWS),
-        asks: None,
-        with: &[Subject::Find],
-        description: "Rows of an answer (500)",
-    },
-    Argument {
-        name: "cursor",
-        kind: Kind::Text,
-        asks: None,
-        with: &[Subject::Find],
-        description: "Of the answer before",
-    },
-    Argument {
-        name: "diff",
-        kind: Kind::Text,
-        asks: Some(Subject::Diff),
-        with: &[],
-        description: "Compare with this `host:/path`",
-    },
-    Argument {
-        name: "diff_content",
-        kind: Kind::Content(MAX_CONTENT),
-        asks: Some(Subject::Diff),
-        with: &[],
-        description: "Compare the file with this text",
-    },
-    Argument {
-        name: "offset",
-        kind: Kind::Number(0, MAX_OFFSET),
-        asks: Some(Subject::Part),
-        with: &[],
-        description: "Read the file from this byte on",
-    },
-    Argument {
-        name: "lines",
-        kind: Kind::Number(1, MAX_LINES),
-        asks: Some(Subject::Part),
-        with: &[],
-        description: "Read so many lines",
-    },
-    Argument {
-        name: "tail",
-        kind: Kind::Number(1, MAX_LINES),
-        asks: Some(Subject::Part),
-        with: &[],
-        description: "Read the last lines",
-    },
-    Argument {
-        name: "grep",
-        kind: Kind::Text,
-        asks: Some(Subject::Part),
-        with: &[],
-        description: "Read the lines with this text",
-    },
-    Argument {
-        name: "targets",
-        kind: Kind::Texts(MAX_TARGETS),
-        asks: Some(Subject::Targets),
-        with: &[],
-        description: "Instead of `target`, many hosts: `web*:/path`, `tag:NAME:/path`, or without a path with `query`; equal answers are told once",
-    },
+    Argument { name: "depth", kind: Kind::Number(1, MAX_DEPTH), asks: None, with: &[Subject::Tree, Subject::Find] },
+    Argument { name: "where", kind: Kind::Text, asks: None, with: &[Subject::Find] },
+    Argument { name: "sort", kind: Kind::Text, asks: None, with: &[Subject::Find] },
+    Argument { name: "columns", kind: Kind::Text, asks: None, with: &[Subject::Find] },
+    Argument { name: "limit", kind: Kind::Number(1, MAX_ROWS), asks: None, with: &[Subject::Find] },
+    Argument { name: "cursor", kind: Kind::Text, asks: None, with: &[Subject::Find] },
+    Argument { name: "diff", kind: Kind::Text, asks: Some(Subject::Diff), with: &[] },
+    Argument { name: "diff_content", kind: Kind::Content(MAX_CONTENT), asks: Some(Subject::Diff), with: &[] },
+    Argument { name: "offset", kind: Kind::Number(0, MAX_OFFSET), asks: Some(Subject::Part), with: &[] },
+    Argument { name: "lines", kind: Kind::Number(1, MAX_LINES), asks: Some(Subject::Part), with: &[] },
+    Argument { name: "tail", kind: Kind::Number(1, MAX_LINES), asks: Some(Subject::Part), with: &[] },
+    Argument { name: "grep", kind: Kind::Text, asks: Some(Subject::Part), with: &[] },
+    Argument { name: "targets", kind: Kind::Texts(MAX_TARGETS), asks: Some(Subject::Targets), with: &[] },
 ];
 
-/// Their part of the tool's input schema.
+/// Their part of the tool's input schema. Every model that may use the tool reads it: what they mean is in the tool's description, and
+/// what they may be is told by whoever reads them.
 pub(crate) fn schema() -> impl Iterator<Item = (&'static str, Value)> {
     ARGUMENTS.iter().map(|argument| {
-        let mut schema = match argument.kind {
-            Kind::Text | Kind::Content(_) => json!({"type": "string"}),
+        let schema = match argument.kind {
+            Kind::Text | Kind::Content(_) | Kind::Word(_) => json!({"type": "string"}),
             Kind::Flag => json!({"type": "boolean"}),
-            Kind::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
-            Kind::Word(words) => json!({"enum": words}),
-            Kind::Texts(most) => json!({"type": "array", "items": {"type": "string"}, "maxItems": most}),
+            Kind::Number(..) => json!({"type": "integer"}),
+            Kind::Texts(_) => json!({"type": "array", "items": {"type": "string"}}),
         };
-        if let Value::Object(fields) = &mut schema {
-            fields.insert("description".to_owned(), argument.description.into());
-        }
         (argument.name, schema)
     })
 }
