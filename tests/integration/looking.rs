@@ -317,3 +317,49 @@ async fn a_command_on_many_hosts_that_does_not_end_is_told_with_those_that_did()
     assert_eq!(statuses, ["exit 0", "timed out"], "{told}");
     assert!(scout.close().await.success());
 }
+
+#[tokio::test]
+async fn what_is_large_or_odd_stays_within_the_budget_of_a_plugin() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: Vec<u8>| fs::write(dir.path().join(name), bytes).unwrap();
+    file("latin", [vec![0xe9; 99], vec![b'\n']].concat().repeat(10_000));
+    file("control", vec![1; 1 << 20]);
+    file("log", "emergence of an event\n".repeat(1 << 20).into_bytes());
+    file("line", [vec![b'a'; 3 << 20], b"needle".to_vec(), vec![b'a'; 1 << 20]].concat());
+    for side in ["one", "two"] {
+        fs::create_dir(dir.path().join(side)).unwrap();
+        (0..6_000).for_each(|n| file(&format!("{side}/{n}"), Vec::new()));
+    }
+    for n in 0..60 {
+        file(&format!("all{n}"), format!("{}last {n}\n", "the same line on every host\n".repeat(2_000)).into_bytes());
+    }
+    let sshd = Sshd::start();
+    let scout = Scout::start(&options(&sshd).setting("[hosts.here]\ntransport = \"local\"\n")).await;
+    let here = |name: &str| format!("here:{}/{name}", dir.path().display());
+    for (name, more) in [
+        ("latin", ("lines", json!(100_000))),
+        ("latin", ("tail", json!(100_000))),
+        ("control", ("offset", json!(0))),
+        ("control", ("tail", json!(1))),
+        ("control", ("grep", json!("\u{1}"))),
+        ("log", ("grep", json!("emergency"))),
+        ("log", ("tail", json!(100_000))),
+        ("line", ("tail", json!(1))),
+        ("line", ("grep", json!("needle"))),
+        ("one", ("tree", json!(true))),
+        ("", ("find", json!("*9"))),
+        ("one", ("diff", json!(here("two")))),
+        ("log", ("diff", json!(here("line")))),
+        ("all1", ("diff", json!(here("all2")))),
+    ] {
+        let (is_error, text, _) = ask(&scout, &here(name), &[more.clone()]).await;
+        assert!(!is_error, "{name} {more:?}: {}", text.chars().take(300).collect::<String>());
+    }
+    let (_, text, found) = ask(&scout, &here("line"), &[("grep", json!("needle"))]).await;
+    assert!(text.contains("aneedlea") && found["lines"] == 1, "{}", found["note"]);
+    let targets: Vec<String> = (0..60).map(|n| here(&format!("all{n}"))).collect();
+    let answer = scout.call_with(json!({"targets": targets})).await;
+    assert!(!answer.is_error(), "{}", answer.text());
+    assert_eq!(answer.structured()["groups"].as_array().unwrap().len(), 60);
+    assert!(scout.close().await.success());
+}

@@ -100,6 +100,17 @@ struct Failure {
     words: String,
     /// That of the first.
     error: Error,
+    /// Whether those of others have other numbers: addresses, how long to wait.
+    is_alike: bool,
+}
+
+impl Failure {
+    fn message(&self) -> String {
+        match self.hosts.first().filter(|_| self.is_alike) {
+            Some(first) => format!("{} (of {first}; of the others alike)", self.error.message),
+            None => self.error.message.clone(),
+        }
+    }
 }
 
 /// A message without the host before it.
@@ -121,8 +132,11 @@ fn grouped(replies: Vec<Reply>) -> (Vec<Group>, Vec<Failure>) {
                 let error = Error { message: without(&host, &error.message), ..error };
                 let words: String = error.message.chars().filter(|character| !character.is_ascii_digit()).collect();
                 match failures.iter_mut().find(|failure| failure.words == words) {
-                    Some(failure) => failure.hosts.push(host),
-                    None => failures.push(Failure { hosts: vec![host], words, error }),
+                    Some(failure) => {
+                        failure.is_alike |= failure.error.message != error.message;
+                        failure.hosts.push(host);
+                    }
+                    None => failures.push(Failure { hosts: vec![host], words, error, is_alike: false }),
                 }
             }
         }
@@ -154,7 +168,7 @@ pub(crate) fn answer(command: Option<&str>, replies: Vec<Reply>) -> Answer {
     });
     out.push('\n');
     for failure in &failures {
-        out.push_str(&format!("! {}: {}\n", names(&failure.hosts), failure.error.message));
+        out.push_str(&format!("! {}: {}\n", names(&failure.hosts), failure.message()));
         if let Some(hint) = &failure.error.hint {
             out.push_str(&format!("  ({hint})\n"));
         }
@@ -207,7 +221,7 @@ pub(crate) fn answer(command: Option<&str>, replies: Vec<Reply>) -> Answer {
                 .text("hosts", names(&failure.hosts).as_str())
                 .texts("names", &failure.hosts)
                 .text("kind", failure.error.kind())
-                .text("message", failure.error.message.as_str())
+                .text("message", failure.message().as_str())
                 .text("hint", failure.error.hint.as_deref())
         });
     let answer = Answer::new().text(out).structured(object);
@@ -339,6 +353,16 @@ mod tests {
             json.contains("\"failures\":[{\"hosts\":\"db[1-2]\",\"names\":[\"db1\",\"db2\"],\"kind\":\"unreachable\""),
             "{json}"
         );
+    }
+
+    #[test]
+    fn failures_that_differ_in_numbers_are_told_as_alike() {
+        let refused =
+            |host: &str, port: u16| Err(Error::new(ErrorKind::Unreachable, format!("{host}: no answer at {port}")));
+        let replies =
+            vec![reply("db1", refused("db1", 22)), reply("db2", refused("db2", 23)), reply("db3", refused("db3", 22))];
+        let (_, text) = told(replies);
+        assert!(text.contains("! db[1-3]: no answer at 22 (of db1; of the others alike)"), "{text}");
     }
 
     #[test]
