@@ -76,6 +76,8 @@ impl ToolWatch {
             if self.listed.has_changed().unwrap_or(false) {
                 self.take_given();
             }
+            // Asked before the list is made: what is decided between the two would make a list that is not whole the known one.
+            let is_whole = revision.plugins.is_decided();
             let now = ToolList::of(&self.scout, &revision).fingerprint();
             match self.known {
                 Some(known) if known != now => {
@@ -83,7 +85,7 @@ impl ToolWatch {
                     return;
                 }
                 // For who was not given any list the first one that is whole is no change.
-                None if revision.plugins.is_decided() => self.known = Some(now),
+                None if is_whole => self.known = Some(now),
                 Some(_) | None => {}
             }
             tokio::select! {
