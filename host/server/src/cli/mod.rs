@@ -48,7 +48,8 @@ enum Command {
     Serve,
     /// Ask one thing, as an MCP client would, and print the answer
     #[command(
-        after_help = "Examples:\n  scout call hosts\n  scout call web1:/etc/os-release\n  scout call web1:/var/log 'tail -n 20 syslog'"
+        after_help = "Examples:\n  scout call hosts\n  scout call web1:/etc/os-release\n  scout call web1:/var/log 'tail -n 20 syslog'\n  \
+                      scout call web1:/srv --find '*.conf' --where 'size > 10K'\n  scout call --targets 'web*' 'uptime -p'"
     )]
     Call {
         /// `hosts`, `host:/path` or `host:~/path`
@@ -56,14 +57,14 @@ enum Command {
         target: Option<String>,
         /// A command to run there
         query: Option<String>,
-        #[command(flatten)]
-        about: Box<About>,
         /// Print the structured answer as JSON
         #[arg(long)]
         json: bool,
         /// Have the bytes of a binary file in it, in base64
         #[arg(long, requires = "json")]
         base64: bool,
+        #[command(flatten)]
+        about: Box<About>,
     },
     /// List the hosts, 1000 at once, and whether they answer
     Hosts {
