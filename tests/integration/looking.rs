@@ -352,7 +352,7 @@ async fn what_is_large_or_odd_stays_within_the_budget_of_a_plugin() {
         ("log", ("diff", json!(here("line")))),
         ("all1", ("diff", json!(here("all2")))),
     ] {
-        let (is_error, text, _) = ask(&scout, &here(name), &[more.clone()]).await;
+        let (is_error, text, _) = ask(&scout, &here(name), std::slice::from_ref(&more)).await;
         assert!(!is_error, "{name} {more:?}: {}", text.chars().take(300).collect::<String>());
     }
     let (_, text, found) = ask(&scout, &here("line"), &[("grep", json!("needle"))]).await;
