@@ -7,6 +7,7 @@ bundled! {
     command: (Some(Subject::Command)), [Exec Shell];
     walk: (Some(Subject::Tree)), [Files Exec];
     fleet: (Some(Subject::Targets)), [Inventory Files Exec Shell];
+    transfer: (Some(Subject::Transfer)), [Transfer];
     disk: (None), [Exec];
     services: (None), [Exec];
     logs: (None), [Exec];

@@ -34,6 +34,7 @@ mod secrets;
 mod spans;
 mod tenants;
 mod tools;
+mod transferring;
 mod trips;
 mod typescript;
 mod unread;

@@ -72,6 +72,7 @@ guests! {
         AsksForPartsOfAKey = "asks_for_parts_of_a_key",
         AsksForSecrets = "asks_for_secrets",
         BringsTools = "brings_tools",
+        CopiesAsAsked = "copies_as_asked",
         DescribesAForgedName = "describes_a_forged_name",
         DescribesAtLength = "describes_at_length",
         DescribesHiddenText = "describes_hidden_text",

@@ -88,7 +88,7 @@ fn found(account: &Account, operation: &Operation, within: &Within) -> Result<Ou
             FileKind::Directory | FileKind::Symlink | FileKind::Other => Err(not_a_file(named)),
         },
         Operation::Stat { .. } => Ok(Outcome::Stat(attributes, path())),
-        Operation::Exec(_) | Operation::Probe { .. } => Err(pathless()),
+        Operation::Exec(_) | Operation::Probe { .. } | Operation::Transfer(_) => Err(pathless()),
     }
 }
 
@@ -134,16 +134,16 @@ fn confined<'a>(
 }
 
 /// What a path leads to, held by a descriptor that opens nothing.
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     descriptor: OwnedFd,
-    attributes: Attributes,
-    true_path: TruePath,
+    pub(crate) attributes: Attributes,
+    pub(crate) true_path: TruePath,
     /// As it was asked for, for messages.
     asked: &'a [u8],
 }
 
 impl<'a> Place<'a> {
-    fn open(path: &[u8], asked: &'a [u8]) -> Result<Self, HostError> {
+    pub(crate) fn open(path: &[u8], asked: &'a [u8]) -> Result<Self, HostError> {
         let failed = |error| failure(error, asked);
         let descriptor =
             rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
@@ -160,7 +160,7 @@ impl<'a> Place<'a> {
     }
 
     /// The same file or directory, to be read.
-    fn readable(&self, flags: OFlags) -> Result<OwnedFd, HostError> {
+    pub(crate) fn readable(&self, flags: OFlags) -> Result<OwnedFd, HostError> {
         // Nothing of it may block: there are files of /proc that are regular and do.
         let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         rustix::fs::openat(CWD, by_descriptor(&self.descriptor), flags, Mode::empty())
@@ -228,7 +228,7 @@ fn by_descriptor(descriptor: &OwnedFd) -> PathBuf {
     Path::new("/proc/self/fd").join(descriptor.as_raw_fd().to_string())
 }
 
-fn attributes(found: &Stat) -> Attributes {
+pub(crate) fn attributes(found: &Stat) -> Attributes {
     // Times before 1970 and after 2106 have no place in SFTP's answer either.
     let time = |seconds: i64| u32::try_from(seconds).ok();
     Attributes {
@@ -249,7 +249,7 @@ fn wide(number: impl Into<u64>) -> u64 {
 }
 
 /// The words of an error as SFTP's codes have them: ENOENT, ENOTDIR and ELOOP are one, EACCES and EPERM another.
-fn failure(error: Errno, path: &[u8]) -> HostError {
+pub(crate) fn failure(error: Errno, path: &[u8]) -> HostError {
     let at = shown(path);
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP => {

@@ -1,11 +1,12 @@
 //! The machine that Scout runs on, as one of those that it looks at: without SSH, and with the same answers.
 //!
-//! Owns files and directories by descriptors (`files`) and commands by `/bin/sh` (`commands`). What is opened and what is told of it is
+//! Owns files and directories by descriptors (`files`, and `transfer`, which writes) and commands by `/bin/sh` (`commands`). What is opened and what is told of it is
 //! one descriptor, so nobody can exchange it in between. Knows no policy and no secrets: whoever asks may ask.
 
 mod account;
 mod commands;
 mod files;
+mod transfer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +62,10 @@ impl Machine for Local {
                 let place = place.await?;
                 ready.await?;
                 commands::run(&self.account, place, request, call).await.map(Outcome::Exec)
+            }
+            Operation::Transfer(errand) => {
+                ready.await?;
+                transfer::run(self, errand, within, call).await.map(Outcome::Transfer)
             }
             Operation::Probe { .. } => {
                 Ok(Outcome::Probe(Probe { connected: true, latency: Ok(Duration::ZERO), refused: None }))

@@ -17,6 +17,8 @@ pub enum Interface {
     Exec,
     /// Commands as a shell reads them, on machines whose policy allows that.
     Shell,
+    /// Files that are copied from one machine to another.
+    Transfer,
 }
 
 /// What the table says of one.
@@ -28,7 +30,7 @@ struct Row {
 
 impl Interface {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 4] = [Self::Inventory, Self::Files, Self::Exec, Self::Shell];
+    pub const ALL: [Self; 5] = [Self::Inventory, Self::Files, Self::Exec, Self::Shell, Self::Transfer];
 
     /// The table.
     const fn row(self) -> Row {
@@ -37,6 +39,7 @@ impl Interface {
             Self::Files => Row { name: "files", imported: ("files", &[]) },
             Self::Exec => Row { name: "exec", imported: ("exec", &["run", "run-each"]) },
             Self::Shell => Row { name: "shell", imported: ("exec", &["shell", "shell-each"]) },
+            Self::Transfer => Row { name: "transfer", imported: ("transfer", &[]) },
         }
     }
 
@@ -74,10 +77,17 @@ impl Serialize for Interface {
 
 impl<'de> Deserialize<'de> for Interface {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const NAMES: &[&str] =
-            &[Interface::Inventory.name(), Interface::Files.name(), Interface::Exec.name(), Interface::Shell.name()];
+        const NAMES: [&str; Interface::ALL.len()] = {
+            let mut names = [""; Interface::ALL.len()];
+            let mut at = 0;
+            while at < names.len() {
+                names[at] = Interface::ALL[at].name();
+                at += 1;
+            }
+            names
+        };
         let name = String::deserialize(deserializer)?;
-        Self::named(&name).ok_or_else(|| D::Error::unknown_variant(&name, NAMES))
+        Self::named(&name).ok_or_else(|| D::Error::unknown_variant(&name, &NAMES))
     }
 }
 

@@ -14,6 +14,7 @@ pub mod path;
 mod probe;
 mod remote_path;
 mod text;
+pub mod transfer;
 pub mod within;
 
 pub use call::{Call, Cost, CostSnapshot, Principal, TenantId};
@@ -26,4 +27,5 @@ pub use machine::{Machine, Operation, Outcome};
 pub use probe::Probe;
 pub use remote_path::{RemotePath, Start};
 pub use text::{hidden, line, visible};
+pub use transfer::Errand;
 pub use within::Within;

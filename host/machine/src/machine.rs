@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::transfer::{Done, Errand};
 use crate::{
     Attributes, Call, Capture, ExecOutcome, ExecRequest, HostError, Opened, Probe, RemotePath, TruePath, Within,
 };
@@ -40,6 +41,8 @@ pub enum Operation {
         /// How long the answer may take.
         timeout: Duration,
     },
+    /// Does its part of a transfer.
+    Transfer(Errand),
 }
 
 impl Operation {
@@ -47,6 +50,7 @@ impl Operation {
     pub fn path(&self) -> Option<&RemotePath> {
         match self {
             Self::Open { path, .. } | Self::Read { path, .. } | Self::Stat { path } => Some(path),
+            Self::Transfer(errand) => Some(errand.path()),
             Self::Exec(_) | Self::Probe { .. } => None,
         }
     }
@@ -65,6 +69,8 @@ pub enum Outcome {
     Exec(ExecOutcome),
     /// Whether the machine answers.
     Probe(Probe),
+    /// What became of a part of a transfer.
+    Transfer(Done),
 }
 
 /// A machine that one principal may use: over SSH, this one, or a recording of one.
@@ -74,9 +80,9 @@ pub trait Machine: Send + Sync {
     ///
     /// # Errors
     /// NotFound, Permission, NotReadable, Outside, Timeout, Cancelled, Unreachable, Remote, Invalid, Unsupported; what `ready` gives.
-    /// Of a command: it provably did not run.
+    /// Of a command: it provably did not run. Of a file that is received: its place is untouched, except with ConnectionLost.
     /// # Cancel safety
-    /// A command whose future is dropped is ended on the machine.
+    /// A command whose future is dropped is ended on the machine. Of a file that is received what has come stays under another name.
     fn perform(
         &self,
         operation: &Operation,

@@ -36,6 +36,8 @@ pub struct Limits {
     pub command_timeout: Duration,
     /// Text that a plugin may answer with, without blobs, in bytes.
     pub answer_bytes: usize,
+    /// Bytes that one transfer may copy.
+    pub transfer_bytes: u64,
 }
 
 impl Default for Limits {
@@ -49,6 +51,7 @@ impl Default for Limits {
             dir_entries: 10_000,
             command_timeout: Duration::from_secs(30),
             answer_bytes: 4 << 20,
+            transfer_bytes: 16 << 30,
         }
     }
 }

@@ -204,6 +204,8 @@ pub struct Fleet {
     kept: Mutex<LruCache<Arc<str>, HostRecord>>,
     pool: Pool,
     access: Access,
+    /// The machine that Scout runs on, as transfers see it.
+    exchange: Option<HostRecord>,
 }
 
 impl fmt::Debug for Fleet {
@@ -227,7 +229,7 @@ impl Fleet {
     /// A fleet with the hosts of these names, in this order, and those besides that `source` makes of other names. Nothing limits
     /// access.
     pub fn of_names(listed: HostNames, source: Box<dyn HostSource>, pool: Pool) -> Self {
-        Self { listed, source, kept: Mutex::new(LruCache::new(KEPT)), pool, access: Access::default() }
+        Self { listed, source, kept: Mutex::new(LruCache::new(KEPT)), pool, access: Access::default(), exchange: None }
     }
 
     /// With what the operator has said of who may do what.
@@ -235,6 +237,18 @@ impl Fleet {
     pub fn with_access(mut self, access: Access) -> Self {
         self.access = access;
         self
+    }
+
+    /// With the machine that Scout runs on, as transfers see it: its rules say which directories are open to them. It is none of the hosts.
+    #[must_use]
+    pub fn with_exchange(mut self, exchange: Option<HostRecord>) -> Self {
+        self.exchange = exchange;
+        self
+    }
+
+    /// The machine that Scout runs on, as transfers see it; absent: nothing of it is open to them.
+    pub fn exchange(&self) -> Option<&HostRecord> {
+        self.exchange.as_ref()
     }
 
     /// Who may do what.

@@ -29,6 +29,7 @@ mod shares;
 mod state;
 mod stdio;
 mod steps;
+mod transfer;
 mod work;
 mod workers;
 mod written;

@@ -70,11 +70,13 @@ pub enum Subject {
     Diff,
     /// A path or a command on many hosts.
     Targets,
+    /// A copy from one machine to another.
+    Transfer,
 }
 
 impl Subject {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Hosts,
         Self::File,
         Self::Directory,
@@ -84,6 +86,7 @@ impl Subject {
         Self::Find,
         Self::Diff,
         Self::Targets,
+        Self::Transfer,
     ];
 
     /// The subject whose handler answers this one besides: it knows such things already.
@@ -112,6 +115,7 @@ impl Subject {
             Self::Find => "find",
             Self::Diff => "diff",
             Self::Targets => "targets",
+            Self::Transfer => "transfer",
         }
     }
 }
@@ -125,8 +129,8 @@ pub struct HandlerDescription {
     pub subjects: Vec<Subject>,
 }
 
-/// The most a tool does to a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The most a tool does to a host. Each does what those before it do, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
     /// Reads.
     Read,
@@ -236,6 +240,7 @@ const DESCRIBE: Limits = Limits {
     dir_entries: 0,
     command_timeout: Duration::ZERO,
     answer_bytes: 1 << 20,
+    transfer_bytes: 0,
 };
 /// When a plugin must have described itself, however busy Scout is. Its CPU is bounded by [`DESCRIBE`].
 const DESCRIBE_DEADLINE: Duration = Duration::from_secs(10);

@@ -51,7 +51,7 @@ const MAX_OFFSET: u64 = 1 << 62;
 const MAX_CONTENT: usize = 256 * 1024;
 
 /// Those that are not a target, a query or a host.
-const ARGUMENTS: [Argument; 16] = [
+const ARGUMENTS: [Argument; 20] = [
     Argument { name: "tree", kind: Kind::Flag, asks: Some(Subject::Tree), with: &[] },
     Argument { name: "find", kind: Kind::Text, asks: Some(Subject::Find), with: &[] },
     Argument {
@@ -73,12 +73,16 @@ const ARGUMENTS: [Argument; 16] = [
     Argument { name: "tail", kind: Kind::Number(1, MAX_LINES), asks: Some(Subject::Part), with: &[] },
     Argument { name: "grep", kind: Kind::Text, asks: Some(Subject::Part), with: &[] },
     Argument { name: "targets", kind: Kind::Texts(MAX_TARGETS), asks: Some(Subject::Targets), with: &[] },
+    Argument { name: "beam", kind: Kind::Text, asks: Some(Subject::Transfer), with: &[] },
+    Argument { name: "beam_source", kind: Kind::Text, asks: Some(Subject::Transfer), with: &[] },
+    Argument { name: "beam_target", kind: Kind::Text, asks: Some(Subject::Transfer), with: &[] },
+    Argument { name: "replace", kind: Kind::Flag, asks: None, with: &[Subject::Transfer] },
 ];
 
-/// Their part of the tool's input schema. Every model that may use the tool reads it: what they mean is in the tool's description, and
+/// Their part of the tool's input schema; of those that copy only if something may be copied somewhere. Every model that may use the tool reads it: what they mean is in the tool's description, and
 /// what they may be is told by whoever reads them.
-pub(crate) fn schema() -> impl Iterator<Item = (&'static str, Value)> {
-    ARGUMENTS.iter().map(|argument| {
+pub(crate) fn schema(copies: bool) -> impl Iterator<Item = (&'static str, Value)> {
+    ARGUMENTS.iter().filter(move |argument| copies || !argument.copies()).map(|argument| {
         let schema = match argument.kind {
             Kind::Text | Kind::Content(_) | Kind::Word(_) => json!({"type": "string"}),
             Kind::Flag => json!({"type": "boolean"}),
@@ -108,9 +112,14 @@ impl From<TargetError> for Mistake {
 
 /// What the arguments of a request are, for a message.
 pub(crate) const USAGE: &str = "the arguments are `target` (`hosts`, `host:/path`) or `targets`, and optionally `query` (a command), \
-     `host`, `base64`, `tree`, `find`, `type`, `depth`, `where`, `sort`, `columns`, `limit`, `cursor`, `diff`, `diff_content`, `offset`, `lines`, `tail`, `grep`";
+     `host`, `base64`, `tree`, `find`, `type`, `depth`, `where`, `sort`, `columns`, `limit`, `cursor`, `diff`, `diff_content`, `offset`, `lines`, `tail`, `grep`, `beam`, `beam_source`, `beam_target`, `replace`";
 
 impl Argument {
+    /// Whether it is about copies.
+    fn copies(&self) -> bool {
+        self.asks == Some(Subject::Transfer) || self.with == [Subject::Transfer]
+    }
+
     /// What it is for people.
     fn kind(&self) -> String {
         match self.kind {
@@ -194,11 +203,6 @@ pub fn request(
     }
     if let Some(name) = given.keys().next() {
         let name = name.get(..name.floor_char_boundary(64)).unwrap_or_default();
-        if name.starts_with("beam") {
-            // What scout_mcp has.
-            let why = format!("`{name}` copies files, which Scout does not; `scp` and `rsync` do, outside of it");
-            return Err(Mistake::Senseless(why));
-        }
         return Err(Mistake::Senseless(format!("unknown argument `{name}`; {USAGE}")));
     }
     for argument in
@@ -211,7 +215,14 @@ pub fn request(
             return Err(Mistake::Senseless(format!("`{own}` goes with `{with}`; give that too, or leave `{own}` out")));
         }
     }
-    for (one, other) in [("diff", "diff_content"), ("tail", "offset"), ("tail", "grep"), ("tail", "lines")] {
+    for (one, other) in [
+        ("diff", "diff_content"),
+        ("tail", "offset"),
+        ("tail", "grep"),
+        ("tail", "lines"),
+        ("beam", "beam_source"),
+        ("beam", "beam_target"),
+    ] {
         if arguments.contains_key(one) && arguments.contains_key(other) {
             return Err(Mistake::Senseless(format!(
                 "`{one}` and `{other}` contradict each other; leave one of them out"
@@ -229,6 +240,18 @@ pub fn request(
         }
         return Ok(Request::many(query, arguments)?);
     }
+    let has_both_ends = arguments.contains_key("beam_source") && arguments.contains_key("beam_target");
+    if subject == Subject::Transfer && !arguments.contains_key("beam") {
+        if !has_both_ends {
+            let why = "`beam_source` and `beam_target` go together; give both, or `beam` and a `target`";
+            return Err(Mistake::Senseless(why.to_owned()));
+        }
+        if target.is_some() || host.is_some() || query.is_some() {
+            let why = "`beam_source` and `beam_target` are both ends; leave `target`, `host` and `query` out";
+            return Err(Mistake::Senseless(why.to_owned()));
+        }
+        return Ok(Request::About { subject, host: None, path: None, command: None, arguments });
+    }
     if query.is_some() {
         let why = format!("`query` runs a command, and `{name}` looks at the path itself; leave one of them out");
         return Err(Mistake::Senseless(why));
@@ -236,8 +259,13 @@ pub fn request(
     let target = target.ok_or_else(|| Mistake::Senseless(format!("`target` is missing; {USAGE}")))?;
     match Request::parse(target, None, host)? {
         Request::Path { host, path } => {
-            if subject == Subject::Part && path.is_none() {
-                let why = format!("`{name}` reads a part of a file; write it as the target, `{host}:/path`");
+            let does = match subject {
+                Subject::Part => "reads a part of a file",
+                Subject::Transfer => "copies a file or a directory",
+                _ => "",
+            };
+            if !does.is_empty() && path.is_none() {
+                let why = format!("`{name}` {does}; write it as the target, `{host}:/path`");
                 return Err(Mistake::Senseless(why));
             }
             Ok(Request::About { subject, host: Some(host), path, command: None, arguments })
@@ -273,6 +301,11 @@ mod tests {
             (json!({"target": "box:/a", "lines": 3.0, "grep": "x"}), Subject::Part, json!({"lines": 3, "grep": "x"})),
             (json!({"target": "box:/a", "diff_content": ""}), Subject::Diff, json!({"diff_content": ""})),
             (json!({"targets": ["web*"], "query": "uptime"}), Subject::Targets, json!({"targets": ["web*"]})),
+            (
+                json!({"target": "box:/a", "beam": "/b", "replace": true}),
+                Subject::Transfer,
+                json!({"beam": "/b", "replace": true}),
+            ),
         ] {
             let Ok(Request::About { subject: asked, arguments: given, host, command, .. }) = read(arguments.clone())
             else {
@@ -299,6 +332,12 @@ mod tests {
             (json!({"target": "box", "tail": 1}), "a part of a file"),
             (json!({"target": "box", "targets": ["a"]}), "leave `target` and `host` out"),
             (json!({"targets": ["a"], "host": "box"}), "leave `target` and `host` out"),
+            (json!({"target": "box:/a", "beam": "/a", "beam_source": "b:/a"}), "contradict each other"),
+            (json!({"target": "box:/a", "beam_source": "b:/a", "beam_target": "c:/a"}), "leave `target`"),
+            (json!({"beam_source": "b:/a"}), "go together"),
+            (json!({"target": "box", "beam": "/a"}), "copies a file or a directory"),
+            (json!({"target": "box:/a", "replace": true}), "`replace` goes with `beam`"),
+            (json!({"beam": "/a"}), "`target` is missing"),
             (json!({"tree": true}), "`target` is missing"),
             (json!({}), "`target` is missing"),
             (json!({"target": "box:/a", "deep": 1}), "unknown argument `deep`"),

@@ -31,6 +31,8 @@ pub struct Revision {
     ssh: Arc<SshConfig>,
     /// Whether there is a host that runs whatever it is asked for.
     runs_anything: bool,
+    /// Whether something may be copied somewhere.
+    copies: bool,
     fingerprint: Fingerprint,
     had_ssh_config: bool,
 }
@@ -83,6 +85,7 @@ impl Revision {
             number: 1,
             fleet,
             runs_anything,
+            copies: config.transfers_are_open(),
             ssh,
             limits: Arc::new(config.limits.clone()),
             call_timeout: config.call_timeout(),
@@ -108,9 +111,16 @@ impl Revision {
         self.runs_anything
     }
 
+    /// Whether transfers may write anywhere.
+    pub(crate) fn copies(&self) -> bool {
+        self.copies
+    }
+
     /// Whether clients see the same tools in both now.
     pub(crate) fn lists_the_same(&self, other: &Self) -> bool {
-        self.runs_anything() == other.runs_anything() && self.plugins.listed() == other.plugins.listed()
+        self.runs_anything() == other.runs_anything()
+            && self.copies() == other.copies()
+            && self.plugins.listed() == other.plugins.listed()
     }
 
     /// Whether a draft asks for what this revision was made of. Takes time by the size of the files.
@@ -154,6 +164,7 @@ impl Revision {
         let next = Self {
             number: self.number + 1,
             runs_anything: hosts.runs_anything,
+            copies: config.transfers_are_open(),
             ssh,
             fleet: Arc::new(hosts.into_fleet(self.fleet.pool().clone())),
             limits: Arc::new(config.limits.clone()),

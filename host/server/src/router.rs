@@ -85,7 +85,11 @@ impl Caller {
 
     /// What a call for them may touch, from now until the deadline of every call.
     pub(crate) fn context(self, revision: &Revision) -> CallContext {
-        let call = Call { deadline: deadline(revision), cancel: self.cancel, cost: Arc::default() };
+        self.context_until(deadline(revision), revision)
+    }
+
+    fn context_until(self, deadline: tokio::time::Instant, revision: &Revision) -> CallContext {
+        let call = Call { deadline, cancel: self.cancel, cost: Arc::default() };
         let (fleet, limits) = (Arc::clone(&revision.fleet), Arc::clone(&revision.limits));
         let mut context = CallContext::new(self.principal.clone(), fleet, limits, call);
         context.progress = self.progress;
@@ -141,10 +145,18 @@ impl Router {
             return unknown_host(&revision.fleet, host, &caller.principal);
         }
         let (memory, base64) = (caller.memory.clone(), caller.base64);
-        let context = caller.context(&revision);
+        let context = match subject {
+            // A transfer has a time of its own.
+            Some(Subject::Transfer) => {
+                let deadline = tokio::time::Instant::now() + revision.config().transfers.timeout;
+                caller.context_until(deadline, &revision)
+            }
+            _ => caller.context(&revision),
+        };
         let (call, cost) = (context.call.clone(), Arc::clone(&context.call.cost));
         let expected = match (&host, &command) {
             (None, _) if subject != Some(Subject::Targets) => 0,
+            _ if subject == Some(Subject::Transfer) => 0,
             (_, None) => revision.limits.file_bytes,
             (_, Some(_)) => 2 * revision.limits.output_bytes,
         };

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use scout_machine::path::not_a_file;
+use scout_machine::transfer::Done;
 use scout_machine::{
-    Attributes, Call, Capture, ErrorKind, HostError, Machine, Opened, Operation, Outcome, Principal, RemotePath,
-    TruePath, Within,
+    Attributes, Call, Capture, Errand, ErrorKind, HostError, Machine, Opened, Operation, Outcome, Principal,
+    RemotePath, TruePath, Within,
 };
 
 use crate::{HostSpec, Lease, Pool};
@@ -51,6 +52,7 @@ impl Machine for Host {
                 Ok(Outcome::Stat(attributes, place))
             }
             Operation::Exec(request) => lease.exec(request, call).await.map(Outcome::Exec),
+            Operation::Transfer(errand) => transfer(&lease, errand, within, call).await.map(Outcome::Transfer),
             Operation::Probe { .. } => Err(HostError::new(ErrorKind::Invalid, "a probe takes no connection")),
         }
     }
@@ -97,6 +99,23 @@ async fn stat(
     match within.is_everything() {
         true => lease.stat_placed(path, call).await,
         false => lease.stat_within(within, path, call).await,
+    }
+}
+
+async fn transfer(lease: &Lease, errand: &Errand, within: &Within, call: &Call) -> Result<Done, HostError> {
+    // Boxed: they are large, and whatever else is asked of a host would be as large as they are.
+    match errand {
+        Errand::Locate { path } => {
+            stat(lease, path, within, call).await.map(|(attributes, place)| Done::Located(attributes, place))
+        }
+        Errand::Send { path, offset, outlet } => {
+            Box::pin(lease.send(path, *offset, outlet, call)).await.map(|(sent, place)| Done::Sent(sent, place))
+        }
+        Errand::Receive { path, file, inlet } => {
+            Box::pin(lease.receive(path, file, inlet, call)).await.map(Done::Received)
+        }
+        Errand::MakeDirectory { path } => Box::pin(lease.make_directory(path, call)).await.map(Done::Made),
+        Errand::Digest { path } => Box::pin(lease.digest(path, call)).await.map(Done::Digest),
     }
 }
 

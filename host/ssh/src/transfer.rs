@@ -4,15 +4,21 @@
 //! or abandoned write leaves behind. Transfers run on a channel of their own; short reads never wait behind them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use scout_machine::path::shown;
-use scout_machine::{Call, ErrorKind, HostError, RemotePath};
+use scout_machine::command::shell::encoded;
+use scout_machine::path::{not_a_file, remote_error, shown};
+use scout_machine::transfer::{Digest, Inlet, NewFile, Outlet, Received, Sent};
+use scout_machine::within::outside;
+use scout_machine::{
+    Attributes, Call, CommandLimits, Ending, ErrorKind, ExecRequest, FileKind, HostError, RemotePath, TruePath,
+};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use crate::Lease;
-use crate::lease::{OnLane, TRIES, within};
+use crate::lease::{OnLane, TRIES, Tally, within};
 use crate::sftp::{
     Download, FileSystem, Part, Plan, SftpChannel, SftpError, Transfer, WriteError, WriteOptions, Written,
     receiver_failed,
@@ -21,6 +27,16 @@ use crate::sftp_lanes::Lane;
 
 /// How long removing a temporary file may take.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is left of an interrupted transfer is kept from this many bytes on.
+const KEPT: u64 = 1 << 20;
+/// What a tool may say of a file's SHA-256, in bytes.
+const DIGEST_OUTPUT: usize = 4096;
+/// A tool that says it of its standard input: of GNU and busybox, of Perl, of the BSDs, of nearly everywhere.
+const DIGEST_TOOLS: &str = "h(){ command -v $1 >/dev/null 2>&1;};if h sha256sum;then sha256sum;elif h shasum;then \
+    shasum -a 256;elif h sha256;then sha256 -q;elif h openssl;then openssl dgst -sha256 -r;else exit 127;fi";
+/// The call's deadline binds it.
+const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What one command brings of a file, where there is no SFTP.
 const PIECE: u64 = 4 * 1024 * 1024;
@@ -47,14 +63,29 @@ impl Lease {
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
+        self.read_of(path, part, sink, None, call).await
+    }
+
+    /// The same of the file alone that was `seen` at the path.
+    async fn read_of<W>(
+        &self,
+        path: &RemotePath,
+        part: Part,
+        sink: &mut W,
+        seen: Option<Attributes>,
+        call: &Call,
+    ) -> Result<Transfer, HostError>
+    where
+        W: AsyncWrite + Unpin + ?Sized,
+    {
         let tally = self.tally(call);
         let mut sink = sink;
-        let mut download = Download::new(path, part, &mut sink);
+        let mut download = Download::new(path, part, &mut sink).of(seen);
         for _ in 0..TRIES {
             let on = match self.lane(Lane::Bulk, &tally).await {
                 Ok(Some(on)) => on,
                 Ok(None) => continue,
-                Err(_) if self.has_no_sftp() => return self.read_in_pieces(path, part, sink, call).await,
+                Err(_) if self.has_no_sftp() => return self.read_in_pieces(path, part, sink, seen, call).await,
                 Err(error) => return Err(error),
             };
             match download.run(&on.channel, &tally.call).await {
@@ -71,6 +102,7 @@ impl Lease {
         path: &RemotePath,
         part: Part,
         sink: &mut W,
+        proven: Option<Attributes>,
         call: &Call,
     ) -> Result<Transfer, HostError>
     where
@@ -78,7 +110,7 @@ impl Lease {
     {
         let seen = self.stat(path, call).await?;
         let (offset, end) = part.of(seen);
-        let (mut before, mut after, mut bytes) = (None, seen, 0_u64);
+        let (mut before, mut after, mut bytes) = (proven, seen, 0_u64);
         let mut ended = false;
         while !ended {
             let at = offset.saturating_add(bytes);
@@ -196,8 +228,243 @@ impl Lease {
     }
 }
 
+/// The part of a host in a transfer. Paths are absolute and without links.
+impl Lease {
+    /// Sends a regular file, from `offset` on, if it truly lies there.
+    ///
+    /// # Errors
+    /// As [`Lease::read_to`]; Outside: the path, which has no links, has one by now.
+    /// # Cancel safety
+    /// As [`Lease::read_to`].
+    pub(crate) async fn send(
+        &self,
+        path: &RemotePath,
+        offset: u64,
+        outlet: &Outlet,
+        call: &Call,
+    ) -> Result<(Sent, TruePath), HostError> {
+        let (seen, place) = self.stat_placed(path, call).await?;
+        if place.path != path.bytes() {
+            return Err(outside(path));
+        }
+        if seen.has_kind() && seen.kind() != FileKind::File {
+            return Err(not_a_file(path.bytes()));
+        }
+        let mut writer = outlet.writer().await;
+        let Transfer { before, after, bytes, .. } =
+            self.read_of(path, Part::From(offset), &mut writer, Some(seen), call).await?;
+        // Who takes it may have gone.
+        writer.shutdown().await.ok();
+        Ok((Sent { before, after, bytes }, place))
+    }
+
+    /// Writes a file that is sent, in a directory that truly lies there, as [`Lease::write`] does. What an interrupted try has left
+    /// is gone on with, where nobody else can have exchanged it.
+    ///
+    /// # Errors
+    /// As [`Lease::write`]; Outside: the path, which has no links, has one by now; Remote: what is there is not what was sent.
+    /// # Cancel safety
+    /// As [`Lease::write`], but from 1 MiB on what has come stays for a later try.
+    pub(crate) async fn receive(
+        &self,
+        path: &RemotePath,
+        new: &NewFile,
+        inlet: &Inlet,
+        call: &Call,
+    ) -> Result<Received, HostError> {
+        let tally = self.tally(call);
+        let (directory, parent) = self.parent(path, call).await?;
+        for _ in 0..TRIES {
+            let Some(on) = self.lane(Lane::Bulk, &tally).await? else { continue };
+            let plan = match on.channel.plan_receive(path, (&directory, parent), new, &tally.call).await {
+                Ok(plan) => plan,
+                Err(error) => {
+                    self.give_up_or_repeat(on, error, path.bytes(), &tally).await?;
+                    continue;
+                }
+            };
+            let mut temporary = Temporary::new(self, on, &plan);
+            temporary.kept = plan.is_resumable().then(|| plan.landed());
+            let received = self.receive_planned(&mut temporary, &plan, new, inlet, &tally).await;
+            let error = match received {
+                Ok(received) => {
+                    temporary.on = None;
+                    return Ok(received);
+                }
+                Err(error) => error,
+            };
+            if let Some(kept) = temporary.kept() {
+                let there = format!("; {kept} of {} bytes are there, and the same copy goes on from there", new.size);
+                return Err(error.with_addition(&there));
+            }
+            return Err(match temporary.remove().await {
+                Ok(()) => error,
+                Err(left) => error.with_addition(&format!("; the temporary file `{left}` may remain")),
+            });
+        }
+        Err(self.no_answer_from_sftp())
+    }
+
+    /// From the first byte to the name. The caller removes what is left, unless it is kept.
+    async fn receive_planned(
+        &self,
+        temporary: &mut Temporary,
+        plan: &Plan,
+        new: &NewFile,
+        inlet: &Inlet,
+        tally: &Tally,
+    ) -> Result<Received, HostError> {
+        let (alias, call) = (&self.spec().alias, &tally.call);
+        let Some(channel) = temporary.on.as_ref().map(|on| on.channel.clone()) else {
+            return Err(self.no_answer_from_sftp());
+        };
+        let interrupted = |error: SftpError| match error {
+            SftpError::Ssh(error) => error,
+            SftpError::Closed => HostError::new(ErrorKind::Unreachable, "SFTP ended while the file was written"),
+            SftpError::Stalled { .. } => HostError::new(ErrorKind::NotReadable, "the file system or the server hangs"),
+        };
+        let mut source = within(alias, call, async { Ok(inlet.begin(plan.resumed()).await) }).await?;
+        let (bytes, synced) = match channel.fill(plan, &mut source, call).await {
+            Ok(filled) => filled,
+            Err(error) => {
+                // A full disk is not gone on with.
+                let is_interrupted = match &error {
+                    SftpError::Ssh(error) => {
+                        matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Cancelled | ErrorKind::Unreachable)
+                    }
+                    SftpError::Closed | SftpError::Stalled { .. } => true,
+                };
+                temporary.kept = temporary.kept.take().filter(|_| is_interrupted);
+                return Err(interrupted(error));
+            }
+        };
+        let expected = within(alias, call, inlet.end()).await?;
+        if bytes != new.size {
+            temporary.kept = None;
+            return Err(remote_error("the file did not keep what was written", plan.target()));
+        }
+        let found = match expected {
+            Some(_) => self.digest_of(plan.temporary(), call).await?,
+            None => None,
+        };
+        let verified = found.is_some() && found == expected;
+        if found.is_some() && !verified {
+            temporary.kept = None;
+            let message = "what the host has is not what was sent (their SHA-256 differ)";
+            return Err(remote_error(message, plan.target()).with_hint("copy it again"));
+        }
+        // What was written lies where it was meant to, and not behind a link that came meanwhile.
+        let written = RemotePath::parse(plan.temporary())?;
+        let (_, place) = self.stat_placed(&written, call).await?;
+        if place.path != plan.temporary() {
+            return Err(outside(&written));
+        }
+        match channel.name(plan, call).await {
+            Ok(()) => {}
+            Err(WriteError::Untouched(error)) => {
+                temporary.kept = None;
+                return Err(interrupted(error));
+            }
+            Err(WriteError::Unknown(error)) => {
+                let message = format!(
+                    "{}; whether it has its new content is unknown; it is whole in any case",
+                    interrupted(error).message()
+                );
+                return Err(HostError::new(ErrorKind::ConnectionLost, message));
+            }
+        }
+        Ok(Received { resumed: plan.resumed(), replaced: plan.replaces(), synced, digest: expected, verified })
+    }
+
+    /// Makes a directory in one that truly lies there: whether it was not there before.
+    ///
+    /// # Errors
+    /// As [`Lease::open`]; Invalid: something else has the name; Outside: the path, which has no links, has one by now.
+    pub(crate) async fn make_directory(&self, path: &RemotePath, call: &Call) -> Result<bool, HostError> {
+        self.parent(path, call).await?;
+        let make = move |channel: SftpChannel, path: RemotePath, call: Call| async move {
+            channel.make_directory(path.bytes(), &call).await
+        };
+        self.sftp(Lane::Short, path.clone(), call, make).await
+    }
+
+    /// The SHA-256 of a regular file that truly lies there; absent: the host has no tool that tells it.
+    ///
+    /// # Errors
+    /// As [`Lease::open`]; Outside: the path, which has no links, has one by now.
+    pub(crate) async fn digest(&self, path: &RemotePath, call: &Call) -> Result<Option<Digest>, HostError> {
+        let (seen, place) = self.stat_placed(path, call).await?;
+        if place.path != path.bytes() {
+            return Err(outside(path));
+        }
+        if seen.has_kind() && seen.kind() != FileKind::File {
+            return Err(not_a_file(path.bytes()));
+        }
+        self.digest_of(path.bytes(), call).await
+    }
+
+    async fn digest_of(&self, path: &[u8], call: &Call) -> Result<Option<Digest>, HostError> {
+        let script = format!("p=$(printf %b \"{}.\");p=${{p%.}};{DIGEST_TOOLS}<\"$p\"", encoded(path));
+        let request = ExecRequest {
+            script: script.into_bytes(),
+            stdout_cap: DIGEST_OUTPUT,
+            stderr_cap: DIGEST_OUTPUT,
+            timeout: NO_LIMIT,
+            limits: CommandLimits::NONE,
+            only_reads: true,
+        };
+        let outcome = match self.exec(&request, call).await {
+            Ok(outcome) => outcome,
+            // A host that only takes SFTP.
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Remote) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match outcome.ending {
+            Ending::Exited(0) => Ok(hex(&outcome.stdout.data)),
+            Ending::TimedOut(_) => Err(HostError::new(
+                ErrorKind::Timeout,
+                format!("{}: the SHA-256 was not told before the deadline", self.spec().alias),
+            )),
+            Ending::Cancelled(_) => Err(HostError::new(ErrorKind::Cancelled, "the request was cancelled")),
+            _ => Ok(None),
+        }
+    }
+
+    /// The directory that holds a path, which must truly lie there.
+    async fn parent(&self, path: &RemotePath, call: &Call) -> Result<(Vec<u8>, Attributes), HostError> {
+        let slash = path.bytes().iter().rposition(|byte| *byte == b'/');
+        let named = slash.and_then(|slash| Some((path.bytes().get(..slash.max(1))?, path.bytes().get(slash + 1..)?)));
+        let Some((directory, name)) = named.filter(|_| path.bytes().starts_with(b"/")) else {
+            return Err(outside(path));
+        };
+        if matches!(name, b"" | b"." | b"..") {
+            let message = format!("not the name of a file: `{}`", shown(path.bytes()));
+            return Err(HostError::new(ErrorKind::Invalid, message));
+        }
+        let directory = RemotePath::parse(directory)?;
+        let (attributes, place) = self.stat_placed(&directory, call).await?;
+        if place.path != directory.bytes() {
+            return Err(outside(path));
+        }
+        Ok((place.path, attributes))
+    }
+}
+
+/// The SHA-256 that a tool prints first.
+fn hex(output: &[u8]) -> Option<Digest> {
+    let digits = output.get(..64)?;
+    let end = output.get(64).is_none_or(u8::is_ascii_whitespace);
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    end.then_some(digest)
+}
+
 /// A file that is removed when this is dropped, unless it got its final name.
 struct Temporary {
+    /// How much of it there is, if a later try may go on with it.
+    kept: Option<Arc<AtomicU64>>,
     /// For a channel of its own, should this one be dead.
     lease: Lease,
     path: Vec<u8>,
@@ -208,7 +475,7 @@ struct Temporary {
 
 impl Temporary {
     fn new(lease: &Lease, on: OnLane, plan: &Plan) -> Self {
-        Self { lease: lease.another(), path: plan.temporary().to_vec(), on: Some(on) }
+        Self { kept: None, lease: lease.another(), path: plan.temporary().to_vec(), on: Some(on) }
     }
 
     /// Removes it now, whatever became of the request; `Err` is its path, if it may remain.
@@ -222,7 +489,16 @@ impl Temporary {
         }
     }
 
+    /// How many bytes of it stay for a later try.
+    fn kept(&self) -> Option<u64> {
+        let there = self.kept.as_ref()?.load(Ordering::Relaxed);
+        (there >= KEPT).then_some(there)
+    }
+
     fn removal(&mut self) -> Option<impl Future<Output = bool> + Send + 'static> {
+        if self.kept().is_some() {
+            return None;
+        }
         let (on, lease, path) = (self.on.take()?, self.lease.another(), std::mem::take(&mut self.path));
         Some(async move {
             let call = Call::until(Instant::now() + REMOVAL_LIMIT);

@@ -27,10 +27,12 @@ pub enum Subject {
     Diff,
     /// A path or a command on many hosts.
     Targets,
+    /// A copy from one machine to another.
+    Transfer,
 }
 
 impl Subject {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Hosts,
         Self::File,
         Self::Directory,
@@ -40,6 +42,7 @@ impl Subject {
         Self::Find,
         Self::Diff,
         Self::Targets,
+        Self::Transfer,
     ];
 
     /// As the contract calls it.
@@ -54,6 +57,7 @@ impl Subject {
             Self::Find => "find",
             Self::Diff => "diff",
             Self::Targets => "targets",
+            Self::Transfer => "transfer",
         }
     }
 }
@@ -83,7 +87,7 @@ impl Description {
 pub struct Query {
     /// What it is about: one of the subjects that the handler describes.
     pub subject: Subject,
-    /// Absent for [`Subject::Hosts`] and [`Subject::Targets`].
+    /// Absent for [`Subject::Hosts`] and [`Subject::Targets`], and where the arguments of a [`Subject::Transfer`] name both ends.
     pub host: Option<String>,
     /// Absent: the home directory.
     pub path: Option<Vec<u8>>,
@@ -124,6 +128,12 @@ impl Arguments {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.as_text()
+    }
+
+    /// Whether a flag was given.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Value::Boolean(true)))
     }
 
     /// A whole number, if it was given.

@@ -116,6 +116,32 @@ pub mod inventory {
     }
 }
 
+/// Files that are copied from one machine to another. Needs the grant `transfer`, a tool that says [`Write`](crate::Effect::Write), and
+/// directories that the operator has opened.
+pub mod transfer {
+    use crate::bindings::imports::scout::plugin::transfer;
+    use crate::{Attributes, Error};
+
+    pub use crate::bindings::imports::scout::plugin::transfer::{Failure, Place, Report};
+
+    /// What is at a place, behind every link; absent: nothing.
+    ///
+    /// # Errors
+    /// As [`copy`].
+    pub fn look(place: &Place) -> Result<Option<Attributes>, Error> {
+        Ok(transfer::look(place)?)
+    }
+
+    /// Copies a regular file, or a directory with what is below it. A file that exists is replaced only if that is asked for; what an
+    /// interrupted copy has left is gone on with.
+    ///
+    /// # Errors
+    /// Whatever one of the two machines or Scout has against it. Of a directory what is below it fails by itself.
+    pub fn copy(source: &Place, target: &Place, replace: bool) -> Result<Report, Error> {
+        Ok(transfer::copy(source, target, replace)?)
+    }
+}
+
 /// The plugin's own configuration: `[plugins.NAME.settings]` in scout.toml.
 pub mod settings {
     pub use crate::bindings::imports::scout::plugin::settings::get;

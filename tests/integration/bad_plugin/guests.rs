@@ -127,6 +127,7 @@ guests! {
     forged_hosts_are_unknown: ForgesHosts => Answers("[UnknownHost]");
     secrets_are_refused_however_they_are_spelled: AsksForSecrets => Answers("[Some(Refused)]");
     nothing_outside_of_its_roots_is_read: LeavesItsRoots => Answers("21 paths refused");
+    nothing_is_copied_where_nothing_is_open: CopiesAsAsked => Fails("nothing may be written on `box`");
     a_tool_that_only_reads_runs_nothing: RunsBehindItsEffect =>
         Fails("the tool \"look\" says of itself that it only reads");
     shell_in_words_stays_words: WritesShellIntoWords => Answers("144 asked");

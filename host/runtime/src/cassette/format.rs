@@ -101,6 +101,12 @@ pub(super) struct Host {
     pub(super) trouble: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) tags: Vec<String>,
+    /// Directories that are open to transfers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) writable: Option<Vec<String>>,
+    /// Whether it is the machine that Scout ran on, as transfers see it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) is_exchange: bool,
     #[serde(with = "Commands")]
     pub(super) commands: CommandPolicy,
 }
@@ -139,6 +145,19 @@ pub(crate) enum Request {
     Probe {
         timeout_ms: u64,
     },
+    /// A path.
+    Locate(Text),
+    /// A path.
+    Send(Text),
+    Receive {
+        path: Text,
+        size: u64,
+        replace: bool,
+    },
+    /// A path.
+    MakeDirectory(Text),
+    /// A path.
+    Digest(Text),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +190,26 @@ pub(crate) enum Response {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<Failure>,
     },
+    Located {
+        attributes: Attributes,
+        place: Text,
+    },
+    Sent {
+        before: Attributes,
+        after: Attributes,
+        bytes: u64,
+    },
+    Received {
+        resumed: u64,
+        replaced: bool,
+        synced: bool,
+        verified: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Sum>,
+    },
+    /// Whether it is new.
+    Made(bool),
+    Digest(Option<Sum>),
     Error(Failure),
 }
 
@@ -184,6 +223,11 @@ impl Response {
             Request::Read { .. } => matches!(self, Self::Content(_) | Self::Error(_)),
             Request::Stat(_) => matches!(self, Self::Attributes(_) | Self::Error(_)),
             Request::Exec(_) => matches!(self, Self::Outcome { .. } | Self::Error(_)),
+            Request::Locate(_) => matches!(self, Self::Located { .. } | Self::Error(_)),
+            Request::Send(_) => matches!(self, Self::Sent { .. } | Self::Error(_)),
+            Request::Receive { .. } => matches!(self, Self::Received { .. } | Self::Error(_)),
+            Request::MakeDirectory(_) => matches!(self, Self::Made(_) | Self::Error(_)),
+            Request::Digest(_) => matches!(self, Self::Digest(_) | Self::Error(_)),
             Request::Probe { .. } => {
                 matches!(self, Self::Probe { latency_us, error, .. } if latency_us.is_some() != error.is_some())
             }
@@ -196,8 +240,42 @@ impl Response {
             Self::File { content, .. } | Self::Content(content) => content.bytes.0.len(),
             Self::Directory { entries, .. } => entries.iter().map(|entry| entry.name.0.len()).sum(),
             Self::Outcome { stdout, stderr, .. } => stdout.bytes.0.len() + stderr.bytes.0.len(),
-            Self::Other { .. } | Self::Attributes(_) | Self::Probe { .. } | Self::Error(_) => 0,
+            Self::Other { .. }
+            | Self::Attributes(_)
+            | Self::Probe { .. }
+            | Self::Located { .. }
+            | Self::Sent { .. }
+            | Self::Received { .. }
+            | Self::Made(_)
+            | Self::Digest(_)
+            | Self::Error(_) => 0,
         }
+    }
+}
+
+/// A SHA-256, as 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sum(pub(super) scout_machine::transfer::Digest);
+
+impl Serialize for Sum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+}
+
+impl<'de> Deserialize<'de> for Sum {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut sum = [0; 32];
+        let unfit = || D::Error::custom("a SHA-256 has 64 hexadecimal digits");
+        if text.len() != 64 {
+            return Err(unfit());
+        }
+        for (byte, pair) in sum.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = std::str::from_utf8(pair).map_err(|_| unfit())?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| unfit())?;
+        }
+        Ok(Self(sum))
     }
 }
 

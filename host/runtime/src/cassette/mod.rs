@@ -24,7 +24,7 @@ use similar::TextDiffConfig;
 use tokio::time::Instant;
 
 use crate::grants::Action::See;
-use crate::grants::{Access, HostRules, decide};
+use crate::grants::{Access, HostRules, Limit, Root, decide};
 use crate::policy::{PathPattern, SecretPaths};
 use crate::{
     Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, Location, Plugin, Receipt, Structured,
@@ -115,11 +115,20 @@ impl Recorder {
             let rights = call.plugin.rights(access, call.principal, Some(call.tool));
             let listed = |host: &HostRecord| state.listed && decide(&rights, host.target(access), See).is_ok();
             let seen = |host: &HostRecord| state.named.contains(&*host.name) || listed(host);
-            let tags = |host: &HostRecord| host.target(access).rules.tags.iter().map(|tag| tag.to_string()).collect();
+            let with_rules = |host: HostRecord| {
+                let rules = host.target(access).rules;
+                let texts = |limit: &Limit<Root>| limit.rules.iter().map(|rule| rule.text.to_string()).collect();
+                Host {
+                    tags: rules.tags.iter().map(|tag| tag.to_string()).collect(),
+                    writable: rules.writable.as_ref().map(texts),
+                    is_exchange: rules.is_exchange,
+                    ..Host::from(&host)
+                }
+            };
             let is_listed = |name: &String| call.fleet.names().find(name).is_some();
             let opened = state.named.iter().filter(|name| !is_listed(name)).filter_map(|name| call.fleet.get(name));
-            let seen = call.fleet.hosts().filter(seen).chain(opened);
-            seen.map(|host| Host { tags: tags(&host), ..Host::from(&host) }).collect()
+            let exchange = call.fleet.exchange().filter(|host| state.named.contains(&*host.name)).cloned();
+            call.fleet.hosts().filter(seen).chain(opened).chain(exchange).map(with_rules).collect()
         };
         let mut file = File {
             cassette: format::VERSION,
@@ -213,8 +222,15 @@ impl Cassette {
     pub async fn replay(&self, plugin: &Plugin, limits: &Limits) -> Result<Replay, CassetteError> {
         let surroundings = Surroundings { clock: self.file.clock, seed: self.file.seed };
         let playing = Arc::new(Playing::new(surroundings, self.file.operations.clone()));
-        let hosts = self.file.hosts.iter().map(record).collect();
-        let fleet = Arc::new(Fleet::new(hosts, Pool::new(PoolConfig::default())).with_access(self.access(plugin)?));
+        let (mut hosts, mut exchange) = (Vec::new(), None);
+        for host in &self.file.hosts {
+            match host.is_exchange {
+                true => exchange = Some(record(host)?),
+                false => hosts.push(record(host)?),
+            }
+        }
+        let fleet = Fleet::new(hosts, Pool::new(PoolConfig::default())).with_access(self.access(plugin)?);
+        let fleet = Arc::new(fleet.with_exchange(exchange));
         let limits = Arc::new(self.file.limits.within(limits));
         let call = Call::until(Instant::now() + REPLAY);
         let mut context = CallContext::new(Principal::own(CALLER), fleet, limits, call);
@@ -272,7 +288,7 @@ impl Cassette {
 }
 
 /// A host of which there is only what was recorded.
-fn record(host: &Host) -> HostRecord {
+fn record(host: &Host) -> Result<HostRecord, CassetteError> {
     let location = match &host.trouble {
         Some(trouble) => Err(HostError::new(ErrorKind::Config, trouble.clone())),
         None => {
@@ -281,8 +297,9 @@ fn record(host: &Host) -> HostRecord {
         }
     };
     let tags = host.tags.iter().map(|tag| tag.as_str().into()).collect();
-    HostRecord::recorded(&host.name, location, host.commands)
-        .with_rules(Arc::new(HostRules { tags, ..HostRules::default() }))
+    let writable = rights::roots(host.writable.as_deref())?;
+    let rules = HostRules { tags, writable, is_exchange: host.is_exchange, ..HostRules::default() };
+    Ok(HostRecord::recorded(&host.name, location, host.commands).with_rules(Arc::new(rules)))
 }
 
 impl From<&HostRecord> for Host {
@@ -291,7 +308,16 @@ impl From<&HostRecord> for Host {
             Ok(Location { address, user, .. }) => (address, user, None),
             Err(error) => (String::new(), String::new(), Some(error.message().to_owned())),
         };
-        Self { name: host.name.to_string(), address, user, trouble, tags: Vec::new(), commands: host.commands }
+        Self {
+            name: host.name.to_string(),
+            address,
+            user,
+            trouble,
+            tags: Vec::new(),
+            writable: None,
+            is_exchange: false,
+            commands: host.commands,
+        }
     }
 }
 

@@ -46,6 +46,11 @@ impl format::Rights {
     }
 }
 
+/// Directories that are open to transfers.
+pub(super) fn roots(written: Option<&[String]>) -> Result<Option<Limit<Root>>, CassetteError> {
+    limit(written, String::clone, |text| Root::parse(text.as_bytes()))
+}
+
 fn limit<W, T>(
     written: Option<&[W]>,
     text: impl Fn(&W) -> String,

@@ -68,6 +68,7 @@ pub(super) fn scrub(file: &mut File, fleet: &Fleet, redact: &[String]) -> Result
         host.user = if host.user == PUBLIC_USER { PUBLIC_USER.to_owned() } else { "user".to_owned() };
         host.trouble = host.trouble.as_deref().map(|text| scrubber.error(text));
         host.tags.iter_mut().for_each(|tag| scrubber.string(tag));
+        host.writable.iter_mut().flatten().for_each(|path| scrubber.string(path));
         scrubber.string(&mut host.name);
         scrubber.string(&mut host.address);
     }
@@ -182,7 +183,14 @@ impl Scrubber {
     fn operation(&self, operation: &mut RecordedOperation, secrets: &SecretPaths) {
         self.string(&mut operation.host);
         let secret = match &mut operation.asked {
-            Request::Open(path) | Request::Read { path, .. } | Request::Stat(path) => {
+            Request::Open(path)
+            | Request::Read { path, .. }
+            | Request::Stat(path)
+            | Request::Locate(path)
+            | Request::Send(path)
+            | Request::Receive { path, .. }
+            | Request::MakeDirectory(path)
+            | Request::Digest(path) => {
                 let secret = RemotePath::parse(&path.0).map_or(true, |path| secrets.has(&path));
                 self.text(path);
                 secret
@@ -206,7 +214,14 @@ impl Scrubber {
                 self.content(stderr, None, false);
             }
             Response::Probe { error: Some(failure), .. } | Response::Error(failure) => self.failure(failure),
-            Response::Probe { error: None, .. } | Response::Other { .. } | Response::Attributes(_) => {}
+            Response::Located { place, .. } => self.text(place),
+            Response::Probe { error: None, .. }
+            | Response::Other { .. }
+            | Response::Attributes(_)
+            | Response::Sent { .. }
+            | Response::Received { .. }
+            | Response::Made(_)
+            | Response::Digest(_) => {}
         }
     }
 

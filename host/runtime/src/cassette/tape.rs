@@ -10,10 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use scout_machine as machine;
-use scout_machine::{ErrorKind, HostError};
+use scout_machine::transfer::{Done, Received, Sent};
+use scout_machine::{ErrorKind, HostError, TruePath};
 
 use super::CassetteError;
-use super::format::{Attributes, Capture, Ending, Entry, Failure, Kind, RecordedOperation, Request, Response, Text};
+use super::format::{
+    Attributes, Capture, Ending, Entry, Failure, Kind, RecordedOperation, Request, Response, Sum, Text,
+};
 use super::wasi::Surroundings;
 use crate::steps::Found;
 
@@ -38,6 +41,11 @@ impl Tape {
         if let Self::Recording(recording) = self {
             recording.state().named.insert(host.to_owned());
         }
+    }
+
+    /// Whether it is played: then no machine is asked.
+    pub(crate) fn is_played(&self) -> bool {
+        matches!(self, Self::Playing(_))
     }
 
     /// The guest was told all hosts.
@@ -228,6 +236,13 @@ fn describe(host: &str, request: &Request) -> String {
         Request::Stat(path) => format!("stat {host}:{}", shown(path)),
         Request::Exec(script) => format!("exec on {host}: {}", shown(script)),
         Request::Probe { timeout_ms } => format!("probe {host} (within {timeout_ms} ms)"),
+        Request::Locate(path) => format!("locate {host}:{}", shown(path)),
+        Request::Send(path) => format!("send {host}:{}", shown(path)),
+        Request::Receive { path, size, replace } => {
+            format!("receive {host}:{} ({size} bytes, replace: {replace})", shown(path))
+        }
+        Request::MakeDirectory(path) => format!("make the directory {host}:{}", shown(path)),
+        Request::Digest(path) => format!("digest of {host}:{}", shown(path)),
     }
 }
 
@@ -274,6 +289,7 @@ impl Value for Found {
             Self::Attributes(attributes) => attributes.given(),
             Self::Ran(outcome) => outcome.given(),
             Self::Probed(probe) => OnTape::given(probe),
+            Self::Done(done) => done.given(),
         }
     }
 
@@ -286,6 +302,11 @@ impl Value for Found {
             Response::Attributes(_) => Value::from_given(given).map(Self::Attributes),
             Response::Outcome { .. } => Value::from_given(given).map(Self::Ran),
             Response::Probe { .. } => Some(Self::Probed(OnTape::from_given(Ok(given)))),
+            Response::Located { .. }
+            | Response::Sent { .. }
+            | Response::Received { .. }
+            | Response::Made(_)
+            | Response::Digest(_) => Value::from_given(given).map(Self::Done),
             Response::Error(_) => None,
         }
     }
@@ -323,6 +344,45 @@ impl Value for machine::Opened {
                 truncated,
             },
             Response::Other { attributes } => Self::Other { attributes: attributes.into() },
+            _ => return None,
+        })
+    }
+}
+
+impl Value for Done {
+    fn given(&self) -> Response {
+        match self {
+            Self::Located(attributes, place) => {
+                Response::Located { attributes: attributes.into(), place: place.path.as_slice().into() }
+            }
+            Self::Sent(Sent { before, after, bytes }, _) => {
+                Response::Sent { before: before.into(), after: after.into(), bytes: *bytes }
+            }
+            Self::Received(Received { resumed, replaced, synced, digest, verified }) => Response::Received {
+                resumed: *resumed,
+                replaced: *replaced,
+                synced: *synced,
+                verified: *verified,
+                digest: digest.map(Sum),
+            },
+            Self::Made(is_new) => Response::Made(*is_new),
+            Self::Digest(digest) => Response::Digest(digest.map(Sum)),
+        }
+    }
+
+    fn from_given(given: Response) -> Option<Self> {
+        let place = |path: Vec<u8>| TruePath { path, is_proven: true };
+        Some(match given {
+            Response::Located { attributes, place: path } => Self::Located(attributes.into(), place(path.0)),
+            Response::Sent { before, after, bytes } => {
+                Self::Sent(Sent { before: before.into(), after: after.into(), bytes }, place(Vec::new()))
+            }
+            Response::Received { resumed, replaced, synced, verified, digest } => {
+                let digest = digest.map(|sum| sum.0);
+                Self::Received(Received { resumed, replaced, synced, digest, verified })
+            }
+            Response::Made(is_new) => Self::Made(is_new),
+            Response::Digest(digest) => Self::Digest(digest.map(|sum| sum.0)),
             _ => return None,
         })
     }

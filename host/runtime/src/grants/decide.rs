@@ -49,6 +49,10 @@ pub enum Action<'a> {
     See,
     /// Look at a path.
     Read(&'a RemotePath),
+    /// Copy what is at a path to somewhere else.
+    Copy(&'a RemotePath),
+    /// Write what is copied from somewhere else.
+    Write(&'a RemotePath),
     /// Run a pipeline.
     Run(&'a Pipeline),
     /// Run a free script.
@@ -70,6 +74,8 @@ pub enum Source {
     Host,
     /// The paths that nobody reads.
     Secrets,
+    /// The directories that transfers may write.
+    Transfers,
 }
 
 /// One source's word.
@@ -115,6 +121,7 @@ impl fmt::Display for Source {
             Self::Principal => "the rights of the principal",
             Self::Host => "the command policy of the host",
             Self::Secrets => "the list of secret paths",
+            Self::Transfers => "the directories that are open to transfers",
         })
     }
 }
@@ -127,14 +134,24 @@ impl Action<'_> {
             Self::Read(_) => Interface::Files,
             Self::Run(_) => Interface::Exec,
             Self::Shell => Interface::Shell,
+            Self::Copy(_) | Self::Write(_) => Interface::Transfer,
         }
     }
 
-    /// Whether a tool with this effect may do it. A tool that runs commands may read, one that writes may do both.
-    fn is_within(&self, effect: Effect) -> bool {
-        match (self, effect) {
-            (Self::See | Self::Read(_), Effect::Read) | (_, Effect::Exec | Effect::Write) => true,
-            (Self::Run(_) | Self::Shell, Effect::Read) => false,
+    /// The effect that a tool has to declare for it. A tool that runs commands may read, one that writes may do both.
+    fn effect(&self) -> Effect {
+        match self {
+            Self::See | Self::Read(_) => Effect::Read,
+            Self::Run(_) | Self::Shell => Effect::Exec,
+            Self::Copy(_) | Self::Write(_) => Effect::Write,
+        }
+    }
+
+    /// The path that is looked at or written, where it is one.
+    fn path(&self) -> Option<&RemotePath> {
+        match self {
+            Self::Read(path) | Self::Copy(path) | Self::Write(path) => Some(path),
+            Self::See | Self::Run(_) | Self::Shell => None,
         }
     }
 }
@@ -180,15 +197,14 @@ impl CallRights {
             return refuse(Source::Plugin, None, "the plugin does not import it".to_owned(), &imported(self.declared));
         }
         if let Some((tool, effect)) = &self.effect
-            && !operation.is_within(*effect)
+            && operation.effect() > *effect
         {
-            let why = format!("the tool {} says of itself that it only reads", quoted(tool));
-            return refuse(
-                Source::Effect,
-                None,
-                why,
-                "hosts, files and directories; a tool that runs commands says `exec`",
-            );
+            let (says, instead) = match operation.effect() {
+                Effect::Write => ("that it does not write", "a tool that copies files says `write`"),
+                _ => ("that it only reads", "hosts, files and directories; a tool that runs commands says `exec`"),
+            };
+            let why = format!("the tool {} says of itself {says}", quoted(tool));
+            return refuse(Source::Effect, None, why, instead);
         }
         for (source, ruled) in self.ruled() {
             let granted = ruled.grants.as_ref();
@@ -238,11 +254,18 @@ impl CallRights {
 /// The first source that does not, why, and what it lets through instead.
 pub fn decide(rights: &CallRights, target: Target<'_>, operation: Action<'_>) -> Result<Permit, Denial> {
     rights.reaches(operation)?;
-    let mut permit = Permit { reasons: rights.names(target)?, ..Permit::default() };
+    // What is limited are the hosts and what is on them: of the machine that Scout runs on transfers see what is opened to them.
+    let is_exchange = target.rules.is_exchange;
+    let reasons = if is_exchange { Vec::new() } else { rights.names(target)? };
+    let mut permit = Permit { reasons, ..Permit::default() };
+    if let Some(path) = operation.path().filter(|_| is_exchange || matches!(operation, Action::Write(_))) {
+        write(target, path, &mut permit)?;
+    }
     for (source, rights) in rights.ruled() {
         match operation {
             Action::See => {}
-            Action::Read(path) => read(source, rights, path, &mut permit)?,
+            Action::Copy(_) | Action::Write(_) if is_exchange => {}
+            Action::Read(path) | Action::Copy(path) | Action::Write(path) => read(source, rights, path, &mut permit)?,
             Action::Run(pipeline) => run(source, rights, pipeline, &mut permit)?,
             Action::Shell => shell(source, rights)?,
         }
@@ -251,7 +274,7 @@ pub fn decide(rights: &CallRights, target: Target<'_>, operation: Action<'_>) ->
     permit.keeps_secrets = !(target.commands == CommandPolicy::Shell && rights.allow_any_script());
     if let Some(refusal) = by_host(target, operation, permit.keeps_secrets) {
         let place = target.rules.commands.clone();
-        let source = if matches!(operation, Action::Read(_)) { Source::Secrets } else { Source::Host };
+        let source = if operation.path().is_some() { Source::Secrets } else { Source::Host };
         let reason = Reason { source, rule: None, place: place.filter(|_| source == Source::Host) };
         return Err(Denial { reason, refusal });
     }
@@ -269,6 +292,26 @@ fn read(source: Source, rights: &Rights, path: &RemotePath, permit: &mut Permit)
     if !rights.follow_links_out {
         permit.within.roots.push(limit.rules.iter().map(|rule| rule.value.path().clone()).collect());
     }
+    Ok(())
+}
+
+/// Where transfers may write, and of the machine that Scout runs on read too.
+fn write(target: Target<'_>, path: &RemotePath, permit: &mut Permit) -> Result<(), Denial> {
+    let what = quoted(&String::from_utf8_lossy(path.bytes()));
+    let Some(limit) = &target.rules.writable else {
+        let why = format!("nothing may be written on `{}`", target.name);
+        let instead =
+            "the operator opens directories to transfers with `writable_paths` below [hosts.NAME] in scout.toml";
+        let refusal = Refusal { what, why, instead: Some(instead.to_owned()) };
+        return Err(Denial { reason: Reason { source: Source::Transfers, rule: None, place: None }, refusal });
+    };
+    let lies = Resolved::file(path).ok().and_then(|path| among(&path, roots(limit)));
+    let Some(rule) = lies.and_then(|index| limit.rules.get(index)) else {
+        let why = "does not lie, as it is written, in the directories";
+        return Err(deny(Source::Transfers, limit, &what, why, "paths below "));
+    };
+    permit.reasons.push(by(Source::Transfers, rule));
+    permit.within.roots.push(limit.rules.iter().map(|rule| rule.value.path().clone()).collect());
     Ok(())
 }
 
@@ -329,7 +372,7 @@ fn imported(grants: Grants) -> String {
 fn by_host(target: Target<'_>, operation: Action<'_>, keeps_secrets: bool) -> Option<Refusal> {
     match (operation, target.commands) {
         (Action::See, _) | (Action::Shell, CommandPolicy::Shell) => None,
-        (Action::Read(path), _) => target.secrets.check_path(path).err().filter(|_| keeps_secrets),
+        (Action::Read(path) | Action::Copy(path) | Action::Write(path), _) => target.secrets.check_path(path).err().filter(|_| keeps_secrets),
         (Action::Run(pipeline), commands) => policy::check_with(target.secrets, commands, pipeline).err(),
         (Action::Shell, CommandPolicy::ReadOnly | CommandPolicy::None) => Some(Refusal {
             what: "a free shell command".to_owned(),
@@ -355,6 +398,7 @@ fn deny<T>(source: Source, limit: &Limit<T>, what: &str, why: &str, instead: &st
     }
     let whose = match source {
         Source::Principal => "granted to whoever asks",
+        Source::Transfers => "open to transfers",
         _ => "granted to this plugin",
     };
     let instead =

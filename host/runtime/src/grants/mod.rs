@@ -89,6 +89,10 @@ pub struct HostRules {
     pub commands: Option<Place>,
     /// Whether each of its commands has a session of its own, also one that could share a shell that stays.
     pub own_sessions: bool,
+    /// The directories below which transfers may write; absent: none.
+    pub writable: Option<Limit<Root>>,
+    /// Whether it is the machine that Scout runs on as transfers see it, where they read and write below `writable` alone.
+    pub is_exchange: bool,
 }
 
 /// All that the operator has said. The default limits nothing beyond what is linked.

@@ -49,17 +49,22 @@ fn everything() -> CallRights {
 enum Do {
     See,
     Read(&'static str),
+    Copy(&'static str),
+    Write(&'static str),
     Run(&'static str),
     Shell,
 }
 
 /// What becomes of an operation on `web1`, a host with the tag `prod`.
 fn judge(rights: &CallRights, what: Do, policy: CommandPolicy) -> Result<Permit, Denial> {
-    let rules = HostRules { tags: vec!["prod".into()], commands: Some(place(1)), ..HostRules::default() };
+    let writable = Some(paths(1, &["/srv/in", "/var/log"]));
+    let rules = HostRules { tags: vec!["prod".into()], commands: Some(place(1)), writable, ..HostRules::default() };
     let target = Target { name: "web1", commands: policy, rules: &rules, secrets: &SecretPaths::default() };
     match what {
         Do::See => decide(rights, target, Action::See),
         Do::Read(path) => decide(rights, target, Action::Read(&remote(path))),
+        Do::Copy(path) => decide(rights, target, Action::Copy(&remote(path))),
+        Do::Write(path) => decide(rights, target, Action::Write(&remote(path))),
         Do::Run(text) => decide(rights, target, Action::Run(&pipeline(text))),
         Do::Shell => decide(rights, target, Action::Shell),
     }
@@ -81,11 +86,33 @@ fn every_limit_is_enforced_whoever_sets_it() {
     let Rights { grants: _, hosts: _, paths: _, commands: _, follow_links_out: _ } = Rights::default();
     let files = Some((Grants::only(Interface::Files), place(2)));
     let exec = Some((Grants::only(Interface::Exec), place(2)));
+    let transfer = Some((Grants::only(Interface::Transfer), place(2)));
     let cases: Vec<(Rights, Do, Vec<Do>)> = vec![
         (
             Rights { grants: files, ..Rights::default() },
             Do::Read("/etc/hostname"),
-            vec![Do::See, Do::Run("df"), Do::Shell],
+            vec![Do::See, Do::Run("df"), Do::Shell, Do::Copy("/etc/hostname"), Do::Write("/srv/in/x")],
+        ),
+        (
+            Rights { grants: transfer, ..Rights::default() },
+            Do::Write("/srv/in/x"),
+            vec![
+                Do::Read("/etc/hostname"),
+                Do::Shell,
+                Do::Write("/srv/x"),
+                Do::Write("/srv/in/../x"),
+                Do::Write("~/x"),
+            ],
+        ),
+        (
+            Rights { paths: Some(paths(2, &["/var/log"])), ..Rights::default() },
+            Do::Write("/var/log/x"),
+            vec![Do::Write("/srv/in/x"), Do::Copy("/etc/hostname"), Do::Copy("/var/log/../x")],
+        ),
+        (
+            Rights { paths: Some(paths(2, &["/var/log"])), ..Rights::default() },
+            Do::Copy("/var/log/x"),
+            vec![Do::Copy("/etc/shadow")],
         ),
         (Rights { grants: exec, ..Rights::default() }, Do::Run("df"), vec![Do::Read("/etc/hostname"), Do::Shell]),
         (Rights { hosts: Some(hosts(2, &["web*"])), ..Rights::default() }, Do::See, vec![]),

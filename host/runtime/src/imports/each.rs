@@ -70,7 +70,7 @@ impl CallState {
 }
 
 /// When operations end of a call that begins now and must end then.
-fn ending(now: Instant, deadline: Instant) -> Instant {
+pub(super) fn ending(now: Instant, deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(now);
     now + left - (left / 10).min(LAST)
 }
@@ -92,7 +92,7 @@ async fn one(admitted: Result<Admitted, Error>, most: usize, held: &AtomicUsize,
         Found::Opened(opened) => entries::weight(opened),
         Found::Content(content) => content.data.len(),
         Found::Ran(outcome) => outcome.stdout.data.len() + outcome.stderr.data.len(),
-        Found::Attributes(_) | Found::Probed(_) => 0,
+        Found::Attributes(_) | Found::Probed(_) | Found::Done(_) => 0,
     };
     if held.fetch_add(bytes, Ordering::Relaxed) + bytes > limit {
         held.fetch_sub(bytes, Ordering::Relaxed);

@@ -15,6 +15,7 @@ mod log;
 mod progress;
 mod queries;
 mod settings;
+mod transfer;
 mod types;
 
 use std::collections::HashMap;
@@ -59,6 +60,8 @@ pub(crate) mod bindings {
             "scout:plugin/exec.shell": async | trappable,
             "scout:plugin/exec.run-each": async | trappable,
             "scout:plugin/exec.shell-each": async | trappable,
+            "scout:plugin/transfer.look": async | trappable,
+            "scout:plugin/transfer.copy": async | trappable,
         },
         exports: { default: async },
         trappable_error_type: { "scout:plugin/types.error" => crate::imports::Failure },
@@ -69,6 +72,7 @@ pub(crate) mod bindings {
             "scout:plugin/queries.query": crate::imports::queries::Query,
             "scout:plugin/descriptions.handler-description": crate::imports::descriptions::HandlerDescription,
             "scout:plugin/descriptions.tool": crate::imports::descriptions::Tool,
+            "scout:plugin/transfer.report": crate::transfer::Report,
         },
     });
 }
@@ -109,7 +113,7 @@ fn patch(version: &str) -> Option<u64> {
 }
 
 /// The contract: each interface that may be imported, with its functions.
-const INTERFACES: [(&str, &[&str]); 12] = [
+const INTERFACES: [(&str, &[&str]); 13] = [
     ("types", &[]),
     (
         "blobs",
@@ -157,6 +161,23 @@ const INTERFACES: [(&str, &[&str]); 12] = [
     ("inventory", &["hosts", "select", "probe"]),
     ("files", &["open", "read", "stat", "open-each"]),
     ("exec", &["run", "shell", "run-each", "shell-each"]),
+    (
+        "transfer",
+        &[
+            "[method]report.path",
+            "[method]report.files",
+            "[method]report.unchanged",
+            "[method]report.directories",
+            "[method]report.bytes",
+            "[method]report.resumed",
+            "[method]report.verified",
+            "[method]report.digest",
+            "[method]report.failures",
+            "[method]report.failed",
+            "look",
+            "copy",
+        ],
+    ),
     ("log", &["write"]),
     ("progress", &["report"]),
     ("settings", &["get"]),
@@ -241,6 +262,9 @@ fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Linke
     }
     if granted("exec", grants) {
         wit::exec::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    }
+    if granted("transfer", grants) {
+        wit::transfer::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     }
     if wasi {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;

@@ -13,6 +13,7 @@ pub(crate) mod resolve;
 mod scripts;
 mod secret;
 mod table;
+pub(crate) mod unwritable;
 mod values;
 
 use scout_machine::RemotePath;

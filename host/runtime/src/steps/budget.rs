@@ -13,7 +13,10 @@ pub(super) fn take(budget: &mut Budget, access: &HostAccess, request: &HostReque
         return Err(format!("a call may take {} MiB from hosts, and this one has", limit >> 20));
     }
     match request {
-        HostRequest::Open { .. } | HostRequest::Read { .. } | HostRequest::Stat { .. } => Ok(()),
+        // What a transfer may take is bounded where it is made.
+        HostRequest::Open { .. } | HostRequest::Read { .. } | HostRequest::Stat { .. } | HostRequest::Transfer(_) => {
+            Ok(())
+        }
         HostRequest::Run(_) | HostRequest::Script { .. } => match budget.command() {
             true => Ok(()),
             false => Err(format!("a call may ask for {COMMANDS} commands, and this one has")),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scout_machine::{ExecRequest, Operation};
 
-use super::{Found, HostAccess, HostRequest};
+use super::{Found, HostAccess, HostRequest, Task};
 use crate::Limits;
 use crate::written::{fitting, fitting_both};
 
@@ -32,6 +32,10 @@ pub(super) fn operation(
             limits: access.host.limits,
             only_reads,
         })),
+        HostRequest::Transfer(part) => match &part.task {
+            Task::List { truly } => Operation::Open { path: truly.clone(), cap: 0, max_entries: dir_entries },
+            Task::Do(errand) => Operation::Transfer(errand.clone()),
+        },
         HostRequest::Probe { timeout } => Operation::Probe { timeout: *timeout },
     }
 }
@@ -47,6 +51,6 @@ pub(super) fn cut(found: Found) -> Found {
             (outcome.stdout, outcome.stderr) = fitting_both(outcome.stdout, outcome.stderr);
             Found::Ran(outcome)
         }
-        Found::Opened(_) | Found::Attributes(_) | Found::Probed(_) => found,
+        Found::Opened(_) | Found::Attributes(_) | Found::Probed(_) | Found::Done(_) => found,
     }
 }

@@ -1,8 +1,8 @@
 //! Step 1: whether the call may. Rights and policies are those of [`grants`]; here they meet what is asked.
 
-use super::{HostAccess, HostRequest};
+use super::{HostAccess, HostRequest, Side};
 use crate::grants::{self, Action, CallRights, Permit};
-use crate::policy::{self, CommandPolicy, Refusal};
+use crate::policy::{self, CommandPolicy, Refusal, unwritable};
 
 /// What was decided.
 pub(super) struct Decided {
@@ -34,6 +34,25 @@ pub(super) fn decide(access: &HostAccess, rights: &CallRights, request: &HostReq
         }
         HostRequest::Script { directory, script } => {
             (judge(Action::Shell)?, Some(policy::render_script(directory.as_ref(), script)?))
+        }
+        HostRequest::Transfer(part) => {
+            let permit = judge(match part.side {
+                Side::Source => Action::Copy(&part.asked),
+                Side::Target => Action::Write(&part.asked),
+            })?;
+            if part.side == Side::Target {
+                let why =
+                    std::iter::once(&part.asked).chain(part.truly()).find_map(|path| unwritable::why(path.bytes()));
+                if let Some(why) = why {
+                    let what = policy::quoted(&String::from_utf8_lossy(part.asked.bytes()));
+                    let why = format!("is never written by a transfer: it {why}");
+                    return Err(Refusal { what, why, instead: Some("a directory for what is exchanged".to_owned()) });
+                }
+            }
+            if let Some(truly) = part.truly().filter(|_| permit.keeps_secrets) {
+                target.secrets.check_true_path(&part.asked, truly.bytes())?;
+            }
+            (permit, None)
         }
         HostRequest::Probe { .. } => (judge(Action::See)?, None),
     };

@@ -32,7 +32,11 @@ pub(super) async fn perform(
 fn failed(operation: &Operation, error: HostError) -> Result<Outcome, HostError> {
     match operation {
         Operation::Probe { .. } => Ok(Outcome::Probe(Probe { connected: false, latency: Err(error), refused: None })),
-        Operation::Open { .. } | Operation::Read { .. } | Operation::Stat { .. } | Operation::Exec(_) => Err(error),
+        Operation::Open { .. }
+        | Operation::Read { .. }
+        | Operation::Stat { .. }
+        | Operation::Exec(_)
+        | Operation::Transfer(_) => Err(error),
     }
 }
 

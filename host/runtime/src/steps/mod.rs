@@ -21,8 +21,9 @@ mod secrets;
 
 use std::time::{Duration, Instant};
 
+use scout_machine::transfer::Done;
 use scout_machine::{
-    Attributes, Call, Capture, ErrorKind, ExecOutcome, HostError, Opened, Operation, Probe, RemotePath,
+    Attributes, Call, Capture, Errand, ErrorKind, ExecOutcome, HostError, Opened, Operation, Probe, RemotePath,
 };
 
 use self::decide::Decided;
@@ -49,6 +50,48 @@ pub(crate) enum HostRequest {
     Script { directory: Option<RemotePath>, script: String },
     /// Asks whether it answers.
     Probe { timeout: Duration },
+    /// Does its part of a transfer.
+    Transfer(Box<Part>),
+}
+
+/// A part of a transfer, on one of its two machines.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The path as it was asked for: what rights are judged by.
+    pub(crate) asked: RemotePath,
+    /// Which side it is.
+    pub(crate) side: Side,
+    /// What is to be done.
+    pub(crate) task: Task,
+}
+
+/// A side of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// What is copied.
+    Source,
+    /// Where it is written.
+    Target,
+}
+
+/// What is done on one side.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Lists a directory that was found to lie there.
+    List { truly: RemotePath },
+    /// What a machine does for it.
+    Do(Errand),
+}
+
+impl Part {
+    /// Where it truly lies, if that was asked before.
+    fn truly(&self) -> Option<&RemotePath> {
+        match &self.task {
+            Task::List { truly } => Some(truly),
+            Task::Do(Errand::Locate { .. }) => None,
+            Task::Do(errand) => Some(errand.path()),
+        }
+    }
 }
 
 impl HostRequest {
@@ -58,6 +101,13 @@ impl HostRequest {
             Self::Open { path, .. } => Some(("open", path)),
             Self::Read { path, .. } => Some(("read", path)),
             Self::Stat { path } => Some(("stat", path)),
+            Self::Transfer(part) => Some((
+                match &part.task {
+                    Task::List { .. } => "list",
+                    Task::Do(errand) => errand.name(),
+                },
+                &part.asked,
+            )),
             Self::Run(_) | Self::Script { .. } | Self::Probe { .. } => None,
         }
     }
@@ -76,6 +126,8 @@ pub(crate) enum Found {
     Ran(ExecOutcome),
     /// By [`HostRequest::Probe`].
     Probed(Probe),
+    /// By [`Task::Do`].
+    Done(Done),
 }
 
 /// A host that a call may name, with what is needed to reach it: everything a task needs that outlives the import.
@@ -104,6 +156,22 @@ impl HostAccess {
             tape.named(host);
         }
         Ok(Self { host: record, context: context.clone() })
+    }
+
+    /// The machine that Scout runs on, as transfers see it.
+    ///
+    /// # Errors
+    /// That nothing of it is open to them.
+    pub(crate) fn exchange(context: &CallContext) -> Result<Self, HostError> {
+        let host = context.fleet.exchange().cloned().ok_or_else(|| {
+            let why = "no directory of the machine that Scout runs on is open to transfers";
+            HostError::new(ErrorKind::Outside, why)
+                .with_hint("the operator opens one with `directories` below [transfers] in scout.toml")
+        })?;
+        if let Some(tape) = &context.tape {
+            tape.named(&host.name);
+        }
+        Ok(Self { host, context: context.clone() })
     }
 
     pub(crate) fn call(&self) -> &Call {
@@ -151,6 +219,26 @@ impl HostAccess {
     pub(crate) async fn record_refusal(&self, plugin: &str, request: &HostRequest, refusal: &Refusal) {
         if let Some(record) = Record::of(self, plugin, request, None, Instant::now()) {
             record.refused(self, request, refusal).await;
+        }
+    }
+
+    /// Steps 1 and 2 for a part of what a guest of this plugin has asked for as a whole.
+    ///
+    /// # Errors
+    /// Why it may not, which is recorded.
+    pub(crate) async fn admit_part(
+        self,
+        plugin: &PluginId,
+        rights: &CallRights,
+        part: Part,
+    ) -> Result<Admitted, Refusal> {
+        let (entered, request) = (Instant::now(), HostRequest::Transfer(Box::new(part)));
+        match self.judge(rights, &request).await {
+            Ok(decided) => Ok(self.admitted(plugin.as_str(), &request, decided, entered)),
+            Err(refusal) => {
+                self.record_refusal(plugin.as_str(), &request, &refusal).await;
+                Err(refusal)
+            }
         }
     }
 

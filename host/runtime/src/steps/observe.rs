@@ -4,11 +4,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use scout_machine::{Call, Ending, ErrorKind, HostError, Operation, RemotePath, RemoteState};
+use scout_machine::transfer::{Done, Received};
+use scout_machine::{Call, Ending, Errand, ErrorKind, HostError, Operation, RemotePath, RemoteState};
 use tokio::time::sleep_until;
 use tracing::Instrument as _;
 
-use super::{Found, HostAccess, HostRequest};
+use super::{Found, HostAccess, HostRequest, Task};
 use crate::cassette::{self, Request};
 use crate::policy::{Pipeline, Refusal, Word};
 use crate::{AccessEvent, AccessRecord, Audit, AuditRecord, CommandEnd, CommandEvent, CommandRecord, Recorded};
@@ -34,6 +35,7 @@ fn name(operation: &Operation) -> &'static str {
         Operation::Stat { .. } => "stat",
         Operation::Exec(_) => "exec",
         Operation::Probe { .. } => "probe",
+        Operation::Transfer(errand) => errand.name(),
     }
 }
 
@@ -48,6 +50,16 @@ fn request(operation: &Operation) -> Request {
         Operation::Exec(request) => Request::Exec(request.script.as_slice().into()),
         Operation::Probe { timeout } => {
             Request::Probe { timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) }
+        }
+        Operation::Transfer(errand) => {
+            let path = errand.path().bytes().into();
+            match errand {
+                Errand::Locate { .. } => Request::Locate(path),
+                Errand::Send { .. } => Request::Send(path),
+                Errand::Receive { file, .. } => Request::Receive { path, size: file.size, replace: file.replace },
+                Errand::MakeDirectory { .. } => Request::MakeDirectory(path),
+                Errand::Digest { .. } => Request::Digest(path),
+            }
         }
     }
 }
@@ -80,6 +92,17 @@ pub(super) async fn end(
 fn ending(found: &Result<Found, HostError>) -> String {
     let outcome = match found {
         Ok(Found::Ran(outcome)) => outcome,
+        Ok(Found::Done(done)) => {
+            return match done {
+                Done::Sent(sent, _) => format!("sent {} bytes", sent.bytes),
+                Done::Received(Received { digest: Some(digest), .. }) => {
+                    format!("written, sha256 {}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+                }
+                Done::Received(_) => "written".to_owned(),
+                Done::Made(is_new) => if *is_new { "made" } else { "was there" }.to_owned(),
+                Done::Located(..) | Done::Digest(_) => "found".to_owned(),
+            };
+        }
         Ok(Found::Opened(_) | Found::Content(_) | Found::Attributes(_) | Found::Probed(_)) => {
             return "failed: it was not a command".to_owned();
         }
@@ -115,6 +138,19 @@ fn in_words(pipeline: &Pipeline) -> String {
     stages.collect::<Vec<_>>().join(" | ")
 }
 
+/// What the audit trail calls a part of a transfer by which a file leaves its machine, or one is changed: it is recorded as commands are.
+fn changes(request: &HostRequest) -> Option<String> {
+    let HostRequest::Transfer(part) = request else { return None };
+    let Task::Do(errand) = &part.task else { return None };
+    let path = String::from_utf8_lossy(errand.path().bytes());
+    match errand {
+        Errand::Send { .. } => Some(format!("(transfer) send {path}")),
+        Errand::Receive { file, .. } => Some(format!("(transfer) write {path}, {} bytes", file.size)),
+        Errand::MakeDirectory { .. } => Some(format!("(transfer) make the directory {path}")),
+        Errand::Locate { .. } | Errand::Digest { .. } => None,
+    }
+}
+
 /// An operation's part of the audit trail.
 pub(super) enum Record {
     Command(Command),
@@ -131,11 +167,13 @@ impl Record {
         entered: Instant,
     ) -> Option<Self> {
         let audit = &access.context.audit;
-        if let Some((operation, _)) = request.look() {
+        let changes = changes(request);
+        if let Some((operation, _)) = request.look().filter(|_| changes.is_none()) {
             let audit = audit.clone()?;
             return Some(Self::Look(Look { audit, plugin: plugin.to_owned(), operation, entered }));
         }
         let command = match (request, sent) {
+            (HostRequest::Transfer(_), _) => changes?.into(),
             (HostRequest::Run(_) | HostRequest::Script { .. }, Some(sent)) => String::from_utf8_lossy(sent).into(),
             (HostRequest::Run(pipeline), None) => in_words(pipeline).into(),
             (HostRequest::Script { script, .. }, None) => script.as_str().into(),

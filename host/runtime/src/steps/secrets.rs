@@ -1,6 +1,7 @@
 //! Step 6: the list of secret paths, held against where a path has truly led and against what was read. Its text was held before, and
 //! proves nothing.
 
+use scout_machine::transfer::Done;
 use scout_machine::{Capture, ErrorKind, HostError, Opened, Operation, Outcome, RemotePath, TruePath};
 
 use super::machine::lead;
@@ -37,6 +38,13 @@ pub(super) fn hold(
             keeper.place(path, &place)?;
             Ok(Found::Attributes(attributes))
         }
+        (Operation::Transfer(errand), Outcome::Transfer(done)) => {
+            // Other paths were held against the list before, and nothing else was opened; what a file holds is, while it passes.
+            if let Done::Located(_, place) = &done {
+                keeper.place(errand.path(), place)?;
+            }
+            Ok(Found::Done(done))
+        }
         (Operation::Exec(_), Outcome::Exec(outcome)) => Ok(Found::Ran(outcome)),
         (Operation::Probe { .. }, Outcome::Probe(probe)) => Ok(Found::Probed(probe)),
         (
@@ -44,6 +52,7 @@ pub(super) fn hold(
             | Operation::Read { .. }
             | Operation::Stat { .. }
             | Operation::Exec(_)
+            | Operation::Transfer(_)
             | Operation::Probe { .. },
             _,
         ) => Err(amiss()),

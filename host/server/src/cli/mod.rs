@@ -53,7 +53,7 @@ enum Command {
     )]
     Call {
         /// `hosts`, `host:/path` or `host:~/path`
-        #[arg(required_unless_present = "targets")]
+        #[arg(required_unless_present_any = ["targets", "beam_source"])]
         target: Option<String>,
         /// A command to run there
         query: Option<String>,
@@ -221,6 +221,18 @@ struct About {
     /// Instead of TARGET, many hosts: `web*:/path`, `tag:NAME:/path`, or without a path with QUERY; once for each
     #[arg(long, value_name = "TARGET")]
     targets: Vec<String>,
+    /// Copy: this path of the machine that Scout runs on to TARGET if it is there, else TARGET to it
+    #[arg(long, value_name = "PATH")]
+    beam: Option<String>,
+    /// Copy from here, `host:/path` or a path of this machine
+    #[arg(long, value_name = "PLACE", requires = "beam_target")]
+    beam_source: Option<String>,
+    /// Copy to here
+    #[arg(long, value_name = "PLACE", requires = "beam_source")]
+    beam_target: Option<String>,
+    /// A file that is there may be replaced by the copy
+    #[arg(long)]
+    replace: bool,
 }
 
 impl About {
@@ -228,6 +240,7 @@ impl About {
     fn arguments(self) -> Map<String, Value> {
         let Self { tree, find, r#type, depth, r#where, sort, columns, limit, cursor, .. } = self;
         let Self { diff, diff_content, offset, lines, tail, grep, targets, .. } = self;
+        let Self { beam, beam_source, beam_target, replace, .. } = self;
         let given = [
             ("tree", tree.then(|| true.into())),
             ("find", find.map(Value::from)),
@@ -245,6 +258,10 @@ impl About {
             ("tail", tail.map(Value::from)),
             ("grep", grep.map(Value::from)),
             ("targets", (!targets.is_empty()).then(|| targets.into())),
+            ("beam", beam.map(Value::from)),
+            ("beam_source", beam_source.map(Value::from)),
+            ("beam_target", beam_target.map(Value::from)),
+            ("replace", replace.then(|| true.into())),
         ];
         given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }

@@ -32,6 +32,8 @@ const MAX_TABLE: u64 = 4 << 20;
 const OPERATIONS: &str = "An OPERATION is one of
   list                    see the host, and whether it answers
   read:/etc/fstab         look at a file or directory
+  copy:/srv/a             copy it to somewhere else
+  write:/srv/in/a         write what is copied from somewhere else
   run:df -h | sort        run a command in the home directory, read as the plugin `command` reads it
   run@/var/log:ls -l      run it in another directory
   shell                   run a free script";
@@ -93,6 +95,8 @@ pub(super) async fn run(config: &Config, command: PolicyCommand) -> Result<ExitC
 enum PolicyQuestion {
     See,
     Read(RemotePath),
+    Copy(RemotePath),
+    Write(RemotePath),
     Run(Pipeline),
     /// A command that is no pipeline: how it is told.
     Script(String),
@@ -105,6 +109,8 @@ impl PolicyQuestion {
             None if text == "list" => Ok(Self::See),
             None if text == "shell" => Ok(Self::Shell),
             Some(("read", path)) if !path.is_empty() => Ok(Self::Read(parsed(path)?)),
+            Some(("copy", path)) if !path.is_empty() => Ok(Self::Copy(parsed(path)?)),
+            Some(("write", path)) if !path.is_empty() => Ok(Self::Write(parsed(path)?)),
             Some(("run", command)) => Self::command(command, None),
             Some((run, command)) if run.starts_with("run@/") || run.starts_with("run@~") => {
                 Self::command(command, run.strip_prefix("run@").map(parsed).transpose()?)
@@ -127,6 +133,8 @@ impl PolicyQuestion {
         match self {
             Self::See => Action::See,
             Self::Read(path) => Action::Read(path),
+            Self::Copy(path) => Action::Copy(path),
+            Self::Write(path) => Action::Write(path),
             Self::Run(pipeline) => Action::Run(pipeline),
             Self::Script(_) | Self::Shell => Action::Shell,
         }
@@ -136,6 +144,8 @@ impl PolicyQuestion {
         match self {
             Self::See => "see it".to_owned(),
             Self::Read(path) => format!("read {}", String::from_utf8_lossy(path.bytes())),
+            Self::Copy(path) => format!("copy {}", String::from_utf8_lossy(path.bytes())),
+            Self::Write(path) => format!("write {}", String::from_utf8_lossy(path.bytes())),
             Self::Run(pipeline) => {
                 let words = |stage: &Stage| {
                     let texts = stage.words.iter().map(|word| match word {

@@ -11,7 +11,9 @@ use toml::Spanned;
 
 use super::rights::{Keys, Lines};
 use super::source::{Digest, Source};
-use super::values::{CommandCpu, CommandFileSize, CommandMemory, CommandProcesses, MemorySize, PoolSize, Prefix};
+use super::values::{
+    CommandCpu, CommandFileSize, CommandMemory, CommandProcesses, MemorySize, PoolSize, Prefix, TransferSize,
+};
 use super::{ConfigError, FileSize, OutputSize, Seconds, did_you_mean, near};
 use crate::audit::AuditMode;
 use crate::files;
@@ -20,7 +22,7 @@ use crate::files;
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 38] = [
+pub(super) const KEYS: [&str; 43] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -58,7 +60,12 @@ pub(super) const KEYS: [&str; 38] = [
     "follow_links_out",
     "tags",
     "transport",
+    "writable_paths",
     "access",
+    "transfers",
+    "directories",
+    "timeout",
+    "max_size",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -88,6 +95,7 @@ pub(super) struct File {
     pub(super) hosts: BTreeMap<String, HostTable>,
     pub(super) plugins: BTreeMap<String, PluginTable>,
     pub(super) access: BTreeMap<String, AccessTable>,
+    pub(super) transfers: TransfersTable,
     #[serde(skip)]
     pub(super) lines: Lines,
 }
@@ -153,8 +161,18 @@ pub(super) struct HostTable {
     pub(super) commands: Option<Spanned<Commands>>,
     pub(super) command_limits: Option<Spanned<LimitsTable>>,
     pub(super) persistent_shells: Option<Spanned<bool>>,
+    pub(super) writable_paths: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     pub(super) tags: Vec<Spanned<String>>,
+}
+
+/// Copies from one machine to another.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table of directories, timeout and max_size")]
+pub(super) struct TransfersTable {
+    pub(super) directories: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) timeout: Option<Seconds>,
+    pub(super) max_size: Option<TransferSize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

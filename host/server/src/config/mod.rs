@@ -9,6 +9,7 @@ mod limits;
 mod plugins;
 mod rights;
 mod source;
+mod transfers;
 mod values;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use plugins::{PluginConfig, Vetting, signature_file};
 pub use rights::{HostConfig, HostTables};
 pub use source::{Digest, OciReference, Source};
 pub(crate) use source::{check_url, is_loopback};
+pub use transfers::Transfers;
 pub use values::{ByteCount, FileSize, OutputSize, Seconds};
 
 use crate::audit::AuditMode;
@@ -91,7 +93,7 @@ pub struct Flags {
     /// Connections at once (SCOUT_MAX_POOL_SIZE, default 100)
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_pool_size: Option<u32>,
-    /// Components hosts.wasm, file.wasm, dir.wasm, command.wasm, walk.wasm, fleet.wasm that replace the built-in ones (SCOUT_PLUGINS_DIR)
+    /// Components hosts.wasm, file.wasm, dir.wasm, command.wasm, walk.wasm, fleet.wasm, transfer.wasm that replace the built-in ones (SCOUT_PLUGINS_DIR)
     #[arg(long, global = true, value_name = "DIR")]
     pub plugins_dir: Option<PathBuf>,
     /// What is logged to stderr, as in `info` or `scout_ssh=debug` (SCOUT_LOG, default warn)
@@ -153,7 +155,9 @@ pub struct Config {
     /// Things that are odd but no errors.
     pub warnings: Vec<String>,
     home: PathBuf,
-    /// The machine that Scout runs on, for hosts whose `transport` is that.
+    /// `[transfers]`.
+    pub transfers: Transfers,
+    /// The machine that Scout runs on, for transfers and for hosts whose `transport` is that.
     local: Local,
 }
 
@@ -201,6 +205,7 @@ impl Config {
             (None, None, None) => None,
         };
         let defaults = Limits::default();
+        let transfers = Transfers::new(&file.transfers, lines)?;
         let (pool, dial) = (PoolConfig::default(), DialConfig::default());
         let time = |flag: Option<Seconds>, variable, file: Option<Seconds>, default: Duration| {
             let value = variables.get::<Seconds>(variable)?;
@@ -225,6 +230,7 @@ impl Config {
                 file.command_timeout,
                 defaults.command_timeout,
             )?,
+            transfer_bytes: transfers.size.unwrap_or(defaults.transfer_bytes),
             ..defaults
         };
         let max_connections = flags.max_pool_size.or(variables.pool_size()?).or(file.max_pool_size.map(|n| n.0));
@@ -263,7 +269,7 @@ impl Config {
                 path.display()
             )));
         }
-        Ok(Self {
+        let config = Self {
             system_ssh_config: named.is_none().then(|| PathBuf::from("/etc/ssh/ssh_config")),
             ssh_config: named.unwrap_or_else(|| home.join(".ssh/config")),
             audit_log: file.audit_log.as_deref().map_or_else(|| state_dir.join("audit.jsonl"), relative_to_file),
@@ -322,7 +328,10 @@ impl Config {
             file: path.clone(),
             local: Local::new(Account::current(home.clone(), |name| environment.get(name).map(Into::into))),
             home,
-        })
+            transfers,
+        };
+        config.check_transfers()?;
+        Ok(config)
     }
 
     /// ssh_config, the user's and the system's.
@@ -424,7 +433,8 @@ impl Hosts {
     /// `[access.NAME]` names them too.
     pub fn into_fleet(self, pool: Pool) -> Fleet {
         let Self { names, access, ssh, config, .. } = self;
-        Fleet::of_names(names, Box::new(Configured { config, ssh }), pool).with_access(access)
+        let exchange = config.exchange();
+        Fleet::of_names(names, Box::new(Configured { config, ssh }), pool).with_access(access).with_exchange(exchange)
     }
 }
 

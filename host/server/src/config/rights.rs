@@ -20,7 +20,7 @@ use super::{Config, ConfigError, did_you_mean, near};
 /// Rules of one key.
 const MAX_RULES: usize = 256;
 /// Directories of one key: the host is asked about each of them with every path.
-const MAX_ROOTS: usize = 32;
+pub(super) const MAX_ROOTS: usize = 32;
 
 /// Principals that can have rights: over stdio and on the command line there is only whoever has started the process.
 const PRINCIPALS: [&str; 1] = ["local"];
@@ -78,7 +78,7 @@ impl Keys<'_> {
     }
 }
 
-fn limit<W, T>(
+pub(super) fn limit<W, T>(
     lines: &Lines,
     key: Option<&Spanned<Vec<Spanned<W>>>>,
     most: usize,
@@ -183,13 +183,20 @@ impl fmt::Debug for HostTables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut digest = Sha256::new();
         for (name, table) in self.iter() {
-            let HostConfig { pattern: _, commands, limits, persistent_shells, tags, local } = table;
+            let HostConfig { pattern: _, commands, limits, persistent_shells, writable, tags, local } = table;
             let limits = limits.as_ref().map(|limits| format!("{limits:?}"));
             let commands = commands.as_ref().map(|(policy, place)| format!("{policy:?} {place}"));
             let local = local.as_ref().map(Place::to_string);
             let shells = persistent_shells.as_ref().map(|(shells, place)| format!("{shells} {place}"));
-            let parts =
-                [Some(name.as_str()), commands.as_deref(), limits.as_deref(), shells.as_deref(), local.as_deref()];
+            let writable = writable.as_ref().map(|writable| format!("{writable:?}"));
+            let parts = [
+                Some(name.as_str()),
+                commands.as_deref(),
+                limits.as_deref(),
+                shells.as_deref(),
+                writable.as_deref(),
+                local.as_deref(),
+            ];
             for part in parts.into_iter().chain(tags.iter().map(|tag| Some(&**tag))).chain([None]) {
                 digest.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
                 digest.update(part.unwrap_or_default());
@@ -207,6 +214,8 @@ pub struct HostConfig {
     commands: Option<(CommandPolicy, Place)>,
     limits: Option<Box<LimitKeys>>,
     persistent_shells: Option<(bool, Place)>,
+    /// The directories that transfers may write.
+    writable: Option<Box<Limit<Root>>>,
     tags: Vec<Arc<str>>,
     /// Where it is written that this is the machine that Scout runs on.
     local: Option<Place>,
@@ -241,13 +250,33 @@ impl HostConfig {
         let place = |commands: &Spanned<Commands>| ((*commands.get_ref()).into(), lines.place(commands));
         let limits = table.command_limits.as_ref().map(|keys| Box::new(LimitKeys::new(keys, lines)));
         let persistent_shells = table.persistent_shells.as_ref().map(|shells| (*shells.get_ref(), lines.place(shells)));
-        Ok(Self { pattern, commands: table.commands.as_ref().map(place), limits, persistent_shells, tags, local })
+        let parse = |text: &String| Ok((Root::parse(text.as_bytes())?, text.clone()));
+        let writable = limit(lines, table.writable_paths.as_ref(), MAX_ROOTS, parse)?.map(Box::new);
+        let commands = table.commands.as_ref().map(place);
+        Ok(Self { pattern, commands, limits, persistent_shells, writable, tags, local })
+    }
+
+    /// The directories that transfers may write, if that is said.
+    pub(super) fn writable(&self) -> Option<&Limit<Root>> {
+        self.writable.as_deref()
     }
 
     /// Where it is written that this is the machine that Scout runs on; absent: it is not.
     pub fn local(&self) -> Option<&Place> {
         self.local.as_ref()
     }
+}
+
+/// Where transfers may write on a host: the table with the host's own name decides, else those of all patterns add up.
+fn writable(tables: &[&HostConfig]) -> Option<Limit<Root>> {
+    let own = tables.iter().filter(|table| table.pattern.host().is_some()).find_map(|table| table.writable());
+    if let Some(own) = own {
+        return Some(own.clone());
+    }
+    let mut said = tables.iter().filter_map(|table| table.writable());
+    let mut all = said.next()?.clone();
+    all.rules.extend(said.flat_map(|limit| limit.rules.iter().cloned()));
+    Some(all)
 }
 
 /// The rights of the principals that there are.
@@ -268,7 +297,8 @@ pub(super) fn principals(
 impl Config {
     /// What a host's tables say of its commands and tags.
     ///
-    /// Of several tables the one with the host's own name decides on `commands`, else the strictest; tags add up.
+    /// Of several tables the one with the host's own name decides on `commands`, else the strictest; on `writable_paths` too, else they add
+    /// up, as tags do.
     pub(super) fn rules(&self, host: &str) -> (CommandPolicy, HostRules) {
         let tables: Vec<_> = self.hosts.about(host).collect();
         let own = tables.iter().find(|table| table.pattern.host().is_some() && table.commands.is_some());
@@ -276,10 +306,10 @@ impl Config {
         let commands = own.and_then(|table| table.commands.as_ref()).or_else(strictest);
         let place = commands.map(|(_, place)| place.clone()).or_else(|| self.commands_place.clone());
         let tags = tables.iter().flat_map(|table| table.tags.iter().cloned()).collect();
-        (
-            commands.map_or(self.commands, |(policy, _)| *policy),
-            HostRules { tags, commands: place, own_sessions: !self.persistent_shells(host).0 },
-        )
+        let own_sessions = !self.persistent_shells(host).0;
+        let rules =
+            HostRules { tags, commands: place, own_sessions, writable: writable(&tables), ..HostRules::default() };
+        (commands.map_or(self.commands, |(policy, _)| *policy), rules)
     }
 
     /// Whether commands that only read share shells that stay on a host, and where that is written, if it is. Of several tables the one

@@ -71,6 +71,20 @@ impl TryFrom<Raw> for MemorySize {
     }
 }
 
+/// What one transfer may copy: 1 MiB to 16 TiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Raw")]
+pub(crate) struct TransferSize(pub(crate) u64);
+
+impl TryFrom<Raw> for TransferSize {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        let size = bytes(&raw.text()).filter(|bytes| (1 << 20..=1 << 44).contains(bytes));
+        size.map(Self).ok_or_else(|| "not a size from 1 MiB to 16 TiB, such as 512MiB or 2GiB".to_owned())
+    }
+}
+
 /// A time from 1 ms to a day: `30` (seconds), `"30s"`, `"500ms"`, `"2m"`.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Raw")]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use rmcp::model::Tool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -44,14 +43,13 @@ impl ClientState {
     }
 
     /// What tells when it has to be told more.
-    pub(super) fn watch(&self, scout: &Arc<Tool>, revisions: watch::Receiver<Arc<Revision>>) -> ToolWatch {
-        ToolWatch::new(scout, revisions, self.listed.subscribe())
+    pub(super) fn watch(&self, revisions: watch::Receiver<Arc<Revision>>) -> ToolWatch {
+        ToolWatch::new(revisions, self.listed.subscribe())
     }
 }
 
 /// What a client knows of the list of tools, and how that becomes old.
 pub(super) struct ToolWatch {
-    scout: Arc<Tool>,
     revisions: watch::Receiver<Arc<Revision>>,
     listed: watch::Receiver<Option<Fingerprint>>,
     /// The list that the client was given, or was told of.
@@ -60,12 +58,11 @@ pub(super) struct ToolWatch {
 
 impl ToolWatch {
     pub(super) fn new(
-        scout: &Arc<Tool>,
         revisions: watch::Receiver<Arc<Revision>>,
         mut listed: watch::Receiver<Option<Fingerprint>>,
     ) -> Self {
         let known = *listed.borrow_and_update();
-        Self { scout: Arc::clone(scout), revisions, listed, known }
+        Self { revisions, listed, known }
     }
 
     /// Waits until the list is another than the client knows.
@@ -78,7 +75,7 @@ impl ToolWatch {
             }
             // Asked before the list is made: what is decided between the two would make a list that is not whole the known one.
             let is_whole = revision.plugins.is_decided();
-            let now = ToolList::of(&self.scout, &revision).fingerprint();
+            let now = ToolList::of(&revision).fingerprint();
             match self.known {
                 Some(known) if known != now => {
                     self.known = Some(now);

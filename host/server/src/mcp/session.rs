@@ -40,7 +40,6 @@ pub(super) struct Session {
     /// Where the room of finished answers goes.
     answers: Answers,
     state: ClientState,
-    tool: Arc<Tool>,
 }
 
 impl Session {
@@ -53,7 +52,6 @@ impl Session {
             memory: ClientMemory::default(),
             answers,
             state: ClientState::default(),
-            tool: Arc::new(scout_tool::tool()),
         }
     }
 
@@ -97,17 +95,17 @@ impl Session {
     }
 
     fn watch(&self) -> ToolWatch {
-        self.state.watch(&self.tool, self.caller.tenant().live().revisions())
+        self.state.watch(self.caller.tenant().live().revisions())
     }
 
     /// Whether this is the name of the tool that every Scout has.
     pub(super) fn is_scout(&self, tool: &str) -> bool {
-        tool == self.tool.name
+        tool == scout_tool::NAME
     }
 
     /// The tool of this name, as the client is shown it.
     pub(super) fn tool(&self, name: &str) -> Option<Tool> {
-        ToolList::of(&self.tool, &self.caller.tenant().revision()).tool(name)
+        ToolList::of(&self.caller.tenant().revision()).tool(name)
     }
 
     /// A page of the list of tools, which the client knows then.
@@ -127,7 +125,7 @@ impl Session {
             () = context.ct.cancelled() => {}
             () = self.router.drain().stopped() => {}
         }
-        let list = ToolList::of(&self.tool, &revision);
+        let list = ToolList::of(&revision);
         let room = tokio::select! {
             biased;
             room = self.memory.message(list.weight()) => room,

@@ -7,6 +7,7 @@ use rmcp::model::{ListToolsResult, Tool, ToolAnnotations};
 use scout_runtime::{Effect, MAX_MESSAGE};
 use sha2::{Digest as _, Sha256};
 
+use super::scout_tool;
 use crate::plugins::{Listed, Shown};
 use crate::revision::Revision;
 
@@ -24,14 +25,16 @@ pub(super) struct ToolList {
     plugins: Vec<Listed>,
     /// Whether some host runs whatever it is asked for.
     runs_anything: bool,
+    /// Whether something may be copied somewhere.
+    copies: bool,
 }
 
 impl ToolList {
-    pub(super) fn of(scout: &Arc<Tool>, revision: &Revision) -> Self {
-        let runs_anything = revision.runs_anything();
-        let mut scout = Tool::clone(scout);
-        scout.annotations = Some(hints(Effect::Exec, runs_anything));
-        Self { scout, plugins: revision.plugins.listed(), runs_anything }
+    pub(super) fn of(revision: &Revision) -> Self {
+        let (runs_anything, copies) = (revision.runs_anything(), revision.copies());
+        let mut scout = Tool::clone(scout_tool::tool(copies));
+        scout.annotations = Some(hints(if copies { Effect::Write } else { Effect::Exec }, runs_anything));
+        Self { scout, plugins: revision.plugins.listed(), runs_anything, copies }
     }
 
     /// What it takes in memory, in bytes, about.
@@ -40,7 +43,7 @@ impl ToolList {
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
-        let all = Sha256::new().chain_update([u8::from(self.runs_anything)]);
+        let all = Sha256::new().chain_update([u8::from(self.runs_anything), u8::from(self.copies)]);
         let all = self.plugins.iter().fold(all, |all, tool| {
             let length = u64::try_from(tool.name.len()).unwrap_or(u64::MAX);
             all.chain_update(length.to_be_bytes()).chain_update(&tool.name).chain_update(tool.shown.digest)
@@ -114,7 +117,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::mcp::scout_tool;
 
     fn listed(name: &str, description: usize) -> Listed {
         let described = ToolDescription {
@@ -131,7 +133,7 @@ mod tests {
     #[test]
     fn a_list_that_is_longer_than_a_message_comes_in_pages_that_are_not() {
         let plugins: Vec<Listed> = (0..9).map(|n| listed(&format!("t{n}"), 1 << 20)).collect();
-        let list = ToolList { scout: scout_tool::tool(), plugins, runs_anything: false };
+        let list = ToolList { scout: scout_tool::tool(true).clone(), plugins, runs_anything: false, copies: true };
         let (mut names, mut cursor, mut pages) = (Vec::new(), None, 0);
         loop {
             let page = serde_json::to_value(list.page(cursor.as_deref()).unwrap()).unwrap();
@@ -151,6 +153,6 @@ mod tests {
 
     #[test]
     fn scout_itself_takes_no_more_than_is_counted_for_it() {
-        assert!(serde_json::to_string(&scout_tool::tool()).unwrap().len() <= SCOUT);
+        assert!(serde_json::to_string(scout_tool::tool(true)).unwrap().len() <= SCOUT);
     }
 }

@@ -153,6 +153,7 @@ fn arguments(subject: Subject, nasty: &str) -> Map<String, Value> {
         Subject::Find => ("find", nasty.into()),
         Subject::Diff => ("diff", format!("nowhere:{nasty}").into()),
         Subject::Targets => ("targets", vec![nasty].into()),
+        Subject::Transfer => ("beam", nasty.into()),
     };
     Map::from_iter([(name.to_owned(), value)])
 }
@@ -167,7 +168,8 @@ fn found(subject: Subject, nasty: &str) -> Option<Opened> {
         | Subject::Tree
         | Subject::Find
         | Subject::Diff
-        | Subject::Targets => None,
+        | Subject::Targets
+        | Subject::Transfer => None,
         Subject::File => {
             let data = Bytes::copy_from_slice(nasty.as_bytes());
             let content = Capture { total: Some(data.len() as u64), data, truncated: false };

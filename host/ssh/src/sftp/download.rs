@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use scout_machine::path::{not_a_file, shown};
+use scout_machine::path::{not_a_file, shown, swapped};
 use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError, RemotePath};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
@@ -110,6 +110,8 @@ pub(crate) struct Download<'a, W> {
     path: &'a RemotePath,
     part: Part,
     sink: &'a mut W,
+    /// What was found at the path where it was proven to lie.
+    seen: Option<Attributes>,
     begun: Option<Begun>,
     delivered: u64,
 }
@@ -135,7 +137,12 @@ struct Ahead {
 impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
     /// Nothing yet of this part of the file.
     pub(crate) fn new(path: &'a RemotePath, part: Part, sink: &'a mut W) -> Self {
-        Self { path, part, sink, begun: None, delivered: 0 }
+        Self { path, part, sink, seen: None, begun: None, delivered: 0 }
+    }
+
+    /// Of the file alone that was found there: what is opened must have its owner, group and mode.
+    pub(crate) fn of(self, seen: Option<Attributes>) -> Self {
+        Self { seen, ..self }
     }
 
     /// Delivers what is missing.
@@ -186,6 +193,10 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
         let attributes = attributes(replies.next()).unwrap_or(seen);
         if attributes.has_kind() && attributes.kind() != FileKind::File {
             return Err(not_a_file(self.path.bytes()).into());
+        }
+        let identity = |of: Attributes| (of.uid, of.gid, of.permissions);
+        if self.seen.is_some_and(|seen| identity(seen) != identity(attributes)) {
+            return Err(swapped(self.path.bytes()).into());
         }
         if let Some(begun) = self.begun {
             let timeless = |of: Attributes| Attributes { atime: None, ..of };

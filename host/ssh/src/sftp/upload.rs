@@ -9,8 +9,11 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use scout_machine::path::{remote_error, shown};
+use scout_machine::transfer::NewFile;
 use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError, RemotePath};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -25,6 +28,10 @@ const PIECE: usize = 64 * 1024;
 const WINDOW: usize = 2 * 1024 * 1024;
 /// Of a file whose mode is set when it is complete: until then it is its owner's.
 const PRIVATE: u32 = 0o600;
+/// Of a new directory; the account's umask takes bits away.
+const DIRECTORY: u32 = 0o755;
+/// That the group or everybody may write.
+const OTHERS_WRITE: u32 = 0o022;
 /// Of a new file without a mode of its own; the account's umask takes bits away.
 const ORDINARY: u32 = 0o666;
 /// What can be set of a mode.
@@ -70,12 +77,45 @@ pub(crate) struct Plan {
     /// What has the final name now.
     old: Option<Attributes>,
     mode: Option<u32>,
+    /// How many bytes it will have, if that is known.
+    size: Option<u64>,
+    /// Bytes that are there of an earlier try; absent: there was none.
+    resumed: Option<u64>,
+    /// Whether what is there of this one may be gone on with.
+    is_resumable: bool,
+    /// Bytes that are there by now.
+    landed: Arc<AtomicU64>,
 }
 
 impl Plan {
     /// The name of the temporary file.
     pub(crate) fn temporary(&self) -> &[u8] {
         &self.temporary
+    }
+
+    /// The name in the end.
+    pub(crate) fn target(&self) -> &[u8] {
+        &self.target
+    }
+
+    /// How many bytes are there of an earlier try: the file is written from there on.
+    pub(crate) fn resumed(&self) -> u64 {
+        self.resumed.unwrap_or_default()
+    }
+
+    /// Whether a later try may go on with what this one leaves: nobody else could exchange it.
+    pub(crate) fn is_resumable(&self) -> bool {
+        self.is_resumable
+    }
+
+    /// How many bytes of the temporary file are there by now.
+    pub(crate) fn landed(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.landed)
+    }
+
+    /// Whether it takes the place of a file.
+    pub(crate) fn replaces(&self) -> bool {
+        self.old.is_some()
     }
 
     fn directory(&self) -> &[u8] {
@@ -143,7 +183,76 @@ impl SftpChannel {
         let mut temporary = parent(&target).to_vec();
         temporary.extend_from_slice(random_name()?.as_bytes());
         let mode = options.mode.or(old.and_then(|old| old.permissions)).map(|mode| mode & MODE_BITS);
-        Ok(Plan { target, temporary, old, mode })
+        Ok(Plan {
+            target,
+            temporary,
+            old,
+            mode,
+            size: None,
+            resumed: None,
+            is_resumable: false,
+            landed: Arc::default(),
+        })
+    }
+
+    /// The same for a file that is sent, in a directory that was looked at: `path` has no links, and what has its name is none.
+    pub(crate) async fn plan_receive(
+        &self,
+        path: &RemotePath,
+        (directory, parent): (&[u8], Attributes),
+        new: &NewFile,
+        call: &Call,
+    ) -> Result<Plan, SftpError> {
+        let target = path.plain();
+        let refuse = |kind, what: &str| Err(HostError::new(kind, format!("{what}: `{}`", shown(target))).into());
+        let beside =
+            |name: &str| [directory, if directory.ends_with(b"/") { b"" } else { b"/" }, name.as_bytes()].concat();
+        let partial = beside(&new.partial_name());
+        // Of the process that serves, its owner is the account: on Linux.
+        let requests = [Request::Lstat(target), Request::Lstat(&partial), Request::Stat(b"/proc/self")];
+        let mut replies = self.ask(&requests, 0, call).await?.into_iter();
+        let (old, found, own) = (attributes(replies.next()), attributes(replies.next()), attributes(replies.next()));
+        let old = match old {
+            Ok(old) => Some(old),
+            Err(status) if status.code == wire::STATUS_NO_SUCH_FILE => None,
+            Err(status) => return Err(status_error(&status, target).into()),
+        };
+        let kind = match old {
+            Some(old) if !old.has_kind() => Some(self.kind_by_opening(target, call).await?.unwrap_or(FileKind::Other)),
+            old => old.map(|old| old.kind()),
+        };
+        match kind {
+            None => {}
+            Some(FileKind::File) if !new.replace => return refuse(ErrorKind::Invalid, "exists already"),
+            Some(FileKind::File) if !self.has(Extension::PosixRename) => {
+                return refuse(ErrorKind::Unsupported, "exists, and the SFTP server cannot replace a file in one step");
+            }
+            Some(FileKind::File) => {}
+            Some(FileKind::Directory) => return refuse(ErrorKind::Invalid, "is a directory"),
+            Some(FileKind::Symlink) => {
+                return refuse(ErrorKind::Invalid, "is a symbolic link, which is not written through");
+            }
+            Some(FileKind::Other) => return refuse(ErrorKind::NotReadable, "not a regular file"),
+        }
+        let own = own.ok().and_then(|own| own.uid);
+        // Whoever may write in the directory could exchange the file between two tries.
+        let is_resumable =
+            own.is_some() && parent.uid == own && parent.permissions.is_some_and(|mode| mode & OTHERS_WRITE == 0);
+        let is_ours = |found: &Attributes| {
+            found.kind() == FileKind::File
+                && found.uid == own
+                && found.permissions.is_some_and(|mode| mode & OTHERS_WRITE == 0)
+                && found.size.is_some_and(|size| size <= new.size)
+        };
+        let (temporary, resumed) = match found {
+            Ok(found) if is_resumable && is_ours(&found) => (partial, found.size),
+            Err(status) if status.code == wire::STATUS_NO_SUCH_FILE => (partial, None),
+            Ok(_) | Err(_) => (beside(&random_name()?), None),
+        };
+        let mode = old.and_then(|old| old.permissions).or(new.mode).map(|mode| mode & MODE_BITS);
+        let landed = Arc::new(AtomicU64::new(resumed.unwrap_or_default()));
+        let size = Some(new.size);
+        Ok(Plan { target: target.to_vec(), temporary, old, mode, size, resumed, is_resumable, landed })
     }
 
     /// Writes all that `source` gives to the temporary file, then renames it. The caller removes the temporary file
@@ -155,6 +264,12 @@ impl SftpChannel {
         call: &Call,
     ) -> Result<Written, WriteError> {
         let (bytes, synced) = self.fill(plan, source, call).await.map_err(WriteError::Untouched)?;
+        self.name(plan, call).await?;
+        Ok(Written { path: plan.target.clone(), bytes, replaced: plan.replaces(), synced })
+    }
+
+    /// Gives the temporary file, which is complete, its name.
+    pub(crate) async fn name(&self, plan: &Plan, call: &Call) -> Result<(), WriteError> {
         let (from, to) = (&plan.temporary[..], &plan.target[..]);
         let replaced = plan.old.is_some();
         // The plain rename fails if the name is taken meanwhile (§6.5): nobody's file is replaced unseen.
@@ -163,7 +278,7 @@ impl SftpChannel {
         call.cost.add_round_trips(1);
         let reply = flight.land(call).await.map_err(WriteError::Unknown)?.into_iter().next();
         match expect_ok(reply) {
-            Ok(()) => Ok(Written { path: to.to_vec(), bytes, replaced, synced }),
+            Ok(()) => Ok(()),
             Err(status) if !replaced && status.code == wire::STATUS_FAILURE => {
                 let message = format!("could not be given its name; it may exist by now: `{}`", shown(to));
                 Err(WriteError::Untouched(HostError::new(ErrorKind::Remote, message).into()))
@@ -173,20 +288,28 @@ impl SftpChannel {
     }
 
     /// Fills the temporary file and closes it; its length and whether it is on the disk.
-    async fn fill<R: AsyncRead + Unpin>(
+    pub(crate) async fn fill<R: AsyncRead + Unpin>(
         &self,
         plan: &Plan,
         source: &mut R,
         call: &Call,
     ) -> Result<(u64, bool), SftpError> {
         let permissions = if plan.mode.is_some() { PRIVATE } else { ORDINARY };
-        let create = Request::Create { path: &plan.temporary, permissions };
-        let reply = self.ask(&[create], 0, call).await?.into_iter().next();
+        let open = match plan.resumed {
+            None => Request::Create { path: &plan.temporary, permissions },
+            Some(_) => Request::Reopen(&plan.temporary),
+        };
+        let reply = self.ask(&[open], 0, call).await?.into_iter().next();
         let handle = match handle(reply) {
             Ok(handle) => handle,
             Err(status) => return Err(self.explain(&status, plan, call).await),
         };
         let bytes = self.pump(plan, &handle, source, call).await?;
+        if plan.size.is_some_and(|size| size != bytes) {
+            // A source that broke off: it stays its owner's, for a later try.
+            self.ask_and_close(handle, |_handle| Vec::new(), call).await?;
+            return Ok((bytes, false));
+        }
         let sync = self.has(Extension::Fsync);
         let (owner, mode) = (plan.old.and_then(|old| old.uid.zip(old.gid)), plan.mode);
         let replies = self.ask_and_close(handle, |handle| last_requests(handle, owner, mode, sync), call).await?;
@@ -225,7 +348,7 @@ impl SftpChannel {
     ) -> Result<u64, SftpError> {
         let mut piece = vec![0; PIECE.min(self.write_length() as usize)];
         let mut ahead: VecDeque<(usize, u64, Flight)> = VecDeque::new();
-        let (mut bytes, mut under_way, mut ended) = (0_u64, 0, false);
+        let (mut bytes, mut under_way, mut ended) = (plan.resumed(), 0, false);
         let (mut round, mut counted) = (0, 0);
         loop {
             while !ended && under_way < WINDOW {
@@ -252,6 +375,23 @@ impl SftpChannel {
             if let Err(status) = expect_ok(reply) {
                 return Err(self.explain(&status, plan, call).await);
             }
+            plan.landed.fetch_add(filled as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes a directory: whether it was not there before. What else has the name is an error.
+    pub(crate) async fn make_directory(&self, path: &[u8], call: &Call) -> Result<bool, SftpError> {
+        let make = Request::MakeDirectory { path, permissions: DIRECTORY };
+        let mut replies = self.ask(&[make, Request::Lstat(path)], 0, call).await?.into_iter();
+        let (made, found) = (expect_ok(replies.next()), attributes(replies.next()));
+        match (made, found) {
+            (Ok(()), _) => Ok(true),
+            (Err(_), Ok(found)) if found.kind() == FileKind::Directory => Ok(false),
+            (Err(_), Ok(_)) => {
+                let message = format!("exists and is no directory: `{}`", shown(path));
+                Err(HostError::new(ErrorKind::Invalid, message).into())
+            }
+            (Err(status), Err(_)) => Err(status_error(&status, path).into()),
         }
     }
 

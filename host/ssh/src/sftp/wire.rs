@@ -35,6 +35,7 @@ const FSETSTAT: u8 = 10;
 const OPENDIR: u8 = 11;
 const READDIR: u8 = 12;
 const REMOVE: u8 = 13;
+const MKDIR: u8 = 14;
 const REALPATH: u8 = 16;
 const STAT: u8 = 17;
 const RENAME: u8 = 18;
@@ -48,6 +49,8 @@ const ATTRS: u8 = 105;
 const EXTENDED_REPLY: u8 = 201;
 /// `SSH_FXF_READ`.
 const OPEN_READ: u32 = 1;
+/// `SSH_FXF_WRITE`.
+const OPEN_WRITE: u32 = 0x02;
 /// `SSH_FXF_WRITE | SSH_FXF_CREAT | SSH_FXF_EXCL`.
 const OPEN_CREATE: u32 = 0x02 | 0x08 | 0x20;
 /// `SSH_FILEXFER_ATTR_SIZE`.
@@ -117,6 +120,8 @@ pub(super) enum Request<'a> {
     Open(&'a [u8]),
     /// A handle for writing to a file that did not exist.
     Create { path: &'a [u8], permissions: u32 },
+    /// A handle for writing to a file that exists.
+    Reopen(&'a [u8]),
     /// A handle for listing.
     OpenDir(&'a [u8]),
     /// Bytes of an open file.
@@ -133,6 +138,8 @@ pub(super) enum Request<'a> {
     Close(&'a [u8]),
     /// Removes a file.
     Remove(&'a [u8]),
+    /// Makes a directory.
+    MakeDirectory { path: &'a [u8], permissions: u32 },
     /// Renames a file to a name that is free.
     Rename { from: &'a [u8], to: &'a [u8] },
     /// Renames a file, replacing what has the name (`posix-rename@openssh.com`).
@@ -213,7 +220,7 @@ impl Request<'_> {
     pub(super) fn expected(&self) -> Expected {
         match self {
             Self::Stat(_) | Self::Lstat(_) | Self::Fstat(_) => Expected::Attributes,
-            Self::Open(_) | Self::Create { .. } | Self::OpenDir(_) => Expected::Handle,
+            Self::Open(_) | Self::Create { .. } | Self::Reopen(_) | Self::OpenDir(_) => Expected::Handle,
             Self::Read { length, .. } => Expected::Data(*length),
             Self::ReadDir(_) => Expected::Names,
             Self::RealPath(_) | Self::ReadLink(_) | Self::ExpandPath(_) => Expected::Path,
@@ -224,6 +231,7 @@ impl Request<'_> {
             | Self::SetOwner { .. }
             | Self::Close(_)
             | Self::Remove(_)
+            | Self::MakeDirectory { .. }
             | Self::Rename { .. }
             | Self::PosixRename { .. }
             | Self::Fsync(_) => Expected::Status,
@@ -235,7 +243,7 @@ impl Request<'_> {
             Self::Stat(_) => STAT,
             Self::Lstat(_) => LSTAT,
             Self::Fstat(_) => FSTAT,
-            Self::Open(_) | Self::Create { .. } => OPEN,
+            Self::Open(_) | Self::Create { .. } | Self::Reopen(_) => OPEN,
             Self::OpenDir(_) => OPENDIR,
             Self::Read { .. } => READ,
             Self::Write { .. } => WRITE,
@@ -243,6 +251,7 @@ impl Request<'_> {
             Self::SetPermissions { .. } | Self::SetOwner { .. } => FSETSTAT,
             Self::Close(_) => CLOSE,
             Self::Remove(_) => REMOVE,
+            Self::MakeDirectory { .. } => MKDIR,
             Self::Rename { .. } => RENAME,
             Self::RealPath(_) => REALPATH,
             Self::ReadLink(_) => READLINK,
@@ -276,6 +285,16 @@ impl Request<'_> {
             Self::Create { path, permissions } => {
                 put_string(out, path);
                 out.put_u32(OPEN_CREATE);
+                out.put_u32(ATTR_PERMISSIONS);
+                out.put_u32(*permissions);
+            }
+            Self::Reopen(path) => {
+                put_string(out, path);
+                out.put_u32(OPEN_WRITE);
+                out.put_u32(0);
+            }
+            Self::MakeDirectory { path, permissions } => {
+                put_string(out, path);
                 out.put_u32(ATTR_PERMISSIONS);
                 out.put_u32(*permissions);
             }

@@ -22,4 +22,5 @@ mod rekey;
 mod sftp;
 mod shells;
 mod text;
+mod transfers;
 mod world;

@@ -1,0 +1,335 @@
+//! A file on its way from one machine to another: what both are told, and the bytes between them.
+//!
+//! Neither machine knows the other. The one that sends writes into an [`Outlet`]; the one that receives says from where on it wants
+//! the bytes, takes them from an [`Inlet`], and gives the file its name only when it is told that all of them have come.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+
+use crate::{Attributes, ErrorKind, HostError, RemotePath, TruePath};
+
+/// Bytes that wait between two machines at most.
+const BETWEEN: usize = 1 << 20;
+
+/// What is asked of a machine for a transfer. But for the first, a path is absolute and without links, as the machine has told it
+/// before; one that leads elsewhere by now is [`ErrorKind::Outside`].
+#[derive(Clone, Debug)]
+pub enum Errand {
+    /// Asks what a path names, any path, and where that truly lies.
+    Locate {
+        /// The path.
+        path: RemotePath,
+    },
+    /// Sends the bytes of a regular file from `offset` on.
+    Send {
+        /// The file.
+        path: RemotePath,
+        /// The first byte that is wanted.
+        offset: u64,
+        /// Where the bytes go.
+        outlet: Outlet,
+    },
+    /// Writes a regular file: beside its place, and in one step in its place when all has come.
+    Receive {
+        /// The file, in a directory that is there.
+        path: RemotePath,
+        /// What is written.
+        file: NewFile,
+        /// Where the bytes come from.
+        inlet: Inlet,
+    },
+    /// Makes a directory in one that is there.
+    MakeDirectory {
+        /// The directory.
+        path: RemotePath,
+    },
+    /// Asks for the SHA-256 of a regular file.
+    Digest {
+        /// The file.
+        path: RemotePath,
+    },
+}
+
+/// A SHA-256.
+pub type Digest = [u8; 32];
+
+/// A file that is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// How many bytes it will have.
+    pub size: u64,
+    /// Its permission bits, if it is new; absent: what the account's umask leaves of 0666.
+    pub mode: Option<u32>,
+    /// Whether a file that exists may be replaced.
+    pub replace: bool,
+    /// What a partial file of an earlier try would be called by: the same source, of the same size and time, has the same.
+    pub partial: [u8; 12],
+}
+
+impl NewFile {
+    /// The name of the file until it is complete.
+    pub fn partial_name(&self) -> String {
+        use std::fmt::Write as _;
+        self.partial.iter().fold(String::from(".scout-"), |mut name, byte| {
+            let _ = write!(name, "{byte:02x}");
+            name
+        })
+    }
+}
+
+/// A file that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// When it was opened.
+    pub before: Attributes,
+    /// When its last byte was read.
+    pub after: Attributes,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+impl Sent {
+    /// Whether what was sent is the file as it was found, from `offset` on to its end.
+    pub fn is_whole(&self, offset: u64) -> bool {
+        let same = (self.before.size, self.before.mtime) == (self.after.size, self.after.mtime);
+        same && self.before.size.is_none_or(|size| size == offset.saturating_add(self.bytes))
+    }
+}
+
+/// A file that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// How many of its bytes were there of an earlier try.
+    pub resumed: u64,
+    /// Whether it has taken the place of another one.
+    pub replaced: bool,
+    /// Whether it was on the disk before it got its name.
+    pub synced: bool,
+    /// The SHA-256 of what was sent, where it is known.
+    pub digest: Option<Digest>,
+    /// Whether the file has it: read again by a tool of the machine, or written by Scout itself.
+    pub verified: bool,
+}
+
+/// What a machine answers to an [`Errand`], the variant of the same name.
+#[derive(Clone, Debug)]
+pub enum Done {
+    /// What was found at the path, and where that truly lies.
+    Located(Attributes, TruePath),
+    /// The file was sent, from where it truly lay.
+    Sent(Sent, TruePath),
+    /// The file is written.
+    Received(Received),
+    /// The directory is there: whether it was not before.
+    Made(bool),
+    /// The SHA-256; absent: the machine has no tool that tells it.
+    Digest(Option<Digest>),
+}
+
+impl Errand {
+    /// The path that it is about.
+    pub fn path(&self) -> &RemotePath {
+        match self {
+            Self::Locate { path }
+            | Self::Send { path, .. }
+            | Self::Receive { path, .. }
+            | Self::MakeDirectory { path }
+            | Self::Digest { path } => path,
+        }
+    }
+
+    /// What it is, in a word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Locate { .. } => "locate",
+            Self::Send { .. } => "send",
+            Self::Receive { .. } => "receive",
+            Self::MakeDirectory { .. } => "make-directory",
+            Self::Digest { .. } => "digest",
+        }
+    }
+}
+
+/// Where a machine that sends writes. Clones are the same.
+#[derive(Clone)]
+pub struct Outlet(Arc<Mutex<DuplexStream>>);
+
+/// Where a machine that receives reads. Clones are the same.
+#[derive(Clone)]
+pub struct Inlet(Arc<Receiving>);
+
+struct Receiving {
+    wanted: Mutex<Option<oneshot::Sender<u64>>>,
+    bytes: Arc<Mutex<DuplexStream>>,
+    end: Mutex<Option<oneshot::Receiver<Option<Digest>>>>,
+}
+
+/// The other end of an [`Inlet`].
+#[derive(Debug)]
+pub struct Feed {
+    wanted: Option<oneshot::Receiver<u64>>,
+    bytes: DuplexStream,
+    end: oneshot::Sender<Option<Digest>>,
+}
+
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outlet")
+    }
+}
+
+impl fmt::Debug for Inlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inlet")
+    }
+}
+
+impl Outlet {
+    /// An outlet, and what comes out of it.
+    pub fn new() -> (Self, DuplexStream) {
+        let (ours, theirs) = duplex(BETWEEN);
+        (Self(Arc::new(Mutex::new(ours))), theirs)
+    }
+
+    /// Where the bytes are written.
+    pub async fn writer(&self) -> impl AsyncWrite + Unpin + Send + use<> {
+        Locked(Arc::clone(&self.0).lock_owned().await)
+    }
+}
+
+impl Inlet {
+    /// An inlet, and what feeds it.
+    pub fn new() -> (Feed, Self) {
+        let (ours, theirs) = duplex(BETWEEN);
+        let ((wants, wanted), (end, ended)) = (oneshot::channel(), oneshot::channel());
+        let receiving = Receiving {
+            wanted: Mutex::new(Some(wants)),
+            bytes: Arc::new(Mutex::new(theirs)),
+            end: Mutex::new(Some(ended)),
+        };
+        (Feed { wanted: Some(wanted), bytes: ours, end }, Self(Arc::new(receiving)))
+    }
+
+    /// Says from which byte on the file is wanted, and where the bytes come from then. What ends early looks like an end:
+    /// [`Inlet::end`] tells.
+    pub async fn begin(&self, offset: u64) -> impl AsyncRead + Unpin + Send + use<> {
+        if let Some(wanted) = self.0.wanted.lock().await.take() {
+            // Who has gone wants nothing.
+            wanted.send(offset).ok();
+        }
+        Locked(Arc::clone(&self.0.bytes).lock_owned().await)
+    }
+
+    /// Waits for the word that all has come: the SHA-256 of the whole file, where it is known.
+    ///
+    /// # Errors
+    /// Cancelled: it has not.
+    pub async fn end(&self) -> Result<Option<Digest>, HostError> {
+        let ended = self.0.end.lock().await.take();
+        let gone = || HostError::new(ErrorKind::Cancelled, "the source did not send all of the file");
+        ended.ok_or_else(gone)?.await.map_err(|_| gone())
+    }
+}
+
+impl Feed {
+    /// Waits until the machine that receives says from which byte on it wants the file; absent: it wants nothing any more.
+    pub async fn wanted(&mut self) -> Option<u64> {
+        self.wanted.take()?.await.ok()
+    }
+
+    /// Where the bytes are written.
+    pub fn writer(&mut self) -> &mut (impl AsyncWrite + Unpin + Send + use<>) {
+        &mut self.bytes
+    }
+
+    /// Says that all has come, and what its SHA-256 is, if that is known. Dropped without it, nothing gets its name.
+    pub fn finish(self, digest: Option<Digest>) {
+        drop(self.bytes);
+        self.end.send(digest).ok();
+    }
+}
+
+/// A stream that is held as long as it is used.
+struct Locked(OwnedMutexGuard<DuplexStream>);
+
+impl AsyncRead for Locked {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut *self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Locked {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        std::pin::Pin::new(&mut *self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut *self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut *self.0).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_ends_only_when_it_is_said_to_have_come() {
+        for is_finished in [true, false] {
+            let (mut feed, inlet) = Inlet::new();
+            let receiving = async {
+                let mut taken = Vec::new();
+                inlet.begin(3).await.read_to_end(&mut taken).await.unwrap();
+                (taken, inlet.end().await.map_err(|error| error.kind()))
+            };
+            let feeding = async {
+                assert_eq!(feed.wanted().await, Some(3));
+                feed.writer().write_all(b"abc").await.unwrap();
+                if is_finished {
+                    feed.finish(Some([7; 32]));
+                } else {
+                    drop(feed);
+                }
+            };
+            let ((taken, end), ()) = tokio::join!(receiving, feeding);
+            assert_eq!(taken, b"abc");
+            assert_eq!(end, if is_finished { Ok(Some([7; 32])) } else { Err(ErrorKind::Cancelled) });
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_receiver_that_has_gone_hears_of_it() {
+        let (mut feed, inlet) = Inlet::new();
+        drop(inlet);
+        assert_eq!(feed.wanted().await, None);
+    }
+
+    #[test]
+    fn a_partial_file_has_a_hidden_name_of_its_source() {
+        let file = NewFile { size: 0, mode: None, replace: false, partial: *b"\x00\x01\xff\x10________" };
+        assert_eq!(file.partial_name(), ".scout-0001ff105f5f5f5f5f5f5f5f");
+    }
+}
