@@ -8,6 +8,7 @@ mod budget;
 mod call;
 pub mod cassette;
 mod cpu_slices;
+mod cursor;
 mod describe;
 mod engine;
 mod externs;
@@ -38,6 +39,7 @@ pub use call::{
     AccessEvent, AccessRecord, Audit, AuditRecord, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent,
     CommandRecord, Limits, MAX_MESSAGE, Recorded,
 };
+pub use cursor::CursorKey;
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use externs::Externs;
 pub use fault::fault;

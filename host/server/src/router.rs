@@ -89,6 +89,7 @@ impl Caller {
         let (fleet, limits) = (Arc::clone(&revision.fleet), Arc::clone(&revision.limits));
         let mut context = CallContext::new(self.principal.clone(), fleet, limits, call);
         context.progress = self.progress;
+        context.cursors = Arc::clone(self.tenant.cursors());
         let (audit, principal) = (Arc::clone(self.tenant.audit()), self.principal);
         let commands = Arc::clone(audit.commands());
         let write = Arc::new(move |record| audit.record(&principal, record));

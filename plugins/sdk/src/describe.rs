@@ -148,10 +148,7 @@ impl Query {
         let word = query.subject();
         // Scout asks about nothing that was not described.
         let subject = Subject::ALL.into_iter().find(|subject| subject.word() == word).unwrap_or(Subject::File);
-        let arguments = match subject {
-            Subject::Hosts | Subject::File | Subject::Directory | Subject::Command => Arguments::default(),
-            _ => Arguments::new(&query.arguments()),
-        };
+        let arguments = Arguments::new(&query.arguments());
         let (host, path, command, entry) = (query.host(), query.path(), query.command(), query.entry());
         Self { subject, host, path, command, entry, arguments }
     }

@@ -121,6 +121,55 @@ pub mod settings {
     pub use crate::bindings::imports::scout::plugin::settings::get;
 }
 
+/// Where an answer was cut, sealed for the client to bring back as the argument `cursor`.
+///
+/// A cursor is opened only by a call that asks the same of the same plugin, for the same principal: every argument but `cursor` and
+/// `limit` counts. Natively, where there is nobody to seal it, it is opened by every call.
+pub mod cursors {
+    use crate::Error;
+
+    /// A cursor that stands for this text, of at most 4 KiB. It is no place for secrets.
+    ///
+    /// # Errors
+    /// A longer text.
+    #[cfg(target_family = "wasm")]
+    pub fn seal(state: &str) -> Result<String, Error> {
+        Ok(crate::bindings::imports::scout::plugin::cursors::seal(state)?)
+    }
+
+    /// The text that was sealed.
+    ///
+    /// # Errors
+    /// What is no cursor, or belongs to another call: its message says so, and what to do instead.
+    #[cfg(target_family = "wasm")]
+    pub fn open(cursor: &str) -> Result<String, Error> {
+        Ok(crate::bindings::imports::scout::plugin::cursors::open(cursor)?)
+    }
+
+    /// What stands where a seal would.
+    #[cfg(not(target_family = "wasm"))]
+    const UNSEALED: &str = "-unsealed";
+
+    /// A cursor that stands for this text, and is sealed by nobody.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn seal(state: &str) -> Result<String, Error> {
+        Ok(format!("{state}{UNSEALED}"))
+    }
+
+    /// The text that stands in a cursor.
+    ///
+    /// # Errors
+    /// What is no cursor.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn open(cursor: &str) -> Result<String, Error> {
+        let state = cursor.strip_suffix(UNSEALED);
+        state.map(str::to_owned).ok_or_else(|| Error::new(crate::ErrorKind::Invalid, "`cursor` belongs to another call"))
+    }
+}
+
 /// Progress of a long call, for clients that asked for it.
 pub mod progress {
     pub use crate::bindings::imports::scout::plugin::progress::report;

@@ -5,6 +5,7 @@
 
 mod answers;
 mod blobs;
+mod cursors;
 mod descriptions;
 mod each;
 mod entries;
@@ -109,7 +110,7 @@ fn patch(version: &str) -> Option<u64> {
 }
 
 /// The contract: each interface that may be imported, with its functions.
-const INTERFACES: [(&str, &[&str]); 12] = [
+const INTERFACES: [(&str, &[&str]); 13] = [
     ("types", &[]),
     (
         "blobs",
@@ -160,6 +161,7 @@ const INTERFACES: [(&str, &[&str]); 12] = [
     ("log", &["write"]),
     ("progress", &["report"]),
     ("settings", &["get"]),
+    ("cursors", &["seal", "open"]),
 ];
 
 /// Whether the contract has this interface.
@@ -233,6 +235,7 @@ fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Linke
     wit::log::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::progress::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::settings::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    wit::cursors::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     if granted("inventory", grants) {
         wit::inventory::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     }
