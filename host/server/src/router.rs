@@ -128,7 +128,10 @@ impl Router {
         let revision = caller.tenant.revision();
         let mut arguments = Map::new();
         let (subject, host, path, command) = match request {
-            Request::Hosts { query } => (Some(Subject::Hosts), None, None, query),
+            Request::Hosts { query, arguments: given } => {
+                arguments = given;
+                (Some(Subject::Hosts), None, None, query)
+            }
             Request::Path { host, path } => (None, Some(host), path, None),
             Request::Command { host, path, command } => (Some(Subject::Command), Some(host), path, Some(command)),
             Request::About { subject, host, path, command, arguments: given } => {

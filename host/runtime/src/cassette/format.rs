@@ -209,6 +209,8 @@ pub(crate) struct Capture {
     pub(super) truncated: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) total: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) modified: Option<u32>,
 }
 
 /// Of the attributes, those that a guest sees.

@@ -122,6 +122,7 @@ const INTERFACES: [(&str, &[&str]); 13] = [
             "[method]blob.read",
             "[method]blob.digest",
             "[method]blob.share",
+            "[method]blob.modified",
         ],
     ),
     (
