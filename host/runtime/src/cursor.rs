@@ -87,7 +87,8 @@ impl Seal {
                 let Query { subject, host, path, command, arguments, found: _ } = &**query;
                 // A file that was cut is read on as a part.
                 seal.part(b'q', subject.main().name().as_bytes());
-                for part in [host.as_deref().map(str::as_bytes), path.as_deref(), command.as_deref().map(str::as_bytes)] {
+                for part in [host.as_deref().map(str::as_bytes), path.as_deref(), command.as_deref().map(str::as_bytes)]
+                {
                     seal.part(if part.is_some() { b's' } else { b'n' }, part.unwrap_or_default());
                 }
                 seal.arguments(arguments);

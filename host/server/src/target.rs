@@ -282,7 +282,10 @@ mod tests {
     #[test]
     fn a_query_of_the_hosts_has_room_for_a_selection_and_the_longest_name() {
         let query = format!("web* eu from {}", "a".repeat(MAX_HOST));
-        assert_eq!(Request::parse("hosts", Some(&query), None), Ok(Request::Hosts { query: Some(query), arguments: Map::new() }));
+        assert_eq!(
+            Request::parse("hosts", Some(&query), None),
+            Ok(Request::Hosts { query: Some(query), arguments: Map::new() })
+        );
         assert!(Request::parse("hosts", Some(&"a".repeat(MAX_SELECTION + 1)), None).is_err());
     }
 

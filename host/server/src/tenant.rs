@@ -42,7 +42,8 @@ impl Tenant {
         let audit = Audit::open(&config.audit_log, config.audit).map_err(ConfigError::new)?;
         let pool = pool.dialling_with(config.dial.clone());
         let live = Live::new(Revision::first(config, pool.clone())?);
-        let (live, audit, cursors) = (Arc::new(live), Arc::new(audit), Arc::new(cursor_key::kept_in(&config.state_dir)));
+        let (live, audit, cursors) =
+            (Arc::new(live), Arc::new(audit), Arc::new(cursor_key::kept_in(&config.state_dir)));
         Ok(Arc::new(Self { id, live, pool, audit, tally: Tally::default(), cursors }))
     }
 

@@ -166,7 +166,9 @@ pub mod cursors {
     #[cfg(not(target_family = "wasm"))]
     pub fn open(cursor: &str) -> Result<String, Error> {
         let state = cursor.strip_suffix(UNSEALED);
-        state.map(str::to_owned).ok_or_else(|| Error::new(crate::ErrorKind::Invalid, "`cursor` belongs to another call"))
+        state
+            .map(str::to_owned)
+            .ok_or_else(|| Error::new(crate::ErrorKind::Invalid, "`cursor` belongs to another call"))
     }
 }
 

@@ -18,7 +18,11 @@ use crate::policy::CommandPolicy;
 const SURROUNDINGS: Surroundings = Surroundings { clock: 1, seed: 2 };
 
 fn capture(bytes: &[u8]) -> scout_machine::Capture {
-    scout_machine::Capture { data: bytes.to_vec().into(), total: Some(bytes.len() as u64), ..scout_machine::Capture::default() }
+    scout_machine::Capture {
+        data: bytes.to_vec().into(),
+        total: Some(bytes.len() as u64),
+        ..scout_machine::Capture::default()
+    }
 }
 
 fn outcome(stdout: &[u8]) -> ExecOutcome {

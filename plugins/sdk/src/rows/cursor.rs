@@ -16,6 +16,8 @@ pub(super) fn write(offset: usize) -> Option<String> {
 /// It is none of this call.
 pub(super) fn read(cursor: &str) -> Result<usize, Error> {
     let state = cursors::open(cursor)?;
-    let other = |_| Error::new(ErrorKind::Invalid, "`cursor` is of another version of this tool").hint("leave it out to begin anew");
+    let other = |_| {
+        Error::new(ErrorKind::Invalid, "`cursor` is of another version of this tool").hint("leave it out to begin anew")
+    };
     usize::from_str_radix(&state, 16).map_err(other)
 }
