@@ -101,6 +101,8 @@ pub(super) struct Host {
     pub(super) trouble: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) groups: Vec<String>,
     #[serde(with = "Commands")]
     pub(super) commands: CommandPolicy,
 }

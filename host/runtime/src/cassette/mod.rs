@@ -115,11 +115,15 @@ impl Recorder {
             let rights = call.plugin.rights(access, call.principal, Some(call.tool));
             let listed = |host: &HostRecord| state.listed && decide(&rights, host.target(access), See).is_ok();
             let seen = |host: &HostRecord| state.named.contains(&*host.name) || listed(host);
-            let tags = |host: &HostRecord| host.target(access).rules.tags.iter().map(|tag| tag.to_string()).collect();
+            let labels = |labels: &[Arc<str>]| labels.iter().map(|label| label.to_string()).collect();
+            let described = |host: HostRecord| {
+                let rules = host.target(access).rules;
+                Host { tags: labels(&rules.tags), groups: labels(&rules.groups), ..Host::from(&host) }
+            };
             let is_listed = |name: &String| call.fleet.names().find(name).is_some();
             let opened = state.named.iter().filter(|name| !is_listed(name)).filter_map(|name| call.fleet.get(name));
             let seen = call.fleet.hosts().filter(seen).chain(opened);
-            seen.map(|host| Host { tags: tags(&host), ..Host::from(&host) }).collect()
+            seen.map(described).collect()
         };
         let mut file = File {
             cassette: format::VERSION,
@@ -280,9 +284,13 @@ fn record(host: &Host) -> HostRecord {
             Ok(Location { address: host.address.clone(), port, user: host.user.clone() })
         }
     };
-    let tags = host.tags.iter().map(|tag| tag.as_str().into()).collect();
-    HostRecord::recorded(&host.name, location, host.commands)
-        .with_rules(Arc::new(HostRules { tags, ..HostRules::default() }))
+    let labels = |labels: &[String]| labels.iter().map(|label| label.as_str().into()).collect();
+    let (tags, groups) = (labels(&host.tags), labels(&host.groups));
+    HostRecord::recorded(&host.name, location, host.commands).with_rules(Arc::new(HostRules {
+        tags,
+        groups,
+        ..HostRules::default()
+    }))
 }
 
 impl From<&HostRecord> for Host {
@@ -291,7 +299,8 @@ impl From<&HostRecord> for Host {
             Ok(Location { address, user, .. }) => (address, user, None),
             Err(error) => (String::new(), String::new(), Some(error.message().to_owned())),
         };
-        Self { name: host.name.to_string(), address, user, trouble, tags: Vec::new(), commands: host.commands }
+        let (tags, groups) = (Vec::new(), Vec::new());
+        Self { name: host.name.to_string(), address, user, trouble, tags, groups, commands: host.commands }
     }
 }
 

@@ -223,7 +223,7 @@ impl CallRights {
         let mut reasons = Vec::new();
         for (source, rights) in self.ruled() {
             let Some(limit) = &rights.hosts else { continue };
-            match limit.rules.iter().find(|rule| rule.value.matches(target.name, &target.rules.tags)) {
+            match limit.rules.iter().find(|rule| rule.value.matches(target.name, target.rules)) {
                 Some(rule) => reasons.push(by(source, rule)),
                 None => return Err(deny(source, limit, &quoted(target.name), "is not among the hosts", "")),
             }

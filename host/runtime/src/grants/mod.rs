@@ -85,6 +85,8 @@ pub struct Rights {
 pub struct HostRules {
     /// Its tags.
     pub tags: Vec<Arc<str>>,
+    /// The groups that it is in.
+    pub groups: Vec<Arc<str>>,
     /// Where its command policy is written; absent: it is the default.
     pub commands: Option<Place>,
     /// Whether each of its commands has a session of its own, also one that could share a shell that stays.
@@ -117,8 +119,8 @@ impl Access {
     pub fn shows(&self, principal: &Principal, host: &str, rules: impl FnOnce() -> Arc<HostRules>) -> bool {
         let limits = self.principals.get(principal.name()).and_then(|rights| rights.hosts.as_ref());
         limits.is_none_or(|limit| {
-            let tags = &rules().tags;
-            limit.rules.iter().any(|rule| rule.value.matches(host, tags))
+            let rules = rules();
+            limit.rules.iter().any(|rule| rule.value.matches(host, &rules))
         })
     }
 }

@@ -20,7 +20,7 @@ use crate::files;
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 38] = [
+pub(super) const KEYS: [&str; 39] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -59,6 +59,7 @@ pub(super) const KEYS: [&str; 38] = [
     "tags",
     "transport",
     "access",
+    "groups",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -88,6 +89,7 @@ pub(super) struct File {
     pub(super) hosts: BTreeMap<String, HostTable>,
     pub(super) plugins: BTreeMap<String, PluginTable>,
     pub(super) access: BTreeMap<String, AccessTable>,
+    pub(super) groups: BTreeMap<String, GroupTable>,
     #[serde(skip)]
     pub(super) lines: Lines,
 }
@@ -155,6 +157,13 @@ pub(super) struct HostTable {
     pub(super) persistent_shells: Option<Spanned<bool>>,
     #[serde(default)]
     pub(super) tags: Vec<Spanned<String>>,
+}
+
+/// Hosts under one name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GroupTable {
+    pub(super) hosts: Spanned<Vec<Spanned<String>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
