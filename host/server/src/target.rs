@@ -12,7 +12,7 @@ const MAX_TARGET: usize = 8 * 1024;
 /// The longest command line, in bytes.
 const MAX_QUERY: usize = 64 * 1024;
 /// The longest host name, in bytes.
-const MAX_HOST: usize = 255;
+pub(crate) const MAX_HOST: usize = 255;
 /// The longest query of the target `hosts`, in bytes: patterns and parts of names, and behind them `from` with a name.
 const MAX_SELECTION: usize = 4 * MAX_HOST;
 

@@ -96,15 +96,42 @@ pub mod inventory {
     use crate::Error;
     use crate::bindings::imports::scout::plugin::inventory;
 
-    pub use crate::bindings::imports::scout::plugin::inventory::{Machine as Host, Page, Reachability, hosts};
+    pub use crate::bindings::imports::scout::plugin::inventory::{
+        Machine as Host, Page, Property, Reachability, hosts,
+    };
 
     /// Of the hosts whose names fit each word at most `most`, in order, from the host `start` on or from the first: a word with `*`
-    /// or `?` is a pattern, any other is a part of a name. Only what is answered is looked up and held, however many hosts there are.
+    /// or `?` is a pattern, `tag:NAME`, `@GROUP` and `status:WORD` mean hosts of which that is known, any other is a part of a name. Only what is answered is looked up and held, however many hosts there are.
     ///
     /// # Errors
     /// A `start` that the call may not use, more than 1,000 hosts or 100 words.
     pub fn select(words: &[String], start: Option<&str>, most: u32) -> Result<Page, Error> {
         Ok(inventory::select(words, start, most)?)
+    }
+
+    /// [`select`] in another order: by `name`, `status` or `latency`, with `-` before it the other way round, the first word first.
+    ///
+    /// # Errors
+    /// As [`select`], another word, and a `start` that is not selected.
+    pub fn ordered(words: &[String], order: &[String], start: Option<&str>, most: u32) -> Result<Page, Error> {
+        Ok(inventory::ordered(words, order, start, most)?)
+    }
+
+    /// What is known of the named hosts, in the order asked: `tag`, `group`, `status`, `latency-ms`, `failure`, `hidden`. Nobody is
+    /// asked for it.
+    ///
+    /// # Errors
+    /// Names that the call may not use, and too many of them.
+    pub fn properties(names: &[String]) -> Result<Vec<Vec<Property>>, Error> {
+        Ok(inventory::properties(names)?)
+    }
+
+    /// [`probe`], where what was seen more than a second ago does not count.
+    ///
+    /// # Errors
+    /// As [`probe`].
+    pub fn probe_anew(names: &[String], timeout_ms: u32) -> Result<Vec<Reachability>, Error> {
+        Ok(inventory::probe_anew(names, timeout_ms)?)
     }
 
     /// Whether the named hosts can be reached, asked all at once; answers in the order asked.

@@ -88,6 +88,8 @@ pub(super) struct Rights {
     pub(super) commands: Option<Vec<Vec<String>>>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) follow_links_out: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) addresses: Option<bool>,
 }
 
 /// A host as the guest saw it.

@@ -152,6 +152,7 @@ fn rights_are_read_as_they_were_written() {
         paths: Some(vec!["/var/log".to_owned(), "~".to_owned()]),
         commands: Some(vec![vec!["df".to_owned(), "*".to_owned(), "...".to_owned()]]),
         follow_links_out: true,
+        addresses: Some(false),
     };
     assert_eq!(format::Rights::from(&*rules.read().unwrap()), rules);
     assert_eq!(format::Rights::from(&*format::Rights::default().read().unwrap()), format::Rights::default());

@@ -95,6 +95,8 @@ pub struct Permit {
     /// Whether only the text of paths was held against directories, as it is with commands: links, and programs that
     /// descend, may lead out of them.
     pub is_lexical: bool,
+    /// Whether nothing is told of where the host is.
+    pub hides_address: bool,
 }
 
 /// That it is not.
@@ -215,6 +217,11 @@ impl CallRights {
         self.reaches(Action::See).is_ok() && self.ruled().into_iter().all(|(_, rights)| rights.hosts.is_none())
     }
 
+    /// Whether the call is told where hosts are.
+    pub fn sees_addresses(&self) -> bool {
+        self.ruled().into_iter().all(|(_, rights)| rights.addresses.as_ref().is_none_or(|(sees, _)| *sees))
+    }
+
     /// Whether the call may name this host: what may not be named must not be told from what is not there.
     ///
     /// # Errors
@@ -238,7 +245,8 @@ impl CallRights {
 /// The first source that does not, why, and what it lets through instead.
 pub fn decide(rights: &CallRights, target: Target<'_>, operation: Action<'_>) -> Result<Permit, Denial> {
     rights.reaches(operation)?;
-    let mut permit = Permit { reasons: rights.names(target)?, ..Permit::default() };
+    let (reasons, hides_address) = (rights.names(target)?, !rights.sees_addresses());
+    let mut permit = Permit { reasons, hides_address, ..Permit::default() };
     for (source, rights) in rights.ruled() {
         match operation {
             Action::See => {}

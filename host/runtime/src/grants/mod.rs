@@ -78,6 +78,8 @@ pub struct Rights {
     pub commands: Option<Limit<Argv>>,
     /// Whether a link may lead out of `paths`.
     pub follow_links_out: bool,
+    /// Whether it is told where hosts are, and as whom they are used there: address, port, account.
+    pub addresses: Option<(bool, Place)>,
 }
 
 /// What the operator says of a host beside its settings.

@@ -32,7 +32,7 @@ pub(super) fn operation(
             limits: access.host.limits,
             only_reads,
         })),
-        HostRequest::Probe { timeout } => Operation::Probe { timeout: *timeout },
+        HostRequest::Probe { timeout, anew } => Operation::Probe { timeout: *timeout, anew: *anew },
     }
 }
 

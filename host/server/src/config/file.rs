@@ -20,7 +20,7 @@ use crate::files;
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 39] = [
+pub(super) const KEYS: [&str; 40] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -56,6 +56,7 @@ pub(super) const KEYS: [&str; 39] = [
     "settings",
     "paths",
     "follow_links_out",
+    "addresses",
     "tags",
     "transport",
     "access",
@@ -179,6 +180,7 @@ pub(super) struct PluginTable {
     pub(super) paths: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) commands: Option<Spanned<Vec<Spanned<Vec<String>>>>>,
     pub(super) follow_links_out: Option<Spanned<bool>>,
+    pub(super) addresses: Option<Spanned<bool>>,
 }
 
 /// What a principal may do, whatever the plugin that does it. The keys are those of a plugin: flattened into both, they
@@ -191,6 +193,7 @@ pub(super) struct AccessTable {
     pub(super) paths: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) commands: Option<Spanned<Vec<Spanned<Vec<String>>>>>,
     pub(super) follow_links_out: Option<Spanned<bool>>,
+    pub(super) addresses: Option<Spanned<bool>>,
 }
 
 impl PluginTable {
@@ -201,6 +204,7 @@ impl PluginTable {
             paths: self.paths.as_ref(),
             commands: self.commands.as_ref(),
             follow_links_out: self.follow_links_out.as_ref(),
+            addresses: self.addresses.as_ref(),
         }
     }
 }
@@ -213,6 +217,7 @@ impl AccessTable {
             paths: self.paths.as_ref(),
             commands: self.commands.as_ref(),
             follow_links_out: self.follow_links_out.as_ref(),
+            addresses: self.addresses.as_ref(),
         }
     }
 }

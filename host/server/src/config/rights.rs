@@ -60,6 +60,7 @@ pub(super) struct Keys<'a> {
     pub(super) paths: Option<&'a Spanned<Vec<Spanned<String>>>>,
     pub(super) commands: Option<&'a Spanned<Vec<Spanned<Vec<String>>>>>,
     pub(super) follow_links_out: Option<&'a Spanned<bool>>,
+    pub(super) addresses: Option<&'a Spanned<bool>>,
 }
 
 impl Keys<'_> {
@@ -74,6 +75,7 @@ impl Keys<'_> {
             paths: limit(lines, self.paths, MAX_ROOTS, |text| Ok((Root::parse(text.as_bytes())?, text.clone())))?,
             commands: limit(lines, self.commands, MAX_RULES, |words| Ok((Argv::parse(words)?, words.join(" "))))?,
             follow_links_out: self.follow_links_out.is_some_and(|key| *key.get_ref()),
+            addresses: self.addresses.map(|key| (*key.get_ref(), lines.place(key))),
         })
     }
 }
@@ -285,6 +287,12 @@ impl Config {
         )
     }
 
+    /// A host's tags, and the groups that it is in.
+    pub fn labels(&self, host: &str) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
+        let rules = self.rules(host).1;
+        (rules.tags, rules.groups)
+    }
+
     /// Whether commands that only read share shells that stay on a host, and where that is written, if it is. Of several tables the one
     /// with the host's own name decides, else one that says no.
     pub fn persistent_shells<'a>(&'a self, host: &'a str) -> (bool, Option<&'a Place>) {
@@ -490,15 +498,15 @@ mod tests {
     /// A new limit does not compile here until its key is read.
     #[test]
     fn each_key_becomes_the_limit_of_its_name_in_either_table() {
-        let keys = "grants = [\"exec\"]\nhosts = [\"web*\"]\npaths = [\n\"/a\",\n\"~/b\"]\ncommands = [[\"df\", \"-h\"]]\nfollow_links_out = true\n";
+        let keys = "grants = [\"exec\"]\nhosts = [\"web*\"]\npaths = [\n\"/a\",\n\"~/b\"]\ncommands = [[\"df\", \"-h\"]]\nfollow_links_out = true\naddresses = false\n";
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("scout.toml");
         std::fs::write(&path, format!("[plugins.mine]\n{keys}[access.local]\n{keys}")).unwrap();
         let file = File::read(&path).unwrap();
         let plugin = file.plugins.get("mine").unwrap().limits().rights(&file.lines).unwrap();
         let principal = file.access.get("local").unwrap().limits().rights(&file.lines).unwrap();
-        for (rights, first) in [(plugin, 2), (principal, 10)] {
-            let Rights { grants, hosts, paths, commands, follow_links_out } = rights;
+        for (rights, first) in [(plugin, 2), (principal, 11)] {
+            let Rights { grants, hosts, paths, commands, follow_links_out, addresses } = rights;
             let at = |place: &Place, line: u32| assert_eq!(place.to_string(), format!("scout.toml:{}", first + line));
             let (grants, place) = grants.unwrap();
             assert_eq!(grants, Grants::only(Interface::Exec));
@@ -514,6 +522,9 @@ mod tests {
             at(&commands.place, 5);
             assert_eq!(commands.rules.iter().map(|rule| &*rule.text).collect::<Vec<_>>(), ["df -h"]);
             assert!(follow_links_out);
+            let (addresses, place) = addresses.unwrap();
+            assert!(!addresses);
+            at(&place, 7);
         }
     }
 }
