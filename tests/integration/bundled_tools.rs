@@ -152,7 +152,7 @@ async fn rows_are_chosen_ordered_narrowed_and_paged_before_anything_is_cut() {
     assert_eq!(last["left_out"], json!({"where": 1, "earlier": 3}));
     next["sort"] = json!("used_bytes");
     let answer = world.call("disk", next).await;
-    assert!(answer.is_error() && answer.text().contains("it belongs to another call"), "{}", answer.text());
+    assert!(answer.is_error() && answer.text().contains("`cursor` belongs to another call"), "{}", answer.text());
     // A mistake costs the host nothing.
     assert_eq!(answer.receipt()["execs"], 0);
     let line =

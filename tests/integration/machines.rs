@@ -68,7 +68,11 @@ async fn answer(scout: &Arc<Scout>, host: &str, path: &str, query: Option<&str>)
     let mut fields = answer.structured();
     strip(&mut fields);
     let said = format!("{} {} {fields}", answer.is_error(), answer.text());
-    let said = without_seconds(&said);
+    let mut said = without_seconds(&said);
+    // A cursor is of its host.
+    if let Some(cursor) = fields["cursor"].as_str() {
+        said = said.replace(cursor, "CURSOR");
+    }
     said.replace(&format!("{host}:"), "HOST:")
         .replace(&format!("`{host}`"), "`HOST`")
         .replace(&format!("\"{host}\""), "HOST")

@@ -13,6 +13,7 @@ mod cli;
 mod compiling;
 mod corners;
 mod corpus;
+mod cursors;
 mod explain;
 mod fleets;
 mod grants;

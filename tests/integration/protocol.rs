@@ -82,11 +82,13 @@ async fn the_tool_says_what_it_takes_and_gives() {
 #[tokio::test]
 async fn what_is_not_offered_is_method_not_found() {
     let (_sshd, scout) = world().await;
-    for method in ["prompts/list", "completion/complete", "nonsense/list"] {
-        let params = json!({"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": ""}});
-        let answer = scout.request(method, params).await;
+    for method in ["prompts/list", "logging/setLevel", "nonsense/list"] {
+        let answer = scout.request(method, json!({"level": "debug"})).await;
         assert_eq!(answer["error"]["code"], -32601, "{method}: {answer}");
     }
+    let params = json!({"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": ""}});
+    let answer = scout.request("completion/complete", params).await;
+    assert_eq!(answer["error"]["code"], -32602, "of prompts there are none: {answer}");
 }
 
 #[tokio::test]

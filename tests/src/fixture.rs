@@ -88,6 +88,7 @@ guests! {
         FloodsLog = "floods_log",
         FloodsProbes = "floods_probes",
         FloodsProgress = "floods_progress",
+        ForgesCursors = "forges_cursors",
         ForgesHosts = "forges_hosts",
         Good = "good",
         GrowsForEver = "grows_for_ever",

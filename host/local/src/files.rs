@@ -197,7 +197,7 @@ impl<'a> Place<'a> {
             size => size.filter(|size| is_over || *size >= end),
         };
         data.truncate(cap);
-        Ok(Capture { data: Bytes::from(data), truncated, total })
+        Ok(Capture { data: Bytes::from(data), truncated, total, modified: self.attributes.mtime })
     }
 
     /// The directory's entries, at most so many, and whether there are more.

@@ -18,6 +18,13 @@ impl fmt::Display for TenantId {
     }
 }
 
+impl TenantId {
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<&str> for TenantId {
     fn from(name: &str) -> Self {
         Self(name.into())

@@ -12,4 +12,6 @@ pub struct Capture {
     /// How many bytes the source holds: a file's size, or what a stream has sent. A stream that did not end by itself
     /// (a command that was stopped or lost) would have sent more: then it is a lower bound. Absent if unknown.
     pub total: Option<u64>,
+    /// When a file was changed last, in seconds since 1970-01-01 UTC, as it was when it was opened. Absent of streams, and if unknown.
+    pub modified: Option<u32>,
 }

@@ -40,6 +40,8 @@ pub enum Operation {
     Probe {
         /// How long the answer may take.
         timeout: Duration,
+        /// Whether what was seen a moment ago does not count.
+        anew: bool,
     },
     /// Does its part of a transfer.
     Transfer(Errand),

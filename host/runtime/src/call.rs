@@ -9,6 +9,7 @@ use std::time::Duration;
 use scout_machine::{Call, Principal};
 
 use crate::cassette::Tape;
+use crate::cursor::CursorKey;
 use crate::reports::{Progress, Reports};
 use crate::{Fleet, Receipt};
 
@@ -71,6 +72,8 @@ pub struct CallContext {
     pub progress: Option<Progress>,
     /// The audit trail (runtime fills the records; server writes them).
     pub audit: Option<Audit>,
+    /// What seals its cursors.
+    pub cursors: Arc<CursorKey>,
     /// Where the call is recorded, or played from.
     pub(crate) tape: Option<Tape>,
     reports: Arc<Reports>,
@@ -160,10 +163,11 @@ pub struct CommandEnd {
 }
 
 impl CallContext {
-    /// A context without progress and audit.
+    /// A context without progress and audit, whose cursors are of this process.
     pub fn new(principal: Principal, fleet: Arc<Fleet>, limits: Arc<Limits>, call: Call) -> Self {
         let reports = Arc::new(Reports::new());
-        Self { principal, fleet, limits, call, progress: None, audit: None, tape: None, reports }
+        let cursors = CursorKey::of_process();
+        Self { principal, fleet, limits, call, progress: None, audit: None, cursors, tape: None, reports }
     }
 
     /// Passes on what a plugin reports.

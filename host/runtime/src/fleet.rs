@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
 use scout_local::Local;
 use scout_machine::{
-    Call, CommandLimits, ErrorKind, HostError, Machine as _, Operation, Principal, RemotePath, Within,
+    Call, CommandLimits, ErrorKind, HostError, Machine as _, Operation, Principal, Probe, RemotePath, Within,
 };
 use scout_ssh::{Host, HostNames, HostSpec, Pool, SshConfig};
 use tokio::sync::Semaphore;
@@ -168,6 +169,51 @@ impl HostRecord {
     }
 }
 
+/// Whether a host answers, as far as it is known, in the order in which they are listed by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Status {
+    Connected,
+    Reachable,
+    #[default]
+    Unknown,
+    Unreachable,
+    Misconfigured,
+}
+
+impl Status {
+    const ALL: [Self; 5] = [Self::Connected, Self::Reachable, Self::Unknown, Self::Unreachable, Self::Misconfigured];
+
+    /// As the contract calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Reachable => "reachable",
+            Self::Unknown => "unknown",
+            Self::Unreachable => "unreachable",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+
+    /// The one of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// The names of all of them, for people.
+    pub(crate) fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+}
+
+/// What is known of a host without asking it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) status: Status,
+    pub(crate) latency: Option<Duration>,
+    /// Why it is unreachable or misconfigured.
+    pub(crate) failure: Option<HostError>,
+}
+
 /// What makes hosts of names.
 pub trait HostSource: Send + Sync {
     /// The host with this name: of those that are listed, or one that the operator has opened. Looks no settings up.
@@ -202,6 +248,8 @@ pub struct Fleet {
     listed: HostNames,
     source: Box<dyn HostSource>,
     kept: Mutex<LruCache<Arc<str>, HostRecord>>,
+    /// The names of those that are listed in the order of their letters, once somebody asks by how they begin.
+    sorted: OnceLock<Vec<Arc<str>>>,
     pool: Pool,
     access: Access,
     /// The machine that Scout runs on, as transfers see it.
@@ -229,7 +277,8 @@ impl Fleet {
     /// A fleet with the hosts of these names, in this order, and those besides that `source` makes of other names. Nothing limits
     /// access.
     pub fn of_names(listed: HostNames, source: Box<dyn HostSource>, pool: Pool) -> Self {
-        Self { listed, source, kept: Mutex::new(LruCache::new(KEPT)), pool, access: Access::default(), exchange: None }
+        let (kept, sorted) = (Mutex::new(LruCache::new(KEPT)), OnceLock::new());
+        Self { listed, source, kept, sorted, pool, access: Access::default(), exchange: None }
     }
 
     /// With what the operator has said of who may do what.
@@ -261,6 +310,17 @@ impl Fleet {
         &self.listed
     }
 
+    /// The names of hosts that are listed and begin so, in the order of their letters. The first time all are put in that order.
+    pub fn beginning_with<'a>(&'a self, beginning: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
+        let sorted = self.sorted.get_or_init(|| {
+            let mut names: Vec<Arc<str>> = self.listed.iter().cloned().collect();
+            names.sort_unstable();
+            names
+        });
+        let first = sorted.partition_point(|name| **name < *beginning);
+        sorted.iter().skip(first).take_while(move |name| name.starts_with(beginning))
+    }
+
     /// All hosts that are listed, in order, each made when it is its turn.
     pub fn hosts(&self) -> impl Iterator<Item = HostRecord> {
         self.listed.iter().filter_map(|name| self.get(name))
@@ -278,6 +338,37 @@ impl Fleet {
         };
         kept.put(Arc::clone(&host.name), host.clone());
         Some(host)
+    }
+
+    /// What is known of whether a host answers a principal. Asks nobody, and looks no settings up: of whom none were looked up nothing
+    /// is known.
+    pub(crate) fn known(&self, principal: &Principal, name: &str) -> Known {
+        let Some(transport) = self.kept.lock().peek(name).map(|host| host.transport.clone()) else {
+            return Known::default();
+        };
+        let failed = |status, failure: &HostError| Known { status, latency: None, failure: Some(failure.clone()) };
+        let found = match &transport {
+            Transport::Ssh { found, .. } => found.get(),
+            Transport::Local(_) => {
+                return Known { status: Status::Connected, latency: Some(Duration::ZERO), failure: None };
+            }
+            Transport::Recorded(_) => None,
+        };
+        let spec = match found {
+            Some(Ok(spec)) => spec,
+            Some(Err(error)) => return failed(Status::Misconfigured, error),
+            None => return Known::default(),
+        };
+        match self.pool.known(principal, spec) {
+            Some(Probe { connected: true, latency, .. }) => {
+                Known { status: Status::Connected, latency: latency.ok(), failure: None }
+            }
+            Some(Probe { latency: Ok(latency), refused, .. }) => {
+                Known { status: Status::Reachable, latency: Some(latency), failure: refused }
+            }
+            Some(Probe { latency: Err(error), .. }) => failed(Status::Unreachable, &error),
+            None => Known::default(),
+        }
     }
 
     /// Asks what of a host that is listed rights are judged by, without making it.

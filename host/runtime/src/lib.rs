@@ -7,7 +7,9 @@ mod answer;
 mod budget;
 mod call;
 pub mod cassette;
+mod completion;
 mod cpu_slices;
+mod cursor;
 mod describe;
 mod engine;
 mod externs;
@@ -39,6 +41,8 @@ pub use call::{
     AccessEvent, AccessRecord, Audit, AuditRecord, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent,
     CommandRecord, Limits, MAX_MESSAGE, Recorded,
 };
+pub use completion::Completion;
+pub use cursor::CursorKey;
 pub use describe::MAX_TOOLS_OF_PLUGIN;
 pub use externs::Externs;
 pub use fault::fault;

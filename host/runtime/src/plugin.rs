@@ -13,6 +13,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
 use crate::cpu_slices::CpuSlices;
+use crate::cursor::Asked;
 use crate::engine::{
     CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLE_ELEMENTS, TABLES_PER_COMPONENT, TickingEngine,
     out_of_memory,
@@ -623,8 +624,8 @@ pub struct PluginMemory(#[expect(dead_code, reason = "gives back what it holds")
 
 /// What is asked of a plugin.
 enum GuestCall {
-    Handle(Query),
-    Call { name: String, arguments: String },
+    Handle(Box<Query>),
+    Call { name: Arc<str>, arguments: Arc<str> },
 }
 
 impl Plugin {
@@ -691,7 +692,7 @@ impl Plugin {
     /// # Errors
     /// What the plugin answered with, a budget, a trap, the deadline.
     pub async fn handle(&self, context: CallContext, query: Query) -> Result<(Answer, Receipt), CallError> {
-        self.inner.call(context, GuestCall::Handle(query)).await
+        self.inner.call(context, GuestCall::Handle(Box::new(query))).await
     }
 
     /// Calls a tool with a JSON object of arguments, already validated.
@@ -704,7 +705,7 @@ impl Plugin {
         name: &str,
         arguments: &str,
     ) -> Result<(Answer, Receipt), CallError> {
-        self.inner.call(context, GuestCall::Call { name: name.to_owned(), arguments: arguments.to_owned() }).await
+        self.inner.call(context, GuestCall::Call { name: name.into(), arguments: arguments.into() }).await
     }
 
     /// Does work of Scout's own for a call of this plugin, on a thread for it, with as many steps as such work may take. It
@@ -837,7 +838,7 @@ impl Inner {
             }
         };
         let tool = match &asked {
-            GuestCall::Call { name, .. } => Some(name.as_str()),
+            GuestCall::Call { name, .. } => Some(&**name),
             GuestCall::Handle(_) => None,
         };
         let rights = self.rights(context.fleet.access(), &context.principal, tool);
@@ -905,12 +906,14 @@ impl Inner {
         match asked {
             GuestCall::Handle(query) => {
                 let handler = exports.handler.as_ref().ok_or_else(|| lacks("answers no queries"))?;
-                let query = store.data_mut().query(query)?;
+                let query = store.data_mut().query(*query)?;
                 let instance = exports.pre.instantiate_async(&mut *store).await?;
                 handler.load(&mut *store, &instance)?.call_handle(store, query).await
             }
             GuestCall::Call { name, arguments } => {
                 let tools = exports.tools.as_ref().ok_or_else(|| lacks("has no tools"))?;
+                store.data_mut().asked =
+                    Some(Asked::Tool { name: Arc::clone(&name), arguments: Arc::clone(&arguments) });
                 let instance = exports.pre.instantiate_async(&mut *store).await?;
                 tools.load(&mut *store, &instance)?.call_call(store, &name, &arguments).await
             }

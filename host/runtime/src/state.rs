@@ -8,6 +8,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::budget::Budget;
 use crate::cpu_slices::CpuSlices;
+use crate::cursor::{Asked, Seal};
 use crate::grants::CallRights;
 use crate::shares::MemoryReservation;
 use crate::stdio::Printed;
@@ -30,6 +31,9 @@ pub(crate) struct CallState {
     pub(crate) table: ResourceTable,
     /// Bytes of text in all answers that the guest is writing.
     pub(crate) drafted: usize,
+    /// What is asked of the guest, and what seals its cursors once it needs one.
+    pub(crate) asked: Option<Asked>,
+    pub(crate) seal: Option<Seal>,
     /// The last error that the guest has logged.
     pub(crate) complaint: Option<String>,
     wasi: Option<Wasi>,
@@ -55,7 +59,20 @@ impl CallState {
         table.set_max_capacity(HANDLES);
         let budget = Budget::new(&limits, slices, room);
         let rights = Arc::new(rights);
-        Self { plugin, rights, settings, limits, context, budget, table, drafted: 0, complaint: None, wasi: None }
+        Self {
+            plugin,
+            rights,
+            settings,
+            limits,
+            context,
+            budget,
+            table,
+            drafted: 0,
+            asked: None,
+            seal: None,
+            complaint: None,
+            wasi: None,
+        }
     }
 
     /// What a guest that crashed said last: the end of its standard error, or else of what it logged. Nothing, if it said

@@ -36,7 +36,7 @@ fn cut(capture: Capture, length: usize) -> Capture {
         return capture;
     }
     let total = capture.total.or((!capture.truncated).then_some(whole as u64));
-    Capture { data: capture.data.slice(..length), truncated: true, total }
+    Capture { data: capture.data.slice(..length), truncated: true, total, ..capture }
 }
 
 /// How many of the first bytes take no more than `most` as they are written.

@@ -51,7 +51,7 @@ const MAX_OFFSET: u64 = 1 << 62;
 const MAX_CONTENT: usize = 256 * 1024;
 
 /// Those that are not a target, a query or a host.
-const ARGUMENTS: [Argument; 20] = [
+const ARGUMENTS: [Argument; 21] = [
     Argument { name: "tree", kind: Kind::Flag, asks: Some(Subject::Tree), with: &[] },
     Argument { name: "find", kind: Kind::Text, asks: Some(Subject::Find), with: &[] },
     Argument {
@@ -62,10 +62,16 @@ const ARGUMENTS: [Argument; 20] = [
     },
     Argument { name: "depth", kind: Kind::Number(1, MAX_DEPTH), asks: None, with: &[Subject::Tree, Subject::Find] },
     Argument { name: "where", kind: Kind::Text, asks: None, with: &[Subject::Find] },
-    Argument { name: "sort", kind: Kind::Text, asks: None, with: &[Subject::Find] },
+    Argument { name: "sort", kind: Kind::Text, asks: None, with: &[Subject::Find, Subject::Hosts] },
     Argument { name: "columns", kind: Kind::Text, asks: None, with: &[Subject::Find] },
-    Argument { name: "limit", kind: Kind::Number(1, MAX_ROWS), asks: None, with: &[Subject::Find] },
-    Argument { name: "cursor", kind: Kind::Text, asks: None, with: &[Subject::Find] },
+    Argument { name: "limit", kind: Kind::Number(1, MAX_ROWS), asks: None, with: &[Subject::Find, Subject::Hosts] },
+    Argument {
+        name: "cursor",
+        kind: Kind::Text,
+        asks: None,
+        with: &[Subject::Find, Subject::Part, Subject::Targets, Subject::Hosts],
+    },
+    Argument { name: "refresh", kind: Kind::Flag, asks: None, with: &[Subject::Hosts] },
     Argument { name: "diff", kind: Kind::Text, asks: Some(Subject::Diff), with: &[] },
     Argument { name: "diff_content", kind: Kind::Content(MAX_CONTENT), asks: Some(Subject::Diff), with: &[] },
     Argument { name: "offset", kind: Kind::Number(0, MAX_OFFSET), asks: Some(Subject::Part), with: &[] },
@@ -112,7 +118,7 @@ impl From<TargetError> for Mistake {
 
 /// What the arguments of a request are, for a message.
 pub(crate) const USAGE: &str = "the arguments are `target` (`hosts`, `host:/path`) or `targets`, and optionally `query` (a command), \
-     `host`, `base64`, `tree`, `find`, `type`, `depth`, `where`, `sort`, `columns`, `limit`, `cursor`, `diff`, `diff_content`, `offset`, `lines`, `tail`, `grep`, `beam`, `beam_source`, `beam_target`, `replace`";
+     `host`, `base64`, `tree`, `find`, `type`, `depth`, `where`, `sort`, `columns`, `limit`, `cursor`, `refresh`, `diff`, `diff_content`, `offset`, `lines`, `tail`, `grep`, `beam`, `beam_source`, `beam_target`, `replace`";
 
 impl Argument {
     /// Whether it is about copies.
@@ -205,14 +211,26 @@ pub fn request(
         let name = name.get(..name.floor_char_boundary(64)).unwrap_or_default();
         return Err(Mistake::Senseless(format!("unknown argument `{name}`; {USAGE}")));
     }
+    let plain = match (asked, target) {
+        (None, Some(target)) => Some(Request::parse(target, query, host)?),
+        _ => None,
+    };
+    let subject = match (asked, &plain) {
+        (Some((subject, _)), _) => Some(subject),
+        (None, Some(Request::Hosts { .. })) => Some(Subject::Hosts),
+        // A file that was cut is read on.
+        (None, Some(Request::Path { path: Some(_), .. })) if arguments.contains_key("cursor") => Some(Subject::Part),
+        (None, _) => None,
+    };
     for argument in
         ARGUMENTS.iter().filter(|argument| !argument.with.is_empty() && arguments.contains_key(argument.name))
     {
-        if !asked.is_some_and(|(subject, _)| argument.with.contains(&subject)) {
+        if !subject.is_some_and(|subject| argument.with.contains(&subject)) {
             let asks = |one: &&Argument| one.asks.is_some_and(|subject| argument.with.contains(&subject));
-            let names: Vec<&str> = ARGUMENTS.iter().filter(asks).map(|one| one.name).collect();
-            let (own, with) = (argument.name, names.join("` or `"));
-            return Err(Mistake::Senseless(format!("`{own}` goes with `{with}`; give that too, or leave `{own}` out")));
+            let names = ARGUMENTS.iter().filter(asks).map(|one| format!("`{}`", one.name));
+            let hosts = argument.with.contains(&Subject::Hosts).then(|| "the target `hosts`".to_owned());
+            let (own, with) = (argument.name, names.chain(hosts).collect::<Vec<_>>().join(" or "));
+            return Err(Mistake::Senseless(format!("`{own}` goes with {with}; give that too, or leave `{own}` out")));
         }
     }
     for (one, other) in [
@@ -220,6 +238,7 @@ pub fn request(
         ("tail", "offset"),
         ("tail", "grep"),
         ("tail", "lines"),
+        ("tail", "cursor"),
         ("beam", "beam_source"),
         ("beam", "beam_target"),
     ] {
@@ -229,9 +248,14 @@ pub fn request(
             )));
         }
     }
-    let Some((subject, name)) = asked else {
-        let target = target.ok_or_else(|| Mistake::Senseless(format!("`target` is missing; {USAGE}")))?;
-        return Ok(Request::parse(target, query, host)?);
+    let (subject, name) = match (asked, plain) {
+        (Some(asked), _) => asked,
+        (None, Some(Request::Hosts { query, .. })) => return Ok(Request::Hosts { query, arguments }),
+        (None, Some(Request::Path { host, path })) if subject == Some(Subject::Part) => {
+            return Ok(Request::About { subject: Subject::Part, host: Some(host), path, command: None, arguments });
+        }
+        (None, Some(plain)) => return Ok(plain),
+        (None, None) => return Err(Mistake::Senseless(format!("`target` is missing; {USAGE}"))),
     };
     if subject == Subject::Targets {
         if target.is_some() || host.is_some() {
@@ -320,6 +344,20 @@ mod tests {
     }
 
     #[test]
+    fn hosts_take_arguments_and_a_cursor_reads_a_file_on() {
+        let hosts = json!({"sort": "name", "limit": 3, "cursor": "x", "refresh": true});
+        let asked = read(json!({"target": "hosts", "sort": "name", "limit": 3, "cursor": "x", "refresh": true}));
+        assert!(
+            matches!(&asked, Ok(Request::Hosts { query: None, arguments }) if Value::Object(arguments.clone()) == hosts),
+            "{asked:?}"
+        );
+        let asked = read(json!({"target": "box:/a", "cursor": "x"}));
+        assert!(matches!(&asked, Ok(Request::About { subject: Subject::Part, .. })), "{asked:?}");
+        let asked = read(json!({"targets": ["box"], "cursor": "x"}));
+        assert!(matches!(&asked, Ok(Request::About { subject: Subject::Targets, .. })), "{asked:?}");
+    }
+
+    #[test]
     fn what_contradicts_itself_is_refused_with_what_to_leave_out() {
         for (arguments, says) in [
             (json!({"target": "box:/a", "tree": true, "find": "x"}), "leave one of them out"),
@@ -341,6 +379,13 @@ mod tests {
             (json!({"tree": true}), "`target` is missing"),
             (json!({}), "`target` is missing"),
             (json!({"target": "box:/a", "deep": 1}), "unknown argument `deep`"),
+            (json!({"target": "box:/a", "tail": 1, "cursor": "x"}), "contradict each other"),
+            (json!({"target": "box:/a", "tree": true, "cursor": "x"}), "`cursor` goes with `find` or `offset`"),
+            (json!({"target": "box:/a", "query": "ls", "cursor": "x"}), "or `targets` or the target `hosts`"),
+            (json!({"target": "box", "cursor": "x"}), "`cursor` goes with"),
+            (json!({"target": "box", "refresh": true}), "`refresh` goes with the target `hosts`"),
+            (json!({"target": "hosts", "depth": 1}), "`depth` goes with `tree` or `find`"),
+            (json!({"cursor": "x"}), "`cursor` goes with"),
         ] {
             let why = read(arguments.clone()).expect_err("it makes no sense");
             assert!(why.contains(says), "{arguments}: {why}");

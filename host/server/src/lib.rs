@@ -9,6 +9,7 @@ pub mod cli;
 pub mod client_memory;
 pub mod config;
 mod conversation;
+mod cursor_key;
 pub mod demo;
 #[cfg(test)]
 mod documents;

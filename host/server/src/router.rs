@@ -93,6 +93,7 @@ impl Caller {
         let (fleet, limits) = (Arc::clone(&revision.fleet), Arc::clone(&revision.limits));
         let mut context = CallContext::new(self.principal.clone(), fleet, limits, call);
         context.progress = self.progress;
+        context.cursors = Arc::clone(self.tenant.cursors());
         let (audit, principal) = (Arc::clone(self.tenant.audit()), self.principal);
         let commands = Arc::clone(audit.commands());
         let write = Arc::new(move |record| audit.record(&principal, record));
@@ -131,7 +132,10 @@ impl Router {
         let revision = caller.tenant.revision();
         let mut arguments = Map::new();
         let (subject, host, path, command) = match request {
-            Request::Hosts { query } => (Some(Subject::Hosts), None, None, query),
+            Request::Hosts { query, arguments: given } => {
+                arguments = given;
+                (Some(Subject::Hosts), None, None, query)
+            }
             Request::Path { host, path } => (None, Some(host), path, None),
             Request::Command { host, path, command } => (Some(Subject::Command), Some(host), path, Some(command)),
             Request::About { subject, host, path, command, arguments: given } => {

@@ -12,7 +12,7 @@ const MAX_TARGET: usize = 8 * 1024;
 /// The longest command line, in bytes.
 const MAX_QUERY: usize = 64 * 1024;
 /// The longest host name, in bytes.
-const MAX_HOST: usize = 255;
+pub(crate) const MAX_HOST: usize = 255;
 /// The longest query of the target `hosts`, in bytes: patterns and parts of names, and behind them `from` with a name.
 const MAX_SELECTION: usize = 4 * MAX_HOST;
 
@@ -23,6 +23,8 @@ pub enum Request {
     Hosts {
         /// Which of them; absent: all, from the first.
         query: Option<String>,
+        /// Their order, and how many from where on.
+        arguments: Map<String, Value>,
     },
     /// A file or a directory.
     Path {
@@ -93,7 +95,7 @@ impl Request {
                          `from NAME`; a command needs one host: write `host:` or `host:/directory` as the target"
                             .to_owned(),
                     )),
-                    query => Ok(Self::Hosts { query: query.map(str::to_owned) }),
+                    query => Ok(Self::Hosts { query: query.map(str::to_owned), arguments: Map::new() }),
                 };
             }
             None => split(target)?,
@@ -129,7 +131,7 @@ impl Request {
             return Err(TargetError(format!("the URI is too long; {SHAPE}")));
         }
         if uri == HOSTS_URI {
-            return Ok(Self::Hosts { query: None });
+            return Ok(Self::Hosts { query: None, arguments: Map::new() });
         }
         let Some(rest) = uri.strip_prefix("scout://") else {
             return Err(TargetError(format!("no resource has this URI; {SHAPE}")));
@@ -250,8 +252,8 @@ mod tests {
     #[test]
     fn targets_are_read() {
         let table = [
-            ("hosts", None, Request::Hosts { query: None }),
-            (" Hosts ", None, Request::Hosts { query: None }),
+            ("hosts", None, Request::Hosts { query: None, arguments: Map::new() }),
+            (" Hosts ", None, Request::Hosts { query: None, arguments: Map::new() }),
             ("hosts:/etc", None, path("hosts", "/etc")),
             ("hosts:", None, path("hosts", "")),
             ("box", None, path("box", "")),
@@ -280,7 +282,10 @@ mod tests {
     #[test]
     fn a_query_of_the_hosts_has_room_for_a_selection_and_the_longest_name() {
         let query = format!("web* eu from {}", "a".repeat(MAX_HOST));
-        assert_eq!(Request::parse("hosts", Some(&query), None), Ok(Request::Hosts { query: Some(query) }));
+        assert_eq!(
+            Request::parse("hosts", Some(&query), None),
+            Ok(Request::Hosts { query: Some(query), arguments: Map::new() })
+        );
         assert!(Request::parse("hosts", Some(&"a".repeat(MAX_SELECTION + 1)), None).is_err());
     }
 
@@ -340,7 +345,7 @@ mod tests {
     #[test]
     fn uris_are_read_and_written() {
         for (uri_text, expected) in [
-            ("hosts://list", Request::Hosts { query: None }),
+            ("hosts://list", Request::Hosts { query: None, arguments: Map::new() }),
             ("scout://box/etc/a%20b", path("box", "/etc/a b")),
             ("scout://box", path("box", "/")),
             ("scout://box/~/x", path("box", "~/x")),

@@ -1,7 +1,7 @@
 //! A tenant: all that the requests of its people are answered with, and nothing of anybody else's.
 //!
 //! Owns the revision that serves them, their connections and what those are dialled with (known_hosts, the command that tells
-//! secrets), the audit trail and the numbers of their calls. Knows no protocol: who asks is told by a transport.
+//! secrets), the audit trail, the numbers of their calls and the key of their cursors. Knows no protocol: who asks is told by a transport.
 //!
 //! Invariant: a request reaches what it needs through the tenant of its [`Caller`](crate::router::Caller), and through nothing
 //! that belongs to the process.
@@ -9,10 +9,12 @@
 use std::sync::Arc;
 
 use scout_machine::{Principal, TenantId};
+use scout_runtime::CursorKey;
 use scout_ssh::Pool;
 
 use crate::audit::Audit;
 use crate::config::{Config, ConfigError};
+use crate::cursor_key;
 use crate::live::Live;
 use crate::revision::Revision;
 use crate::tally::Tally;
@@ -27,6 +29,7 @@ pub struct Tenant {
     pool: Pool,
     audit: Arc<Audit>,
     tally: Tally,
+    cursors: Arc<CursorKey>,
 }
 
 impl Tenant {
@@ -39,7 +42,9 @@ impl Tenant {
         let audit = Audit::open(&config.audit_log, config.audit).map_err(ConfigError::new)?;
         let pool = pool.dialling_with(config.dial.clone());
         let live = Live::new(Revision::first(config, pool.clone())?);
-        Ok(Arc::new(Self { id, live: Arc::new(live), pool, audit: Arc::new(audit), tally: Tally::default() }))
+        let (live, audit, cursors) =
+            (Arc::new(live), Arc::new(audit), Arc::new(cursor_key::kept_in(&config.state_dir)));
+        Ok(Arc::new(Self { id, live, pool, audit, tally: Tally::default(), cursors }))
     }
 
     /// The tenant of stdio and of the command line, over a pool of its own.
@@ -78,6 +83,11 @@ impl Tenant {
     /// Where is written what its people ask for.
     pub(crate) fn audit(&self) -> &Arc<Audit> {
         &self.audit
+    }
+
+    /// What seals the cursors that its people are told.
+    pub(crate) fn cursors(&self) -> &Arc<CursorKey> {
+        &self.cursors
     }
 
     /// What has become of its calls.

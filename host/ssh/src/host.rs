@@ -32,9 +32,10 @@ impl Machine for Host {
         call: &Call,
         ready: impl Future<Output = Result<(), HostError>> + Send,
     ) -> Result<Outcome, HostError> {
-        if let Operation::Probe { timeout } = operation {
+        if let Operation::Probe { timeout, anew } = operation {
             ready.await?;
-            return Ok(Outcome::Probe(self.pool.probe(&self.principal, &self.spec, *timeout).await));
+            let age = if *anew { Pool::ANEW } else { Pool::FRESH };
+            return Ok(Outcome::Probe(self.pool.probe_within(&self.principal, &self.spec, *timeout, age).await));
         }
         let lease = self.pool.lease(&self.principal, &self.spec, call).await?.with_own_sessions(self.own_sessions);
         ready.await?;
@@ -141,7 +142,7 @@ mod tests {
             own_sessions: false,
         };
         let call = Call::until(Instant::now());
-        let probe = Operation::Probe { timeout: Duration::ZERO };
+        let probe = Operation::Probe { timeout: Duration::ZERO, anew: false };
         let within = Within::default();
         let future = host.perform(&probe, &within, &call, ready(Ok(())));
         assert!(size_of_val(&future) <= 8 << 10, "{}", size_of_val(&future));

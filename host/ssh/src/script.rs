@@ -268,7 +268,7 @@ fn content(
         size => size.filter(|size| !truncated || *size >= end),
     };
     data.truncate(cap);
-    Ok(Opened::File { attributes, content: Capture { data, truncated, total } })
+    Ok(Opened::File { attributes, content: Capture { data, truncated, total, modified: attributes.mtime } })
 }
 
 /// Entries as far as they came whole, and whether there are more.

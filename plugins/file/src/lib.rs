@@ -2,6 +2,7 @@
 
 mod part;
 
+use part::{Mark, Version};
 use scout_plugin::json::Object;
 use scout_plugin::{
     Answer, Attributes, Blob, Description, Encoding, Error, ErrorKind, FileKind, Handler, Query, Subject, register,
@@ -35,9 +36,14 @@ impl Handler for File {
             truncated: content.truncated(),
             is_text: content.is_text(),
             picture: None,
+            unfinished: 0,
         };
         let picture = picture(&seen, || content.read(0, MAGIC));
-        let seen = Seen { picture, ..seen };
+        let unfinished = match seen.truncated && seen.is_text {
+            true => part::unfinished(&content.read(seen.read.saturating_sub(3), 3)) as u64,
+            false => 0,
+        };
+        let seen = Seen { picture, unfinished, ..seen };
         Ok(answer(&host, &path, &seen, content))
     }
 }
@@ -53,6 +59,8 @@ struct Seen {
     is_text: bool,
     /// The media type of a picture that clients can show, if it is one and all of it was read.
     picture: Option<&'static str>,
+    /// Of what was read, the last bytes that begin a character and do not end it.
+    unfinished: u64,
 }
 
 /// How many bytes tell the format of a picture.
@@ -114,7 +122,7 @@ fn as_json(host: &str, path: &[u8], seen: &Seen, told: &Told) -> Object {
     if let Some(links) = seen.links() {
         object = object.integer("links", Some(links));
     }
-    object
+    let object = object
         .text("kind", text::kind(attributes.kind))
         .integer("size", seen.size())
         .text("mode", attributes.mode.map(text::octal_mode).as_deref())
@@ -122,7 +130,11 @@ fn as_json(host: &str, path: &[u8], seen: &Seen, told: &Told) -> Object {
         .boolean("truncated", seen.truncated)
         .text("encoding", if seen.is_text { "utf-8" } else { "base64" })
         .text("note", told.note.as_deref())
-        .text("read_on", told.read_on.as_deref())
+        .text("read_on", told.read_on.as_deref());
+    match &told.cursor {
+        Some(cursor) => object.text("cursor", cursor.as_str()),
+        None => object,
+    }
 }
 
 /// What there is to say beside the bytes: nothing for a text that is shown in full.
@@ -131,6 +143,8 @@ struct Told {
     note: Option<String>,
     /// The query that reads as many bytes again from where these end.
     read_on: Option<String>,
+    /// The cursor of what follows, of a text.
+    cursor: Option<String>,
 }
 
 impl Told {
@@ -156,7 +170,7 @@ impl Told {
             }
         };
         if !seen.truncated {
-            return Self { note: what, read_on: None };
+            return Self { note: what, ..Self::default() };
         }
         let of = seen.size().map_or_else(String::new, |total| format!(" of {total}"));
         let mut note = format!("first {}{of} bytes", seen.read);
@@ -165,12 +179,20 @@ impl Told {
         if read_on.is_none() {
             note.push_str("; its path cannot be written in a query that reads on");
         }
-        Self { note: Some(what.map_or_else(|| note.clone(), |what| format!("{what}: {note}"))), read_on }
+        let of = Version { size: seen.size(), modified: seen.attributes.modified };
+        let cursor =
+            Some(Mark { offset: seen.read - seen.unfinished, of }).filter(|_| seen.is_text).and_then(Mark::cursor);
+        Self { note: Some(what.map_or_else(|| note.clone(), |what| format!("{what}: {note}"))), read_on, cursor }
     }
 
     /// For people.
     fn text(&self) -> Option<String> {
-        let on = self.read_on.as_ref().map(|query| format!("to read on: query `{query}`"));
+        let on = match (&self.read_on, &self.cursor) {
+            (Some(query), Some(cursor)) => Some(format!("to read on: query `{query}`, or `cursor` {cursor}")),
+            (Some(query), None) => Some(format!("to read on: query `{query}`")),
+            (None, Some(cursor)) => Some(format!("to read on: `cursor` {cursor}")),
+            (None, None) => None,
+        };
         let parts: Vec<String> = self.note.iter().cloned().chain(on).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
@@ -208,7 +230,7 @@ mod tests {
             links: None,
             modified: Some(0),
         };
-        Seen { attributes, read, total: Some(size), truncated, is_text, picture: None }
+        Seen { attributes, read, total: Some(size), truncated, is_text, picture: None, unfinished: 0 }
     }
 
     fn said(path: &[u8], seen: &Seen) -> Option<String> {
@@ -225,7 +247,9 @@ mod tests {
     fn a_cut_text_says_how_to_read_on() {
         assert_eq!(
             said(b"/var/log/a b", &seen(100, 250, true, true)).as_deref(),
-            Some("first 100 of 250 bytes; to read on: query `tail -c +101 '/var/log/a b' | head -c 100`")
+            Some(
+                "first 100 of 250 bytes; to read on: query `tail -c +101 '/var/log/a b' | head -c 100`, or `cursor` 100 250 0-unsealed"
+            )
         );
         let told = Told::of(b"/f", &seen(100, 250, true, true));
         assert_eq!(told.note.as_deref(), Some("first 100 of 250 bytes"));
@@ -287,7 +311,7 @@ mod tests {
 
     #[test]
     fn fields_are_those_of_the_file() {
-        let told = Told { note: Some("first".to_owned()), read_on: None };
+        let told = Told { note: Some("first".to_owned()), ..Told::default() };
         assert_eq!(
             as_json("box", b"/f", &seen(5, 9, true, true), &told).finish(),
             "{\"host\":\"box\",\"path\":\"/f\",\"kind\":\"file\",\"size\":9,\"mode\":\"0640\",\

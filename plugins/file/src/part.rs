@@ -1,9 +1,9 @@
 //! A part of a file: from a byte on, so many lines, the last ones, or those that hold a text. What is asked for is read, never all of
 //! a large file.
 
-use scout_plugin::files;
 use scout_plugin::json::Object;
 use scout_plugin::{Answer, Arguments, Blob, Error, ErrorKind, FileKind, text};
+use scout_plugin::{cursors, files};
 
 /// Bytes of one read. Scout gives no more than its own limit for a file.
 const BLOCK: u64 = 1 << 20;
@@ -16,10 +16,70 @@ const FOUND: u64 = 200;
 /// What is answered of a file as it is written: as text and as a field.
 const WRITTEN: usize = 3_500_000;
 
+/// Bytes that were read at once.
+struct Piece {
+    bytes: Vec<u8>,
+    of: Version,
+}
+
+/// What tells whether a file is still what it was, as far as its host tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// Bytes that it holds.
+    pub(crate) size: Option<u64>,
+    /// Seconds since 1970-01-01 UTC.
+    pub(crate) modified: Option<u64>,
+}
+
+/// Where a page ended, and of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) offset: u64,
+    pub(crate) of: Version,
+}
+
+impl Mark {
+    /// The cursor of what follows. Absent: Scout can seal none.
+    pub(crate) fn cursor(self) -> Option<String> {
+        let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        let Self { offset, of } = self;
+        cursors::seal(&format!("{offset} {} {}", number(of.size), number(of.modified))).ok()
+    }
+
+    fn open(cursor: &str) -> Result<Self, Error> {
+        let state = cursors::open(cursor)?;
+        let mut words = state.split(' ');
+        let mut number = || {
+            let word = words.next()?;
+            if word == "-" { Some(None) } else { word.parse().ok().map(Some) }
+        };
+        let mut mark = || Some(Self { offset: number()??, of: Version { size: number()?, modified: number()? } });
+        mark().ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "`cursor` is of another version of Scout").hint("leave it out to begin anew")
+        })
+    }
+
+    /// What has become of the file since, if it is known to be another.
+    fn change(self, now: Version) -> Option<String> {
+        let differ = |was: Option<u64>, is: Option<u64>| was.zip(is).is_some_and(|(was, is)| was != is);
+        let was = self.of;
+        if !differ(was.size, now.size) && !differ(was.modified, now.modified) {
+            return None;
+        }
+        let told = |version: Version| {
+            let size = version.size.map(|size| text::count(size, "byte", "bytes"));
+            let time = version.modified.and_then(text::rfc3339).map(|time| format!("changed last at {time}"));
+            size.into_iter().chain(time).collect::<Vec<_>>().join(", ")
+        };
+        let (was, now) = (told(was), told(now));
+        Some(format!("the file changed since the part before was read: it was {was}; it is {now}"))
+    }
+}
+
 /// A file's bytes, of which only some are read.
 trait Bytes {
-    /// So many bytes from this one on, fewer at the end; and how many the file holds, if that is known.
-    fn read(&self, offset: u64, length: u64) -> Result<(Vec<u8>, Option<u64>), Error>;
+    /// So many bytes from this one on, fewer at the end, and what the file is.
+    fn read(&self, offset: u64, length: u64) -> Result<Piece, Error>;
 
     /// How many bytes the file holds.
     fn size(&self) -> Result<u64, Error>;
@@ -31,9 +91,9 @@ struct OnHost<'a> {
 }
 
 impl Bytes for OnHost<'_> {
-    fn read(&self, offset: u64, length: u64) -> Result<(Vec<u8>, Option<u64>), Error> {
+    fn read(&self, offset: u64, length: u64) -> Result<Piece, Error> {
         let blob = files::read(self.host, self.path, offset, length)?;
-        Ok((all(&blob), blob.total()))
+        Ok(Piece { bytes: all(&blob), of: Version { size: blob.total(), modified: blob.modified() } })
     }
 
     fn size(&self) -> Result<u64, Error> {
@@ -71,7 +131,7 @@ fn stretch(file: &impl Bytes, from: u64, to: u64) -> Result<Vec<u8>, Error> {
         if at >= to {
             return Ok(bytes);
         }
-        let (piece, _) = file.read(at, (to - at).min(BLOCK))?;
+        let piece = file.read(at, (to - at).min(BLOCK))?.bytes;
         if piece.is_empty() {
             return Ok(bytes);
         }
@@ -87,7 +147,7 @@ struct Part {
     offset: u64,
     /// Where what follows begins, if something does.
     next: Option<u64>,
-    size: Option<u64>,
+    of: Version,
     /// How many lines it has, where lines were asked for.
     lines: Option<u64>,
     /// Whether lines that were asked for are not there.
@@ -105,12 +165,31 @@ pub(crate) fn answer(host: &str, path: &[u8], arguments: &Arguments) -> Result<A
 }
 
 fn read(file: &impl Bytes, arguments: &Arguments) -> Result<Part, Error> {
-    let (offset, lines) = (arguments.number("offset").unwrap_or(0), arguments.number("lines"));
-    match (arguments.number("tail"), arguments.text("grep"), lines) {
-        (Some(lines), ..) => tail(file, lines),
-        (None, Some(wanted), most) => grep(file, wanted.as_bytes(), offset, most.unwrap_or(FOUND)),
-        (None, None, lines) => head(file, offset, lines),
+    let mark = arguments.text("cursor").map(Mark::open).transpose()?;
+    let offset = mark.map_or_else(|| arguments.number("offset").unwrap_or(0), |mark| mark.offset);
+    let lines = arguments.number("lines");
+    let mut part = match (arguments.number("tail"), arguments.text("grep"), lines) {
+        (Some(lines), ..) => tail(file, lines)?,
+        (None, Some(wanted), most) => grep(file, wanted.as_bytes(), offset, most.unwrap_or(FOUND))?,
+        (None, None, lines) => head(file, offset, lines)?,
+    };
+    if let Some(change) = mark.and_then(|mark| mark.change(part.of)) {
+        part.note = Some(part.note.take().map_or(change.clone(), |note| format!("{change}; {note}")));
     }
+    Ok(part)
+}
+
+/// How many of the last bytes begin a character that they do not end: whoever reads on begins with them.
+pub(crate) fn unfinished(bytes: &[u8]) -> usize {
+    /// Of a character, but for its last byte.
+    const LONGEST: usize = 3;
+    let end = bytes.get(bytes.len().saturating_sub(LONGEST)..).unwrap_or_default();
+    // An error without a length is one of the end.
+    let begun = |from: &usize| {
+        let error = std::str::from_utf8(end.get(*from..).unwrap_or_default()).err();
+        error.is_some_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+    };
+    (0..end.len()).find(begun).map_or(0, |from| end.len() - from)
 }
 
 /// What one byte takes in an answer: of a text it is written twice, and what is no character or hidden in more bytes.
@@ -130,14 +209,21 @@ fn fitting<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
 
 /// What lies behind a byte: so many lines, or all that is read at once.
 fn head(file: &impl Bytes, offset: u64, lines: Option<u64>) -> Result<Part, Error> {
-    let (mut content, size) = file.read(offset, BLOCK)?;
+    let Piece { bytes: mut content, of } = file.read(offset, BLOCK)?;
+    let size = of.size;
     let is_end = content.is_empty() || size.is_some_and(|size| offset + content.len() as u64 >= size);
     let fits = fitting(content.iter());
     let is_whole = is_end && fits == content.len();
+    // Of one that is cut all the same there is no other way on.
+    let whole_characters = |end: usize| match end - unfinished(content.get(..end).unwrap_or_default()) {
+        0 => end,
+        whole => whole,
+    };
     let Some(lines) = lines else {
+        let fits = if is_whole { fits } else { whole_characters(fits) };
         content.truncate(fits);
         let next = (!is_whole).then_some(offset + fits as u64);
-        return Ok(Part { content, offset, next, size, ..Part::default() });
+        return Ok(Part { content, offset, next, of, ..Part::default() });
     };
     let wanted = usize::try_from(lines).unwrap_or(usize::MAX);
     let mut ends = (0, 0);
@@ -145,12 +231,16 @@ fn head(file: &impl Bytes, offset: u64, lines: Option<u64>) -> Result<Part, Erro
         ends = (ends.0 + 1, at + 1);
     }
     // Where what was read ends within a line, that line is left to what follows, unless it is all that there is.
-    let end = if ends.0 > 0 && (ends.0 == wanted || !is_whole) { ends.1 } else { fits };
+    let end = match ends.0 > 0 && (ends.0 == wanted || !is_whole) {
+        true => ends.1,
+        false if is_whole => fits,
+        false => whole_characters(fits),
+    };
     let has = ends.0 as u64 + u64::from(end > ends.1);
     let next = (end < content.len() || !is_end).then_some(offset + end as u64);
     content.truncate(end);
     let note = (has < lines && next.is_some()).then(|| "no more is read at once".to_owned());
-    Ok(Part { content, offset, next, size, lines: Some(has), note, ..Part::default() })
+    Ok(Part { content, offset, next, of, lines: Some(has), note, ..Part::default() })
 }
 
 /// The last lines.
@@ -183,7 +273,8 @@ fn tail(file: &impl Bytes, lines: u64) -> Result<Part, Error> {
                 (true, true) => Some("what stands before is more than is read or answered at once".to_owned()),
                 (true, false) => None,
             };
-            return Ok(Part { content, offset, next: None, size: Some(size), lines: Some(has), is_cut, note });
+            let of = Version { size: Some(size), modified: None };
+            return Ok(Part { content, offset, next: None, of, lines: Some(has), is_cut, note });
         }
         length = (length * 4).min(SEARCHED).min(size);
     }
@@ -217,8 +308,9 @@ fn grep(file: &impl Bytes, wanted: &[u8], offset: u64, most: u64) -> Result<Part
     let mut part = Part { offset, lines: Some(0), ..Part::default() };
     let (mut at, mut found, mut rest, mut left) = (offset, 0, Vec::new(), WRITTEN);
     loop {
-        let (block, size) = file.read(at, BLOCK)?;
-        part.size = size;
+        let Piece { bytes: block, of } = file.read(at, BLOCK)?;
+        let size = of.size;
+        part.of = of;
         let is_end = block.is_empty() || size.is_some_and(|size| at + block.len() as u64 >= size);
         // Where in the file what is searched now begins.
         let begins = at - rest.len() as u64;
@@ -284,15 +376,21 @@ impl Part {
         };
         let note = self.note.take().into_iter().chain(more.map(str::to_owned)).collect::<Vec<_>>().join("; ");
         self.note = (!note.is_empty()).then_some(note);
-        let says = self.says();
+        let mark = self.next.map(|offset| Mark { offset, of: self.of });
+        let cursor = mark.filter(|_| !is_binary).and_then(Mark::cursor);
+        let says = self.says(cursor.as_deref());
         let object = object
             .text("kind", "file")
-            .integer("size", self.size)
+            .integer("size", self.of.size)
             .integer("offset", self.offset)
             .integer("next_offset", self.next)
             .integer("lines", self.lines)
             .boolean("truncated", self.next.is_some() || self.is_cut)
             .text("note", self.note.as_deref());
+        let object = match &cursor {
+            Some(cursor) => object.text("cursor", cursor.as_str()),
+            None => object,
+        };
         if is_binary {
             return Answer::new().text(says).structured(object);
         }
@@ -302,8 +400,8 @@ impl Part {
     }
 
     /// What part it is, and how to read on.
-    fn says(&self) -> String {
-        let of = self.size.filter(|size| *size > 0).map_or_else(String::new, |size| format!(" of {size}"));
+    fn says(&self, cursor: Option<&str>) -> String {
+        let of = self.of.size.filter(|size| *size > 0).map_or_else(String::new, |size| format!(" of {size}"));
         let mut says = match self.lines {
             Some(lines) => format!("{}, from byte {}{of}", text::count(lines, "line", "lines"), self.offset),
             None => {
@@ -316,6 +414,9 @@ impl Part {
         if let Some(next) = self.next {
             says.push_str(&format!("; to read on: `offset` {next}"));
         }
+        if let Some(cursor) = cursor {
+            says.push_str(&format!(", or `cursor` {cursor}"));
+        }
         says
     }
 }
@@ -326,23 +427,25 @@ mod tests {
 
     use scout_plugin::{Arguments, Error};
 
-    use super::{BLOCK, Bytes, END, Part, SEARCHED, read};
+    use super::{BLOCK, Bytes, END, Mark, Part, Piece, SEARCHED, Version, read, unfinished};
 
     struct Held {
         bytes: Vec<u8>,
         /// Whether the file tells no size, as those of /proc.
         is_of_proc: bool,
+        modified: Option<u64>,
         taken: Cell<u64>,
         reads: Cell<u64>,
     }
 
     impl Bytes for Held {
-        fn read(&self, offset: u64, length: u64) -> Result<(Vec<u8>, Option<u64>), Error> {
+        fn read(&self, offset: u64, length: u64) -> Result<Piece, Error> {
             let rest = self.bytes.get(offset as usize..).unwrap_or_default();
             let bytes = rest.get(..(length as usize).min(rest.len())).unwrap_or_default().to_vec();
             self.taken.set(self.taken.get() + bytes.len() as u64);
             self.reads.set(self.reads.get() + 1);
-            Ok((bytes, (!self.is_of_proc).then_some(self.bytes.len() as u64)))
+            let size = (!self.is_of_proc).then_some(self.bytes.len() as u64);
+            Ok(Piece { bytes, of: Version { size, modified: self.modified } })
         }
 
         fn size(&self) -> Result<u64, Error> {
@@ -351,7 +454,7 @@ mod tests {
     }
 
     fn held(bytes: impl Into<Vec<u8>>) -> Held {
-        Held { bytes: bytes.into(), is_of_proc: false, taken: Cell::new(0), reads: Cell::new(0) }
+        Held { bytes: bytes.into(), is_of_proc: false, modified: Some(7), taken: Cell::new(0), reads: Cell::new(0) }
     }
 
     fn asked(file: &Held, arguments: &str) -> Part {
@@ -378,6 +481,66 @@ mod tests {
         }
         let proc = Held { is_of_proc: true, ..held("a\nb\n") };
         assert_eq!(text(&asked(&proc, r#"{"tail":1}"#)), "b\n");
+    }
+
+    #[test]
+    fn a_cursor_goes_on_where_the_part_ended_in_one_read_and_tells_of_a_file_that_changed() {
+        let file = held("one\ntwo\nthree\nfour");
+        let part = asked(&file, r#"{"lines":2}"#);
+        let cursor = Mark { offset: 8, of: part.of }.cursor().expect("it can be sealed");
+        let says = part.says(Some(&cursor));
+        assert!(says.ends_with(&format!("; to read on: `offset` 8, or `cursor` {cursor}")), "{says}");
+        let arguments = format!(r#"{{"lines":2,"cursor":"{cursor}"}}"#);
+        let reads = file.reads.get();
+        let part = asked(&file, &arguments);
+        assert_eq!((text(&part).as_str(), part.offset, part.note.clone()), ("three\nfour", 8, None));
+        assert_eq!(file.reads.get() - reads, 1);
+        for (bytes, modified, content, is_told) in [
+            ("one\ntwo\nthree\nfour", None, "three\nfour", false),
+            ("one\ntwo\nthree\nfour", Some(8), "three\nfour", true),
+            ("one\ntwo\nthree\nfour\n", Some(7), "three\nfour\n", true),
+            ("one", Some(9), "", true),
+        ] {
+            let part = asked(&Held { modified, ..held(bytes) }, &arguments);
+            let told = part.note.clone().is_some_and(|note| note.starts_with("the file changed since the part before"));
+            assert_eq!((text(&part).as_str(), told), (content, is_told), "{:?}", part.note);
+        }
+        let changed = asked(&Held { modified: Some(9), ..held("one") }, &arguments).note.expect("it is told");
+        assert!(
+            changed.ends_with("it was 18 bytes, changed last at 1970-01-01T00:00:07Z; it is 3 bytes, changed last at 1970-01-01T00:00:09Z"),
+            "{changed}"
+        );
+        for cursor in ["8", "x-unsealed", "8 1-unsealed", "-unsealed"] {
+            let arguments = Arguments::new(&format!(r#"{{"cursor":"{cursor}"}}"#));
+            assert!(read(&file, &arguments).is_err(), "{cursor}");
+        }
+    }
+
+    #[test]
+    fn a_part_ends_with_a_whole_character() {
+        for (bytes, rest) in [
+            (&b""[..], 0),
+            (b"abc", 0),
+            (b"ab\xc3", 1),
+            (b"ab\xc3\xbc", 0),
+            (b"\xe2\x82", 2),
+            (b"x\xf0\x9f\x98", 3),
+            (b"x\xf0\x9f\x98\x80", 0),
+            (b"x\xff", 0),
+            (b"\x82\x82\x82", 0),
+            (b"\xe9\xe2\x82", 2),
+        ] {
+            assert_eq!(unfinished(bytes), rest, "{bytes:?}");
+        }
+        let block = BLOCK as usize;
+        let file = held(format!("x{}", "\u{fc}".repeat(block)));
+        let (mut read, mut offset) = (String::new(), Some(0));
+        while let Some(from) = offset {
+            let part = asked(&file, &format!(r#"{{"offset":{from}}}"#));
+            read.push_str(std::str::from_utf8(&part.content).expect("whole characters"));
+            offset = part.next;
+        }
+        assert!(read.as_bytes() == file.bytes);
     }
 
     #[test]
@@ -456,7 +619,7 @@ mod tests {
     fn the_end_is_read_however_little_is_given_at_once() {
         struct Sparing(Held);
         impl Bytes for Sparing {
-            fn read(&self, offset: u64, length: u64) -> Result<(Vec<u8>, Option<u64>), Error> {
+            fn read(&self, offset: u64, length: u64) -> Result<Piece, Error> {
                 self.0.read(offset, length.min(10_000))
             }
             fn size(&self) -> Result<u64, Error> {

@@ -5,6 +5,7 @@ use scout_plugin::{Answer, Blob, Error, text};
 
 use crate::fold::fold;
 use crate::lines::difference;
+use crate::targets::Rest;
 
 /// Bytes of all that is told: some 30,000 tokens.
 const TOLD: usize = 120_000;
@@ -147,7 +148,7 @@ fn grouped(replies: Vec<Reply>) -> (Vec<Group>, Vec<Failure>) {
 }
 
 /// The answer: failures first, then what most hosts said, then how others differ from that.
-pub(crate) fn answer(command: Option<&str>, replies: Vec<Reply>) -> Answer {
+pub(crate) fn answer(command: Option<&str>, replies: Vec<Reply>, rest: Option<&Rest>) -> Answer {
     let total = replies.len();
     let mut hosts: Vec<&str> = replies.iter().map(|reply| reply.host.as_str()).collect();
     hosts.sort_unstable();
@@ -206,15 +207,20 @@ pub(crate) fn answer(command: Option<&str>, replies: Vec<Reply>) -> Answer {
             out.push_str(&format!("standard error:\n{}\n", part.complaint.trim_end_matches('\n')));
         }
     }
+    if let Some(rest) = rest {
+        out.push_str(&says(rest));
+    }
     let is_cut = parts.iter().any(|part| part.is_cut);
     let object = match command {
         Some(command) => Object::new().text("command", command),
         None => Object::new(),
     };
+    let object = object.integer("asked", total as u64).integer("failed", failed as u64).boolean("truncated", is_cut);
+    let object = match rest {
+        Some(rest) => object.text("cursor", rest.cursor.as_str()),
+        None => object,
+    };
     let object = object
-        .integer("asked", total as u64)
-        .integer("failed", failed as u64)
-        .boolean("truncated", is_cut)
         .each("groups", groups.iter().zip(&parts), |object, (group, part)| part.as_json(object, group))
         .each("failures", &failures, |object, failure| {
             object
@@ -229,6 +235,20 @@ pub(crate) fn answer(command: Option<&str>, replies: Vec<Reply>) -> Answer {
         Some(failure) if groups.is_empty() => answer.failed(failure.error),
         _ => answer,
     }
+}
+
+/// What was not answered, and how to ask for it.
+fn says(rest: &Rest) -> String {
+    let late = match rest.unanswered {
+        0 => None,
+        count => Some(format!(
+            "{} did not answer while there was time and room",
+            text::count(count as u64, "target", "targets")
+        )),
+    };
+    let more = rest.has_more.then(|| "others were not asked yet".to_owned());
+    let what = late.into_iter().chain(more).collect::<Vec<_>>().join(", ");
+    format!("({what}: `cursor` {} asks them)\n", rest.cursor)
 }
 
 fn names(hosts: &[String]) -> String {
@@ -307,7 +327,7 @@ fn first(text: &str, most: usize) -> String {
 mod tests {
     use scout_plugin::{Error, ErrorKind};
 
-    use super::{Body, Reply, Said, TOLD, answer};
+    use super::{Body, Reply, Rest, Said, TOLD, answer};
 
     fn said(output: &str) -> Said {
         Said {
@@ -326,7 +346,7 @@ mod tests {
     }
 
     fn told(replies: Vec<Reply>) -> (String, String) {
-        let answer = answer(Some("x"), replies);
+        let answer = answer(Some("x"), replies, None);
         let text = format!("{answer:?}");
         (answer.json().unwrap_or_default().to_owned(), text)
     }
@@ -369,8 +389,26 @@ mod tests {
     fn what_all_say_is_told_once_and_what_none_says_is_a_failure() {
         let (_, text) = told(vec![reply("a", Ok(said("x\n"))), reply("b", Ok(said("x\n")))]);
         assert!(text.contains("2 hosts: all say the same") && text.matches("exit 0\\nx").count() == 1, "{text}");
-        let none = answer(None, vec![reply("a", Err(Error::new(ErrorKind::Refused, "no")))]);
+        let none = answer(None, vec![reply("a", Err(Error::new(ErrorKind::Refused, "no")))], None);
         assert!(format!("{none:?}").contains("failure: Some("));
+    }
+
+    #[test]
+    fn what_is_left_is_told_with_its_cursor() {
+        for (unanswered, has_more, says) in [
+            (0, true, "(others were not asked yet: `cursor` c asks them)"),
+            (1, false, "(1 target did not answer while there was time and room: `cursor` c asks them)"),
+            (
+                2,
+                true,
+                "(2 targets did not answer while there was time and room, others were not asked yet: `cursor` c asks them)",
+            ),
+        ] {
+            let rest = Rest { cursor: "c".to_owned(), unanswered, has_more };
+            let answer = answer(Some("x"), vec![reply("a", Ok(said("x\n")))], Some(&rest));
+            assert!(format!("{answer:?}").contains(says), "{answer:?}");
+            assert!(answer.json().is_some_and(|json| json.contains(r#""truncated":false,"cursor":"c","groups""#)));
+        }
     }
 
     #[test]

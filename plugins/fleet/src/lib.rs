@@ -8,6 +8,8 @@ mod lex;
 mod lines;
 mod targets;
 
+use std::collections::BTreeSet;
+
 use scout_plugin::exec::{self, Ending, Outcome, Pipeline};
 use scout_plugin::files::{self, Place};
 use scout_plugin::{
@@ -16,7 +18,7 @@ use scout_plugin::{
 
 use crate::groups::{Body, Reply, Said};
 use crate::lex::{NotAPipeline, Tilde};
-use crate::targets::Target;
+use crate::targets::{Asked, Target};
 
 struct Fleet;
 register!(Fleet: handler);
@@ -34,13 +36,25 @@ impl Handler for Fleet {
     }
 
     fn handle(query: Query) -> Result<Answer, Error> {
-        let targets = targets::resolved(query.arguments().texts("targets"))?;
+        let arguments = query.arguments();
+        let asked = Asked::of(arguments.texts("targets"), arguments.text("cursor"))?;
+        let targets = asked.targets();
+        let several = targets.windows(2).any(|two| matches!(two, [one, other] if one.path != other.path));
         let most = (ALL / (targets.len() as u64).max(1)).clamp(EACH.0, EACH.1);
         let replies = match query.command.as_deref() {
             Some(command) => run(targets, command, most)?,
             None => look(targets, most)?,
         };
-        Ok(groups::answer(query.command.as_deref(), replies))
+        let unanswered: BTreeSet<(String, Option<String>)> = replies
+            .iter()
+            .filter(|reply| matches!(&reply.said, Err(error) if matches!(error.kind, ErrorKind::Timeout | ErrorKind::Exhausted)))
+            .map(|reply| (reply.host.clone(), reply.path.clone()))
+            .collect();
+        let rest = asked.rest(|Target { host, path }| {
+            // Where all have the same path, replies name none.
+            unanswered.contains(&(host.clone(), path.clone().filter(|_| several)))
+        })?;
+        Ok(groups::answer(query.command.as_deref(), replies, rest.as_ref()))
     }
 }
 

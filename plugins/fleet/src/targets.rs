@@ -1,11 +1,10 @@
-//! Which hosts are meant: names, patterns of names and tags, each with a path or without.
+//! Which hosts are meant: names, patterns of names, groups and tags, each with a path or without; and which of them are asked now.
 
 use std::collections::BTreeSet;
 
-use scout_plugin::inventory;
-use scout_plugin::{Error, ErrorKind, text};
+use scout_plugin::{Error, ErrorKind, cursors, inventory, text};
 
-/// Hosts of one question.
+/// Hosts that are asked at once. The others are for the cursor.
 const MOST: usize = 1_000;
 /// Hosts of one page of the inventory.
 const PAGE: u32 = 1_000;
@@ -29,7 +28,7 @@ enum Hosts<'a> {
 /// A target, taken apart.
 fn read(target: &str) -> Result<(Hosts<'_>, Option<&str>), Error> {
     let word = |end: usize| target.split_at_checked(end).map(|(word, path)| (word, path.strip_prefix(':')));
-    let from = if target.starts_with("tag:") { "tag:".len() } else { 0 };
+    let from = ["tag:", "@"].into_iter().find(|word| target.starts_with(word)).map_or(0, str::len);
     let end = target.get(from..).and_then(|rest| rest.find(':')).map_or(target.len(), |at| at + from);
     match word(end) {
         Some((word, path)) if word.len() > from && !word.contains('/') => {
@@ -39,7 +38,7 @@ fn read(target: &str) -> Result<(Hosts<'_>, Option<&str>), Error> {
         _ => {
             let shown = text::clipped(target, 100);
             Err(Error::new(ErrorKind::Invalid, format!("the target `{shown}` names no host"))
-                .hint("write `web*:/path`, `tag:NAME:/path` or `host:/path`"))
+                .hint("write `web*:/path`, `@GROUP:/path`, `tag:NAME:/path` or `host:/path`"))
         }
     }
 }
@@ -64,22 +63,146 @@ fn unfold(name: &str) -> Vec<String> {
     parts().unwrap_or_else(|| vec![name.to_owned()])
 }
 
-/// All that is meant, in the order of the targets and of the configuration, each once.
-///
-/// # Errors
-/// A target that names no host, patterns that fit none, and too many hosts.
-pub(crate) fn resolved<'a>(targets: impl Iterator<Item = &'a str>) -> Result<Vec<Target>, Error> {
-    resolved_by(targets, |word, start| {
-        let page = inventory::select(&[word.to_owned()], start, PAGE)?;
-        Ok((page.machines.into_iter().map(|host| host.name).collect(), page.next))
+/// Which of all that is meant was asked, and what is left of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct State {
+    /// How many were asked or are left, of the first.
+    offset: usize,
+    /// Of these the ones that are asked once more.
+    left: Vec<usize>,
+    /// What those were.
+    check: u64,
+}
+
+impl State {
+    /// As it is sealed.
+    fn write(&self) -> String {
+        let mut left: Vec<String> = Vec::new();
+        for run in self.left.chunk_by(|one, next| one + 1 == *next) {
+            left.extend(match run {
+                [one] => Some(one.to_string()),
+                [from, .., to] => Some(format!("{from}-{to}")),
+                [] => None,
+            });
+        }
+        format!("{} {:x} {}", self.offset, self.check, left.join(","))
+    }
+
+    fn read(state: &str) -> Option<Self> {
+        let mut words = state.split(' ');
+        let (offset, check) = (words.next()?.parse().ok()?, u64::from_str_radix(words.next()?, 16).ok()?);
+        let mut left = Vec::new();
+        for run in words.next()?.split(',').filter(|run| !run.is_empty()) {
+            let (from, to) = run.split_once('-').unwrap_or((run, run));
+            let (from, to): (usize, usize) = (from.parse().ok()?, to.parse().ok()?);
+            if to >= offset || to - from.min(to) > MOST {
+                return None;
+            }
+            left.extend(from..=to);
+        }
+        Some(Self { offset, left, check })
+    }
+}
+
+/// A number that differs where these do (FNV-1a, 64 bits): the cursor is sealed, so that it finds changes and needs to find no attacks.
+fn check(targets: &[Target]) -> u64 {
+    let byte = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let text = |hash, text: &str| byte(text.bytes().fold(hash, byte), 0xff);
+    targets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, target| {
+        text(text(hash, &target.host), target.path.as_deref().unwrap_or("\0"))
     })
+}
+
+/// What is asked now, of all that is meant.
+pub(crate) struct Asked {
+    /// All that is meant, as far as it is known.
+    all: Vec<Target>,
+    /// Places of those that are asked now.
+    places: Vec<usize>,
+    /// How many of them are asked once more.
+    again: usize,
+    /// How many were asked then, of the first.
+    offset: usize,
+}
+
+/// What was not answered, and how to ask for it.
+pub(crate) struct Rest {
+    pub(crate) cursor: String,
+    /// How many did not answer while there was time and room.
+    pub(crate) unanswered: usize,
+    /// Whether there are others that were not asked yet.
+    pub(crate) has_more: bool,
+}
+
+impl Asked {
+    /// Of these targets the first, in their order and that of the configuration, each once; or those that a cursor stands for.
+    ///
+    /// # Errors
+    /// A target that names no host, patterns that fit none, and a cursor of other hosts than there are now.
+    pub(crate) fn of<'a>(targets: impl Iterator<Item = &'a str>, cursor: Option<&str>) -> Result<Self, Error> {
+        Self::by(targets, cursor, |word, start| {
+            let page = inventory::select(&[word.to_owned()], start, PAGE)?;
+            Ok((page.machines.into_iter().map(|host| host.name).collect(), page.next))
+        })
+    }
+
+    fn by<'a>(
+        targets: impl Iterator<Item = &'a str>,
+        cursor: Option<&str>,
+        select: impl Fn(&str, Option<&str>) -> Result<Page, Error>,
+    ) -> Result<Self, Error> {
+        let changed = || {
+            Error::new(
+                ErrorKind::Invalid,
+                "the hosts that the targets name have changed since the answer that told this `cursor`",
+            )
+            .hint("leave `cursor` out to begin anew")
+        };
+        let state = match cursor {
+            Some(cursor) => State::read(&cursors::open(cursor)?).ok_or_else(changed)?,
+            None => State { check: check(&[]), ..State::default() },
+        };
+        let State { offset, left, check: expected } = state;
+        // One more than is asked now tells whether there are others.
+        let all = resolved_by(targets, offset + MOST + 1, select)?;
+        if all.get(..offset).map(check) != Some(expected) {
+            return Err(changed());
+        }
+        let (again, mut places) = (left.len(), left);
+        let fresh = MOST.saturating_sub(again).min(all.len() - offset);
+        places.extend(offset..offset + fresh);
+        Ok(Self { all, places, again, offset: offset + fresh })
+    }
+
+    /// The targets that are asked now.
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        self.places.iter().filter_map(|place| self.all.get(*place)).cloned().collect()
+    }
+
+    /// What is left when these have failed for want of time or room. Who was asked twice is not asked again.
+    ///
+    /// # Errors
+    /// No cursor can be sealed.
+    pub(crate) fn rest(&self, failed: impl Fn(&Target) -> bool) -> Result<Option<Rest>, Error> {
+        let asked = self.places.iter().skip(self.again);
+        let left: Vec<usize> = asked.copied().filter(|place| self.all.get(*place).is_some_and(&failed)).collect();
+        let (unanswered, has_more) = (left.len(), self.all.len() > self.offset);
+        if unanswered == 0 && !has_more {
+            return Ok(None);
+        }
+        let check = check(self.all.get(..self.offset).unwrap_or_default());
+        let cursor = cursors::seal(&State { offset: self.offset, left, check }.write())?;
+        Ok(Some(Rest { cursor, unanswered, has_more }))
+    }
 }
 
 /// The names of one page of hosts, and where the next one begins.
 type Page = (Vec<String>, Option<String>);
 
+/// All that is meant, in the order of the targets and of the configuration, each once; of more than these the first.
 fn resolved_by<'a>(
     targets: impl Iterator<Item = &'a str>,
+    most: usize,
     select: impl Fn(&str, Option<&str>) -> Result<Page, Error>,
 ) -> Result<Vec<Target>, Error> {
     let (mut meant, mut seen) = (Vec::new(), BTreeSet::new());
@@ -87,32 +210,32 @@ fn resolved_by<'a>(
         let (hosts, path) = read(target)?;
         let mut add = |host: String| {
             let target = Target { host, path: path.map(str::to_owned) };
-            if seen.insert(target.clone()) {
+            if meant.len() < most && seen.insert(target.clone()) {
                 meant.push(target);
             }
-            match meant.len() > MOST {
-                true => Err(Error::new(ErrorKind::Invalid, format!("the targets name more than {MOST} hosts"))
-                    .hint("narrow them, and ask for the others apart")),
-                false => Ok(()),
-            }
+            meant.len() < most
         };
         match hosts {
-            Hosts::Named(host) => unfold(host).into_iter().try_for_each(&mut add)?,
+            Hosts::Named(host) => {
+                for host in unfold(host) {
+                    add(host);
+                }
+            }
             Hosts::Fitting(word) => {
                 let (mut next, mut found) = (None, false);
                 loop {
                     let (names, following) = select(word, next.as_deref())?;
                     found |= !names.is_empty();
-                    names.into_iter().try_for_each(&mut add)?;
+                    let has_room = names.into_iter().fold(true, |_, name| add(name));
                     match following {
-                        Some(following) => next = Some(following),
-                        None => break,
+                        Some(following) if has_room => next = Some(following),
+                        _ => break,
                     }
                 }
                 if !found {
                     let shown = text::clipped(word, 100);
                     return Err(Error::new(ErrorKind::NotFound, format!("no host fits `{shown}`"))
-                        .hint("the target `hosts` lists them; a tag is one that the operator has given"));
+                        .hint("the target `hosts` lists them; groups and tags are those that the operator has given"));
                 }
             }
         }
@@ -121,8 +244,9 @@ fn resolved_by<'a>(
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
 mod tests {
-    use super::{Hosts, read, resolved_by, unfold};
+    use super::{Asked, Hosts, MOST, Page, State, Target, read, resolved_by, unfold};
 
     #[test]
     fn what_answers_fold_is_unfolded() {
@@ -149,10 +273,12 @@ mod tests {
             ("tag:front", Hosts::Fitting("tag:front"), None),
             ("tag:front:/etc", Hosts::Fitting("tag:front"), Some("/etc")),
             ("tag", Hosts::Named("tag"), None),
+            ("@front", Hosts::Fitting("@front"), None),
+            ("@front:~/x:y", Hosts::Fitting("@front"), Some("~/x:y")),
         ] {
             assert_eq!(read(target), Ok((hosts, path)), "{target}");
         }
-        for target in ["", ":/etc", "/etc/hosts", "a/b:c", "tag:", "tag::/etc"] {
+        for target in ["", ":/etc", "/etc/hosts", "a/b:c", "tag:", "tag::/etc", "@", "@:/etc", "@a/b"] {
             assert!(read(target).is_err(), "{target}");
         }
     }
@@ -169,11 +295,71 @@ mod tests {
             })
         };
         let meant = |targets: &[&str]| {
-            let meant = resolved_by(targets.iter().copied(), select)?;
+            let meant = resolved_by(targets.iter().copied(), 1_001, select)?;
             Ok::<_, scout_plugin::Error>(meant.into_iter().map(|target| target.host).collect::<Vec<_>>())
         };
         assert_eq!(meant(&["web2", "web*"]), Ok(vec!["web2".into(), "web1".into(), "web3".into()]));
-        assert!(meant(&["many*"]).is_err_and(|error| error.message.contains("more than 1000 hosts")));
+        assert_eq!(meant(&["many*", "web*"]).map(|meant| meant.len()), Ok(1_001));
         assert!(meant(&["db*"]).is_err_and(|error| error.message == "no host fits `db*`"));
+    }
+
+    /// Of 2,500 hosts a page.
+    fn select(_: &str, start: Option<&str>) -> Result<Page, scout_plugin::Error> {
+        let from: usize = start.map_or(0, |name| name[1..].parse().expect("a number"));
+        let names = (from..2_500).take(1_000).map(|n| format!("h{n}")).collect();
+        Ok((names, Some(from + 1_000).filter(|next| *next < 2_500).map(|next| format!("h{next}"))))
+    }
+
+    fn asked(cursor: Option<&str>) -> Asked {
+        Asked::by(["h*", "db"].into_iter(), cursor, select).expect("it can be asked")
+    }
+
+    #[test]
+    fn what_was_not_answered_is_asked_once_more_and_then_the_others_until_all_were() {
+        let (mut cursor, mut times, mut pages) = (None, vec![0; 2_501], Vec::new());
+        // These never answer.
+        let fails = |target: &Target| target.host.ends_with("77");
+        loop {
+            let page = asked(cursor.as_deref());
+            let targets = page.targets();
+            for place in &page.places {
+                times[*place] += 1;
+            }
+            let rest = page.rest(fails).expect("it can be sealed");
+            pages.push((targets.len(), rest.as_ref().map(|rest| (rest.unanswered, rest.has_more))));
+            match rest {
+                Some(rest) => cursor = Some(rest.cursor),
+                None => break,
+            }
+        }
+        let of = |unanswered, has_more| Some((unanswered, has_more));
+        assert_eq!(pages, [(MOST, of(10, true)), (MOST, of(10, true)), (521, of(5, false)), (5, None)]);
+        let twice = times.iter().filter(|times| **times == 2).count();
+        assert!(times.iter().all(|times| (1..=2).contains(times)) && twice == 25, "{twice}");
+    }
+
+    #[test]
+    fn a_cursor_of_hosts_that_have_changed_is_refused() {
+        let cursor = asked(None).rest(|_| false).expect("it can be sealed").expect("there is more").cursor;
+        let other = |word: &str, start: Option<&str>| {
+            let (mut names, next) = select(word, start)?;
+            names.retain(|name| name != "h500");
+            Ok((names, next))
+        };
+        let refused = Asked::by(["h*"].into_iter(), Some(&cursor), other).map(|_| ());
+        assert!(refused.is_err_and(|error| error.message.contains("have changed since")));
+        for cursor in ["", "5", "9 x ", "9 0 9", "9 0 8-99999", "1 0 0-", "99999999999999999999 0 "] {
+            assert!(State::read(cursor).is_none(), "{cursor}");
+            let refused = Asked::by(["h*"].into_iter(), Some(&format!("{cursor}-unsealed")), select).map(|_| ());
+            assert!(refused.is_err(), "{cursor}");
+        }
+        let state = State { offset: 40, left: vec![0, 1, 2, 5, 7, 8], check: 10 };
+        assert_eq!((state.write().as_str(), State::read(&state.write())), ("40 a 0-2,5,7-8", Some(state.clone())));
+    }
+
+    #[test]
+    fn the_longest_state_can_be_sealed() {
+        let left = (99_000..100_000).step_by(2).collect();
+        assert!(State { offset: 100_000, left, check: u64::MAX }.write().len() < 4096);
     }
 }

@@ -37,6 +37,7 @@ macro_rules! export {
                     "scout:plugin/log@0.2.0": super::imports::scout::plugin::log,
                     "scout:plugin/progress@0.2.0": super::imports::scout::plugin::progress,
                     "scout:plugin/settings@0.2.0": super::imports::scout::plugin::settings,
+                    "scout:plugin/cursors@0.2.0": super::imports::scout::plugin::cursors,
                 },
             });
         }

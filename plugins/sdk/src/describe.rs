@@ -142,6 +142,12 @@ impl Arguments {
         self.get(name)?.as_integer()
     }
 
+    /// Whether a flag was given, and is set.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Value::Boolean(true)))
+    }
+
     /// A list of strings; empty if it was not given.
     pub fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
         match self.get(name) {
@@ -159,7 +165,7 @@ impl Query {
         // Scout asks about nothing that was not described.
         let subject = Subject::ALL.into_iter().find(|subject| subject.word() == word).unwrap_or(Subject::File);
         let arguments = match subject {
-            Subject::Hosts | Subject::File | Subject::Directory | Subject::Command => Arguments::default(),
+            Subject::File | Subject::Directory | Subject::Command => Arguments::default(),
             _ => Arguments::new(&query.arguments()),
         };
         let (host, path, command, entry) = (query.host(), query.path(), query.command(), query.entry());

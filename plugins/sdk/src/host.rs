@@ -96,15 +96,42 @@ pub mod inventory {
     use crate::Error;
     use crate::bindings::imports::scout::plugin::inventory;
 
-    pub use crate::bindings::imports::scout::plugin::inventory::{Machine as Host, Page, Reachability, hosts};
+    pub use crate::bindings::imports::scout::plugin::inventory::{
+        Machine as Host, Page, Property, Reachability, hosts,
+    };
 
     /// Of the hosts whose names fit each word at most `most`, in order, from the host `start` on or from the first: a word with `*`
-    /// or `?` is a pattern, any other is a part of a name. Only what is answered is looked up and held, however many hosts there are.
+    /// or `?` is a pattern, `tag:NAME`, `@GROUP` and `status:WORD` mean hosts of which that is known, any other is a part of a name. Only what is answered is looked up and held, however many hosts there are.
     ///
     /// # Errors
     /// A `start` that the call may not use, more than 1,000 hosts or 100 words.
     pub fn select(words: &[String], start: Option<&str>, most: u32) -> Result<Page, Error> {
         Ok(inventory::select(words, start, most)?)
+    }
+
+    /// [`select`] in another order: by `name`, `status` or `latency`, with `-` before it the other way round, the first word first.
+    ///
+    /// # Errors
+    /// As [`select`], another word, and a `start` that is not selected.
+    pub fn ordered(words: &[String], order: &[String], start: Option<&str>, most: u32) -> Result<Page, Error> {
+        Ok(inventory::ordered(words, order, start, most)?)
+    }
+
+    /// What is known of the named hosts, in the order asked: `tag`, `group`, `status`, `latency-ms`, `failure`, `hidden`. Nobody is
+    /// asked for it.
+    ///
+    /// # Errors
+    /// Names that the call may not use, and too many of them.
+    pub fn properties(names: &[String]) -> Result<Vec<Vec<Property>>, Error> {
+        Ok(inventory::properties(names)?)
+    }
+
+    /// [`probe`], where what was seen more than a second ago does not count.
+    ///
+    /// # Errors
+    /// As [`probe`].
+    pub fn probe_anew(names: &[String], timeout_ms: u32) -> Result<Vec<Reachability>, Error> {
+        Ok(inventory::probe_anew(names, timeout_ms)?)
     }
 
     /// Whether the named hosts can be reached, asked all at once; answers in the order asked.
@@ -145,6 +172,57 @@ pub mod transfer {
 /// The plugin's own configuration: `[plugins.NAME.settings]` in scout.toml.
 pub mod settings {
     pub use crate::bindings::imports::scout::plugin::settings::get;
+}
+
+/// Where an answer was cut, sealed for the client to bring back as the argument `cursor`.
+///
+/// A cursor is opened only by a call that asks the same of the same plugin, for the same principal: every argument but `cursor` and
+/// `limit` counts. Natively, where there is nobody to seal it, it is opened by every call.
+pub mod cursors {
+    use crate::Error;
+
+    /// A cursor that stands for this text, of at most 4 KiB. It is no place for secrets.
+    ///
+    /// # Errors
+    /// A longer text.
+    #[cfg(target_family = "wasm")]
+    pub fn seal(state: &str) -> Result<String, Error> {
+        Ok(crate::bindings::imports::scout::plugin::cursors::seal(state)?)
+    }
+
+    /// The text that was sealed.
+    ///
+    /// # Errors
+    /// What is no cursor, or belongs to another call: its message says so, and what to do instead.
+    #[cfg(target_family = "wasm")]
+    pub fn open(cursor: &str) -> Result<String, Error> {
+        Ok(crate::bindings::imports::scout::plugin::cursors::open(cursor)?)
+    }
+
+    /// What stands where a seal would.
+    #[cfg(not(target_family = "wasm"))]
+    const UNSEALED: &str = "-unsealed";
+
+    /// A cursor that stands for this text, and is sealed by nobody.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn seal(state: &str) -> Result<String, Error> {
+        Ok(format!("{state}{UNSEALED}"))
+    }
+
+    /// The text that stands in a cursor.
+    ///
+    /// # Errors
+    /// What is no cursor.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn open(cursor: &str) -> Result<String, Error> {
+        let state = cursor.strip_suffix(UNSEALED);
+        state
+            .map(str::to_owned)
+            .ok_or_else(|| Error::new(crate::ErrorKind::Invalid, "`cursor` belongs to another call"))
+    }
 }
 
 /// Progress of a long call, for clients that asked for it.

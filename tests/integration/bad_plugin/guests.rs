@@ -124,6 +124,7 @@ guests! {
         Answers("[1048576, 0, 0, 1, 1048575, 0, 0, 0, 0, 0, 0, 0, 0, 0]");
     no_part_of_a_key_is_read_from_its_middle: AsksForPartsOfAKey =>
         Answers("refused true, certificate true, key false, notes true");
+    forged_cursors_are_refused: ForgesCursors => Answers("opens true, too long 0, forged 0");
     forged_hosts_are_unknown: ForgesHosts => Answers("[UnknownHost]");
     secrets_are_refused_however_they_are_spelled: AsksForSecrets => Answers("[Some(Refused)]");
     nothing_outside_of_its_roots_is_read: LeavesItsRoots => Answers("21 paths refused");

@@ -258,7 +258,7 @@ impl Kept {
     /// What was kept, and how much came.
     pub(super) fn into_capture(self) -> Capture {
         let truncated = self.total > self.data.len() as u64;
-        Capture { truncated, total: Some(self.total), data: self.data.freeze() }
+        Capture { truncated, total: Some(self.total), data: self.data.freeze(), modified: None }
     }
 }
 

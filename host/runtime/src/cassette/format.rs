@@ -88,6 +88,8 @@ pub(super) struct Rights {
     pub(super) commands: Option<Vec<Vec<String>>>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) follow_links_out: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) addresses: Option<bool>,
 }
 
 /// A host as the guest saw it.
@@ -101,6 +103,8 @@ pub(super) struct Host {
     pub(super) trouble: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) groups: Vec<String>,
     /// Directories that are open to transfers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) writable: Option<Vec<String>>,
@@ -287,6 +291,8 @@ pub(crate) struct Capture {
     pub(super) truncated: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) total: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) modified: Option<u32>,
 }
 
 /// Of the attributes, those that a guest sees.

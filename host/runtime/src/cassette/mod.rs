@@ -115,11 +115,13 @@ impl Recorder {
             let rights = call.plugin.rights(access, call.principal, Some(call.tool));
             let listed = |host: &HostRecord| state.listed && decide(&rights, host.target(access), See).is_ok();
             let seen = |host: &HostRecord| state.named.contains(&*host.name) || listed(host);
-            let with_rules = |host: HostRecord| {
+            let labels = |labels: &[Arc<str>]| labels.iter().map(|label| label.to_string()).collect();
+            let texts = |limit: &Limit<Root>| limit.rules.iter().map(|rule| rule.text.to_string()).collect();
+            let described = |host: HostRecord| {
                 let rules = host.target(access).rules;
-                let texts = |limit: &Limit<Root>| limit.rules.iter().map(|rule| rule.text.to_string()).collect();
                 Host {
-                    tags: rules.tags.iter().map(|tag| tag.to_string()).collect(),
+                    tags: labels(&rules.tags),
+                    groups: labels(&rules.groups),
                     writable: rules.writable.as_ref().map(texts),
                     is_exchange: rules.is_exchange,
                     ..Host::from(&host)
@@ -128,7 +130,7 @@ impl Recorder {
             let is_listed = |name: &String| call.fleet.names().find(name).is_some();
             let opened = state.named.iter().filter(|name| !is_listed(name)).filter_map(|name| call.fleet.get(name));
             let exchange = call.fleet.exchange().filter(|host| state.named.contains(&*host.name)).cloned();
-            call.fleet.hosts().filter(seen).chain(opened).chain(exchange).map(with_rules).collect()
+            call.fleet.hosts().filter(seen).chain(opened).chain(exchange).map(described).collect()
         };
         let mut file = File {
             cassette: format::VERSION,
@@ -296,9 +298,9 @@ fn record(host: &Host) -> Result<HostRecord, CassetteError> {
             Ok(Location { address: host.address.clone(), port, user: host.user.clone() })
         }
     };
-    let tags = host.tags.iter().map(|tag| tag.as_str().into()).collect();
-    let writable = rights::roots(host.writable.as_deref())?;
-    let rules = HostRules { tags, writable, is_exchange: host.is_exchange, ..HostRules::default() };
+    let labels = |labels: &[String]| labels.iter().map(|label| label.as_str().into()).collect();
+    let (tags, groups, writable) = (labels(&host.tags), labels(&host.groups), rights::roots(host.writable.as_deref())?);
+    let rules = HostRules { tags, groups, writable, is_exchange: host.is_exchange, ..HostRules::default() };
     Ok(HostRecord::recorded(&host.name, location, host.commands).with_rules(Arc::new(rules)))
 }
 
@@ -314,6 +316,7 @@ impl From<&HostRecord> for Host {
             user,
             trouble,
             tags: Vec::new(),
+            groups: Vec::new(),
             writable: None,
             is_exchange: false,
             commands: host.commands,

@@ -13,13 +13,14 @@ const MAX_RULES: usize = 256;
 
 impl From<&Rights> for format::Rights {
     fn from(rights: &Rights) -> Self {
-        let Rights { grants, hosts, paths, commands, follow_links_out } = rights;
+        let Rights { grants, hosts, paths, commands, follow_links_out, addresses } = rights;
         Self {
             grants: grants.as_ref().map(|(grants, _)| *grants),
             hosts: hosts.as_ref().map(texts),
             paths: paths.as_ref().map(texts),
             commands: commands.as_ref().map(|limit| limit.rules.iter().map(|rule| rule.value.words()).collect()),
             follow_links_out: *follow_links_out,
+            addresses: addresses.as_ref().map(|(sees, _)| *sees),
         }
     }
 }
@@ -34,14 +35,15 @@ impl format::Rights {
     /// # Errors
     /// A rule that is none.
     pub(super) fn read(&self) -> Result<Arc<Rights>, CassetteError> {
-        let Self { grants, hosts, paths, commands, follow_links_out } = self;
+        let Self { grants, hosts, paths, commands, follow_links_out, addresses } = self;
         let place = Place::new(PLACE);
         Ok(Arc::new(Rights {
-            grants: grants.map(|grants| (grants, place)),
+            grants: grants.map(|grants| (grants, place.clone())),
             hosts: limit(hosts.as_deref(), String::clone, |text| HostPattern::parse(text))?,
             paths: limit(paths.as_deref(), String::clone, |text| Root::parse(text.as_bytes()))?,
             commands: limit(commands.as_deref(), |words| words.join(" "), |words| Argv::parse(words))?,
             follow_links_out: *follow_links_out,
+            addresses: addresses.map(|sees| (sees, place)),
         }))
     }
 }

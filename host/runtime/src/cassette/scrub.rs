@@ -67,7 +67,7 @@ pub(super) fn scrub(file: &mut File, fleet: &Fleet, redact: &[String]) -> Result
         }
         host.user = if host.user == PUBLIC_USER { PUBLIC_USER.to_owned() } else { "user".to_owned() };
         host.trouble = host.trouble.as_deref().map(|text| scrubber.error(text));
-        host.tags.iter_mut().for_each(|tag| scrubber.string(tag));
+        host.tags.iter_mut().chain(&mut host.groups).for_each(|label| scrubber.string(label));
         host.writable.iter_mut().flatten().for_each(|path| scrubber.string(path));
         scrubber.string(&mut host.name);
         scrubber.string(&mut host.address);

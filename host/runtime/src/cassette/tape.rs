@@ -469,13 +469,15 @@ impl OnTape for machine::Probe {
 
 impl From<&machine::Capture> for Capture {
     fn from(capture: &machine::Capture) -> Self {
-        Self { bytes: capture.data.as_ref().into(), truncated: capture.truncated, total: capture.total }
+        let machine::Capture { data, truncated, total, modified } = capture;
+        Self { bytes: data.as_ref().into(), truncated: *truncated, total: *total, modified: *modified }
     }
 }
 
 impl From<Capture> for machine::Capture {
     fn from(capture: Capture) -> Self {
-        Self { data: Bytes::from(capture.bytes.0), truncated: capture.truncated, total: capture.total }
+        let Capture { bytes, truncated, total, modified } = capture;
+        Self { data: Bytes::from(bytes.0), truncated, total, modified }
     }
 }
 

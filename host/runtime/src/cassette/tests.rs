@@ -18,7 +18,11 @@ use crate::policy::CommandPolicy;
 const SURROUNDINGS: Surroundings = Surroundings { clock: 1, seed: 2 };
 
 fn capture(bytes: &[u8]) -> scout_machine::Capture {
-    scout_machine::Capture { data: bytes.to_vec().into(), truncated: false, total: Some(bytes.len() as u64) }
+    scout_machine::Capture {
+        data: bytes.to_vec().into(),
+        total: Some(bytes.len() as u64),
+        ..scout_machine::Capture::default()
+    }
 }
 
 fn outcome(stdout: &[u8]) -> ExecOutcome {
@@ -148,6 +152,7 @@ fn rights_are_read_as_they_were_written() {
         paths: Some(vec!["/var/log".to_owned(), "~".to_owned()]),
         commands: Some(vec![vec!["df".to_owned(), "*".to_owned(), "...".to_owned()]]),
         follow_links_out: true,
+        addresses: Some(false),
     };
     assert_eq!(format::Rights::from(&*rules.read().unwrap()), rules);
     assert_eq!(format::Rights::from(&*format::Rights::default().read().unwrap()), format::Rights::default());

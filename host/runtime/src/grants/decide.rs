@@ -101,6 +101,8 @@ pub struct Permit {
     /// Whether only the text of paths was held against directories, as it is with commands: links, and programs that
     /// descend, may lead out of them.
     pub is_lexical: bool,
+    /// Whether nothing is told of where the host is.
+    pub hides_address: bool,
 }
 
 /// That it is not.
@@ -231,6 +233,11 @@ impl CallRights {
         self.reaches(Action::See).is_ok() && self.ruled().into_iter().all(|(_, rights)| rights.hosts.is_none())
     }
 
+    /// Whether the call is told where hosts are.
+    pub fn sees_addresses(&self) -> bool {
+        self.ruled().into_iter().all(|(_, rights)| rights.addresses.as_ref().is_none_or(|(sees, _)| *sees))
+    }
+
     /// Whether the call may name this host: what may not be named must not be told from what is not there.
     ///
     /// # Errors
@@ -239,7 +246,7 @@ impl CallRights {
         let mut reasons = Vec::new();
         for (source, rights) in self.ruled() {
             let Some(limit) = &rights.hosts else { continue };
-            match limit.rules.iter().find(|rule| rule.value.matches(target.name, &target.rules.tags)) {
+            match limit.rules.iter().find(|rule| rule.value.matches(target.name, target.rules)) {
                 Some(rule) => reasons.push(by(source, rule)),
                 None => return Err(deny(source, limit, &quoted(target.name), "is not among the hosts", "")),
             }
@@ -257,7 +264,7 @@ pub fn decide(rights: &CallRights, target: Target<'_>, operation: Action<'_>) ->
     // What is limited are the hosts and what is on them: of the machine that Scout runs on transfers see what is opened to them.
     let is_exchange = target.rules.is_exchange;
     let reasons = if is_exchange { Vec::new() } else { rights.names(target)? };
-    let mut permit = Permit { reasons, ..Permit::default() };
+    let mut permit = Permit { reasons, hides_address: !rights.sees_addresses(), ..Permit::default() };
     if let Some(path) = operation.path().filter(|_| is_exchange || matches!(operation, Action::Write(_))) {
         write(target, path, &mut permit)?;
     }

@@ -78,6 +78,8 @@ pub struct Rights {
     pub commands: Option<Limit<Argv>>,
     /// Whether a link may lead out of `paths`.
     pub follow_links_out: bool,
+    /// Whether it is told where hosts are, and as whom they are used there: address, port, account.
+    pub addresses: Option<(bool, Place)>,
 }
 
 /// What the operator says of a host beside its settings.
@@ -85,6 +87,8 @@ pub struct Rights {
 pub struct HostRules {
     /// Its tags.
     pub tags: Vec<Arc<str>>,
+    /// The groups that it is in.
+    pub groups: Vec<Arc<str>>,
     /// Where its command policy is written; absent: it is the default.
     pub commands: Option<Place>,
     /// Whether each of its commands has a session of its own, also one that could share a shell that stays.
@@ -121,8 +125,8 @@ impl Access {
     pub fn shows(&self, principal: &Principal, host: &str, rules: impl FnOnce() -> Arc<HostRules>) -> bool {
         let limits = self.principals.get(principal.name()).and_then(|rights| rights.hosts.as_ref());
         limits.is_none_or(|limit| {
-            let tags = &rules().tags;
-            limit.rules.iter().any(|rule| rule.value.matches(host, tags))
+            let rules = rules();
+            limit.rules.iter().any(|rule| rule.value.matches(host, &rules))
         })
     }
 }

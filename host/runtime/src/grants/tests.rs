@@ -83,7 +83,7 @@ fn with(source: Source, rights: Rights) -> CallRights {
 /// has its line.
 #[test]
 fn every_limit_is_enforced_whoever_sets_it() {
-    let Rights { grants: _, hosts: _, paths: _, commands: _, follow_links_out: _ } = Rights::default();
+    let Rights { grants: _, hosts: _, paths: _, commands: _, follow_links_out: _, addresses: _ } = Rights::default();
     let files = Some((Grants::only(Interface::Files), place(2)));
     let exec = Some((Grants::only(Interface::Exec), place(2)));
     let transfer = Some((Grants::only(Interface::Transfer), place(2)));
@@ -148,6 +148,18 @@ fn every_limit_is_enforced_whoever_sets_it() {
             let rights = with(source, Rights { hosts: Some(hosts(2, elsewhere)), ..Rights::default() });
             for what in [Do::See, Do::Read("/x"), Do::Run("df"), Do::Shell] {
                 assert_eq!(judge(&rights, what, CommandPolicy::Shell).unwrap_err().reason.source, source, "{what:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_may_not_see_addresses_is_told_none_whoever_sets_it() {
+    for (sees, hides) in [(None, false), (Some(true), false), (Some(false), true)] {
+        for source in [Source::Operator, Source::Principal] {
+            let rights = with(source, Rights { addresses: sees.map(|sees| (sees, place(2))), ..Rights::default() });
+            for what in [Do::See, Do::Read("/x"), Do::Run("df"), Do::Shell] {
+                assert_eq!(judge(&rights, what, CommandPolicy::Shell).unwrap().hides_address, hides, "{what:?}");
             }
         }
     }

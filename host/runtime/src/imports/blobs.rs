@@ -21,13 +21,15 @@ pub struct Blob {
     pub(super) data: Bytes,
     truncated: bool,
     total: Option<u64>,
+    modified: Option<u32>,
     /// The same for all handles to these bytes.
     pub(super) hold: Arc<HostMemory>,
 }
 
 impl Blob {
     pub(super) fn new(capture: Capture, hold: Arc<HostMemory>) -> Self {
-        Self { data: capture.data, truncated: capture.truncated, total: capture.total, hold }
+        let Capture { data, truncated, total, modified } = capture;
+        Self { data, truncated, total, modified, hold }
     }
 
     /// Whether the source holds more.
@@ -83,6 +85,11 @@ impl blobs::HostBlob for CallState {
         self.budget.host_call()?;
         let blob = self.table.get(&blob)?.clone();
         self.own(blob)
+    }
+
+    fn modified(&mut self, blob: Resource<Blob>) -> wasmtime::Result<Option<u64>> {
+        self.budget.host_call()?;
+        Ok(self.table.get(&blob)?.modified.map(u64::from))
     }
 
     fn drop(&mut self, blob: Resource<Blob>) -> wasmtime::Result<()> {

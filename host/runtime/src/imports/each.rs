@@ -112,7 +112,7 @@ fn first(capture: Capture, most: usize) -> Capture {
                 _ => first.len(),
             };
             let data = Bytes::copy_from_slice(first.get(..end).unwrap_or_default());
-            Capture { truncated: true, total: capture.total.or(Some(capture.data.len() as u64)), data }
+            Capture { truncated: true, total: capture.total.or(Some(capture.data.len() as u64)), data, ..capture }
         }
         _ => capture,
     }
@@ -126,7 +126,7 @@ mod tests {
     fn what_is_cut_ends_with_a_whole_character_and_keeps_its_size() {
         let cut = |text: &'static str, most| {
             let data = Bytes::from_static(text.as_bytes());
-            let capture = first(Capture { truncated: false, total: None, data }, most);
+            let capture = first(Capture { data, ..Capture::default() }, most);
             (capture.data.to_vec(), capture.truncated, capture.total)
         };
         assert_eq!(cut("abc", 3), (b"abc".to_vec(), false, None));

@@ -1,5 +1,6 @@
 //! `inventory`: the hosts that a call may name.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,14 @@ use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
 use super::types::Kind;
-use super::wit::inventory::{self, Machine, Page, Reachability};
+use super::wit::inventory::{self, Machine, Page, Property, Reachability};
 use super::wit::types::Error;
 use super::{Failure, in_task, types};
+use crate::fleet::{Known, Status};
 use crate::grants::{Action, CallRights, HOST_NAMES, decide};
 use crate::state::{CallState, shown};
-use crate::steps::{Admitted, Found, HostRequest, amiss};
-use crate::{CallContext, Location};
+use crate::steps::{Admitted, Found, HostRequest, amiss, hide};
+use crate::{CallContext, HostRecord, Location};
 
 /// The longest that a probe may wait.
 const MAX_PROBE: Duration = Duration::from_secs(5);
@@ -39,46 +41,204 @@ impl inventory::Host for CallState {
 
     async fn select(&mut self, words: Vec<String>, start: Option<String>, most: u32) -> Result<Page, Failure> {
         self.budget.host_call()?;
-        Ok(self.page(Selection { words, start, most }).await?)
+        Ok(self.page(Selection::read(&words, &[], start, most)?).await?)
+    }
+
+    async fn ordered(
+        &mut self,
+        words: Vec<String>,
+        order: Vec<String>,
+        start: Option<String>,
+        most: u32,
+    ) -> Result<Page, Failure> {
+        self.budget.host_call()?;
+        Ok(self.page(Selection::read(&words, &order, start, most)?).await?)
+    }
+
+    fn properties(&mut self, names: Vec<String>) -> Result<Vec<Vec<Property>>, Failure> {
+        self.budget.host_call()?;
+        check_count(&names)?;
+        let names = names.iter().map(|name| self.access(name)).collect::<Result<Vec<_>, Error>>()?;
+        let Some(context) = &self.context else { return Ok(Vec::new()) };
+        Ok(names.iter().map(|access| properties(context, &self.rights, &access.host)).collect())
     }
 
     async fn probe(&mut self, names: Vec<String>, timeout_ms: u32) -> Result<Vec<Reachability>, Failure> {
         self.budget.host_call()?;
-        Ok(self.probe_all(names, timeout_ms).await?)
+        Ok(self.probe_all(names, timeout_ms, false).await?)
     }
+
+    async fn probe_anew(&mut self, names: Vec<String>, timeout_ms: u32) -> Result<Vec<Reachability>, Failure> {
+        self.budget.host_call()?;
+        Ok(self.probe_all(names, timeout_ms, true).await?)
+    }
+}
+
+/// Names at once that one call may ask about.
+fn check_count(names: &[String]) -> Result<(), Error> {
+    if names.len() <= MAX_NAMES {
+        return Ok(());
+    }
+    let message = format!("{} names at once; {MAX_NAMES} are allowed", names.len());
+    Err(types::error(Kind::Invalid, &message, None))
 }
 
 /// What a page is to show.
 struct Selection {
-    words: Vec<String>,
+    /// Patterns of names and parts of them.
+    names: Vec<String>,
+    tags: Vec<String>,
+    groups: Vec<String>,
+    statuses: Vec<Status>,
+    /// By what they are ordered, and whether the other way round.
+    order: Vec<(By, bool)>,
     start: Option<String>,
     most: u32,
 }
 
+/// What hosts are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Name,
+    Status,
+    Latency,
+}
+
 impl Selection {
-    /// Why it cannot be made, if so.
-    fn check(&self) -> Result<(), Error> {
-        let bytes: usize = self.words.iter().map(String::len).sum();
-        let why = if self.most > MAX_PAGE {
-            format!("{} hosts at once; {MAX_PAGE} are allowed", self.most)
-        } else if self.words.len() > MAX_WORDS || bytes > MAX_WORD_BYTES {
-            format!("{} words of {bytes} bytes; {MAX_WORDS} of {MAX_WORD_BYTES} are allowed", self.words.len())
-        } else {
-            return Ok(());
+    /// What these words mean.
+    fn read(words: &[String], order: &[String], start: Option<String>, most: u32) -> Result<Self, Error> {
+        let bytes: usize = words.iter().chain(order).map(String::len).sum();
+        let count = words.len() + order.len();
+        if most > MAX_PAGE {
+            let why = format!("{most} hosts at once; {MAX_PAGE} are allowed");
+            return Err(types::error(Kind::Invalid, &why, None));
+        }
+        if count > MAX_WORDS || bytes > MAX_WORD_BYTES {
+            let why = format!("{count} words of {bytes} bytes; {MAX_WORDS} of {MAX_WORD_BYTES} are allowed");
+            return Err(types::error(Kind::Invalid, &why, None));
+        }
+        let mut selection = Self {
+            names: Vec::new(),
+            tags: Vec::new(),
+            groups: Vec::new(),
+            statuses: Vec::new(),
+            order: Vec::new(),
+            start,
+            most,
         };
-        Err(types::error(Kind::Invalid, &why, None))
+        for word in words {
+            if let Some(tag) = word.strip_prefix("tag:") {
+                selection.tags.push(tag.to_owned());
+            } else if let Some(group) = word.strip_prefix('@') {
+                selection.groups.push(group.to_owned());
+            } else if let Some(status) = word.strip_prefix("status:") {
+                selection.statuses.push(Status::named(status).ok_or_else(|| {
+                    let why = format!("no status is named `{}`; there are {}", shown(status), Status::names());
+                    types::error(Kind::Invalid, &why, None)
+                })?);
+            } else {
+                selection.names.push(word.clone());
+            }
+        }
+        for word in order {
+            let name = word.strip_prefix('-').unwrap_or(word);
+            let by = match name {
+                "name" => By::Name,
+                "status" => By::Status,
+                "latency" => By::Latency,
+                _ => {
+                    let why = format!("hosts are ordered by name, status or latency, not by `{}`", shown(name));
+                    return Err(types::error(Kind::Invalid, &why, None));
+                }
+            };
+            selection.order.push((by, name != word));
+        }
+        Ok(selection)
     }
 
-    fn fits(&self, context: &CallContext, name: &str) -> bool {
-        let has =
-            |tag: &str| context.fleet.with_target(name, |target| target.rules.tags.iter().any(|one| **one == *tag));
-        let fits = |word: &str| match word.strip_prefix("tag:") {
-            Some(tag) => has(tag),
-            None if word.contains(['*', '?']) => HOST_NAMES.matches(word.as_bytes(), name.as_bytes()),
-            None => name.contains(word),
-        };
-        self.words.iter().all(|word| fits(word))
+    /// Whether it means all hosts.
+    fn is_all(&self) -> bool {
+        self.names.is_empty() && self.tags.is_empty() && self.groups.is_empty() && self.statuses.is_empty()
     }
+
+    /// Whether it means a host. What the name says comes first: what is said of a host is asked of those that it leaves.
+    fn fits(&self, context: &CallContext, name: &str) -> bool {
+        let named = |word: &String| match word.contains(['*', '?']) {
+            true => HOST_NAMES.matches(word.as_bytes(), name.as_bytes()),
+            false => name.contains(word.as_str()),
+        };
+        let all = |wanted: &[String], labels: &[Arc<str>]| {
+            wanted.iter().all(|wanted| labels.iter().any(|label| **label == **wanted))
+        };
+        let is_labelled = || {
+            (self.tags.is_empty() && self.groups.is_empty())
+                || context.fleet.with_target(name, |target| {
+                    all(&self.tags, &target.rules.tags) && all(&self.groups, &target.rules.groups)
+                })
+        };
+        let has_status = || {
+            self.statuses.is_empty() || {
+                let status = known(context, name).status;
+                self.statuses.iter().all(|wanted| *wanted == status)
+            }
+        };
+        self.names.iter().all(named) && is_labelled() && has_status()
+    }
+
+    /// Hosts in the order that is wanted.
+    fn sort<'a>(&self, context: &CallContext, chosen: Vec<&'a Arc<str>>) -> Vec<&'a Arc<str>> {
+        let needs_known = self.order.iter().any(|(by, _)| *by != By::Name);
+        let of = |name: &str| if needs_known { known(context, name) } else { Known::default() };
+        let mut keyed: Vec<_> = chosen.into_iter().map(|name| (of(name), name)).collect();
+        keyed.sort_by(|(one, one_name), (other, other_name)| {
+            let orders = self.order.iter().map(|(by, is_reversed)| {
+                let order = match by {
+                    By::Name => one_name.cmp(other_name),
+                    By::Status => one.status.cmp(&other.status),
+                    By::Latency => match (one.latency, other.latency) {
+                        (Some(one), Some(other)) => one.cmp(&other),
+                        // Last, whichever way round.
+                        (one, other) => return other.is_some().cmp(&one.is_some()),
+                    },
+                };
+                if *is_reversed { order.reverse() } else { order }
+            });
+            orders.fold(Ordering::Equal, Ordering::then)
+        });
+        keyed.into_iter().map(|(_, name)| name).collect()
+    }
+}
+
+/// What is known of a host without asking it; nothing where a call is recorded or played, which would not be the same again.
+fn known(context: &CallContext, name: &str) -> Known {
+    match context.tape {
+        Some(_) => Known::default(),
+        None => context.fleet.known(&context.principal, name),
+    }
+}
+
+/// The same for a guest.
+fn properties(context: &CallContext, rights: &CallRights, host: &HostRecord) -> Vec<Property> {
+    let property = |name: &str, value: &str| Property { name: name.to_owned(), value: value.to_owned() };
+    let rules = host.target(context.fleet.access()).rules;
+    let tags = rules.tags.iter().map(|tag| property("tag", tag));
+    let groups = rules.groups.iter().map(|group| property("group", group));
+    let mut properties: Vec<Property> = tags.chain(groups).collect();
+    let Known { status, latency, failure } = known(context, &host.name);
+    if status != Status::Unknown {
+        properties.push(property("status", status.name()));
+    }
+    if let Some(latency) = latency {
+        properties.push(property("latency-ms", &format!("{:.3}", latency.as_secs_f64() * 1e3)));
+    }
+    if let Some(failure) = failure {
+        let failure = if rights.sees_addresses() { failure } else { hide::of(&host.name, failure) };
+        properties.push(property("failure", &types::from_ssh(&failure).message));
+    }
+    if !rights.sees_addresses() {
+        properties.push(property("hidden", "address"));
+    }
+    properties
 }
 
 /// Whether a call may see a host that is listed.
@@ -89,43 +249,58 @@ fn sees(context: &CallContext, rights: &CallRights, name: &str) -> bool {
 /// All hosts that a call may see.
 fn all(context: &CallContext, rights: &CallRights) -> Vec<Machine> {
     let names = context.fleet.names().iter().filter(|name| sees(context, rights, name));
-    names.filter_map(|name| machine(context, name)).collect()
+    names.filter_map(|name| machine(context, rights, name)).collect()
 }
 
 /// Those of a page. Only their settings are looked up.
 fn page(context: &CallContext, rights: &CallRights, selection: &Selection) -> Result<Page, Error> {
     let (names, sees_all) = (context.fleet.names(), rights.sees_all());
     let sees = |name: &str| sees_all || sees(context, rights, name);
+    let absent = |start: &str| {
+        let message = format!("no host that may be used here is named `{}`", shown(start));
+        types::error(Kind::NotFound, &message, None)
+    };
+    let machines = |chosen: &[&Arc<str>]| chosen.iter().filter_map(|name| machine(context, rights, name)).collect();
+    let granted = if sees_all { names.len() } else { names.iter().filter(|name| sees(name)).count() };
+    let granted = u32::try_from(granted).unwrap_or(u32::MAX);
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    if !selection.order.is_empty() {
+        let chosen = names.iter().filter(|name| selection.fits(context, name) && sees(name)).collect();
+        let chosen = selection.sort(context, chosen);
+        let first = match &selection.start {
+            None => 0,
+            Some(start) => chosen.iter().position(|name| ***name == **start).ok_or_else(|| absent(start))?,
+        };
+        let chosen = chosen.get(first..).unwrap_or_default();
+        let shown = chosen.get(..(selection.most as usize).min(chosen.len())).unwrap_or_default();
+        let next = chosen.get(shown.len()).map(|name| name.to_string());
+        return Ok(Page { selected: count(chosen.len()), machines: machines(shown), next, granted });
+    }
     let first = match &selection.start {
         None => 0,
-        Some(start) => names.position(start).filter(|_| sees(start)).ok_or_else(|| {
-            let message = format!("no host that may be used here is named `{}`", shown(start));
-            types::error(Kind::NotFound, &message, None)
-        })?,
+        Some(start) => names.position(start).filter(|_| sees(start)).ok_or_else(|| absent(start))?,
     };
-    let granted = if sees_all { names.len() } else { names.iter().filter(|name| sees(name)).count() };
     let mut selected = names.from(first).filter(|name| selection.fits(context, name) && sees(name)).peekable();
     let most = selection.most as usize;
     let chosen: Vec<_> = selected.by_ref().take(most).collect();
     let next = selected.peek().map(|name| name.to_string());
     // Without words and limits they need not be looked at.
-    let behind = if sees_all && selection.words.is_empty() {
+    let behind = if sees_all && selection.is_all() {
         names.len().saturating_sub(first + chosen.len())
     } else {
         selected.count()
     };
-    Ok(Page {
-        selected: u32::try_from(chosen.len() + behind).unwrap_or(u32::MAX),
-        machines: chosen.into_iter().filter_map(|name| machine(context, name)).collect(),
-        next,
-        granted: u32::try_from(granted).unwrap_or(u32::MAX),
-    })
+    Ok(Page { selected: count(chosen.len() + behind), machines: machines(&chosen), next, granted })
 }
 
 /// A host as a guest has it.
-fn machine(context: &CallContext, name: &str) -> Option<Machine> {
+fn machine(context: &CallContext, rights: &CallRights, name: &str) -> Option<Machine> {
     let host = context.fleet.get(name)?;
-    Some(match host.location() {
+    let (location, sees_address) = (host.location(), rights.sees_addresses());
+    Some(match location.map_err(|error| if sees_address { error } else { hide::of(name, error) }) {
+        Ok(_) if !sees_address => {
+            Machine { name: name.to_owned(), address: String::new(), port: 0, user: String::new(), trouble: None }
+        }
         Ok(Location { address, port, user }) => Machine { name: name.to_owned(), address, port, user, trouble: None },
         Err(error) => Machine {
             name: name.to_owned(),
@@ -139,7 +314,6 @@ fn machine(context: &CallContext, name: &str) -> Option<Machine> {
 
 impl CallState {
     async fn page(&mut self, selection: Selection) -> Result<Page, Error> {
-        selection.check()?;
         let listed = self.list(move |context, rights| page(context, rights, &selection)).await?;
         listed.unwrap_or_else(|| Err(types::error(Kind::Timeout, "the hosts were not listed in time", None)))
     }
@@ -171,15 +345,12 @@ impl CallState {
         self.budget.away(listing).await
     }
 
-    async fn probe_all(&mut self, names: Vec<String>, timeout_ms: u32) -> Result<Vec<Reachability>, Error> {
-        if names.len() > MAX_NAMES {
-            let message = format!("{} names at once; {MAX_NAMES} are allowed", names.len());
-            return Err(types::error(Kind::Invalid, &message, None));
-        }
+    async fn probe_all(&mut self, names: Vec<String>, timeout_ms: u32, anew: bool) -> Result<Vec<Reachability>, Error> {
+        check_count(&names)?;
         let timeout = Duration::from_millis(u64::from(timeout_ms)).min(MAX_PROBE);
         let mut hosts = Vec::with_capacity(names.len());
         for name in names {
-            hosts.push(self.admit(&name, HostRequest::Probe { timeout }).await?);
+            hosts.push(self.admit(&name, HostRequest::Probe { timeout, anew }).await?);
         }
         let call = self.context.as_ref().map(|context| context.call.clone());
         let probing = in_task(move || async move {
@@ -218,6 +389,10 @@ async fn probe(admitted: Admitted) -> Reachability {
     // Not longer than the probe itself may take.
     match tokio::time::timeout(MAX_PROBE, admitted.access().machine()).await {
         Ok(Ok(_)) => {}
+        Ok(Err(error)) if admitted.permit().hides_address => {
+            let host = &admitted.access().host.name;
+            return seen(false, None, failed(&hide::of(host, error)));
+        }
         Ok(Err(error)) => return seen(false, None, failed(&error)),
         Err(_elapsed) => {
             let why = "its settings take long to look up: `Match exec` may hang";
@@ -247,12 +422,15 @@ async fn probe(admitted: Admitted) -> Reachability {
 #[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
     use scout_machine::{Call, Principal};
-    use scout_ssh::{Pool, PoolConfig};
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use scout_ssh::{HostNames, Pool, PoolConfig};
 
     use super::*;
     use crate::grants::{HostPattern, HostRules, Limit, Place, Rights, Rule};
     use crate::policy::CommandPolicy;
-    use crate::{Fleet, Grants, HostRecord, Interface, Limits};
+    use crate::{Fleet, Grants, HostRecord, HostSource, Interface, Limits};
 
     const NAMES: [&str; 6] = ["web1", "web2", "db1", "web-3.corp", "from", "w\u{e9}b"];
 
@@ -260,8 +438,12 @@ mod tests {
         let record = |name: &str| {
             let location = Location { address: format!("{name}.example"), port: 22, user: "ann".to_owned() };
             let tags = if name.starts_with("web") { vec!["front".into()] } else { Vec::new() };
-            HostRecord::recorded(name, Ok(location), CommandPolicy::None)
-                .with_rules(Arc::new(HostRules { tags, ..HostRules::default() }))
+            let groups = if name.contains('1') { vec!["first".into()] } else { Vec::new() };
+            HostRecord::recorded(name, Ok(location), CommandPolicy::None).with_rules(Arc::new(HostRules {
+                tags,
+                groups,
+                ..HostRules::default()
+            }))
         };
         let fleet = Fleet::new(NAMES.map(record).into(), Pool::new(PoolConfig::default()));
         let call = Call::until(tokio::time::Instant::now() + Duration::from_secs(60));
@@ -277,9 +459,13 @@ mod tests {
         CallRights { operator, ..CallRights::unlimited(Grants::only(Interface::Inventory)) }
     }
 
+    fn read(words: &[&str], order: &[&str], start: Option<&str>, most: u32) -> Result<Selection, Error> {
+        let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        Selection::read(&texts(words), &texts(order), start.map(str::to_owned), most)
+    }
+
     fn select(words: &[&str], start: Option<&str>, most: u32) -> Selection {
-        let words = words.iter().map(|word| (*word).to_owned()).collect();
-        Selection { words, start: start.map(str::to_owned), most }
+        read(words, &[], start, most).unwrap()
     }
 
     #[tokio::test]
@@ -288,7 +474,7 @@ mod tests {
         type Names = &'static [&'static str];
         type Asked = (Option<&'static str>, Names, Option<&'static str>, u32);
         type Told = (Names, u32, Option<&'static str>, u32);
-        let table: [(Asked, Told); 15] = [
+        let table: [(Asked, Told); 20] = [
             ((None, &[], None, 9), (&NAMES, 6, None, 6)),
             ((None, &[], None, 2), (&["web1", "web2"], 6, Some("db1"), 6)),
             ((None, &[], Some("db1"), 2), (&["db1", "web-3.corp"], 4, Some("from"), 6)),
@@ -304,6 +490,11 @@ mod tests {
             ((Some("db*"), &[], None, 9), (&["db1"], 1, None, 1)),
             ((None, &["tag:front", "2"], None, 9), (&["web2"], 1, None, 6)),
             ((None, &["tag:fr"], None, 9), (&[], 0, None, 6)),
+            ((None, &["@first"], None, 9), (&["web1", "db1"], 2, None, 6)),
+            ((None, &["@first", "tag:front"], None, 9), (&["web1"], 1, None, 6)),
+            ((Some("@first"), &[], None, 1), (&["web1"], 2, Some("db1"), 2)),
+            ((None, &["@fir"], None, 9), (&[], 0, None, 6)),
+            ((None, &["status:unknown", "web?"], None, 9), (&["web1", "web2"], 2, None, 6)),
         ];
         for ((hosts, words, start, most), told) in table {
             let page = page(&context, &rights(hosts), &select(words, start, most)).unwrap();
@@ -342,12 +533,130 @@ mod tests {
         assert!(!CallRights::unlimited(Grants::only(Interface::Files)).sees_all());
     }
 
+    #[tokio::test]
+    async fn hosts_are_ordered_and_pages_of_them_follow_each_other() {
+        let context = context();
+        let listed = |hosts, words: &[&str], order: &[&str], start: Option<&str>, most| {
+            let selection = read(words, order, start, most).unwrap();
+            let page = page(&context, &rights(hosts), &selection).map_err(|error| error.kind)?;
+            let names: Vec<String> = page.machines.into_iter().map(|machine| machine.name).collect();
+            Ok::<_, String>((names.join(" "), page.selected, page.next, page.granted))
+        };
+        let told = |names: &str, selected, next: Option<&str>, granted| {
+            Ok((names.to_owned(), selected, next.map(str::to_owned), granted))
+        };
+        for order in [&["name"][..], &["status", "name"], &["latency", "name"], &["-status", "-latency", "name"]] {
+            assert_eq!(listed(None, &[], order, None, 2), told("db1 from", 6, Some("web-3.corp"), 6), "{order:?}");
+        }
+        assert_eq!(listed(None, &["web?"], &["-name"], None, 9), told("web2 web1", 2, None, 6));
+        assert_eq!(listed(None, &[], &["name"], Some("web1"), 1), told("web1", 3, Some("web2"), 6));
+        assert_eq!(listed(None, &[], &["latency"], None, 2), told("web1 web2", 6, Some("db1"), 6));
+        assert_eq!(listed(Some("web?"), &[], &["-name"], None, 9), told("web2 web1", 2, None, 2));
+        for (hosts, start) in [(Some("web?"), "db1"), (None, "nobody")] {
+            assert_eq!(listed(hosts, &[], &["name"], Some(start), 9), Err("not-found".to_owned()), "{start}");
+        }
+        assert_eq!(listed(None, &["web*"], &["name"], Some("db1"), 9), Err("not-found".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn who_may_not_see_addresses_is_shown_names() {
+        let context = context();
+        let hidden = Rights { addresses: Some((false, Place::new("scout.toml:1"))), ..Rights::default() };
+        let own = rights(None);
+        let hidden = CallRights { tenant: Arc::new(hidden), ..own.clone() };
+        let host = context.fleet.get("web1").unwrap();
+        for (rights, address, properties) in [
+            (&own, "web1.example 22 ann", "tag=front group=first"),
+            (&hidden, " 0 ", "tag=front group=first hidden=address"),
+        ] {
+            let machine = machine(&context, rights, "web1").unwrap();
+            assert_eq!(format!("{} {} {}", machine.address, machine.port, machine.user), address);
+            let told = super::properties(&context, rights, &host);
+            let told: Vec<_> = told.iter().map(|property| format!("{}={}", property.name, property.value)).collect();
+            assert_eq!(told.join(" "), properties);
+        }
+    }
+
+    /// Counts how often rules are asked for.
+    struct Counting(Arc<AtomicUsize>);
+
+    impl HostSource for Counting {
+        fn host(&self, name: &Arc<str>, _is_listed: bool) -> Option<HostRecord> {
+            let location = Location { address: String::new(), port: 22, user: String::new() };
+            Some(HostRecord::recorded(name, Ok(location), CommandPolicy::None))
+        }
+
+        fn rules(&self, name: &str) -> (CommandPolicy, Arc<HostRules>) {
+            self.0.fetch_add(1, Relaxed);
+            let groups = if name.ends_with('7') { vec!["sevens".into()] } else { Vec::new() };
+            (CommandPolicy::None, Arc::new(HostRules { groups, ..HostRules::default() }))
+        }
+
+        fn pattern_of(&self, _name: &str) -> Option<&str> {
+            None
+        }
+    }
+
+    /// Counts, and no times: a page of a hundred thousand hosts asks once of each what it must, and of none what it need not.
+    #[tokio::test]
+    async fn of_a_hundred_thousand_hosts_rules_are_asked_at_most_once_each() {
+        let (count, mut names) = (Arc::new(AtomicUsize::new(0)), HostNames::default());
+        for number in 0..100_000 {
+            names.add(&format!("h{number:05}"));
+        }
+        let fleet = Fleet::of_names(names, Box::new(Counting(Arc::clone(&count))), Pool::new(PoolConfig::default()));
+        let mut context = context();
+        context.fleet = Arc::new(fleet);
+        for (hosts, words, order, selected, asked) in [
+            (None, &[][..], &[][..], 100_000, 0),
+            (None, &["h0*"], &[], 10_000, 0),
+            (None, &[], &["-name"], 100_000, 0),
+            (None, &["status:unknown"], &["status", "latency"], 100_000, 0),
+            (None, &["@sevens"], &[], 10_000, 100_000),
+            (None, &["h99*", "@sevens"], &["name"], 100, 1_000),
+            // Once to count those that are granted, and once of those that fit.
+            (Some("@sevens"), &["h99*"], &[], 100, 101_000),
+        ] {
+            count.store(0, Relaxed);
+            let page = page(&context, &rights(hosts), &read(words, order, None, 100).unwrap()).unwrap();
+            assert_eq!((page.selected, count.load(Relaxed)), (selected, asked), "{hosts:?} {words:?} {order:?}");
+        }
+        let complete = |hosts: Option<&str>, beginning| {
+            count.store(0, Relaxed);
+            let mut access = crate::grants::Access::default();
+            access.plugins.insert("hosts".to_owned(), rights(hosts).operator);
+            let source = Box::new(Counting(Arc::clone(&count)));
+            let fleet = Fleet::of_names(context.fleet.names().clone(), source, Pool::new(PoolConfig::default()));
+            let found = fleet.with_access(access).complete(&context.principal, "hosts", beginning, 100);
+            let first = found.names.first().map(ToString::to_string);
+            (first, found.names.len(), found.total, found.has_more, count.load(Relaxed))
+        };
+        let some = |name: &str| Some(name.to_owned());
+        for (hosts, beginning, told) in [
+            (None, "", (some("h00000"), 100, Some(100_000), true, 0)),
+            (None, "h999", (some("h99900"), 100, Some(100), false, 0)),
+            (None, "H", (None, 0, Some(0), false, 0)),
+            (Some("@sevens"), "h99", (some("h99007"), 100, Some(100), false, 1_000)),
+            (Some("@sevens"), "", (some("h00007"), 100, None, true, 1_008)),
+            (Some("h0*"), "h0", (some("h00000"), 100, None, true, 101)),
+        ] {
+            assert_eq!(complete(hosts, beginning), told, "{hosts:?} {beginning}");
+        }
+    }
+
     #[test]
     fn a_selection_has_bounds() {
-        assert!(select(&["a"; 100], None, 1000).check().is_ok());
-        for selection in [select(&[], None, 1001), select(&["a"; 101], None, 1), select(&[&"a".repeat(1025)], None, 1)]
-        {
-            assert_eq!(selection.check().unwrap_err().kind, "invalid");
+        assert!(read(&["a"; 100], &[], None, 1000).is_ok());
+        for refused in [
+            read(&[], &[], None, 1001),
+            read(&["a"; 101], &[], None, 1),
+            read(&["a"; 99], &["name", "name"], None, 1),
+            read(&[&"a".repeat(1025)], &[], None, 1),
+            read(&["status:up"], &[], None, 1),
+            read(&[], &["size"], None, 1),
+            read(&[], &["--name"], None, 1),
+        ] {
+            assert_eq!(refused.map(|_| ()).unwrap_err().kind, "invalid");
         }
     }
 }

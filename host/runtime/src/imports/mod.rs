@@ -5,6 +5,7 @@
 
 mod answers;
 mod blobs;
+mod cursors;
 mod descriptions;
 mod each;
 mod entries;
@@ -51,7 +52,9 @@ pub(crate) mod bindings {
             default: trappable,
             "scout:plugin/inventory.hosts": async | trappable,
             "scout:plugin/inventory.select": async | trappable,
+            "scout:plugin/inventory.ordered": async | trappable,
             "scout:plugin/inventory.probe": async | trappable,
+            "scout:plugin/inventory.probe-anew": async | trappable,
             "scout:plugin/files.open": async | trappable,
             "scout:plugin/files.read": async | trappable,
             "scout:plugin/files.stat": async | trappable,
@@ -113,7 +116,7 @@ fn patch(version: &str) -> Option<u64> {
 }
 
 /// The contract: each interface that may be imported, with its functions.
-const INTERFACES: [(&str, &[&str]); 13] = [
+const INTERFACES: [(&str, &[&str]); 14] = [
     ("types", &[]),
     (
         "blobs",
@@ -125,6 +128,7 @@ const INTERFACES: [(&str, &[&str]); 13] = [
             "[method]blob.read",
             "[method]blob.digest",
             "[method]blob.share",
+            "[method]blob.modified",
         ],
     ),
     (
@@ -158,7 +162,7 @@ const INTERFACES: [(&str, &[&str]); 13] = [
         "descriptions",
         &["[constructor]handler-description", "[constructor]tool", "[method]tool.title", "[method]tool.output-schema"],
     ),
-    ("inventory", &["hosts", "select", "probe"]),
+    ("inventory", &["hosts", "select", "ordered", "properties", "probe", "probe-anew"]),
     ("files", &["open", "read", "stat", "open-each"]),
     ("exec", &["run", "shell", "run-each", "shell-each"]),
     (
@@ -181,6 +185,7 @@ const INTERFACES: [(&str, &[&str]); 13] = [
     ("log", &["write"]),
     ("progress", &["report"]),
     ("settings", &["get"]),
+    ("cursors", &["seal", "open"]),
 ];
 
 /// Whether the contract has this interface.
@@ -254,6 +259,7 @@ fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Linke
     wit::log::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::progress::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     wit::settings::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    wit::cursors::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     if granted("inventory", grants) {
         wit::inventory::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     }

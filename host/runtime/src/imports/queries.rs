@@ -1,18 +1,21 @@
 //! `queries`: what a handler is asked.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use wasmtime::component::Resource;
 
 use super::answers::NoAnswer;
 use super::entries::Entry;
 use super::wit::queries;
+use crate::cursor::Asked;
 use crate::state::CallState;
 use crate::{CallErrorKind, Subject};
 
 /// A query, as a guest has it.
 #[expect(unreachable_pub, reason = "the generated code exports it again")]
 pub struct Query {
-    asked: crate::Query,
+    asked: Arc<crate::Query>,
     entry: Option<Resource<Entry>>,
 }
 
@@ -30,6 +33,8 @@ impl CallState {
         let full = |why: String| NoAnswer { kind: CallErrorKind::Busy, why: format!("cannot be asked: {why}") };
         let entry = asked.found.take().map(|opened| self.entry(opened)).transpose();
         let entry = entry.map_err(|error| full(error.message))?;
+        let asked = Arc::new(asked);
+        self.asked = Some(Asked::Query(Arc::clone(&asked)));
         self.push(Query { asked, entry }).map_err(|error| full(error.message))
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn operation(
             Task::List { truly } => Operation::Open { path: truly.clone(), cap: 0, max_entries: dir_entries },
             Task::Do(errand) => Operation::Transfer(errand.clone()),
         },
-        HostRequest::Probe { timeout } => Operation::Probe { timeout: *timeout },
+        HostRequest::Probe { timeout, anew } => Operation::Probe { timeout: *timeout, anew: *anew },
     }
 }
 

@@ -6,7 +6,7 @@
 //! 4. [`observe`]: what others are told: progress, the audit trail, the tape. Around all that follows.
 //! 5. [`machine`]: the host does it, where it may lie.
 //! 6. [`secrets`]: what was truly found is held against the list of secret paths.
-//! 7. [`cap`]: what an answer holds of it.
+//! 7. [`cap`]: what an answer holds of it; of a failure [`hide`] takes what tells where the host is, if the call may not see that.
 //!
 //! A new operation is a variant of [`HostRequest`]: the compiler names every step that has to answer for it. Who has the rights of nobody's
 //! guest (the look at a path before a plugin is chosen) enters behind the budget, which is a guest's.
@@ -15,6 +15,7 @@ mod approve;
 mod budget;
 mod cap;
 mod decide;
+pub(crate) mod hide;
 mod machine;
 mod observe;
 mod secrets;
@@ -48,8 +49,8 @@ pub(crate) enum HostRequest {
     Run(Pipeline),
     /// Runs what a shell reads, in this directory.
     Script { directory: Option<RemotePath>, script: String },
-    /// Asks whether it answers.
-    Probe { timeout: Duration },
+    /// Asks whether it answers; `anew`: though it was asked a moment ago.
+    Probe { timeout: Duration, anew: bool },
     /// Does its part of a transfer.
     Transfer(Box<Part>),
 }
@@ -312,7 +313,8 @@ impl Admitted {
         };
         let found = observe::watch(&access, &operation, live).await;
         observe::end(record, &access, &operation, &found).await;
-        found.map(cap::cut)
+        let found = found.map(cap::cut);
+        if permit.hides_address { hide::address(&access.host.name, found) } else { found }
     }
 }
 
@@ -349,7 +351,7 @@ mod tests {
             HostRequest::Stat { path },
             HostRequest::Run(Pipeline { stages: vec![stage], directory: None }),
             HostRequest::Script { directory: None, script: "uname".to_owned() },
-            HostRequest::Probe { timeout: Duration::ZERO },
+            HostRequest::Probe { timeout: Duration::ZERO, anew: false },
         ] {
             let rights = CallRights::unlimited(Grants::ALL);
             let what = format!("{request:?}");

@@ -48,7 +48,7 @@ fn request(operation: &Operation) -> Request {
         }
         Operation::Stat { path } => Request::Stat(path.bytes().into()),
         Operation::Exec(request) => Request::Exec(request.script.as_slice().into()),
-        Operation::Probe { timeout } => {
+        Operation::Probe { timeout, anew: _ } => {
             Request::Probe { timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) }
         }
         Operation::Transfer(errand) => {

@@ -66,10 +66,25 @@ enum Command {
         #[command(flatten)]
         about: Box<About>,
     },
-    /// List the hosts, 1000 at once, and whether they answer
+    /// List the hosts, 200 at once, and whether they answer
+    #[command(
+        after_help = "Examples:\n  scout hosts 'web*'\n  scout hosts '@front status:unreachable' --refresh\n  scout hosts tag:prod --sort=-latency --limit 20"
+    )]
     Hosts {
-        /// Which of them: a pattern such as `web*`, a part of a name, `from NAME`
+        /// Which of them: a pattern such as `web*`, a part of a name, `@GROUP`, `tag:NAME`, `status:unreachable`, `from NAME`
         query: Option<String>,
+        /// In which order: name, status, latency, with `-` before for the other way round
+        #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
+        sort: Option<String>,
+        /// How many are shown at most, up to 1000
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
+        /// That of the answer before
+        #[arg(long, value_name = "CURSOR")]
+        cursor: Option<String>,
+        /// Ask anew whether those that are shown answer
+        #[arg(long)]
+        refresh: bool,
         /// Print the structured answer as JSON
         #[arg(long)]
         json: bool,
@@ -156,7 +171,19 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
                 Err(error) => Ok(usage(&error.to_string())),
             }
         }
-        Command::Hosts { query, json } => ask(config, Request::Hosts { query }, json, false).await,
+        Command::Hosts { query, sort, limit, cursor, refresh, json } => {
+            let given = [
+                ("sort", sort.map(Value::from)),
+                ("limit", limit.map(Value::from)),
+                ("cursor", cursor.map(Value::from)),
+                ("refresh", refresh.then(|| true.into())),
+            ];
+            let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+            match arguments::request((Some("hosts"), query.as_deref(), None), given) {
+                Ok(request) => ask(config, request, json, false).await,
+                Err(error) => Ok(usage(&error.to_string())),
+            }
+        }
         Command::Explain { host, json } => explain::run(config, &host, json).await,
         Command::Trust { host } => trust::run(config, &host).await,
         Command::Policy(command) => policy::run(config, command).await,
@@ -188,7 +215,7 @@ struct About {
     /// Which of those that `--find` found: `size > 10M and modified > 2026-11-01`
     #[arg(long, value_name = "CONDITION")]
     r#where: Option<String>,
-    /// Columns in whose order they are shown: `-size`
+    /// Columns in whose order they are shown: `-size`; of `hosts` name, status or latency
     #[arg(long, value_name = "COLUMNS")]
     sort: Option<String>,
     /// Columns that are wanted: name, kind, size, modified, uid
@@ -200,6 +227,9 @@ struct About {
     /// That of the answer before
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
+    /// Ask anew whether the hosts that are shown answer
+    #[arg(long)]
+    refresh: bool,
     /// Compare with this `host:/path`
     #[arg(long, value_name = "TARGET")]
     diff: Option<String>,
@@ -218,7 +248,7 @@ struct About {
     /// Read the lines with this text
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
-    /// Instead of TARGET, many hosts: `web*:/path`, `tag:NAME:/path`, or without a path with QUERY; once for each
+    /// Instead of TARGET, many hosts: `web*:/path`, `@GROUP:/path`, `tag:NAME:/path`, or without a path with QUERY; once for each
     #[arg(long, value_name = "TARGET")]
     targets: Vec<String>,
     /// Copy: this path of the machine that Scout runs on to TARGET if it is there, else TARGET to it
@@ -238,7 +268,7 @@ struct About {
 impl About {
     /// As a client gives them.
     fn arguments(self) -> Map<String, Value> {
-        let Self { tree, find, r#type, depth, r#where, sort, columns, limit, cursor, .. } = self;
+        let Self { tree, find, r#type, depth, r#where, sort, columns, limit, cursor, refresh, .. } = self;
         let Self { diff, diff_content, offset, lines, tail, grep, targets, .. } = self;
         let Self { beam, beam_source, beam_target, replace, .. } = self;
         let given = [
@@ -251,6 +281,7 @@ impl About {
             ("columns", columns.map(Value::from)),
             ("limit", limit.map(Value::from)),
             ("cursor", cursor.map(Value::from)),
+            ("refresh", refresh.then(|| true.into())),
             ("diff", diff.map(Value::from)),
             ("diff_content", diff_content.map(Value::from)),
             ("offset", offset.map(Value::from)),

@@ -380,6 +380,9 @@ fn limits(rights: &CallRights) -> Vec<(String, String)> {
         if let Some(limit) = &rights.commands {
             say(&limit.place, "commands", texts(limit));
         }
+        if let Some((addresses, place)) = &rights.addresses {
+            say(place, "addresses", if *addresses { "told" } else { "not told" }.to_owned());
+        }
     }
     said
 }

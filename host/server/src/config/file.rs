@@ -22,7 +22,7 @@ use crate::files;
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 43] = [
+pub(super) const KEYS: [&str; 45] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -58,10 +58,12 @@ pub(super) const KEYS: [&str; 43] = [
     "settings",
     "paths",
     "follow_links_out",
+    "addresses",
     "tags",
     "transport",
     "writable_paths",
     "access",
+    "groups",
     "transfers",
     "directories",
     "timeout",
@@ -95,6 +97,7 @@ pub(super) struct File {
     pub(super) hosts: BTreeMap<String, HostTable>,
     pub(super) plugins: BTreeMap<String, PluginTable>,
     pub(super) access: BTreeMap<String, AccessTable>,
+    pub(super) groups: BTreeMap<String, GroupTable>,
     pub(super) transfers: TransfersTable,
     #[serde(skip)]
     pub(super) lines: Lines,
@@ -175,6 +178,13 @@ pub(super) struct TransfersTable {
     pub(super) max_size: Option<TransferSize>,
 }
 
+/// Hosts under one name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GroupTable {
+    pub(super) hosts: Spanned<Vec<Spanned<String>>>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PluginTable {
@@ -188,6 +198,7 @@ pub(super) struct PluginTable {
     pub(super) paths: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) commands: Option<Spanned<Vec<Spanned<Vec<String>>>>>,
     pub(super) follow_links_out: Option<Spanned<bool>>,
+    pub(super) addresses: Option<Spanned<bool>>,
 }
 
 /// What a principal may do, whatever the plugin that does it. The keys are those of a plugin: flattened into both, they
@@ -200,6 +211,7 @@ pub(super) struct AccessTable {
     pub(super) paths: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) commands: Option<Spanned<Vec<Spanned<Vec<String>>>>>,
     pub(super) follow_links_out: Option<Spanned<bool>>,
+    pub(super) addresses: Option<Spanned<bool>>,
 }
 
 impl PluginTable {
@@ -210,6 +222,7 @@ impl PluginTable {
             paths: self.paths.as_ref(),
             commands: self.commands.as_ref(),
             follow_links_out: self.follow_links_out.as_ref(),
+            addresses: self.addresses.as_ref(),
         }
     }
 }
@@ -222,6 +235,7 @@ impl AccessTable {
             paths: self.paths.as_ref(),
             commands: self.commands.as_ref(),
             follow_links_out: self.follow_links_out.as_ref(),
+            addresses: self.addresses.as_ref(),
         }
     }
 }

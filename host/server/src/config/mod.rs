@@ -5,6 +5,7 @@
 mod askpass;
 mod file;
 mod former;
+mod groups;
 mod limits;
 mod plugins;
 mod rights;
@@ -23,6 +24,7 @@ use scout_runtime::policy::{CommandPolicy, SecretPaths};
 use scout_runtime::{Fleet, HostRecord, HostSource, Limits};
 use scout_ssh::{DialConfig, HostNames, Pool, PoolConfig, SshConfig};
 
+pub use groups::Groups;
 pub use limits::HostLimit;
 pub use plugins::{PluginConfig, Vetting, signature_file};
 pub use rights::{HostConfig, HostTables};
@@ -130,6 +132,8 @@ pub struct Config {
     secrets: Arc<SecretPaths>,
     /// `[hosts.NAME]`.
     pub hosts: HostTables,
+    /// `[groups.NAME]`: hosts under one name.
+    pub groups: Groups,
     /// `[access.NAME]`: what principals may do.
     pub principals: BTreeMap<String, Arc<Rights>>,
     /// Bounds of a call.
@@ -287,6 +291,7 @@ impl Config {
                     .map(|(name, table)| Ok((name.clone(), HostConfig::new(name, table, lines)?)))
                     .collect::<Result<_, ConfigError>>()?,
             ),
+            groups: Groups::new(&file.groups, lines)?,
             principals: rights::principals(
                 file.access
                     .iter()

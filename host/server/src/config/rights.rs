@@ -1,7 +1,7 @@
 //! The keys that limit who may do what: `[plugins.NAME]`, `[access.NAME]`, `[hosts.NAME]`.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Lines {
         Place::new(format!("{name}:{}", self.line(at)))
     }
 
-    fn refuse<T>(&self, at: &Spanned<T>, why: &str) -> ConfigError {
+    pub(super) fn refuse<T>(&self, at: &Spanned<T>, why: &str) -> ConfigError {
         ConfigError(format!("{}:{}: {why}", self.path.display(), self.line(at)))
     }
 }
@@ -60,6 +60,7 @@ pub(super) struct Keys<'a> {
     pub(super) paths: Option<&'a Spanned<Vec<Spanned<String>>>>,
     pub(super) commands: Option<&'a Spanned<Vec<Spanned<Vec<String>>>>>,
     pub(super) follow_links_out: Option<&'a Spanned<bool>>,
+    pub(super) addresses: Option<&'a Spanned<bool>>,
 }
 
 impl Keys<'_> {
@@ -74,6 +75,7 @@ impl Keys<'_> {
             paths: limit(lines, self.paths, MAX_ROOTS, |text| Ok((Root::parse(text.as_bytes())?, text.clone())))?,
             commands: limit(lines, self.commands, MAX_RULES, |words| Ok((Argv::parse(words)?, words.join(" "))))?,
             follow_links_out: self.follow_links_out.is_some_and(|key| *key.get_ref()),
+            addresses: self.addresses.map(|key| (*key.get_ref(), lines.place(key))),
         })
     }
 }
@@ -156,7 +158,7 @@ impl HostTables {
             tried.sort_unstable();
         }
         let globs = tried.into_iter().filter_map(move |at| self.get(globs.get(at)?));
-        own.into_iter().chain(globs.filter(move |table| table.pattern.matches(host, &[])))
+        own.into_iter().chain(globs.filter(move |table| table.pattern.names(host)))
     }
 }
 
@@ -174,7 +176,7 @@ impl<'a> SortedNames<'a> {
         let beginning = pattern.beginning();
         let first = self.0.partition_point(|name| *name < beginning);
         let candidates = self.0.iter().copied().skip(first).take_while(move |name| name.starts_with(beginning));
-        candidates.filter(move |name| pattern.matches(name, &[]))
+        candidates.filter(move |name| pattern.names(name))
     }
 }
 
@@ -225,8 +227,10 @@ impl HostConfig {
     pub(super) fn new(name: &str, table: &HostTable, lines: &Lines) -> Result<Self, ConfigError> {
         let refuse = |why: &str| ConfigError(format!("{}: [hosts.{name}]: {why}", lines.path.display()));
         let pattern = HostPattern::parse(name).map_err(|why| refuse(&why))?;
-        if pattern.tag().is_some() {
-            return Err(refuse("a table is about hosts, by name or glob; tags stand in it"));
+        if pattern.tag().is_some() || pattern.group().is_some() {
+            return Err(refuse(
+                "a table is about hosts, by name or glob; tags stand in it, and groups are made of them",
+            ));
         }
         let local = table.transport.as_ref().filter(|transport| *transport.get_ref() == TransportName::Local);
         if let Some(transport) = local {
@@ -295,7 +299,7 @@ pub(super) fn principals(
 }
 
 impl Config {
-    /// What a host's tables say of its commands and tags.
+    /// What a host's tables say of its commands and tags, and the groups that it is in.
     ///
     /// Of several tables the one with the host's own name decides on `commands`, else the strictest; on `writable_paths` too, else they add
     /// up, as tags do.
@@ -305,11 +309,17 @@ impl Config {
         let strictest = || tables.iter().filter_map(|table| table.commands.as_ref()).min_by_key(|it| strictness(it.0));
         let commands = own.and_then(|table| table.commands.as_ref()).or_else(strictest);
         let place = commands.map(|(_, place)| place.clone()).or_else(|| self.commands_place.clone());
-        let tags = tables.iter().flat_map(|table| table.tags.iter().cloned()).collect();
-        let own_sessions = !self.persistent_shells(host).0;
-        let rules =
-            HostRules { tags, commands: place, own_sessions, writable: writable(&tables), ..HostRules::default() };
+        let tags: Vec<Arc<str>> = tables.iter().flat_map(|table| table.tags.iter().cloned()).collect();
+        let groups = self.groups.of(host, &tags);
+        let (own_sessions, writable) = (!self.persistent_shells(host).0, writable(&tables));
+        let rules = HostRules { tags, groups, commands: place, own_sessions, writable, is_exchange: false };
         (commands.map_or(self.commands, |(policy, _)| *policy), rules)
+    }
+
+    /// A host's tags, and the groups that it is in.
+    pub fn labels(&self, host: &str) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
+        let rules = self.rules(host).1;
+        (rules.tags, rules.groups)
     }
 
     /// Whether commands that only read share shells that stay on a host, and where that is written, if it is. Of several tables the one
@@ -333,7 +343,7 @@ impl Config {
             self.principals.values().filter_map(|rights| rights.hosts.as_ref()).flat_map(|limit| &limit.rules);
         rules.any(|rule| {
             let says_something = rule.text.contains(|c| c != '*' && c != '?');
-            rule.value.tag().is_none() && says_something && rule.value.matches(host, &[])
+            says_something && rule.value.names(host)
         })
     }
 
@@ -364,7 +374,7 @@ impl Config {
                 Some(host) => names.find(host).is_some() || ssh.pattern_of(host).is_some(),
                 None => {
                     sorted.get_or_init(|| SortedNames::of(names)).under(&table.pattern).next().is_some()
-                        || patterns.iter().any(|pattern| table.pattern.matches(pattern, &[]))
+                        || patterns.iter().any(|pattern| table.pattern.names(pattern))
                         || ssh.pattern_of(name).is_some()
                 }
             };
@@ -379,10 +389,13 @@ impl Config {
             principals: self.principals.clone(),
             secrets: Arc::clone(&self.secrets),
         };
-        for rights in access.plugins.values().chain(access.principals.values()) {
-            for rule in rights.hosts.iter().flat_map(|limit| &limit.rules) {
-                self.names_something(rule, names, ssh)?;
-            }
+        let rights = access.plugins.values().chain(access.principals.values());
+        let rules = rights.flat_map(|rights| &rights.hosts).flat_map(|limit| &limit.rules);
+        let tags = OnceCell::new();
+        let tags =
+            || tags.get_or_init(|| self.hosts.iter().flat_map(|(_, table)| &table.tags).map(|tag| &**tag).collect());
+        for rule in rules.chain(self.groups.members()) {
+            self.names_something(rule, names, ssh, tags)?;
         }
         Ok(access)
     }
@@ -397,18 +410,29 @@ impl Config {
         limits::of_host(own, &others, self.command_limits.as_ref(), self.limits.command_timeout)
     }
 
-    /// A rule for a host or a tag that there is not grants nothing, and nobody would see why.
-    fn names_something(&self, rule: &Rule<HostPattern>, names: &HostNames, ssh: &SshConfig) -> Result<(), ConfigError> {
+    /// A rule for a host, a tag or a group that there is not grants nothing, and nobody would see why.
+    fn names_something<'a>(
+        &self,
+        rule: &Rule<HostPattern>,
+        names: &HostNames,
+        ssh: &SshConfig,
+        tags: impl Fn() -> &'a BTreeSet<&'a str>,
+    ) -> Result<(), ConfigError> {
         let (Rule { text, place, .. }, ssh_config) = (rule, self.ssh_config.display());
         let is_there = |host: &&str| names.find(host).is_some() || ssh.pattern_of(host).is_some();
         if let Some(host) = rule.value.host().filter(|host| !is_there(host)) {
             let near = did_you_mean(&near(host, names.iter().map(|host| &**host)));
             return Err(ConfigError(format!("{place}: \"{text}\" names no host of {ssh_config}{near}")));
         }
-        let tags = || self.hosts.iter().flat_map(|(_, table)| table.tags.iter()).map(|tag| &**tag);
-        if let Some(tag) = rule.value.tag().filter(|tag| !tags().any(|known| known == *tag)) {
-            let near = did_you_mean(&near(tag, tags()));
+        if let Some(tag) = rule.value.tag().filter(|tag| !tags().contains(tag)) {
+            let near = did_you_mean(&near(tag, tags().iter().copied()));
             return Err(ConfigError(format!("{place}: no host has the tag \"{tag}\"; a [hosts.NAME] gives it{near}")));
+        }
+        if let Some(group) = rule.value.group().filter(|group| !self.groups.has(group)) {
+            let near = did_you_mean(&near(group, self.groups.names()));
+            return Err(ConfigError(format!(
+                "{place}: no group is named \"{group}\"; a [groups.NAME] makes one{near}"
+            )));
         }
         Ok(())
     }
@@ -503,15 +527,15 @@ mod tests {
     /// A new limit does not compile here until its key is read.
     #[test]
     fn each_key_becomes_the_limit_of_its_name_in_either_table() {
-        let keys = "grants = [\"exec\"]\nhosts = [\"web*\"]\npaths = [\n\"/a\",\n\"~/b\"]\ncommands = [[\"df\", \"-h\"]]\nfollow_links_out = true\n";
+        let keys = "grants = [\"exec\"]\nhosts = [\"web*\"]\npaths = [\n\"/a\",\n\"~/b\"]\ncommands = [[\"df\", \"-h\"]]\nfollow_links_out = true\naddresses = false\n";
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("scout.toml");
         std::fs::write(&path, format!("[plugins.mine]\n{keys}[access.local]\n{keys}")).unwrap();
         let file = File::read(&path).unwrap();
         let plugin = file.plugins.get("mine").unwrap().limits().rights(&file.lines).unwrap();
         let principal = file.access.get("local").unwrap().limits().rights(&file.lines).unwrap();
-        for (rights, first) in [(plugin, 2), (principal, 10)] {
-            let Rights { grants, hosts, paths, commands, follow_links_out } = rights;
+        for (rights, first) in [(plugin, 2), (principal, 11)] {
+            let Rights { grants, hosts, paths, commands, follow_links_out, addresses } = rights;
             let at = |place: &Place, line: u32| assert_eq!(place.to_string(), format!("scout.toml:{}", first + line));
             let (grants, place) = grants.unwrap();
             assert_eq!(grants, Grants::only(Interface::Exec));
@@ -527,6 +551,9 @@ mod tests {
             at(&commands.place, 5);
             assert_eq!(commands.rules.iter().map(|rule| &*rule.text).collect::<Vec<_>>(), ["df -h"]);
             assert!(follow_links_out);
+            let (addresses, place) = addresses.unwrap();
+            assert!(!addresses);
+            at(&place, 7);
         }
     }
 }

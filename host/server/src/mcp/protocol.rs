@@ -6,10 +6,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate, ServerCapabilities,
-    ServerConfig, SubscriptionFilter, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult, CompletionInfo,
+    ContentBlock, Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, Resource,
+    ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -23,7 +23,7 @@ use crate::arguments::Mistake;
 use crate::outgoing::{text_of_field, written_fields};
 use crate::render::{Base64, Missing, Reply, Text};
 use crate::router::{Caller, Router};
-use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE, Request};
+use crate::target::{HOSTS_URI, MAX_HOST, PATH_URI_TEMPLATE, Request};
 use crate::transport::Answers;
 
 /// The receipt's key in a result's `_meta`.
@@ -53,8 +53,12 @@ impl McpServer {
 
 impl ServerHandler for McpServer {
     fn get_info(&self) -> ServerConfig {
-        let capabilities =
-            ServerCapabilities::builder().enable_tools().enable_tool_list_changed().enable_resources().build();
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .enable_resources()
+            .enable_completions()
+            .build();
         let mut implementation = Implementation::default();
         implementation.name = "scout".to_owned();
         implementation.title = Some("Scout".to_owned());
@@ -134,6 +138,30 @@ impl ServerHandler for McpServer {
             "A file's content or a directory's listing; bytes that are not UTF-8 are percent-encoded; `~/` begins a path below the home directory",
         );
         Ok(ListResourceTemplatesResult::with_all_items(vec![paths]))
+    }
+
+    /// Of `scout://{host}/{path*}` hosts are completed. What lies on them nobody is asked for while somebody types.
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        match &request.r#ref {
+            Reference::Resource(template) if template.uri == PATH_URI_TEMPLATE => {}
+            _ => {
+                let message = format!("there is nothing to complete but `{PATH_URI_TEMPLATE}`");
+                return Err(ErrorData::invalid_params(message, None));
+            }
+        }
+        let argument = request.argument;
+        if argument.name != "host" || argument.value.len() > MAX_HOST {
+            return Ok(CompleteResult::default());
+        }
+        let found = self.0.complete(argument.value, CompletionInfo::MAX_VALUES).await?;
+        let names = found.names.iter().map(|name| visible(name).into_owned()).collect();
+        let total = found.total.and_then(|total| u32::try_from(total).ok());
+        let completion = CompletionInfo::with_pagination(names, total, found.has_more);
+        Ok(CompleteResult::new(completion.map_err(|why| ErrorData::internal_error(why, None))?))
     }
 
     async fn read_resource(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rmcp::model::{ListToolsResult, Tool};
 use rmcp::service::{Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer};
-use scout_runtime::Receipt;
+use scout_runtime::{Completion, Receipt, Subject, fault};
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
@@ -140,6 +140,20 @@ impl Session {
         self.state.lists(list.fingerprint());
         self.answers.finish(context.id, context.ct, Arc::new(room));
         Ok(page)
+    }
+
+    /// Hosts whose names begin so, as the target `hosts` would list them.
+    ///
+    /// # Errors
+    /// Too much is under way.
+    pub(super) async fn complete(&self, beginning: String, most: usize) -> Result<Completion, ErrorData> {
+        let _permit = self.admit().map_err(|why| ErrorData::internal_error(why, None))?;
+        let (revision, principal) = (self.caller.tenant().revision(), self.caller.principal().clone());
+        // A hundred thousand names take some milliseconds to be put in order, the first time.
+        let found = tokio::task::spawn_blocking(move || {
+            revision.fleet.complete(&principal, Subject::Hosts.name(), &beginning, most)
+        });
+        found.await.map_err(|error| ErrorData::internal_error(fault("hosts were completed", error), None))
     }
 
     /// Answers a request for a target.

@@ -172,7 +172,7 @@ fn found(subject: Subject, nasty: &str) -> Option<Opened> {
         | Subject::Transfer => None,
         Subject::File => {
             let data = Bytes::copy_from_slice(nasty.as_bytes());
-            let content = Capture { total: Some(data.len() as u64), data, truncated: false };
+            let content = Capture { total: Some(data.len() as u64), data, ..Capture::default() };
             Some(Opened::File { attributes, content })
         }
         Subject::Directory => {

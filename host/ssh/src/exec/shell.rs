@@ -216,7 +216,7 @@ impl Answer {
         if self.state.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return told(self.answer.await);
         }
-        let nothing = Capture { truncated: false, total: Some(0), data: Bytes::new() };
+        let nothing = Capture { total: Some(0), ..Capture::default() };
         Ok(ExecOutcome { ending, stdout: nothing.clone(), stderr: nothing, duration: Duration::ZERO })
     }
 }

@@ -164,17 +164,56 @@ impl Pool {
     /// # Cancel safety
     /// The question goes on, and whoever asks next has its answer.
     pub async fn probe(&self, principal: &Principal, spec: &Arc<HostSpec>, limit: Duration) -> Probe {
-        let key = self.key(principal, spec);
-        let (connected, refused) = match self.inner.state.lock().entries.get(&key) {
+        self.probe_within(principal, spec, limit, Self::FRESH).await
+    }
+
+    /// How long what was seen of a host counts.
+    pub const FRESH: Duration = Duration::from_secs(30);
+    /// How long it counts for whoever asks anew: those who ask at once are answered at once.
+    pub const ANEW: Duration = Duration::from_secs(1);
+
+    /// The same, where nothing counts that was seen longer ago than `age`, which is [`Pool::FRESH`] at most.
+    ///
+    /// # Cancel safety
+    /// As [`Pool::probe`].
+    pub async fn probe_within(
+        &self,
+        principal: &Principal,
+        spec: &Arc<HostSpec>,
+        limit: Duration,
+        age: Duration,
+    ) -> Probe {
+        let (connected, refused) = self.state_of(principal, spec);
+        let latency = match connected {
+            true => self.latency_while_connected(spec),
+            false => self.inner.probes.ask(spec, &self.inner.penalties, limit, age).await,
+        };
+        Probe { connected, latency, refused }
+    }
+
+    /// What is known of whether the host answers, of its connections and of what was seen within [`Pool::FRESH`]. Asks nobody. Absent:
+    /// nothing is.
+    pub fn known(&self, principal: &Principal, spec: &Arc<HostSpec>) -> Option<Probe> {
+        let (connected, refused) = self.state_of(principal, spec);
+        let latency = match connected {
+            true => self.latency_while_connected(spec),
+            false => self.inner.probes.seen(spec)?,
+        };
+        Some(Probe { connected, latency, refused })
+    }
+
+    /// Whether a connection is ready for use, and why there is none, if that is known.
+    fn state_of(&self, principal: &Principal, spec: &Arc<HostSpec>) -> (bool, Option<HostError>) {
+        match self.inner.state.lock().entries.get(&self.key(principal, spec)) {
             Some(Entry { state: ConnectionState::Ready(connection), .. }) => (connection.is_usable(), None),
             Some(Entry { state: ConnectionState::Backoff { error, .. }, .. }) => (false, Some(error.clone())),
             Some(Entry { state: ConnectionState::Dialing(_), .. }) | None => (false, None),
-        };
-        let latency = match connected {
-            true => self.inner.probes.known(spec).unwrap_or_else(|| Err(probes::not_asked(spec, "it is connected"))),
-            false => self.inner.probes.ask(spec, &self.inner.penalties, limit).await,
-        };
-        Probe { connected, latency, refused }
+        }
+    }
+
+    fn latency_while_connected(&self, spec: &HostSpec) -> Result<Duration, HostError> {
+        let seen = self.inner.probes.seen(spec).filter(Result::is_ok);
+        seen.unwrap_or_else(|| Err(probes::not_asked(spec, "it is connected")))
     }
 
     /// The host's key and what a dial would make of it, without trusting it: a handshake that ends before

@@ -1,7 +1,7 @@
 //! Whether hosts answer: what was seen of their addresses a moment ago, and questions under way.
 //!
 //! A question is a TCP connection that is closed at once, which sshd counts against this machine's address. So there is one
-//! for all who ask about an address within [`FRESH`], so many at once, and none that [`Penalties`] advises against.
+//! for all who ask about an address within [`Pool::FRESH`], so many at once, and none that [`Penalties`] advises against.
 //! **A question belongs to nobody**: it goes on when whoever asked goes, and its answer is kept.
 
 use std::net::SocketAddr;
@@ -21,10 +21,8 @@ use crate::HostSpec;
 use crate::config::{AddressFamily, Proxy};
 use crate::dial::penalties::{Penalties, Place};
 use crate::dial::tcp::{self, Addresses};
-use crate::pool::seen;
+use crate::pool::{Pool, seen};
 
-/// How long what was seen counts.
-const FRESH: Duration = Duration::from_secs(30);
 /// Names of which something is kept: 1 MiB or so.
 const MAX_NAMES: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 /// Questions at once: each has a socket.
@@ -70,11 +68,12 @@ impl ProbeState {
 struct SharedProbe(watch::Receiver<ProbeState>);
 
 impl SharedProbe {
-    fn is_fresh(&self) -> bool {
+    /// Whether it is under way, or was answered within this time.
+    fn is_fresh(&self, age: Duration) -> bool {
         match &*self.0.borrow() {
             // Whoever answers it may have ended without a word.
             ProbeState::Waiting | ProbeState::Asking => self.0.has_changed().is_ok(),
-            ProbeState::Seen(_, at) => at.elapsed() < FRESH,
+            ProbeState::Seen(_, at) => at.elapsed() < age,
             ProbeState::Refrained => false,
         }
     }
@@ -88,11 +87,16 @@ impl<K: std::hash::Hash + Eq> Board<K> {
         Self(Mutex::new(LruCache::new(MAX_NAMES)))
     }
 
-    /// The answer to a question that is put now if there is none that counts.
-    fn put(&self, what: K, answering: impl FnOnce(watch::Sender<ProbeState>)) -> watch::Receiver<ProbeState> {
+    /// The answer to a question that is put now if there is none within this time.
+    fn put(
+        &self,
+        what: K,
+        age: Duration,
+        answering: impl FnOnce(watch::Sender<ProbeState>),
+    ) -> watch::Receiver<ProbeState> {
         let mut board = self.0.lock();
         if let Some(question) = board.get(&what)
-            && question.is_fresh()
+            && question.is_fresh(age)
         {
             return question.0.clone();
         }
@@ -129,34 +133,32 @@ impl Probes {
         self.shared.asked.load(Ordering::Relaxed)
     }
 
-    /// What was seen a moment ago, if the host answered then.
-    pub(super) fn known(&self, spec: &HostSpec) -> Option<Result<Duration, HostError>> {
-        let mut names = self.names.0.lock();
-        let question = names.get(&Named::of(spec)).filter(|question| question.is_fresh())?;
+    /// What was seen within [`Pool::FRESH`].
+    pub(super) fn seen(&self, spec: &HostSpec) -> Option<Result<Duration, HostError>> {
+        let names = self.names.0.lock();
+        let question = names.peek(&Named::of(spec)).filter(|question| question.is_fresh(Pool::FRESH))?;
         let answer = question.0.borrow();
-        if let ProbeState::Seen(Ok(latency), _) = *answer { Some(Ok(latency)) } else { None }
+        if let ProbeState::Seen(seen, _) = &*answer { Some(told(spec, seen)) } else { None }
     }
 
-    /// Whether the host answers, told within `limit`.
+    /// Whether the host answers, told within `limit`: by what was seen within `age`, else by a question that is put now.
     pub(super) async fn ask(
         &self,
         spec: &Arc<HostSpec>,
         penalties: &Arc<Penalties>,
         limit: Duration,
+        age: Duration,
     ) -> Result<Duration, HostError> {
         if spec.proxy != Proxy::Direct {
             return Err(not_asked(spec, "it is behind a proxy: whether it answers shows when it is used"));
         }
-        let mut answer = self.names.put(Named::of(spec), |answering| {
+        let mut answer = self.names.put(Named::of(spec), age, |answering| {
             let (spec, penalties, shared) = (Arc::clone(spec), Arc::clone(penalties), Arc::clone(&self.shared));
-            tokio::spawn(async move { ask_name(&spec, penalties, shared, answering).await });
+            tokio::spawn(async move { ask_name(&spec, penalties, shared, age, answering).await });
         });
         let answered = timeout(limit, answered(&mut answer)).await;
         match answered.unwrap_or_else(|_| answer.borrow().clone()) {
-            ProbeState::Seen(Ok(latency), _) => Ok(latency),
-            ProbeState::Seen(Err(why), _) => {
-                Err(HostError::new(ErrorKind::Unreachable, format!("{}: {why}", spec.alias)))
-            }
+            ProbeState::Seen(seen, _) => told(spec, &seen),
             ProbeState::Refrained => {
                 Err(not_asked(spec, "one more question could make its sshd lock this machine out (PerSourcePenalties)"))
             }
@@ -168,6 +170,12 @@ impl Probes {
             }
         }
     }
+}
+
+/// What was seen, in the words of this host.
+fn told(spec: &HostSpec, seen: &Result<Duration, String>) -> Result<Duration, HostError> {
+    let error = |why: &String| HostError::new(ErrorKind::Unreachable, format!("{}: {why}", spec.alias));
+    seen.as_ref().copied().map_err(error)
 }
 
 /// Nobody has asked the host.
@@ -190,6 +198,7 @@ async fn ask_name(
     spec: &Arc<HostSpec>,
     penalties: Arc<Penalties>,
     shared: Arc<Shared>,
+    age: Duration,
     answering: watch::Sender<ProbeState>,
 ) {
     // Never closed.
@@ -207,9 +216,9 @@ async fn ask_name(
         }
     };
     let address = found.first();
-    let mut answer = shared.addresses.put(address, |answering| {
+    let mut answer = shared.addresses.put(address, age, |answering| {
         let shared = Arc::clone(&shared);
-        tokio::spawn(async move { ask_address(&found, &penalties, &shared, &answering).await });
+        tokio::spawn(async move { ask_address(&found, &penalties, &shared, age, &answering).await });
     });
     tell(&answering, answered(&mut answer).await);
 }
@@ -218,6 +227,7 @@ async fn ask_address(
     found: &Addresses,
     penalties: &Arc<Penalties>,
     shared: &Shared,
+    age: Duration,
     answering: &watch::Sender<ProbeState>,
 ) {
     let address = found.first();
@@ -226,7 +236,7 @@ async fn ask_address(
         Some(directory) => seen::Page::open(directory, address).await,
         None => None,
     };
-    if let Some(known) = page.as_ref().and_then(|page| page.known(FRESH)) {
+    if let Some(known) = page.as_ref().and_then(|page| page.known(age)) {
         return tell(answering, ProbeState::seen(known));
     }
     let Some(mut contact) = penalties.try_look(Place::Address(address)) else {

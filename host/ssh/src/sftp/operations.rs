@@ -381,7 +381,7 @@ impl SftpChannel {
                 let first = Opening { proof, source: &source, place: &found.place };
                 reading.take(&plan, found.reads, self).map_err(|status| refused(first, &status))?;
                 let content = self.finish(reading, first, attributes.size, cap, call).await?;
-                Opened::File { attributes, content }
+                Opened::File { attributes, content: Capture { modified: attributes.mtime, ..content } }
             }
             (FileKind::Directory | FileKind::Symlink | FileKind::Other, _) => Opened::Other { attributes },
         };
@@ -577,7 +577,7 @@ impl SftpChannel {
             data.truncate(cap);
             more = true;
         }
-        Ok(Capture { data, truncated: more, total })
+        Ok(Capture { data, truncated: more, total, modified: None })
     }
 
     async fn read_more(&self, first: Opening<'_>, plan: &[(u64, u32)], call: &Call) -> Result<Vec<Reply>, Halt> {

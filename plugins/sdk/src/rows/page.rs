@@ -31,7 +31,6 @@ pub struct Asked {
     sort: Vec<(usize, bool)>,
     limit: usize,
     offset: usize,
-    binding: u64,
 }
 
 impl Asked {
@@ -69,16 +68,8 @@ impl Asked {
                 .filter(|limit| (1..=Shape::MAX_LIMIT).contains(limit))
                 .ok_or_else(|| shape.invalid("limit", &format!("expected a number from 1 to {}", Shape::MAX_LIMIT)))?,
         };
-        let binding = cursor::binding(shape.tool, arguments);
-        let offset = match text("cursor") {
-            None => 0,
-            Some(cursor) => cursor::read(binding, cursor).ok_or_else(|| {
-                let what = "it belongs to another call; give it with the same host and arguments as the page that told it, \
-                            or leave it out to begin anew";
-                shape.invalid("cursor", what)
-            })?,
-        };
-        Ok(Self { shape, host: host.to_owned(), columns, is_narrowed, conditions, sort, limit, offset, binding })
+        let offset = text("cursor").map_or(Ok(0), cursor::read)?;
+        Ok(Self { shape, host: host.to_owned(), columns, is_narrowed, conditions, sort, limit, offset })
     }
 
     /// The host.
@@ -143,7 +134,7 @@ impl Asked {
             shown.push(row);
         }
         let later = fitting - earlier - kept.len();
-        let cursor = (later > 0).then(|| cursor::write(self.binding, earlier + kept.len()));
+        let cursor = (later > 0).then(|| cursor::write(earlier + kept.len())).flatten();
         Page {
             asked: self,
             rows: shown,

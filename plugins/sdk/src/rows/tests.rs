@@ -262,28 +262,13 @@ fn a_cursor_goes_on_where_the_page_ended() {
     assert_eq!(none.remarks(), "(0 of 0 rows)\n");
 }
 
+/// Which calls a cursor belongs to is Scout's own to say: it seals them.
 #[test]
-fn a_cursor_of_another_call_is_refused() {
-    let cursor = page(r#""sort":"name","limit":1"#).cursor.expect("there is more");
-    assert!(ask(&format!(r#""cursor":"{cursor}","sort":"name""#)).is_ok());
-    let changed = cursor.replacen('1', "2", 1);
-    for fields in [
-        format!(r#""cursor":"{cursor}""#),
-        format!(r#""sort":"-name","cursor":"{cursor}""#),
-        format!(r#""sort":"name","where":"size > 1","cursor":"{cursor}""#),
-        format!(r#""sort":"name","cursor":"{changed}""#),
-        format!(r#""sort":"name","cursor":"+{cursor}""#),
-        r#""cursor":"x""#.to_owned(),
-        r#""cursor":"ffffffffffffffffffffff-0""#.to_owned(),
-    ] {
-        let message = refusal(&fields);
-        assert!(message.starts_with("`cursor` of `things`: it belongs to another call"), "{message}");
+fn what_is_no_cursor_is_refused() {
+    for cursor in ["x", "1", "-unsealed", "+g-unsealed", "ffffffffffffffffffffff-unsealed"] {
+        let error = ask(&format!(r#""cursor":"{cursor}""#)).expect_err(cursor);
+        assert!(error.kind == ErrorKind::Invalid && error.message.starts_with("`cursor` "), "{error}");
     }
-    let of_host = |host: &str| Value::parse(&format!(r#"{{"host":"{host}","sort":"name","cursor":"{cursor}"}}"#));
-    assert!(SHAPE.ask(&of_host("box").expect("is JSON")).is_ok());
-    assert!(SHAPE.ask(&of_host("bax").expect("is JSON")).is_err());
-    let other = Shape { tool: "others", ..SHAPE };
-    assert!(other.ask(&of_host("box").expect("is JSON")).is_err());
 }
 
 #[test]

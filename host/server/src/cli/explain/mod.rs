@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::{HashAlg, PublicKey};
@@ -48,9 +49,12 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
     let Some((target, hops)) = all.split_last() else { return Ok(failed("there is no host to explain")) };
     let limits = config.command_limits(host);
     let shells = Shells::of(config, host)?;
+    let (tags, groups) = config.labels(host);
     if json {
         let mut value = target.json();
         if let Value::Object(fields) = &mut value {
+            fields.insert("tags".to_owned(), texts(&tags));
+            fields.insert("groups".to_owned(), texts(&groups));
             fields.insert("command_limits".to_owned(), limits.iter().map(limit_json).collect());
             fields.insert("persistent_shells".to_owned(), shells.json());
             fields.insert("listed".to_owned(), names.find(host).is_some().into());
@@ -60,6 +64,7 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = target.text(hops.len());
+    text.push_str(&labels_text(&tags, &groups));
     text.push_str(&limits_text(&limits));
     text.push_str(&shells.text());
     if names.find(host).is_none() {
@@ -82,16 +87,31 @@ fn explain_local(config: &Config, host: &str, place: &Place, json: bool) -> Resu
     let record = config.fleet()?.get(host);
     let user = record.and_then(|record| record.location().ok()).map(|location| location.user).unwrap_or_default();
     let limits = config.command_limits(host);
+    let (tags, groups) = config.labels(host);
     if json {
         let limits: Vec<Value> = limits.iter().map(limit_json).collect();
         let value = json!({"host": host, "transport": "local", "set_by": place.to_string(), "user": user,
-            "command_limits": limits, "listed": true, "hops": []});
+            "tags": texts(&tags), "groups": texts(&groups), "command_limits": limits, "listed": true, "hops": []});
         print(&format!("{value:#}"));
     } else {
-        let text = format!("{host} is this machine ({place}), used as {user}, without SSH\n{}", limits_text(&limits));
+        let (labels, limits) = (labels_text(&tags, &groups), limits_text(&limits));
+        let text = format!("{host} is this machine ({place}), used as {user}, without SSH\n{labels}{limits}");
         print(&visible(&text));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn texts(texts: &[Arc<str>]) -> Value {
+    texts.iter().map(|text| &**text).collect()
+}
+
+/// The tags and groups of a host, if it has some.
+fn labels_text(tags: &[Arc<str>], groups: &[Arc<str>]) -> String {
+    let line = |what: &str, labels: &[Arc<str>]| match labels {
+        [] => String::new(),
+        labels => format!("{what}: {}\n", labels.join(", ")),
+    };
+    line("Tags", tags) + &line("Groups", groups)
 }
 
 fn limits_text(limits: &[HostLimit]) -> String {

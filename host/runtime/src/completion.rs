@@ -1,0 +1,42 @@
+//! Names of hosts that begin as somebody has written.
+
+use std::sync::Arc;
+
+use scout_machine::Principal;
+
+use crate::grants::{Action, CallRights, decide};
+use crate::{Fleet, Grants, Interface};
+
+/// What may follow what is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Completion {
+    /// The first names, in the order of their letters.
+    pub names: Vec<Arc<str>>,
+    /// How many there are, if that is known without judging each.
+    pub total: Option<usize>,
+    /// Whether there are others.
+    pub has_more: bool,
+}
+
+impl Fleet {
+    /// Hosts that begin so, `most` at most, as far as this plugin would list them for this principal. Who may see all is not judged host
+    /// by host, and of those who may not so many are judged as are needed for an answer. The first time all names are put in order,
+    /// which takes some milliseconds for a hundred thousand.
+    pub fn complete(&self, principal: &Principal, lister: &str, beginning: &str, most: usize) -> Completion {
+        let access = self.access();
+        let (operator, tenant) = (access.plugin(lister), access.principal(principal));
+        let rights = CallRights { operator, tenant, ..CallRights::unlimited(Grants::only(Interface::Inventory)) };
+        let sees_all = rights.sees_all();
+        let sees =
+            |name: &str| sees_all || self.with_target(name, |target| decide(&rights, target, Action::See).is_ok());
+        let mut names: Vec<Arc<str>> =
+            self.beginning_with(beginning).filter(|name| sees(name)).take(most + 1).cloned().collect();
+        let has_more = names.len() > most;
+        names.truncate(most);
+        let total = match has_more {
+            false => Some(names.len()),
+            true => sees_all.then(|| self.beginning_with(beginning).count()),
+        };
+        Completion { names, total, has_more }
+    }
+}
