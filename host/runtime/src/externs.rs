@@ -181,7 +181,7 @@ mod tests {
         );
         for (import, says) in [
             ("wasi:clocks/monotonic-clock@0.3.0", "of WASI this Scout offers 0.2"),
-            ("scout:plugin/transfer@0.2.7", "it needs a newer Scout"),
+            ("scout:plugin/calendars@0.2.7", "it needs a newer Scout"),
             ("env", "none of them by a bare name"),
             ("wasi:nn/graph@0.2.0-rc", "does not offer"),
         ] {

@@ -520,7 +520,7 @@ mod tests {
         assert!(
             matches!(&run, PolicyQuestion::Run(Pipeline { directory: Some(directory), .. }) if directory.bytes() == b"/var/log")
         );
-        for text in ["", "read", "read:", "write:/x", "run:", "shell:x", "run@x:ls"] {
+        for text in ["", "read", "read:", "writes:/x", "write:", "copy:", "run:", "shell:x", "run@x:ls"] {
             assert!(PolicyQuestion::parse(text).is_err(), "{text}");
         }
     }

@@ -807,10 +807,10 @@ mod tests {
         let pages = documents::manual();
         let mut blocks = pages.iter().flat_map(documents::Page::blocks);
         let shown = blocks.find(|block| block.is_toml() && block.text.contains("[plugins.mine]")).unwrap();
-        // Six handlers and two plugins with tools.
+        // Seven handlers and two plugins with tools.
         let (hosts, read) = loaded(&shown.text).unwrap();
         let db1 = hosts.iter().find(|host| &*host.name == "db1").unwrap();
-        assert_eq!((db1.commands, read), (CommandPolicy::None, 8));
+        assert_eq!((db1.commands, read), (CommandPolicy::None, 9));
     }
 
     #[test]

@@ -14,7 +14,8 @@ macro_rules! contract {
     ($to:literal) => {
         files!("wit/" => $to:
             "answers.wit" "blobs.wit" "cursors.wit" "descriptions.wit" "entries.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit"
-            "log.wit" "package.wit" "progress.wit" "queries.wit" "settings.wit" "tools.wit" "types.wit" "worlds.wit")
+            "log.wit" "package.wit" "progress.wit" "queries.wit" "settings.wit" "tools.wit" "transfer.wit" "types.wit"
+            "worlds.wit")
     };
 }
 
