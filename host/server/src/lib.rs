@@ -12,6 +12,7 @@ mod conversation;
 pub mod demo;
 #[cfg(test)]
 mod documents;
+pub mod exit;
 mod files;
 #[doc(hidden)]
 pub mod fuzz;

@@ -20,12 +20,13 @@ use crate::files;
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 38] = [
+pub(super) const KEYS: [&str; 39] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
     "audit",
     "audit_reads",
+    "redact",
     "secret_command",
     "commands",
     "command_limits",
@@ -69,6 +70,7 @@ pub(super) struct File {
     pub(super) audit_log: Option<PathBuf>,
     pub(super) audit: AuditMode,
     pub(super) audit_reads: bool,
+    pub(super) redact: bool,
     pub(super) secret_command: Option<PathBuf>,
     pub(super) commands: Option<Spanned<Commands>>,
     pub(super) command_limits: Option<Spanned<LimitsTable>>,
