@@ -30,6 +30,7 @@ mod progress;
 mod protocol;
 mod python;
 mod real_programs;
+mod redaction;
 mod secrets;
 mod spans;
 mod tenants;

@@ -111,3 +111,62 @@ impl Exit {
         Some(masked.bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const TOKEN: &str = concat!("ghp_", "zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17");
+
+    #[test]
+    fn each_string_is_masked_by_its_form_and_by_the_name_of_its_field() {
+        let mut given = json!({
+            "password": "hunter2", "port": 8080, "list": [{"name": "DB_PASSWORD", "value": "hunter2"}, TOKEN],
+            "tokens": ["0f1e2d3c4b5a69788796a5b4c3d2e1f0", "none"], "text": format!("a {TOKEN} b"), TOKEN: 1, "password_count": "hunter2",
+        });
+        let masked = json!({
+            "password": "[redacted: secret-value]", "port": 8080,
+            "list": [{"name": "DB_PASSWORD", "value": "[redacted: secret-value]"}, "[redacted: github-token]"],
+            "tokens": ["[redacted: secret-value]", "none"], "text": "a [redacted: github-token] b", "[redacted: github-token]": 1,
+            "password_count": "hunter2",
+        });
+        let mut exit = Exit::new(Secrets::Shown);
+        let shown = given.clone();
+        given.as_object_mut().into_iter().for_each(|fields| exit.fields(fields));
+        assert_eq!((&given, exit.masked), (&shown, 0));
+        let mut exit = Exit::new(Secrets::Masked);
+        given.as_object_mut().into_iter().for_each(|fields| exit.fields(fields));
+        assert_eq!((given, exit.masked), (masked, 6));
+    }
+
+    #[test]
+    fn json_passes_as_it_was_written_only_if_nothing_of_it_would_be_masked() {
+        let exit = Exit::new(Secrets::Masked);
+        let escaped = TOKEN.replacen('g', "\\u0067", 1);
+        for (json, passes) in [
+            (json!({"a": "b"}).to_string(), true),
+            (json!({"a": format!("x\n{TOKEN}\ny")}).to_string(), false),
+            (json!({"password": "hunter2"}).to_string(), false),
+            (json!({"name": "DB_PASSWORD", "value": "hunter2"}).to_string(), false),
+            (format!("{{\"a\":\"{escaped}\"}}"), false),
+        ] {
+            assert_eq!(exit.lets_pass(&json), passes, "{json}");
+            assert!(Exit::new(Secrets::Shown).lets_pass(&json));
+        }
+    }
+
+    #[test]
+    fn bytes_in_several_places_are_masked_once() {
+        let bytes = Bytes::from(format!("{TOKEN} \u{e9}"));
+        let mut exit = Exit::new(Secrets::Masked);
+        let (first, again) = (exit.bytes(&bytes), exit.bytes(&bytes));
+        assert_eq!(
+            (first.as_ptr(), first.as_ref(), exit.masked),
+            (again.as_ptr(), "[redacted: github-token] é".as_bytes(), 1)
+        );
+        let plain = Bytes::from_static(b"plain");
+        assert_eq!(exit.bytes(&plain).as_ptr(), plain.as_ptr());
+    }
+}

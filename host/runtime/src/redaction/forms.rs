@@ -226,19 +226,6 @@ impl Alphabet {
             Self::Base64 => byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='),
         }
     }
-
-    /// As it stands in the documentation.
-    pub(super) fn described(self) -> &'static str {
-        match self {
-            Self::Base32 => "`A`–`Z`, `2`–`7`",
-            Self::Hex => "`0`–`9`, `a`–`f`",
-            Self::Alphanumeric => "letters, digits",
-            Self::Word => "letters, digits, `_`",
-            Self::Base64Url => "letters, digits, `_`, `-`",
-            Self::Dotted => "letters, digits, `_`, `-`, `.`",
-            Self::Base64 => "letters, digits, `+`, `/`, `=`",
-        }
-    }
 }
 
 impl Checksum {

@@ -4,6 +4,8 @@
 //! model, where what is no secret stays as it is to the byte. Forms (`forms`) are known by themselves, other values by the name
 //! in front of them (`names`), if they are likely to be secret (`likely`). Knows texts: neither cassettes, plugins nor clients.
 
+#[cfg(test)]
+mod document;
 mod forms;
 mod likely;
 mod mask;
