@@ -489,7 +489,10 @@ impl Pass<'_> {
     }
 
     fn name(&mut self, mut span: Range<usize>) -> Option<Name> {
-        let said = |span: &Range<usize>| is_secret_name(self.span(span));
+        let said = |span: &Range<usize>| match self.taking {
+            Taking::All => is_secret_name(self.span(span)),
+            Taking::Likely(_) => kind_of(self.span(span)).is_some(),
+        };
         // Behind a backslash, the first letter may be a line end in a string of JSON.
         let escape = span.start > 0 && self.byte(span.start - 1) == b'\\' && b"nrt".contains(&self.byte(span.start));
         let shorter = span.start + 1..span.end;

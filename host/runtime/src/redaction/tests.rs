@@ -216,3 +216,11 @@ fn a_field_is_masked_by_its_name_where_its_value_is_likely_to_be_secret() {
         assert_eq!(mask_named(name, value).is_some(), masked, "{name}: {value}");
     }
 }
+
+#[test]
+fn a_secret_is_masked_wherever_it_lies() {
+    for before in (0..40).map(|less| (32 << 10) - less) {
+        let text = format!("{} 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 token=q8Kd2Lw9Xv3Nb6Mz1Cp \n", "x".repeat(before));
+        assert_eq!(mask(text.as_bytes()).map(|masked| masked.count), Some(2), "{before}");
+    }
+}
