@@ -26,6 +26,7 @@ mod migrating;
 mod numbers;
 mod own_files;
 mod plugin_projects;
+mod privileged;
 mod progress;
 mod protocol;
 mod python;

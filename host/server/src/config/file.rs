@@ -20,7 +20,7 @@ use crate::files;
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 39] = [
+pub(super) const KEYS: [&str; 40] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -31,6 +31,7 @@ pub(super) const KEYS: [&str; 39] = [
     "commands",
     "command_limits",
     "persistent_shells",
+    "sudo",
     "memory",
     "cpu",
     "file_size",
@@ -155,6 +156,7 @@ pub(super) struct HostTable {
     pub(super) commands: Option<Spanned<Commands>>,
     pub(super) command_limits: Option<Spanned<LimitsTable>>,
     pub(super) persistent_shells: Option<Spanned<bool>>,
+    pub(super) sudo: Option<Spanned<Vec<Spanned<Vec<String>>>>>,
     #[serde(default)]
     pub(super) tags: Vec<Spanned<String>>,
 }

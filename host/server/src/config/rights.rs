@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use scout_runtime::Grants;
 use scout_runtime::grants::{Access, Argv, HostPattern, HostRules, Limit, Place, Rights, Root, Rule};
-use scout_runtime::policy::{CommandPolicy, PathPattern, SecretPaths};
+use scout_runtime::policy::{CommandPolicy, PathPattern, SecretPaths, sudo};
 use scout_ssh::{HostNames, SshConfig};
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
@@ -183,13 +183,20 @@ impl fmt::Debug for HostTables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut digest = Sha256::new();
         for (name, table) in self.iter() {
-            let HostConfig { pattern: _, commands, limits, persistent_shells, tags, local } = table;
+            let HostConfig { pattern: _, commands, limits, persistent_shells, sudo, tags, local } = table;
             let limits = limits.as_ref().map(|limits| format!("{limits:?}"));
             let commands = commands.as_ref().map(|(policy, place)| format!("{policy:?} {place}"));
             let local = local.as_ref().map(Place::to_string);
             let shells = persistent_shells.as_ref().map(|(shells, place)| format!("{shells} {place}"));
-            let parts =
-                [Some(name.as_str()), commands.as_deref(), limits.as_deref(), shells.as_deref(), local.as_deref()];
+            let sudo = sudo.as_ref().map(|limit| format!("{limit:?}"));
+            let parts = [
+                Some(name.as_str()),
+                commands.as_deref(),
+                limits.as_deref(),
+                shells.as_deref(),
+                sudo.as_deref(),
+                local.as_deref(),
+            ];
             for part in parts.into_iter().chain(tags.iter().map(|tag| Some(&**tag))).chain([None]) {
                 digest.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
                 digest.update(part.unwrap_or_default());
@@ -207,6 +214,8 @@ pub struct HostConfig {
     commands: Option<(CommandPolicy, Place)>,
     limits: Option<Box<LimitKeys>>,
     persistent_shells: Option<(bool, Place)>,
+    /// What may be run there as root.
+    sudo: Option<Limit<Argv>>,
     tags: Vec<Arc<str>>,
     /// Where it is written that this is the machine that Scout runs on.
     local: Option<Place>,
@@ -241,7 +250,13 @@ impl HostConfig {
         let place = |commands: &Spanned<Commands>| ((*commands.get_ref()).into(), lines.place(commands));
         let limits = table.command_limits.as_ref().map(|keys| Box::new(LimitKeys::new(keys, lines)));
         let persistent_shells = table.persistent_shells.as_ref().map(|shells| (*shells.get_ref(), lines.place(shells)));
-        Ok(Self { pattern, commands: table.commands.as_ref().map(place), limits, persistent_shells, tags, local })
+        let row = |words: &Vec<String>| {
+            sudo::check_row(words)?;
+            Ok((Argv::parse(words)?, words.join(" ")))
+        };
+        let sudo = limit(lines, table.sudo.as_ref(), MAX_RULES, row)?;
+        let commands = table.commands.as_ref().map(place);
+        Ok(Self { pattern, commands, limits, persistent_shells, sudo, tags, local })
     }
 
     /// Where it is written that this is the machine that Scout runs on; absent: it is not.
@@ -278,7 +293,7 @@ impl Config {
         let tags = tables.iter().flat_map(|table| table.tags.iter().cloned()).collect();
         (
             commands.map_or(self.commands, |(policy, _)| *policy),
-            HostRules { tags, commands: place, own_sessions: !self.persistent_shells(host).0 },
+            HostRules { tags, commands: place, sudo: as_root(&tables), own_sessions: !self.persistent_shells(host).0 },
         )
     }
 
@@ -391,6 +406,21 @@ pub(super) fn is_plain(name: &str) -> bool {
     name.len() <= LONGEST
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+}
+
+/// What may be run on a host as root, by its tables. That with the host's own name decides, else a row counts that all have which say it.
+fn as_root(tables: &[&HostConfig]) -> Option<Limit<Argv>> {
+    let mut said = tables.iter().filter_map(|table| Some((table.pattern.host().is_some(), table.sudo.as_ref()?)));
+    let own = said.clone().find(|(is_own, _)| *is_own);
+    if let Some((_, own)) = own {
+        return Some(own.clone());
+    }
+    let (_, first) = said.next()?;
+    let mut limit = first.clone();
+    for (_, other) in said {
+        limit.rules.retain(|rule| other.rules.iter().any(|also| also.value == rule.value));
+    }
+    Some(limit)
 }
 
 /// What allows less comes first.
