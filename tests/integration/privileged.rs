@@ -1,6 +1,7 @@
 //! Commands that run as root, where scout.toml has a row for them: what is sent, what is refused, how they end. `sudo` is a program of the
 //! test's own, for no test has an account that sudo would ask.
 
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -11,14 +12,14 @@ use crate::cli::run;
 use crate::world::options;
 
 /// Runs what it is given, and writes down what that was.
-const RUNS: &str = "#!/bin/sh\necho \"$@\" >>\"$(dirname \"$0\")/asked\"\n[ \"$1 $2\" = '-n --' ] || exit 99\nshift 2\n\"$@\" &\ntrap 'kill $!; exit 143' TERM HUP\nwait\n";
+const RUNS: &str = "#!/bin/sh\necho \"$@\" >>\"$(dirname \"$0\")/asked\"\n[ \"$1 $2\" = '-n --' ] || exit 99\nshift 2\nexec 3<&0\n\"$@\" <&3 &\ntrap 'kill $!; exit 143' TERM HUP\nwait\n";
 const REFUSES: &str = "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n";
 
 fn server(sudo: &str) -> (Sshd, tempfile::TempDir) {
     let programs = tempfile::tempdir().unwrap();
     let path = programs.path().join("sudo");
     std::fs::write(&path, sudo).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
     let options = SshdOptions { programs: Some(programs.path().to_owned()), ..SshdOptions::default() };
     (Sshd::start_with(&options), programs)
 }
