@@ -110,16 +110,24 @@ async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String,
 }
 
 /// The line of sudoers that allows a row on a host.
-async fn sudoers(fleet: &Fleet, host: &HostRecord, call: &Call, row: &[String]) -> Result<String, String> {
+async fn sudoers(fleet: &Fleet, host: &HostRecord, call: &Call, row: &[String]) -> Result<String, NoLine> {
     let program = row.first().map(String::as_str).unwrap_or_default();
     let found = fleet.find_program(host, &tenant::local_principal(), call, program).await;
-    let path = match found.map_err(|error| error.message().to_owned())? {
-        Some(path) => path,
-        None => return Err(format!("{program} is not there, in {}", sudo::PLACES.join(", "))),
+    let Some(path) = found.map_err(|_| NoLine::Host)? else {
+        return Err(NoLine::Row(format!("{program} is not there, in {}", sudo::PLACES.join(", "))));
     };
-    let account = host.location().map_err(|error| error.message().to_owned())?.user;
-    sudo::sudoers(&account, &path, row)
-        .ok_or_else(|| format!("the account `{account}` or the path `{path}` cannot be written into sudoers as it is"))
+    let account = host.location().map_err(|_| NoLine::Host)?.user;
+    sudo::sudoers(&account, &path, row).ok_or_else(|| {
+        NoLine::Row(format!("the account `{account}` or the path `{path}` cannot be written into sudoers as it is"))
+    })
+}
+
+/// Why there is no line of sudoers for a row.
+enum NoLine {
+    /// The host is not reached.
+    Host,
+    /// Of what was found there.
+    Row(String),
 }
 
 /// The settings of all hosts over SSH that can be evaluated.
@@ -219,7 +227,11 @@ impl Report {
                         "{name}  sudo {}: allowed there by this line of sudoers:\n          {line}",
                         rule.text
                     )),
-                    Err(why) => self.trouble(&format!("{name}  sudo {} ({}): {why}", rule.text, rule.place)),
+                    Err(NoLine::Row(why)) => {
+                        self.trouble(&format!("{name}  sudo {} ({}): {why}", rule.text, rule.place));
+                    }
+                    // What is amiss with it was told.
+                    Err(NoLine::Host) => break,
                 }
             }
         }

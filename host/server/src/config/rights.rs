@@ -500,6 +500,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rows_that_run_as_root_are_of_the_table_and_those_of_several_patterns_are_what_all_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scout.toml");
+        let tables = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let file = File::read(&path)?;
+            let tables =
+                file.hosts.iter().map(|(name, table)| Ok((name.clone(), HostConfig::new(name, table, &file.lines)?)));
+            Ok::<_, ConfigError>(HostTables::new(tables.collect::<Result<_, ConfigError>>()?))
+        };
+        let text = "[hosts.\"*\"]\nsudo = [[\"ss\", \"-tlnp\"], [\"id\"]]\n[hosts.\"web*\"]\nsudo = [[\"id\"], [\"w\"]]\n[hosts.web1]\nsudo = [[\"who\"]]\n[hosts.web2]\n";
+        let tables_of = tables(text).unwrap();
+        let rows = |host: &str| {
+            let limit = as_root(&tables_of.about(host).collect::<Vec<_>>());
+            limit.map(|limit| limit.rules.iter().map(|rule| rule.text.to_string()).collect::<Vec<_>>())
+        };
+        let rows_of = |rows: &[&str]| Some(rows.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>());
+        assert_eq!(rows("web1"), rows_of(&["who"]));
+        assert_eq!(rows("web2"), rows_of(&["id"]));
+        assert_eq!(rows("db"), rows_of(&["ss -tlnp", "id"]));
+        for (row, says) in [
+            ("[\"rm\", \"-rf\", \"/\"]", ":2: \"rm\" begins no row of the table"),
+            ("[\"journalctl\", \"...\"]", ":2: `...` lets any words follow"),
+            ("[\"cat\", \"/a b\"]", ":2: \"/a b\" has what sudoers cannot say exactly"),
+        ] {
+            let error = tables(&format!("[hosts.a]\nsudo = [{row}]\n")).err().unwrap().to_string();
+            assert!(error.contains(says), "{row}: {error}");
+        }
+    }
+
     /// A new limit does not compile here until its key is read.
     #[test]
     fn each_key_becomes_the_limit_of_its_name_in_either_table() {
