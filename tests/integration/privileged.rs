@@ -12,7 +12,7 @@ use crate::cli::run;
 use crate::world::options;
 
 /// Runs what it is given, and writes down what that was.
-const RUNS: &str = "#!/bin/sh\necho \"$@\" >>\"$(dirname \"$0\")/asked\"\n[ \"$1 $2\" = '-n --' ] || exit 99\nshift 2\nexec 3<&0\n\"$@\" <&3 &\ntrap 'kill $!; exit 143' TERM HUP\nwait\n";
+const RUNS: &str = "#!/bin/sh\nprintf '%s\\n' \"$*\" >>\"$(dirname \"$0\")/asked\"\n[ \"$1 $2\" = '-n --' ] || exit 99\nshift 2\nexec 3<&0\n\"$@\" <&3 &\ntrap 'kill $!; exit 143' TERM HUP\nwait\n";
 const REFUSES: &str = "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n";
 
 fn server(sudo: &str) -> (Sshd, tempfile::TempDir) {

@@ -108,8 +108,8 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
     let is_one_again = value.len() >= 3 && distinct.iter().filter(|seen| **seen).count() <= 2;
     is_variable
         || is_one_again
-        || STANDING_IN.iter().any(|word| alone(word))
-        || MARKS.iter().any(|mark| has(mark))
+        || STANDING_IN.iter().any(alone)
+        || MARKS.iter().any(has)
         || DIGESTS.iter().any(|digest| lower.starts_with(digest.as_bytes()))
 }
 
