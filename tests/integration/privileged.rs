@@ -86,6 +86,8 @@ async fn what_sudo_does_not_run_is_told_with_the_line_that_lets_it_and_doctor_pr
         "{error}"
     );
     assert!(error["hint"].as_str().unwrap().contains(line), "{error}");
+    let (_, stdout, stderr) = run(&options, &["explain", "box"]).await;
+    assert!(stdout.contains("sudo cat /var/log/*.log  (scout.toml:"), "{stdout}{stderr}");
     let (_, stdout, stderr) = run(&options, &["doctor"]).await;
     assert!(stdout.contains(line) && stdout.contains("/usr/bin/wc -c"), "{dir} {stdout}{stderr}");
 }

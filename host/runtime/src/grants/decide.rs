@@ -361,6 +361,7 @@ fn as_root(target: Target<'_>, pipeline: &Pipeline) -> Result<(), Refusal> {
             let instead = "the same without `sudo`; the operator lets rows of the table run as root with `sudo = [[\"journalctl\", \"-u\", \"*\"]]` below [hosts.NAME] in scout.toml";
             return Err(Refusal { what, why, instead: Some(instead.to_owned()) });
         };
+        sudo::check(target.secrets, &command, pipeline.directory.as_ref())?;
         if !limit.rules.iter().any(|rule| rule.value.matches(&command)) {
             let mut named: Vec<String> =
                 limit.rules.iter().take(MAX_NAMED).map(|rule| format!("sudo {}", rule.text)).collect();
@@ -371,7 +372,6 @@ fn as_root(target: Target<'_>, pipeline: &Pipeline) -> Result<(), Refusal> {
             let why = placed("is not among what runs as root there".to_owned(), Some(&limit.place));
             return Err(Refusal { what, why, instead: Some(instead) });
         }
-        sudo::check(target.secrets, &command, pipeline.directory.as_ref())?;
     }
     Ok(())
 }

@@ -297,6 +297,11 @@ impl Config {
         )
     }
 
+    /// What may be run on a host as root; absent: nothing.
+    pub fn as_root(&self, host: &str) -> Option<Limit<Argv>> {
+        as_root(&self.hosts.about(host).collect::<Vec<_>>())
+    }
+
     /// Whether commands that only read share shells that stay on a host, and where that is written, if it is. Of several tables the one
     /// with the host's own name decides, else one that says no.
     pub fn persistent_shells<'a>(&'a self, host: &'a str) -> (bool, Option<&'a Place>) {
