@@ -63,6 +63,8 @@ if in_layer unit engine integration; then
   need openssl openssl
 fi
 in_layer unit && need patch patch
+# Checks the lines of sudoers that Scout prints.
+in_layer unit policy && need visudo sudo
 # Makes programs that are only unpacked run here.
 in_layer engine policy && need patchelf patchelf
 if in_layer engine integration; then

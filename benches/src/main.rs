@@ -15,6 +15,7 @@ mod load;
 mod machine;
 mod mixed;
 mod openssh;
+mod redaction;
 mod samples;
 mod sandbox;
 mod served;
@@ -24,8 +25,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-const SECTIONS: [&str; 10] =
-    ["served", "before", "engine", "load", "fleet", "inventory", "mixed", "bulk", "sandbox", "attacks"];
+const SECTIONS: [&str; 11] =
+    ["served", "before", "engine", "load", "fleet", "inventory", "mixed", "bulk", "sandbox", "redaction", "attacks"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -51,6 +52,7 @@ async fn main() -> Result<()> {
             "mixed" => mixed::measure().await,
             "bulk" => bulk::measure().await,
             "sandbox" => sandbox::measure().await,
+            "redaction" => redaction::measure(),
             _ => attacks::measure().await,
         };
         report.push(part.with_context(|| format!("section {name}"))?);

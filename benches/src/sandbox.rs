@@ -13,6 +13,7 @@ use scout_runtime::{
     RuntimeConfig, Structured, Subject,
 };
 use scout_server::config::{Config, Flags};
+use scout_server::exit::Secrets;
 use scout_server::render::{Base64, Reply, render};
 use scout_server::router::{Caller, Router};
 use scout_server::target::Request;
@@ -219,7 +220,7 @@ fn told(begun: Instant, host: &str, path: &[u8], opened: Opened) -> Result<Reply
         attachments: vec![("content".to_owned(), content.data, Encoding::Text)],
         ..Answer::default()
     };
-    Ok(render(answer, Base64::LeftOut, Receipt { wall: begun.elapsed(), ..Receipt::default() }))
+    Ok(render(answer, Base64::LeftOut, Secrets::Shown, Receipt { wall: begun.elapsed(), ..Receipt::default() }))
 }
 
 fn options(world: &World) -> Result<ScoutOptions> {

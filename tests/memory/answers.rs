@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use scout_runtime::{Answer, Content, Encoding, Receipt, Structured};
+use scout_server::exit::Secrets;
 use scout_server::render::{Base64, render};
 
 use crate::Case;
@@ -29,7 +30,7 @@ fn a_text_of_1_mib_is_copied_once() {
     ] {
         let content = Bytes::from(line.repeat((1 << 20) / line.len()));
         let answer = file(&content);
-        let (peak, reply) = case.peak(|| render(answer, Base64::Given, Receipt::default()));
+        let (peak, reply) = case.peak(|| render(answer, Base64::Given, Secrets::Shown, Receipt::default()));
         assert!(peak <= copies * content.len() + BESIDE, "{line:?}: {peak} bytes of {}", content.len());
         assert_eq!(reply.joined().lines().count(), content.len() / line.len());
     }

@@ -18,9 +18,9 @@ use scout_machine::{
 use scout_ssh::{Host, HostNames, HostSpec, Pool, SshConfig};
 use tokio::sync::Semaphore;
 
-use crate::grants::{Access, HostRules, Target};
+use crate::grants::{Access, Argv, HostRules, Limit, Target};
 use crate::machines::AnyMachine;
-use crate::policy::CommandPolicy;
+use crate::policy::{CommandPolicy, sudo};
 
 /// Hosts of which settings that were looked up are kept, those asked for last: some 2.5 KiB each, 40 MiB at most. Another one is
 /// looked up again, which takes some microseconds.
@@ -104,6 +104,11 @@ impl HostRecord {
     #[must_use]
     pub fn with_rules(self, rules: Arc<HostRules>) -> Self {
         Self { rules, ..self }
+    }
+
+    /// What may be run on it as root; absent: nothing.
+    pub fn as_root(&self) -> Option<&Limit<Argv>> {
+        self.rules.sudo.as_ref()
     }
 
     /// Where it is, or why its settings cannot be evaluated. Blocks as [`HostRecord::spec`].
@@ -395,6 +400,33 @@ impl Fleet {
         let machine = self.machine(host, principal).await?;
         let home = Operation::Stat { path: RemotePath::home() };
         machine.perform(&home, &Within::default(), call, std::future::ready(Ok(()))).await.map(drop)
+    }
+
+    /// Where a program lies that sudo would run by its name, if it is there: what is asked is what files there are.
+    ///
+    /// # Errors
+    /// Those of [`Fleet::look_at_home`].
+    pub async fn find_program(
+        &self,
+        host: &HostRecord,
+        principal: &Principal,
+        call: &Call,
+        name: &str,
+    ) -> Result<Option<String>, HostError> {
+        let machine = self.machine(host, principal).await?;
+        for place in sudo::PLACES {
+            let path = format!("{place}/{name}");
+            let asked = RemotePath::parse(&path).map_err(|_| {
+                HostError::new(ErrorKind::Invalid, format!("{}: no program has such a name", host.name))
+            })?;
+            let asked = Operation::Stat { path: asked };
+            match machine.perform(&asked, &Within::default(), call, std::future::ready(Ok(()))).await {
+                Ok(_) => return Ok(Some(path)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     /// The machine that is a host, for a principal, once the host's settings are looked up.

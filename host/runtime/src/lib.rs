@@ -25,6 +25,7 @@ mod meter;
 mod plain;
 mod plugin;
 pub mod policy;
+pub mod redaction;
 mod reports;
 mod shape;
 mod shares;

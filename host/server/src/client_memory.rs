@@ -215,6 +215,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::exit::Secrets;
     use crate::render::{Base64, render};
 
     /// What the plugin `file` answers with.
@@ -277,7 +278,7 @@ mod tests {
             let held = ClientMemory::default();
             let mut room = held.answer(&file(content)).now_or_never().unwrap();
             let reserved = ANSWERS - held.answers.free.available_permits();
-            let reply = render(file(content), Base64::Given, Receipt::default());
+            let reply = render(file(content), Base64::Given, Secrets::Shown, Receipt::default());
             assert!(reply_weight(&reply) <= reserved, "{} of {reserved}", reply_weight(&reply));
             room.shrink_to(reply_weight(&reply));
             assert_eq!(ANSWERS - held.answers.free.available_permits(), LEAST + reply_weight(&reply));

@@ -13,6 +13,7 @@ mod cursor_key;
 pub mod demo;
 #[cfg(test)]
 mod documents;
+pub mod exit;
 mod files;
 #[doc(hidden)]
 pub mod fuzz;

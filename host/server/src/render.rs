@@ -1,4 +1,4 @@
-//! From a plugin's answer to what a client may see: decoded, hidden characters made visible.
+//! From a plugin's answer to what a client may see: decoded, secrets masked where that is asked for, hidden characters made visible.
 //!
 //! Invariant: nothing that came from a plugin or a remote host leaves this process without passing here.
 
@@ -14,6 +14,7 @@ use scout_runtime::{Answer, AnswerFailure, AnswerMemory, CallError, Content, Enc
 use serde_json::{Map, Value, json};
 
 use crate::client_memory::Reservation;
+use crate::exit::{Exit, Secrets};
 
 /// An answer as clients see it.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,8 @@ pub struct Reply {
     pub is_misasked: bool,
     /// What it cost.
     pub receipt: Receipt,
+    /// How many secrets were masked in it; absent: it has not been looked at.
+    pub redacted: Option<usize>,
     /// The bytes of a file, as they are, for resources.
     pub raw: Option<Bytes>,
     /// The memory that the answer took, for as long as this is there.
@@ -134,6 +137,28 @@ impl Reply {
         Self { missing: Some(what), ..self }
     }
 
+    /// The same with its secrets masked, if they are to be and it has not been looked at: a failure, whose words come from anywhere.
+    #[must_use]
+    pub fn leaving(mut self, secrets: Secrets) -> Self {
+        if secrets == Secrets::Shown || self.redacted.is_some() {
+            return self;
+        }
+        let mut exit = Exit::new(secrets);
+        for text in &mut self.text {
+            if let Text::Said(said) = text {
+                *said = exit.text(std::mem::take(said));
+            }
+        }
+        self.structured = self.structured.take().map(|structured| {
+            let mut fields = structured.into_fields();
+            exit.fields(&mut fields);
+            Structured::Fields(fields)
+        });
+        self.raw = self.raw.take().map(|raw| exit.bytes(&raw));
+        self.redacted = Some(exit.masked);
+        self
+    }
+
     /// All text of it.
     pub fn joined(&self) -> String {
         self.texts().collect::<Vec<_>>().join("\n")
@@ -152,6 +177,7 @@ impl Reply {
             "copied_bytes": receipt.copied_bytes,
             "execs": receipt.execs,
             "shell_execs": receipt.shell_execs,
+            "redacted": self.redacted.unwrap_or_default(),
         })
     }
 }
@@ -189,7 +215,8 @@ impl From<CallError> for Reply {
 }
 
 /// Makes an answer fit to be seen.
-pub fn render(answer: Answer, base64: Base64, receipt: Receipt) -> Reply {
+pub fn render(answer: Answer, base64: Base64, secrets: Secrets, receipt: Receipt) -> Reply {
+    let mut exit = Exit::new(secrets);
     let raw = answer
         .content
         .iter()
@@ -197,22 +224,24 @@ pub fn render(answer: Answer, base64: Base64, receipt: Receipt) -> Reply {
             Content::Bytes(bytes) => Some(bytes.clone()),
             Content::Text(_) | Content::Image(..) => None,
         })
-        .or_else(|| {
-            answer.attachments.iter().find(|(field, ..)| field == "content").map(|(_, bytes, _)| bytes.clone())
-        });
+        .or_else(|| answer.attachments.iter().find(|(field, ..)| field == "content").map(|(_, bytes, _)| bytes.clone()))
+        .map(|raw| exit.bytes(&raw));
     let is_error = answer.failure.is_some();
     // Which bytes each field of a blob is.
     let mut shared: Vec<(String, Bytes)> = Vec::new();
     let structured = answer.structured.map(|structured| {
-        if let Structured::Text(_) = structured
+        if let Structured::Text(text) = &structured
             && answer.attachments.is_empty()
             && !is_error
+            && exit.lets_pass(text)
         {
             return structured;
         }
         let mut fields = structured.into_fields();
+        exit.fields(&mut fields);
         make_fields_visible(&mut fields);
         for (field, bytes, encoding) in answer.attachments {
+            let bytes = exit.bytes(&bytes);
             let field = visible(&field).into_owned();
             let value = match (encoding, base64) {
                 (Encoding::Text, _) => shown_bytes(&bytes),
@@ -235,13 +264,17 @@ pub fn render(answer: Answer, base64: Base64, receipt: Receipt) -> Reply {
     let (mut text, mut images) = (Vec::new(), Vec::new());
     for content in answer.content {
         match content {
-            Content::Text(said) => text.push(Text::Said(shown(said))),
-            Content::Bytes(bytes) => text.push(field_of(&bytes).unwrap_or_else(|| Text::Said(shown_bytes(&bytes)))),
+            Content::Text(said) => text.push(Text::Said(shown(exit.text(said)))),
+            Content::Bytes(bytes) => {
+                let bytes = exit.bytes(&bytes);
+                text.push(field_of(&bytes).unwrap_or_else(|| Text::Said(shown_bytes(&bytes))));
+            }
             Content::Image(bytes, format) => images.push((BASE64_STANDARD.encode(&bytes), format.media_type())),
         }
     }
     let mut reply = Reply { text, images, structured, is_error, receipt, raw, held: answer.held, ..Reply::default() };
     if let Some(AnswerFailure { kind, message, hint }) = answer.failure {
+        let (message, hint) = (exit.text(message), hint.map(|hint| exit.text(hint)));
         if reply.says_nothing() {
             reply.text = vec![Text::Said(shown(in_words(&message, hint.as_deref())))];
         }
@@ -250,6 +283,7 @@ pub fn render(answer: Answer, base64: Base64, receipt: Receipt) -> Reply {
         reply.structured = Some(Structured::Fields(fields));
         reply.reason = Some(kind);
     }
+    reply.redacted = (secrets == Secrets::Masked).then_some(exit.masked);
     reply
 }
 
@@ -332,7 +366,7 @@ mod tests {
                 attachments: vec![attachment()],
                 ..Answer::default()
             };
-            let reply = render(answer, base64, Receipt::default());
+            let reply = render(answer, base64, Secrets::Shown, Receipt::default());
             assert_eq!(reply.raw.as_deref(), Some(&b"\xff\x00"[..]));
             assert_eq!(fields(reply).get("content").cloned(), content);
         }
@@ -365,7 +399,7 @@ mod tests {
                     failure,
                     ..Answer::default()
                 };
-                let reply = render(answer, Base64::Given, Receipt::default());
+                let reply = render(answer, Base64::Given, Secrets::Shown, Receipt::default());
                 assert_eq!(reply.text, texts);
                 assert_eq!(reply.joined(), "one ␛\u{fffd}\nother");
                 if reply.is_error {
@@ -376,7 +410,11 @@ mod tests {
         let equal = Bytes::copy_from_slice(b"other");
         let answer =
             Answer { content: vec![Content::Bytes(equal)], attachments: vec![field("a", &other)], ..Answer::default() };
-        assert_eq!(render(answer, Base64::Given, Receipt::default()).text, [said("other")], "there are no fields");
+        assert_eq!(
+            render(answer, Base64::Given, Secrets::Shown, Receipt::default()).text,
+            [said("other")],
+            "there are no fields"
+        );
     }
 
     #[test]
@@ -395,7 +433,7 @@ mod tests {
             attachments: vec![("d\u{1b}".to_owned(), Bytes::from_static(b"\x1b"), Encoding::Text)],
             ..Answer::default()
         };
-        let reply = render(answer, Base64::Given, Receipt::default());
+        let reply = render(answer, Base64::Given, Secrets::Shown, Receipt::default());
         let shown = json!({"a": ["␛"], "b": {"c<U+200B>": 1, "e": 2}, "d␛": "␛"});
         assert_eq!(Value::Object(fields(reply)), shown);
     }

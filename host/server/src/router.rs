@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::call_memory::{CallMemory, in_time, receipt};
 use crate::client_memory::ClientMemory;
 use crate::config::{did_you_mean, near};
+use crate::exit::Secrets;
 use crate::plugins::{Catalog, Loaded, Tool};
 use crate::process::Drain;
 use crate::render::{Base64, Missing, Reply};
@@ -130,6 +131,7 @@ impl Router {
 
     async fn answer_now(&self, request: Request, caller: Caller, answering: &mut Answering) -> Reply {
         let revision = caller.tenant.revision();
+        let secrets = answering.serving(&revision);
         let mut arguments = Map::new();
         let (subject, host, path, command) = match request {
             Request::Hosts { query, arguments: given } => {
@@ -192,7 +194,7 @@ impl Router {
         match plugin.handle(context, Query { subject, host, path, command, arguments, found }).await {
             Ok((answer, receipt)) => match call_memory.reserve(&call, &answer).await {
                 Ok(reserved) => {
-                    let reply = plugin.render(answer, base64, receipt, &principal, &call).await;
+                    let reply = plugin.render(answer, (base64, secrets), receipt, &principal, &call).await;
                     reserved.keep(reply.unwrap_or_else(Reply::from))
                 }
                 Err(error) => error.into(),
@@ -228,6 +230,7 @@ struct Begun {
 struct Answering {
     handler: Option<Arc<Loaded>>,
     tool: Option<Arc<Tool>>,
+    secrets: Secrets,
 }
 
 impl Begun {
@@ -242,6 +245,7 @@ impl Begun {
             let why = "Scout is shutting down and takes no new calls";
             Reply::failure("busy", why, None, Receipt::default())
         });
+        reply = reply.leaving(answering.secrets);
         reply.receipt.wall = self.at.elapsed();
         let plugin = answering.plugin().map(|plugin| plugin.id().as_str());
         let tool = answering.tool.as_ref().map(|tool| tool.shown.name.as_str());
@@ -252,6 +256,12 @@ impl Begun {
 }
 
 impl Answering {
+    /// This revision does. Gives what becomes of secrets in the answer.
+    fn serving(&mut self, revision: &Revision) -> Secrets {
+        self.secrets = revision.config().redact.into();
+        self.secrets
+    }
+
     fn handler(&mut self, handler: Arc<Loaded>) -> &Loaded {
         self.handler.insert(handler)
     }
@@ -268,9 +278,10 @@ impl Answering {
 
 async fn call_tool_now(name: &str, arguments: Map<String, Value>, caller: Caller, answering: &mut Answering) -> Reply {
     let (revision, memory) = (caller.tenant.revision(), caller.memory.clone());
+    let secrets = answering.serving(&revision);
     let context = caller.context(&revision);
     match in_time(&context.call, revision.plugins.tool(name)).await {
-        Ok(Some(tool)) => call_tool_in(context, memory, answering.tool(tool), arguments).await,
+        Ok(Some(tool)) => call_tool_in(context, memory, answering.tool(tool), arguments, secrets).await,
         Ok(None) => no_tool(name, &revision.plugins.catalog_now()),
         Err(why) => {
             let plugins = revision.plugins.may_bring(name).join("`, `");
@@ -289,8 +300,10 @@ pub(crate) async fn call_tool_in(
     memory: Option<ClientMemory>,
     tool: &Tool,
     arguments: Map<String, Value>,
+    secrets: Secrets,
 ) -> Reply {
-    tool.call(context, memory, arguments).await.unwrap_or_else(|error| tool.failure(error))
+    let reply = tool.call(context, memory, arguments, secrets).await.unwrap_or_else(|error| tool.failure(error));
+    reply.leaving(secrets)
 }
 
 /// When a request that begins now must be answered.

@@ -8,7 +8,6 @@ mod bounded;
 mod format;
 mod rights;
 mod scrub;
-mod secrets;
 mod tape;
 #[cfg(test)]
 mod tests;

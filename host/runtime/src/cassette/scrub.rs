@@ -16,8 +16,8 @@ use serde_json::{Number, Value};
 
 use super::CassetteError;
 use super::format::{self, Attributes, Capture, Failure, File, RecordedOperation, Request, Response, Text};
-use super::secrets::{self, NUMBER, REDACTED, is_secret_name, replaced};
 use crate::policy::{SecretPaths, quote};
+use crate::redaction::{self, NUMBER, REDACTED, is_secret_name, replaced};
 use crate::{Fleet, HostRecord, Location};
 
 /// Shorter values of settings and arguments are replaced where they stand, not wherever the same characters are.
@@ -31,7 +31,7 @@ const PUBLIC_USER: &str = "root";
 
 /// What only the text of an error is searched for: it was written here, not on the host.
 static PLACES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
-    secrets::compiled([
+    redaction::compiled([
         (r"[^\s`'\x22(]*/\.ssh/[^\s`'\x22),;:]+", "~/.ssh/redacted"),
         (r"/(?:home|Users)/[^/\s`'\x22]+", "/home/user"),
         (r"\b\d{1,3}(?:\.\d{1,3}){3}\b", "192.0.2.1"),
@@ -295,7 +295,7 @@ impl Scrubber {
             }
         }
         new.extend_from_slice(bytes.get(at..).unwrap_or_default());
-        secrets::without(&new, &mut |secret| {
+        redaction::without(&new, &mut |secret| {
             let mut found = self.found.borrow_mut();
             if found.len() < MAX_FOUND && is_distinctive(secret) {
                 found.insert(secret.to_vec());

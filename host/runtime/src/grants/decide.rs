@@ -8,7 +8,7 @@ use scout_machine::{RemotePath, Within};
 use super::path::among;
 use super::{HostRules, Limit, Place, Rights, Root, Rule};
 use crate::policy::resolve::Resolved;
-use crate::policy::{self, CommandPolicy, PathOperand, Pipeline, Refusal, SecretPaths, Word};
+use crate::policy::{self, CommandPolicy, PathOperand, Pipeline, Refusal, SecretPaths, Word, sudo};
 use crate::{Effect, Grants, Interface};
 
 /// Rules that one refusal names.
@@ -273,7 +273,7 @@ pub fn decide(rights: &CallRights, target: Target<'_>, operation: Action<'_>) ->
             Action::See => {}
             Action::Copy(_) | Action::Write(_) if is_exchange => {}
             Action::Read(path) | Action::Copy(path) | Action::Write(path) => read(source, rights, path, &mut permit)?,
-            Action::Run(pipeline) => run(source, rights, pipeline, &mut permit)?,
+            Action::Run(pipeline) => run(source, rights, (pipeline, target.commands), &mut permit)?,
             Action::Shell => shell(source, rights)?,
         }
     }
@@ -322,7 +322,12 @@ fn write(target: Target<'_>, path: &RemotePath, permit: &mut Permit) -> Result<(
     Ok(())
 }
 
-fn run(source: Source, rights: &Rights, pipeline: &Pipeline, permit: &mut Permit) -> Result<(), Denial> {
+fn run(
+    source: Source,
+    rights: &Rights,
+    (pipeline, policy): (&Pipeline, CommandPolicy),
+    permit: &mut Permit,
+) -> Result<(), Denial> {
     if let Some(limit) = &rights.commands {
         for stage in &pipeline.stages {
             let Some(rule) = limit.rules.iter().find(|rule| rule.value.matches(stage)) else {
@@ -346,7 +351,9 @@ fn run(source: Source, rights: &Rights, pipeline: &Pipeline, permit: &mut Permit
         let instead = "a command whose paths, and whose directory if it looks there, lie below ";
         Err(deny(source, limit, &shown, why, instead).refusal)
     };
-    if let Err(mut refusal) = policy::check_paths(pipeline, &held) {
+    // Where the host has rows for what runs as root, the paths are those of the same command. Elsewhere nothing bounds it.
+    let stripped = (policy == CommandPolicy::ReadOnly && sudo::is_in(pipeline)).then(|| sudo::without(pipeline));
+    if let Err(mut refusal) = policy::check_paths(stripped.as_ref().unwrap_or(pipeline), &held) {
         if !refusal.why.contains(&*limit.place.0) {
             let why = "; where paths are limited, only commands of the table run, whose paths are known";
             refusal.why = placed(refusal.why + why, Some(&limit.place));
@@ -379,7 +386,10 @@ fn imported(grants: Grants) -> String {
 fn by_host(target: Target<'_>, operation: Action<'_>, keeps_secrets: bool) -> Option<Refusal> {
     match (operation, target.commands) {
         (Action::See, _) | (Action::Shell, CommandPolicy::Shell) => None,
-        (Action::Read(path) | Action::Copy(path) | Action::Write(path), _) => target.secrets.check_path(path).err().filter(|_| keeps_secrets),
+        (Action::Read(path) | Action::Copy(path) | Action::Write(path), _) => {
+            target.secrets.check_path(path).err().filter(|_| keeps_secrets)
+        }
+        (Action::Run(pipeline), CommandPolicy::ReadOnly) if sudo::is_in(pipeline) => as_root(target, pipeline).err(),
         (Action::Run(pipeline), commands) => policy::check_with(target.secrets, commands, pipeline).err(),
         (Action::Shell, CommandPolicy::ReadOnly | CommandPolicy::None) => Some(Refusal {
             what: "a free shell command".to_owned(),
@@ -390,6 +400,32 @@ fn by_host(target: Target<'_>, operation: Action<'_>, keeps_secrets: bool) -> Op
             ),
         }),
     }
+}
+
+/// Whether a pipeline may run of which some stages run as root: all of it must be of the table, and each of those a row of the host's.
+fn as_root(target: Target<'_>, pipeline: &Pipeline) -> Result<(), Refusal> {
+    policy::check_with(target.secrets, CommandPolicy::ReadOnly, &sudo::without(pipeline))?;
+    for command in pipeline.stages.iter().filter_map(sudo::command) {
+        let words: Vec<&str> = command.words.iter().map(Word::text).collect();
+        let what = quoted(&format!("sudo {}", words.join(" ")));
+        let Some(limit) = &target.rules.sudo else {
+            let why = format!("nothing runs as root on `{}`", target.name);
+            let instead = "the same without `sudo`; the operator lets rows of the table run as root with `sudo = [[\"journalctl\", \"-u\", \"*\"]]` below [hosts.NAME] in scout.toml";
+            return Err(Refusal { what, why, instead: Some(instead.to_owned()) });
+        };
+        sudo::check(target.secrets, &command, pipeline.directory.as_ref())?;
+        if !limit.rules.iter().any(|rule| rule.value.matches(&command)) {
+            let mut named: Vec<String> =
+                limit.rules.iter().take(MAX_NAMED).map(|rule| format!("sudo {}", rule.text)).collect();
+            if limit.rules.len() > MAX_NAMED {
+                named.push(format!("{} more", limit.rules.len() - MAX_NAMED));
+            }
+            let instead = if named.is_empty() { "the same without `sudo`".to_owned() } else { named.join(", ") };
+            let why = placed("is not among what runs as root there".to_owned(), Some(&limit.place));
+            return Err(Refusal { what, why, instead: Some(instead) });
+        }
+    }
+    Ok(())
 }
 
 fn roots(limit: &Limit<Root>) -> impl Iterator<Item = &Root> {

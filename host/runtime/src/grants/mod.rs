@@ -91,6 +91,8 @@ pub struct HostRules {
     pub groups: Vec<Arc<str>>,
     /// Where its command policy is written; absent: it is the default.
     pub commands: Option<Place>,
+    /// What may be run there as root, with `sudo`; absent: nothing.
+    pub sudo: Option<Limit<Argv>>,
     /// Whether each of its commands has a session of its own, also one that could share a shell that stays.
     pub own_sessions: bool,
     /// The directories below which transfers may write; absent: none.

@@ -106,6 +106,51 @@ fn transfers_write_where_the_host_is_open_and_nowhere_else() {
     assert!(decide(&with(Source::Principal, limited), target, Action::Copy(&inside)).is_ok());
 }
 
+/// Rows add to what a host runs for anybody; what limits a plugin or a principal has to let them through besides.
+#[test]
+fn as_root_runs_what_is_a_row_of_the_host_and_within_every_limit() {
+    let judge_at = |rights: &CallRights, text: &str, policy: CommandPolicy, rows: Option<&[&str]>| {
+        let rules = HostRules { sudo: rows.map(|rows| commands(1, rows)), ..HostRules::default() };
+        let target = Target { name: "web1", commands: policy, rules: &rules, secrets: &SecretPaths::default() };
+        decide(rights, target, Action::Run(&pipeline(text))).is_ok()
+    };
+    let read_only = |rights: &CallRights, text: &str| {
+        judge_at(rights, text, CommandPolicy::ReadOnly, Some(&["journalctl -u *", "cat /var/log/*.log"]))
+    };
+    for (text, allowed) in [
+        ("sudo journalctl -u nginx", true),
+        ("sudo cat /var/log/a.log | head -3", true),
+        ("journalctl -u nginx | sudo journalctl -u a", true),
+        ("sudo journalctl -u a b", false),
+        ("sudo journalctl -f -u a", false),
+        ("sudo cat /var/log/../../etc/shadow.log", false),
+        ("sudo cat /var/log/a.log | sudo head -3", false),
+        ("sudo cat /var/log/a.log | tee /tmp/x", false),
+        ("sudo -n journalctl -u nginx", false),
+        ("sudo sudo journalctl -u nginx", false),
+    ] {
+        assert_eq!(read_only(&everything(), text), allowed, "{text}");
+    }
+    let text = "sudo cat /var/log/a.log";
+    for rows in [None, Some(&[][..])] {
+        assert!(!judge_at(&everything(), text, CommandPolicy::ReadOnly, rows));
+    }
+    assert!(!judge_at(&everything(), text, CommandPolicy::None, Some(&["cat *"])));
+    for source in [Source::Operator, Source::Principal] {
+        for (limit, allowed) in
+            [(&["cat ..."][..], false), (&["sudo cat ..."], true), (&["sudo journalctl ..."], false)]
+        {
+            let limited = with(source, Rights { commands: Some(commands(2, limit)), ..Rights::default() });
+            assert_eq!(read_only(&limited, text), allowed, "{limit:?}");
+        }
+        for (limit, allowed) in [("/var/log", true), ("/etc", false)] {
+            let limited = with(source, Rights { paths: Some(paths(2, &[limit])), ..Rights::default() });
+            assert_eq!(read_only(&limited, text), allowed, "{limit}");
+            assert!(!judge_at(&limited, text, CommandPolicy::Shell, None), "nothing bounds it there");
+        }
+    }
+}
+
 /// For each limit: what it lets through, and what it does not. A new field of [`Rights`] does not compile here until it
 /// has its line.
 #[test]

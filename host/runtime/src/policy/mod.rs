@@ -12,6 +12,7 @@ mod render;
 pub(crate) mod resolve;
 mod scripts;
 mod secret;
+pub mod sudo;
 mod table;
 pub(crate) mod unwritable;
 mod values;

@@ -5,7 +5,7 @@
 use scout_machine::{RemotePath, Start};
 
 use super::resolve::unknown_home;
-use super::{MAX_TEXT, Pipeline, Refusal, Stage, StderrTo, Word, quoted, table};
+use super::{MAX_TEXT, Pipeline, Refusal, Stage, StderrTo, Word, quoted, sudo, table};
 
 /// Linux passes at most 128 KiB in one argument, and the login shell gets the text as one; the rest is room for what runs it.
 const MAX_RENDERED: usize = 120 * 1024;
@@ -165,7 +165,12 @@ fn change_directory(out: &mut Vec<u8>, directory: Option<&RemotePath>) -> Result
     Ok(())
 }
 
-fn stage(out: &mut Vec<u8>, stage: &Stage) -> Result<(), Refusal> {
+fn stage(out: &mut Vec<u8>, given: &Stage) -> Result<(), Refusal> {
+    let as_root = sudo::command(given);
+    if as_root.is_some() {
+        out.extend_from_slice(sudo::SENT);
+    }
+    let stage = as_root.as_ref().unwrap_or(given);
     let row = table::row_of(&stage.words).map(|(row, _)| row);
     let (runs, begins) = row.map_or(("", ""), |row| (row.runs, row.begins));
     // Behind the words that the row is named by.

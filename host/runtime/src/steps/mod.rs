@@ -18,6 +18,7 @@ mod decide;
 pub(crate) mod hide;
 mod machine;
 mod observe;
+mod privileged;
 mod secrets;
 
 use std::time::{Duration, Instant};
@@ -195,10 +196,11 @@ impl HostAccess {
     }
 
     fn admitted(self, plugin: &str, request: &HostRequest, decided: Decided, entered: Instant) -> Admitted {
-        let Decided { permit, script, only_reads } = decided;
+        let Decided { permit, script, only_reads, as_root } = decided;
+        let as_root = as_root.then(|| privileged::rows(request, &self));
         let record = Record::of(&self, plugin, request, script.as_deref(), entered);
         let operation = cap::operation(request, (script, only_reads), &self);
-        Admitted { access: self, operation, permit, record }
+        Admitted { access: self, operation, permit, record, as_root }
     }
 
     /// Steps 1 and 2 for somebody who is no guest, in the name of this plugin.
@@ -286,6 +288,8 @@ pub(crate) struct Admitted {
     permit: Permit,
     /// Its part of the audit trail, if it has one.
     record: Option<Record>,
+    /// What of it runs as root, if anything does: the rows that let it.
+    as_root: Option<Vec<Vec<String>>>,
 }
 
 impl Admitted {
@@ -306,13 +310,17 @@ impl Admitted {
     /// # Cancel safety
     /// A command is ended on its host, and its end recorded.
     pub(crate) async fn go(self) -> Result<Found, HostError> {
-        let Self { access, operation, permit, mut record } = self;
+        let Self { access, operation, permit, mut record, as_root } = self;
         let live = async {
             let outcome = machine::perform(&access, &operation, &permit, observe::begin(&mut record, &access)).await?;
             secrets::hold(&access, &operation, &permit, outcome)
         };
         let found = observe::watch(&access, &operation, live).await;
         observe::end(record, &access, &operation, &found).await;
+        let found = match as_root {
+            Some(rows) => Box::pin(privileged::told(&access, rows, found)).await,
+            None => found,
+        };
         let found = found.map(cap::cut);
         if permit.hides_address { hide::address(&access.host.name, found) } else { found }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
 use scout_machine::Call;
+use scout_runtime::policy::sudo;
 use scout_runtime::{Fleet, HostRecord, Subject};
 use scout_ssh::HostSpec;
 use scout_ssh::local_file::{self, FileError};
@@ -81,6 +82,7 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, ConfigError> {
             Err(why) => report.trouble(&format!("{name:width$}  {why}")),
         }
     }
+    report.as_root(&fleet).await;
     fleet.pool().shutdown().await;
     Ok(report.finish())
 }
@@ -105,6 +107,27 @@ async fn check(fleet: Arc<Fleet>, host: HostRecord, config: &Config) -> (String,
     };
     let result = looked.await;
     (host.name.to_string(), result)
+}
+
+/// The line of sudoers that allows a row on a host.
+async fn sudoers(fleet: &Fleet, host: &HostRecord, call: &Call, row: &[String]) -> Result<String, NoLine> {
+    let program = row.first().map(String::as_str).unwrap_or_default();
+    let found = fleet.find_program(host, &tenant::local_principal(), call, program).await;
+    let Some(path) = found.map_err(|_| NoLine::Host)? else {
+        return Err(NoLine::Row(format!("{program} is not there, in {}", sudo::PLACES.join(", "))));
+    };
+    let account = host.location().map_err(|_| NoLine::Host)?.user;
+    sudo::sudoers(&account, &path, row).ok_or_else(|| {
+        NoLine::Row(format!("the account `{account}` or the path `{path}` cannot be written into sudoers as it is"))
+    })
+}
+
+/// Why there is no line of sudoers for a row.
+enum NoLine {
+    /// The host is not reached.
+    Host,
+    /// Of what was found there.
+    Row(String),
 }
 
 /// The settings of all hosts over SSH that can be evaluated.
@@ -188,6 +211,28 @@ impl Report {
                 }
                 Ok(known) => known.warnings().iter().for_each(|warning| self.trouble(warning)),
                 Err(error) => self.trouble(&with_hint(error.message(), error.hint())),
+            }
+        }
+    }
+
+    /// The lines of sudoers that let what may run as root, by host.
+    async fn as_root(&mut self, fleet: &Fleet) {
+        for host in fleet.hosts() {
+            let (Some(limit), name) = (host.as_root(), host.name.to_string()) else { continue };
+            let call = Call::until(tokio::time::Instant::now() + LOOK);
+            for rule in &limit.rules {
+                let row = rule.value.words();
+                match sudoers(fleet, &host, &call, &row).await {
+                    Ok(line) => self.say(format!(
+                        "{name}  sudo {}: allowed there by this line of sudoers:\n          {line}",
+                        rule.text
+                    )),
+                    Err(NoLine::Row(why)) => {
+                        self.trouble(&format!("{name}  sudo {} ({}): {why}", rule.text, rule.place));
+                    }
+                    // What is amiss with it was told.
+                    Err(NoLine::Host) => break,
+                }
             }
         }
     }

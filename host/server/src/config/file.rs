@@ -22,16 +22,18 @@ use crate::files;
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 45] = [
+pub(super) const KEYS: [&str; 47] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
     "audit",
     "audit_reads",
+    "redact",
     "secret_command",
     "commands",
     "command_limits",
     "persistent_shells",
+    "sudo",
     "memory",
     "cpu",
     "file_size",
@@ -78,6 +80,7 @@ pub(super) struct File {
     pub(super) audit_log: Option<PathBuf>,
     pub(super) audit: AuditMode,
     pub(super) audit_reads: bool,
+    pub(super) redact: bool,
     pub(super) secret_command: Option<PathBuf>,
     pub(super) commands: Option<Spanned<Commands>>,
     pub(super) command_limits: Option<Spanned<LimitsTable>>,
@@ -165,6 +168,7 @@ pub(super) struct HostTable {
     pub(super) command_limits: Option<Spanned<LimitsTable>>,
     pub(super) persistent_shells: Option<Spanned<bool>>,
     pub(super) writable_paths: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) sudo: Option<Spanned<Vec<Spanned<Vec<String>>>>>,
     #[serde(default)]
     pub(super) tags: Vec<Spanned<String>>,
 }

@@ -120,6 +120,8 @@ pub struct Config {
     pub audit: AuditMode,
     /// Whether they tell of what was read too.
     pub audit_reads: bool,
+    /// Whether secrets are masked in what leaves for a client.
+    pub redact: bool,
     /// What commands run where nothing else is said.
     pub commands: CommandPolicy,
     /// Where that is written, if it is.
@@ -279,6 +281,7 @@ impl Config {
             audit_log: file.audit_log.as_deref().map_or_else(|| state_dir.join("audit.jsonl"), relative_to_file),
             audit: file.audit,
             audit_reads: file.audit_reads,
+            redact: file.redact,
             state_dir,
             commands: file.commands.as_ref().map(|commands| (*commands.get_ref()).into()).unwrap_or_default(),
             commands_place: file.commands.as_ref().map(|commands| lines.place(commands)),

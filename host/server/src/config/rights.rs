@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use scout_runtime::Grants;
 use scout_runtime::grants::{Access, Argv, HostPattern, HostRules, Limit, Place, Rights, Root, Rule};
-use scout_runtime::policy::{CommandPolicy, PathPattern, SecretPaths};
+use scout_runtime::policy::{CommandPolicy, PathPattern, SecretPaths, sudo};
 use scout_ssh::{HostNames, SshConfig};
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
@@ -185,18 +185,20 @@ impl fmt::Debug for HostTables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut digest = Sha256::new();
         for (name, table) in self.iter() {
-            let HostConfig { pattern: _, commands, limits, persistent_shells, writable, tags, local } = table;
+            let HostConfig { pattern: _, commands, limits, persistent_shells, sudo, writable, tags, local } = table;
             let limits = limits.as_ref().map(|limits| format!("{limits:?}"));
             let commands = commands.as_ref().map(|(policy, place)| format!("{policy:?} {place}"));
             let local = local.as_ref().map(Place::to_string);
             let shells = persistent_shells.as_ref().map(|(shells, place)| format!("{shells} {place}"));
             let writable = writable.as_ref().map(|writable| format!("{writable:?}"));
+            let sudo = sudo.as_ref().map(|limit| format!("{limit:?}"));
             let parts = [
                 Some(name.as_str()),
                 commands.as_deref(),
                 limits.as_deref(),
                 shells.as_deref(),
                 writable.as_deref(),
+                sudo.as_deref(),
                 local.as_deref(),
             ];
             for part in parts.into_iter().chain(tags.iter().map(|tag| Some(&**tag))).chain([None]) {
@@ -218,6 +220,8 @@ pub struct HostConfig {
     persistent_shells: Option<(bool, Place)>,
     /// The directories that transfers may write.
     writable: Option<Box<Limit<Root>>>,
+    /// What may be run there as root.
+    sudo: Option<Limit<Argv>>,
     tags: Vec<Arc<str>>,
     /// Where it is written that this is the machine that Scout runs on.
     local: Option<Place>,
@@ -254,10 +258,15 @@ impl HostConfig {
         let place = |commands: &Spanned<Commands>| ((*commands.get_ref()).into(), lines.place(commands));
         let limits = table.command_limits.as_ref().map(|keys| Box::new(LimitKeys::new(keys, lines)));
         let persistent_shells = table.persistent_shells.as_ref().map(|shells| (*shells.get_ref(), lines.place(shells)));
+        let row = |words: &Vec<String>| {
+            sudo::check_row(words)?;
+            Ok((Argv::parse(words)?, words.join(" ")))
+        };
+        let sudo = limit(lines, table.sudo.as_ref(), MAX_RULES, row)?;
         let parse = |text: &String| Ok((Root::parse(text.as_bytes())?, text.clone()));
         let writable = limit(lines, table.writable_paths.as_ref(), MAX_ROOTS, parse)?.map(Box::new);
         let commands = table.commands.as_ref().map(place);
-        Ok(Self { pattern, commands, limits, persistent_shells, writable, tags, local })
+        Ok(Self { pattern, commands, limits, persistent_shells, sudo, writable, tags, local })
     }
 
     /// The directories that transfers may write, if that is said.
@@ -312,7 +321,8 @@ impl Config {
         let tags: Vec<Arc<str>> = tables.iter().flat_map(|table| table.tags.iter().cloned()).collect();
         let groups = self.groups.of(host, &tags);
         let (own_sessions, writable) = (!self.persistent_shells(host).0, writable(&tables));
-        let rules = HostRules { tags, groups, commands: place, own_sessions, writable, is_exchange: false };
+        let sudo = as_root(&tables);
+        let rules = HostRules { tags, groups, commands: place, sudo, own_sessions, writable, is_exchange: false };
         (commands.map_or(self.commands, |(policy, _)| *policy), rules)
     }
 
@@ -320,6 +330,11 @@ impl Config {
     pub fn labels(&self, host: &str) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
         let rules = self.rules(host).1;
         (rules.tags, rules.groups)
+    }
+
+    /// What may be run on a host as root; absent: nothing.
+    pub fn as_root(&self, host: &str) -> Option<Limit<Argv>> {
+        as_root(&self.hosts.about(host).collect::<Vec<_>>())
     }
 
     /// Whether commands that only read share shells that stay on a host, and where that is written, if it is. Of several tables the one
@@ -447,6 +462,21 @@ pub(super) fn is_plain(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
+/// What may be run on a host as root, by its tables. That with the host's own name decides, else a row counts that all have which say it.
+fn as_root(tables: &[&HostConfig]) -> Option<Limit<Argv>> {
+    let mut said = tables.iter().filter_map(|table| Some((table.pattern.host().is_some(), table.sudo.as_ref()?)));
+    let own = said.clone().find(|(is_own, _)| *is_own);
+    if let Some((_, own)) = own {
+        return Some(own.clone());
+    }
+    let (_, first) = said.next()?;
+    let mut limit = first.clone();
+    for (_, other) in said {
+        limit.rules.retain(|rule| other.rules.iter().any(|also| also.value == rule.value));
+    }
+    Some(limit)
+}
+
 /// What allows less comes first.
 fn strictness(policy: CommandPolicy) -> u8 {
     match policy {
@@ -521,6 +551,37 @@ mod tests {
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn rows_that_run_as_root_are_of_the_table_and_those_of_several_patterns_are_what_all_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scout.toml");
+        let tables = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let file = File::read(&path)?;
+            let tables =
+                file.hosts.iter().map(|(name, table)| Ok((name.clone(), HostConfig::new(name, table, &file.lines)?)));
+            Ok::<_, ConfigError>(HostTables::new(tables.collect::<Result<_, ConfigError>>()?))
+        };
+        let text = "[hosts.\"*\"]\nsudo = [[\"ss\", \"-tlnp\"], [\"id\"]]\n[hosts.\"web*\"]\nsudo = [[\"id\"], [\"w\"]]\n[hosts.web1]\nsudo = [[\"who\"]]\n[hosts.web2]\n";
+        let tables_of = tables(text).unwrap();
+        let rows = |host: &str| {
+            let limit = as_root(&tables_of.about(host).collect::<Vec<_>>());
+            limit.map(|limit| limit.rules.iter().map(|rule| rule.text.to_string()).collect::<Vec<_>>())
+        };
+        let rows_of = |rows: &[&str]| Some(rows.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>());
+        assert_eq!(rows("web1"), rows_of(&["who"]));
+        assert_eq!(rows("web2"), rows_of(&["id"]));
+        assert_eq!(rows("db"), rows_of(&["ss -tlnp", "id"]));
+        for (row, says) in [
+            ("[\"rm\", \"-rf\", \"/\"]", ":2: \"rm\" begins no row of the table"),
+            ("[\"journalctl\", \"...\"]", ":2: `...` lets any words follow"),
+            ("[\"cat\", \"/a b\"]", ":2: \"/a b\" has what sudoers cannot say exactly"),
+        ] {
+            let error = tables(&format!("[hosts.a]\nsudo = [{row}]\n")).err().unwrap().to_string();
+            assert!(error.contains(says), "{row}: {error}");
         }
     }
 

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use scout_machine::visible;
 
+use crate::exit::{Exit, Secrets};
+
 /// Progress notifications that may wait for a slow client; later ones are dropped.
 const PROGRESS_QUEUE: usize = 16;
 /// How long an answer waits for the report in front of it to be written.
@@ -51,12 +53,12 @@ impl Reporter {
         Some(Self { token, reports, ended, forwarding })
     }
 
-    pub(super) fn progress(&self) -> Progress {
+    pub(super) fn progress(&self, secrets: Secrets) -> Progress {
         let (token, reports) = (self.token.clone(), self.reports.clone());
         Arc::new(move |done, total, message: Option<&str>| {
             let mut report = ProgressNotificationParam::new(token.clone(), done);
             report.total = total;
-            report.message = message.map(|message| visible(message).into_owned());
+            report.message = message.map(|message| visible(&Exit::new(secrets).text(message.to_owned())).into_owned());
             // A full queue drops the report: a later one says more.
             drop(reports.try_send(report));
         })

@@ -182,11 +182,14 @@ impl Session {
             Err(why) => return Reply::failure("busy", &why, None, Receipt::default()),
         };
         // What answers is loaded while its host is dialled.
-        self.caller.tenant().revision().plugins.need();
+        let revision = self.caller.tenant().revision();
+        revision.plugins.need();
+        let secrets = revision.config().redact.into();
+        drop(revision);
         // The process waits for the last report, too.
         let _under_way = self.router.drain().hold();
         let reporter = Reporter::start(context);
-        let progress = reporter.as_ref().map(Reporter::progress);
+        let progress = reporter.as_ref().map(|reporter| reporter.progress(secrets));
         let caller = self.caller.asking(context.ct.child_token(), progress, self.memory.clone());
         let (tenant, principal) = (caller.principal().tenant(), caller.principal().name());
         let span = tracing::debug_span!("request", id = %context.id, %tenant, %principal);

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::breaker::{Breaker, CallResult, Quarantine};
 use super::schemas::Schemas;
 use super::shown::Shown;
+use crate::exit::Secrets;
 use crate::render::{Base64, Reply, render};
 
 /// On whose behalf schemas are compiled: nobody's who calls.
@@ -116,16 +117,16 @@ impl Loaded {
     pub(crate) async fn render(
         &self,
         answer: Answer,
-        base64: Base64,
+        (base64, secrets): (Base64, Secrets),
         receipt: Receipt,
         principal: &Principal,
         call: &Call,
     ) -> Result<Reply, CallError> {
         const DOING: &str = "its answer was made fit to be seen";
         if answer.size <= IN_PLACE {
-            return Ok(render(answer, base64, receipt));
+            return Ok(render(answer, base64, secrets, receipt));
         }
-        let rendered = self.plugin.work(principal, call, DOING, move |_| render(answer, base64, receipt));
+        let rendered = self.plugin.work(principal, call, DOING, move |_| render(answer, base64, secrets, receipt));
         rendered.await.map_err(|error| CallError { receipt, ..error })
     }
 

@@ -12,6 +12,7 @@ use super::schemas::Schemas;
 use super::{Loaded, Shown};
 use crate::call_memory::CallMemory;
 use crate::client_memory::ClientMemory;
+use crate::exit::Secrets;
 use crate::render::{Base64, Reply};
 
 /// The longest name of a tool with its prefix, in bytes: some clients take no more.
@@ -74,6 +75,7 @@ impl Tool {
         context: CallContext,
         memory: Option<ClientMemory>,
         arguments: Map<String, Value>,
+        secrets: Secrets,
     ) -> Result<Reply, CallError> {
         if let Some(what) = self.schemas.wrong_kind(&arguments) {
             let why = format!("the arguments do not fit the tool `{}`: {what}", self.name);
@@ -90,7 +92,7 @@ impl Tool {
         let (answer, receipt) = self.plugin.call_tool(context, &self.shown.name, &arguments).await?;
         drop(arguments);
         let reserved = call_memory.reserve(&call, &answer).await?;
-        Ok(reserved.keep(self.reply(answer, receipt, &principal, &call).await?))
+        Ok(reserved.keep(self.reply((answer, secrets), receipt, &principal, &call).await?))
     }
 
     /// Checks arguments against the input schema, and gives them as the plugin gets them. In place if that takes few steps,
@@ -147,13 +149,13 @@ impl Tool {
     /// An answer that does not fit, and where; a check that takes too long; the deadline, the cancellation.
     pub(crate) async fn reply(
         &self,
-        answer: scout_runtime::Answer,
+        (answer, secrets): (scout_runtime::Answer, Secrets),
         receipt: Receipt,
         principal: &Principal,
         call: &Call,
     ) -> Result<Reply, CallError> {
         const DOING: &str = "its answer was checked";
-        let reply = self.plugin.render(answer, Base64::Given, receipt, principal, call).await?;
+        let reply = self.plugin.render(answer, (Base64::Given, secrets), receipt, principal, call).await?;
         let (reply, checked) = match self.schemas.checked(reply, &mut Meter::new(IN_PLACE)) {
             (reply, Err(_beyond)) => {
                 let schemas = Arc::clone(&self.schemas);

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::arguments::{self, Arguments, LONG, NASTY};
+use crate::exit::Secrets;
 use crate::plugins::Schemas;
 use crate::render::{Base64, render};
 
@@ -95,8 +96,8 @@ impl Bench {
             }
             let called = plugin.call_tool(self.context(), &tried.name, &arguments.to_string()).await;
             let replied = called.map(|(answer, receipt)| {
-                let (reply, checked) =
-                    schemas.checked(render(answer, Base64::Given, receipt), &mut Meter::new(WORK_STEPS));
+                let (reply, checked) = schemas
+                    .checked(render(answer, Base64::Given, Secrets::Shown, receipt), &mut Meter::new(WORK_STEPS));
                 (reply.is_error, checked)
             });
             let broken = match &replied {

@@ -57,6 +57,7 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
             fields.insert("groups".to_owned(), texts(&groups));
             fields.insert("command_limits".to_owned(), limits.iter().map(limit_json).collect());
             fields.insert("persistent_shells".to_owned(), shells.json());
+            fields.insert("sudo".to_owned(), root_json(config, host));
             fields.insert("listed".to_owned(), names.find(host).is_some().into());
             fields.insert("hops".to_owned(), hops.iter().map(Report::json).collect());
         }
@@ -67,6 +68,7 @@ pub(super) async fn run(config: &Config, host: &str, json: bool) -> Result<ExitC
     text.push_str(&labels_text(&tags, &groups));
     text.push_str(&limits_text(&limits));
     text.push_str(&shells.text());
+    text.push_str(&root_text(config, host));
     if names.find(host).is_none() {
         let near = near(host, names.iter().map(|name| &**name));
         let file = config.ssh_config.display();
@@ -91,11 +93,13 @@ fn explain_local(config: &Config, host: &str, place: &Place, json: bool) -> Resu
     if json {
         let limits: Vec<Value> = limits.iter().map(limit_json).collect();
         let value = json!({"host": host, "transport": "local", "set_by": place.to_string(), "user": user,
-            "tags": texts(&tags), "groups": texts(&groups), "command_limits": limits, "listed": true, "hops": []});
+            "tags": texts(&tags), "groups": texts(&groups), "command_limits": limits, "sudo": root_json(config, host),
+            "listed": true, "hops": []});
         print(&format!("{value:#}"));
     } else {
         let (labels, limits) = (labels_text(&tags, &groups), limits_text(&limits));
-        let text = format!("{host} is this machine ({place}), used as {user}, without SSH\n{labels}{limits}");
+        let root = root_text(config, host);
+        let text = format!("{host} is this machine ({place}), used as {user}, without SSH\n{labels}{limits}{root}");
         print(&visible(&text));
     }
     Ok(ExitCode::SUCCESS)
@@ -121,6 +125,18 @@ fn limits_text(limits: &[HostLimit]) -> String {
         text.push_str(&format!("  {:9}  {limit}  ({origin})\n", limit.key));
     }
     text
+}
+
+/// What runs as root on a host.
+fn root_text(config: &Config, host: &str) -> String {
+    let rows = config.as_root(host).map(|limit| limit.rules).unwrap_or_default();
+    let rows: Vec<_> = rows.iter().map(|rule| format!("  sudo {}  ({})\n", rule.text, rule.place)).collect();
+    if rows.is_empty() { String::new() } else { format!("What runs there as root:\n{}", rows.concat()) }
+}
+
+fn root_json(config: &Config, host: &str) -> Value {
+    let rows = config.as_root(host).map(|limit| limit.rules).unwrap_or_default();
+    rows.iter().map(|rule| json!({"row": rule.value.words(), "place": rule.place.to_string()})).collect()
 }
 
 /// Whether commands that only read share shells that stay on a host.

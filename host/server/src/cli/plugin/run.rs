@@ -81,7 +81,7 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
         }
         None => None,
     };
-    let answer = call_tool_in(context, None, tool, fields.clone());
+    let answer = call_tool_in(context, None, tool, fields.clone(), revision.config().redact.into());
     tokio::pin!(answer);
     let reply = tokio::select! {
         reply = &mut answer => reply,

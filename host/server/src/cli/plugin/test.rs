@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::super::{print, usage};
 use crate::config::{Config, ConfigError, with_hint};
+use crate::exit::Secrets;
 use crate::files;
 use crate::plugins::one;
 use crate::tenant;
@@ -121,7 +122,7 @@ impl Bench {
             return Err(format!("{faults}{}\nif the plugin is right, record the call anew", ended.unwrap_or_default()));
         }
         if let Ok((answer, receipt)) = &replay.answer {
-            let replied = tool.reply(answer.clone(), *receipt, &principal, &call).await;
+            let replied = tool.reply((answer.clone(), Secrets::Shown), *receipt, &principal, &call).await;
             replied.map_err(|error| error.message)?;
         }
         match cassette.difference(&replay) {

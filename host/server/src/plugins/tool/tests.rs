@@ -46,7 +46,7 @@ fn context(principal: &str, call: &Call) -> CallContext {
 
 fn begin(tool: &Arc<Tool>, call: &Call) -> JoinHandle<Result<Reply, CallError>> {
     let (tool, context) = (Arc::clone(tool), context("mallory", call));
-    tokio::spawn(async move { tool.call(context, None, Map::new()).await })
+    tokio::spawn(async move { tool.call(context, None, Map::new(), Secrets::Shown).await })
 }
 
 /// Takes the thread that works for this tool's calls, until what is given is dropped.
@@ -81,7 +81,7 @@ async fn calls_whose_checks_take_long_leave_their_neighbours_their_turns() {
     let fields = serde_json::json!({"host": "box", "path": "/"});
     for _ in 0..100 {
         let (call, arguments) = (call(), fields.as_object().cloned().unwrap());
-        let mut asked = pin!(neighbour.call(context("alice", &call), None, arguments));
+        let mut asked = pin!(neighbour.call(context("alice", &call), None, arguments, Secrets::Shown));
         let mut polls = 0;
         let answer = std::future::poll_fn(|task| {
             polls += 1;
@@ -130,8 +130,12 @@ async fn arguments_that_take_long_to_be_checked_are_refused_before_the_plugin_is
     let plugin = runtime.load(id, component.clone(), Grants::ALL, settings).await.unwrap();
     let catalog = one::tools(plugin, &component).await.unwrap();
     let arguments = serde_json::json!({"v": vec!["x"; 100_000]});
-    let called =
-        catalog.tools().first().unwrap().call(context("alice", &call()), None, arguments.as_object().cloned().unwrap());
+    let called = catalog.tools().first().unwrap().call(
+        context("alice", &call()),
+        None,
+        arguments.as_object().cloned().unwrap(),
+        Secrets::Shown,
+    );
     let error = called.await.unwrap_err();
     assert!(error.message.contains("take too long to be checked against its input schema"), "{error}");
     assert_eq!(error.receipt.memory_peak, 0);

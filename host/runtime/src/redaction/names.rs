@@ -1,7 +1,8 @@
-//! What looks like a secret: by its form, or by the name in front of it. Knows texts, no cassettes.
+//! Secrets that are known by the name in front of them, and a text without any.
 //!
 //! Names count in whatever notation they stand: JSON (also inside a string of JSON), YAML, INI, variables, headers, flags, queries, XML.
-//! Where a value's end is not certain more is taken than less. Booleans stay. Any bytes are read, in linear time.
+//! Who takes everything out takes more than less where a value's end is not certain, and leaves booleans; who takes what is likely to be
+//! secret leaves all else as it is. Any bytes are read, in linear time.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,10 +10,15 @@ use std::sync::LazyLock;
 
 use regex::bytes::{Captures, Regex};
 
+use super::forms::{self, Literals, Strictness};
+use super::likely::{Kind, is_likely};
+use super::rules::NAMED;
+use super::text::Text;
+
 /// What stands in the place of a secret.
-pub(super) const REDACTED: &str = "redacted";
+pub(crate) const REDACTED: &str = "redacted";
 /// What stands in the place of a number, where another type would not fit.
-pub(super) const NUMBER: &str = "0";
+pub(crate) const NUMBER: &str = "0";
 
 /// Words of names that say it by themselves.
 const WORDS: [&str; 10] = ["authorization", "bearer", "cookie", "cookies", "cred", "creds", "jwt", "otp", "psk", "pw"];
@@ -81,11 +87,12 @@ const SCHEMES: [&str; 6] = ["bearer", "basic", "digest", "negotiate", "token", "
 const HARMLESS: [&str; 11] = ["true", "false", "yes", "no", "on", "off", "none", "null", "nil", "undefined", REDACTED];
 
 #[expect(clippy::expect_used, reason = "the patterns are constants, and a test compiles them")]
-pub(super) fn compiled<const N: usize>(patterns: [(&str, &'static str); N]) -> Vec<(Regex, &'static str)> {
+pub(crate) fn compiled<const N: usize>(patterns: [(&str, &'static str); N]) -> Vec<(Regex, &'static str)> {
     patterns.into_iter().map(|(pattern, instead)| (Regex::new(pattern).expect("a pattern"), instead)).collect()
 }
 
-/// Forms of secrets and what is put in their place; `$1` and so on is what stays.
+/// Forms of which a recorded call keeps a part, and what is put in the place of the rest; `$1` and so on is what stays. The others are
+/// those of [`super::RULES`].
 static FORMS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     compiled([
         // PEM, OpenSSH and OpenPGP private keys, whole or cut.
@@ -107,15 +114,6 @@ static FORMS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(\bmachine\s+\S+\s+login\s+\S+\s+password\s+)\S+", "${1}redacted"),
         (r"(?im)^(\s*(?:requirepass|masterauth)[ \t]+)\S.*$", "${1}redacted"),
         (r"(?i)(\bMIT-MAGIC-COOKIE-1\s+)[0-9a-f]+", "${1}redacted"),
-        // JSON web tokens.
-        (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", REDACTED),
-        // Tokens that well-known services mark as theirs.
-        (
-            r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeoprs]-[\w-]{10,}|\b[rs]k[-_][\w-]{20,}|\bnpm_[A-Za-z0-9]{20,}|\bAIza[\w-]{30,}|\bhv[sb]\.[\w-]{20,}|\bdop_v1_[0-9a-f]{20,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bpypi-[\w-]{20,}",
-            REDACTED,
-        ),
-        // Password hashes (crypt(5)).
-        (r"\$(?:1|2[abxy]|5|6|7|y|gy|md5|sha1|argon2\w*|scrypt)\$[^\s:]{8,}", REDACTED),
     ])
 });
 
@@ -129,17 +127,169 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&pattern).expect("a pattern")
 });
 
+/// Stems of [`NAME`] with which a name that counts is looked for: each as it is written in small letters, in capitals and with one. They
+/// have three letters at least: shorter ones would be in everything.
+const SOUGHT: [&str; 12] =
+    ["pass", "pwd", "secret", "token", "cred", "cookie", "key", "auth", "jwt", "otp", "psk", "sess"];
+
+/// The last words of names that speak of a secret and have none.
+const ABOUT: [&str; 66] = [
+    "name",
+    "names",
+    "file",
+    "files",
+    "path",
+    "paths",
+    "dir",
+    "directory",
+    "url",
+    "uri",
+    "endpoint",
+    "type",
+    "types",
+    "policy",
+    "length",
+    "len",
+    "size",
+    "min",
+    "max",
+    "count",
+    "limit",
+    "expiry",
+    "expires",
+    "expiration",
+    "ttl",
+    "age",
+    "at",
+    "time",
+    "date",
+    "timeout",
+    "lifetime",
+    "method",
+    "methods",
+    "mode",
+    "algorithm",
+    "algo",
+    "enabled",
+    "required",
+    "ref",
+    "arn",
+    "version",
+    "status",
+    "used",
+    "usage",
+    "prompt",
+    "label",
+    "description",
+    "changed",
+    "field",
+    "header",
+    "issuer",
+    "audience",
+    "scope",
+    "scopes",
+    "fingerprint",
+    "format",
+    "provider",
+    "backend",
+    "store",
+    "rotation",
+    "hint",
+    "id",
+    "ids",
+    "host",
+    "port",
+    "user",
+];
+/// Words of names of passwords.
+const PASSWORDS: [&str; 4] = ["pwd", "pw", "psk", "passcode"];
+/// The longest value that is likely to be a secret, in bytes.
+pub(super) const MAX_VALUE: usize = 1024;
+/// How far a block or a list is looked at for values that are likely to be secret, in bytes.
+const MAX_BLOCK: usize = 4 << 10;
+/// The longest name, and what may stand between it and its separator.
+const MAX_NAME: usize = 256;
+
+static STEMS_SOUGHT: LazyLock<Literals> = LazyLock::new(|| {
+    let forms = |stem: &str| {
+        let (first, rest) = stem.split_at(1);
+        [stem.to_owned(), stem.to_uppercase(), first.to_uppercase() + rest]
+    };
+    let written: Vec<_> = SOUGHT.iter().flat_map(|stem| forms(stem)).collect();
+    Literals::new(&written.iter().map(String::as_str).collect::<Vec<_>>())
+});
+
+/// What kind of secret a value with this name is likely to be, if any.
+pub(super) fn kind_of(name: &[u8]) -> Option<Kind> {
+    if name.len() > MAX_NAME || !is_secret_name(name) {
+        return None;
+    }
+    let words = words(name);
+    let last = words.last()?;
+    // Of `session_id` the whole is the secret.
+    let is_about = ABOUT.contains(&last.as_str()) && !words.iter().any(|word| word.starts_with("sess"));
+    let is_password = |word: &String| {
+        word.contains("password")
+            || word.contains("passwd")
+            || word.contains("passphrase")
+            || word.ends_with("pass")
+            || PASSWORDS.contains(&word.as_str())
+    };
+    (!is_about).then(|| if words.iter().any(is_password) { Kind::Password } else { Kind::Key })
+}
+
+/// The values of a text that are likely to be secret by the names in front of them.
+pub(super) fn find(text: &Text<'_>, found: &mut Vec<(Range<usize>, &'static str)>) {
+    let mut pass = Pass { text, found: Vec::new(), quotes: Quotes::default(), taking: Taking::Likely(Kind::Key) };
+    let mut from = 0;
+    STEMS_SOUGHT.each(text.bytes, &mut |at, _| {
+        if at >= from {
+            from = pass.look(at, from);
+        }
+    });
+    found.append(&mut pass.found);
+}
+
 /// A text without its secrets. Those that were found by a name are given to `learn` as they were.
-pub(super) fn without(text: &[u8], learn: &mut dyn FnMut(&[u8])) -> Vec<u8> {
+pub(crate) fn without(text: &[u8], learn: &mut dyn FnMut(&[u8])) -> Vec<u8> {
     let formless = replaced(&FORMS, Cow::Borrowed(text));
-    let mut pass =
-        Pass { text: &formless, out: Vec::with_capacity(formless.len()), copied: 0, quotes: Quotes::default(), learn };
+    let formless = without_forms(&formless);
+    let text = Text::new(&formless);
+    let mut pass = Pass { text: &text, found: Vec::new(), quotes: Quotes::default(), taking: Taking::All };
     pass.run();
-    pass.out
+    let found = pass.found;
+    found.iter().for_each(|(span, _)| learn(text.span(span.clone()).trim_ascii()));
+    rebuilt(text.bytes, &found)
+}
+
+/// A text without what has a form of its own.
+fn without_forms(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let mut found = Vec::new();
+    forms::find(&Text::new(bytes), Strictness::Loose, &mut found);
+    if found.is_empty() {
+        return Cow::Borrowed(bytes);
+    }
+    found.sort_by_key(|(span, _)| span.start);
+    let found: Vec<_> = found.into_iter().map(|(span, _)| (span, REDACTED)).collect();
+    Cow::Owned(rebuilt(bytes, &found))
+}
+
+/// A text with other texts in some places of it, which stand in order.
+fn rebuilt(bytes: &[u8], found: &[(Range<usize>, &str)]) -> Vec<u8> {
+    let (mut out, mut done) = (Vec::with_capacity(bytes.len()), 0);
+    for (span, instead) in found.iter().filter(|(span, _)| !span.is_empty()) {
+        if span.start >= done {
+            out.extend_from_slice(bytes.get(done..span.start).unwrap_or_default());
+            out.extend_from_slice(instead.as_bytes());
+        }
+        done = done.max(span.end);
+    }
+    out.extend_from_slice(bytes.get(done..).unwrap_or_default());
+    out
 }
 
 /// Replaces what these patterns match.
-pub(super) fn replaced<'a>(patterns: &[(Regex, &str)], bytes: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
+pub(crate) fn replaced<'a>(patterns: &[(Regex, &str)], bytes: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
     patterns.iter().fold(bytes, |bytes, (pattern, instead)| {
         if !pattern.is_match(&bytes) {
             return bytes;
@@ -154,7 +304,7 @@ pub(super) fn replaced<'a>(patterns: &[(Regex, &str)], bytes: Cow<'a, [u8]>) -> 
 }
 
 /// Whether what has this name is secret.
-pub(super) fn is_secret_name(name: &[u8]) -> bool {
+pub(crate) fn is_secret_name(name: &[u8]) -> bool {
     let words = words(name);
     let whole = words.join("_");
     let secret = |word: &str| {
@@ -231,6 +381,11 @@ struct Quotes {
 
 impl Quotes {
     fn go_to(&mut self, text: &[u8], place: usize) {
+        // What is before the line tells nothing of it.
+        let between = text.get(self.at..place).unwrap_or_default();
+        if let Some(end) = memchr::memrchr2(b'\n', b'\0', between) {
+            self.at += end;
+        }
         let mut backslashes = 0;
         while self.at < place {
             let byte = byte(text, self.at);
@@ -277,29 +432,67 @@ struct Name {
     line: usize,
 }
 
+/// Which values are taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    /// All but those that say nothing.
+    All,
+    /// Those that are likely to be a secret of this kind.
+    Likely(Kind),
+}
+
 /// One way through a text.
 struct Pass<'a> {
-    text: &'a [u8],
-    out: Vec<u8>,
-    /// What is before this is in `out`.
-    copied: usize,
+    text: &'a Text<'a>,
+    /// What was taken, in order, and what is put in its place.
+    found: Vec<(Range<usize>, &'static str)>,
     quotes: Quotes,
-    learn: &'a mut dyn FnMut(&[u8]),
+    taking: Taking,
 }
 
 impl Pass<'_> {
     fn run(&mut self) {
         let mut from = 0;
-        while let Some(found) = NAME.find_at(self.text, from) {
+        while let Some(found) = NAME.find_at(self.text.bytes, from) {
             let name = self.name(found.range());
             let behind = name.and_then(|name| self.value(&name)).unwrap_or_default();
             from = behind.max(found.end());
         }
-        self.copy(self.text.len());
+    }
+
+    /// Looks at a name round a stem, of which nothing before `from` is a part, for a value that is likely to be secret. Gives the place
+    /// from which on names are looked for.
+    fn look(&mut self, stem: usize, from: usize) -> usize {
+        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        let lowest = from.max(stem.saturating_sub(MAX_NAME));
+        let before = self.text.span(lowest..stem).iter().rev().take_while(|byte| in_name(**byte)).count();
+        self.text.count(before);
+        let end = self.text.until(stem, |byte| !in_name(byte));
+        let start = stem - before;
+        // Of the colour in front of it nothing is a part of the name.
+        let colour = self.text.until_or(start, 6, |byte| !byte.is_ascii_digit());
+        let is_coloured = colour < stem && self.byte(colour) == b'm' && self.text.begins(colour + 1);
+        let span = if is_coloured { colour + 1 } else { start }..end;
+        // Most names are words of a sentence.
+        let separator = self.text.until_or(end, 16, |byte| !b" \t\\\"'".contains(&byte));
+        let may_have_value =
+            b":=>,".contains(&self.byte(separator)) || self.byte(span.start) == b'-' && separator > end;
+        if !may_have_value || span.len() > MAX_NAME {
+            return end;
+        }
+        let taken = self.found.len();
+        let Some(name) = self.name(span) else { return end };
+        let Some(kind) = kind_of(self.span(&name.span)) else { return end };
+        self.taking = Taking::Likely(kind);
+        let behind = self.value(&name).unwrap_or_default();
+        if self.found.len() > taken { behind.max(end) } else { end }
     }
 
     fn name(&mut self, mut span: Range<usize>) -> Option<Name> {
-        let said = |span: &Range<usize>| is_secret_name(self.text.get(span.clone()).unwrap_or_default());
+        let said = |span: &Range<usize>| match self.taking {
+            Taking::All => is_secret_name(self.span(span)),
+            Taking::Likely(_) => kind_of(self.span(span)).is_some(),
+        };
         // Behind a backslash, the first letter may be a line end in a string of JSON.
         let escape = span.start > 0 && self.byte(span.start - 1) == b'\\' && b"nrt".contains(&self.byte(span.start));
         let shorter = span.start + 1..span.end;
@@ -308,12 +501,13 @@ impl Pass<'_> {
         } else if !said(&span) {
             return None;
         }
-        self.quotes.go_to(self.text, span.start);
+        self.quotes.go_to(self.text.bytes, span.start);
         let (open, line) = (self.quotes.open, self.quotes.line);
         let key = |quote: &Quote| b":=,".contains(&self.byte(self.blanks(span.end + quote.len())));
         let closed = self.quote(span.end).filter(key);
-        let before = self.text.get(line..span.start).unwrap_or_default();
-        let before = before.trim_ascii();
+        let before = self.span(&(line..span.start));
+        // Of a longer one nothing is asked: it is all looked at for each name.
+        let before = if before.len() > MAX_NAME { b"." } else { before.trim_ascii() };
         let first = [&b""[..], b"-", b"*", b">", b"<", b"+", b"#", b";", b"//", b"export", b"set"].contains(&before);
         Some(Name { span, open, closed, first, line })
     }
@@ -339,7 +533,7 @@ impl Pass<'_> {
             }
             b'>' if before == b'<' => {
                 let start = at + 1;
-                let near = self.span(&(start..(start + MAX_ELEMENT).min(self.text.len())));
+                let near = self.span(&(start..(start + MAX_ELEMENT).min(self.text.bytes.len())));
                 let line = near.split(|byte| is_line_end(*byte)).next().unwrap_or_default();
                 let end = line.windows(2).position(|two| two == b"</")?;
                 return Some(self.take(start..start + end, REDACTED));
@@ -366,12 +560,55 @@ impl Pass<'_> {
         if let Some(quote) = self.quote(at).filter(|quote| !ends_text(quote)) {
             return Some(self.quoted(at, quote));
         }
+        if self.taking != Taking::All {
+            return match self.byte(at) {
+                // What is in it has names of its own.
+                b'{' => None,
+                b'[' => Some(self.composite(at, name.closed.is_some())),
+                _ => self.likely_end(at, name).map(|end| self.take(at..end, NAMED)),
+            };
+        }
         if b"{[".contains(&self.byte(at)) {
             return Some(self.composite(at, name.closed.is_some()));
         }
         let end = self.bare_end(name, at, before);
         let number = name.closed.is_some() && is_number(self.span(&(at..end)));
         Some(self.take(at..end, if number { NUMBER } else { REDACTED }))
+    }
+
+    /// Where a value without quotes ends that is likely to be a secret, unless it is what makes one: a call, an element. Behind a mark
+    /// that may be a part of it the next pair begins, or nothing more comes.
+    fn likely_end(&self, mut at: usize, name: &Name) -> Option<usize> {
+        let limit = (at + MAX_VALUE).min(self.text.bytes.len());
+        // The scheme of a header.
+        let word = self.text.until_or(at, 12, |byte| !byte.is_ascii_alphabetic());
+        if self.byte(word) == b' '
+            && SCHEMES.iter().any(|scheme| self.span(&(at..word)).eq_ignore_ascii_case(scheme.as_bytes()))
+        {
+            return None;
+        }
+        while at < limit {
+            let byte = self.byte(at);
+            match byte {
+                0 | b'"' | b'\'' | b'`' | b'<' | b'>' | b'|' => break,
+                b'(' | b'[' => return None,
+                b'\\' if name.open.is_some() || b"nrt\"'".contains(&self.byte(at + 1)) => break,
+                b')' | b'}' | b']' | b';' | b',' | b'&' if self.is_end_of_pair(at + 1) => break,
+                _ if byte.is_ascii_whitespace() => break,
+                _ => at += 1,
+            }
+        }
+        (at < limit || limit == self.text.bytes.len()).then_some(at)
+    }
+
+    /// Whether nothing more follows, or a name and its separator.
+    fn is_end_of_pair(&self, at: usize) -> bool {
+        let next = self.byte(at);
+        let name = self.text.until_or(at, 48, |byte| !(byte.is_ascii_alphanumeric() || b"_.- ".contains(&byte)));
+        is_line_end(next)
+            || next.is_ascii_whitespace()
+            || b"\"'`)}];,\\".contains(&next)
+            || name > at && b"=:".contains(&self.byte(name))
     }
 
     /// Where a value without quotes ends.
@@ -411,13 +648,14 @@ impl Pass<'_> {
     fn quoted(&mut self, at: usize, quote: Quote) -> usize {
         let start = at + quote.len();
         let (end, behind) = self.closing(start, quote);
-        self.take(start..end, REDACTED);
+        self.take(start..end, if self.taking == Taking::All { REDACTED } else { NAMED });
         behind
     }
 
     /// Where what a quote began ends, and the place behind its end. Without an end it is the line's.
     fn closing(&self, start: usize, quote: Quote) -> (usize, usize) {
-        self.closing_before(start, quote, self.text.len())
+        let limit = if self.taking == Taking::All { usize::MAX } else { start + MAX_VALUE };
+        self.closing_before(start, quote, limit.min(self.text.bytes.len()))
     }
 
     /// The same, and no further than to a limit.
@@ -457,11 +695,13 @@ impl Pass<'_> {
         let mut nested: Vec<u8> = Vec::new();
         // Whether a value follows in an object: what stands before its `:` or `=` is a key.
         let mut valued = false;
-        while at < self.text.len() {
+        let limit = if self.taking == Taking::All { usize::MAX } else { at + MAX_BLOCK };
+        while at < limit.min(self.text.bytes.len()) {
             let byte = self.byte(at);
             let of_object = nested.last() == Some(&b'{');
             let is_key = |pass: &Self, behind| of_object && !valued && b":=".contains(&pass.byte(pass.blanks(behind)));
             match byte {
+                b'{' | b'[' if self.taking != Taking::All && !nested.is_empty() => return at,
                 b'{' | b'[' => {
                     nested.push(byte);
                     valued = false;
@@ -513,12 +753,12 @@ impl Pass<'_> {
         loop {
             let line = end + 1;
             let start = self.until(line, |byte| byte != b' ');
-            if end >= self.text.len() {
+            if end >= self.text.bytes.len() || self.taking != Taking::All && end > at + MAX_BLOCK {
                 return end;
             }
             let next = self.until(start, is_line_end);
             let line_end = self.line_end(start);
-            let content = self.text.get(start..line_end).unwrap_or_default();
+            let content = self.text.bytes.get(start..line_end).unwrap_or_default();
             let deeper = start - line > indent;
             if content.is_empty() {
                 // An empty line inside it.
@@ -549,31 +789,26 @@ impl Pass<'_> {
     }
 
     /// Takes out a value, if it is one. Gives the place behind it.
-    fn take(&mut self, span: Range<usize>, instead: &str) -> usize {
-        let value = self.text.get(span.clone()).unwrap_or_default();
-        let trimmed = value.trim_ascii();
+    fn take(&mut self, span: Range<usize>, instead: &'static str) -> usize {
+        let trimmed = self.span(&span).trim_ascii();
         let says_nothing = HARMLESS.iter().any(|word| trimmed.eq_ignore_ascii_case(word.as_bytes()))
             || trimmed.iter().all(|byte| *byte == b'*');
-        if !says_nothing {
-            (self.learn)(trimmed);
-            self.copy(span.start);
-            self.out.extend_from_slice(instead.as_bytes());
-            self.copied = span.end;
+        let (is_taken, instead) = match self.taking {
+            Taking::All => (!says_nothing, instead),
+            Taking::Likely(kind) => (!says_nothing && is_likely(kind, trimmed), NAMED),
+        };
+        if is_taken {
+            self.found.push((span.clone(), instead));
         }
         span.end
     }
 
-    fn copy(&mut self, to: usize) {
-        self.out.extend_from_slice(self.text.get(self.copied..to).unwrap_or_default());
-        self.copied = self.copied.max(to);
-    }
-
     fn byte(&self, at: usize) -> u8 {
-        byte(self.text, at)
+        self.text.byte(at)
     }
 
     fn span(&self, span: &Range<usize>) -> &[u8] {
-        self.text.get(span.clone()).unwrap_or_default()
+        self.text.span(span.clone())
     }
 
     /// The quote that stands at a place.
@@ -592,8 +827,7 @@ impl Pass<'_> {
     }
 
     fn until(&self, at: usize, ends: impl Fn(u8) -> bool) -> usize {
-        let rest = self.text.get(at..).unwrap_or_default();
-        at + rest.iter().position(|byte| ends(*byte)).unwrap_or(rest.len())
+        self.text.until(at, ends)
     }
 }
 
@@ -607,5 +841,5 @@ fn is_number(text: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "secrets_tests.rs"]
+#[path = "names_tests.rs"]
 mod tests;

@@ -1,0 +1,54 @@
+//! What is told where sudo ran nothing: that it did not, and the lines of sudoers that would let it.
+
+use scout_machine::{Ending, ErrorKind, HostError};
+
+use super::{Found, HostAccess, HostRequest};
+use crate::policy::sudo;
+
+/// The rows by which parts of a command run as root.
+pub(super) fn rows(request: &HostRequest, access: &HostAccess) -> Vec<Vec<String>> {
+    let HostRequest::Run(pipeline) = request else { return Vec::new() };
+    let Some(limit) = access.host.as_root() else { return Vec::new() };
+    let commands = pipeline.stages.iter().filter_map(sudo::command);
+    let rows = commands.filter_map(|command| limit.rules.iter().find(|rule| rule.value.matches(&command)));
+    rows.map(|rule| rule.value.words()).collect()
+}
+
+/// What was found, or that sudo ran nothing.
+///
+/// # Errors
+/// Permission: sudo is not there, or does not let the account.
+pub(super) async fn told(
+    access: &HostAccess,
+    rows: Vec<Vec<String>>,
+    found: Result<Found, HostError>,
+) -> Result<Found, HostError> {
+    let outcome = match found {
+        Ok(Found::Ran(outcome)) => outcome,
+        found => return found,
+    };
+    let Ending::Exited(status) = outcome.ending else { return Ok(Found::Ran(outcome)) };
+    if !sudo::is_refusal(status, &outcome.stdout.data, &outcome.stderr.data) {
+        return Ok(Found::Ran(outcome));
+    }
+    let said = String::from_utf8_lossy(&outcome.stderr.data);
+    let message = format!("{}: sudo did not run it: {}", access.host.name, said.lines().next().unwrap_or_default());
+    let mut lines = Vec::new();
+    for row in &rows {
+        lines.extend(access.sudoers(row).await);
+    }
+    let hint = match lines.is_empty() {
+        true => "`scout doctor` prints the lines of sudoers that let it".to_owned(),
+        false => format!("with this in a file of /etc/sudoers.d, by `visudo`, it would: {}", lines.join(" and ")),
+    };
+    Err(HostError::new(ErrorKind::Permission, message).with_hint(hint))
+}
+
+impl HostAccess {
+    /// The line of sudoers that allows a row, with the path that its program has there.
+    async fn sudoers(&self, row: &[String]) -> Option<String> {
+        let (fleet, program) = (&self.context.fleet, row.first()?);
+        let path = fleet.find_program(&self.host, &self.context.principal, self.call(), program).await.ok()??;
+        sudo::sudoers(&self.host.location().ok()?.user, &path, row)
+    }
+}
