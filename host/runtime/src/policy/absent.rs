@@ -131,8 +131,8 @@ pub(super) const ABSENT: &[(&str, &str, &str)] = &[
         "`resolvectl status` and `cat /etc/resolv.conf` tell which; `getent passwd` and the like need none",
     ),
     (
-        "docker inspect",
-        "it shows environments and labels, which hold passwords",
+        "docker inspect,info",
+        "it shows environments, labels or proxies, which hold passwords",
         "the tool `containers`, or docker ps -a --no-trunc",
     ),
     (
@@ -141,8 +141,8 @@ pub(super) const ABSENT: &[(&str, &str, &str)] = &[
         "the tool `containers`; docker compose ls -a, docker ps -a, docker logs --tail 100 NAME",
     ),
     (
-        "podman inspect",
-        "it shows environments and labels, which hold passwords",
+        "podman inspect,info",
+        "it shows environments, labels or proxies, which hold passwords",
         "the tool `containers`, or podman ps -a --no-trunc",
     ),
     ("docker podman", "most of its commands act on containers, or show environments", CONTAINERS),
@@ -160,7 +160,11 @@ pub(super) const ABSENT: &[(&str, &str, &str)] = &[
     ),
     ("zpool", "only `zpool list` and `zpool status` are allowed: most of its other commands change pools", POOLS),
     ("zfs", "only `zfs list` and `zfs get` are allowed: most of its other commands change datasets", POOLS),
-    ("btrfs", "most of its commands change file systems", POOLS),
+    (
+        "btrfs",
+        "only `btrfs filesystem usage`, `btrfs filesystem df` and `btrfs device stats` are allowed: most of its other commands change file systems",
+        "btrfs filesystem usage PATH, btrfs device stats PATH; `findmnt -t btrfs` and `lsblk -f` tell which there are",
+    ),
     ("git", "its configuration names programs to run", "cat, ls and diff"),
     ("service", "it runs scripts of /etc/init.d, for `status` too", SERVICES),
     ("rc-status rc-service rc-update", "it writes OpenRC's cache, whatever it is asked", SERVICES),
@@ -240,6 +244,26 @@ pub(super) fn known(name: &str, first: &str) -> Option<(&'static str, &'static s
 mod tests {
     use super::*;
     use crate::policy::table::rows;
+
+    #[test]
+    fn an_entry_for_first_arguments_speaks_of_those_alone() {
+        for (command, says) in [
+            ("docker inspect", "environments"),
+            ("docker compose", "reads files of a project"),
+            ("docker rm", "most of its commands"),
+            ("docker ", "most of its commands"),
+            ("podman inspect", "environments"),
+            ("podman compose", "most of its commands"),
+            ("docker-compose ps", "reads files of a project"),
+            ("zpool import", "only `zpool list`"),
+            ("btrfs balance", "only `btrfs filesystem usage`"),
+        ] {
+            let (name, first) = command.split_once(' ').expect("two words");
+            let (why, instead) = known(name, first).expect("it is known");
+            assert!(why.contains(says), "{command}: {why}");
+            assert!(instead.contains("the tool `") || instead.contains("PATH"), "{command}: {instead}");
+        }
+    }
 
     #[test]
     fn a_program_that_is_left_out_has_no_row() {

@@ -112,8 +112,8 @@ pub(super) const ROWS: &[Row] = &[
 const DOCKER: &[(&str, &str)] =
     &[("DOCKER_HOST", "unix:///var/run/docker.sock"), ("DOCKER_CONFIG", "/proc/no-configuration")];
 const LABELS: &str = "it shows labels and variables of the environment";
-const SYSTEM: &str = "Only the daemon of the system is asked, at /var/run/docker.sock. A format has fields that are named one by one: `{{.Names}} {{.Status}}`.";
-const PODMAN: &str = "It tells of the account's own containers. It keeps a database and locks, which it opens to write and makes where there are none, and asks \
+const SYSTEM: &str = "The tool `containers` tells it in rows. Only the daemon of the system is asked, at /var/run/docker.sock. A format has fields that are named one by one: `{{.Names}} {{.Status}}`.";
+const PODMAN: &str = "The tool `containers` tells it in rows. It tells of the account's own containers. It keeps a database and locks, which it opens to write and makes where there are none, and asks \
                       `conmon` for its version. A format has fields that are named one by one: `{{.Names}} {{.Status}}`.";
 
 const DOCKER_PS: Row = Row {

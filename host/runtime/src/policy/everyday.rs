@@ -562,7 +562,7 @@ const MACHINE: &[Row] = &[
             ("-O", "it may name a file to write"),
         ],
         unused: "-C -V --fs --int",
-        note: "A file below /var/log/sysstat (/var/log/sa on Red Hat and SUSE), then `--` and what of sar is to be told: `sadf -j /var/log/sysstat/sa01 -- -u -r -q`.",
+        note: "The tool `history` tells it in rows. A file below /var/log/sysstat (/var/log/sa on Red Hat and SUSE), then `--` and what of sar is to be told: `sadf -j /var/log/sysstat/sa01 -- -u -r -q`.",
         ..ROW
     },
     Row {
@@ -682,7 +682,8 @@ const LVM_DISPLAY: Row = Row {
 
 /// Neither loads the kernel's module where it is missing, nor waits for it.
 const ZFS: &[(&str, &str)] = &[("ZFS_MODULE_LOADING", "NO"), ("ZFS_MODULE_TIMEOUT", "0")];
-const POOL: &str = "Pools and datasets by their names; an interval would have no end.";
+const POOL: &str =
+    "The tool `storage` tells it in rows. Pools and datasets by their names; an interval would have no end.";
 
 /// Programs that tell of disks and of what is written on them about files.
 const DISKS: &[Row] = &[
@@ -792,6 +793,31 @@ const DISKS: &[Row] = &[
         flags_first: true,
         unused: "-j --json --json-int",
         note: POOL,
+        ..ROW
+    },
+    Row {
+        name: "btrfs filesystem usage",
+        short: "bhHkmgtT",
+        long: "raw human-readable iec si kbytes mbytes gbytes tbytes",
+        operands: SOME_PATHS,
+        ..ROW
+    },
+    Row {
+        name: "btrfs filesystem df",
+        short: "bhHkmgt",
+        long: "raw human-readable iec si kbytes mbytes gbytes tbytes",
+        operands: Operands::Each(Path, 1, 1),
+        unused: "--format",
+        ..ROW
+    },
+    Row {
+        name: "btrfs device stats",
+        short: "cT",
+        long: "check",
+        operands: Operands::Each(Path, 1, 1),
+        refused: &[("-z --reset", "it sets the counts to zero")],
+        unused: "--format",
+        note: "A path in the file system, and no device.",
         ..ROW
     },
     Row {
