@@ -820,13 +820,14 @@ async fn storage_is_told_by_what_a_host_has() {
         cat("storage", "zfs-list-written.txt")
     );
     let smartctl = format!(
-        "case \" $* \" in *scan*) {};; *sda) {};; *) {};; esac",
+        "case \" $* \" in *scan*) {};; *sda*) {};; *) {};; esac",
         cat("storage", "smart-scan-written.txt"),
         cat("storage", "smart-standby-written.txt"),
         cat("storage", "smart-ata-written.txt")
     );
     let (mdstat, vgs, lvs) =
         (cat("storage", "mdstat-written.txt"), cat("storage", "lvm2.03.16-vgs.txt"), cat("storage", "lvs-written.txt"));
+    let btrfs = cat("storage", "btrfs-stats-written.txt");
     let programs = [
         ("zpool", &*zpool),
         ("zfs", &*zfs),
@@ -834,9 +835,11 @@ async fn storage_is_told_by_what_a_host_has() {
         ("cat", &*mdstat),
         ("vgs", &*vgs),
         ("lvs", &*lvs),
+        ("findmnt", "echo '/dev/sdc /data'"),
+        ("btrfs", &*btrfs),
     ];
     let world = World::with(&programs).await;
-    let answer = world.answer("storage", json!({"host": "box", "where": "health = failed"}), 9).await;
+    let answer = world.answer("storage", json!({"host": "box", "where": "health = failed"}), 11).await;
     let kinds: Vec<_> = answer["rows"].as_array().unwrap().iter().map(|row| row["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["zpool", "zpool", "md", "lv", "lv"], "{answer}");
     let words = world.arguments();
@@ -853,10 +856,11 @@ async fn storage_is_told_by_what_a_host_has() {
         ("smartctl", MISSING),
         ("cat", NO_LINUX),
         ("vgs", MISSING),
+        ("findmnt", MISSING),
         ("ls", "exit 2"),
     ];
     let world = World::with(&none).await;
-    let answer = world.answer("storage", json!({"host": "box"}), 5).await;
+    let answer = world.answer("storage", json!({"host": "box"}), 6).await;
     assert_eq!(answer["total"], json!(0));
     assert!(answer["notes"].to_string().contains("not installed: zpool, vgs, smartctl"), "{answer}");
     let failure = world.call("storage", json!({"host": "box", "what": "snapshots"})).await;

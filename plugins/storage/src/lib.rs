@@ -1,5 +1,6 @@
-//! The tool `storage`: how well a host's pools, arrays, volumes and disks are, and what is in its pools, as ZFS, Linux, LVM and SMART tell it.
+//! The tool `storage`: how well a host's pools, arrays, volumes and disks are, and what is in its pools, as ZFS, Linux, LVM, btrfs and SMART tell it.
 
+mod btrfs;
 mod lvm;
 mod md;
 mod part;
@@ -27,7 +28,7 @@ pub(crate) enum What {
     Snapshots,
 }
 
-/// Disks that are asked one by one.
+/// Disks, and file systems of btrfs, that are asked one by one.
 const MAX_DISKS: usize = 32;
 
 /// The most characters of what a program complained about.
@@ -110,6 +111,7 @@ fn health(host: &str) -> Result<Found, Error> {
             None => found.fail(output.failure(host, program)),
         }
     }
+    file_systems(host, &mut found)?;
     disks(host, &mut found)?;
     if !found.missing.is_empty() {
         let places: Vec<String> =
@@ -122,6 +124,34 @@ fn health(host: &str) -> Result<Found, Error> {
 
 /// Where such programs lie. Many systems let only administrators look for programs there.
 const SBIN: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// The file systems of btrfs that are mounted.
+fn file_systems(host: &str, found: &mut Found) -> Result<(), Error> {
+    // A host without `findmnt` is none of Linux, and has none.
+    let (targets, odd) = btrfs::mounted(exec::output(host, &[btrfs::MOUNTED])?.whole_lines());
+    let left = odd + targets.len().saturating_sub(MAX_DISKS);
+    if left > 0 {
+        let systems = text::count(left as u64, "file system of btrfs was", "file systems of btrfs were");
+        found.notes.push(format!("{systems} not asked for errors"));
+    }
+    for target in targets.iter().take(MAX_DISKS) {
+        let words: Vec<&str> = btrfs::ASK.iter().copied().chain([target.as_str()]).collect();
+        let output = exec::output(host, &[&words])?;
+        if !found.is_there("btrfs", &output) {
+            break;
+        }
+        match btrfs::file_system(target, &output.stdout) {
+            Some(part) => found.parts.push(part),
+            None if output.stderr.contains("not permitted") => {
+                let message = format!("btrfs on {host} tells only an administrator of errors of its devices");
+                found.fail(Error::new(ErrorKind::Permission, message));
+                break;
+            }
+            None => found.fail(output.failure(host, "btrfs")),
+        }
+    }
+    Ok(())
+}
 
 /// The disks that smartctl finds.
 fn disks(host: &str, found: &mut Found) -> Result<(), Error> {
@@ -252,7 +282,7 @@ impl Found {
             if let Some(failure) = failures.iter().find(|failure| failure.kind != ErrorKind::Unsupported) {
                 return Err(failure.clone());
             }
-            notes.insert(0, format!("neither pools, arrays, volumes of LVM nor disks with SMART were found on {host}"));
+            notes.insert(0, format!("neither pools, arrays, volumes of LVM, file systems of btrfs nor disks with SMART were found on {host}"));
         }
         notes.extend(failures.into_iter().map(|failure| failure.message));
         if !missing.is_empty() {

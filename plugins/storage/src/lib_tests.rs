@@ -52,7 +52,7 @@ fn not_installed_not_permitted_nothing_there_and_no_answer_are_four_answers() {
     let (text, _) = shown("", missing);
     assert_eq!(
         text,
-        "(0 of 0 rows)\n(neither pools, arrays, volumes of LVM nor disks with SMART were found on box)\n\
+        "(0 of 0 rows)\n(neither pools, arrays, volumes of LVM, file systems of btrfs nor disks with SMART were found on box)\n\
          (not asked, for they are not installed: zpool, vgs, smartctl)"
     );
     let mut denied = Found::default();

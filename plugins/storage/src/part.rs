@@ -26,10 +26,10 @@ impl Health {
     }
 }
 
-/// A pool, an array, a volume, a group of them or a disk.
+/// A pool, an array, a volume, a group of them, a file system or a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// `zpool`, `md`, `vg`, `lv`, `pv` or `disk`.
+    /// `zpool`, `md`, `vg`, `lv`, `btrfs` or `disk`.
     pub(crate) kind: &'static str,
     pub(crate) name: String,
     pub(crate) health: Health,
