@@ -243,7 +243,7 @@ async fn the_bundled_tools_answer_to_what_several_systems_said() {
     let counts = [
         ("disk", 3),
         ("services", 4),
-        ("logs", 10),
+        ("logs", 12),
         ("processes", 5),
         ("listeners", 4),
         ("packages", 5),

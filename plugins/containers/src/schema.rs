@@ -4,9 +4,7 @@ use scout_plugin::rows::{Column, Kind, Shape};
 
 use crate::What;
 
-pub(crate) const DESCRIPTION: &str = "Containers of docker and podman on a host. Rows: name state health exit_code status image project service created ports, \
-id command. `what`: images; projects (of compose); usage (cpu, memory, network, now). `logs`: a container's name, for its newest `limit` lines: time \
-stream message. `where`: \"state=running and project=shop\", \"message~error\" (= != < <= > >= ~contains).";
+pub(crate) const DESCRIPTION: &str = "Containers of docker and podman; `logs`: newest lines of the one so named.";
 
 /// The tool's own arguments.
 pub(crate) const INPUT: &str = r#""what":{"enum":["containers","images","projects","usage"]},"logs":{"type":"string"}"#;

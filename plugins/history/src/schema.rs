@@ -4,9 +4,7 @@ use scout_plugin::rows::{Column, Kind, Shape};
 
 use crate::What;
 
-pub(crate) const DESCRIPTION: &str = "What a host was doing at a time, as its sysstat has recorded it, times in UTC: a row for each interval. `since` and `until`: \
-15m, 2h, 7d, RFC 3339; without them the last day. Rows: time cpu_percent iowait_percent load1 memory_used_bytes swap_used_bytes \
-read_bytes_per_s written_bytes_per_s. `what`: disks, network. `where`: \"cpu_percent>90\".";
+pub(crate) const DESCRIPTION: &str = "What a host was doing `since` 2h or RFC 3339, as sysstat recorded it.";
 
 /// The tool's own arguments.
 pub(crate) const INPUT: &str =

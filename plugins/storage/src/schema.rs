@@ -4,9 +4,7 @@ use scout_plugin::rows::{Column, Kind, Shape};
 
 use crate::What;
 
-pub(crate) const DESCRIPTION: &str = "Health of a host's storage, the worst first: ZFS pools, RAID arrays (md), LVM, btrfs, disks (SMART). Rows: kind name health \
-(failed, warning, unknown, ok) state size_bytes used_bytes free_bytes detail. `what`: datasets or snapshots of ZFS. `where`: \"health!=ok\", \
-\"used_bytes>10G\" (= != < <= > >= ~contains).";
+pub(crate) const DESCRIPTION: &str = "Health of ZFS, RAID, LVM, btrfs and disks, the worst first; or what is in ZFS.";
 
 /// The tool's own argument.
 pub(crate) const INPUT: &str = r#""what":{"enum":["health","datasets","snapshots"]}"#;

@@ -107,10 +107,13 @@ pub(super) const ROWS: &[Row] = &[
     },
 ];
 
-/// The daemon of the system, and no configuration of the account: that could name a daemon of another machine, and programs to run.
-/// Nothing can be made below `/proc`.
-const DOCKER: &[(&str, &str)] =
-    &[("DOCKER_HOST", "unix:///var/run/docker.sock"), ("DOCKER_CONFIG", "/proc/no-configuration")];
+/// The daemon of the system, and no configuration of the account: that could name a daemon of another machine, and programs to run. Without one
+/// docker 20.10 looks for passwords of registries in the home directory. Nothing can be made below `/proc`.
+const DOCKER: &[(&str, &str)] = &[
+    ("DOCKER_HOST", "unix:///var/run/docker.sock"),
+    ("DOCKER_CONFIG", "/proc/no-configuration"),
+    ("HOME", "/proc/no-configuration"),
+];
 const LABELS: &str = "it shows labels and variables of the environment";
 const SYSTEM: &str = "The tool `containers` tells it in rows. Only the daemon of the system is asked, at /var/run/docker.sock. A format has fields that are named one by one: `{{.Names}} {{.Status}}`.";
 const PODMAN: &str = "The tool `containers` tells it in rows. It tells of the account's own containers. It keeps a database and locks, which it opens to write and makes where there are none, and asks \
