@@ -680,10 +680,11 @@ const LVM_DISPLAY: Row = Row {
     ..LVM_REPORT
 };
 
-/// Neither loads the kernel's module where it is missing, nor waits for it.
-const ZFS: &[(&str, &str)] = &[("ZFS_MODULE_LOADING", "NO"), ("ZFS_MODULE_TIMEOUT", "0")];
-const POOL: &str =
-    "The tool `storage` tells it in rows. Pools and datasets by their names; an interval would have no end.";
+/// Neither loads the kernel's module where it is missing, nor waits for it: 0.8 heeds the first, and since 2.0 it asks modprobe, which heeds
+/// the last.
+const ZFS: &[(&str, &str)] = &[("ZFS_MODULE_LOADING", "NO"), ("ZFS_MODULE_TIMEOUT", "0"), ("MODPROBE_OPTIONS", "-n")];
+const POOL: &str = "The tool `storage` tells it in rows. Pools and datasets by their names; an interval would have no end. Where the kernel's \
+                    module is missing it runs modprobe for it, which is told to load nothing; that of busybox, and FreeBSD, load it for an administrator.";
 
 /// Programs that tell of disks and of what is written on them about files.
 const DISKS: &[Row] = &[
