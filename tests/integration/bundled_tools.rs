@@ -873,7 +873,7 @@ async fn storage_is_told_by_what_a_host_has() {
 
 #[tokio::test]
 async fn history_is_read_of_the_days_that_hold_the_time() {
-    let find = "echo '1796096000.5 /var/log/sysstat/sa01'; echo '1795900000.0 /var/log/sysstat/sa29'";
+    let find = "echo '1796096000.5 /var/log/sysstat/sa01'; echo '1795960000.0 /var/log/sysstat/sa29'";
     let sadf = format!(
         "case \" $* \" in *' -u '*) {};; *DEV*) {};; *) {};; esac",
         cat("history", "sysstat12.6-machine.txt"),
