@@ -14,4 +14,7 @@ bundled! {
     processes: (None), [Exec];
     listeners: (None), [Exec];
     packages: (None), [Exec];
+    containers: (None), [Exec];
+    storage: (None), [Exec];
+    history: (None), [Exec];
 }

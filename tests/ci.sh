@@ -94,7 +94,7 @@ if in_layer policy; then
   need tree tree; need rg ripgrep; need file file; need ss iproute2; need ps procps; need journalctl systemd; need hostname hostname
   need netstat net-tools; need lsblk util-linux; need last util-linux; need hexdump bsdextrautils; need column bsdextrautils
   need lsof lsof; need ethtool ethtool; need jq jq; need pstree psmisc; need zstd zstd; need xz xz-utils; need bzip2 bzip2; need lsattr e2fsprogs
-  need iostat sysstat; need sensors lm-sensors; need lsusb usbutils; need lvs lvm2; need smartctl smartmontools; need crontab cron
+  need iostat sysstat; need sensors lm-sensors; need lsusb usbutils; need lvs lvm2; need smartctl smartmontools; need crontab cron; need btrfs btrfs-progs
   need getenforce selinux-utils; need rpm rpm; need pacman pacman-package-manager; need lastlog login; need java default-jre-headless
   need pg_isready postgresql-client; need sysctl procps
   need awk mawk; need getent libc-bin; need diff diffutils; need dpkg dpkg

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Unpacks programs that the sweep of the command policy runs under strace. Usage: tests/programs.sh
 #
-# They are those whose packages replace a service of the machine when they are installed: chronyc, mdadm, ntpq, resolvectl and snap.
+# They are those whose packages replace a service of the machine when they are installed, or bring one: chronyc, docker, mdadm, ntpq, resolvectl
+# and snap.
 # Nothing is installed, and none of their daemons runs. They come from where this machine has its own packages from, and load its
 # libraries, but for what belongs to one of them alone. Made only when one is missing; remove the directory to have them made anew.
 set -euo pipefail
 umask 022
 tree=$(cd "$(dirname "$0")" && pwd)/.programs
-programs=(chronyc mdadm ntpq resolvectl snap)
+programs=(chronyc docker mdadm ntpq resolvectl snap)
 
 is_complete() {
   for program in "${programs[@]}"; do [ -x "$tree/bin/$program" ] || return 1; done
@@ -26,11 +27,11 @@ work=$(mktemp -d "$tree/making.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work"/{archives,unpacked,bin,lib}
 (cd "$work/archives" && apt-get download -qq -o APT::Sandbox::User="$(id -un)" \
-  chrony mdadm ntpsec python3-ntp snapd systemd-resolved libsystemd-shared) ||
+  chrony docker.io mdadm ntpsec python3-ntp snapd systemd-resolved libsystemd-shared) ||
   fail "a package does not come: they are Debian 12's, and apt-get update may help"
 for package in "$work"/archives/*.deb; do dpkg-deb --extract "$package" "$work/unpacked"; done
 
-cp "$work"/unpacked/usr/bin/{chronyc,ntpq,resolvectl,snap} "$work/unpacked/sbin/mdadm" "$work/bin/"
+cp "$work"/unpacked/usr/bin/{chronyc,docker,ntpq,resolvectl,snap} "$work/unpacked/sbin/mdadm" "$work/bin/"
 # What systemd's programs share has to be of their version, and the machine's own may be of another.
 find "$work/unpacked" -name 'libsystemd-shared-*.so' -exec cp {} "$work/lib/" \;
 patchelf --force-rpath --set-rpath '$ORIGIN/../lib' "$work/bin/resolvectl"

@@ -40,9 +40,11 @@ const TOKENS: [&[u8]; 18] = [
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let dirs = match target {
-        "cassette" => ["disk", "listeners", "logs", "packages", "processes", "services"]
-            .map(|tool| root.join("plugins").join(tool).join("cassettes"))
-            .into(),
+        "cassette" => {
+            ["containers", "disk", "history", "listeners", "logs", "packages", "processes", "services", "storage"]
+                .map(|tool| root.join("plugins").join(tool).join("cassettes"))
+                .into()
+        }
         _ => vec![root.join("tests/fuzz/seeds").join(target)],
     };
     let mut files: Vec<_> = dirs

@@ -36,7 +36,8 @@ impl World {
         }
         let programs = Some(dir.path().to_owned());
         let sshd = Sshd::start_with(&SshdOptions { programs, ..host });
-        let bundled = ["disk", "services", "logs", "processes", "listeners", "packages"];
+        let bundled =
+            ["disk", "services", "logs", "processes", "listeners", "packages", "containers", "storage", "history"];
         let bundled = bundled.map(|name| format!("[plugins.{name}]\nsource = \"bundled\""));
         // Tables stand behind what is in none.
         let scout = Scout::start(&options(&sshd).setting(settings).setting(&bundled.join("\n"))).await;
@@ -94,7 +95,22 @@ async fn bundled_tools_are_there_where_scout_toml_says_so() {
     let listed = world.scout.request("tools/list", json!({})).await;
     let tools = listed["result"]["tools"].as_array().unwrap_or_else(|| panic!("{listed}"));
     let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["scout", "disk", "listeners", "logs", "packages", "processes", "services", "service"]);
+    assert_eq!(
+        names,
+        [
+            "scout",
+            "containers",
+            "disk",
+            "history",
+            "listeners",
+            "logs",
+            "packages",
+            "processes",
+            "services",
+            "service",
+            "storage"
+        ]
+    );
     for tool in &tools[1..] {
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{tool}");
         assert!(tool["outputSchema"].is_object() && tool["title"].is_string(), "{tool}");
@@ -548,7 +564,7 @@ async fn logs_of_a_file_are_searched_and_their_year_is_the_hosts() {
         (json!({"host": "box", "path": "/no/such"}), "No such file"),
         (json!({"host": "box", "path": path, "grep": "("}), "extended regular expression"),
         (json!({"host": "box", "path": world.dir.path().display().to_string()}), "name a file in it"),
-        (json!({"host": "box", "path": "/var/log/syslog.2.gz"}), "zcat"),
+        (json!({"host": "box", "path": "/var/log/syslog.2.gz"}), "No such file"),
         (json!({"host": "box", "path": "/etc/shadow"}), "secret"),
     ] {
         let failure = world.failure("logs", arguments).await;
@@ -583,6 +599,29 @@ async fn logs_come_from_files_where_there_is_no_journal() {
     let world = World::with(&[("tail", &*format!("{odd}; {tail}"))]).await;
     let answer = world.answer("logs", json!({"host": "box", "source": "files"}), 1).await;
     assert!(answer["notes"].to_string().contains("the moon is full"), "{answer}");
+}
+
+#[tokio::test]
+async fn logs_that_were_rotated_and_compressed_are_read() {
+    let world = World::with(&[]).await;
+    let line = |at: u32| format!("2026-11-21T12:20:{:02}Z web1 app[7]: entry {at}\n", at % 60);
+    let path = world.file("app.log.2", (0..300).map(line).collect::<String>().as_bytes());
+    let packed = std::process::Command::new("gzip").arg("-k").arg(&path).status().unwrap();
+    assert!(packed.success());
+    let packed = format!("{path}.gz");
+    let plain = world.answer("logs", json!({"host": "box", "path": path, "lines": 2}), 1).await;
+    let answer = world.answer("logs", json!({"host": "box", "path": packed, "lines": 2}), 2).await;
+    assert_eq!((&answer["entries"], &answer["path"]), (&plain["entries"], &json!(packed)));
+    let asked = json!({"host": "box", "path": packed, "grep": "entry 2[0-4]$", "where": "message ~ 3"});
+    let answer = world.answer("logs", asked, 2).await;
+    assert_eq!((&answer["total"], &answer["entries"][0]["message"]), (&json!(5), &json!("entry 23")));
+    let failure = world.call("logs", json!({"host": "box", "path": "/no/such.gz"})).await;
+    assert_eq!(failure.structured()["error"]["kind"], "not-found", "{}", failure.text());
+    let world = World::with(&[("zstdcat", "echo 'sh: 1: zstdcat: not found' >&2; exit 127")]).await;
+    let failure = world.call("logs", json!({"host": "box", "path": "/var/log/a.zst"})).await;
+    assert_eq!(failure.structured()["error"]["kind"], "unsupported", "{}", failure.text());
+    let path = world.file("not.gz", b"plain\n");
+    world.failure("logs", json!({"host": "box", "path": path})).await;
 }
 
 /// A program that a host does not have: what its shell says and ends with.
@@ -695,6 +734,183 @@ async fn packages_are_those_of_the_manager_that_a_host_has() {
     assert_eq!(failure.structured()["error"]["kind"], "permission", "{}", failure.text());
     let failure = World::with(&none).await.failure("packages", json!({"host": "box"})).await;
     assert!(failure.contains("none of the programs dpkg-query, rpm, apk and pacman"), "{failure}");
+}
+
+#[tokio::test]
+async fn containers_are_those_of_both_engines_and_never_their_labels() {
+    let engine = |version: &str| {
+        let file = |what: &str| cat("containers", &format!("{version}-{what}.txt"));
+        format!(
+            "case $1 in ps) {};; images) {};; stats) {};; logs) echo '2026-12-01T00:00:02Z out'; echo '2026-12-01T00:00:01Z err' >&2;; esac",
+            file("ps"),
+            file("images"),
+            file("stats")
+        )
+    };
+    let (docker, podman) = (engine("docker28.2"), engine("podman5.4"));
+    let world = World::with(&[("docker", &docker), ("podman", &podman)]).await;
+    let answer = world.answer("containers", json!({"host": "box", "where": "state = running"}), 2).await;
+    assert_eq!((&answer["engines"], &answer["total"]), (&json!(["docker", "podman"]), &json!(7)));
+    assert_eq!((&answer["rows"][0]["health"], &answer["rows"][2]["engine"]), (&json!("unhealthy"), &json!("podman")));
+    let asked = world.arguments().join(" ");
+    assert!(asked.contains("com.docker.compose.project") && !asked.contains("{{json .}}"), "{asked}");
+    let answer = world.answer("containers", json!({"host": "box", "what": "projects"}), 2).await;
+    assert_eq!((&answer["rows"][0]["project"], &answer["rows"][0]["running"]), (&json!("shop"), &json!(2)));
+    let answer = world.answer("containers", json!({"host": "box", "what": "images"}), 2).await;
+    assert_eq!((&answer["rows"][0]["size_bytes"], &answer["total"]), (&json!(1_980_000), &json!(3)));
+    let answer = world.answer("containers", json!({"host": "box", "what": "usage", "sort": "-memory_bytes"}), 2).await;
+    assert!(answer["rows"][0]["memory_limit_bytes"].as_u64() > Some(1 << 30), "{answer}");
+    world.arguments();
+    let answer = world.answer("containers", json!({"host": "box", "logs": "web", "limit": 5}), 1).await;
+    assert_eq!(
+        answer["rows"],
+        json!([
+            {"time": "2026-12-01T00:00:01Z", "stream": "stderr", "message": "err"},
+            {"time": "2026-12-01T00:00:02Z", "stream": "stdout", "message": "out"},
+        ])
+    );
+    assert_eq!(world.arguments(), ["docker", "logs", "--timestamps", "--tail", "6", "web"]);
+    for odd in [json!({"host": "box", "logs": "-f"}), json!({"host": "box", "logs": "a", "what": "images"})] {
+        world.failure("containers", odd).await;
+    }
+    // The daemon of the system is asked, whatever the account's configuration says.
+    let told = "echo \"$DOCKER_HOST $DOCKER_CONFIG $HOME\" >&2; exit 1";
+    let failure =
+        World::with(&[("docker", told), ("podman", MISSING)]).await.failure("containers", json!({"host": "box"})).await;
+    assert!(failure.contains("unix:///var/run/docker.sock /proc/no-configuration /proc/no-configuration"), "{failure}");
+}
+
+#[tokio::test]
+async fn engines_that_are_absent_forbidden_or_silent_are_told_apart() {
+    let denied = "echo 'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock' >&2; exit 1";
+    let silent = "echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2; exit 1";
+    let absent = "echo 'Error response from daemon: No such container: web' >&2; exit 1";
+    for (docker, arguments, kind, says) in [
+        (MISSING, json!({"host": "box"}), "unsupported", "box has neither the program `docker` nor `podman`"),
+        (denied, json!({"host": "box"}), "permission", "the account may not ask docker's daemon on box"),
+        (silent, json!({"host": "box"}), "remote", "its daemon does not answer"),
+        (absent, json!({"host": "box", "logs": "web"}), "not-found", "docker on box has no such container"),
+    ] {
+        let world = World::with(&[("docker", docker), ("podman", MISSING)]).await;
+        let failure = world.call("containers", arguments).await;
+        assert_eq!(failure.structured()["error"]["kind"], kind, "{}", failure.text());
+        assert!(failure.text().contains(says), "{}", failure.text());
+    }
+    let world = World::with(&[("docker", "true"), ("podman", MISSING)]).await;
+    let none = world.answer("containers", json!({"host": "box"}), 2).await;
+    assert_eq!((&none["total"], &none["notes"]), (&json!(0), &json!(["there is no container"])));
+    // One that answers beside one that does not.
+    let podman = cat("containers", "podman4.3-ps.txt");
+    let world = World::with(&[("docker", silent), ("podman", &podman)]).await;
+    let answer = world.answer("containers", json!({"host": "box"}), 2).await;
+    assert_eq!(answer["engines"], json!(["podman"]));
+    assert!(answer["notes"].to_string().contains("its daemon does not answer"), "{answer}");
+}
+
+#[tokio::test]
+async fn storage_is_told_by_what_a_host_has() {
+    let zpool = format!(
+        "case $1 in list) {};; *) {};; esac",
+        cat("storage", "zpool-list-written.txt"),
+        cat("storage", "zpool-status-written.txt")
+    );
+    let zfs = format!(
+        "case \" $* \" in *snapshot*) {};; *) {};; esac",
+        cat("storage", "zfs-snapshots-written.txt"),
+        cat("storage", "zfs-list-written.txt")
+    );
+    let smartctl = format!(
+        "case \" $* \" in *scan*) {};; *sda*) {};; *) {};; esac",
+        cat("storage", "smart-scan-written.txt"),
+        cat("storage", "smart-standby-written.txt"),
+        cat("storage", "smart-ata-written.txt")
+    );
+    let (mdstat, vgs, lvs) =
+        (cat("storage", "mdstat-written.txt"), cat("storage", "lvm2.03.16-vgs.txt"), cat("storage", "lvs-written.txt"));
+    let btrfs = cat("storage", "btrfs-stats-written.txt");
+    let programs = [
+        ("zpool", &*zpool),
+        ("zfs", &*zfs),
+        ("smartctl", &*smartctl),
+        ("cat", &*mdstat),
+        ("vgs", &*vgs),
+        ("lvs", &*lvs),
+        ("findmnt", "echo '/dev/sdc /data'"),
+        ("btrfs", &*btrfs),
+    ];
+    let world = World::with(&programs).await;
+    let answer = world.answer("storage", json!({"host": "box", "where": "health = failed"}), 11).await;
+    let kinds: Vec<_> = answer["rows"].as_array().unwrap().iter().map(|row| row["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["zpool", "zpool", "md", "lv", "lv"], "{answer}");
+    let words = world.arguments();
+    // A disk that sleeps is not woken, and LVM writes no file of what it has found.
+    assert!(words.windows(2).any(|words| words == ["-n", "standby"]), "{words:?}");
+    assert!(words.contains(&"devices/hints=none".to_owned()), "{words:?}");
+    let datasets = world.answer("storage", json!({"host": "box", "what": "datasets", "sort": "-used_bytes"}), 1).await;
+    assert_eq!((&datasets["rows"][0]["mount_point"], &datasets["total"]), (&json!("/tank"), &json!(3)));
+    let snapshots = world.answer("storage", json!({"host": "box", "what": "snapshots", "limit": 1}), 1).await;
+    assert_eq!(snapshots["rows"][0]["created"], "2026-12-01T00:00:00Z", "{snapshots}");
+    let none = [
+        ("zpool", MISSING),
+        ("zfs", MISSING),
+        ("smartctl", MISSING),
+        ("cat", NO_LINUX),
+        ("vgs", MISSING),
+        ("findmnt", MISSING),
+        ("ls", "exit 2"),
+    ];
+    let world = World::with(&none).await;
+    let answer = world.answer("storage", json!({"host": "box"}), 6).await;
+    assert_eq!(answer["total"], json!(0));
+    assert!(answer["notes"].to_string().contains("not installed: zpool, vgs, smartctl"), "{answer}");
+    let failure = world.call("storage", json!({"host": "box", "what": "snapshots"})).await;
+    assert_eq!(failure.structured()["error"]["kind"], "unsupported", "{}", failure.text());
+    // What is there, where only administrators look for programs.
+    let hidden = none.map(|(name, script)| if name == "ls" { (name, "echo /usr/sbin/vgs") } else { (name, script) });
+    let failure = World::with(&hidden).await.call("storage", json!({"host": "box"})).await;
+    assert_eq!(failure.structured()["error"]["kind"], "permission", "{}", failure.text());
+}
+
+#[tokio::test]
+async fn history_is_read_of_the_days_that_hold_the_time() {
+    let find = "echo '1796096000.5 /var/log/sysstat/sa01'; echo '1795960000.0 /var/log/sysstat/sa29'";
+    let sadf = format!(
+        "case \" $* \" in *' -u '*) {};; *DEV*) {};; *) {};; esac",
+        cat("history", "sysstat12.6-machine.txt"),
+        cat("history", "sysstat12.6-network.txt"),
+        cat("history", "sysstat12.6-disks.txt")
+    );
+    let world = World::with(&[("find", find), ("sadf", &sadf)]).await;
+    let answer = world.answer("history", json!({"host": "box", "sort": "-cpu_percent", "limit": 1}), 2).await;
+    assert_eq!(answer["files"], json!(["/var/log/sysstat/sa01"]));
+    assert_eq!((&answer["total"], &answer["rows"][0]["time"]), (&json!(8), &json!("2026-12-01T00:32:00Z")));
+    let words = world.arguments();
+    assert_eq!(words[words.len() - 10..][..6], ["sadf", "-d", "-U", "/var/log/sysstat/sa01", "--", "-u"]);
+    let asked = json!({"host": "box", "since": "2026-12-01T00:28", "until": "2026-12-01T00:29:00Z", "what": "network", "where": "interface = eth0"});
+    let answer = world.answer("history", asked, 2).await;
+    assert_eq!((&answer["total"], &answer["rows"][0]["received_bytes_per_s"]), (&json!(4), &json!(0)));
+    let answer = world
+        .answer("history", json!({"host": "box", "what": "disks", "since": "2026-11-29", "until": "2026-11-30"}), 2)
+        .await;
+    assert_eq!((&answer["total"], &answer["files"]), (&json!(0), &json!(["/var/log/sysstat/sa29"])));
+    // The host's clock is asked where a time is told from now.
+    let answer = world.answer("history", json!({"host": "box", "since": "52w"}), 4).await;
+    assert_eq!(answer["files"].as_array().map(Vec::len), Some(2), "{answer}");
+    for odd in ["yesterday", "25h61", "2026-02-31"] {
+        world.failure("history", json!({"host": "box", "since": odd})).await;
+    }
+    let absent = "echo \"find: '/var/log/sysstat': No such file or directory\" >&2; echo \"find: '/var/log/sa': No such file or directory\" >&2; exit 1";
+    let denied = "echo 'Cannot open /var/log/sysstat/sa01: Permission denied' >&2; exit 2";
+    for (find, sadf, kind) in [
+        (absent, MISSING, "unsupported"),
+        (find, MISSING, "unsupported"),
+        (find, denied, "permission"),
+        ("true", MISSING, "not-found"),
+    ] {
+        let failure =
+            World::with(&[("find", find), ("sadf", sadf)]).await.call("history", json!({"host": "box"})).await;
+        assert_eq!(failure.structured()["error"]["kind"], kind, "{}", failure.text());
+    }
 }
 
 #[tokio::test]

@@ -240,7 +240,17 @@ async fn what_cannot_be_run_or_tested_is_told_as_wrong_usage() {
 #[tokio::test]
 async fn the_bundled_tools_answer_to_what_several_systems_said() {
     let (nowhere, dir) = (ScoutOptions::new(binary(), "", ""), tempfile::tempdir().unwrap());
-    let counts = [("disk", 3), ("services", 4), ("logs", 10), ("processes", 5), ("listeners", 4), ("packages", 5)];
+    let counts = [
+        ("disk", 3),
+        ("services", 4),
+        ("logs", 12),
+        ("processes", 5),
+        ("listeners", 4),
+        ("packages", 5),
+        ("containers", 12),
+        ("storage", 7),
+        ("history", 7),
+    ];
     for (name, count) in counts {
         let cassettes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins").join(name).join("cassettes");
         let (code, said) = plugin(&nowhere, dir.path(), &["test", name, &cassettes.display().to_string()]).await;

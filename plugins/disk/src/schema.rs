@@ -2,9 +2,8 @@
 
 use scout_plugin::rows::{Column, Kind, Shape};
 
-pub(crate) const DESCRIPTION: &str = "How full a host's file systems are; mounts nothing. `path`: only the one that holds it; `all`: pseudo \
-ones too; `threshold`: at least so full, in percent; `inodes`: of these too. Rows: filesystem type size_bytes used_bytes available_bytes \
-used_percent inodes_used_percent mount_point. `where`: \"used_percent>80 and type!=nfs4\" (= != < <= > >= ~contains; 10G).";
+pub(crate) const DESCRIPTION: &str =
+    "How full a host's file systems are, by `path` or `threshold` (percent). Rows: used_percent mount_point.";
 
 /// The tool's own arguments. What they may hold is checked where they are read: a schema says it in more words.
 pub(crate) const INPUT: &str =

@@ -2,8 +2,7 @@
 
 use scout_plugin::rows::{Column, Kind, Shape};
 
-pub(crate) const DESCRIPTION: &str = "What listens on a host's TCP and UDP ports, and whose it is. Rows: proto address port process pid uid unit, \
-owners waiting backlog. `where`: \"port<1024 and process!=sshd\" (= != < <= > >= ~contains).";
+pub(crate) const DESCRIPTION: &str = "What listens on a host's TCP and UDP ports, and whose it is.";
 
 pub(crate) const SHAPE: Shape = Shape {
     tool: "listeners",

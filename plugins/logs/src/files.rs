@@ -1,5 +1,6 @@
 //! Takes apart what `tail` or `grep` said of several files and the clock behind them. Pure.
 
+use scout_plugin::exec::Output;
 use scout_plugin::text;
 
 use crate::entry::Entry;
@@ -28,6 +29,16 @@ pub(crate) fn clock(line: &[u8]) -> Option<Clock> {
     Clock::parse(&String::from_utf8_lossy(line))
 }
 
+/// The lines of a compressed file, and behind them the host's clock, as `tail` would tell both.
+pub(crate) fn with_clock(lines: Output, clock: Output) -> Output {
+    const HEADING: &[u8] = b"\n==> standard input <==\n";
+    Output {
+        stdout: [lines.stdout.as_slice(), HEADING, clock.stdout.as_slice()].concat(),
+        stderr: lines.stderr + &clock.stderr,
+        ..lines
+    }
+}
+
 impl<'a> Tail<'a> {
     /// What the command of `Query::tail` printed. The clock is its last line: a file that holds such a line as well sets no clock.
     pub(crate) fn parse(query: &Query, output: &'a [u8]) -> Self {
@@ -45,7 +56,7 @@ impl<'a> Tail<'a> {
         if tail.clock.is_some() {
             found.pop();
         }
-        if query.grep.is_some() {
+        if query.grep.is_some() && query.unpacker().is_none() {
             tail.prefixed(&query.files(), &found);
         } else {
             if tail.clock.is_some() {

@@ -1,8 +1,9 @@
 //! What `tail` and `grep` of GNU and busybox print, and files that would like to be something else.
 
+use scout_plugin::exec::Output;
 use scout_plugin::json::Value;
 
-use super::{Tail, keep_wanted, lines};
+use super::{Tail, keep_wanted, lines, with_clock};
 use crate::entry::Entry;
 use crate::query::{Query, SCANNED_BYTES};
 use crate::syslog;
@@ -119,5 +120,31 @@ fn files_that_were_cut_anywhere_have_no_clock() {
         for end in 0..output.len() {
             assert_eq!(Tail::parse(query, output.get(..end).unwrap_or_default()).clock, None, "{end}");
         }
+    }
+}
+
+#[test]
+fn lines_of_a_compressed_file_stand_before_a_clock_that_was_asked_for_apart() {
+    let output = |stdout: &str, stderr: &str| Output {
+        exit: Some(0),
+        stdout: stdout.as_bytes().to_vec(),
+        stderr: stderr.to_owned(),
+        truncated: false,
+    };
+    let clock = || output("scout-clock 1795261695 +0100\n", "no zone");
+    for (grep, stdout, expected) in [
+        ("", "one\n\ntwo\n", &["one", "", "two"][..]),
+        ("", "==> standard input <==\nscout-clock 1 +0000", &["==> standard input <==", "scout-clock 1 +0000"]),
+        (r#","grep":"o""#, "/var/log/a.gz:one\ntwo\n", &["/var/log/a.gz:one", "two"]),
+        ("", "", &[]),
+    ] {
+        let query = query(&format!(r#","path":"/var/log/a.gz"{grep}"#));
+        let both = with_clock(output(stdout, "zcat: x; "), clock());
+        assert_eq!(both.stderr, "zcat: x; no zone");
+        let mut tail = Tail::parse(&query, &both.stdout);
+        assert!(tail.clock.is_some());
+        let lines = tail.preferred().map(|(_, lines)| lines).unwrap_or_default();
+        let lines: Vec<_> = lines.iter().map(|line| std::str::from_utf8(line).expect("UTF-8")).collect();
+        assert_eq!(lines, expected, "{stdout}");
     }
 }

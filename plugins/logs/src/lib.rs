@@ -191,8 +191,21 @@ fn no_journal(query: &Query, why: &str) -> Error {
 }
 
 /// Entries of files.
+///
+/// One command, and one more for a compressed file.
 fn tail(query: &Query) -> Result<Found, Error> {
-    from_files(query, &run(query, &query.tail())?, || run(query, &vec![query::date()]))
+    let output = match query.unpacker() {
+        None => run(query, &query.tail())?,
+        Some(unpacker) => {
+            let lines = run(query, &query.unpacked(unpacker))?;
+            if lines.stdout.is_empty() && lines.stderr.contains(unpacker) && lines.stderr.contains("not found") {
+                let message = format!("{} has no program `{unpacker}` to read {}", query.host, query.named());
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
+            files::with_clock(lines, run(query, &query::clock())?)
+        }
+    };
+    from_files(query, &output, || run(query, &vec![query::date()]))
 }
 
 /// What `tail` told. `date` asks for the host's clock where that is not in it.

@@ -34,6 +34,9 @@ pub(crate) const ZONE: &str = "/etc/localtime";
 /// Where logs are without a journal: of Red Hat and Alpine, and of Debian, which prefers the last.
 const FILES: [&str; 2] = ["/var/log/messages", "/var/log/syslog"];
 
+/// How the names of compressed files end, and what unpacks them.
+const PACKED: [(&str, &str); 4] = [(".gz", "zcat"), (".xz", "xzcat"), (".bz2", "bzcat"), (".zst", "zstdcat")];
+
 /// The most bytes of a line that tells the beginning of a message: four for each byte where it is told as numbers, and room for its cursor.
 const BEGINNING_LINE: usize = 4 * BEGINNING + 1024;
 
@@ -178,10 +181,6 @@ impl Query {
                 "name a `path` and the source `journal`",
                 "leave one of the two out: a path is always a file",
             )),
-            Some(path) if [".gz", ".xz", ".bz2", ".zst"].iter().any(|packed| path.ends_with(packed)) => Err(invalid(
-                "name a compressed file",
-                "read it with the tool `scout`, as `zcat FILE | grep PATTERN | tail -n 100`",
-            )),
             _ => Ok(query),
         }
     }
@@ -312,6 +311,28 @@ impl Query {
     }
 }
 
+impl Query {
+    /// What unpacks the file that is asked for, if it is a compressed one.
+    pub(crate) fn unpacker(&self) -> Option<&'static str> {
+        let path = self.path.as_deref()?;
+        PACKED.iter().find(|(end, _)| path.ends_with(end)).map(|(_, program)| *program)
+    }
+
+    /// The last lines of a compressed file. The clock is asked for apart: there is no file that could be read beside it.
+    pub(crate) fn unpacked(&self, unpacker: &str) -> Stages {
+        let mut stages = vec![split(&format!("{unpacker} --"))];
+        stages.iter_mut().for_each(|words| words.extend(self.files()));
+        if let Some(pattern) = &self.grep {
+            let mut grep = self.grep("-a");
+            grep.extend(["-e".to_owned(), pattern.clone()]);
+            stages.push(grep);
+        }
+        stages.push(split(&format!("tail -n {}", self.scanned())));
+        stages.push(split(&format!("tail -c {SCANNED_BYTES}")));
+        stages
+    }
+}
+
 /// Words that hold no blanks.
 fn split(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
@@ -323,7 +344,7 @@ pub(crate) fn date() -> Vec<String> {
 }
 
 /// Tells the host's clock and its zone in one line.
-fn clock() -> Stages {
+pub(crate) fn clock() -> Stages {
     let zone = split(&format!("tail -q -n 1 -- - {ZONE}"));
     vec![date(), zone, ["paste", "-s", "-d", " ", "-"].map(str::to_owned).to_vec()]
 }

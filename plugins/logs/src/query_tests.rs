@@ -145,7 +145,6 @@ fn arguments_that_make_no_sense_say_what_to_write() {
         (r#"{"host":"box","since":"yesterday"}"#, "a `since` that is not a time: yesterday"),
         (r#"{"host":"box","until":"2026-02-30"}"#, "`until`"),
         (r#"{"host":"box","path":"/x","source":"journal"}"#, "a `path` and the source `journal`"),
-        (r#"{"host":"box","path":"/var/log/syslog.2.gz"}"#, "compressed"),
     ] {
         let error = read(json).expect_err(json);
         assert!(
@@ -154,4 +153,21 @@ fn arguments_that_make_no_sense_say_what_to_write() {
             error.message
         );
     }
+}
+
+#[test]
+fn a_compressed_file_is_unpacked_before_it_is_searched() {
+    for (path, unpacker) in [
+        ("/var/log/syslog.2.gz", Some("zcat")),
+        ("/var/log/a.xz", Some("xzcat")),
+        ("~/a.bz2", Some("bzcat")),
+        ("/var/log/-x.zst", Some("zstdcat")),
+        ("/var/log/syslog.1", None),
+        ("/var/log/gz", None),
+    ] {
+        assert_eq!(query(&format!(r#"{{"host":"box","path":"{path}"}}"#)).unpacker(), unpacker, "{path}");
+    }
+    let asked = query(r#"{"host":"box","path":"~/a.gz","grep":"x y","ignore_case":true,"lines":5}"#);
+    let stages: Vec<String> = asked.unpacked("zcat").iter().map(|words| words.join(" ")).collect();
+    assert_eq!(stages, ["zcat -- ./a.gz", "grep -E -a -i -e x y", "tail -n 5", "tail -c 786432"]);
 }

@@ -2,10 +2,7 @@
 
 use scout_plugin::rows::{Column, Kind, Shape};
 
-pub(crate) const DESCRIPTION: &str = "The newest `lines` of a host's log that fit, times in UTC: the journal, else /var/log/syslog or messages, or \
-the file `path`. Narrow by `unit` (or a user's `user_unit`), `since` and `until` (15m, 2h, 7d, RFC 3339), `priority` (err, warning, …), `grep` \
-(regular expression). `whole`: long messages too. `where`: \"program=sshd and message~root\" (= != < <= > >= ~contains) on the last 5000. Columns: \
-time host unit program pid priority message.";
+pub(crate) const DESCRIPTION: &str = "Newest `lines` of the journal, or of the file `path`, that fit. Times: 2h, RFC 3339. `grep`: regular expression. `whole`: long messages.";
 
 /// The tool's own arguments. What they may hold is checked where they are read: a schema says it in more words.
 pub(crate) const INPUT: &str = r#""unit":{"type":"string"},"user_unit":{"type":"string"},"since":{"type":"string"},"until":{"type":"string"},"grep":{"type":"string"},"ignore_case":{"type":"boolean"},"priority":{"type":"string"},"lines":{"type":"integer"},"whole":{"type":"boolean"},"path":{"type":"string"},"source":{"enum":["auto","journal","files"]}"#;

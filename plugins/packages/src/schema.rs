@@ -2,9 +2,7 @@
 
 use scout_plugin::rows::{Column, Kind, Shape};
 
-pub(crate) const DESCRIPTION: &str = "Packages installed on a host; with `updates` those that can be updated, by the lists it has. Rows: name version \
-arch size_bytes summary, state; of updates: name version available security repository. `where`: \"name~ssl\", \"security=true\" \
-(= != < <= > >= ~contains; 10M).";
+pub(crate) const DESCRIPTION: &str = "Installed packages; `updates`: what can be updated.";
 
 /// The tool's own argument.
 pub(crate) const INPUT: &str = r#""updates":{"type":"boolean"}"#;

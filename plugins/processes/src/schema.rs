@@ -2,9 +2,7 @@
 
 use scout_plugin::rows::{Column, Kind, Shape};
 
-pub(crate) const DESCRIPTION: &str = "Processes of a host, the busiest first, or as a `tree`. Columns: pid ppid user state cpu_percent \
-memory_bytes elapsed_seconds command, started threads. `where`: \"command~nginx and memory_bytes>100M\" (= != < <= > >= ~contains; 10M, 2h). \
-`sort`: -memory_bytes.";
+pub(crate) const DESCRIPTION: &str = "Processes, the busiest first, or as a `tree`.";
 
 /// The tool's own argument.
 pub(crate) const INPUT: &str = r#""tree":{"type":"boolean"}"#;

@@ -2,9 +2,8 @@
 
 use scout_plugin::rows::{Column, Kind, Shape};
 
-pub(crate) const SERVICES: &str = "A host's services (systemd, else OpenRC) that run or failed; others by `pattern` (*ssh*), `state` (failed, \
-inactive), `enabled` (disabled) or `all`; by `type` timers, sockets, mounts, all. Rows: name load active sub enabled main_pid memory_bytes since \
-description. `where`: \"memory_bytes>1G\" (= != < <= > >= ~contains).";
+pub(crate) const SERVICES: &str =
+    "Services (systemd, OpenRC) that run or failed; others by `state`, `enabled`, `pattern` (*ssh*), `type` (timer).";
 
 /// The arguments of `services` beside those of rows. What they may hold is checked where they are read: a schema says it in more words.
 pub(crate) const SERVICES_INPUT: &str = r#""pattern":{"type":"string"},"type":{"type":"string"},"state":{"type":"array","items":{"type":"string"}},"enabled":{"type":"array","items":{"type":"string"}},"all":{"type":"boolean"}"#;
@@ -34,8 +33,7 @@ pub(crate) const UNITS: Shape = Shape {
     limit: 300,
 };
 
-pub(crate) const SERVICE: &str = "One unit of a host in detail: state, how it last ended, restarts, memory, tasks, its files and triggers. Its log \
-is in `logs`.";
+pub(crate) const SERVICE: &str = "One unit in detail; its log is in `logs`.";
 
 pub(crate) const SERVICE_INPUT: &str = r#"{
   "type": "object",

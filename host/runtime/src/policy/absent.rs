@@ -45,10 +45,10 @@ pub(super) const VERSIONS: &[(&str, &str)] = &[
 const GREP: &str =
     "`grep -r --include='*.conf' PATTERN DIRECTORY` searches the files of a directory without another program";
 const SERVICES: &str = "the tool `services`, or `ls /etc/init.d` and `ps aux`";
-const CONTAINERS: &str = "a plugin's tool for containers, where Scout has one; `systemctl list-units`, `ps aux`, `ss -tlnp` and `journalctl` show what \
-                          runs on the host itself";
+const CONTAINERS: &str = "the tool `containers`; docker ps -a, docker logs --tail 100 NAME, docker stats --no-stream, and the same of podman";
 const CLUSTER: &str = "a plugin's tool for clusters, where Scout has one; `systemctl status kubelet`, `journalctl -u kubelet` and `ps aux` show this node";
-const POOLS: &str = "a plugin's tool for pools, where Scout has one; the tool `disk`, `df -hT`, `findmnt -t zfs,btrfs` and `lsblk -f` tell of file systems";
+const POOLS: &str =
+    "the tool `storage`; zpool list, zpool status, zfs list; `df -hT` and `findmnt -t zfs,btrfs` tell of file systems";
 
 /// Programs, perhaps with their first argument, why they have no row, and what to use instead. Those with an argument stand first.
 pub(super) const ABSENT: &[(&str, &str, &str)] = &[
@@ -131,18 +131,40 @@ pub(super) const ABSENT: &[(&str, &str, &str)] = &[
         "`resolvectl status` and `cat /etc/resolv.conf` tell which; `getent passwd` and the like need none",
     ),
     (
-        "docker docker-compose podman nerdctl ctr",
-        "who may ask its daemon is root on that host, and `inspect` shows environments",
+        "docker inspect,info",
+        "it shows environments, labels or proxies, which hold passwords",
+        "the tool `containers`, or docker ps -a --no-trunc",
+    ),
+    (
+        "docker compose,top,exec,run,cp,events",
+        "it reads files of a project, runs programs, copies files or never ends",
+        "the tool `containers`; docker compose ls -a, docker ps -a, docker logs --tail 100 NAME",
+    ),
+    (
+        "podman inspect,info",
+        "it shows environments, labels or proxies, which hold passwords",
+        "the tool `containers`, or podman ps -a --no-trunc",
+    ),
+    ("docker podman", "most of its commands act on containers, or show environments", CONTAINERS),
+    (
+        "docker-compose podman-compose",
+        "it reads files of a project, which may name others and hold passwords",
         CONTAINERS,
     ),
+    ("nerdctl ctr", "who may ask its daemon is root on that host, and `inspect` shows environments", CONTAINERS),
     ("crictl", "who may ask its daemon is root on that host, and `inspect` shows environments", CLUSTER),
     (
         "kubectl helm k9s oc",
         "it acts on a cluster with the account's own credentials, and `get secrets` shows those of others",
         CLUSTER,
     ),
-    ("zpool zfs", "`status -c` runs scripts, and most of its other commands change pools", POOLS),
-    ("btrfs", "most of its commands change file systems", POOLS),
+    ("zpool", "only `zpool list` and `zpool status` are allowed: most of its other commands change pools", POOLS),
+    ("zfs", "only `zfs list` and `zfs get` are allowed: most of its other commands change datasets", POOLS),
+    (
+        "btrfs",
+        "only `btrfs filesystem usage`, `btrfs filesystem df` and `btrfs device stats` are allowed: most of its other commands change file systems",
+        "btrfs filesystem usage PATH, btrfs device stats PATH; `findmnt -t btrfs` and `lsblk -f` tell which there are",
+    ),
     ("git", "its configuration names programs to run", "cat, ls and diff"),
     ("service", "it runs scripts of /etc/init.d, for `status` too", SERVICES),
     ("rc-status rc-service rc-update", "it writes OpenRC's cache, whatever it is asked", SERVICES),
@@ -222,6 +244,26 @@ pub(super) fn known(name: &str, first: &str) -> Option<(&'static str, &'static s
 mod tests {
     use super::*;
     use crate::policy::table::rows;
+
+    #[test]
+    fn an_entry_for_first_arguments_speaks_of_those_alone() {
+        for (command, says) in [
+            ("docker inspect", "environments"),
+            ("docker compose", "reads files of a project"),
+            ("docker rm", "most of its commands"),
+            ("docker ", "most of its commands"),
+            ("podman inspect", "environments"),
+            ("podman compose", "most of its commands"),
+            ("docker-compose ps", "reads files of a project"),
+            ("zpool import", "only `zpool list`"),
+            ("btrfs balance", "only `btrfs filesystem usage`"),
+        ] {
+            let (name, first) = command.split_once(' ').expect("two words");
+            let (why, instead) = known(name, first).expect("it is known");
+            assert!(why.contains(says), "{command}: {why}");
+            assert!(instead.contains("the tool `") || instead.contains("PATH"), "{command}: {instead}");
+        }
+    }
 
     #[test]
     fn a_program_that_is_left_out_has_no_row() {

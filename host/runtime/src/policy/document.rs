@@ -69,6 +69,9 @@ const KINDS: &[Kind] = &[
     Kind::CertificateFile,
     Kind::DiskName,
     Kind::Disk,
+    Kind::Template,
+    Kind::Clock,
+    Kind::Pool,
 ];
 
 /// Whatever names nothing has a reason why not.
@@ -195,6 +198,17 @@ fn described(kind: Kind) -> (String, &'static str) {
         Kind::Disk => (
             text("`/dev/` and the name of a disk: `sd…`, `nvme…`, `md…`, `mapper/…`, `disk/by-…` and the like"),
             "that device, of which it reads what it says of itself; held in the same way, though it is a device",
+        ),
+        Kind::Template => (
+            text(
+                "text with fields in it, each named: `{{.Names}}`, `{{json .Status}}`, `{{.Label \"com.docker.compose.project\"}}`; no labels of other names, no `json` of all",
+            ),
+            "nothing: it is printed",
+        ),
+        Kind::Clock => (text("a time of day in two digits each: `08:15:00`"), NUMBERS),
+        Kind::Pool => (
+            text("a letter, then letters, digits and `_ - . : / @`; not what is a number to C, as `inf`"),
+            "nothing by a path: the kernel looks for it among its pools",
         ),
         Kind::OneOf(_) | Kind::ListOf(_) => (text("the words that stand there"), CLOSED),
     }

@@ -7,8 +7,8 @@ use super::table::{
     SETTINGS, SOME_PATHS, WIDTH, WRITES,
 };
 use Kind::{
-    Address, Between, CertificateFile, Columns, Directives, Disk, DiskName, Interface, InternetFiles, KernelSetting,
-    ListOf, Name, Names, Number, Numbers, OneOf, Package, Path, Pattern, Plain,
+    Address, Between, CertificateFile, Clock, Columns, Directives, Disk, DiskName, Interface, InternetFiles,
+    KernelSetting, ListOf, Name, Names, Number, Numbers, OneOf, Package, Path, Pattern, Plain, Pool,
 };
 
 /// All of them.
@@ -543,6 +543,29 @@ const MACHINE: &[Row] = &[
         ..ROW
     },
     Row {
+        name: "sadf",
+        short: "dhHjprTtUx",
+        short_values: &[('s', Clock), ('e', Clock), ('P', Plain)],
+        long_values: &[("dev", Plain), ("iface", Plain)],
+        operands: Operands::FirstThen(
+            Path,
+            OneOf(&[
+                "-A", "-b", "-B", "-d", "-q", "-r", "-S", "-u", "-w", "-W", "-n", "DEV", "EDEV", "SOCK", "ALL", "LOAD",
+            ]),
+        ),
+        // Its value is optional: one that is none would be the file.
+        attached: false,
+        refused: &[
+            ("-c", "it turns an old file into a new one"),
+            ("-l", WRITES),
+            ("-g", "it draws a picture, which is large"),
+            ("-O", "it may name a file to write"),
+        ],
+        unused: "-C -V --fs --int",
+        note: "The tool `history` tells it in rows. A file below /var/log/sysstat (/var/log/sa on Red Hat and SUSE), then `--` and what of sar is to be told: `sadf -j /var/log/sysstat/sa01 -- -u -r -q`.",
+        ..ROW
+    },
+    Row {
         name: "sysctl",
         short: "aAbeNnqX",
         short_values: &[('r', Pattern)],
@@ -657,6 +680,12 @@ const LVM_DISPLAY: Row = Row {
     ..LVM_REPORT
 };
 
+/// Neither loads the kernel's module where it is missing, nor waits for it: 0.8 heeds the first, and since 2.0 it asks modprobe, which heeds
+/// the last.
+const ZFS: &[(&str, &str)] = &[("ZFS_MODULE_LOADING", "NO"), ("ZFS_MODULE_TIMEOUT", "0"), ("MODPROBE_OPTIONS", "-n")];
+const POOL: &str = "The tool `storage` tells it in rows. Pools and datasets by their names; an interval would have no end. Where the kernel's \
+                    module is missing it runs modprobe for it, which is told to load nothing; that of busybox, and FreeBSD, load it for an administrator.";
+
 /// Programs that tell of disks and of what is written on them about files.
 const DISKS: &[Row] = &[
     Row { name: "lvs", ..LVM_REPORT },
@@ -713,6 +742,83 @@ const DISKS: &[Row] = &[
         unused: "-h --usage -V --copyright --license -g --get -q --quietmode -r --report -T --tolerance -b --badsum -n --nocheck -v --vendorattribute -F \
                  --firmwarebug -P --presets -f --format --identify",
         note: "It takes an administrator. A disk that sleeps is left asleep and told as such. `lsblk -o NAME,MODEL,SERIAL,STATE` needs neither.",
+        ..ROW
+    },
+    Row {
+        name: "zpool list",
+        short: "HpPLgv",
+        short_values: &[('o', Columns)],
+        environment: ZFS,
+        operands: Operands::Each(Pool, 0, MANY),
+        unused: "-T -j --json --json-int --json-flat-vdevs --json-pool-key-guid",
+        note: POOL,
+        ..ROW
+    },
+    Row {
+        name: "zpool status",
+        short: "vxpPLgDsite",
+        environment: ZFS,
+        operands: Operands::Each(Pool, 0, MANY),
+        refused: &[("-c", RUNS)],
+        unused: "-T -d -j --json --json-int --json-flat-vdevs --json-pool-key-guid",
+        note: POOL,
+        ..ROW
+    },
+    Row {
+        name: "zfs list",
+        short: "Hpr",
+        short_values: &[
+            ('o', Columns),
+            ('t', ListOf(&["filesystem", "fs", "snapshot", "snap", "volume", "vol", "bookmark", "all"])),
+            ('s', Columns),
+            ('S', Columns),
+            ('d', DEPTH),
+        ],
+        environment: ZFS,
+        operands: Operands::Each(Pool, 0, MANY),
+        unused: "-j --json --json-int",
+        note: POOL,
+        ..ROW
+    },
+    Row {
+        name: "zfs get",
+        short: "Hpr",
+        short_values: &[
+            ('o', ListOf(&["name", "property", "value", "received", "source", "all"])),
+            ('t', ListOf(&["filesystem", "fs", "snapshot", "snap", "volume", "vol", "bookmark", "all"])),
+            ('s', ListOf(&["local", "default", "inherited", "temporary", "received", "none"])),
+            ('d', DEPTH),
+        ],
+        environment: ZFS,
+        operands: Operands::FirstThen(Columns, Pool),
+        flags_first: true,
+        unused: "-j --json --json-int",
+        note: POOL,
+        ..ROW
+    },
+    Row {
+        name: "btrfs filesystem usage",
+        short: "bhHkmgtT",
+        long: "raw human-readable iec si kbytes mbytes gbytes tbytes",
+        operands: SOME_PATHS,
+        ..ROW
+    },
+    Row {
+        name: "btrfs filesystem df",
+        short: "bhHkmgt",
+        long: "raw human-readable iec si kbytes mbytes gbytes tbytes",
+        operands: Operands::Each(Path, 1, 1),
+        unused: "--format",
+        ..ROW
+    },
+    Row {
+        name: "btrfs device stats",
+        short: "cT",
+        long: "check",
+        operands: Operands::Each(Path, 1, 1),
+        refused: &[("-z --reset", "it sets the counts to zero")],
+        unused: "--format",
+        note: "A path in the file system, and no device.",
         ..ROW
     },
     Row {

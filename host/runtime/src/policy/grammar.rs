@@ -752,6 +752,9 @@ fn label(kind: Kind) -> String {
         Kind::CertificateFile => "PATH",
         Kind::DiskName => "DISK",
         Kind::Disk => "/dev/DISK",
+        Kind::Template => "{{.FIELD}}...",
+        Kind::Clock => "hh:mm:ss",
+        Kind::Pool => "POOL",
     };
     label.to_owned()
 }

@@ -5,6 +5,7 @@
 //! recursive programs (`grep -r`, `rg`, `diff -r`) over a directory are not bound by the list of secret paths.
 
 mod absent;
+mod containers;
 mod everyday;
 mod grammar;
 mod regex;

@@ -105,6 +105,12 @@ pub(super) enum Kind {
     DiskName,
     /// A device of a disk, of which a program reads what it says of itself.
     Disk,
+    /// Fields of containers and images that are named one by one, as Go's templates have it.
+    Template,
+    /// A time of day.
+    Clock,
+    /// A pool of ZFS, or what is in it: no number, which would be an interval.
+    Pool,
 }
 
 /// Which operands a program takes.
@@ -1518,7 +1524,11 @@ const WORDS: &[Row] = &[
 
 /// Every row.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    [FILES, FILTERS, NAMES, MACHINE, SERVICES, WORDS].into_iter().chain(super::everyday::ROWS.iter().copied()).flatten()
+    [FILES, FILTERS, NAMES, MACHINE, SERVICES, WORDS]
+        .into_iter()
+        .chain(super::everyday::ROWS.iter().copied())
+        .chain([super::containers::ROWS])
+        .flatten()
 }
 
 /// Programs that, given no path, read standard input or tell of the whole machine. Every other one that takes paths looks at the

@@ -60,7 +60,7 @@ pub(super) fn named(kind: Kind, value: &str) -> Result<Vec<Named>, String> {
     let longest = match kind {
         // Bounded as words are.
         Kind::Path | Kind::MountPath | Kind::AwkFile | Kind::Word => usize::MAX,
-        Kind::Text | Kind::Pattern | Kind::Separator | Kind::Format => LONGEST_TEXT,
+        Kind::Text | Kind::Pattern | Kind::Separator | Kind::Format | Kind::Template => LONGEST_TEXT,
         _ => LONGEST,
     };
     if value.len() > longest {
@@ -281,6 +281,14 @@ fn fits(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
             let known = mode.bytes().all(|byte| byte.is_ascii_digit() || b"ugoarwxXst,=+-".contains(&byte));
             (!mode.is_empty() && known, "a mode".into())
         }
+        Kind::Template => (
+            is_template(value),
+            "fields that are named one by one, such as {{.Names}}, {{json .Status}} or {{.Label \"com.docker.compose.project\"}}: \
+             others hold labels and environments"
+                .into(),
+        ),
+        Kind::Clock => (is_clock(value), "a time of day such as 08:15:00: any other word would be a file".into()),
+        Kind::Pool => (is_pool(value), "a pool, or a dataset in it: a number would be an interval".into()),
         Kind::Format => (
             is_text_format(value),
             "a format without flags, of whose conversions there are %s, %b and %%".into(),
@@ -320,6 +328,59 @@ fn settings(name: &str) -> Vec<String> {
         could_be.then(|| begins.chain(rest.iter().copied()).collect::<Vec<_>>().join("/"))
     });
     std::iter::once(path.clone()).chain(below).collect()
+}
+
+/// Fields that docker and podman have of containers, images, volumes and what containers use, none of which holds labels or an environment.
+const TEMPLATE_FIELDS: &str = "AVGCPU AvgCPU BlockIO CPU CPUPerc Command Container Containers Created CreatedAt CreatedHuman CreatedSince Digest \
+                               Driver ExitCode Exited ExitedAt ID Id Image ImageID MemPerc MemUsage Name Names NetIO Networks PIDS PIDs Pod \
+                               PodName Ports Reclaimable Repository Restarts RunningFor Scope SharedSize Size StartedAt State Status Tag \
+                               TotalCount Active Type UniqueSize UpTime VirtualSize";
+
+/// The beginnings of the names of labels with which compose says what belongs together.
+const TEMPLATE_LABELS: [&str; 2] = ["com.docker.compose.", "io.podman.compose."];
+
+/// Whether a template of Go only takes such fields. Without a field it could be a word that stands for all of them: `json`.
+fn is_template(value: &str) -> bool {
+    let mut parts = value.split("{{");
+    let is_text = |text: &str| !text.contains("}}") && !text.contains(char::is_control);
+    let begins = parts.next().is_some_and(is_text) && !value.starts_with('-');
+    let mut fields = parts.peekable();
+    let is_field =
+        |part: &str| part.split_once("}}").is_some_and(|(field, text)| is_template_field(field) && is_text(text));
+    begins && fields.peek().is_some() && fields.all(is_field)
+}
+
+/// `.Names`, `json .Names`, `.Label "NAME"`, `index .Labels "NAME"`, and these two in brackets behind `json`.
+fn is_template_field(field: &str) -> bool {
+    let is_label = |text: &str| {
+        let name = text.strip_prefix(".Label ").or_else(|| text.strip_prefix("index .Labels "));
+        let name = name.and_then(|name| name.strip_prefix('"')?.strip_suffix('"'));
+        let is_plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        name.is_some_and(|name| is_plain(name) && TEMPLATE_LABELS.iter().any(|known| name.starts_with(known)))
+    };
+    let is_known = |text: &str| {
+        text.strip_prefix('.').is_some_and(|name| TEMPLATE_FIELDS.split_ascii_whitespace().any(|known| known == name))
+    };
+    let field = field.trim_matches(' ');
+    let in_json = field.strip_prefix("json ").unwrap_or(field);
+    let bare = in_json.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    is_known(in_json) || bare.map_or_else(|| in_json == field && is_label(field), is_label)
+}
+
+/// `hh:mm:ss`.
+fn is_clock(value: &str) -> bool {
+    let mut parts = value.split(':').zip([24, 60, 60]);
+    value.len() == 8
+        && parts
+            .all(|(part, most)| part.len() == 2 && digits(part) && part.parse().is_ok_and(|number: u32| number < most))
+}
+
+/// Whether it is the name of a pool of ZFS or of what is in one, and no interval: whatever `strtod` takes is one.
+fn is_pool(value: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:/@".contains(&byte);
+    let is_number =
+        ["inf", "nan"].iter().any(|known| value.get(..3).is_some_and(|begin| begin.eq_ignore_ascii_case(known)));
+    value.starts_with(|first: char| first.is_ascii_alphabetic()) && !is_number && value.bytes().all(is_plain)
 }
 
 /// Whether some awk takes it for the name of a variable, which gawk 5 takes with a name space before it: `awk::FS`.

@@ -226,9 +226,17 @@ mod tests {
 
     #[tokio::test]
     async fn each_tool_that_scout_brings_along_is_tried_with_all_that_its_schema_has() {
-        for (name, tools) in
-            [("disk", 1), ("services", 2), ("logs", 1), ("processes", 1), ("listeners", 1), ("packages", 1)]
-        {
+        for (name, tools) in [
+            ("disk", 1),
+            ("services", 2),
+            ("logs", 1),
+            ("processes", 1),
+            ("listeners", 1),
+            ("packages", 1),
+            ("containers", 1),
+            ("storage", 1),
+            ("history", 1),
+        ] {
             let (component, _) = bundled_plugin(name).unwrap();
             let (runtime, id) = (Runtime::small().unwrap(), PluginId::new("tried").unwrap());
             let plugin = runtime.load(id, component, Grants::ALL, Map::new()).await.unwrap();

@@ -1,0 +1,312 @@
+//! The tool `storage`: how well a host's pools, arrays, volumes and disks are, and what is in its pools, as ZFS, Linux, LVM, btrfs and SMART tell it.
+
+mod btrfs;
+mod lvm;
+mod md;
+mod part;
+mod schema;
+mod smart;
+mod zfs;
+
+use scout_plugin::exec::{self, Output};
+use scout_plugin::json::{Object, Value};
+use scout_plugin::rows::{self, Asked, Row};
+use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
+
+use crate::part::{Part, Told};
+
+struct Storage;
+register!(Storage: tools);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Health,
+    /// Of ZFS.
+    Datasets,
+    /// Of ZFS.
+    Snapshots,
+}
+
+/// Disks, and file systems of btrfs, that are asked one by one.
+const MAX_DISKS: usize = 32;
+
+/// The most characters of what a program complained about.
+const MAX_COMPLAINT: usize = 300;
+
+impl Tools for Storage {
+    fn describe() -> Vec<Tool> {
+        vec![
+            Tool::new("storage", schema::DESCRIPTION, &schema::shape(What::Health).input(schema::INPUT))
+                .title("Storage")
+                .output_schema(&schema::all())
+                .effect(Effect::Exec),
+        ]
+    }
+
+    fn call(_name: &str, arguments: &str) -> Result<Answer, Error> {
+        let invalid = |what: &str| Error::new(ErrorKind::Invalid, format!("the arguments of `storage` {what}"));
+        let arguments = Value::parse(arguments).ok_or_else(|| invalid("are not JSON"))?;
+        let what = match arguments.get("what").and_then(Value::as_text) {
+            None | Some("health") => What::Health,
+            Some("datasets") => What::Datasets,
+            Some("snapshots") => What::Snapshots,
+            Some(_) => return Err(invalid("have a `what` that is none of: health datasets snapshots")),
+        };
+        let asked = schema::shape(what).ask(&arguments)?;
+        let (rows, notes) = match what {
+            What::Health => health(asked.host())?.told(asked.host())?,
+            What::Datasets | What::Snapshots => contents(asked.host(), what)?,
+        };
+        Ok(answer(asked, rows, notes))
+    }
+}
+
+/// What the sources told.
+#[derive(Debug, Default)]
+struct Found {
+    parts: Vec<Part>,
+    /// Programs that the host does not have.
+    missing: Vec<&'static str>,
+    /// Why a source that is there told nothing.
+    failures: Vec<Error>,
+    notes: Vec<String>,
+}
+
+/// One command for each source that a host has, one more for pools, and one for each disk.
+fn health(host: &str) -> Result<Found, Error> {
+    let mut found = Found::default();
+    let output = exec::output(host, &[zfs::LIST])?;
+    if found.is_there("zpool", &output) {
+        if let Some(failure) = zfs_failure(host, "zpool", &output) {
+            found.fail(failure);
+        } else {
+            let mut told = zfs::pools(output.whole_lines());
+            if !told.parts.is_empty() {
+                zfs::add_status(&exec::output(host, &[zfs::STATUS])?.stdout, &mut told.parts);
+            }
+            found.take("zpool", told, &output);
+        }
+    }
+    let output = exec::output(host, &[md::WORDS])?;
+    match output.exit {
+        // A kernel without arrays has no such file.
+        _ if output.stdout.is_empty() && output.stderr.contains("o such file") => {}
+        Some(0) => found.take("/proc/mdstat", md::arrays(output.whole_lines()), &output),
+        _ => found.fail(output.failure(host, "cat")),
+    }
+    for words in [lvm::GROUPS, lvm::VOLUMES] {
+        let output = exec::output(host, &[words])?;
+        let program = words.first().copied().unwrap_or_default();
+        if !found.is_there(program, &output) {
+            break;
+        }
+        if output.stderr.contains(lvm::NOT_ROOT) {
+            let message = format!("LVM on {host} tells only an administrator of its volumes");
+            found.fail(Error::new(ErrorKind::Permission, message));
+            break;
+        }
+        match lvm::parts(&output.stdout) {
+            Some(told) => found.take(program, told, &output),
+            None => found.fail(output.failure(host, program)),
+        }
+    }
+    file_systems(host, &mut found)?;
+    disks(host, &mut found)?;
+    if !found.missing.is_empty() {
+        let places: Vec<String> =
+            found.missing.iter().flat_map(|program| SBIN.map(|place| format!("{place}/{program}"))).collect();
+        let words: Vec<&str> = ["ls", "-d", "--"].into_iter().chain(places.iter().map(String::as_str)).collect();
+        found.hidden(host, &String::from_utf8_lossy(&exec::output(host, &[&words])?.stdout));
+    }
+    Ok(found)
+}
+
+/// Where such programs lie. Many systems let only administrators look for programs there.
+const SBIN: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// The file systems of btrfs that are mounted.
+fn file_systems(host: &str, found: &mut Found) -> Result<(), Error> {
+    // A host without `findmnt` is none of Linux, and has none.
+    let (targets, odd) = btrfs::mounted(exec::output(host, &[btrfs::MOUNTED])?.whole_lines());
+    let left = odd + targets.len().saturating_sub(MAX_DISKS);
+    if left > 0 {
+        let systems = text::count(left as u64, "file system of btrfs was", "file systems of btrfs were");
+        found.notes.push(format!("{systems} not asked for errors"));
+    }
+    for target in targets.iter().take(MAX_DISKS) {
+        let words: Vec<&str> = btrfs::ASK.iter().copied().chain([target.as_str()]).collect();
+        let output = exec::output(host, &[&words])?;
+        if !found.is_there("btrfs", &output) {
+            break;
+        }
+        match btrfs::file_system(target, &output.stdout) {
+            Some(part) => found.parts.push(part),
+            None if output.stderr.contains("not permitted") => {
+                let message = format!("btrfs on {host} tells only an administrator of errors of its devices");
+                found.fail(Error::new(ErrorKind::Permission, message));
+                break;
+            }
+            None => found.fail(output.failure(host, "btrfs")),
+        }
+    }
+    Ok(())
+}
+
+/// The disks that smartctl finds.
+fn disks(host: &str, found: &mut Found) -> Result<(), Error> {
+    let output = exec::output(host, &[smart::SCAN])?;
+    if !found.is_there("smartctl", &output) {
+        return Ok(());
+    }
+    let Some((disks, behind)) = smart::disks(&output.stdout) else {
+        found.fail(output.failure(host, "smartctl"));
+        return Ok(());
+    };
+    if behind > 0 {
+        let disks = text::count(behind as u64, "disk", "disks");
+        found.notes.push(format!("{disks} behind a controller were not asked for their health"));
+    }
+    if disks.len() > MAX_DISKS {
+        found.notes.push(format!("of {} disks the first {MAX_DISKS} were asked for their health", disks.len()));
+    }
+    for name in disks.iter().take(MAX_DISKS) {
+        let words: Vec<&str> = smart::ASK.iter().copied().chain([name.as_str()]).collect();
+        let output = exec::output(host, &[&words])?;
+        match smart::disk(name, &output.stdout) {
+            Ok(disk) => found.parts.push(disk),
+            Err(said) if said.contains("ermission denied") => {
+                let message = format!("SMART on {host} tells only an administrator of its disks");
+                found.fail(Error::new(ErrorKind::Permission, message));
+                break;
+            }
+            Err(said) => {
+                let said = text::clipped(&text::one_line(&said), MAX_COMPLAINT);
+                found.parts.push(Part {
+                    kind: "disk",
+                    name: name.clone(),
+                    details: vec![format!("smartctl said: {said}")],
+                    ..Part::default()
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why ZFS told nothing.
+fn zfs_failure(host: &str, program: &str, output: &Output) -> Option<Error> {
+    if zfs::NO_MODULE.iter().any(|known| output.stderr.contains(known)) {
+        let message = format!("ZFS is installed on {host}, and its module of the kernel is not loaded");
+        return Some(Error::new(ErrorKind::Unsupported, message));
+    }
+    let is_told = output.exit == Some(0) || output.truncated || !output.stdout.is_empty();
+    (!is_told).then(|| output.failure(host, program))
+}
+
+/// The datasets or snapshots of ZFS.
+fn contents(host: &str, what: What) -> Result<(Vec<Row>, Vec<String>), Error> {
+    let words = if what == What::Datasets { zfs::DATASETS } else { zfs::SNAPSHOTS };
+    let output = exec::output(host, &[words])?;
+    if output.is_missing() {
+        let message = format!("{host} has no program `zfs`; only datasets and snapshots of ZFS are told");
+        return Err(Error::new(ErrorKind::Unsupported, message)
+            .hint("without `what` the tool tells of arrays, LVM and disks; the tool `disk` of file systems"));
+    }
+    if let Some(failure) = zfs_failure(host, "zfs", &output) {
+        return Err(failure);
+    }
+    let (rows, unread) =
+        if what == What::Datasets { zfs::datasets(output.whole_lines()) } else { zfs::snapshots(output.whole_lines()) };
+    let mut found = Found::default();
+    let told = Told { parts: Vec::new(), unread };
+    found.take("zfs", told, &output);
+    if rows.is_empty() {
+        found
+            .notes
+            .push(if what == What::Datasets { "there is no dataset" } else { "there is no snapshot" }.to_owned());
+    }
+    Ok((rows, found.notes))
+}
+
+impl Found {
+    fn is_there(&mut self, program: &'static str, output: &Output) -> bool {
+        if output.is_missing() {
+            self.missing.push(program);
+        }
+        !output.is_missing()
+    }
+
+    /// Programs that are there, where the account does not look for any: not installed they are not.
+    fn hidden(&mut self, host: &str, listed: &str) {
+        let is_listed = |program: &&'static str| {
+            listed.lines().any(|path| SBIN.iter().any(|place| path == format!("{place}/{program}")))
+        };
+        let (hidden, missing): (Vec<_>, Vec<_>) = self.missing.iter().copied().partition(is_listed);
+        self.missing = missing;
+        if !hidden.is_empty() {
+            let names = hidden.join(", ");
+            let message = format!("{names} of {host} lie in /usr/sbin, which is not on the account's PATH");
+            self.fail(Error::new(ErrorKind::Permission, message));
+        }
+    }
+
+    fn take(&mut self, program: &str, told: Told, output: &Output) {
+        if told.unread > 0 {
+            let lines = text::count(told.unread as u64, "line", "lines");
+            self.notes.push(format!("{lines} of {program} could not be read"));
+        }
+        if output.truncated {
+            self.notes
+                .push(format!("{program} says more than Scout accepts from a command: the last rows are missing"));
+        }
+        self.parts.extend(told.parts);
+    }
+
+    fn fail(&mut self, failure: Error) {
+        if !self.failures.contains(&failure) {
+            self.failures.push(failure);
+        }
+    }
+
+    /// The rows, the worst first, and what was not seen; a failure if nothing was told and something failed.
+    fn told(self, host: &str) -> Result<(Vec<Row>, Vec<String>), Error> {
+        let Self { parts, missing, failures, mut notes } = self;
+        let of_kind = |kind: ErrorKind| failures.iter().find(|failure| failure.kind == kind).cloned();
+        if parts.is_empty() {
+            if let Some(failure) = of_kind(ErrorKind::Permission) {
+                return Err(
+                    failure.hint("the operator reads them as an administrator; the tool `disk` tells of file systems")
+                );
+            }
+            if let Some(failure) = failures.iter().find(|failure| failure.kind != ErrorKind::Unsupported) {
+                return Err(failure.clone());
+            }
+            notes.insert(0, format!("neither pools, arrays, volumes of LVM, file systems of btrfs nor disks with SMART were found on {host}"));
+        }
+        notes.extend(failures.into_iter().map(|failure| failure.message));
+        if !missing.is_empty() {
+            notes.push(format!("not asked, for they are not installed: {}", missing.join(", ")));
+        }
+        let mut places: Vec<usize> = (0..parts.len()).collect();
+        rows::sort(&mut places, &|one, other| {
+            let health = |at: usize| parts.get(at).map(|part| part.health);
+            health(one).cmp(&health(other))
+        });
+        Ok((places.iter().filter_map(|at| parts.get(*at)).map(Part::row).collect(), notes))
+    }
+}
+
+fn answer(asked: Asked, rows: Vec<Row>, notes: Vec<String>) -> Answer {
+    let page = asked.page(rows).notes(notes);
+    let host = page.asked().host();
+    Answer::new().text(page.text().trim_end()).structured(page.json(Object::new().text("host", host)))
+}
+
+#[cfg(test)]
+#[path = "../../mutants.rs"]
+mod mutants;
+
+#[cfg(test)]
+#[path = "lib_tests.rs"]
+mod tests;
