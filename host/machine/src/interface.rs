@@ -77,17 +77,15 @@ impl Serialize for Interface {
 
 impl<'de> Deserialize<'de> for Interface {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const NAMES: [&str; Interface::ALL.len()] = {
-            let mut names = [""; Interface::ALL.len()];
-            let mut at = 0;
-            while at < names.len() {
-                names[at] = Interface::ALL[at].name();
-                at += 1;
-            }
-            names
-        };
+        const NAMES: &[&str] = &[
+            Interface::Inventory.name(),
+            Interface::Files.name(),
+            Interface::Exec.name(),
+            Interface::Shell.name(),
+            Interface::Transfer.name(),
+        ];
         let name = String::deserialize(deserializer)?;
-        Self::named(&name).ok_or_else(|| D::Error::unknown_variant(&name, &NAMES))
+        Self::named(&name).ok_or_else(|| D::Error::unknown_variant(&name, NAMES))
     }
 }
 

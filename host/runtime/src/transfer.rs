@@ -14,6 +14,7 @@ use scout_machine::transfer::{Digest, Done, Feed, Inlet, NewFile, Outlet, Receiv
 use scout_machine::{Attributes, Call, DirEntry, Errand, ErrorKind, FileKind, HostError, Opened, RemotePath};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::Semaphore;
 
 use crate::grants::CallRights;
 use crate::policy::{LEAD, Refusal, SecretPaths};
@@ -29,6 +30,9 @@ const MOST: u64 = 10_000;
 const MAX_DEPTH: usize = 64;
 /// Files that are on their way at once.
 const AT_ONCE: usize = 8;
+/// Of them, those that are larger than this: each may hold some ten MiB of what is on its way.
+const LARGE: u64 = 256 * 1024;
+const LARGE_AT_ONCE: usize = 2;
 /// Failures that are told one by one.
 const TOLD: usize = 100;
 /// Of a new file: what others may do with it.
@@ -69,6 +73,8 @@ pub(crate) struct Copy {
     replace: bool,
     /// Bytes that may still be sent.
     left: AtomicU64,
+    /// Who may send a large file.
+    large: Semaphore,
     /// Bytes that were sent, and how many there will be, if that is known.
     sent: AtomicU64,
     total: AtomicU64,
@@ -111,7 +117,8 @@ impl Copy {
     ) -> Self {
         let left = AtomicU64::new(context.limits.transfer_bytes);
         let (sent, total) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { context, rights, plugin, source, target, replace, left, sent, total }
+        let large = Semaphore::new(LARGE_AT_ONCE);
+        Self { context, rights, plugin, source, target, replace, left, large, sent, total }
     }
 
     /// What is at the source, if anything is.
@@ -275,10 +282,14 @@ impl Copy {
             replace: target.attributes.is_some(),
             partial: self.partial(source, attributes),
         };
+        let _turn = match size > LARGE {
+            true => self.large.acquire().await.ok(),
+            false => None,
+        };
         let (feed, inlet) = Inlet::new();
         let receive = Errand::Receive { path: target.truly.clone(), file, inlet };
         let receiving = self.ask(Side::Target, target.asked.clone(), Task::Do(receive));
-        let (received, sent) = futures_util::join!(receiving, self.feed(source, feed));
+        let (received, sent) = futures_util::join!(receiving, self.feed(source, size, feed));
         match (received, sent) {
             (Ok(Found::Done(Done::Received(received))), Ok(())) => Ok(Copied::Written(received, size)),
             (Ok(_), Ok(())) => Err(amiss()),
@@ -291,16 +302,20 @@ impl Copy {
     }
 
     /// The source's part, once the target has said from where on it wants the file. `Ok` if the target tells what became of it.
-    async fn feed(&self, source: &Item, mut feed: Feed) -> Result<(), HostError> {
+    async fn feed(&self, source: &Item, size: u64, mut feed: Feed) -> Result<(), HostError> {
         let wanted = feed.wanted().await;
         // What is played asks no machine, and is asked for what was recorded.
         let is_played = self.context.tape.as_ref().is_some_and(|tape| tape.is_played());
         let Some(offset) = wanted.or(is_played.then_some(0)) else { return Ok(()) };
         let (outlet, from) = Outlet::new();
-        let errand = Errand::Send { path: source.truly.clone(), offset, outlet };
+        // A key that began in what is there already ends in what comes.
+        let lead = offset.min(LEAD);
+        let (begin, left) = (offset - lead, size.saturating_sub(offset));
+        let errand = Errand::Send { path: source.truly.clone(), offset: begin, outlet };
         let sending = self.ask(Side::Source, source.asked.clone(), Task::Do(errand));
         self.sent.fetch_add(offset, Ordering::Relaxed);
-        let (sent, relayed) = futures_util::join!(sending, self.relay(source, from, &mut feed));
+        let relaying = self.relay(source, from, &mut feed, (usize::try_from(lead).unwrap_or(usize::MAX), left));
+        let (sent, relayed) = futures_util::join!(sending, relaying);
         let digest = match relayed {
             Ok(digest) => digest,
             // The target takes no more, and tells why.
@@ -308,12 +323,8 @@ impl Copy {
             Err(Some(error)) => return Err(error),
         };
         let Found::Done(Done::Sent(sent @ Sent { bytes, .. }, _)) = sent? else { return Err(amiss()) };
-        if !is_played && !sent.is_whole(offset) {
-            let message = format!(
-                "changed while it was copied, or does not tell its size: `{}` ({bytes} bytes came)",
-                self.name(Side::Source, &source.asked)
-            );
-            return Err(HostError::new(ErrorKind::Remote, message).with_hint("copy it again"));
+        if !is_played && (!sent.is_whole(begin) || bytes != left.saturating_add(lead)) {
+            return Err(self.changed(source));
         }
         // Of what was there already the source has to be asked.
         let digest = if offset == 0 { Some(digest) } else { self.digest(Side::Source, source).await? };
@@ -321,10 +332,27 @@ impl Copy {
         Ok(())
     }
 
-    /// Passes bytes on until the source has sent all it has; their SHA-256. `Err` without an error: the target takes no more.
-    async fn relay(&self, source: &Item, mut from: DuplexStream, feed: &mut Feed) -> Result<Digest, Option<HostError>> {
+    fn changed(&self, source: &Item) -> HostError {
+        let name = self.name(Side::Source, &source.asked);
+        let message = format!("changed while it was copied, or does not tell its size: `{name}`");
+        HostError::new(ErrorKind::Remote, message).with_hint("copy it again")
+    }
+
+    /// Passes bytes on until the source has sent all it has, `left` of them behind those that are `known` to the target already; their
+    /// SHA-256. `Err` without an error: the target takes no more.
+    async fn relay(
+        &self,
+        source: &Item,
+        mut from: DuplexStream,
+        feed: &mut Feed,
+        (known, mut left): (usize, u64),
+    ) -> Result<Digest, Option<HostError>> {
         let lead = usize::try_from(LEAD).unwrap_or(usize::MAX);
-        let (mut sum, mut piece, mut kept) = (Sha256::new(), vec![0; lead + PIECE], 0);
+        let (mut sum, mut piece, mut kept) = (Sha256::new(), vec![0; lead + PIECE], known);
+        // Where it breaks off here the source tells why.
+        if from.read_exact(piece.get_mut(..known).unwrap_or_default()).await.is_err() {
+            return Ok(sum.finalize().into());
+        }
         loop {
             let mut filled = kept;
             while let Some(room) = piece.get_mut(filled..kept + PIECE).filter(|room| !room.is_empty()) {
@@ -338,6 +366,8 @@ impl Copy {
             if fresh.is_empty() {
                 return Ok(sum.finalize().into());
             }
+            // No more than was counted: a host may say one size and send for ever.
+            left = left.checked_sub(fresh.len() as u64).ok_or_else(|| Some(self.changed(source)))?;
             // A key that began in the piece before ends in this one.
             let seen = piece.get(..filled).unwrap_or_default();
             let secrets: &SecretPaths = &self.context.fleet.access().secrets;
