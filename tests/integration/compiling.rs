@@ -103,8 +103,8 @@ async fn what_is_vetted_is_compiled_for_those_who_serve_it() {
     {
         assert!(!scout.call_with(arguments).await.is_error());
     }
-    // The six handlers.
-    assert_eq!(compiled(&cache).len(), 1 + 6);
+    // The seven handlers.
+    assert_eq!(compiled(&cache).len(), 1 + 7);
     assert!(compiled(&cache).is_superset(&before));
 }
 
@@ -125,7 +125,7 @@ async fn handlers_that_were_compiled_before_are_loaded_at_the_first_call_and_cou
     // Nobody has compiled them yet: the first process does, whether it is asked or not.
     let scout = Scout::start(&options).await;
     until(|| dir.path().join("scout/handlers").exists()).await;
-    assert_eq!(compiled(dir.path()).len(), 6);
+    assert_eq!(compiled(dir.path()).len(), 7);
     assert!(scout.close().await.success());
 
     let scout = Scout::start(&options).await;
@@ -140,7 +140,7 @@ async fn handlers_that_were_compiled_before_are_loaded_at_the_first_call_and_cou
     until(|| list()["serving"][0]["plugins"].is_array()).await;
     let list = list();
     // As they are where they are loaded.
-    assert_eq!((list["plugins"].as_array().unwrap().len(), &list["plugins"]), (6, &list["serving"][0]["plugins"]));
+    assert_eq!((list["plugins"].as_array().unwrap().len(), &list["plugins"]), (7, &list["serving"][0]["plugins"]));
     assert!(!has_engine());
 
     assert!(!scout.call("hosts").await.is_error());
