@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use scout_ssh::{Part, WriteOptions};
-use scout_tests::{DelayLink, login_name};
+use scout_tests::{DelayLink, Sshd, login_name};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
@@ -81,10 +81,14 @@ async fn write(world: &World, address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// Runs `sftp` or `ssh`, its output discarded.
 async fn openssh(world: &World, address: SocketAddr, program: &str, arguments: &[&str]) -> Result<()> {
-    let known = world.sshd.dir().join("known_hosts");
-    std::fs::write(&known, world.sshd.known_hosts_line(address))?;
+    openssh_at(&world.sshd, address, program, arguments).await
+}
+
+/// Runs `sftp` or `ssh`, its output discarded.
+pub(crate) async fn openssh_at(sshd: &Sshd, address: SocketAddr, program: &str, arguments: &[&str]) -> Result<()> {
+    let known = sshd.dir().join("known_hosts");
+    std::fs::write(&known, sshd.known_hosts_line(address))?;
     let begun = Instant::now();
     let output = Command::new(program)
         .args(["-F", "/dev/null", "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-c", "aes128-gcm@openssh.com"])
@@ -95,7 +99,7 @@ async fn openssh(world: &World, address: SocketAddr, program: &str, arguments: &
             &format!("Port={}", address.port()),
             "-i",
         ])
-        .arg(&world.sshd.user_key().private)
+        .arg(&sshd.user_key().private)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

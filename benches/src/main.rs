@@ -19,14 +19,27 @@ mod redaction;
 mod samples;
 mod sandbox;
 mod served;
+mod transfers;
 mod world;
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-const SECTIONS: [&str; 11] =
-    ["served", "before", "engine", "load", "fleet", "inventory", "mixed", "bulk", "sandbox", "redaction", "attacks"];
+const SECTIONS: [&str; 12] = [
+    "served",
+    "before",
+    "engine",
+    "load",
+    "fleet",
+    "inventory",
+    "mixed",
+    "bulk",
+    "transfers",
+    "sandbox",
+    "redaction",
+    "attacks",
+];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -51,6 +64,7 @@ async fn main() -> Result<()> {
             "inventory" => inventory::measure().await,
             "mixed" => mixed::measure().await,
             "bulk" => bulk::measure().await,
+            "transfers" => transfers::measure().await,
             "sandbox" => sandbox::measure().await,
             "redaction" => redaction::measure(),
             _ => attacks::measure().await,
