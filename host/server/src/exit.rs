@@ -61,11 +61,9 @@ impl Exit {
         passed
     }
 
-    /// Whether JSON that goes out as it was written has nothing that would be masked once it is read: no secret, no letter that is
-    /// written with an escape, and no value whose name is that of another field.
-    pub(crate) fn lets_pass(&self, json: &str) -> bool {
-        let has = |what: &str| memchr::memmem::find(json.as_bytes(), what.as_bytes()).is_some();
-        self.secrets == Secrets::Shown || !(has("\\u00") || has("\"value\"") || mask(json.as_bytes()).is_some())
+    /// Whether everything passes as it is. Else JSON has to be read: what a string holds is seen only then, and whose value it is.
+    pub(crate) fn is_open(&self) -> bool {
+        self.secrets == Secrets::Shown
     }
 
     /// The fields of an object without their secrets.
@@ -139,22 +137,6 @@ mod tests {
         let mut exit = Exit::new(Secrets::Masked);
         given.as_object_mut().into_iter().for_each(|fields| exit.fields(fields));
         assert_eq!((given, exit.masked), (masked, 6));
-    }
-
-    #[test]
-    fn json_passes_as_it_was_written_only_if_nothing_of_it_would_be_masked() {
-        let exit = Exit::new(Secrets::Masked);
-        let escaped = TOKEN.replacen('g', "\\u0067", 1);
-        for (json, passes) in [
-            (json!({"a": "b"}).to_string(), true),
-            (json!({"a": format!("x\n{TOKEN}\ny")}).to_string(), false),
-            (json!({"password": "hunter2"}).to_string(), false),
-            (json!({"name": "DB_PASSWORD", "value": "hunter2"}).to_string(), false),
-            (format!("{{\"a\":\"{escaped}\"}}"), false),
-        ] {
-            assert_eq!(exit.lets_pass(&json), passes, "{json}");
-            assert!(Exit::new(Secrets::Shown).lets_pass(&json));
-        }
     }
 
     #[test]

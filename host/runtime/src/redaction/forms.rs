@@ -13,7 +13,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use regex::bytes::Regex;
 
 use super::likely::{is_likely_key, is_placeholder};
-use super::rules::{Alphabet, Checksum, Form, RULES, Rule};
+use super::rules::{ANY, Alphabet, Checksum, Form, RULES, Rule};
 use super::text::{Text, is_word};
 
 /// Gives the secret of which a literal was found at a place, if there is one.
@@ -173,7 +173,8 @@ impl Compiled {
                 }
                 let (long, next) = (end - start, text.byte(end));
                 let is_cut = long >= MIN_CUT && long < *length.start() && text.is_cut(end);
-                let is_whole = length.contains(&long) && !is_word(next);
+                // Without a longest length it ends where its letters do: what was looked at is never looked at again.
+                let is_whole = length.contains(&long) && (*length.end() == ANY || !is_word(next));
                 let is_loose = strictness == Strictness::Loose && long >= 16.min(*length.start());
                 let exact = is_whole && checksum.holds(text.span(start..end));
                 (exact || is_cut || is_loose).then_some(at..end)

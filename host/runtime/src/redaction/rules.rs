@@ -85,7 +85,7 @@ const fn token(
 }
 
 /// No limit that anything meets.
-const ANY: usize = usize::MAX;
+pub(super) const ANY: usize = usize::MAX;
 
 /// All of them. Those of forms come before that of names.
 #[rustfmt::skip]
