@@ -138,7 +138,7 @@ pub(super) const ABSENT: &[(&str, &str, &str)] = &[
     (
         "docker compose,top,exec,run,cp,events",
         "it reads files of a project, runs programs, copies files or never ends",
-        "the tool `containers`; docker compose ls -a, docker ps -a, docker logs --tail 100 NAME",
+        "the tool `containers`; docker ps -a, docker logs --tail 100 NAME",
     ),
     (
         "podman inspect,info",

@@ -45,20 +45,6 @@ pub(super) const ROWS: &[Row] = &[
         ..DOCKER_PS
     },
     Row {
-        name: "docker compose ls",
-        short: "aq",
-        short_values: &[],
-        long: "all quiet",
-        long_values: &[("format", OneOf(&["json", "table"]))],
-        refused: &[
-            ("-c --context -H --host", "it asks another daemon"),
-            ("--config --tls --tlscacert --tlscert --tlskey --tlsverify", "it changes how the daemon is asked"),
-        ],
-        unused: "--filter --debug --dry-run --log-level -D -l -v",
-        note: "Other commands of it read files of a project, which may name others and hold passwords. `docker ps` shows what runs of a project.",
-        ..DOCKER_PS
-    },
-    Row {
         name: "podman ps",
         short: "alqps",
         short_values: &[('n', COUNT), ('f', Name)],

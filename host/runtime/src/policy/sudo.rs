@@ -6,7 +6,7 @@
 use scout_machine::RemotePath;
 
 use super::table::row_of;
-use super::{PathCheck, PathOperand, PathUse, Pipeline, Refusal, SecretPaths, Stage, Word, grammar, quoted};
+use super::{PathCheck, PathOperand, PathUse, Pipeline, Refusal, SecretPaths, Stage, StderrTo, Word, grammar, quoted};
 
 /// The program.
 const SUDO: &str = "sudo";
@@ -102,14 +102,43 @@ pub fn check_row(words: &[String]) -> Result<(), String> {
             row.name
         ));
     }
-    match words.iter().find(|word| word.is_empty() || !word.chars().all(is_plain)) {
-        Some(word) => Err(format!(
+    if let Some(word) = words.iter().find(|word| word.is_empty() || !word.chars().all(is_plain)) {
+        return Err(format!(
             "{} has what sudoers cannot say exactly: words are of letters, digits and `._/@%+:=,-`, and `*`",
             quoted(word)
-        )),
-        None => Ok(()),
+        ));
+    }
+    let could_climb = |name: &str| name != "*" && name.contains('*') && name.chars().all(|c| c == '*' || c == '.');
+    if let Some(word) = words.iter().find(|word| word.split(['/', '=']).any(could_climb)) {
+        return Err(format!("{} could become `..`, which sudoers cannot be told not to be", quoted(word)));
+    }
+    let has_any = words.iter().any(|word| word.contains('*'));
+    if has_any && ANYTHING.contains(&row.name) {
+        return Err(format!("with `*` the words of `{}` could be those that write: write them out", row.name));
+    }
+    // What the table lets nobody run must not be let by sudoers either, which knows no table.
+    let judged = |any: &str| {
+        let word = |word: &String| match word.as_str() {
+            "*" => any.to_owned(),
+            word => word.replace('*', "x"),
+        };
+        let words = words.iter().map(|text| Word::Literal(word(text))).collect();
+        check(&SecretPaths::default(), &Stage { words, stderr: StderrTo::Capture }, None)
+    };
+    let mut judged = ANY.iter().map(|any| judged(any));
+    let first = judged.next().unwrap_or(Ok(()));
+    match first {
+        Err(refusal) if !judged.any(|judged| judged.is_ok()) => {
+            Err(format!("the table of commands lets nobody run it: {refusal}"))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
+
+/// What a `*` may stand for in a command that is judged in the place of a row.
+const ANY: [&str; 3] = ["x", "/x", "1"];
+/// Programs of which one more word may write: a value to be set, a program of theirs.
+const ANYTHING: [&str; 3] = ["sysctl", "awk", "sed"];
 
 fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "._/@%+:=,-*".contains(c)
@@ -149,19 +178,33 @@ pub fn sudoers(account: &str, path: &str, row: &[String]) -> Option<String> {
     Some(format!("{account} ALL=(root) NOPASSWD: {path} {command}"))
 }
 
-/// What a word of a row lets through, as an extended regular expression of POSIX.
+/// What a word of a row lets through, as an extended regular expression of POSIX: a word with `*` begins with no `-` but its own, and no
+/// name in it is `..`.
 fn expression(word: &str) -> String {
     if word == "*" {
         return "[^-[:space:]][^[:space:]]*".to_owned();
     }
     let mut out = String::new();
-    for c in word.chars() {
-        match c {
-            '*' => out.push_str("[^/[:space:]]*"),
-            '.' | '+' => out.extend(['[', c, ']']),
-            ',' | ':' | '=' => out.extend(['\\', c]),
-            _ => out.push(c),
+    for name in word.split_inclusive(['/', '=']) {
+        let (name, end) = match name.strip_suffix(['/', '=']) {
+            Some(before) => (before, name.get(before.len()..).unwrap_or_default()),
+            None => (name, ""),
+        };
+        let is_first = out.is_empty();
+        if name == "*" {
+            let first = if is_first { "[^-./[:space:]]" } else { "[^./[:space:]]" };
+            out.push_str(&format!("({first}[^/[:space:]]*|[.]|[.][^./[:space:]][^/[:space:]]*|[.][.][^/[:space:]]+)"));
         }
+        for (at, c) in name.chars().enumerate().filter(|_| name != "*") {
+            match c {
+                '*' if at == 0 && is_first => out.push_str("([^-/[:space:]][^/[:space:]]*)?"),
+                '*' => out.push_str("[^/[:space:]]*"),
+                '.' | '+' => out.extend(['[', c, ']']),
+                ',' | ':' => out.extend(['\\', c]),
+                _ => out.push(c),
+            }
+        }
+        out.push_str(if end == "=" { "\\=" } else { end });
     }
     out
 }
@@ -180,7 +223,6 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
-    use crate::policy::StderrTo;
 
     fn words(text: &str) -> Vec<String> {
         text.split(' ').map(str::to_owned).collect()
@@ -241,12 +283,23 @@ mod tests {
             "command -v x",
             "sort *",
             "cat \u{e9}",
+            "cat /var/log/.*",
+            "cat /var/*./x",
+            "sysctl *",
+            "sysctl kernel.core_pattern=x",
+            "find / -delete",
+            "journalctl --vacuum-size=1",
+            "systemctl * nginx",
+            "date -s *",
+            "uniq * *",
+            "awk *",
+            "grep -r x /etc",
         ] {
             assert!(check_row(&words(row)).is_err(), "{row}");
         }
     }
 
-    const ROWS: [(&str, &str, &str); 7] = [
+    const ROWS: [(&str, &str, &str); 8] = [
         ("ss -tlnp", "/usr/bin/ss", "ann ALL=(root) NOPASSWD: /usr/bin/ss -tlnp"),
         ("ls", "/usr/bin/ls", "ann ALL=(root) NOPASSWD: /usr/bin/ls \"\""),
         (
@@ -267,7 +320,12 @@ mod tests {
         (
             "journalctl --unit=* -n 5",
             "/usr/bin/journalctl",
-            "ann ALL=(root) NOPASSWD: /usr/bin/journalctl ^--unit\\=[^/[:space:]]* -n 5$",
+            "ann ALL=(root) NOPASSWD: /usr/bin/journalctl ^--unit\\=([^./[:space:]][^/[:space:]]*|[.]|[.][^./[:space:]][^/[:space:]]*|[.][.][^/[:space:]]+) -n 5$",
+        ),
+        (
+            "systemctl status *.service",
+            "/usr/bin/systemctl",
+            "ann ALL=(root) NOPASSWD: /usr/bin/systemctl ^status ([^-/[:space:]][^/[:space:]]*)?[.]service$",
         ),
         (
             "sysctl net.ipv4.ip_forward",
@@ -289,6 +347,36 @@ mod tests {
             ("ann", "/usr/bin/s s"),
         ] {
             assert_eq!(sudoers(account, path, &words("ss -tlnp")), None, "{account} {path}");
+        }
+    }
+
+    /// The expressions let through what the rows do, and nothing that the rows do not.
+    #[test]
+    fn an_expression_lets_through_what_its_word_does() {
+        for (row, through, not) in [
+            ("*", &["x", "/a/b", "a=b"][..], &["-x", "", "a b"][..]),
+            ("*.log", &["a.log", ".log"], &["-a.log", "--x.log", "a/b.log", "alog"]),
+            (
+                "/var/log/*/x",
+                &["/var/log/a/x", "/var/log/.a/x", "/var/log/..a/x"],
+                &["/var/log/../x", "/var/log/a/b/x", "/var/log/"],
+            ),
+            ("--unit=*", &["--unit=a", "--unit=-a"], &["--unit=..", "--unit=a/b", "-unit=a"]),
+            ("app-*.log", &["app-.log", "app-1.log"], &["app-1.lo", "xapp-1.log", "app-/1.log"]),
+        ] {
+            let expression = regex::Regex::new(&format!("^(?:{})$", expression(row).replace("\\=", "="))).expect("one");
+            let rule = crate::grants::Argv::parse(&["cat".to_owned(), row.to_owned()]).expect("a rule");
+            let as_rule = |word: &str| {
+                let words = ["cat", word].map(|word| Word::Literal(word.to_owned())).to_vec();
+                rule.matches(&Stage { words, stderr: StderrTo::Capture })
+            };
+            for word in through {
+                assert!(expression.is_match(word) && as_rule(word), "{row} {word} {expression}");
+            }
+            for word in not {
+                assert!(!expression.is_match(word), "{row} {word} {expression}");
+                assert!(!as_rule(word) || word.is_empty() || word.contains(' '), "{row} {word}");
+            }
         }
     }
 

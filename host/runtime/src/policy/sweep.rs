@@ -53,7 +53,6 @@ const UNSWEPT: &[(&str, &str)] = &[
     ("apk list", "apk-list(8) of apk-tools 2.14"),
     ("apk version", "apk-version(8) of apk-tools 2.14"),
     // Debian's docker has no compose.
-    ("docker compose ls", "docker compose ls --help of Compose 2.26"),
     // It begins with its own store of images, which is the machine's; it was traced by hand: its database, its locks, `conmon --version`.
     ("podman ps", "podman-ps(1) of podman 4.3 and 5.4"),
     ("podman images", "podman-images(1) of podman 4.3 and 5.4"),

@@ -45,13 +45,18 @@ const NAMES: &[&str] = &[
     ".inputrc",
     ".gdbinit",
     ".pythonrc",
+    // What programs that Scout runs are configured by.
+    ".docker",
+    ".kube",
+    ".gnupg",
     // What mail that comes runs.
     ".forward",
     ".procmailrc",
 ];
 
 /// Directories below a home directory's `.config`.
-const CONFIG: &[&str] = &["systemd", "autostart", "environment.d", "fish", "git", "nvim", "plasma-workspace"];
+const CONFIG: &[&str] =
+    &["systemd", "autostart", "environment.d", "containers", "podman", "fish", "git", "nvim", "plasma-workspace"];
 
 /// Directories and files by their whole path; what begins with one that ends in `*` is meant too.
 const PATHS: &[&str] = &[

@@ -318,7 +318,7 @@ impl Admitted {
         let found = observe::watch(&access, &operation, live).await;
         observe::end(record, &access, &operation, &found).await;
         let found = match as_root {
-            Some(rows) => Box::pin(privileged::told(&access, rows, found)).await,
+            Some(rows) => Box::pin(privileged::told(&access, rows, permit.hides_address, found)).await,
             None => found,
         };
         let found = found.map(cap::cut);

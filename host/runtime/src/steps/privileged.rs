@@ -21,6 +21,7 @@ pub(super) fn rows(request: &HostRequest, access: &HostAccess) -> Vec<Vec<String
 pub(super) async fn told(
     access: &HostAccess,
     rows: Vec<Vec<String>>,
+    hides_address: bool,
     found: Result<Found, HostError>,
 ) -> Result<Found, HostError> {
     let outcome = match found {
@@ -30,6 +31,12 @@ pub(super) async fn told(
     let Ending::Exited(status) = outcome.ending else { return Ok(Found::Ran(outcome)) };
     if !sudo::is_refusal(status, &outcome.stdout.data, &outcome.stderr.data) {
         return Ok(Found::Ran(outcome));
+    }
+    if hides_address {
+        // What sudo says has the account in it, and so has the line.
+        let message = format!("{}: sudo did not run it", access.host.name);
+        let hint = "`scout doctor` prints the lines of sudoers that let it";
+        return Err(HostError::new(ErrorKind::Permission, message).with_hint(hint));
     }
     let said = String::from_utf8_lossy(&outcome.stderr.data);
     let message = format!("{}: sudo did not run it: {}", access.host.name, said.lines().next().unwrap_or_default());
