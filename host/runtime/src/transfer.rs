@@ -471,6 +471,12 @@ impl Copy {
         for DirEntry { name, attributes } in entries {
             let below =
                 if directory.below.is_empty() { name.clone() } else { [&directory.below, &b"/"[..], &name].concat() };
+            // A host says what it likes.
+            if !is_name(&name) {
+                let shown = scout_machine::path::shown(&name);
+                report.fail(below, HostError::new(ErrorKind::Remote, format!("`{shown}` is no name of a file")));
+                continue;
+            }
             *seen += 1;
             if *seen > MOST {
                 let message = format!("{MOST} files and directories are copied at once; the others are left out");
@@ -619,6 +625,11 @@ impl Report {
     }
 }
 
+/// Whether it names something in a directory, and nothing elsewhere.
+fn is_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, b'/' | 0))
+}
+
 /// A path below another one.
 fn joined(path: &RemotePath, name: &[u8]) -> Result<RemotePath, HostError> {
     let slash = if path.bytes().ends_with(b"/") || path.bytes().is_empty() { &b""[..] } else { b"/" };
@@ -635,5 +646,37 @@ fn refused(refusal: Refusal) -> HostError {
     match refusal.instead {
         Some(instead) => error.with_hint(instead),
         None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_none() {
+        for name in ["a", "...", "a\\b", " ", "~", "-x"] {
+            assert!(is_name(name.as_bytes()), "{name}");
+        }
+        for name in ["", ".", "..", "/", "a/b", "../a", "a\0"] {
+            assert!(!is_name(name.as_bytes()), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_joined_with_one_slash() {
+        for (path, joined_with) in [("/a", "/a/b"), ("/a/", "/a/b"), ("/", "/b"), ("~", "~/b")] {
+            let path = RemotePath::parse(path).expect("a path");
+            assert_eq!(joined(&path, b"b").expect("a path").bytes(), joined_with.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_counted_once_is_told_for_a_hundred() {
+        let mut report = Report::default();
+        for _ in 0..150 {
+            report.fail(b"x".to_vec(), amiss());
+        }
+        assert_eq!((report.failed, report.failures.len()), (150, TOLD));
     }
 }
