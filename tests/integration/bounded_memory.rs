@@ -68,6 +68,13 @@ async fn calls_without_address_space_are_told_to_come_again_and_are_no_crashes_o
         |bytes| prlimit(pid, Resource::As, Rlimit { current: Some(bytes), maximum: Some(4_096_000_000) }).unwrap();
     let before = bound(address_space(&scout) + 8 * MEBIBYTE);
     assert_eq!(before.current, Some(4_096_000_000));
+    // What the call before has held may still have been there when it was measured: then there is room for one more.
+    for _ in 0..20 {
+        if scout.call("box:/etc/hostname").await.is_error() {
+            break;
+        }
+        bound(address_space(&scout) + 8 * MEBIBYTE);
+    }
     // More than it takes for a quarantine.
     for _ in 0..8 {
         let answer = scout.call("box:/etc/hostname").await;
