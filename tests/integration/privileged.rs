@@ -50,7 +50,7 @@ async fn a_row_runs_as_root_on_a_channel_of_its_own_and_nothing_else_does() {
     for (query, says) in [
         (format!("sudo cat {dir}/a.txt"), "is not among what runs as root there (scout.toml:"),
         (format!("sudo cat {dir}/*.log"), "has no globs"),
-        (format!("sudo grep -r x {dir}"), "is not among what runs as root there"),
+        (format!("sudo grep -r x {dir}"), "does not run as root"),
         ("sudo -u ann cat /x.log".to_owned(), "not one of the programs"),
         ("sudo rm /x.log".to_owned(), "not one of the programs"),
     ] {
