@@ -251,6 +251,11 @@ impl Parent {
 }
 
 impl Partial {
+    /// Leaves nothing of it for a later try.
+    fn discard(&mut self) {
+        self.keeps = false;
+    }
+
     /// Gives the file its name.
     fn finish(mut self, new: NewFile, expected: Option<Digest>, resumed: u64) -> Result<Received, HostError> {
         let failed = self.parent.failed();
@@ -343,12 +348,18 @@ async fn receive(path: &RemotePath, absolute: Vec<u8>, new: NewFile, inlet: &Inl
         (partial, buffer) = aside(move || {
             let failed = partial.parent.failed();
             let written = partial.file.write_all(&buffer);
-            written.map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+            if let Err(error) = written {
+                // A full disk is not gone on with.
+                partial.discard();
+                return Err(failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)));
+            }
             partial.length = partial.length.saturating_add(buffer.len() as u64);
             Ok((partial, buffer))
         })
         .await?;
     }
+    // All has come, and is not what it was to be: no later try goes on with it.
+    partial.keeps = partial.length < new.size;
     let expected = inlet.end().await?;
     aside(move || partial.finish(new, expected, resumed)).await
 }

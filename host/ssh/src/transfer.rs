@@ -338,6 +338,9 @@ impl Lease {
                 return Err(interrupted(error));
             }
         };
+        let kept = temporary.kept.take();
+        // All has come, and is not what it was to be: no later try goes on with it.
+        temporary.kept = kept.filter(|_| bytes < new.size);
         let expected = within(alias, call, inlet.end()).await?;
         if bytes != new.size {
             temporary.kept = None;
