@@ -103,6 +103,9 @@ async fn what_is_vetted_is_compiled_for_those_who_serve_it() {
     {
         assert!(!scout.call_with(arguments).await.is_error());
     }
+    // Nothing is open to copies, but who copies is there to say so.
+    let copy = json!({"beam_source": "box:/etc/hostname", "beam_target": "box:/tmp/x"});
+    assert!(scout.call_with(copy).await.text().contains("nothing may be written"));
     // The seven handlers.
     assert_eq!(compiled(&cache).len(), 1 + 7);
     assert!(compiled(&cache).is_superset(&before));
