@@ -2,7 +2,7 @@
 //! a large file.
 
 use scout_plugin::json::Object;
-use scout_plugin::{Answer, Arguments, Blob, Error, ErrorKind, FileKind, text};
+use scout_plugin::{Answer, Arguments, Error, ErrorKind, FileKind, first_bytes, text};
 use scout_plugin::{cursors, files};
 
 /// Bytes of one read. Scout gives no more than its own limit for a file.
@@ -93,7 +93,7 @@ struct OnHost<'a> {
 impl Bytes for OnHost<'_> {
     fn read(&self, offset: u64, length: u64) -> Result<Piece, Error> {
         let blob = files::read(self.host, self.path, offset, length)?;
-        Ok(Piece { bytes: all(&blob), of: Version { size: blob.total(), modified: blob.modified() } })
+        Ok(Piece { bytes: first_bytes(&blob, u64::MAX), of: Version { size: blob.total(), modified: blob.modified() } })
     }
 
     fn size(&self) -> Result<u64, Error> {
@@ -109,18 +109,6 @@ impl Bytes for OnHost<'_> {
             }
         }
     }
-}
-
-fn all(blob: &Blob) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while (bytes.len() as u64) < blob.size() {
-        let piece = blob.read(bytes.len() as u64, 1 << 20);
-        if piece.is_empty() {
-            break;
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    bytes
 }
 
 /// The bytes from one on up to another, which takes several reads where Scout gives less at once; fewer where the file ends before.

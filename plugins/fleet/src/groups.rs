@@ -1,7 +1,7 @@
 //! What many hosts said, told once for those that said the same.
 
 use scout_plugin::json::Object;
-use scout_plugin::{Answer, Blob, Error, text};
+use scout_plugin::{Answer, Blob, Error, first_bytes, text};
 
 use crate::fold::fold;
 use crate::lines::difference;
@@ -66,15 +66,7 @@ impl Body {
             Self::Text(text) => return text.clone(),
             Self::Held(blob, _) => blob,
         };
-        let mut bytes = Vec::new();
-        while (bytes.len() as u64) < blob.size() {
-            let piece = blob.read(bytes.len() as u64, 1 << 20);
-            if piece.is_empty() {
-                break;
-            }
-            bytes.extend_from_slice(&piece);
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
+        String::from_utf8_lossy(&first_bytes(blob, u64::MAX)).into_owned()
     }
 }
 

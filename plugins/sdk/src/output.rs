@@ -111,8 +111,13 @@ fn ended(host: &str, shown: &str, outcome: &Outcome) -> Result<(Option<u32>, boo
 
 /// The bytes of a blob as far as a plugin takes them, and whether there are more.
 fn all(blob: &Blob) -> (Vec<u8>, bool) {
-    let size = blob.size();
-    let wanted = size.min(MAX_STREAM);
+    (first_bytes(blob, MAX_STREAM), blob.truncated() || MAX_STREAM < blob.size())
+}
+
+/// The first bytes of a blob, at most so many, read into the plugin.
+#[must_use]
+pub fn first_bytes(blob: &Blob, most: u64) -> Vec<u8> {
+    let wanted = blob.size().min(most);
     let mut bytes = Vec::with_capacity(usize::try_from(wanted).unwrap_or(0));
     while (bytes.len() as u64) < wanted {
         let left = u32::try_from(wanted - bytes.len() as u64).unwrap_or(MAX_READ).min(MAX_READ);
@@ -122,7 +127,7 @@ fn all(blob: &Blob) -> (Vec<u8>, bool) {
         }
         bytes.extend_from_slice(&piece);
     }
-    (bytes, blob.truncated() || wanted < size)
+    bytes
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use scout_plugin::exec::{self, Pipeline, Stage, StderrTo, Word};
 use scout_plugin::files::{self, Place};
 use scout_plugin::json::Object;
-use scout_plugin::{Answer, Arguments, Blob, Entry, Error, ErrorKind, FileKind, text};
+use scout_plugin::{Answer, Arguments, Blob, Entry, Error, ErrorKind, FileKind, first_bytes, text};
 
 use crate::lines::{Difference, difference};
 use crate::tree::named;
@@ -116,14 +116,7 @@ impl File {
         if !self.content.is_text() {
             return None;
         }
-        let mut bytes = Vec::new();
-        while (bytes.len() as u64) < self.content.size() {
-            let piece = self.content.read(bytes.len() as u64, 1 << 20);
-            if piece.is_empty() {
-                break;
-            }
-            bytes.extend_from_slice(&piece);
-        }
+        let mut bytes = first_bytes(&self.content, u64::MAX);
         if !self.is_whole {
             // The line in which it was cut would differ by that alone.
             let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
