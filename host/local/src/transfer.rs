@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, f
 use rustix::fs::{renameat, renameat_with, unlinkat};
 use rustix::io::Errno;
 use scout_machine::path::{not_a_file, remote_error, shown};
-use scout_machine::transfer::{Digest, Done, Inlet, NewFile, Outlet, Received, Sent};
+use scout_machine::transfer::{Digest, Done, Inlet, NewFile, Outlet, Received, Sent, split};
 use scout_machine::within::outside;
 use scout_machine::{
     Attributes, Call, Errand, ErrorKind, FileKind, HostError, Operation, Outcome, RemotePath, TruePath, Within,
@@ -159,13 +159,7 @@ struct Partial {
 
 impl Parent {
     fn open(path: &RemotePath, absolute: &[u8]) -> Result<Self, HostError> {
-        let slash = absolute.iter().rposition(|byte| *byte == b'/').unwrap_or_default();
-        let (directory, name) = (absolute.get(..slash.max(1)), absolute.get(slash + 1..));
-        let (Some(directory), Some(name)) = (directory, name) else { return Err(outside(path)) };
-        if matches!(name, b"" | b"." | b"..") {
-            let message = format!("not the name of a file: `{}`", shown(path.bytes()));
-            return Err(HostError::new(ErrorKind::Invalid, message));
-        }
+        let (directory, name) = split(path, absolute)?;
         let place = Place::open(directory, directory)?;
         if place.true_path.path != directory {
             return Err(outside(path));

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
+use crate::path::shown;
+use crate::within::outside;
 use crate::{Attributes, ErrorKind, HostError, RemotePath, TruePath};
 
 /// Bytes that wait between two machines at most.
@@ -72,11 +74,45 @@ pub struct NewFile {
 impl NewFile {
     /// The name of the file until it is complete.
     pub fn partial_name(&self) -> String {
-        use std::fmt::Write as _;
-        self.partial.iter().fold(String::from(".scout-"), |mut name, byte| {
-            let _ = write!(name, "{byte:02x}");
-            name
-        })
+        hidden_name(self.partial)
+    }
+}
+
+/// The name of a file that has not got its own yet.
+pub fn hidden_name(of: [u8; 12]) -> String {
+    format!(".scout-{}", hex(&of))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A SHA-256 of 64 hexadecimal digits.
+pub fn digest(digits: &[u8]) -> Option<Digest> {
+    let mut digest = [0; 32];
+    if digits.len() != 2 * digest.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+/// The directory that holds an absolute path, and the path's name in it.
+///
+/// # Errors
+/// Outside: it is not absolute; Invalid: it has no name.
+pub fn split<'a>(path: &RemotePath, absolute: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), HostError> {
+    let slash = absolute.iter().rposition(|byte| *byte == b'/').filter(|_| absolute.starts_with(b"/"));
+    let split = slash.and_then(|slash| Some((absolute.get(..slash.max(1))?, absolute.get(slash + 1..)?)));
+    match split.ok_or_else(|| outside(path))? {
+        (_, b"" | b"." | b"..") => {
+            let message = format!("not the name of a file: `{}`", shown(path.bytes()));
+            Err(HostError::new(ErrorKind::Invalid, message))
+        }
+        split => Ok(split),
     }
 }
 
@@ -325,6 +361,29 @@ mod tests {
         let (mut feed, inlet) = Inlet::new();
         drop(inlet);
         assert_eq!(feed.wanted().await, None);
+    }
+
+    #[test]
+    fn a_digest_is_64_digits() {
+        let sum = [0xa5; 32];
+        assert_eq!(digest(hex(&sum).as_bytes()), Some(sum));
+        for other in ["", "a5", &"a5".repeat(33), &"g5".repeat(32), &"+5".repeat(32)] {
+            assert_eq!(digest(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_its_directory_and_its_name() {
+        let split = |path: &'static str| {
+            split(&RemotePath::parse(path).unwrap(), path.as_bytes()).map_err(|error| error.kind())
+        };
+        for (path, directory, name) in [("/a/b", "/a", "b"), ("/a", "/", "a"), ("//a", "/", "a")] {
+            assert_eq!(split(path), Ok((directory.as_bytes(), name.as_bytes())), "{path}");
+        }
+        for path in ["/", "/a/", "/a/.", "/a/.."] {
+            assert_eq!(split(path), Err(ErrorKind::Invalid), "{path}");
+        }
+        assert_eq!(split("a/b"), Err(ErrorKind::Outside));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::stream::{self, StreamExt as _};
 use scout_machine::transfer::{Digest, Done, Feed, Inlet, NewFile, Outlet, Received, Sent};
+use scout_machine::within::TrueRoots;
 use scout_machine::{Attributes, Call, DirEntry, Errand, ErrorKind, FileKind, HostError, Opened, RemotePath};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -387,11 +388,8 @@ impl Copy {
     /// Copies a directory with what is below it.
     async fn directory(&self, source: &Item, report: &mut Report) -> Result<(), HostError> {
         let target = self.item(Side::Target, &self.target.path).await?;
-        let lies_below = |path: &RemotePath, root: &RemotePath| {
-            let below = path.bytes().strip_prefix(root.bytes());
-            below.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || root.bytes().ends_with(b"/"))
-        };
-        if self.is_one_machine() && lies_below(&target.truly, &source.truly) {
+        let copied = TrueRoots(vec![vec![source.truly.bytes().to_vec()]]);
+        if self.is_one_machine() && copied.hold(target.truly.bytes()) {
             let message = format!("lies below what is copied: `{}`", self.name(Side::Target, &target.asked));
             return Err(HostError::new(ErrorKind::Invalid, message));
         }

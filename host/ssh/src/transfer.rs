@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use scout_machine::command::shell::encoded;
 use scout_machine::path::{not_a_file, remote_error, shown};
-use scout_machine::transfer::{Digest, Inlet, NewFile, Outlet, Received, Sent};
+use scout_machine::transfer::{Digest, Inlet, NewFile, Outlet, Received, Sent, digest, split};
 use scout_machine::within::outside;
 use scout_machine::{
     Attributes, Call, CommandLimits, Ending, ErrorKind, ExecRequest, FileKind, HostError, RemotePath, TruePath,
@@ -423,7 +423,7 @@ impl Lease {
             Err(error) => return Err(error),
         };
         match outcome.ending {
-            Ending::Exited(0) => Ok(hex(&outcome.stdout.data)),
+            Ending::Exited(0) => Ok(printed(&outcome.stdout.data)),
             Ending::TimedOut(_) => Err(HostError::new(
                 ErrorKind::Timeout,
                 format!("{}: the SHA-256 was not told before the deadline", self.spec().alias),
@@ -435,15 +435,7 @@ impl Lease {
 
     /// The directory that holds a path, which must truly lie there.
     async fn parent(&self, path: &RemotePath, call: &Call) -> Result<(Vec<u8>, Attributes), HostError> {
-        let slash = path.bytes().iter().rposition(|byte| *byte == b'/');
-        let named = slash.and_then(|slash| Some((path.bytes().get(..slash.max(1))?, path.bytes().get(slash + 1..)?)));
-        let Some((directory, name)) = named.filter(|_| path.bytes().starts_with(b"/")) else {
-            return Err(outside(path));
-        };
-        if matches!(name, b"" | b"." | b"..") {
-            let message = format!("not the name of a file: `{}`", shown(path.bytes()));
-            return Err(HostError::new(ErrorKind::Invalid, message));
-        }
+        let (directory, _name) = split(path, path.bytes())?;
         let directory = RemotePath::parse(directory)?;
         let (attributes, place) = self.stat_placed(&directory, call).await?;
         if place.path != directory.bytes() {
@@ -454,14 +446,9 @@ impl Lease {
 }
 
 /// The SHA-256 that a tool prints first.
-fn hex(output: &[u8]) -> Option<Digest> {
-    let digits = output.get(..64)?;
-    let end = output.get(64).is_none_or(u8::is_ascii_whitespace);
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    end.then_some(digest)
+fn printed(output: &[u8]) -> Option<Digest> {
+    let ends = output.get(64).is_none_or(u8::is_ascii_whitespace);
+    output.get(..64).filter(|_| ends).and_then(digest)
 }
 
 /// A file that is removed when this is dropped, unless it got its final name.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use scout_machine::transfer::{Digest, digest, hex};
 use scout_machine::{ErrorKind, FileKind, RemoteState};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -259,27 +260,19 @@ impl Response {
 
 /// A SHA-256, as 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sum(pub(super) scout_machine::transfer::Digest);
+pub(crate) struct Sum(pub(super) Digest);
 
 impl Serialize for Sum {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        serializer.serialize_str(&hex(&self.0))
     }
 }
 
 impl<'de> Deserialize<'de> for Sum {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let mut sum = [0; 32];
-        let unfit = || D::Error::custom("a SHA-256 has 64 hexadecimal digits");
-        if text.len() != 64 {
-            return Err(unfit());
-        }
-        for (byte, pair) in sum.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let digits = std::str::from_utf8(pair).map_err(|_| unfit())?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| unfit())?;
-        }
-        Ok(Self(sum))
+        let sum = digest(text.as_bytes());
+        sum.map(Self).ok_or_else(|| D::Error::custom("a SHA-256 has 64 hexadecimal digits"))
     }
 }
 

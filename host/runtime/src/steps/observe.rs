@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use scout_machine::transfer::{Done, Received};
+use scout_machine::transfer::{Done, Received, hex};
 use scout_machine::{Call, Ending, Errand, ErrorKind, HostError, Operation, RemotePath, RemoteState};
 use tokio::time::sleep_until;
 use tracing::Instrument as _;
@@ -96,7 +96,7 @@ fn ending(found: &Result<Found, HostError>) -> String {
             return match done {
                 Done::Sent(sent, _) => format!("sent {} bytes", sent.bytes),
                 Done::Received(Received { digest: Some(digest), .. }) => {
-                    format!("written, sha256 {}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+                    format!("written, sha256 {}", hex(digest))
                 }
                 Done::Received(_) => "written".to_owned(),
                 Done::Made(is_new) => if *is_new { "made" } else { "was there" }.to_owned(),

@@ -8,12 +8,11 @@
 //! knows none of them.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use scout_machine::path::{remote_error, shown};
-use scout_machine::transfer::NewFile;
+use scout_machine::transfer::{NewFile, hidden_name};
 use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError, RemotePath};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -481,8 +480,5 @@ fn random_name() -> Result<String, HostError> {
     let mut bytes = [0_u8; 12];
     getrandom::fill(&mut bytes)
         .map_err(|error| HostError::new(ErrorKind::Exhausted, format!("no random numbers are available: {error}")))?;
-    Ok(bytes.iter().fold(String::from(".scout-"), |mut name, byte| {
-        let _ = write!(name, "{byte:02x}");
-        name
-    }))
+    Ok(hidden_name(bytes))
 }
