@@ -36,6 +36,8 @@ mod transfer;
 mod work;
 mod workers;
 mod written;
+#[cfg(test)]
+mod written_pages;
 
 pub use answer::{Answer, AnswerFailure, AnswerMemory, Content, Encoding, ImageFormat, Receipt, Structured};
 pub use call::{

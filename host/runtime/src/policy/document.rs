@@ -9,6 +9,7 @@ use crate::policy::table::{
     ALONE, FIND, INTERVAL, Kind, MANY, ONLY_TELLS, Operands, ROUNDS, SHOW_VALUES, SHOW_WORDS, SOCKET_STATES,
     SOCKET_WORDS, row, rows,
 };
+use crate::written_pages;
 
 /// What each kind of value may be, and what a program makes of it.
 fn kinds() -> String {
@@ -424,16 +425,7 @@ fn every_kind_of_value_is_described() {
 
 #[test]
 fn the_document_is_the_table() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
-    let expected = document();
-    if std::env::var_os("WRITE_DOCS").is_some() {
-        std::fs::write(&path, &expected).expect("the document is written");
-    }
-    let found = std::fs::read_to_string(&path).expect("the document is there");
-    assert!(
-        found == expected,
-        "{DOCUMENT} is not what table.rs says: WRITE_DOCS=1 cargo test -p scout-runtime the_document_is_the_table"
-    );
+    written_pages::hold(DOCUMENT, &document(), "table.rs", "the_document_is_the_table");
 }
 
 #[test]

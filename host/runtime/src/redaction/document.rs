@@ -1,9 +1,9 @@
 //! `docs/redaction.md`, written from the rules, and the test that holds the two equal.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use super::rules::{Form, RULES};
+use crate::written_pages;
 
 const DOCUMENT: &str = "../../docs/redaction.md";
 /// The longest line.
@@ -90,14 +90,5 @@ fn wrapped(text: &str) -> String {
 
 #[test]
 fn the_page_is_the_rules() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
-    let expected = document();
-    if std::env::var_os("WRITE_DOCS").is_some() {
-        std::fs::write(&path, &expected).expect("the page is written");
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == expected,
-        "{DOCUMENT} is not what rules.rs says: WRITE_DOCS=1 cargo test -p scout-runtime the_page_is_the_rules"
-    );
+    written_pages::hold(DOCUMENT, &document(), "rules.rs", "the_page_is_the_rules");
 }

@@ -1,11 +1,11 @@
 //! The list of secret paths as a page for people.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use super::super::devices::{DEVICES, DIRECTORIES, ROOTS};
 use super::super::list::{NAMES, Row, SECRETS, UNPROVEN};
 use super::super::name::COPIES;
+use crate::written_pages;
 
 /// Where the page stands, seen from the crate.
 const DOCUMENT: &str = "../../docs/secret-paths.md";
@@ -144,14 +144,5 @@ fn document() -> String {
 
 #[test]
 fn the_page_is_the_list() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
-    let expected = document();
-    if std::env::var_os("WRITE_DOCS").is_some() {
-        std::fs::write(&path, &expected).expect("the page is written");
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == expected,
-        "{DOCUMENT} is not what list.rs says: WRITE_DOCS=1 cargo test -p scout-runtime the_page_is_the_list"
-    );
+    written_pages::hold(DOCUMENT, &document(), "list.rs", "the_page_is_the_list");
 }
