@@ -34,6 +34,7 @@ const NAMES: &[&str] = &[
     ".pam_environment",
     ".xprofile",
     ".xsession",
+    ".xsessionrc",
     ".xinitrc",
     // What programs run that are started by hand.
     ".gitconfig",
@@ -57,6 +58,9 @@ const NAMES: &[&str] = &[
 /// Directories below a home directory's `.config`.
 const CONFIG: &[&str] =
     &["systemd", "autostart", "environment.d", "containers", "podman", "fish", "git", "nvim", "plasma-workspace"];
+
+/// Directories below a home directory's `.local/share`.
+const DATA: &[&str] = &["systemd", "dbus-1", "applications", "autostart"];
 
 /// Directories and files by their whole path; what begins with one that ends in `*` is meant too.
 const PATHS: &[&str] = &[
@@ -91,7 +95,27 @@ const PATHS: &[&str] = &[
     "/etc/systemd",
     "/run/systemd",
     "/usr/lib/systemd",
+    "/usr/local/lib/systemd",
+    "/usr/local/share/dbus-1",
+    "/usr/share/dbus-1",
+    "/etc/dbus-1",
     "/lib/systemd",
+    "/etc/default",
+    "/etc/sysconfig",
+    "/etc/xdg/autostart",
+    "/etc/xdg/systemd",
+    "/etc/X11",
+    "/etc/runit",
+    "/etc/sv",
+    "/etc/service",
+    "/etc/s6*",
+    "/etc/tmpfiles.d",
+    "/etc/sysusers.d",
+    "/etc/binfmt.d",
+    "/etc/sysctl*",
+    "/etc/crypttab",
+    "/etc/fstab",
+    "/etc/inittab",
     "/etc/udev",
     "/etc/modprobe.d",
     "/etc/modules*",
@@ -122,10 +146,14 @@ pub(crate) fn why(path: &[u8]) -> Option<&'static str> {
     if names.iter().any(|name| NAMES.iter().any(|known| is(name, known))) {
         return Some("decides who may log in or what runs at a login");
     }
-    let below_config = names.windows(2).any(
-        |pair| matches!(pair, [config, name] if is(config, ".config") && CONFIG.iter().any(|known| is(name, known))),
-    );
-    if below_config {
+    let is_one_of = |name: &[u8], list: &[&str]| list.iter().any(|known| is(name, known));
+    let is_below = |home: &[&str], list: &[&str]| {
+        names.windows(home.len() + 1).any(|window| {
+            let below = window.split_last().filter(|(name, _)| is_one_of(name, list));
+            below.is_some_and(|(_, above)| above.iter().zip(home).all(|(name, known)| is(name, known)))
+        })
+    };
+    if is_below(&[".config"], CONFIG) || is_below(&[".local", "share"], DATA) {
         return Some("decides what runs by itself");
     }
     if !path.starts_with(b"/") {
@@ -160,6 +188,10 @@ mod tests {
             "/etc/ld.so.preload",
             "/proc/sys/kernel/core_pattern",
             "/etc/init.d/x",
+            "~/.local/share/systemd/user/x.service",
+            "/home/me/.local/share/dbus-1/services/x.service",
+            "/etc/xdg/autostart/x.desktop",
+            "/etc/default/cron",
         ] {
             assert!(why(path.as_bytes()).is_some(), "{path}");
         }
@@ -170,6 +202,8 @@ mod tests {
             "/srv/etc/passwd",
             "~/.config/app/settings.toml",
             "~/systemd/x",
+            "~/.local/share/app/systemd",
+            "~/share/systemd/x",
             "/etc/systemd-mine/x",
             "in/cron",
         ] {
@@ -185,6 +219,9 @@ mod tests {
         }
         for name in CONFIG {
             assert!(why(format!("~/.config/{name}/x").as_bytes()).is_some(), "{name}");
+        }
+        for name in DATA {
+            assert!(why(format!("~/.local/share/{name}/x").as_bytes()).is_some(), "{name}");
         }
         for path in PATHS {
             assert!(why(path.trim_end_matches('*').as_bytes()).is_some(), "{path}");

@@ -59,12 +59,17 @@ impl Config {
             || self.hosts.iter().any(|(_, table)| table.writable().is_some_and(is_open))
     }
 
-    /// That no directory that is open to transfers has to do with what Scout keeps, or with keys.
+    /// That no directory of this machine that is open to transfers has to do with what Scout keeps, or with keys.
     ///
     /// # Errors
     /// The one that has.
     pub(super) fn check_transfers(&self) -> Result<(), ConfigError> {
-        let Some(directories) = &self.transfers.directories else { return Ok(()) };
+        let named = self.hosts.iter().filter(|(_, table)| table.local().is_some());
+        let here = named.filter_map(|(name, _)| self.rules(name).1.writable);
+        let open: Vec<Limit<Root>> = self.transfers.directories.iter().cloned().chain(here).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
         let parent = |path: &Path| path.parent().map(Path::to_owned);
         let kept = [
             ("the directory of scout.toml", parent(&self.file_place)),
@@ -75,7 +80,7 @@ impl Config {
             ("plugins", self.plugins_dir.clone()),
             ("the signers of plugins", self.vetting.allowed_signers.as_deref().and_then(parent)),
         ];
-        for rule in &directories.rules {
+        for rule in open.iter().flat_map(|limit| &limit.rules) {
             let open = real(&self.absolute(rule.value.path().bytes()));
             let refuse = |why: String| {
                 let (directory, place) = (&rule.text, &rule.place);
@@ -122,4 +127,52 @@ fn real(path: &Path) -> PathBuf {
         rest.extend(there.file_name());
     }
     path.to_owned()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use std::fs;
+
+    use super::super::Flags;
+    use super::*;
+
+    #[test]
+    fn what_is_open_to_transfers_here_has_nothing_to_do_with_what_scout_keeps() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = fs::canonicalize(dir.path()).unwrap();
+        for name in ["conf", "exchange", ".ssh", "logs"] {
+            fs::create_dir(home.join(name)).unwrap();
+        }
+        let config = |open: &str| {
+            let path = home.join("conf/scout.toml");
+            let toml = format!("audit_log = \"{}/logs/audit.jsonl\"\n{open}", home.display());
+            fs::write(&path, toml).unwrap();
+            let flags = Flags { config: Some(path), ..Flags::default() };
+            Config::from_sources(&flags, &std::collections::BTreeMap::new(), home.clone())
+                .map_err(|error| error.to_string())
+        };
+        std::os::unix::fs::symlink(home.join(".ssh"), home.join("link")).unwrap();
+        let ways: [&dyn Fn(&str) -> String; 2] =
+            [&|path| format!("[transfers]\ndirectories = [\"{path}\"]\n"), &|path| {
+                format!("[hosts.here]\ntransport = \"local\"\nwritable_paths = [\"{path}\"]\n")
+            }];
+        for open in ways {
+            for (path, why) in [
+                ("/", "is everything"),
+                ("~", "holds"),
+                ("~/logs", "holds the audit log"),
+                ("~/conf", "holds the directory of scout.toml"),
+                ("~/.ssh", "holds"),
+                ("~/link", "holds"),
+                ("~/.ssh/below", "lies in"),
+            ] {
+                let refusal = config(&open(path)).unwrap_err();
+                assert!(refusal.contains(why) && refusal.contains("scout.toml:"), "{path}: {refusal}");
+            }
+            assert!(config(&open("~/exchange")).is_ok());
+        }
+        // Of another machine's paths nothing is known here.
+        assert!(config("[hosts.web1]\nwritable_paths = [\"~/logs\"]\n").is_ok());
+    }
 }
