@@ -18,6 +18,14 @@ const CROWDED: &str = "your other calls hold all the memory that they may";
 /// What to do about it.
 const READ: &str = "read the answers to them, or ask for less at once";
 
+/// What a call is expected to have.
+pub(crate) enum Expected<'a> {
+    /// So many bytes of this host, if it is one.
+    Bytes(Option<&'a str>, usize),
+    /// What is on its way between two machines.
+    Copy,
+}
+
 /// A call that has room for what it gets from hosts, as long as there is this.
 pub(crate) struct CallMemory(Option<(ClientMemory, CallReservation)>);
 
@@ -25,7 +33,7 @@ pub(crate) struct CallMemory(Option<(ClientMemory, CallReservation)>);
 pub(crate) struct AnswerReservation(Option<(Reservation, Option<Reservation>)>);
 
 impl CallMemory {
-    /// Waits until there is room for a call to this host, if it is to one, that is expected to have so many bytes beside what an answer says of them.
+    /// Waits until there is room for what a call is expected to have from hosts beside what an answer says of them.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
@@ -35,12 +43,17 @@ impl CallMemory {
     pub(crate) async fn wait(
         call: &Call,
         memory: Option<ClientMemory>,
-        host: Option<&str>,
-        bytes: usize,
+        expected: Expected<'_>,
     ) -> Result<Self, CallError> {
         let Some(memory) = memory else { return Ok(Self(None)) };
-        match in_time(call, memory.call(host, FIELDS + bytes)).await {
-            Ok(room) => Ok(Self(Some((memory, room)))),
+        let room = async {
+            match expected {
+                Expected::Bytes(host, bytes) => memory.call(host, FIELDS + bytes).await,
+                Expected::Copy => memory.copy().await,
+            }
+        };
+        match in_time(call, room).await {
+            Ok(room) => Ok(Self(Some((memory.clone(), room)))),
             Err(why) => Err(crowded(why, &call.cost)),
         }
     }

@@ -1,7 +1,7 @@
 //! What the calls of one client may hold: what hosts send for them while they run, and their answers until the client has
 //! read them. Both are reserved before the memory is taken, and waited for.
 //!
-//! Owns four bounds and their order: the calls to one host, all calls, what they have beyond what was expected, answers. Who waits for one of them holds
+//! Owns five bounds and their order: copies, the calls to one host, all calls, what they have beyond what was expected, answers. Who waits for one of them holds
 //! none that comes later, so none waits for another in a circle. Room for answers comes back as the client reads, so a client
 //! that reads goes on, however many calls it has begun; of one that does not read, calls wait until they are cancelled or
 //! too late.
@@ -22,6 +22,10 @@ const RUNNING: usize = 96 << 20;
 /// The same of the calls to one host, of which so many are more than it answers at once: calls that wait for a slow host leave
 /// room for those to others.
 const OF_HOST: usize = RUNNING / 3;
+/// What a copy of files holds at most of what is on its way: the windows of both sides, and what waits in between.
+const OF_COPY: usize = 16 << 20;
+/// Copies under way at once. They may take an hour, so they take nothing from other calls.
+const COPIES_AT_ONCE: usize = 2;
 /// Bytes that they have beyond that, together.
 const BEYOND: usize = 16 << 20;
 /// Bytes of answers that the client has not read.
@@ -38,6 +42,7 @@ const SHOWN: usize = 4;
 /// What the calls of one client hold. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ClientMemory {
+    copies: MemoryPool,
     running: MemoryPool,
     /// For each host that calls go to.
     hosts: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
@@ -65,6 +70,7 @@ pub struct CallReservation {
 impl Default for ClientMemory {
     fn default() -> Self {
         Self {
+            copies: MemoryPool::new(COPIES_AT_ONCE * OF_COPY),
             running: MemoryPool::new(RUNNING),
             hosts: Arc::default(),
             beyond: MemoryPool::new(BEYOND),
@@ -85,6 +91,14 @@ impl ClientMemory {
             None => None,
         };
         CallReservation { room: self.running.take(bytes).await, _of_host: of_host }
+    }
+
+    /// Waits for room for a copy of files, among all of them.
+    ///
+    /// # Cancel safety
+    /// As [`ClientMemory::call`].
+    pub async fn copy(&self) -> CallReservation {
+        CallReservation { room: self.copies.take(OF_COPY).await, _of_host: None }
     }
 
     fn of_host(&self, host: &str) -> MemoryPool {

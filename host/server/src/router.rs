@@ -13,7 +13,7 @@ use scout_runtime::{CallContext, CallError, Fleet, Looked, Plugin, Progress, Que
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::call_memory::{CallMemory, in_time, receipt};
+use crate::call_memory::{CallMemory, Expected, in_time, receipt};
 use crate::client_memory::ClientMemory;
 use crate::config::{did_you_mean, near};
 use crate::exit::Secrets;
@@ -161,12 +161,12 @@ impl Router {
         };
         let (call, cost) = (context.call.clone(), Arc::clone(&context.call.cost));
         let expected = match (&host, &command) {
-            (None, _) if subject != Some(Subject::Targets) => 0,
-            _ if subject == Some(Subject::Transfer) => 0,
-            (_, None) => revision.limits.file_bytes,
-            (_, Some(_)) => 2 * revision.limits.output_bytes,
+            _ if subject == Some(Subject::Transfer) => Expected::Copy,
+            (None, _) if subject != Some(Subject::Targets) => Expected::Bytes(None, 0),
+            (host, None) => Expected::Bytes(host.as_deref(), revision.limits.file_bytes),
+            (host, Some(_)) => Expected::Bytes(host.as_deref(), 2 * revision.limits.output_bytes),
         };
-        let call_memory = match CallMemory::wait(&call, memory, host.as_deref(), expected).await {
+        let call_memory = match CallMemory::wait(&call, memory, expected).await {
             Ok(call_memory) => call_memory,
             Err(error) => return error.into(),
         };

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::names::alike;
 use super::schemas::Schemas;
 use super::{Loaded, Shown};
-use crate::call_memory::CallMemory;
+use crate::call_memory::{CallMemory, Expected};
 use crate::client_memory::ClientMemory;
 use crate::exit::Secrets;
 use crate::render::{Base64, Reply};
@@ -88,7 +88,7 @@ impl Tool {
         let arguments = self.check_arguments(arguments, &principal, &call).await?;
         // What it answers with beyond that waits for room of its own.
         let expected = limits.file_bytes.max(2 * limits.output_bytes);
-        let call_memory = CallMemory::wait(&call, memory, Some(&host), expected).await?;
+        let call_memory = CallMemory::wait(&call, memory, Expected::Bytes(Some(&host), expected)).await?;
         let (answer, receipt) = self.plugin.call_tool(context, &self.shown.name, &arguments).await?;
         drop(arguments);
         let reserved = call_memory.reserve(&call, &answer).await?;
