@@ -172,6 +172,7 @@ async fn a_directory_goes_with_what_is_below_it_and_what_is_left_out_is_told() {
         fs::write(world.here(path), text).unwrap();
     }
     fs::create_dir(world.here("t/empty")).unwrap();
+    fs::set_permissions(world.here("t/a"), fs::Permissions::from_mode(0o700)).unwrap();
     symlink("z", world.here("t/link")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, world.here("t/fifo"), rustix::fs::Mode::RUSR).unwrap();
     let copy = json!({"beam_source": world.here("t"), "beam_target": on("box", &world.there("in/t"))});
@@ -182,6 +183,10 @@ async fn a_directory_goes_with_what_is_below_it_and_what_is_left_out_is_told() {
         assert_eq!(fs::read(world.there(path)).unwrap(), text.as_bytes(), "{}", copied.text);
     }
     assert!(world.there("in/t/empty").is_dir());
+    // What others may not see here they may not see there.
+    for (path, mode) in [("in/t", 0o755), ("in/t/a", 0o700), ("in/t/a/b", 0o755)] {
+        assert_eq!(fs::metadata(world.there(path)).unwrap().mode() & 0o7777, mode, "{path}");
+    }
     assert!(
         !world.there("in/t/link").exists()
             && !world.there("in/t/.ssh").exists()
@@ -219,8 +224,8 @@ async fn nothing_is_read_or_written_that_the_operator_has_not_opened() {
     fs::create_dir(world.there("in/.ssh")).unwrap();
     fs::write(world.there("out/key"), "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU\n")
         .unwrap();
-    // In the middle of a large file too.
-    let mut large = content(600_000);
+    // In the middle of a large file too, of which more has gone than is kept of an interrupted copy.
+    let mut large = content(1_200_000);
     large.extend_from_slice(&fs::read(world.there("out/key")).unwrap());
     large.extend_from_slice(&content(600_000));
     fs::write(world.there("out/large"), large).unwrap();
@@ -237,6 +242,7 @@ async fn nothing_is_read_or_written_that_the_operator_has_not_opened() {
         (a.display().to_string(), on("box", &world.there("in/.bashrc")), "is never written"),
         (on("box", &world.there("out/key")), on("other", &world.there("other/x")), "private key"),
         (on("box", &world.there("out/large")), on("other", &world.there("other/x")), "private key"),
+        (on("box", &world.there("out/large")), world.here("x").display().to_string(), "private key"),
         ("box:/etc/shadow".to_owned(), on("other", &world.there("other/x")), "secret"),
         // This machine.
         ("/etc/hostname".to_owned(), on("box", &world.there("in/x")), "open to transfers"),
@@ -255,8 +261,8 @@ async fn nothing_is_read_or_written_that_the_operator_has_not_opened() {
         assert!(!world.there(path).exists(), "{path}");
     }
     assert!(!elsewhere.path().join("x").exists());
-    for dir in ["in", "out", "other"] {
-        assert!(leftovers(&world.there(dir)).is_empty(), "{dir}");
+    for dir in [world.there("in"), world.there("out"), world.there("other"), world.here.path().to_owned()] {
+        assert!(leftovers(&dir).is_empty(), "{}", dir.display());
     }
     assert!(scout.close().await.success());
     // Without anything that is open models are told of no copies, and there are none.
@@ -306,6 +312,30 @@ async fn a_plugin_copies_if_it_is_granted_that_and_its_tool_says_that_it_writes(
     let ungranted = world.options().setting(&plugin("\"files\""));
     let (code, said) = run(&ungranted, &["run", "mine", "copy", &arguments]).await;
     assert!(code != 0 && said.contains("transfer"), "{said}");
+}
+
+#[tokio::test]
+async fn the_same_copy_asked_for_twice_at_once_is_made_once_and_whole() {
+    let world = Exchange::new();
+    let scout = Scout::start(&world.options()).await;
+    let sent = content(20_000_000);
+    fs::write(world.here("a"), &sent).unwrap();
+    for (source, target, written) in [
+        (world.here("a").display().to_string(), on("box", &world.there("in/a")), world.there("in/a")),
+        (on("box", &world.there("in/a")), world.here("b").display().to_string(), world.here("b")),
+    ] {
+        let copy = || ask(&scout, json!({"beam_source": source, "beam_target": target}));
+        let (one, other) = tokio::join!(copy(), copy());
+        // Who comes second waits, is refused, or finds it there.
+        for asked in [&one, &other] {
+            let is_refused = asked.text.contains("the same copy is under way") || asked.text.contains("exists");
+            assert!(!asked.is_error || is_refused, "{}", asked.text);
+        }
+        assert!(!one.is_error || !other.is_error, "{} {}", one.text, other.text);
+        assert!(fs::read(&written).unwrap() == sent);
+        assert!(leftovers(written.parent().unwrap()).is_empty());
+    }
+    assert!(scout.close().await.success());
 }
 
 #[tokio::test]

@@ -9,20 +9,22 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, fsync, mkdirat, openat, statat};
-use rustix::fs::{renameat, renameat_with, unlinkat};
+use parking_lot::{Mutex, MutexGuard};
+use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, flock, fstat, fsync};
+use rustix::fs::{mkdirat, openat, renameat, renameat_with, statat, unlinkat};
 use rustix::io::Errno;
 use scout_machine::path::{not_a_file, remote_error, shown};
-use scout_machine::transfer::{Digest, Done, Inlet, NewFile, Outlet, Received, Sent, split};
+use scout_machine::transfer::{Digest, Done, End, Inlet, NewFile, Outlet, Received, Sent, random_name, split};
 use scout_machine::within::outside;
 use scout_machine::{
     Attributes, Call, Errand, ErrorKind, FileKind, HostError, Operation, Outcome, RemotePath, TruePath, Within,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
 
 use crate::files::{self, Place, attributes, failure};
-use crate::{Local, within_call};
+use crate::{Local, closed, within_call};
 
 /// Bytes that are read or written at once.
 const PIECE: usize = 256 * 1024;
@@ -32,6 +34,8 @@ const KEPT: u64 = 1 << 20;
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 /// What can be set of a mode.
 const MODE_BITS: u32 = 0o7777;
+/// That the group or everybody may write.
+const OTHERS_WRITE: u32 = 0o022;
 
 /// Does it. Blocking work runs on threads for it.
 pub(crate) async fn run(local: &Local, errand: &Errand, within: &Within, call: &Call) -> Result<Done, HostError> {
@@ -41,35 +45,75 @@ pub(crate) async fn run(local: &Local, errand: &Errand, within: &Within, call: &
             _ => Err(outside(path)),
         };
     }
-    let account = Arc::clone(&local.account);
-    let absolute = account.absolute(errand.path())?;
+    let absolute = local.account.absolute(errand.path())?;
+    let asker = Asker::new(&local.looks);
     match errand {
         Errand::Locate { path } => Err(outside(path)),
-        Errand::Send { path, offset, outlet } => within_call(call, send(path, absolute, *offset, outlet)).await,
+        Errand::Send { path, offset, outlet } => within_call(call, send(path, absolute, *offset, outlet, asker)).await,
         Errand::Receive { path, file, inlet } => {
-            within_call(call, receive(path, absolute, *file, inlet)).await.map(Done::Received)
+            within_call(call, receive(path, absolute, *file, inlet, asker)).await.map(Done::Received)
         }
-        Errand::MakeDirectory { path } => {
-            let path = path.clone();
-            within_call(call, aside(move || Parent::open(&path, &absolute)?.make_directory())).await.map(Done::Made)
+        Errand::MakeDirectory { path, mode } => {
+            let (path, mode) = (path.clone(), *mode);
+            let make = asker.aside(move |_| Parent::open(&path, &absolute)?.make_directory(mode));
+            within_call(call, make).await.map(Done::Made)
         }
         Errand::Digest { path } => {
             let path = path.clone();
-            let digest = move || {
+            let digest = asker.aside(move |wanted| {
                 let (file, _) = source(&path, &absolute)?;
-                digest(&file, u64::MAX, path.bytes())
-            };
-            within_call(call, aside(digest)).await.map(|digest| Done::Digest(Some(digest)))
+                digest(&file, path.bytes(), wanted)
+            });
+            within_call(call, digest).await.map(|digest| Done::Digest(Some(digest)))
         }
     }
 }
 
-/// Runs what blocks.
-async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, HostError> + Send + 'static,
-) -> Result<T, HostError> {
-    let given_up = |_| HostError::new(ErrorKind::Cancelled, "the work on this machine was given up");
-    tokio::task::spawn_blocking(work).await.map_err(given_up)?
+/// Who waits for what blocks. Where it has gone, what goes on on a thread comes to nothing.
+struct Asker {
+    looks: Arc<Semaphore>,
+    wanted: Wanted,
+}
+
+/// Whether what is done on a thread is still waited for.
+#[derive(Clone)]
+struct Wanted(Arc<Mutex<bool>>);
+
+impl Asker {
+    fn new(looks: &Arc<Semaphore>) -> Self {
+        Self { looks: Arc::clone(looks), wanted: Wanted(Arc::new(Mutex::new(true))) }
+    }
+
+    /// Runs what blocks, in a place among those of all looks at this machine.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Wanted) -> Result<T, HostError> + Send + 'static,
+    ) -> Result<T, HostError> {
+        let place = Arc::clone(&self.looks).acquire_owned().await.map_err(|_| closed())?;
+        let wanted = self.wanted.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            work(&wanted)
+        });
+        work.await.map_err(|_| HostError::new(ErrorKind::Cancelled, "the work on this machine was given up"))?
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        *self.wanted.0.lock() = false;
+    }
+}
+
+impl Wanted {
+    /// As long as this is held nobody goes who waits for it.
+    fn still(&self) -> Result<MutexGuard<'_, bool>, HostError> {
+        let wanted = self.0.lock();
+        match *wanted {
+            true => Ok(wanted),
+            false => Err(HostError::new(ErrorKind::Cancelled, "nobody waits for it any more")),
+        }
+    }
 }
 
 /// A regular file that truly lies there, opened to be read.
@@ -84,9 +128,15 @@ fn source(path: &RemotePath, absolute: &[u8]) -> Result<(File, Attributes), Host
     Ok((File::from(place.readable(OFlags::empty())?), place.attributes))
 }
 
-async fn send(path: &RemotePath, absolute: Vec<u8>, offset: u64, outlet: &Outlet) -> Result<Done, HostError> {
+async fn send(
+    path: &RemotePath,
+    absolute: Vec<u8>,
+    offset: u64,
+    outlet: &Outlet,
+    asker: Asker,
+) -> Result<Done, HostError> {
     let (asked, place) = (path.clone(), absolute.clone());
-    let (file, before) = aside(move || source(&asked, &place)).await?;
+    let (file, before) = asker.aside(move |_| source(&asked, &place)).await?;
     let mut writer = outlet.writer().await;
     let (mut file, mut buffer, mut bytes) = (file, vec![0; PIECE], 0_u64);
     // As long as it was when it was opened: what grows is sent as far as it was there.
@@ -96,13 +146,13 @@ async fn send(path: &RemotePath, absolute: Vec<u8>, offset: u64, outlet: &Outlet
         let wanted = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(PIECE);
         let shown = path.clone();
         let (read, count);
-        (read, buffer, count) = aside(move || {
+        let reading = asker.aside(move |_| {
             let count =
                 if wanted == 0 { Ok(0) } else { file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), at) };
             let count = count.map_err(|error| remote_error(&format!("this machine says `{error}`"), shown.bytes()))?;
             Ok((file, buffer, count))
-        })
-        .await?;
+        });
+        (read, buffer, count) = reading.await?;
         file = read;
         if count == 0 {
             break;
@@ -114,22 +164,22 @@ async fn send(path: &RemotePath, absolute: Vec<u8>, offset: u64, outlet: &Outlet
     }
     writer.shutdown().await.ok();
     let asked = path.clone();
-    let after = aside(move || {
-        let stat = rustix::fs::fstat(&file).map_err(|error| failure(error, asked.bytes()))?;
+    let after = asker.aside(move |_| {
+        let stat = fstat(&file).map_err(|error| failure(error, asked.bytes()))?;
         Ok(attributes(&stat))
-    })
-    .await?;
+    });
+    let after = after.await?;
     let place = TruePath { path: absolute, is_proven: true };
     Ok(Done::Sent(Sent { before, after, bytes }, place))
 }
 
-/// The SHA-256 of a file's first bytes.
-fn digest(file: &File, most: u64, asked: &[u8]) -> Result<Digest, HostError> {
+/// The SHA-256 of a file.
+fn digest(file: &File, asked: &[u8], wanted: &Wanted) -> Result<Digest, HostError> {
     let (mut sum, mut buffer, mut at) = (Sha256::new(), vec![0; PIECE], 0_u64);
     loop {
-        let wanted = usize::try_from(most - at).unwrap_or(usize::MAX).min(PIECE);
+        drop(wanted.still()?);
         let count = file
-            .read_at(buffer.get_mut(..wanted).unwrap_or_default(), at)
+            .read_at(&mut buffer, at)
             .map_err(|error| remote_error(&format!("this machine says `{error}`"), asked))?;
         if count == 0 {
             return Ok(sum.finalize().into());
@@ -177,8 +227,8 @@ impl Parent {
     }
 
     /// Whether it is new.
-    fn make_directory(self) -> Result<bool, HostError> {
-        match mkdirat(&self.directory, &*self.name, Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH) {
+    fn make_directory(self, mode: u32) -> Result<bool, HostError> {
+        match mkdirat(&self.directory, &*self.name, Mode::from_raw_mode(mode & MODE_BITS)) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) => match self.old()? {
                 Some(old) if old.kind() == FileKind::Directory => Ok(false),
@@ -215,14 +265,24 @@ impl Parent {
         }
     }
 
+    /// Whether nobody else can exchange a file in it between two tries.
+    fn is_own(&self) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        fstat(&self.directory).is_ok_and(|found| found.st_uid == own && found.st_mode & OTHERS_WRITE == 0)
+    }
+
     /// The partial file: that of an earlier try, or a new one.
     fn partial(self, new: NewFile) -> Result<Partial, HostError> {
-        let name = new.partial_name();
+        let is_resumable = self.is_own();
+        let name = if is_resumable { new.partial_name() } else { random_name()? };
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        if let Ok(file) = openat(&self.directory, &*name, flags, Mode::empty()).map(File::from) {
+        let there = openat(&self.directory, &*name, flags, Mode::empty()).map(File::from);
+        if let Ok(file) = there {
+            self.lock(&file)?;
             let own = rustix::process::geteuid().as_raw();
             let is_ours = |found: &std::fs::Metadata| {
-                found.is_file() && found.nlink() == 1 && found.uid() == own && found.len() <= new.size
+                let is_private = found.uid() == own && found.mode() & OTHERS_WRITE == 0;
+                found.is_file() && found.nlink() == 1 && is_private && found.len() <= new.size
             };
             if let Ok(found) = file.metadata()
                 && is_ours(&found)
@@ -230,7 +290,6 @@ impl Parent {
                 let length = found.len();
                 return Ok(Partial { parent: self, name, file, length, is_named: false, keeps: true });
             }
-            drop(file);
         }
         let made = match openat(&self.directory, &*name, flags | OFlags::CREATE | OFlags::EXCL, PRIVATE) {
             Err(Errno::EXIST) => {
@@ -240,7 +299,18 @@ impl Parent {
             made => made,
         };
         let file = File::from(made.map_err(self.failed())?);
-        Ok(Partial { parent: self, name, file, length: 0, is_named: false, keeps: true })
+        self.lock(&file)?;
+        Ok(Partial { parent: self, name, file, length: 0, is_named: false, keeps: is_resumable })
+    }
+
+    /// Keeps another process from the partial file.
+    fn lock(&self, file: &File) -> Result<(), HostError> {
+        // There are file systems that know no locks.
+        if flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+            let message = format!("the same copy is under way: `{}`", shown(self.asked.bytes()));
+            return Err(HostError::new(ErrorKind::Exhausted, message).with_hint("wait for its end"));
+        }
+        Ok(())
     }
 }
 
@@ -251,7 +321,13 @@ impl Partial {
     }
 
     /// Gives the file its name.
-    fn finish(mut self, new: NewFile, expected: Option<Digest>, resumed: u64) -> Result<Received, HostError> {
+    fn finish(
+        mut self,
+        new: NewFile,
+        expected: Option<Digest>,
+        resumed: u64,
+        wanted: &Wanted,
+    ) -> Result<Received, HostError> {
         let failed = self.parent.failed();
         let io = |error: std::io::Error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO));
         // From here on it is a whole file or worth nothing.
@@ -262,10 +338,11 @@ impl Partial {
         // What was written now was counted and is known; what was there before has to be read.
         let mut verified = expected.is_some();
         if resumed > 0 {
-            let found = digest(&self.file, u64::MAX, self.parent.asked.bytes())?;
+            let found = digest(&self.file, self.parent.asked.bytes(), wanted)?;
             verified = expected == Some(found);
-            if expected.is_some() && !verified {
-                let message = "what was there of an earlier try is not what the source holds; it is removed";
+            if !verified {
+                let message =
+                    "what was there of an earlier try is not proven to be what the source holds; it is removed";
                 return Err(remote_error(message, self.parent.asked.bytes()).with_hint("copy it again"));
             }
         }
@@ -287,6 +364,8 @@ impl Partial {
         }
         fsync(&self.file).map_err(&failed)?;
         let (directory, from, to) = (&self.parent.directory, &*self.name, &*self.parent.name);
+        // Who was told that there was no time for it finds nothing new there.
+        let asked = wanted.still()?;
         match old {
             Some(_) => renameat(directory, from, directory, to).map_err(&failed)?,
             None => match renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE) {
@@ -301,6 +380,7 @@ impl Partial {
                 renamed => renamed.map_err(&failed)?,
             },
         }
+        drop(asked);
         self.is_named = true;
         let synced = fsync(&self.parent.directory).is_ok();
         Ok(Received { resumed, replaced: old.is_some(), synced, digest: expected, verified })
@@ -315,9 +395,15 @@ impl Drop for Partial {
     }
 }
 
-async fn receive(path: &RemotePath, absolute: Vec<u8>, new: NewFile, inlet: &Inlet) -> Result<Received, HostError> {
+async fn receive(
+    path: &RemotePath,
+    absolute: Vec<u8>,
+    new: NewFile,
+    inlet: &Inlet,
+    asker: Asker,
+) -> Result<Received, HostError> {
     let asked = path.clone();
-    let mut partial = aside(move || {
+    let partial = asker.aside(move |_| {
         let parent = Parent::open(&asked, &absolute)?;
         parent.replaceable(new)?;
         let mut partial = parent.partial(new)?;
@@ -326,8 +412,8 @@ async fn receive(path: &RemotePath, absolute: Vec<u8>, new: NewFile, inlet: &Inl
             .seek(SeekFrom::Start(partial.length))
             .map_err(|error| remote_error(&format!("this machine says `{error}`"), asked.bytes()))?;
         Ok(partial)
-    })
-    .await?;
+    });
+    let mut partial = partial.await?;
     let resumed = partial.length;
     let mut reader = inlet.begin(resumed).await;
     let mut buffer = Vec::with_capacity(PIECE);
@@ -339,7 +425,7 @@ async fn receive(path: &RemotePath, absolute: Vec<u8>, new: NewFile, inlet: &Inl
         if buffer.is_empty() {
             break;
         }
-        (partial, buffer) = aside(move || {
+        let writing = asker.aside(move |_| {
             let failed = partial.parent.failed();
             let written = partial.file.write_all(&buffer);
             if let Err(error) = written {
@@ -349,11 +435,180 @@ async fn receive(path: &RemotePath, absolute: Vec<u8>, new: NewFile, inlet: &Inl
             }
             partial.length = partial.length.saturating_add(buffer.len() as u64);
             Ok((partial, buffer))
-        })
-        .await?;
+        });
+        (partial, buffer) = writing.await?;
     }
     // All has come, and is not what it was to be: no later try goes on with it.
-    partial.keeps = partial.length < new.size;
-    let expected = inlet.end().await?;
-    aside(move || partial.finish(new, expected, resumed)).await
+    partial.keeps &= partial.length < new.size;
+    let end = inlet.end().await;
+    partial.keeps &= end == End::BrokenOff;
+    let expected = end.whole()?;
+    asker.aside(move |wanted| partial.finish(new, expected, resumed, wanted)).await
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
+mod tests {
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::{Path, PathBuf};
+    use std::time::Duration;
+
+    use scout_machine::transfer::Feed;
+    use tempfile::TempDir;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::Account;
+
+    const SIZE: usize = 2 << 20;
+
+    struct World {
+        _dir: TempDir,
+        dir: PathBuf,
+        local: Local,
+        content: Vec<u8>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let real = fs::canonicalize(dir.path()).unwrap();
+            let local = Local::new(Account::current(dir.path(), |_| None));
+            let content = (0..SIZE).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+            Self { _dir: dir, dir: real, local, content }
+        }
+
+        fn digest(&self) -> Option<Digest> {
+            Some(Sha256::digest(&self.content).into())
+        }
+
+        async fn ask(&self, errand: Errand) -> Result<Done, HostError> {
+            let call = Call::until(Instant::now() + Duration::from_secs(60));
+            run(&self.local, &errand, &Within::default(), &call).await
+        }
+
+        /// Receives the file `a` from what gives it.
+        async fn receive(&self, give: impl AsyncFnOnce(Feed)) -> Result<Received, HostError> {
+            let (feed, inlet) = Inlet::new();
+            let errand = Errand::Receive { path: remote(&self.dir.join("a")), file: file(), inlet };
+            match tokio::join!(self.ask(errand), give(feed)).0? {
+                Done::Received(received) => Ok(received),
+                other => panic!("{other:?}"),
+            }
+        }
+
+        /// Leaves a partial file of so many bytes.
+        async fn break_off(&self, length: usize) -> HostError {
+            let given = self.receive(async |mut feed| {
+                let offset = feed.wanted().await.unwrap() as usize;
+                feed.writer().write_all(&self.content[offset..length]).await.unwrap();
+            });
+            given.await.unwrap_err()
+        }
+
+        async fn give(&self, end: End) -> Result<Received, HostError> {
+            let given = self.receive(async |mut feed| {
+                let Some(offset) = feed.wanted().await else { return };
+                feed.writer().write_all(&self.content[offset as usize..]).await.unwrap();
+                feed.finish(end);
+            });
+            given.await
+        }
+
+        fn hidden(&self) -> Vec<PathBuf> {
+            let names = fs::read_dir(&self.dir).unwrap().map(|entry| entry.unwrap().path());
+            names.filter(|path| path.file_name().unwrap().as_bytes().starts_with(b".scout-")).collect()
+        }
+    }
+
+    fn remote(path: &Path) -> RemotePath {
+        RemotePath::parse(path.as_os_str().as_bytes()).unwrap()
+    }
+
+    fn file() -> NewFile {
+        NewFile { size: SIZE as u64, mode: None, replace: false, partial: *b"one source's" }
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_an_interrupted_copy_has_left_is_gone_on_with_where_nobody_else_may_write() {
+        let world = World::new();
+        world.break_off(SIZE / 2 + 1).await;
+        assert_eq!(world.hidden().len(), 1);
+        let received = world.give(End::Whole(world.digest())).await.unwrap();
+        assert_eq!((received.resumed, received.verified), (SIZE as u64 / 2 + 1, true));
+        assert!(fs::read(world.dir.join("a")).unwrap() == world.content && world.hidden().is_empty());
+        fs::remove_file(world.dir.join("a")).unwrap();
+        // A partial file that others may write.
+        world.break_off(SIZE / 2 + 1).await;
+        set_mode(&world.hidden()[0], 0o660);
+        assert_eq!(world.give(End::Whole(world.digest())).await.unwrap().resumed, 0);
+        fs::remove_file(world.dir.join("a")).unwrap();
+        // A directory that others may write: nothing stays, and what is there is left alone.
+        world.break_off(SIZE / 2 + 1).await;
+        set_mode(&world.dir, 0o777);
+        let theirs = world.hidden();
+        assert_eq!(world.give(End::Whole(world.digest())).await.unwrap().resumed, 0);
+        assert_eq!(world.hidden(), theirs);
+        fs::remove_file(world.dir.join("a")).unwrap();
+        world.break_off(SIZE / 2 + 1).await;
+        assert_eq!(world.hidden(), theirs);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_what_is_worthless_or_not_proven() {
+        let world = World::new();
+        for end in [End::Worthless, End::Whole(None), End::Whole(Some([0; 32]))] {
+            world.break_off(SIZE / 2 + 1).await;
+            assert_eq!(world.hidden().len(), 1);
+            assert!(world.give(end).await.is_err(), "{end:?}");
+            assert!(world.hidden().is_empty() && !world.dir.join("a").exists(), "{end:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_partial_file_has_one_writer() {
+        let world = World::new();
+        world.break_off(SIZE / 2 + 1).await;
+        let held = File::open(&world.hidden()[0]).unwrap();
+        flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let error = world.give(End::Whole(world.digest())).await.unwrap_err();
+        assert!(error.message().contains("the same copy is under way"), "{error}");
+        assert_eq!(world.hidden().len(), 1);
+        drop(held);
+        assert!(world.give(End::Whole(world.digest())).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_gets_no_name() {
+        let world = World::new();
+        let asker = Asker::new(&world.local.looks);
+        let wanted = asker.wanted.clone();
+        let path = world.dir.join("a");
+        let parent = Parent::open(&remote(&path), path.as_os_str().as_bytes()).unwrap();
+        let new = NewFile { size: 4, ..file() };
+        let mut partial = parent.partial(new).unwrap();
+        partial.file.write_all(b"text").unwrap();
+        fs::write(world.dir.join("whole"), "text").unwrap();
+        let whole = File::open(world.dir.join("whole")).unwrap();
+        assert!(digest(&whole, b"whole", &wanted).is_ok());
+        drop(asker);
+        assert_eq!(digest(&whole, b"whole", &wanted).unwrap_err().kind(), ErrorKind::Cancelled);
+        assert_eq!(partial.finish(new, None, 0, &wanted).unwrap_err().kind(), ErrorKind::Cancelled);
+        assert!(!path.exists() && world.hidden().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_directory_is_made_with_the_mode_that_is_asked_for() {
+        let world = World::new();
+        let path = world.dir.join("d");
+        let made = world.ask(Errand::MakeDirectory { path: remote(&path), mode: 0o700 }).await.unwrap();
+        assert!(matches!(made, Done::Made(true)));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
 }

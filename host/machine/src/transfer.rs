@@ -47,6 +47,8 @@ pub enum Errand {
     MakeDirectory {
         /// The directory.
         path: RemotePath,
+        /// Its permission bits, of which the account's umask takes some away.
+        mode: u32,
     },
     /// Asks for the SHA-256 of a regular file.
     Digest {
@@ -79,8 +81,19 @@ impl NewFile {
 }
 
 /// The name of a file that has not got its own yet.
-pub fn hidden_name(of: [u8; 12]) -> String {
+fn hidden_name(of: [u8; 12]) -> String {
     format!(".scout-{}", hex(&of))
+}
+
+/// Such a name that nobody else knows.
+///
+/// # Errors
+/// Exhausted: there are no random numbers.
+pub fn random_name() -> Result<String, HostError> {
+    let mut bytes = [0; 12];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| HostError::new(ErrorKind::Exhausted, format!("no random numbers are available: {error}")))?;
+    Ok(hidden_name(bytes))
 }
 
 /// Bytes as hexadecimal digits.
@@ -172,7 +185,7 @@ impl Errand {
             Self::Locate { path }
             | Self::Send { path, .. }
             | Self::Receive { path, .. }
-            | Self::MakeDirectory { path }
+            | Self::MakeDirectory { path, .. }
             | Self::Digest { path } => path,
         }
     }
@@ -200,7 +213,32 @@ pub struct Inlet(Arc<Receiving>);
 struct Receiving {
     wanted: Mutex<Option<oneshot::Sender<u64>>>,
     bytes: Arc<Mutex<DuplexStream>>,
-    end: Mutex<Option<oneshot::Receiver<Option<Digest>>>>,
+    end: Mutex<Option<oneshot::Receiver<End>>>,
+}
+
+/// How what comes out of an [`Inlet`] has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All has come: the SHA-256 of the whole file, where it is known.
+    Whole(Option<Digest>),
+    /// It broke off; a later try may go on from there.
+    BrokenOff,
+    /// No later try goes on with it: the source has changed, or may not be sent.
+    Worthless,
+}
+
+impl End {
+    /// The SHA-256 of a file that has come as a whole, where it is known.
+    ///
+    /// # Errors
+    /// Cancelled: it has not.
+    pub fn whole(self) -> Result<Option<Digest>, HostError> {
+        match self {
+            Self::Whole(digest) => Ok(digest),
+            Self::BrokenOff => Err(HostError::new(ErrorKind::Cancelled, "the source did not send all of the file")),
+            Self::Worthless => Err(HostError::new(ErrorKind::Cancelled, "nothing of the file was kept")),
+        }
+    }
 }
 
 /// The other end of an [`Inlet`].
@@ -208,7 +246,7 @@ struct Receiving {
 pub struct Feed {
     wanted: Option<oneshot::Receiver<u64>>,
     bytes: DuplexStream,
-    end: oneshot::Sender<Option<Digest>>,
+    end: oneshot::Sender<End>,
 }
 
 impl fmt::Debug for Outlet {
@@ -259,14 +297,12 @@ impl Inlet {
         Locked(Arc::clone(&self.0.bytes).lock_owned().await)
     }
 
-    /// Waits for the word that all has come: the SHA-256 of the whole file, where it is known.
-    ///
-    /// # Errors
-    /// Cancelled: it has not.
-    pub async fn end(&self) -> Result<Option<Digest>, HostError> {
-        let ended = self.0.end.lock().await.take();
-        let gone = || HostError::new(ErrorKind::Cancelled, "the source did not send all of the file");
-        ended.ok_or_else(gone)?.await.map_err(|_| gone())
+    /// Waits for the word how it ended.
+    pub async fn end(&self) -> End {
+        match self.0.end.lock().await.take() {
+            Some(ended) => ended.await.unwrap_or(End::BrokenOff),
+            None => End::BrokenOff,
+        }
     }
 }
 
@@ -281,10 +317,10 @@ impl Feed {
         &mut self.bytes
     }
 
-    /// Says that all has come, and what its SHA-256 is, if that is known. Dropped without it, nothing gets its name.
-    pub fn finish(self, digest: Option<Digest>) {
+    /// Says how it ended. Dropped without that it is [`End::BrokenOff`]: nothing gets its name.
+    pub fn finish(self, end: End) {
         drop(self.bytes);
-        self.end.send(digest).ok();
+        self.end.send(end).ok();
     }
 }
 
@@ -334,25 +370,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_ends_only_when_it_is_said_to_have_come() {
-        for is_finished in [true, false] {
+        for said in [Some(End::Whole(Some([7; 32]))), Some(End::Worthless), None] {
             let (mut feed, inlet) = Inlet::new();
             let receiving = async {
                 let mut taken = Vec::new();
                 inlet.begin(3).await.read_to_end(&mut taken).await.unwrap();
-                (taken, inlet.end().await.map_err(|error| error.kind()))
+                (taken, inlet.end().await)
             };
             let feeding = async {
                 assert_eq!(feed.wanted().await, Some(3));
                 feed.writer().write_all(b"abc").await.unwrap();
-                if is_finished {
-                    feed.finish(Some([7; 32]));
-                } else {
-                    drop(feed);
+                match said {
+                    Some(end) => feed.finish(end),
+                    None => drop(feed),
                 }
             };
             let ((taken, end), ()) = tokio::join!(receiving, feeding);
             assert_eq!(taken, b"abc");
-            assert_eq!(end, if is_finished { Ok(Some([7; 32])) } else { Err(ErrorKind::Cancelled) });
+            assert_eq!(end, said.unwrap_or(End::BrokenOff));
+            assert_eq!(end.whole().is_ok(), matches!(end, End::Whole(_)));
         }
     }
 

@@ -5,17 +5,17 @@
 //! written there, and take no other place for it; what passes is held against the forms of keys, piece by piece, before it goes on.
 //! Nothing is held in memory but a piece and what waits between two machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::stream::{self, StreamExt as _};
-use scout_machine::transfer::{Digest, Done, Feed, Inlet, NewFile, Outlet, Received, Sent};
+use parking_lot::Mutex;
+use scout_machine::transfer::{Digest, Done, End, Feed, Inlet, NewFile, Outlet, Received, Sent};
 use scout_machine::within::TrueRoots;
 use scout_machine::{Attributes, Call, DirEntry, Errand, ErrorKind, FileKind, HostError, Opened, RemotePath};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::sync::Semaphore;
 
 use crate::grants::CallRights;
 use crate::policy::{LEAD, Refusal, SecretPaths};
@@ -31,13 +31,34 @@ const MOST: u64 = 10_000;
 const MAX_DEPTH: usize = 64;
 /// Files that are on their way at once.
 const AT_ONCE: usize = 8;
-/// Of them, those that are larger than this: each may hold some ten MiB of what is on its way.
+/// Of them one may be larger than this: it may hold some ten MiB of what is on its way.
 const LARGE: u64 = 256 * 1024;
-const LARGE_AT_ONCE: usize = 2;
 /// Failures that are told one by one.
 const TOLD: usize = 100;
-/// Of a new file: what others may do with it.
+/// What others may do with what is new.
 const ORDINARY: u32 = 0o755;
+/// What the account itself may do with a directory, as long as it is filled at least.
+const OWN: u32 = 0o700;
+
+/// The partial files of all copies that are under way.
+static UNDER_WAY: Mutex<BTreeSet<[u8; 12]>> = Mutex::new(BTreeSet::new());
+
+/// That nobody else writes a partial file.
+struct Turn([u8; 12]);
+
+impl Turn {
+    fn take(partial: [u8; 12]) -> Option<Self> {
+        let is_free = UNDER_WAY.lock().insert(partial);
+        // Not made where it is not free: what is dropped frees it.
+        is_free.then(|| Self(partial))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        UNDER_WAY.lock().remove(&self.0);
+    }
+}
 
 /// One end of a copy.
 #[derive(Clone, Debug)]
@@ -75,7 +96,7 @@ pub(crate) struct Copy {
     /// Bytes that may still be sent.
     left: AtomicU64,
     /// Who may send a large file.
-    large: Semaphore,
+    large: tokio::sync::Mutex<()>,
     /// Bytes that were sent, and how many there will be, if that is known.
     sent: AtomicU64,
     total: AtomicU64,
@@ -118,7 +139,7 @@ impl Copy {
     ) -> Self {
         let left = AtomicU64::new(context.limits.transfer_bytes);
         let (sent, total) = (AtomicU64::new(0), AtomicU64::new(0));
-        let large = Semaphore::new(LARGE_AT_ONCE);
+        let large = tokio::sync::Mutex::default();
         Self { context, rights, plugin, source, target, replace, left, large, sent, total }
     }
 
@@ -200,8 +221,10 @@ impl Copy {
         }
     }
 
-    async fn make_directory(&self, item: &Item) -> Result<bool, HostError> {
-        let errand = Errand::MakeDirectory { path: item.truly.clone() };
+    /// Makes it as the source's is, but for what others may write.
+    async fn make_directory(&self, item: &Item, source: Option<Attributes>) -> Result<bool, HostError> {
+        let mode = source.and_then(|source| source.permissions).unwrap_or(ORDINARY) & ORDINARY | OWN;
+        let errand = Errand::MakeDirectory { path: item.truly.clone(), mode };
         match self.ask(Side::Target, item.asked.clone(), Task::Do(errand)).await? {
             Found::Done(Done::Made(is_new)) => Ok(is_new),
             _ => Err(amiss()),
@@ -281,10 +304,15 @@ impl Copy {
             size,
             mode: attributes.permissions.map(|mode| mode & ORDINARY),
             replace: target.attributes.is_some(),
-            partial: self.partial(source, attributes),
+            partial: self.partial(source, attributes, target),
         };
-        let _turn = match size > LARGE {
-            true => self.large.acquire().await.ok(),
+        let turn = Turn::take(file.partial);
+        if turn.is_none() && !self.is_played() {
+            let message = format!("the same copy is under way: `{}`", self.name(Side::Target, &target.asked));
+            return Err(HostError::new(ErrorKind::Exhausted, message).with_hint("wait for its end"));
+        }
+        let _place = match size > LARGE {
+            true => Some(self.large.lock().await),
             false => None,
         };
         let (feed, inlet) = Inlet::new();
@@ -305,9 +333,38 @@ impl Copy {
     /// The source's part, once the target has said from where on it wants the file. `Ok` if the target tells what became of it.
     async fn feed(&self, source: &Item, size: u64, mut feed: Feed) -> Result<(), HostError> {
         let wanted = feed.wanted().await;
-        // What is played asks no machine, and is asked for what was recorded.
-        let is_played = self.context.tape.as_ref().is_some_and(|tape| tape.is_played());
-        let Some(offset) = wanted.or(is_played.then_some(0)) else { return Ok(()) };
+        let Some(offset) = wanted.or(self.is_played().then_some(0)) else { return Ok(()) };
+        match self.pass(source, size, offset, &mut feed).await {
+            Ok(Some(digest)) => feed.finish(End::Whole(Some(digest))),
+            Ok(None) => {}
+            Err(error) => {
+                // What the source does not give for good, no later try goes on with.
+                let may_come = matches!(
+                    error.kind(),
+                    ErrorKind::Timeout | ErrorKind::Cancelled | ErrorKind::Unreachable | ErrorKind::ConnectionLost
+                );
+                feed.finish(if may_come { End::BrokenOff } else { End::Worthless });
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes the file on from `offset` on: the SHA-256 of all of it. Absent: the target takes no more, and tells why.
+    async fn pass(&self, source: &Item, size: u64, offset: u64, feed: &mut Feed) -> Result<Option<Digest>, HostError> {
+        // Of what was there already the source has to be asked.
+        let whole = match offset {
+            0 => None,
+            _ => match self.digest(Side::Source, source).await? {
+                Some(digest) => Some(digest),
+                None => {
+                    let message =
+                        "its host tells no SHA-256, so that what was there of an earlier try is not gone on with";
+                    let message = format!("{message}: `{}`", self.name(Side::Source, &source.asked));
+                    return Err(HostError::new(ErrorKind::Unsupported, message).with_hint("copy it again"));
+                }
+            },
+        };
         let (outlet, from) = Outlet::new();
         // A key that began in what is there already ends in what comes.
         let lead = offset.min(LEAD);
@@ -315,22 +372,18 @@ impl Copy {
         let errand = Errand::Send { path: source.truly.clone(), offset: begin, outlet };
         let sending = self.ask(Side::Source, source.asked.clone(), Task::Do(errand));
         self.sent.fetch_add(offset, Ordering::Relaxed);
-        let relaying = self.relay(source, from, &mut feed, (usize::try_from(lead).unwrap_or(usize::MAX), left));
+        let relaying = self.relay(source, from, feed, (usize::try_from(lead).unwrap_or(usize::MAX), left));
         let (sent, relayed) = futures_util::join!(sending, relaying);
         let digest = match relayed {
             Ok(digest) => digest,
-            // The target takes no more, and tells why.
-            Err(None) => return Ok(()),
+            Err(None) => return Ok(None),
             Err(Some(error)) => return Err(error),
         };
         let Found::Done(Done::Sent(sent @ Sent { bytes, .. }, _)) = sent? else { return Err(amiss()) };
-        if !is_played && (!sent.is_whole(begin) || bytes != left.saturating_add(lead)) {
+        if !self.is_played() && (!sent.is_whole(begin) || bytes != left.saturating_add(lead)) {
             return Err(self.changed(source));
         }
-        // Of what was there already the source has to be asked.
-        let digest = if offset == 0 { Some(digest) } else { self.digest(Side::Source, source).await? };
-        feed.finish(digest);
-        Ok(())
+        Ok(Some(whole.unwrap_or(digest)))
     }
 
     fn changed(&self, source: &Item) -> HostError {
@@ -395,7 +448,7 @@ impl Copy {
         }
         report.path = target.truly.bytes().to_vec();
         let is_new = match target.attributes.map(|attributes| attributes.kind()) {
-            None => self.make_directory(&target).await?,
+            None => self.make_directory(&target, source.attributes).await?,
             Some(FileKind::Directory) => false,
             Some(_) => {
                 let message = format!("exists and is no directory: `{}`", self.name(Side::Target, &target.asked));
@@ -503,7 +556,7 @@ impl Copy {
                 FileKind::Directory => {
                     let is_new = match target.attributes.map(|attributes| attributes.kind()) {
                         Some(FileKind::Directory) => Ok(false),
-                        _ => self.make_directory(&target).await,
+                        _ => self.make_directory(&target, source.attributes).await,
                     };
                     match is_new {
                         Ok(is_new) => {
@@ -543,6 +596,11 @@ impl Copy {
         }
     }
 
+    /// What is played asks no machine, and is asked for what was recorded.
+    fn is_played(&self) -> bool {
+        self.context.tape.as_ref().is_some_and(|tape| tape.is_played())
+    }
+
     fn is_one_machine(&self) -> bool {
         self.source.host == self.target.host
     }
@@ -570,11 +628,20 @@ impl Copy {
         }
     }
 
-    /// The name of a partial file: of this source as it is now, for this principal.
-    fn partial(&self, source: &Item, attributes: Attributes) -> [u8; 12] {
+    /// The name of a partial file: of this source as it is now, for this place and this principal.
+    fn partial(&self, source: &Item, attributes: Attributes, target: &Item) -> [u8; 12] {
         let mut sum = Sha256::new();
-        let host = self.source.host.as_deref().unwrap_or_default();
-        for part in [host.as_bytes(), source.truly.bytes(), self.context.principal.name().as_bytes()] {
+        let host = |side| self.place(side).host.as_deref().unwrap_or_default().as_bytes();
+        let principal = &self.context.principal;
+        let parts = [
+            host(Side::Source),
+            source.truly.bytes(),
+            host(Side::Target),
+            target.truly.bytes(),
+            principal.tenant().as_str().as_bytes(),
+            principal.name().as_bytes(),
+        ];
+        for part in parts {
             sum.update((part.len() as u64).to_be_bytes());
             sum.update(part);
         }
@@ -659,6 +726,15 @@ mod tests {
         for name in ["", ".", "..", "/", "a/b", "../a", "a\0"] {
             assert!(!is_name(name.as_bytes()), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_partial_file_has_one_writer_until_it_has_gone() {
+        let turn = Turn::take(*b"one partial!");
+        assert!(turn.is_some() && Turn::take(*b"one partial!").is_none());
+        assert!(Turn::take(*b"another one!").is_some());
+        drop(turn);
+        assert!(Turn::take(*b"one partial!").is_some());
     }
 
     #[test]

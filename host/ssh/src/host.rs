@@ -115,7 +115,7 @@ async fn transfer(lease: &Lease, errand: &Errand, within: &Within, call: &Call) 
         Errand::Receive { path, file, inlet } => {
             Box::pin(lease.receive(path, file, inlet, call)).await.map(Done::Received)
         }
-        Errand::MakeDirectory { path } => Box::pin(lease.make_directory(path, call)).await.map(Done::Made),
+        Errand::MakeDirectory { path, mode } => Box::pin(lease.make_directory(path, *mode, call)).await.map(Done::Made),
         Errand::Digest { path } => Box::pin(lease.digest(path, call)).await.map(Done::Digest),
     }
 }

@@ -4,12 +4,12 @@
 //! or abandoned write leaves behind. Transfers run on a channel of their own; short reads never wait behind them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use scout_machine::command::shell::encoded;
-use scout_machine::path::{not_a_file, remote_error, shown};
-use scout_machine::transfer::{Digest, Inlet, NewFile, Outlet, Received, Sent, digest, split};
+use scout_machine::path::{not_a_file, remote_error, shown, swapped};
+use scout_machine::transfer::{Digest, End, Inlet, NewFile, Outlet, Received, Sent, digest, split};
 use scout_machine::within::outside;
 use scout_machine::{
     Attributes, Call, CommandLimits, Ending, ErrorKind, ExecRequest, FileKind, HostError, RemotePath, TruePath,
@@ -32,9 +32,14 @@ const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
 const KEPT: u64 = 1 << 20;
 /// What a tool may say of a file's SHA-256, in bytes.
 const DIGEST_OUTPUT: usize = 4096;
-/// A tool that says it of its standard input: of GNU and busybox, of Perl, of the BSDs, of nearly everywhere.
-const DIGEST_TOOLS: &str = "h(){ command -v $1 >/dev/null 2>&1;};if h sha256sum;then sha256sum;elif h shasum;then \
-    shasum -a 256;elif h sha256;then sha256 -q;elif h openssl;then openssl dgst -sha256 -r;else exit 127;fi";
+/// A tool that says it of what is open, of GNU and busybox, of Perl, of the BSDs, of nearly everywhere, once that was asked where it lies.
+const DIGEST_SCRIPT: &str = "h(){ command -v $1 >/dev/null 2>&1;};\
+    { t=$(exec 2>/dev/null;readlink /proc/self/fd/0;echo .);t=${t%??};\
+    case $t in /*)[ \"$t\" = \"$p\" ]||exit 93;;esac;\
+    if h sha256sum;then sha256sum;elif h shasum;then \
+    shasum -a 256;elif h sha256;then sha256 -q;elif h openssl;then openssl dgst -sha256 -r;else exit 127;fi;}<\"$p\"";
+/// How the script ends that finds another file open.
+const ELSEWHERE: u32 = 93;
 /// The call's deadline binds it.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -115,7 +120,11 @@ impl Lease {
         while !ended {
             let at = offset.saturating_add(bytes);
             let left = end.map_or(PIECE, |end| end.saturating_sub(at).min(PIECE));
-            let (attributes, piece) = self.read(path, at, usize::try_from(left).unwrap_or(usize::MAX), call).await?;
+            let length = usize::try_from(left).unwrap_or(usize::MAX);
+            let (attributes, piece, place) = self.read_placed(path, at, length, call).await?;
+            if proven.is_some() && place.path != path.bytes() {
+                return Err(swapped(path.bytes()));
+            }
             let first = *before.get_or_insert(attributes);
             // Each piece opens the path again: it must not be another file by now.
             if (first.uid, first.permissions) != (attributes.uid, attributes.permissions) {
@@ -283,6 +292,16 @@ impl Lease {
                     continue;
                 }
             };
+            // Nothing is gone on with that could not be proven in the end.
+            let plan = match plan.resumed() {
+                0 => plan,
+                _ if self.digest_of(b"/dev/null", &tally.call).await?.is_some() => plan,
+                _ => {
+                    let (partial, call) = (plan.temporary().to_vec(), &tally.call);
+                    self.sftp(Lane::Short, Arc::from(partial), call, remove).await?;
+                    plan.afresh()
+                }
+            };
             let mut temporary = Temporary::new(self, on, &plan);
             temporary.kept = plan.is_resumable().then(|| plan.landed());
             let received = self.receive_planned(&mut temporary, &plan, new, inlet, &tally).await;
@@ -338,12 +357,14 @@ impl Lease {
                 return Err(interrupted(error));
             }
         };
-        let kept = temporary.kept.take();
         // All has come, and is not what it was to be: no later try goes on with it.
-        temporary.kept = kept.filter(|_| bytes < new.size);
-        let expected = within(alias, call, inlet.end()).await?;
-        if bytes != new.size {
+        temporary.kept = temporary.kept.take().filter(|_| bytes < new.size);
+        let end = within(alias, call, async { Ok(inlet.end().await) }).await?;
+        if end != End::BrokenOff {
             temporary.kept = None;
+        }
+        let expected = end.whole()?;
+        if bytes != new.size {
             return Err(remote_error("the file did not keep what was written", plan.target()));
         }
         let found = match expected {
@@ -351,9 +372,11 @@ impl Lease {
             None => None,
         };
         let verified = found.is_some() && found == expected;
-        if found.is_some() && !verified {
-            temporary.kept = None;
-            let message = "what the host has is not what was sent (their SHA-256 differ)";
+        if !verified && (found.is_some() || plan.resumed() > 0) {
+            let message = match found {
+                Some(_) => "what the host has is not what was sent (their SHA-256 differ)",
+                None => "what was there of an earlier try is not proven to be what was sent: no SHA-256 is told of it",
+            };
             return Err(remote_error(message, plan.target()).with_hint("copy it again"));
         }
         // What was written lies where it was meant to, and not behind a link that came meanwhile.
@@ -364,10 +387,7 @@ impl Lease {
         }
         match channel.name(plan, call).await {
             Ok(()) => {}
-            Err(WriteError::Untouched(error)) => {
-                temporary.kept = None;
-                return Err(interrupted(error));
-            }
+            Err(WriteError::Untouched(error)) => return Err(interrupted(error)),
             Err(WriteError::Unknown(error)) => {
                 let message = format!(
                     "{}; whether it has its new content is unknown; it is whole in any case",
@@ -383,10 +403,10 @@ impl Lease {
     ///
     /// # Errors
     /// As [`Lease::open`]; Invalid: something else has the name; Outside: the path, which has no links, has one by now.
-    pub(crate) async fn make_directory(&self, path: &RemotePath, call: &Call) -> Result<bool, HostError> {
+    pub(crate) async fn make_directory(&self, path: &RemotePath, mode: u32, call: &Call) -> Result<bool, HostError> {
         self.parent(path, call).await?;
         let make = move |channel: SftpChannel, path: RemotePath, call: Call| async move {
-            channel.make_directory(path.bytes(), &call).await
+            channel.make_directory(path.bytes(), mode, &call).await
         };
         self.sftp(Lane::Short, path.clone(), call, make).await
     }
@@ -407,7 +427,7 @@ impl Lease {
     }
 
     async fn digest_of(&self, path: &[u8], call: &Call) -> Result<Option<Digest>, HostError> {
-        let script = format!("p=$(printf %b \"{}.\");p=${{p%.}};{DIGEST_TOOLS}<\"$p\"", encoded(path));
+        let script = format!("p=$(printf %b \"{}.\");p=${{p%.}};{DIGEST_SCRIPT}", encoded(path));
         let request = ExecRequest {
             script: script.into_bytes(),
             stdout_cap: DIGEST_OUTPUT,
@@ -424,6 +444,7 @@ impl Lease {
         };
         match outcome.ending {
             Ending::Exited(0) => Ok(printed(&outcome.stdout.data)),
+            Ending::Exited(ELSEWHERE) => Err(swapped(path)),
             Ending::TimedOut(_) => Err(HostError::new(
                 ErrorKind::Timeout,
                 format!("{}: the SHA-256 was not told before the deadline", self.spec().alias),
@@ -445,6 +466,10 @@ impl Lease {
     }
 }
 
+async fn remove(channel: SftpChannel, path: Arc<[u8]>, call: Call) -> Result<(), SftpError> {
+    channel.remove(&path, &call).await
+}
+
 /// The SHA-256 that a tool prints first.
 fn printed(output: &[u8]) -> Option<Digest> {
     let ends = output.get(64).is_none_or(u8::is_ascii_whitespace);
@@ -458,6 +483,8 @@ struct Temporary {
     /// For a channel of its own, should this one be dead.
     lease: Lease,
     path: Vec<u8>,
+    /// Whether it is there and nobody else's.
+    is_open: Arc<AtomicBool>,
     /// The channel that made it: its server works in order, so that the removal cannot overtake the making. `None`:
     /// there is nothing to remove.
     on: Option<OnLane>,
@@ -465,7 +492,8 @@ struct Temporary {
 
 impl Temporary {
     fn new(lease: &Lease, on: OnLane, plan: &Plan) -> Self {
-        Self { kept: None, lease: lease.another(), path: plan.temporary().to_vec(), on: Some(on) }
+        let (path, is_open) = (plan.temporary().to_vec(), plan.is_open());
+        Self { kept: None, lease: lease.another(), path, is_open, on: Some(on) }
     }
 
     /// Removes it now, whatever became of the request; `Err` is its path, if it may remain.
@@ -486,7 +514,7 @@ impl Temporary {
     }
 
     fn removal(&mut self) -> Option<impl Future<Output = bool> + Send + 'static> {
-        if self.kept().is_some() {
+        if self.kept().is_some() || !self.is_open.load(Ordering::Relaxed) {
             return None;
         }
         let (on, lease, path) = (self.on.take()?, self.lease.another(), std::mem::take(&mut self.path));
@@ -495,9 +523,6 @@ impl Temporary {
             match on.channel.remove(&path, &call).await {
                 Ok(()) => return true,
                 Err(error) => on.settle(&error).await,
-            };
-            let remove = move |channel: SftpChannel, path: Arc<[u8]>, call: Call| async move {
-                channel.remove(&path, &call).await
             };
             lease.sftp(Lane::Short, Arc::from(path), &call, remove).await.is_ok()
         })

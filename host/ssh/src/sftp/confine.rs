@@ -30,16 +30,44 @@ use super::operations::{Halt, attributes, status_error};
 use super::upload::real_path;
 use super::wire::{self, Extension, Request, Status};
 
-/// File descriptors of the server that may be the next one: 0 to 2 are its own, and a log or sshd's sockets
-/// take some.
-const DESCRIPTORS: [&[u8]; 6] = [
+/// File descriptors of the server that may be the next one: 0 to 2 are its own, a log or sshd's sockets take some, and files that are
+/// sent or received stay open.
+const DESCRIPTORS: [&[u8]; 32] = [
     b"/proc/self/fd/3",
     b"/proc/self/fd/4",
     b"/proc/self/fd/5",
     b"/proc/self/fd/6",
     b"/proc/self/fd/7",
     b"/proc/self/fd/8",
+    b"/proc/self/fd/9",
+    b"/proc/self/fd/10",
+    b"/proc/self/fd/11",
+    b"/proc/self/fd/12",
+    b"/proc/self/fd/13",
+    b"/proc/self/fd/14",
+    b"/proc/self/fd/15",
+    b"/proc/self/fd/16",
+    b"/proc/self/fd/17",
+    b"/proc/self/fd/18",
+    b"/proc/self/fd/19",
+    b"/proc/self/fd/20",
+    b"/proc/self/fd/21",
+    b"/proc/self/fd/22",
+    b"/proc/self/fd/23",
+    b"/proc/self/fd/24",
+    b"/proc/self/fd/25",
+    b"/proc/self/fd/26",
+    b"/proc/self/fd/27",
+    b"/proc/self/fd/28",
+    b"/proc/self/fd/29",
+    b"/proc/self/fd/30",
+    b"/proc/self/fd/31",
+    b"/proc/self/fd/32",
+    b"/proc/self/fd/33",
+    b"/proc/self/fd/34",
 ];
+/// Of them, those that may be where nothing stays open.
+const FIRST_DESCRIPTORS: usize = 6;
 /// Who does not tell.
 const WHO: &str = "this SFTP server";
 /// Names of a path at most that are asked for one by one.
@@ -163,8 +191,14 @@ impl SftpChannel {
     pub(super) fn questions<'a>(&'a self, proof: &'a Proof<'_>) -> Questions<'a> {
         let true_paths = &self.shared.true_paths;
         let known = true_paths.descriptor.get().copied().flatten();
-        let descriptors = known.and_then(|known| DESCRIPTORS.get(known..=known)).unwrap_or(&DESCRIPTORS);
+        let range = known.map_or(0..FIRST_DESCRIPTORS, |known| known..known + 1);
+        let descriptors = DESCRIPTORS.get(range).unwrap_or_default();
         Questions { path: &proof.path, names: proof.names.as_ref(), descriptors, probes: known.is_none(), true_paths }
+    }
+
+    /// The same for a flight whose handle stays open, as others do: any descriptor may be the next one.
+    pub(super) fn questions_beside_others<'a>(&'a self, proof: &'a Proof<'_>) -> Questions<'a> {
+        Questions { descriptors: &DESCRIPTORS, probes: false, ..self.questions(proof) }
     }
 }
 

@@ -8,11 +8,12 @@
 use std::collections::VecDeque;
 
 use scout_machine::path::{not_a_file, shown, swapped};
-use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError, RemotePath};
+use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError, RemotePath, TruePath};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::channel::{Flight, RealHandle, Reply, within};
-use super::operations::{MIN_READ, attributes, handle, read, status_error};
+use super::confine::Proof;
+use super::operations::{Halt, MIN_READ, attributes, handle, read, status_error};
 use super::wire::{self, Request, Status};
 use super::{SftpChannel, SftpError};
 
@@ -110,7 +111,7 @@ pub(crate) struct Download<'a, W> {
     path: &'a RemotePath,
     part: Part,
     sink: &'a mut W,
-    /// What was found at the path where it was proven to lie.
+    /// What was found at the path, which truly lies there.
     seen: Option<Attributes>,
     begun: Option<Begun>,
     delivered: u64,
@@ -140,7 +141,7 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
         Self { path, part, sink, seen: None, begun: None, delivered: 0 }
     }
 
-    /// Of the file alone that was found there: what is opened must have its owner, group and mode.
+    /// Of the file alone that was found there: what is opened must truly lie there, and have its owner, group and mode.
     pub(crate) fn of(self, seen: Option<Attributes>) -> Self {
         Self { seen, ..self }
     }
@@ -157,8 +158,11 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
         if seen.has_kind() && seen.kind() != FileKind::File {
             return Err(not_a_file(path).into());
         }
-        let mut replies = channel.ask(&[Request::Open(path)], 0, call).await?.into_iter();
-        let handle = match handle(replies.next()) {
+        let opened = match self.seen {
+            Some(_) => Ok(open_there(channel, path, call).await?),
+            None => handle(channel.ask(&[Request::Open(path)], 0, call).await?.into_iter().next()),
+        };
+        let handle = match opened {
             Ok(handle) => handle,
             Err(_) if !seen.has_kind() && channel.kind_by_opening(path, call).await? == Some(FileKind::Directory) => {
                 return Err(not_a_file(path).into());
@@ -263,6 +267,34 @@ impl<'a, W: AsyncWrite + Unpin> Download<'a, W> {
                 next = first.offset.saturating_add(u64::from(length));
             }
         }
+    }
+}
+
+/// Opens a file that truly lies where its path says: that is asked in the flight that opens it.
+async fn open_there(channel: &SftpChannel, path: &[u8], call: &Call) -> Result<RealHandle, SftpError> {
+    let mut proof = channel.proof(path, call).await?;
+    loop {
+        match open_placed(channel, &proof, call).await {
+            Ok((handle, place)) if place.path == path => return Ok(handle),
+            Ok(_) => return Err(swapped(path).into()),
+            Err(halt) => proof = channel.otherwise(proof, halt, call).await?,
+        }
+    }
+}
+
+async fn open_placed(channel: &SftpChannel, proof: &Proof<'_>, call: &Call) -> Result<(RealHandle, TruePath), Halt> {
+    let questions = channel.questions_beside_others(proof);
+    let mut requests = Vec::new();
+    questions.before(&mut requests);
+    requests.push(Request::Open(proof.path()));
+    questions.after(&mut requests);
+    let mut replies = channel.ask(&requests, 0, call).await?.into_iter();
+    let before = questions.take_before(&mut replies)?;
+    let opened = handle(replies.next());
+    match (opened, questions.take_after(&before, &mut replies)) {
+        (_, Err(Halt::Link(to))) => Err(Halt::Link(to)),
+        (Err(status), _) => Err(Halt::NotOpened(status)),
+        (Ok(handle), place) => Ok((handle, place?)),
     }
 }
 

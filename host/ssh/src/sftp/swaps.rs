@@ -9,17 +9,20 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use scout_machine::transfer::NewFile;
 use scout_machine::{Call, ErrorKind, HostError, Opened, RemotePath, TruePath};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use super::{SftpChannel, SftpError, wire};
+use super::channel::Reply;
+use super::{Download, Part, SftpChannel, SftpError, wire};
 
 const OPEN: u8 = 3;
 const OPENDIR: u8 = 11;
@@ -483,5 +486,101 @@ async fn a_file_that_is_removed_while_it_is_opened_is_not_told_by_a_name_that_it
             Ok((_, told)) => assert_eq!(world.place(&told), "gone", "{step}"),
             Err(error) => assert!(matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Remote), "{step}: {error}"),
         }
+    }
+}
+
+/// Puts the plain file, which was kept, or a link to the secret one at `plain/file`.
+fn put(world: &World, is_plain: bool) -> Box<dyn Fn() + Send> {
+    let root = world.root.clone();
+    Box::new(move || {
+        let new = root.join("new");
+        match is_plain {
+            true => fs::hard_link(root.join("kept"), &new).expect("a name"),
+            false => symlink("../secret/file", &new).expect("a link"),
+        }
+        fs::rename(&new, root.join("plain/file")).expect("swapped");
+        // Two names of one file stay two.
+        fs::remove_file(&new).ok();
+    })
+}
+
+/// What is sent of `plain/file`.
+async fn send(world: &World) -> Result<String, HostError> {
+    let call = Call::until(Instant::now() + Duration::from_secs(60));
+    let path = remote(world.root.join("plain/file").as_os_str().as_bytes());
+    {
+        let mut steps = world.steps.lock().expect("unpoisoned");
+        (steps.count, steps.kinds) = (0, Vec::new());
+    }
+    let mut sink = Vec::new();
+    let seen = world.channel.stat_remote(path.bytes(), &call).await.expect("it is there");
+    let sent = Download::new(&path, Part::Whole, &mut sink).of(Some(seen)).run(&world.channel, &call).await;
+    match sent {
+        Ok(_) => Ok(String::from_utf8(sink).expect("text")),
+        Err(SftpError::Ssh(error)) => Err(error),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_is_the_file_that_truly_lies_there_beside_others_that_are_open() {
+    let (own, other) = (Ways { has_own_handles: true, ..Ways::default() }, Ways { is_other: true, ..Ways::default() });
+    for (ways, others) in [(Ways::default(), 0), (Ways::default(), 12), (own, 3), (other, 0)] {
+        let world = World::new(ways).await;
+        let call = Call::until(Instant::now() + Duration::from_secs(60));
+        fs::hard_link(world.root.join("plain/file"), world.root.join("kept")).expect("a name");
+        let name = world.root.join("secret/file");
+        let mut held = Vec::new();
+        for _ in 0..others {
+            let open = wire::Request::Open(name.as_os_str().as_bytes());
+            held.extend(world.channel.ask(&[open], 0, &call).await.expect("it opens"));
+        }
+        assert!(held.iter().all(|reply| matches!(reply, Reply::Handle(_))));
+        assert_eq!(send(&world).await.expect("nothing is swapped"), "plain");
+        let count = world.kinds().len();
+        let (mut refused, mut sent) = (0, 0);
+        for first in 1..count {
+            // Where only names are asked about, a link that comes and goes between two of them is not noticed.
+            let last = if ways.is_other { first + 1 } else { count };
+            for second in first + 1..=last {
+                put(&world, true)();
+                let back = if ways.is_other { usize::MAX } else { second };
+                world.at(vec![(first, put(&world, false)), (back, put(&world, true))]);
+                match send(&world).await {
+                    Ok(text) => {
+                        assert_eq!(text, "plain", "{ways:?} {others} {first} {second}");
+                        sent += 1;
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+        assert!(sent > 0 && refused > 0, "{ways:?}: both were seen");
+        world.at(Vec::new());
+        put(&world, true)();
+        drop(held);
+    }
+}
+
+#[tokio::test]
+async fn a_partial_file_that_somebody_else_has_made_meanwhile_is_not_this_ones() {
+    let world = World::new(Ways::default()).await;
+    let call = Call::until(Instant::now() + Duration::from_secs(60));
+    let new = NewFile { size: 4, mode: None, replace: false, partial: *b"one partial!" };
+    let (root, target) = (world.root.as_os_str().as_bytes(), world.root.join("target"));
+    let target = remote(target.as_os_str().as_bytes());
+    let theirs = world.root.join(new.partial_name());
+    for is_theirs in [true, false] {
+        let parent = world.channel.stat_remote(root, &call).await.expect("it is there");
+        let plan = world.channel.plan_receive(&target, (root, parent), &new, &call).await.ok().expect("a plan");
+        assert!(!plan.is_open().load(Ordering::Relaxed) && plan.is_resumable());
+        let path = theirs.clone();
+        let count = world.steps.lock().expect("unpoisoned").count;
+        let make: Box<dyn Fn() + Send> = Box::new(move || fs::write(&path, "theirs").expect("written"));
+        world.at(if is_theirs { vec![(count, make)] } else { Vec::new() });
+        let filled = world.channel.fill(&plan, &mut &b"text"[..], &call).await;
+        assert_eq!((filled.is_err(), plan.is_open().load(Ordering::Relaxed)), (is_theirs, !is_theirs));
+        assert_eq!(fs::read(&theirs).expect("it is there"), if is_theirs { &b"theirs"[..] } else { b"text" });
+        fs::remove_file(&theirs).expect("removed");
     }
 }

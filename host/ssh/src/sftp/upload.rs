@@ -9,10 +9,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use scout_machine::path::{remote_error, shown};
-use scout_machine::transfer::{NewFile, hidden_name};
+use scout_machine::transfer::{NewFile, random_name};
 use scout_machine::{Attributes, Call, ErrorKind, FileKind, HostError, RemotePath};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -27,8 +27,6 @@ const PIECE: usize = 64 * 1024;
 const WINDOW: usize = 2 * 1024 * 1024;
 /// Of a file whose mode is set when it is complete: until then it is its owner's.
 const PRIVATE: u32 = 0o600;
-/// Of a new directory; the account's umask takes bits away.
-const DIRECTORY: u32 = 0o755;
 /// That the group or everybody may write.
 const OTHERS_WRITE: u32 = 0o022;
 /// Of a new file without a mode of its own; the account's umask takes bits away.
@@ -84,6 +82,8 @@ pub(crate) struct Plan {
     is_resumable: bool,
     /// Bytes that are there by now.
     landed: Arc<AtomicU64>,
+    /// Whether the temporary file was opened: until then one that is there is somebody else's.
+    is_open: Arc<AtomicBool>,
 }
 
 impl Plan {
@@ -110,6 +110,16 @@ impl Plan {
     /// How many bytes of the temporary file are there by now.
     pub(crate) fn landed(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.landed)
+    }
+
+    /// Whether the temporary file is this plan's own by now. One that has a random name is nobody else's from the beginning.
+    pub(crate) fn is_open(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_open)
+    }
+
+    /// The same from the first byte on: what was there of an earlier try is not there any more.
+    pub(crate) fn afresh(self) -> Self {
+        Self { resumed: None, landed: Arc::default(), ..self }
     }
 
     /// Whether it takes the place of a file.
@@ -191,6 +201,7 @@ impl SftpChannel {
             resumed: None,
             is_resumable: false,
             landed: Arc::default(),
+            is_open: Arc::new(AtomicBool::new(true)),
         })
     }
 
@@ -250,8 +261,9 @@ impl SftpChannel {
         };
         let mode = old.and_then(|old| old.permissions).or(new.mode).map(|mode| mode & MODE_BITS);
         let landed = Arc::new(AtomicU64::new(resumed.unwrap_or_default()));
+        let is_open = Arc::new(AtomicBool::new(!temporary.ends_with(new.partial_name().as_bytes())));
         let size = Some(new.size);
-        Ok(Plan { target: target.to_vec(), temporary, old, mode, size, resumed, is_resumable, landed })
+        Ok(Plan { target: target.to_vec(), temporary, old, mode, size, resumed, is_resumable, landed, is_open })
     }
 
     /// Writes all that `source` gives to the temporary file, then renames it. The caller removes the temporary file
@@ -303,6 +315,7 @@ impl SftpChannel {
             Ok(handle) => handle,
             Err(status) => return Err(self.explain(&status, plan, call).await),
         };
+        plan.is_open.store(true, Ordering::Relaxed);
         let bytes = self.pump(plan, &handle, source, call).await?;
         if plan.size.is_some_and(|size| size != bytes) {
             // A source that broke off: it stays its owner's, for a later try.
@@ -379,8 +392,8 @@ impl SftpChannel {
     }
 
     /// Makes a directory: whether it was not there before. What else has the name is an error.
-    pub(crate) async fn make_directory(&self, path: &[u8], call: &Call) -> Result<bool, SftpError> {
-        let make = Request::MakeDirectory { path, permissions: DIRECTORY };
+    pub(crate) async fn make_directory(&self, path: &[u8], permissions: u32, call: &Call) -> Result<bool, SftpError> {
+        let make = Request::MakeDirectory { path, permissions };
         let mut replies = self.ask(&[make, Request::Lstat(path)], 0, call).await?.into_iter();
         let (made, found) = (expect_ok(replies.next()), attributes(replies.next()));
         match (made, found) {
@@ -474,11 +487,4 @@ fn parent(path: &[u8]) -> &[u8] {
 
 fn is_file_name(name: &[u8]) -> bool {
     !matches!(name, b"" | b"." | b"..")
-}
-
-fn random_name() -> Result<String, HostError> {
-    let mut bytes = [0_u8; 12];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| HostError::new(ErrorKind::Exhausted, format!("no random numbers are available: {error}")))?;
-    Ok(hidden_name(bytes))
 }

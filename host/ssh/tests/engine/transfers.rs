@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use scout_machine::transfer::{Digest, Done, Feed, Inlet, NewFile, Outlet, Received};
+use scout_machine::transfer::{Digest, Done, End, Feed, Inlet, NewFile, Outlet, Received};
 use scout_machine::{Errand, ErrorKind, HostError, Machine as _, Operation, Outcome, RemotePath, Within};
 use scout_ssh::Host;
 use scout_tests::{Sftp, SshdOptions};
@@ -58,7 +58,7 @@ async fn receive(host: &Host, path: &Path, file: NewFile, feed: impl AsyncFnOnce
 async fn give(mut feed: Feed, content: &[u8], digest: Option<Digest>) {
     let Some(offset) = feed.wanted().await else { return };
     feed.writer().write_all(&content[offset as usize..]).await.unwrap();
-    feed.finish(digest);
+    feed.finish(End::Whole(digest));
 }
 
 /// Gives so many bytes, and no end.
@@ -103,6 +103,15 @@ async fn what_an_interrupted_transfer_has_left_is_gone_on_with() {
     assert_eq!(fs::read(&target).unwrap(), content);
     assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o640);
     assert!(hidden(&dir).is_empty());
+    // What the source does not give for good is not kept for a later try.
+    let refused_target = dir.join("b");
+    let refused = receive(&host, &refused_target, new(content.len()), async |mut feed| {
+        feed.wanted().await;
+        feed.writer().write_all(&content[..3 * MIB]).await.unwrap();
+        feed.finish(End::Worthless);
+    });
+    let error = refused.await.unwrap_err();
+    assert!(!error.message().contains("are there") && hidden(&dir).is_empty(), "{error}");
     // A little is not worth keeping.
     let little = receive(&host, &dir.join("b"), new(MIB), async |feed| break_off(feed, &content[..1000]).await).await;
     assert!(little.is_err() && hidden(&dir).is_empty());
@@ -126,6 +135,12 @@ async fn what_is_not_what_was_sent_gets_no_name() {
     let digest = sha256(&host, &dir.join("whole")).await;
     let error = receive(&host, &target, new(content.len()), async |feed| give(feed, &content, digest).await).await;
     assert!(error.unwrap_err().message().contains("not what was sent"));
+    assert!(!target.exists() && hidden(&dir).is_empty());
+    // What was there already, and nobody says the SHA-256 of the whole.
+    drop(receive(&host, &target, new(content.len()), async |feed| break_off(feed, half).await).await);
+    assert_eq!(hidden(&dir).len(), 1);
+    let unproven = receive(&host, &target, new(content.len()), async |feed| give(feed, &content, None).await).await;
+    assert!(unproven.unwrap_err().message().contains("not proven"));
     assert!(!target.exists() && hidden(&dir).is_empty());
     // Less than was said.
     let less = receive(&host, &target, new(content.len()), async |feed| give(feed, half, None).await).await;
@@ -192,7 +207,7 @@ async fn a_path_that_leads_elsewhere_by_now_is_neither_read_nor_written() {
     let (_feed, inlet) = Inlet::new();
     let received = ask(&host, Errand::Receive { path: path("x"), file: new(1), inlet }).await;
     assert_eq!(received.unwrap_err().kind(), ErrorKind::Outside);
-    let made = ask(&host, Errand::MakeDirectory { path: path("d") }).await;
+    let made = ask(&host, Errand::MakeDirectory { path: path("d"), mode: 0o755 }).await;
     assert_eq!(made.unwrap_err().kind(), ErrorKind::Outside);
     let digest = ask(&host, Errand::Digest { path: path("secret") }).await;
     assert_eq!(digest.unwrap_err().kind(), ErrorKind::Outside);
@@ -224,4 +239,31 @@ async fn a_file_is_sent_also_by_a_host_without_sftp_and_none_is_written_there() 
             _ => assert_eq!(received.unwrap().resumed, 0),
         }
     }
+}
+
+#[tokio::test]
+async fn on_a_host_that_tells_no_digest_a_copy_begins_again() {
+    let world =
+        World::with(&SshdOptions { extra: vec!["ForceCommand internal-sftp".into()], ..SshdOptions::default() });
+    let host = host(&world);
+    let dir = world.sshd.dir().join("in");
+    fs::create_dir(&dir).unwrap();
+    let (content, target) = (pattern(2 * MIB), dir.join("a"));
+    let half = &content[..MIB + 1];
+    drop(receive(&host, &target, new(content.len()), async |feed| break_off(feed, half).await).await);
+    assert_eq!(hidden(&dir).len(), 1);
+    let received = receive(&host, &target, new(content.len()), async |feed| give(feed, &content, None).await).await;
+    let received = received.unwrap();
+    assert_eq!((received.resumed, received.verified), (0, false));
+    assert!(fs::read(&target).unwrap() == content && hidden(&dir).is_empty());
+}
+
+#[tokio::test]
+async fn a_directory_is_made_with_the_mode_that_is_asked_for() {
+    let world = World::new();
+    let host = host(&world);
+    let path = world.sshd.dir().join("d");
+    let made = ask(&host, Errand::MakeDirectory { path: remote(&path), mode: 0o700 }).await.unwrap();
+    assert!(matches!(made, Done::Made(true)));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700);
 }
