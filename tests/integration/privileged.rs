@@ -86,6 +86,14 @@ async fn what_sudo_does_not_run_is_told_with_the_line_that_lets_it_and_doctor_pr
         "{error}"
     );
     assert!(error["hint"].as_str().unwrap().contains(line), "{error}");
+    // Behind a pipe it is not taken for an empty file.
+    let piped = scout.command("box", "sudo cat /var/log/dpkg.log | wc -l").await;
+    assert_eq!(
+        (&piped.structured()["error"]["kind"], piped.is_error()),
+        (&json!("permission"), true),
+        "{}",
+        piped.message
+    );
     let (_, stdout, stderr) = run(&options, &["explain", "box"]).await;
     assert!(stdout.contains("sudo cat /var/log/*.log  (scout.toml:"), "{stdout}{stderr}");
     let (_, stdout, stderr) = run(&options, &["doctor"]).await;

@@ -209,12 +209,28 @@ fn expression(word: &str) -> String {
     out
 }
 
-/// Whether this is what sudo says when it runs nothing: it is not there, asks for a password, or does not let the account.
-pub(crate) fn is_refusal(status: u32, stdout: &[u8], stderr: &[u8]) -> bool {
+/// Whether this is what sudo says when it runs nothing: it is not there, asks for a password, or does not let the account. Behind a pipe
+/// (`is_piped`) what comes out and the status are another program's, and only what sudo says counts.
+pub(crate) fn is_refusal(is_piped: bool, status: u32, stdout: &[u8], stderr: &[u8]) -> bool {
     let stderr = String::from_utf8_lossy(stderr.get(..stderr.len().min(4096)).unwrap_or_default());
+    if is_piped && stderr.lines().any(is_said_of_a_refusal) {
+        return true;
+    }
     let says = |line: &str| line.starts_with("sudo: ") || line.starts_with("Sorry, user ");
     let is_absent = status == 127 && stderr.contains(SUDO);
     stdout.is_empty() && (is_absent || status == 1 && stderr.lines().next().is_some_and(says))
+}
+
+/// A line of sudo, sudo-rs or a shell without either. Sudo warns of other things and runs the program all the same.
+fn is_said_of_a_refusal(line: &str) -> bool {
+    let says = |words: &[&str]| words.iter().any(|words| line.contains(words));
+    let is_sudos = line.starts_with("sudo: ") || line.starts_with("sudo-rs: ");
+    let is_absent = says(&["sudo: not found", "sudo: command not found", "sudo: No such file or directory"]);
+    is_absent
+        || line.starts_with("Sorry, user ")
+        || line.contains(" is not in the sudoers file")
+        || is_sudos
+            && says(&[" is required", "no tty present", "sorry", "not allowed", "must be owned by", "unknown user"])
 }
 
 #[cfg(test)]
@@ -394,16 +410,22 @@ mod tests {
 
     #[test]
     fn what_sudo_says_when_it_runs_nothing_is_told_from_what_programs_say() {
-        for (status, stdout, stderr, refused) in [
-            (1, "", "sudo: a password is required\n", true),
-            (1, "", "sudo: Ein Passwort ist notwendig\n", true),
-            (1, "", "Sorry, user ann is not allowed to execute '/usr/bin/id' as root on h.\n", true),
-            (127, "", "/bin/sh: 1: exec: sudo: not found\n", true),
-            (1, "", "Unit x could not be found.\n", false),
-            (1, "a", "sudo: a password is required\n", false),
-            (0, "", "sudo: unable to resolve host h\n", false),
+        for (is_piped, status, stdout, stderr, refused) in [
+            (false, 1, "", "sudo: a password is required\n", true),
+            (false, 1, "", "sudo: Ein Passwort ist notwendig\n", true),
+            (false, 1, "", "Sorry, user ann is not allowed to execute '/usr/bin/id' as root on h.\n", true),
+            (false, 127, "", "/bin/sh: 1: exec: sudo: not found\n", true),
+            (false, 1, "", "Unit x could not be found.\n", false),
+            (false, 1, "a", "sudo: a password is required\n", false),
+            (false, 0, "", "sudo: unable to resolve host h\n", false),
+            (true, 0, "0\n", "sudo: a password is required\n", true),
+            (true, 0, "0\n", "sudo: interactive authentication is required\n", true),
+            (true, 0, "0\n", "sudo: unable to resolve host h\nSorry, user ann may not run sudo on h.\n", true),
+            (true, 0, "0\n", "/bin/sh: 1: sudo: not found\n", true),
+            (true, 0, "7\n", "sudo: unable to resolve host h\n", false),
+            (true, 1, "", "grep: x: No such file or directory\n", false),
         ] {
-            assert_eq!(is_refusal(status, stdout.as_bytes(), stderr.as_bytes()), refused, "{stderr}");
+            assert_eq!(is_refusal(is_piped, status, stdout.as_bytes(), stderr.as_bytes()), refused, "{stderr}");
         }
     }
 }

@@ -31,6 +31,7 @@ use scout_machine::{
 use self::decide::Decided;
 use self::observe::Record;
 pub(crate) use self::observe::told;
+use self::privileged::AsRoot;
 use crate::budget::Budget;
 use crate::grants::{CallRights, Permit};
 use crate::policy::{Pipeline, Refusal};
@@ -197,7 +198,7 @@ impl HostAccess {
 
     fn admitted(self, plugin: &str, request: &HostRequest, decided: Decided, entered: Instant) -> Admitted {
         let Decided { permit, script, only_reads, as_root } = decided;
-        let as_root = as_root.then(|| privileged::rows(request, &self));
+        let as_root = as_root.then(|| AsRoot::of(request, &self));
         let record = Record::of(&self, plugin, request, script.as_deref(), entered);
         let operation = cap::operation(request, (script, only_reads), &self);
         Admitted { access: self, operation, permit, record, as_root }
@@ -289,7 +290,7 @@ pub(crate) struct Admitted {
     /// Its part of the audit trail, if it has one.
     record: Option<Record>,
     /// What of it runs as root, if anything does: the rows that let it.
-    as_root: Option<Vec<Vec<String>>>,
+    as_root: Option<AsRoot>,
 }
 
 impl Admitted {
@@ -318,7 +319,7 @@ impl Admitted {
         let found = observe::watch(&access, &operation, live).await;
         observe::end(record, &access, &operation, &found).await;
         let found = match as_root {
-            Some(rows) => Box::pin(privileged::told(&access, rows, permit.hides_address, found)).await,
+            Some(as_root) => Box::pin(privileged::told(&access, as_root, permit.hides_address, found)).await,
             None => found,
         };
         let found = found.map(cap::cut);

@@ -5,13 +5,23 @@ use scout_machine::{Ending, ErrorKind, HostError};
 use super::{Found, HostAccess, HostRequest};
 use crate::policy::sudo;
 
-/// The rows by which parts of a command run as root.
-pub(super) fn rows(request: &HostRequest, access: &HostAccess) -> Vec<Vec<String>> {
-    let HostRequest::Run(pipeline) = request else { return Vec::new() };
-    let Some(limit) = access.host.as_root() else { return Vec::new() };
-    let commands = pipeline.stages.iter().filter_map(sudo::command);
-    let rows = commands.filter_map(|command| limit.rules.iter().find(|rule| rule.value.matches(&command)));
-    rows.map(|rule| rule.value.words()).collect()
+/// What of a command runs as root.
+#[derive(Default)]
+pub(super) struct AsRoot {
+    /// The rows that let it.
+    rows: Vec<Vec<String>>,
+    /// Whether what the command prints and ends with may be another program's.
+    is_piped: bool,
+}
+
+impl AsRoot {
+    pub(super) fn of(request: &HostRequest, access: &HostAccess) -> Self {
+        let HostRequest::Run(pipeline) = request else { return Self::default() };
+        let Some(limit) = access.host.as_root() else { return Self::default() };
+        let commands = pipeline.stages.iter().filter_map(sudo::command);
+        let rows = commands.filter_map(|command| limit.rules.iter().find(|rule| rule.value.matches(&command)));
+        Self { rows: rows.map(|rule| rule.value.words()).collect(), is_piped: pipeline.stages.len() > 1 }
+    }
 }
 
 /// What was found, or that sudo ran nothing.
@@ -20,7 +30,7 @@ pub(super) fn rows(request: &HostRequest, access: &HostAccess) -> Vec<Vec<String
 /// Permission: sudo is not there, or does not let the account.
 pub(super) async fn told(
     access: &HostAccess,
-    rows: Vec<Vec<String>>,
+    AsRoot { rows, is_piped }: AsRoot,
     hides_address: bool,
     found: Result<Found, HostError>,
 ) -> Result<Found, HostError> {
@@ -29,7 +39,7 @@ pub(super) async fn told(
         found => return found,
     };
     let Ending::Exited(status) = outcome.ending else { return Ok(Found::Ran(outcome)) };
-    if !sudo::is_refusal(status, &outcome.stdout.data, &outcome.stderr.data) {
+    if !sudo::is_refusal(is_piped, status, &outcome.stdout.data, &outcome.stderr.data) {
         return Ok(Found::Ran(outcome));
     }
     if hides_address {
