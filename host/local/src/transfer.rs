@@ -8,6 +8,8 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, flock, fstat, fsync};
@@ -76,12 +78,23 @@ struct Asker {
 }
 
 /// Whether what is done on a thread is still waited for.
-#[derive(Clone)]
-struct Wanted(Arc<Mutex<bool>>);
+#[derive(Clone, Default)]
+struct Wanted(Arc<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    has_gone: AtomicBool,
+    /// Held while a file gets its name.
+    naming: Mutex<()>,
+}
+
+/// How long who goes waits for a file that gets its name just then: what happens in a moment is known then. A file system that hangs holds
+/// up nobody.
+const NAMING: Duration = Duration::from_millis(200);
 
 impl Asker {
     fn new(looks: &Arc<Semaphore>) -> Self {
-        Self { looks: Arc::clone(looks), wanted: Wanted(Arc::new(Mutex::new(true))) }
+        Self { looks: Arc::clone(looks), wanted: Wanted::default() }
     }
 
     /// Runs what blocks, in a place among those of all looks at this machine.
@@ -101,18 +114,23 @@ impl Asker {
 
 impl Drop for Asker {
     fn drop(&mut self) {
-        *self.wanted.0.lock() = false;
+        self.wanted.0.has_gone.store(true, Ordering::SeqCst);
+        drop(self.wanted.0.naming.try_lock_for(NAMING));
     }
 }
 
 impl Wanted {
-    /// As long as this is held nobody goes who waits for it.
-    fn still(&self) -> Result<MutexGuard<'_, bool>, HostError> {
-        let wanted = self.0.lock();
-        match *wanted {
-            true => Ok(wanted),
-            false => Err(HostError::new(ErrorKind::Cancelled, "nobody waits for it any more")),
+    fn still(&self) -> Result<(), HostError> {
+        match self.0.has_gone.load(Ordering::SeqCst) {
+            false => Ok(()),
+            true => Err(HostError::new(ErrorKind::Cancelled, "nobody waits for it any more")),
         }
+    }
+
+    /// The same, and who waits for it does not go as long as this is held, or not for long.
+    fn while_named(&self) -> Result<MutexGuard<'_, ()>, HostError> {
+        let naming = self.0.naming.lock();
+        self.still().map(|()| naming)
     }
 }
 
@@ -177,7 +195,7 @@ async fn send(
 fn digest(file: &File, asked: &[u8], wanted: &Wanted) -> Result<Digest, HostError> {
     let (mut sum, mut buffer, mut at) = (Sha256::new(), vec![0; PIECE], 0_u64);
     loop {
-        drop(wanted.still()?);
+        wanted.still()?;
         let count = file
             .read_at(&mut buffer, at)
             .map_err(|error| remote_error(&format!("this machine says `{error}`"), asked))?;
@@ -277,6 +295,7 @@ impl Parent {
         let name = if is_resumable { new.partial_name() } else { random_name()? };
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let there = openat(&self.directory, &*name, flags, Mode::empty()).map(File::from);
+        let is_absent = there.as_ref().is_err_and(|error| *error == Errno::NOENT);
         if let Ok(file) = there {
             self.lock(&file)?;
             let own = rustix::process::geteuid().as_raw();
@@ -292,6 +311,8 @@ impl Parent {
             }
         }
         let made = match openat(&self.directory, &*name, flags | OFlags::CREATE | OFlags::EXCL, PRIVATE) {
+            // It was not there a moment ago.
+            Err(Errno::EXIST) if is_absent => return Err(self.is_under_way()),
             Err(Errno::EXIST) => {
                 unlinkat(&self.directory, &*name, AtFlags::empty()).map_err(self.failed())?;
                 openat(&self.directory, &*name, flags | OFlags::CREATE | OFlags::EXCL, PRIVATE)
@@ -307,10 +328,14 @@ impl Parent {
     fn lock(&self, file: &File) -> Result<(), HostError> {
         // There are file systems that know no locks.
         if flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
-            let message = format!("the same copy is under way: `{}`", shown(self.asked.bytes()));
-            return Err(HostError::new(ErrorKind::Exhausted, message).with_hint("wait for its end"));
+            return Err(self.is_under_way());
         }
         Ok(())
+    }
+
+    fn is_under_way(&self) -> HostError {
+        let message = format!("the same copy is under way: `{}`", shown(self.asked.bytes()));
+        HostError::new(ErrorKind::Exhausted, message).with_hint("wait for its end")
     }
 }
 
@@ -320,7 +345,20 @@ impl Partial {
         self.keeps = false;
     }
 
-    /// Gives the file its name.
+    /// Whether what has its name until now is this file.
+    fn check_name(&self) -> Result<(), HostError> {
+        let failed = self.parent.failed();
+        let (own, named) = (
+            fstat(&self.file).map_err(&failed)?,
+            statat(&self.parent.directory, &*self.name, AtFlags::SYMLINK_NOFOLLOW).map_err(&failed)?,
+        );
+        if (own.st_dev, own.st_ino) != (named.st_dev, named.st_ino) {
+            return Err(remote_error("something else took the place of what was written", self.parent.asked.bytes()));
+        }
+        Ok(())
+    }
+
+    /// Gives the file its name. What could not be proven in time stays for a later try, anything else does not.
     fn finish(
         mut self,
         new: NewFile,
@@ -328,10 +366,20 @@ impl Partial {
         resumed: u64,
         wanted: &Wanted,
     ) -> Result<Received, HostError> {
+        let finished = self.name_it(new, expected, resumed, wanted);
+        self.keeps &= finished.as_ref().is_err_and(|error| error.kind() == ErrorKind::Cancelled);
+        finished
+    }
+
+    fn name_it(
+        &mut self,
+        new: NewFile,
+        expected: Option<Digest>,
+        resumed: u64,
+        wanted: &Wanted,
+    ) -> Result<Received, HostError> {
         let failed = self.parent.failed();
         let io = |error: std::io::Error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO));
-        // From here on it is a whole file or worth nothing.
-        self.keeps = false;
         if self.file.metadata().map_err(&io)?.len() != new.size {
             return Err(remote_error("the file did not keep what was written", self.parent.asked.bytes()));
         }
@@ -364,8 +412,9 @@ impl Partial {
         }
         fsync(&self.file).map_err(&failed)?;
         let (directory, from, to) = (&self.parent.directory, &*self.name, &*self.parent.name);
-        // Who was told that there was no time for it finds nothing new there.
-        let asked = wanted.still()?;
+        // Who was told that there was no time for it finds nothing new there later.
+        let naming = wanted.while_named()?;
+        self.check_name()?;
         match old {
             Some(_) => renameat(directory, from, directory, to).map_err(&failed)?,
             None => match renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE) {
@@ -380,7 +429,7 @@ impl Partial {
                 renamed => renamed.map_err(&failed)?,
             },
         }
-        drop(asked);
+        drop(naming);
         self.is_named = true;
         let synced = fsync(&self.parent.directory).is_ok();
         Ok(Received { resumed, replaced: old.is_some(), synced, digest: expected, verified })
@@ -438,10 +487,8 @@ async fn receive(
         });
         (partial, buffer) = writing.await?;
     }
-    // All has come, and is not what it was to be: no later try goes on with it.
-    partial.keeps &= partial.length < new.size;
     let end = inlet.end().await;
-    partial.keeps &= end == End::BrokenOff;
+    partial.keeps &= end != End::Worthless;
     let expected = end.whole()?;
     asker.aside(move |wanted| partial.finish(new, expected, resumed, wanted)).await
 }

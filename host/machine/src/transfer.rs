@@ -14,7 +14,7 @@ use crate::within::outside;
 use crate::{Attributes, ErrorKind, HostError, RemotePath, TruePath};
 
 /// Bytes that wait between two machines at most.
-const BETWEEN: usize = 1 << 20;
+const BETWEEN: usize = 256 << 10;
 
 /// What is asked of a machine for a transfer. But for the first, a path is absolute and without links, as the machine has told it
 /// before; one that leads elsewhere by now is [`ErrorKind::Outside`].

@@ -339,11 +339,7 @@ impl Copy {
             Ok(None) => {}
             Err(error) => {
                 // What the source does not give for good, no later try goes on with.
-                let may_come = matches!(
-                    error.kind(),
-                    ErrorKind::Timeout | ErrorKind::Cancelled | ErrorKind::Unreachable | ErrorKind::ConnectionLost
-                );
-                feed.finish(if may_come { End::BrokenOff } else { End::Worthless });
+                feed.finish(if is_for_now(error.kind()) { End::BrokenOff } else { End::Worthless });
                 return Err(error);
             }
         }
@@ -704,6 +700,12 @@ fn joined(path: &RemotePath, name: &[u8]) -> Result<RemotePath, HostError> {
 /// Whether nothing more can be done for this call.
 fn ends(call: &Call, error: &HostError) -> bool {
     call.cancel.is_cancelled() || matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Cancelled)
+}
+
+/// Whether another try may find the source as it was.
+fn is_for_now(kind: ErrorKind) -> bool {
+    use ErrorKind::{Auth, Cancelled, ConnectionLost, Exhausted, NotReadable, Timeout, Unreachable};
+    matches!(kind, Timeout | Cancelled | Unreachable | ConnectionLost | Exhausted | NotReadable | Auth)
 }
 
 fn refused(refusal: Refusal) -> HostError {

@@ -17,6 +17,7 @@ const FIELDS: usize = 64 << 10;
 const CROWDED: &str = "your other calls hold all the memory that they may";
 /// What to do about it.
 const READ: &str = "read the answers to them, or ask for less at once";
+const COPIES: &str = "wait until one of the copies that are under way has come to its end";
 
 /// What a call is expected to have.
 pub(crate) enum Expected<'a> {
@@ -46,6 +47,7 @@ impl CallMemory {
         expected: Expected<'_>,
     ) -> Result<Self, CallError> {
         let Some(memory) = memory else { return Ok(Self(None)) };
+        let is_copy = matches!(expected, Expected::Copy);
         let room = async {
             match expected {
                 Expected::Bytes(host, bytes) => memory.call(host, FIELDS + bytes).await,
@@ -54,7 +56,10 @@ impl CallMemory {
         };
         match in_time(call, room).await {
             Ok(room) => Ok(Self(Some((memory.clone(), room)))),
-            Err(why) => Err(crowded(why, &call.cost)),
+            Err(why) => {
+                let error = crowded(why, &call.cost);
+                Err(if is_copy { CallError { hint: Some(COPIES.to_owned()), ..error } } else { error })
+            }
         }
     }
 
