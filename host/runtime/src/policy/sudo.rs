@@ -209,28 +209,44 @@ fn expression(word: &str) -> String {
     out
 }
 
-/// Whether this is what sudo says when it runs nothing: it is not there, asks for a password, or does not let the account. Behind a pipe
-/// (`is_piped`) what comes out and the status are another program's, and only what sudo says counts.
-pub(crate) fn is_refusal(is_piped: bool, status: u32, stdout: &[u8], stderr: &[u8]) -> bool {
+/// What sudo says, if it runs nothing: it is not there, asks for a password, or does not let the account. Behind a pipe (`is_piped`) what comes
+/// out and the status are another program's, and only what sudo is known to say counts.
+pub(crate) fn refusal(is_piped: bool, status: u32, stdout: &[u8], stderr: &[u8]) -> Option<String> {
     let stderr = String::from_utf8_lossy(stderr.get(..stderr.len().min(4096)).unwrap_or_default());
-    if is_piped && stderr.lines().any(is_said_of_a_refusal) {
-        return true;
+    if is_piped {
+        return stderr.lines().find(|line| is_said_of_a_refusal(line)).map(str::to_owned);
     }
-    let says = |line: &str| line.starts_with("sudo: ") || line.starts_with("Sorry, user ");
+    let first = stderr.lines().next().unwrap_or_default();
+    let says = first.starts_with("sudo: ") || first.starts_with("Sorry, user ");
     let is_absent = status == 127 && stderr.contains(SUDO);
-    stdout.is_empty() && (is_absent || status == 1 && stderr.lines().next().is_some_and(says))
+    (stdout.is_empty() && (is_absent || status == 1 && says)).then(|| first.to_owned())
 }
 
 /// A line of sudo, sudo-rs or a shell without either. Sudo warns of other things and runs the program all the same.
 fn is_said_of_a_refusal(line: &str) -> bool {
-    let says = |words: &[&str]| words.iter().any(|words| line.contains(words));
+    const REFUSALS: &[&str] = &[
+        " is required",
+        "no tty present",
+        "sorry",
+        "not allowed",
+        "must be owned by",
+        "unknown user",
+        "no new privileges",
+        "effective uid is not 0",
+        "no valid sudoers sources",
+        "account validation failure",
+    ];
     let is_sudos = line.starts_with("sudo: ") || line.starts_with("sudo-rs: ");
-    let is_absent = says(&["sudo: not found", "sudo: command not found", "sudo: No such file or directory"]);
+    // A file may be called sudo.
+    let is_absent = ["not found", "command not found", "No such file or directory"].iter().any(|what| {
+        let said = format!("sudo: {what}");
+        line.starts_with(&said) || line.contains(&format!(" {said}"))
+    });
     is_absent
+        || line.ends_with("command not found: sudo")
         || line.starts_with("Sorry, user ")
         || line.contains(" is not in the sudoers file")
-        || is_sudos
-            && says(&[" is required", "no tty present", "sorry", "not allowed", "must be owned by", "unknown user"])
+        || is_sudos && REFUSALS.iter().any(|words| line.contains(words))
 }
 
 #[cfg(test)]
@@ -424,8 +440,20 @@ mod tests {
             (true, 0, "0\n", "/bin/sh: 1: sudo: not found\n", true),
             (true, 0, "7\n", "sudo: unable to resolve host h\n", false),
             (true, 1, "", "grep: x: No such file or directory\n", false),
+            (true, 1, "", "sudo: unable to resolve host h\n", false),
+            (true, 0, "", "cat: /etc/pam.d/sudo: No such file or directory\n", false),
+            (true, 0, "0\n", "zsh:1: command not found: sudo\n", true),
+            (
+                true,
+                0,
+                "0\n",
+                "sudo: The \"no new privileges\" flag is set, which prevents sudo from running as root.\n",
+                true,
+            ),
         ] {
-            assert_eq!(is_refusal(is_piped, status, stdout.as_bytes(), stderr.as_bytes()), refused, "{stderr}");
+            let told = refusal(is_piped, status, stdout.as_bytes(), stderr.as_bytes());
+            assert_eq!(told.is_some(), refused, "{stderr}");
+            assert!(told.is_none_or(|line| stderr.lines().last() == Some(&*line)), "{stderr}");
         }
     }
 }

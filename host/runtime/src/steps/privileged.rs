@@ -39,17 +39,16 @@ pub(super) async fn told(
         found => return found,
     };
     let Ending::Exited(status) = outcome.ending else { return Ok(Found::Ran(outcome)) };
-    if !sudo::is_refusal(is_piped, status, &outcome.stdout.data, &outcome.stderr.data) {
+    let Some(said) = sudo::refusal(is_piped, status, &outcome.stdout.data, &outcome.stderr.data) else {
         return Ok(Found::Ran(outcome));
-    }
+    };
     if hides_address {
         // What sudo says has the account in it, and so has the line.
         let message = format!("{}: sudo did not run it", access.host.name);
         let hint = "`scout doctor` prints the lines of sudoers that let it";
         return Err(HostError::new(ErrorKind::Permission, message).with_hint(hint));
     }
-    let said = String::from_utf8_lossy(&outcome.stderr.data);
-    let message = format!("{}: sudo did not run it: {}", access.host.name, said.lines().next().unwrap_or_default());
+    let message = format!("{}: sudo did not run it: {said}", access.host.name);
     let mut lines = Vec::new();
     for row in &rows {
         lines.extend(access.sudoers(row).await);
