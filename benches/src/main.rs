@@ -19,6 +19,7 @@ mod redaction;
 mod samples;
 mod sandbox;
 mod served;
+mod tokens;
 mod transfers;
 mod world;
 
@@ -26,7 +27,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "served",
     "before",
     "engine",
@@ -38,6 +39,7 @@ const SECTIONS: [&str; 12] = [
     "transfers",
     "sandbox",
     "redaction",
+    "tokens",
     "attacks",
 ];
 
@@ -67,6 +69,7 @@ async fn main() -> Result<()> {
             "transfers" => transfers::measure().await,
             "sandbox" => sandbox::measure().await,
             "redaction" => redaction::measure(),
+            "tokens" => tokens::measure().await,
             _ => attacks::measure().await,
         };
         report.push(part.with_context(|| format!("section {name}"))?);
