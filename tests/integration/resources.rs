@@ -68,6 +68,8 @@ async fn resources_of_a_plugin_are_listed_behind_scouts_own_by_pages() {
     for n in 0..130 {
         options.ssh_config.push_str(&sshd.config_block(&format!("h{n:03}"), sshd.address()));
     }
+    // A name that would be an account and a host, were it written as it is.
+    options.ssh_config.push_str(&sshd.config_block("x+y@z", sshd.address()));
     let scout = Scout::start(&options).await;
     let (templates, _) = all(&scout, "resources/templates/list", "resourceTemplates").await;
     assert_eq!(
@@ -88,7 +90,8 @@ async fn resources_of_a_plugin_are_listed_behind_scouts_own_by_pages() {
     assert_eq!(uris[..3], ["hosts://list", "notes://all", "notes://note/0"]);
     assert_eq!(uris[6..8], ["notes://note/4", "notes://box"]);
     // Three pages of its own, the last with a hundred hosts, and the rest of the hosts.
-    assert_eq!((uris.len(), uris.last(), pages), (7 + 131, Some(&"notes://h129"), 4));
+    assert_eq!((uris.len(), uris.last(), pages), (7 + 132, Some(&"notes://x%2By%40z"), 4));
+    assert_eq!(text(&scout, "notes://x%2By%40z").await, "it is called x+y@z");
     assert_eq!(listed[7], json!({"uri": "notes://box", "name": "host box", "mimeType": "text/plain"}));
     let is_sound = |one: &Value| one["uri"].is_string() && one["name"].is_string();
     assert!(listed.iter().all(is_sound), "{listed:?}");
@@ -211,6 +214,27 @@ async fn a_plugin_that_panics_in_its_list_hides_nobody_elses_resources() {
     scout.logs("a plugin does not say which resources it has", 1).await;
     // What it reads, it reads.
     assert_eq!(text(&scout, "notes://x").await, "");
+}
+
+#[tokio::test]
+async fn what_a_list_holds_that_is_secret_is_left_out_where_secrets_are_masked() {
+    let (sshd, dir) = (Sshd::start(), tempfile::tempdir().unwrap());
+    let table = plugin(dir.path(), "mine", Guest::ListsASecret, "");
+    for (redact, uris) in [(true, 2), (false, 3)] {
+        let options = options(&sshd).setting(&format!("redact = {redact}")).setting(&table);
+        let scout = Scout::start(&options).await;
+        let (listed, _) = all(&scout, "resources/list", "resources").await;
+        assert_eq!((listed.len(), &listed[uris - 1]["uri"]), (uris, &json!("notes://plain")));
+    }
+}
+
+#[tokio::test]
+async fn a_list_for_ever_ends() {
+    let (sshd, dir) = (Sshd::start(), tempfile::tempdir().unwrap());
+    let table = plugin(dir.path(), "mine", Guest::ListsForEver, "");
+    let scout = Scout::start(&options(&sshd).setting(&table)).await;
+    let (listed, pages) = all(&scout, "resources/list", "resources").await;
+    assert_eq!((listed.len(), pages), (1 + 100, 100));
 }
 
 #[tokio::test]

@@ -18,6 +18,15 @@ pub struct Completion {
     pub has_more: bool,
 }
 
+/// Some of the hosts, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostPage {
+    /// Their names.
+    pub names: Vec<Arc<str>>,
+    /// The one behind them, if there is one.
+    pub next: Option<Arc<str>>,
+}
+
 impl Fleet {
     /// Hosts that begin so, `most` at most, as far as this plugin would list them for this principal. Who may see all is not judged host
     /// by host, and of those who may not so many are judged as are needed for an answer. The first time all names are put in order,
@@ -39,7 +48,7 @@ impl Fleet {
     }
 
     /// Hosts in their order, `most` at most, from the first or from `start` on, as far as this plugin would list them for this principal and
-    /// a call with these rights may name them; and the next one. None: there is no such `start`.
+    /// a call with these rights may name them. None: there is no such `start`.
     pub fn listed(
         &self,
         principal: &Principal,
@@ -47,7 +56,7 @@ impl Fleet {
         rights: &CallRights,
         start: Option<&str>,
         most: usize,
-    ) -> Option<(Vec<Arc<str>>, Option<Arc<str>>)> {
+    ) -> Option<HostPage> {
         let lists = self.rights_of_lister(principal, lister);
         let sees = |name: &str| {
             self.with_target(name, |target| decide(&lists, target, Action::See).is_ok() && rights.names(target).is_ok())
@@ -60,7 +69,7 @@ impl Fleet {
         let mut names: Vec<Arc<str>> =
             self.names().iter().skip(from).filter(|name| sees(name)).take(most + 1).cloned().collect();
         let next = if names.len() > most { names.pop() } else { None };
-        Some((names, next))
+        Some(HostPage { names, next })
     }
 
     fn rights_of_lister(&self, principal: &Principal, lister: &str) -> CallRights {

@@ -46,7 +46,7 @@ pub use call::{
     AccessEvent, AccessRecord, Audit, AuditRecord, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent,
     CommandRecord, Limits, MAX_MESSAGE, Recorded,
 };
-pub use completion::Completion;
+pub use completion::{Completion, HostPage};
 pub use cursor::CursorKey;
 pub use describe::{MAX_TEMPLATES_OF_PLUGIN, MAX_TOOLS_OF_PLUGIN};
 pub use externs::Externs;

@@ -268,6 +268,8 @@ const DESCRIBE_DEADLINE: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(6);
 /// Of a crash, the most that is logged, in characters.
 const MAX_TRACE: usize = 2000;
+/// Pages of its resources that a plugin may list: clients ask for one after the other until there is none.
+const LISTED_PAGES: usize = 100;
 /// Bytes that one import may take from a guest, summed over its arguments.
 const HOSTCALL_BYTES: usize = 16 << 20;
 
@@ -822,16 +824,21 @@ impl Plugin {
         let seal = Seal::new(&context, name, &Asked::Listing).ok_or_else(|| {
             ended(CallErrorKind::Internal, "no cursor can be sealed: no random numbers are available".to_owned())
         })?;
-        let next = cursor.map(|cursor| seal.open(cursor)).transpose().map_err(|NotSealed| {
+        let opened = cursor.map(|cursor| seal.open(cursor)).transpose().map_err(|NotSealed| {
             let message = "`cursor` is not one of this list: ask without one".to_owned();
             CallError { reason: "invalid".into(), ..ended(CallErrorKind::Failed, message) }
         })?;
+        // How many pages there were, and where the plugin goes on.
+        let opened = opened.as_deref().and_then(|opened| opened.split_once(' '));
+        let pages: usize = opened.and_then(|(pages, _)| pages.parse().ok()).unwrap_or(0);
+        let next = opened.map(|(_, next)| next.to_owned());
         let (answered, receipt) = self.inner.call(context, GuestCall::List { next }).await?;
         let mut listing = match answered {
             Answered::Listing(listing) => listing,
             Answered::Answer(_) => Listing::default(),
         };
-        let next = listing.next.take().map(|next| seal.seal(&next));
+        let next = listing.next.take().filter(|_| pages + 1 < LISTED_PAGES);
+        let next = next.map(|next| seal.seal(&format!("{} {next}", pages + 1)));
         let resources = resource::listed(listing, self.templates())
             .map_err(|why| CallError { receipt, ..ended(CallErrorKind::Plugin, format!("plugin `{name}` {why}")) })?;
         Ok((ResourcePage { resources, next }, receipt))

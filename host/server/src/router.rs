@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scout_machine::{Call, Principal, RemotePath};
+use scout_runtime::redaction::mask;
 use scout_runtime::{
     CallContext, CallError, Content, Fleet, ListedResource, Looked, Plugin, Progress, Query, Readers, Receipt,
-    ResourcePage, ResourceRequest, Structured, Subject,
+    ResourcePage, ResourceRequest, Structured, Subject, fault,
 };
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -356,7 +357,7 @@ impl Router {
                 at.ok_or(OLD)?
             }
         };
-        let mut list = ResourceList::default();
+        let (mut list, secrets) = (ResourceList::default(), Secrets::from(revision.config().redact));
         for resources in catalog.resources().iter().skip(first) {
             let name = resources.plugin().id().as_str();
             let from = std::mem::replace(&mut from, ListPlace::Begin);
@@ -375,7 +376,12 @@ impl Router {
                     let context = caller.clone().context_until(until, &revision);
                     match self.list_of(resources, cursor, &caller, context).await {
                         Ok(page) => {
-                            list.add(resources, page.resources.into_iter());
+                            // What is masked could not be read by its URI.
+                            let is_shown = |resource: &ListedResource| {
+                                secrets == Secrets::Shown
+                                    || resource.values.iter().all(|value| mask(value.as_bytes()).is_none())
+                            };
+                            list.add(resources, page.resources.into_iter().filter(is_shown));
                             list.next = page.next.map(|next| ListPlace::Plugin(&next).write(name));
                         }
                         Err(error) if cursor.is_some() && error.reason == "invalid" => return Err(OLD.to_owned()),
@@ -387,8 +393,18 @@ impl Router {
                 }
             };
             if let Some(start) = of_hosts {
-                let listed = resources.of_hosts(&revision.fleet, &caller.principal, start, LISTED);
-                let (hosts, next) = listed.ok_or(OLD)?;
+                // Of a hundred thousand hosts it takes some milliseconds to find those that somebody may see.
+                let (of, revision) = (Arc::clone(resources), Arc::clone(&revision));
+                let (principal, start) = (caller.principal.clone(), start.map(str::to_owned));
+                let found = tokio::task::spawn_blocking(move || {
+                    of.of_hosts(&revision.fleet, &principal, start.as_deref(), LISTED)
+                });
+                let found = found.await.unwrap_or_else(|error| {
+                    // It is in the log.
+                    drop(fault("resources of hosts were listed", error));
+                    Some((Vec::new(), None))
+                });
+                let (hosts, next) = found.ok_or(OLD)?;
                 list.add(resources, hosts.into_iter());
                 list.next = next.map(|next| ListPlace::Hosts(Some(&next)).write(name));
             }

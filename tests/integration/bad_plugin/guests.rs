@@ -147,6 +147,8 @@ guests! {
     a_scheme_of_others_is_refused: DescribesASchemeOfOthers =>
         Refused("the template `scout://{host}/etc/{+path}` has the scheme `scout`, which no plugin may have");
     a_list_without_end_is_no_list: ListsWithoutEnd => Ended("listed more than 1000 resources or 256 KiB at once");
+    a_list_with_a_secret_is_one: ListsASecret => Answers("notes://plain");
+    a_page_of_a_list_for_ever_is_one: ListsForEver => Answers("notes://first");
     a_list_at_length_is_no_list: ListsAtLength => Ended("listed more than 1000 resources or 256 KiB at once");
     what_it_has_not_is_not_listed: ListsWhatItHasNot =>
         Ended("listed a resource of the template `scout://web1/etc\\u{1b}`, which it does not have");

@@ -130,9 +130,9 @@ impl ServerHandler for McpServer {
     async fn list_resource_templates(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        self.0.templates(request.and_then(|request| request.cursor).as_deref()).await
+        self.0.templates(request.and_then(|request| request.cursor).as_deref(), &context).await
     }
 
     /// Of `scout://{host}/{path*}` hosts are completed. What lies on them nobody is asked for while somebody types.

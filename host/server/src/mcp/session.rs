@@ -177,6 +177,7 @@ impl Session {
             biased;
             listed = listing => listed?,
             () = context.ct.cancelled() => return Err(ErrorData::internal_error("the request was cancelled", None)),
+            () = self.router.drain().stopped() => return Err(ErrorData::internal_error("Scout is shutting down", None)),
             () = tokio::time::sleep_until(deadline) => {
                 let message = "the resources were not listed in time, or your earlier requests hold all the memory that they \
                                may: read the answers to them, and ask again";
@@ -194,11 +195,19 @@ impl Session {
     ///
     /// # Errors
     /// What the client is told instead.
-    pub(super) async fn templates(&self, cursor: Option<&str>) -> Result<ListResourceTemplatesResult, ErrorData> {
+    pub(super) async fn templates(
+        &self,
+        cursor: Option<&str>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
         let _permit = self.admit().map_err(|why| ErrorData::internal_error(why, None))?;
         let revision = self.caller.tenant().revision();
         revision.plugins.need();
-        let catalog = revision.plugins.with_resources(deadline(&revision)).await;
+        let catalog = tokio::select! {
+            catalog = revision.plugins.with_resources(deadline(&revision)) => catalog,
+            () = context.ct.cancelled() => return Err(ErrorData::internal_error("the request was cancelled", None)),
+            () = self.router.drain().stopped() => return Err(ErrorData::internal_error("Scout is shutting down", None)),
+        };
         let page = resource_list::templates(&catalog, cursor)?;
         self.state.lists(ListKind::Resources, ListKind::Resources.now(&revision));
         Ok(page)

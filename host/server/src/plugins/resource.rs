@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use scout_machine::{Principal, visible};
 use scout_runtime::{
-    Answer, CallContext, CallError, Called, Fleet, ListedResource, Plugin, Receipt, ResourcePage, ResourceRequest,
-    Subject, TemplateDescription,
+    Answer, CallContext, CallError, Called, Fleet, HostPage, ListedResource, Plugin, Receipt, ResourcePage,
+    ResourceRequest, Subject, TemplateDescription,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -143,7 +143,7 @@ impl Resources {
             return start.is_none().then(|| (Vec::new(), None));
         }
         let rights = self.plugin().rights(fleet.access(), principal, Called::Listing);
-        let (hosts, next) = fleet.listed(principal, Subject::Hosts.name(), &rights, start, most)?;
+        let HostPage { names: hosts, next } = fleet.listed(principal, Subject::Hosts.name(), &rights, start, most)?;
         // A host whose name is none for a URI is left out: it has no resource.
         let resource = |host: &Arc<str>, template: &TemplateDescription| {
             let values = vec![host.to_string()];
