@@ -211,7 +211,7 @@ impl PolicyEvaluator<'_> {
             Some(tool) if !names().any(|name| name == tool) => {
                 let near = did_you_mean(&near(tool, names()));
                 Err(ConfigError::new(format!(
-                    "plugin `{}` has no tool or resource `{tool}`{near}",
+                    "plugin `{}` has no tool `{tool}`{near}",
                     plugin.id().as_str()
                 )))
             }
