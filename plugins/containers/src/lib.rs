@@ -156,7 +156,8 @@ fn project(host: &str, project: &str) -> Result<Answer, Error> {
 fn project_logs(host: &str, project: &str) -> Result<Answer, Error> {
     let found = look_at_project(host, project)?;
     // A line without a time goes on with the one before it.
-    let (mut all, mut notes): (Vec<(Option<Moment>, String, Line)>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut all: Vec<(Option<Moment>, String, Line)> = Vec::new();
+    let mut notes: Vec<String> = Vec::new();
     for (engine, item) in found.items.iter().take(MAX_CONTAINERS) {
         let Item::Container(container) = item else { continue };
         // Several names stand behind commas.
