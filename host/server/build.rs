@@ -25,7 +25,7 @@ include!("../../plugins/bundled.rs");
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// A bundled plugin is smaller than this, in bytes: it is compiled at the first start, while a client waits.
-const MAX_COMPONENT: usize = 180_000;
+const MAX_COMPONENT: usize = 190_000;
 
 /// How a component begins: magic, then version 13 of layer 1. A core module is of layer 0.
 const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";

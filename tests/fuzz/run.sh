@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 seconds=${1:-60}
 shift || true
-all=(cassette component config identification known_hosts request schema sftp_reply ssh_config)
+all=(cassette component config identification known_hosts request schema sftp_reply ssh_config uri)
 targets=("${@:-${all[@]}}")
 # Of the process; Rust code alone is held to less, by each target itself.
 rss_limit_mb=1024

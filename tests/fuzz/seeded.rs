@@ -140,6 +140,11 @@ fn ssh_config_is_read_whatever_it_holds() {
     survives("ssh_config", 5_000);
 }
 
+#[test]
+fn a_template_and_a_uri_may_be_anything() {
+    survives("uri", 20_000);
+}
+
 /// Components have their own mutants, in `bad_plugin/mutants.rs`.
 #[test]
 fn every_target_has_seeds_or_guests() {

@@ -84,7 +84,7 @@ fn fixture(plugin: &str, name: &str) -> String {
     path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display())).display().to_string()
 }
 
-fn cat(plugin: &str, name: &str) -> String {
+pub(crate) fn cat(plugin: &str, name: &str) -> String {
     // One of ours may stand in its place.
     format!("exec /bin/cat {}", fixture(plugin, name))
 }
@@ -625,7 +625,7 @@ async fn logs_that_were_rotated_and_compressed_are_read() {
 }
 
 /// A program that a host does not have: what its shell says and ends with.
-const MISSING: &str = "echo 'sh: 1: it: not found' >&2; exit 127";
+pub(crate) const MISSING: &str = "echo 'sh: 1: it: not found' >&2; exit 127";
 
 #[tokio::test]
 async fn processes_are_those_of_the_host_and_never_who_looks() {

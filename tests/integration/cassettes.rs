@@ -243,12 +243,12 @@ async fn the_bundled_tools_answer_to_what_several_systems_said() {
     let counts = [
         ("disk", 3),
         ("services", 4),
-        ("logs", 12),
+        ("logs", 14),
         ("processes", 5),
         ("listeners", 4),
         ("packages", 5),
-        ("containers", 12),
-        ("storage", 7),
+        ("containers", 18),
+        ("storage", 11),
         ("history", 7),
     ];
     for (name, count) in counts {

@@ -33,6 +33,7 @@ mod protocol;
 mod python;
 mod real_programs;
 mod redaction;
+mod resources;
 mod secrets;
 mod spans;
 mod tenants;

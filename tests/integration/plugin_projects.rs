@@ -217,6 +217,19 @@ async fn a_handler_of_the_guide_takes_the_place_of_the_built_in_one() {
 }
 
 #[tokio::test]
+async fn a_resource_of_the_guide_is_listed_and_read() {
+    let home = Home::new();
+    home.sh("scout plugin new release").await;
+    let guide = std::fs::read_to_string(repository().join("docs/plugins.md")).unwrap();
+    let (_, rest) = guide.split_once("```rust resources\n").unwrap();
+    std::fs::write(home.dir.path().join("release/src/lib.rs"), rest.split("```").next().unwrap()).unwrap();
+    home.sh("cd release && cargo build --release --target wasm32-wasip2").await;
+    let released = std::fs::read_to_string("/etc/os-release").unwrap();
+    let read = home.sh("cd release && scout --config scout.toml read release://web1").await;
+    assert_eq!(read.trim_end(), released.trim_end());
+}
+
+#[tokio::test]
 async fn a_project_is_not_written_over_what_is_there() {
     let home = Home::new();
     let said = home.sh("scout plugin new mine\nscout plugin new mine --language python || echo refused").await;

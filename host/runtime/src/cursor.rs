@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-use crate::{CallContext, Query};
+use crate::{CallContext, Query, ResourceRequest};
 
 /// The longest text that is sealed, in bytes: a cursor is an argument of at most 8 KiB.
 pub(crate) const MAX_STATE: usize = 4 << 10;
@@ -59,7 +59,14 @@ impl CursorKey {
 #[derive(Clone)]
 pub(crate) enum Asked {
     Query(Arc<Query>),
-    Tool { name: Arc<str>, arguments: Arc<str> },
+    Tool {
+        name: Arc<str>,
+        arguments: Arc<str>,
+    },
+    /// Of this URI, as far as it matters which.
+    Resource(Arc<ResourceRequest>),
+    /// The resources that there are.
+    Listing,
 }
 
 /// That a text is no cursor of this call.
@@ -97,6 +104,11 @@ impl Seal {
                 seal.part(b't', name.as_bytes());
                 seal.arguments(&serde_json::from_str(arguments).unwrap_or_default());
             }
+            Asked::Resource(request) => {
+                seal.part(b'r', request.template.as_bytes());
+                request.values.iter().for_each(|value| seal.part(b's', value.as_bytes()));
+            }
+            Asked::Listing => seal.part(b'l', b""),
         }
         Some(seal)
     }
@@ -248,6 +260,24 @@ mod tests {
             (query(Subject::Tree, "web1", "/a", None, json!({})), false),
         ] {
             assert_eq!(seal(&asked).open(&cursor).is_ok(), opens);
+        }
+    }
+
+    #[tokio::test]
+    async fn where_a_list_goes_on_is_told_to_who_asked_for_it_alone() {
+        let own = context("team", "ann", 1);
+        let seal = |context: &CallContext, plugin, asked: &Asked| Seal::new(context, plugin, asked).unwrap();
+        let cursor = seal(&own, "notes", &Asked::Listing).seal("40");
+        assert_eq!(seal(&own, "notes", &Asked::Listing).open(&cursor), Ok("40".to_owned()));
+        let (template, values) = ("all".to_owned(), vec!["40".to_owned()]);
+        for (context, plugin, asked) in [
+            (context("team", "bob", 1), "notes", Asked::Listing),
+            (context("other", "ann", 1), "notes", Asked::Listing),
+            (own.clone(), "mine", Asked::Listing),
+            (own.clone(), "notes", tool("all", "{}")),
+            (own.clone(), "notes", Asked::Resource(Arc::new(ResourceRequest { template, values }))),
+        ] {
+            assert_eq!(seal(&context, plugin, &asked).open(&cursor), Err(NotSealed), "{plugin}");
         }
     }
 

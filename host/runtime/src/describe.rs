@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::imports::{self, HandlerDescription as SaidHandler, Tool};
+use crate::imports::{self, HandlerDescription as SaidHandler, Template, Tool};
 use crate::json::Weight;
 use crate::shares::MemoryReservation;
 use crate::state::shown;
-use crate::{HandlerDescription, Subject, ToolDescription};
+use crate::uri_template::{self, UriTemplate};
+use crate::{Effect, HandlerDescription, Subject, TemplateDescription, ToolDescription};
 use scout_machine::hidden;
 
 /// The longest one-line text, in bytes.
@@ -23,6 +24,12 @@ const MAX_SCHEMAS: usize = 1 << 20;
 const MAX_PARSED: usize = 16 << 20;
 /// Tools of one plugin.
 pub const MAX_TOOLS_OF_PLUGIN: usize = 100;
+/// Templates of resources of one plugin.
+pub const MAX_TEMPLATES_OF_PLUGIN: usize = 50;
+/// The longest description of a template, in bytes: clients show it in lists.
+const MAX_TEMPLATE_DESCRIPTION: usize = 1024;
+/// The longest media type, in bytes.
+const MAX_MEDIA_TYPE: usize = 128;
 
 pub(crate) fn handler(said: SaidHandler) -> Result<HandlerDescription, String> {
     if said.subjects.is_empty() {
@@ -41,16 +48,19 @@ pub(crate) fn handler(said: SaidHandler) -> Result<HandlerDescription, String> {
     Ok(HandlerDescription { summary: line("summary", said.summary)?, subjects })
 }
 
-/// Takes `room` for what the descriptions take, before they take it.
-pub(crate) fn tools(said: Vec<Tool>, room: &mut MemoryReservation) -> Result<Vec<ToolDescription>, String> {
+/// Takes `room` for what the descriptions take, before they take it, and for so many bytes `beside` them.
+pub(crate) fn tools(
+    said: Vec<Tool>,
+    beside: usize,
+    room: &mut MemoryReservation,
+) -> Result<Vec<ToolDescription>, String> {
     if said.len() > MAX_TOOLS_OF_PLUGIN {
         return Err(format!("{} tools; {MAX_TOOLS_OF_PLUGIN} are allowed", said.len()));
     }
-    weigh(&said, room)?;
+    weigh(&said, beside, room)?;
     let mut described: Vec<ToolDescription> = Vec::new();
     for given in said {
-        let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if given.name.is_empty() || given.name.len() > 64 || !given.name.chars().all(known) {
+        if !is_name(&given.name) {
             return Err("a tool's name is 1 to 64 of A-Z a-z 0-9 _ -".to_owned());
         }
         if described.iter().any(|other| other.name == given.name) {
@@ -74,8 +84,80 @@ pub(crate) fn tools(said: Vec<Tool>, room: &mut MemoryReservation) -> Result<Vec
     Ok(described)
 }
 
+fn is_name(name: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    !name.is_empty() && name.len() <= 64 && name.chars().all(known)
+}
+
+/// Bytes that templates take, about, however often their texts are kept.
+pub(crate) fn size_of_templates(said: &[Template]) -> usize {
+    let texts = |template: &Template| {
+        let optional = [&template.title, &template.media_type].into_iter().flatten().map(String::len).sum::<usize>();
+        size_of::<TemplateDescription>()
+            + 3 * (template.name.len() + template.uri.len() + template.description.len() + optional)
+    };
+    said.iter().map(texts).sum()
+}
+
+pub(crate) fn templates(said: Vec<Template>) -> Result<Vec<TemplateDescription>, String> {
+    if said.len() > MAX_TEMPLATES_OF_PLUGIN {
+        return Err(format!("{} templates of resources; {MAX_TEMPLATES_OF_PLUGIN} are allowed", said.len()));
+    }
+    let mut described: Vec<TemplateDescription> = Vec::new();
+    for given in said {
+        if !is_name(&given.name) {
+            return Err("a template's name is 1 to 64 of A-Z a-z 0-9 _ -".to_owned());
+        }
+        if described.iter().any(|other| other.name == given.name) {
+            return Err(format!("two templates are named `{}`", given.name));
+        }
+        let wrong = |why: &str| uri_template::wrong(&given.uri, why);
+        let uri = UriTemplate::parse(&given.uri).map_err(|why| wrong(&why))?;
+        if let Some(other) = described.iter().find(|other| other.uri.is_alike(&uri)) {
+            return Err(wrong(&format!("stands for the same as `{}`", other.uri.text())));
+        }
+        if given.effect == Effect::Write {
+            return Err(wrong("says that reading it writes: what changes something is a tool"));
+        }
+        if given.is_of_each_host && uri.variables().count() != 1 {
+            return Err(wrong("is to be listed for each host, and has not the host for its only variable"));
+        }
+        if given.description.len() > MAX_TEMPLATE_DESCRIPTION || given.description.chars().any(char::is_control) {
+            return Err(wrong(&format!("is not described in one line of at most {MAX_TEMPLATE_DESCRIPTION} bytes")));
+        }
+        if given.media_type.as_deref().is_some_and(|media_type| !is_media_type(media_type)) {
+            return Err(wrong(&format!(
+                "has a media type that is not `type/subtype`, of at most {MAX_MEDIA_TYPE} bytes"
+            )));
+        }
+        described.push(TemplateDescription {
+            uri: Arc::new(uri),
+            title: given.title.map(|title| line("title", title)).transpose()?,
+            name: given.name,
+            description: given.description,
+            media_type: given.media_type,
+            is_of_each_host: given.is_of_each_host,
+            effect: given.effect,
+        });
+    }
+    Ok(described)
+}
+
+/// RFC 6838 §4.2, with parameters as text.
+fn is_media_type(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        !name.is_empty() && name.bytes().all(known)
+    };
+    let (name, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let is_shown = |byte: u8| (b' '..=b'~').contains(&byte);
+    text.len() <= MAX_MEDIA_TYPE
+        && parameters.bytes().all(is_shown)
+        && name.split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
+}
+
 /// Refuses schemas that together are too large, or would be once they are parsed.
-fn weigh(said: &[Tool], room: &mut MemoryReservation) -> Result<(), String> {
+fn weigh(said: &[Tool], beside: usize, room: &mut MemoryReservation) -> Result<(), String> {
     let schemas = || said.iter().flat_map(|tool| [Some(&tool.input_schema), tool.output_schema.as_ref()]).flatten();
     let text: usize = schemas().map(String::len).sum();
     if text > MAX_SCHEMAS {
@@ -90,7 +172,7 @@ fn weigh(said: &[Tool], room: &mut MemoryReservation) -> Result<(), String> {
         ));
     }
     let told: usize = said.iter().map(|tool| tool.description.len() + tool.title.as_ref().map_or(0, String::len)).sum();
-    if !room.grow_to(memory + told) {
+    if !room.grow_to(memory + told + beside) {
         return Err("there is no memory for it: what all plugins may say of themselves is used up; \
             raise `max_plugin_memory` or configure fewer plugins"
             .to_owned());
@@ -164,7 +246,7 @@ mod tests {
     #[test]
     fn schemas_that_are_large_together_are_refused_before_they_are_read() {
         let of = |count: usize, schema: &str| {
-            tools((0..count).map(|n| tool(n, schema.to_owned())).collect(), &mut MemoryReservation::endless())
+            tools((0..count).map(|n| tool(n, schema.to_owned())).collect(), 0, &mut MemoryReservation::endless())
         };
         let text = format!(r#"{{"description": "{}"}}"#, "x".repeat(60_000));
         assert!(of(10, &text).is_ok());
@@ -179,7 +261,7 @@ mod tests {
         let shares = crate::shares::Shares::new(1, 4 << 20);
         let describe = |room: &mut MemoryReservation| {
             let schema = format!(r#"{{"description": "{}"}}"#, "x".repeat(60_000));
-            tools((0..10).map(|n| tool(n, schema.clone())).collect(), room)
+            tools((0..10).map(|n| tool(n, schema.clone())).collect(), 0, room)
         };
         let (mut first, mut second) = (shares.keep(), shares.keep());
         assert!(describe(&mut first).is_ok());
@@ -201,6 +283,56 @@ mod tests {
         let long =
             schema("look", &format!(r#"{{"{}": "\u202e"}}"#, "\u{34f}".repeat(10_000))).err().unwrap_or_default();
         assert!(long.contains("U+034F") && long.len() < 1000, "{long}");
+    }
+
+    fn template(change: impl FnOnce(&mut Template)) -> Template {
+        let (name, uri) = ("list".to_owned(), "docker://{host}".to_owned());
+        let mut template = Template::new(name, uri, "Containers".to_owned(), Effect::Exec);
+        change(&mut template);
+        template
+    }
+
+    #[test]
+    fn a_template_is_taken_as_it_is() {
+        let said =
+            template(|it| (it.title, it.media_type) = (Some("C".to_owned()), Some("text/plain; x=1".to_owned())));
+        let described =
+            templates(vec![said, template(|it| (it.name, it.uri) = ("x".to_owned(), "docker://{host}/x".to_owned()))]);
+        let described = described.expect("templates");
+        assert_eq!(
+            described.iter().map(|it| it.uri.text()).collect::<Vec<_>>(),
+            ["docker://{host}", "docker://{host}/x"]
+        );
+        assert_eq!(described.first().and_then(|it| it.media_type.as_deref()), Some("text/plain; x=1"));
+    }
+
+    #[test]
+    fn a_template_that_nobody_can_use_or_trust_is_refused_with_why() {
+        let one = |change: fn(&mut Template)| templates(vec![template(change)]).err().unwrap_or_default();
+        for (change, says) in [
+            ((|it| it.name = "a b".to_owned()) as fn(&mut Template), "a template's name is 1 to 64"),
+            (|it| it.uri = "scout://{host}".to_owned(), "which no plugin may have"),
+            (|it| it.uri = "do\u{1b}[2J".repeat(100), "is longer than"),
+            (|it| it.uri = "\u{202e}x".to_owned(), "the template `\\u{202e}x` has no scheme"),
+            (|it| it.effect = Effect::Write, "what changes something is a tool"),
+            (|it| it.description = "x".repeat(2000), "one line of at most 1024 bytes"),
+            (|it| it.description = "a\u{1b}".to_owned(), "one line of at most 1024 bytes"),
+            (|it| it.title = Some("a\nb".to_owned()), "its title is not one line"),
+            (|it| (it.is_of_each_host, it.uri) = (true, "docker://{a}/{b}".to_owned()), "the host for its only"),
+            (|it| (it.is_of_each_host, it.uri) = (true, "docker://all".to_owned()), "the host for its only"),
+            (|it| it.media_type = Some("text".to_owned()), "a media type that is not"),
+            (|it| it.media_type = Some("text/html\r\nx".to_owned()), "a media type that is not"),
+        ] {
+            let why = one(change);
+            assert!(why.contains(says) && why.len() < 500, "{why}");
+        }
+        let two =
+            |change: fn(&mut Template)| templates(vec![template(|_| {}), template(change)]).err().unwrap_or_default();
+        assert!(two(|_| {}).contains("two templates are named `list`"));
+        let alike = two(|it| (it.name, it.uri) = ("b".to_owned(), "docker://{machine}".to_owned()));
+        assert!(alike.contains("`docker://{machine}` stands for the same as `docker://{host}`"), "{alike}");
+        let many = (0..51).map(|n| template(|it| (it.name, it.uri) = (format!("t{n}"), format!("docker://t{n}"))));
+        assert!(templates(many.collect()).is_err_and(|why| why.contains("51 templates of resources; 50 are allowed")));
     }
 
     #[test]

@@ -27,12 +27,14 @@ mod plugin;
 pub mod policy;
 pub mod redaction;
 mod reports;
+mod resource;
 mod shape;
 mod shares;
 mod state;
 mod stdio;
 mod steps;
 mod transfer;
+mod uri_template;
 mod work;
 mod workers;
 mod written;
@@ -44,19 +46,21 @@ pub use call::{
     AccessEvent, AccessRecord, Audit, AuditRecord, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent,
     CommandRecord, Limits, MAX_MESSAGE, Recorded,
 };
-pub use completion::Completion;
+pub use completion::{Completion, HostPage};
 pub use cursor::CursorKey;
-pub use describe::MAX_TOOLS_OF_PLUGIN;
+pub use describe::{MAX_TEMPLATES_OF_PLUGIN, MAX_TOOLS_OF_PLUGIN};
 pub use externs::Externs;
 pub use fault::fault;
 pub use fleet::{Fleet, HostRecord, HostSource, Location};
 pub use look::{Looked, Readers};
 pub use meter::{Meter, Stopped};
 pub use plugin::{
-    Effect, HandlerDescription, LoadError, MAX_COMPONENT, Plugin, PluginId, PluginMemory, Query, Runtime,
-    RuntimeConfig, Subject, ToolDescription,
+    Called, Effect, HandlerDescription, LoadError, MAX_COMPONENT, Plugin, PluginId, PluginMemory, Query, Runtime,
+    RuntimeConfig, Subject, TemplateDescription, ToolDescription,
 };
 pub use reports::Progress;
+pub use resource::{ListedResource, ResourcePage, ResourceRequest};
 pub use scout_machine::{Grants, Interface};
+pub use uri_template::UriTemplate;
 
 pub use work::STEPS as WORK_STEPS;

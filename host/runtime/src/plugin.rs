@@ -13,22 +13,22 @@ use wasmtime_wasi::I32Exit;
 
 use crate::budget::Spent;
 use crate::cpu_slices::CpuSlices;
-use crate::cursor::Asked;
+use crate::cursor::{Asked, NotSealed, Seal};
 use crate::engine::{
     CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLE_ELEMENTS, TABLES_PER_COMPONENT, TickingEngine,
     out_of_memory,
 };
 use crate::fault::panicked;
-use crate::grants::{Access, CallRights};
-use crate::imports::{self, Draft, NoAnswer, VERSION};
+use crate::grants::{Access, CallRights, DeclaredEffect};
+use crate::imports::{self, Draft, GuestAnswer, Listing, NoAnswer, VERSION};
 use crate::meter::Meter;
 use crate::shares::{MemoryReservation, PluginShare, Shares};
 use crate::state::{CallState, HANDLES, shown};
 use crate::work::{Lane, Work, ended};
 use crate::workers::Workers;
 use crate::{
-    Answer, CallContext, CallError, CallErrorKind, Externs, Grants, Interface, Limits, Receipt, describe, features,
-    shape,
+    Answer, CallContext, CallError, CallErrorKind, Externs, Grants, Interface, Limits, Receipt, ResourcePage,
+    ResourceRequest, UriTemplate, describe, features, resource, shape,
 };
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
@@ -158,6 +158,25 @@ pub struct ToolDescription {
     pub effect: Effect,
 }
 
+/// What a plugin said of a template of resources at load; bounded and checked, still untrusted text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TemplateDescription {
+    /// Its name within its plugin.
+    pub name: String,
+    /// For people.
+    pub title: Option<String>,
+    /// One line.
+    pub description: String,
+    /// Which URIs belong to it.
+    pub uri: Arc<UriTemplate>,
+    /// Of what is read.
+    pub media_type: Option<String>,
+    /// Whether its only variable is a host, and each one has it.
+    pub is_of_each_host: bool,
+    /// What reading it does; never [`Effect::Write`].
+    pub effect: Effect,
+}
+
 /// A query for a handler.
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -249,6 +268,8 @@ const DESCRIBE_DEADLINE: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(6);
 /// Of a crash, the most that is logged, in characters.
 const MAX_TRACE: usize = 2000;
+/// Pages of its resources that a plugin may list: clients ask for one after the other until there is none.
+const LISTED_PAGES: usize = 100;
 /// Bytes that one import may take from a guest, summed over its arguments.
 const HOSTCALL_BYTES: usize = 16 << 20;
 
@@ -564,6 +585,7 @@ struct Exports {
     pre: InstancePre<CallState>,
     handler: Option<imports::handler::GuestIndices>,
     tools: Option<imports::tools::GuestIndices>,
+    resources: Option<imports::resources::GuestIndices>,
 }
 
 impl Exports {
@@ -576,7 +598,7 @@ impl Exports {
             if !imports::compatible(version) {
                 return Err(imports::other_version(version));
             }
-            if !matches!(interface, "handler" | "tools") {
+            if !matches!(interface, "handler" | "tools" | "resources") {
                 let needs = imports::needs(version);
                 let export = shown(&format!("scout:plugin/{interface}@{version}"));
                 return Err(format!("exports `{export}`, which this Scout does not call{needs}"));
@@ -585,7 +607,8 @@ impl Exports {
         }
         if known.is_empty() {
             return Err(format!(
-                "exports {}; a plugin exports scout:plugin/handler@{VERSION} or scout:plugin/tools@{VERSION}, or both",
+                "exports {}; a plugin exports scout:plugin/handler@{VERSION}, scout:plugin/tools@{VERSION} or \
+                 scout:plugin/resources@{VERSION}, or several",
                 self::names(&names)
             ));
         }
@@ -593,7 +616,9 @@ impl Exports {
         let has = |interface: &str| known.contains(&interface);
         let handler = has("handler").then(|| imports::handler::GuestIndices::new(&pre)).transpose().map_err(unfit)?;
         let tools = has("tools").then(|| imports::tools::GuestIndices::new(&pre)).transpose().map_err(unfit)?;
-        Ok(Self { pre, handler, tools })
+        let resources =
+            has("resources").then(|| imports::resources::GuestIndices::new(&pre)).transpose().map_err(unfit)?;
+        Ok(Self { pre, handler, tools, resources })
     }
 }
 
@@ -602,6 +627,7 @@ impl Exports {
 struct Description {
     handler: Option<HandlerDescription>,
     tools: Vec<ToolDescription>,
+    templates: Vec<TemplateDescription>,
 }
 
 /// What a plugin has said of itself, as it said it.
@@ -609,12 +635,14 @@ struct Description {
 struct RawDescription {
     handler: Option<imports::HandlerDescription>,
     tools: Vec<imports::Tool>,
+    templates: Vec<imports::Template>,
 }
 
 impl RawDescription {
     fn read(self, room: &mut MemoryReservation) -> Result<Description, String> {
         let handler = self.handler.map(describe::handler).transpose()?;
-        Ok(Description { handler, tools: describe::tools(self.tools, room)? })
+        let tools = describe::tools(self.tools, describe::size_of_templates(&self.templates), room)?;
+        Ok(Description { handler, tools, templates: describe::templates(self.templates)? })
     }
 }
 
@@ -626,6 +654,60 @@ pub struct PluginMemory(#[expect(dead_code, reason = "gives back what it holds")
 enum GuestCall {
     Handle(Box<Query>),
     Call { name: Arc<str>, arguments: Arc<str> },
+    Read(Arc<ResourceRequest>),
+    List { next: Option<String> },
+}
+
+impl GuestCall {
+    fn called(&self) -> Called<'_> {
+        match self {
+            Self::Handle(_) => Called::Query,
+            Self::Call { name, .. } => Called::Tool(name),
+            Self::Read(request) => Called::Resource(&request.template),
+            Self::List { .. } => Called::Listing,
+        }
+    }
+}
+
+/// What of a plugin is called, as far as its rights depend on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Called<'a> {
+    /// Its handler.
+    Query,
+    /// The tool of this name.
+    Tool(&'a str),
+    /// Reading a resource of the template of this name.
+    Resource(&'a str),
+    /// The list of its resources.
+    Listing,
+}
+
+/// What a guest gives back, in its table.
+enum Given {
+    Answer(Resource<Draft>),
+    Listing(Resource<Listing>),
+}
+
+/// The same out of it.
+enum Taken {
+    Answer(GuestAnswer),
+    Listing(Listing),
+}
+
+/// What a call comes to.
+enum Answered {
+    Answer(Answer),
+    Listing(Listing),
+}
+
+impl Answered {
+    /// Of a call that is answered, and lists nothing.
+    fn answer(self) -> Answer {
+        match self {
+            Self::Answer(answer) => answer,
+            Self::Listing(_) => Answer::default(),
+        }
+    }
 }
 
 impl Plugin {
@@ -642,6 +724,11 @@ impl Plugin {
     /// Its tools, if it has some.
     pub fn tools(&self) -> &[ToolDescription] {
         &self.inner.described.tools
+    }
+
+    /// Its templates of resources, if it has some.
+    pub fn templates(&self) -> &[TemplateDescription] {
+        &self.inner.described.templates
     }
 
     /// What it may import.
@@ -678,10 +765,10 @@ impl Plugin {
         self.inner.declared
     }
 
-    /// What a call may do, of one of its tools if it has some: what the plugin and the tool declare, what the operator
-    /// grants it, what the principal may.
-    pub fn rights(&self, access: &Access, principal: &Principal, tool: Option<&str>) -> CallRights {
-        self.inner.rights(access, principal, tool)
+    /// What a call may do: what the plugin and what of it is called declare, what the operator grants it, what the principal
+    /// may.
+    pub fn rights(&self, access: &Access, principal: &Principal, called: Called<'_>) -> CallRights {
+        self.inner.rights(access, principal, called)
     }
 
     /// Answers a query.
@@ -692,7 +779,8 @@ impl Plugin {
     /// # Errors
     /// What the plugin answered with, a budget, a trap, the deadline.
     pub async fn handle(&self, context: CallContext, query: Query) -> Result<(Answer, Receipt), CallError> {
-        self.inner.call(context, GuestCall::Handle(Box::new(query))).await
+        let (answered, receipt) = self.inner.call(context, GuestCall::Handle(Box::new(query))).await?;
+        Ok((answered.answer(), receipt))
     }
 
     /// Calls a tool with a JSON object of arguments, already validated.
@@ -705,7 +793,55 @@ impl Plugin {
         name: &str,
         arguments: &str,
     ) -> Result<(Answer, Receipt), CallError> {
-        self.inner.call(context, GuestCall::Call { name: name.into(), arguments: arguments.into() }).await
+        let asked = GuestCall::Call { name: name.into(), arguments: arguments.into() };
+        let (answered, receipt) = self.inner.call(context, asked).await?;
+        Ok((answered.answer(), receipt))
+    }
+
+    /// Reads a resource of one of its templates ([`Plugin::resource`]).
+    ///
+    /// # Errors
+    /// As [`Plugin::handle`].
+    pub async fn read_resource(
+        &self,
+        context: CallContext,
+        request: ResourceRequest,
+    ) -> Result<(Answer, Receipt), CallError> {
+        let (answered, receipt) = self.inner.call(context, GuestCall::Read(Arc::new(request))).await?;
+        Ok((answered.answer(), receipt))
+    }
+
+    /// Some of its resources that there are now: the first ones, or those of a cursor that it gave the same principal.
+    ///
+    /// # Errors
+    /// As [`Plugin::handle`]; `invalid`: a cursor that it gave nobody, or somebody else; resources that no template of it has.
+    pub async fn list_resources(
+        &self,
+        context: CallContext,
+        cursor: Option<&str>,
+    ) -> Result<(ResourcePage, Receipt), CallError> {
+        let name = self.id().as_str();
+        let seal = Seal::new(&context, name, &Asked::Listing).ok_or_else(|| {
+            ended(CallErrorKind::Internal, "no cursor can be sealed: no random numbers are available".to_owned())
+        })?;
+        let opened = cursor.map(|cursor| seal.open(cursor)).transpose().map_err(|NotSealed| {
+            let message = "`cursor` is not one of this list: ask without one".to_owned();
+            CallError { reason: "invalid".into(), ..ended(CallErrorKind::Failed, message) }
+        })?;
+        // How many pages there were, and where the plugin goes on.
+        let opened = opened.as_deref().and_then(|opened| opened.split_once(' '));
+        let pages: usize = opened.and_then(|(pages, _)| pages.parse().ok()).unwrap_or(0);
+        let next = opened.map(|(_, next)| next.to_owned());
+        let (answered, receipt) = self.inner.call(context, GuestCall::List { next }).await?;
+        let mut listing = match answered {
+            Answered::Listing(listing) => listing,
+            Answered::Answer(_) => Listing::default(),
+        };
+        let next = listing.next.take().filter(|_| pages + 1 < LISTED_PAGES);
+        let next = next.map(|next| seal.seal(&format!("{} {next}", pages + 1)));
+        let resources = resource::listed(listing, self.templates())
+            .map_err(|why| CallError { receipt, ..ended(CallErrorKind::Plugin, format!("plugin `{name}` {why}")) })?;
+        Ok((ResourcePage { resources, next }, receipt))
     }
 
     /// Does work of Scout's own for a call of this plugin, on a thread for it, with as many steps as such work may take. It
@@ -735,18 +871,39 @@ impl Plugin {
 }
 
 impl Inner {
-    fn rights(&self, access: &Access, principal: &Principal, tool: Option<&str>) -> CallRights {
-        let called = self.described.tools.iter().find(|described| Some(described.name.as_str()) == tool);
+    fn rights(&self, access: &Access, principal: &Principal, called: Called<'_>) -> CallRights {
+        let Description { tools, templates, .. } = &self.described;
+        let effect = match called {
+            Called::Query => None,
+            Called::Tool(name) => {
+                let tool = tools.iter().find(|tool| tool.name == name);
+                tool.map(|tool| DeclaredEffect { of: "tool", name: tool.name.as_str().into(), effect: tool.effect })
+            }
+            Called::Resource(name) => {
+                let template = templates.iter().find(|template| template.name == name);
+                template.map(|template| DeclaredEffect {
+                    of: "resource",
+                    name: template.uri.text().into(),
+                    effect: template.effect,
+                })
+            }
+            // It finds what can be read, with what reading it takes at most.
+            Called::Listing => templates.iter().map(|template| template.effect).max().map(|effect| DeclaredEffect {
+                of: "list of",
+                name: "resources".into(),
+                effect,
+            }),
+        };
         let reads = |handler: &HandlerDescription| {
             handler.subjects.iter().any(|subject| matches!(subject, Subject::File | Subject::Directory))
         };
         CallRights {
             // Who answers for files is handed them.
-            declared: match self.described.handler.as_ref().is_some_and(reads) && called.is_none() {
+            declared: match self.described.handler.as_ref().is_some_and(reads) && effect.is_none() {
                 true => self.declared.with(Interface::Files),
                 false => self.declared,
             },
-            effect: called.map(|tool| (tool.name.as_str().into(), tool.effect)),
+            effect,
             linked: self.grants,
             operator: access.plugin(self.id.as_str()),
             tenant: access.principal(principal),
@@ -797,6 +954,10 @@ impl Inner {
                 let tools = tools.load(&mut store, &instance)?.call_describe(&mut store).await?;
                 said.tools = store.data_mut().said_of(tools)?;
             }
+            if let Some(resources) = &self.exports.resources {
+                let templates = resources.load(&mut store, &instance)?.call_describe(&mut store).await?;
+                said.templates = store.data_mut().said_of_templates(templates)?;
+            }
             Ok::<_, wasmtime::Error>(said)
         };
         let described = tokio::time::timeout_at(deadline, slice.around(asked)).await;
@@ -807,17 +968,19 @@ impl Inner {
         }
     }
 
-    async fn call(&self, context: CallContext, asked: GuestCall) -> Result<(Answer, Receipt), CallError> {
+    async fn call(&self, context: CallContext, asked: GuestCall) -> Result<(Answered, Receipt), CallError> {
         let (plugin, tenant, principal) = (self.id.as_str(), context.principal.tenant(), context.principal.name());
-        let tool = match &asked {
-            GuestCall::Call { name, .. } => Some(tracing::field::display(name)),
-            GuestCall::Handle(_) => None,
+        let (tool, resource) = match asked.called() {
+            Called::Query => (None, None),
+            Called::Tool(name) => (Some(tracing::field::display(name)), None),
+            Called::Resource(name) => (None, Some(tracing::field::display(name))),
+            Called::Listing => (None, Some(tracing::field::display("list"))),
         };
-        let span = tracing::debug_span!("plugin", %plugin, tool, %tenant, %principal);
+        let span = tracing::debug_span!("plugin", %plugin, tool, resource, %tenant, %principal);
         self.called(context, asked).instrument(span).await
     }
 
-    async fn called(&self, mut context: CallContext, asked: GuestCall) -> Result<(Answer, Receipt), CallError> {
+    async fn called(&self, mut context: CallContext, asked: GuestCall) -> Result<(Answered, Receipt), CallError> {
         let begun = Instant::now();
         // What this call began on hosts ends with it, also when its future is dropped.
         context.call.cancel = context.call.cancel.child_token();
@@ -837,11 +1000,7 @@ impl Inner {
                 return Err(ended(CallErrorKind::Timeout, "no instance became free before the deadline".to_owned()));
             }
         };
-        let tool = match &asked {
-            GuestCall::Call { name, .. } => Some(&**name),
-            GuestCall::Handle(_) => None,
-        };
-        let rights = self.rights(context.fleet.access(), &context.principal, tool);
+        let rights = self.rights(context.fleet.access(), &context.principal, asked.called());
         let mut store = self.store(limits, Some(context), room, rights);
         let slice = store.data().budget.slice();
         let over = async {
@@ -861,9 +1020,15 @@ impl Inner {
         store.data().log_stdio();
         let name = self.id.as_str();
         let answer = match said {
-            Some(Ok(Ok(draft))) => store.data_mut().given(draft).map_err(|error| {
-                ended(CallErrorKind::Plugin, format!("plugin `{name}` {}", why_ended(&store, &error)))
-            }),
+            Some(Ok(Ok(given))) => {
+                let taken = match given {
+                    Given::Answer(draft) => store.data_mut().given(draft).map(Taken::Answer),
+                    Given::Listing(listing) => store.data_mut().listed(listing).map(Taken::Listing),
+                };
+                taken.map_err(|error| {
+                    ended(CallErrorKind::Plugin, format!("plugin `{name}` {}", why_ended(&store, &error)))
+                })
+            }
             Some(Ok(Err(error))) => Err(imports::failed(error)),
             Some(Err(error)) => {
                 tracing::warn!(plugin = name, error = ?trace(&error), "a plugin was ended");
@@ -884,10 +1049,12 @@ impl Inner {
         drop(store);
         drop(instance);
         let answer = match answer {
-            Ok(given) => {
+            Ok(Taken::Answer(given)) => {
                 let caller = Lane { plugin: self.id.clone(), principal };
-                self.runtime.work.read(given, caller, &call, &self.runtime.shares, may_pass_on).await
+                let read = self.runtime.work.read(given, caller, &call, &self.runtime.shares, may_pass_on).await;
+                read.map(Answered::Answer)
             }
+            Ok(Taken::Listing(listing)) => Ok(Answered::Listing(listing)),
             Err(error) => Err(error),
         };
         match answer {
@@ -900,7 +1067,7 @@ impl Inner {
         &self,
         store: &mut Store<CallState>,
         asked: GuestCall,
-    ) -> wasmtime::Result<Result<Resource<Draft>, imports::WitError>> {
+    ) -> wasmtime::Result<Result<Given, imports::WitError>> {
         let exports = &self.exports;
         let lacks = |what: &str| NoAnswer { kind: CallErrorKind::Plugin, why: what.to_owned() };
         match asked {
@@ -908,14 +1075,28 @@ impl Inner {
                 let handler = exports.handler.as_ref().ok_or_else(|| lacks("answers no queries"))?;
                 let query = store.data_mut().query(*query)?;
                 let instance = exports.pre.instantiate_async(&mut *store).await?;
-                handler.load(&mut *store, &instance)?.call_handle(store, query).await
+                Ok(handler.load(&mut *store, &instance)?.call_handle(store, query).await?.map(Given::Answer))
             }
             GuestCall::Call { name, arguments } => {
                 let tools = exports.tools.as_ref().ok_or_else(|| lacks("has no tools"))?;
                 store.data_mut().asked =
                     Some(Asked::Tool { name: Arc::clone(&name), arguments: Arc::clone(&arguments) });
                 let instance = exports.pre.instantiate_async(&mut *store).await?;
-                tools.load(&mut *store, &instance)?.call_call(store, &name, &arguments).await
+                Ok(tools.load(&mut *store, &instance)?.call_call(store, &name, &arguments).await?.map(Given::Answer))
+            }
+            GuestCall::Read(request) => {
+                let resources = exports.resources.as_ref().ok_or_else(|| lacks("has no resources"))?;
+                store.data_mut().asked = Some(Asked::Resource(Arc::clone(&request)));
+                let instance = exports.pre.instantiate_async(&mut *store).await?;
+                let resources = resources.load(&mut *store, &instance)?;
+                Ok(resources.call_read(store, &request.template, &request.values).await?.map(Given::Answer))
+            }
+            GuestCall::List { next } => {
+                let resources = exports.resources.as_ref().ok_or_else(|| lacks("has no resources"))?;
+                store.data_mut().asked = Some(Asked::Listing);
+                let instance = exports.pre.instantiate_async(&mut *store).await?;
+                let resources = resources.load(&mut *store, &instance)?;
+                Ok(resources.call_list(store, next.as_deref()).await?.map(Given::Listing))
             }
         }
     }

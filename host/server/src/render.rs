@@ -39,6 +39,8 @@ pub struct Reply {
     pub redacted: Option<usize>,
     /// The bytes of a file, as they are, for resources.
     pub raw: Option<Bytes>,
+    /// Of a plugin's resource: the media type of what was read.
+    pub media_type: Option<String>,
     /// The memory that the answer took, for as long as this is there.
     pub held: AnswerMemory,
     /// What is reserved for it, where that is counted: to be kept until it is written.

@@ -4,12 +4,17 @@
 //! is its [`Caller`]'s: it takes the revision that serves the caller's tenant when it begins, and keeps it. The same way serves
 //! MCP, resources and the command line. Knows no protocol.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use scout_machine::{Call, Principal, RemotePath};
-use scout_runtime::{CallContext, CallError, Fleet, Looked, Plugin, Progress, Query, Readers, Receipt, Subject};
+use scout_runtime::redaction::mask;
+use scout_runtime::{
+    CallContext, CallError, Content, Fleet, ListedResource, Looked, Plugin, Progress, Query, Readers, Receipt,
+    ResourcePage, ResourceRequest, Structured, Subject, fault,
+};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -17,12 +22,12 @@ use crate::call_memory::{CallMemory, Expected, in_time, receipt};
 use crate::client_memory::ClientMemory;
 use crate::config::{did_you_mean, near};
 use crate::exit::Secrets;
-use crate::plugins::{Catalog, Loaded, Tool};
+use crate::plugins::{Catalog, Loaded, Resources, TemplateShown, Tool};
 use crate::process::Drain;
-use crate::render::{Base64, Missing, Reply};
+use crate::render::{Base64, Missing, Reply, Text};
 use crate::revision::Revision;
 use crate::tally::{Ended, Outcome};
-use crate::target::Request;
+use crate::target::{Request, former_uri, is_own_uri};
 use crate::tenant::{LOCAL, Tenant};
 
 /// The plugins of which one is handed what lies at a path, by what it is.
@@ -32,6 +37,59 @@ const READERS: Readers<'_> = Readers { file: "file", directory: "dir" };
 const SHOWN: usize = 64;
 /// What to do about a plugin that is not there yet.
 const LATER: &str = "try again later; `scout plugin list` tells the operator how it is";
+
+/// Resources of a page, as far as no plugin lists more at once.
+const LISTED: usize = 100;
+/// How long one plugin may take to list some: a list is asked for by a client that shows it, and others have to come to it too.
+const LISTING: Duration = Duration::from_secs(3);
+
+/// A page of the plugins' resources.
+#[derive(Debug, Default)]
+pub struct ResourceList {
+    /// Each with what is shown of its template, in the order of the plugins' names.
+    pub resources: Vec<(ListedResource, TemplateShown)>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
+}
+
+/// Where in what one plugin has a page begins.
+enum ListPlace<'a> {
+    /// What it always has is first.
+    Begin,
+    /// What it lists itself, from where this cursor of its says.
+    Plugin(&'a str),
+    /// What there is for each host, which is last, from this one on.
+    Hosts(Option<&'a str>),
+}
+
+impl<'a> ListPlace<'a> {
+    /// The plugin of a cursor, and the place. A plugin's name has neither of the marks.
+    fn read(cursor: &'a str) -> (&'a str, Self) {
+        let Some(at) = cursor.find(['.', '~']) else { return (cursor, Self::Begin) };
+        let (name, behind) = cursor.split_at(at);
+        match behind.strip_prefix('.') {
+            Some(cursor) => (name, Self::Plugin(cursor)),
+            None => (name, Self::Hosts(behind.strip_prefix('~'))),
+        }
+    }
+
+    fn write(&self, plugin: &str) -> String {
+        match self {
+            Self::Begin | Self::Hosts(None) => plugin.to_owned(),
+            Self::Plugin(cursor) => format!("{plugin}.{cursor}"),
+            Self::Hosts(Some(host)) => format!("{plugin}~{host}"),
+        }
+    }
+}
+
+impl ResourceList {
+    fn add(&mut self, of: &Resources, listed: impl Iterator<Item = ListedResource>) {
+        self.resources.extend(listed.filter_map(|resource| {
+            let template = of.template(&resource.template)?.clone();
+            Some((resource, template))
+        }));
+    }
+}
 
 /// Who asks, and how to reach them while they wait. Made for each request by whoever knows who sent it.
 #[derive(Clone)]
@@ -203,6 +261,182 @@ impl Router {
         }
     }
 
+    /// Reads a resource: Scout's own, or a plugin's. A failure is an answer too.
+    ///
+    /// # Cancel safety
+    /// As [`Router::answer`].
+    pub async fn read(&self, uri: &str, caller: Caller) -> Reply {
+        let (begun, mut answering) = (Begun::now(&caller), Answering::default());
+        let reply = {
+            let call = pin!(self.read_now(uri, caller, &mut answering));
+            self.drain.run(&begun.cancel, call).await
+        };
+        begun.end(&answering, reply)
+    }
+
+    async fn read_now(&self, uri: &str, caller: Caller, answering: &mut Answering) -> Reply {
+        let no_resource = |why: &str| {
+            let hint = "`resources/list` and `resources/templates/list` have what there is";
+            Reply::failure("not-found", why, Some(hint), Receipt::default()).missing(Missing::Target)
+        };
+        let revision = caller.tenant.revision();
+        let mut uri = Cow::Borrowed(uri);
+        let mut found = None;
+        if !is_own_uri(&uri) {
+            let secrets = answering.serving(&revision);
+            found = match self.scheme_of(&uri, &caller, &revision).await {
+                Ok(found) => found,
+                Err(busy) => return busy.leaving(secrets),
+            };
+            let known = |host: &str| is_known_to(&revision.fleet, &caller.principal, host);
+            let former = former_uri(&uri, known, |scheme| revision.plugins.has_scheme(scheme));
+            if let (None, Some(former)) = (&found, former) {
+                uri = former.into();
+                if !is_own_uri(&uri) {
+                    found = match self.scheme_of(&uri, &caller, &revision).await {
+                        Ok(found) => found,
+                        Err(busy) => return busy.leaving(secrets),
+                    };
+                }
+            }
+        }
+        if is_own_uri(&uri) {
+            return match Request::parse_uri(&uri) {
+                Ok(request) => self.answer_now(request, caller, answering).await,
+                Err(error) => no_resource(&error.to_string()),
+            };
+        }
+        let Some(resources) = found else { return no_resource("no resource has this URI") };
+        let Some(request) = resources.plugin().resource(&uri) else {
+            let templates = resources.templates.iter().map(|template| format!("`{}`", template.uri));
+            let templates = templates.collect::<Vec<_>>().join(", ");
+            return no_resource(&format!("no resource has this URI; those of the scheme are {templates}"));
+        };
+        let (memory, secrets) = (caller.memory.clone(), revision.config().redact.into());
+        read_in(caller.context(&revision), memory, answering.resources(resources), request, secrets).await
+    }
+
+    /// The resources of the plugin that has the scheme of a URI, if there is one.
+    ///
+    /// # Errors
+    /// The time is over, or the caller does not want to know any more.
+    async fn scheme_of(
+        &self,
+        uri: &str,
+        caller: &Caller,
+        revision: &Revision,
+    ) -> Result<Option<Arc<Resources>>, Reply> {
+        let Some((scheme, _)) = uri.split_once("://") else { return Ok(None) };
+        let call = Call { deadline: deadline(revision), cancel: caller.cancel.clone(), cost: Arc::default() };
+        in_time(&call, revision.plugins.scheme(scheme)).await.map_err(|why| {
+            let message = format!("{why}: the plugin that may have this resource is still being loaded");
+            Reply::failure("busy", &message, Some(LATER), Receipt::default())
+        })
+    }
+
+    /// A page of the resources of plugins, from the first on or from where a page before said. A plugin that cannot say what it has is left
+    /// out: the log says why.
+    ///
+    /// # Cancel safety
+    /// As [`Router::answer`].
+    ///
+    /// # Errors
+    /// What is not a cursor of this list.
+    pub(crate) async fn resources(&self, cursor: Option<&str>, caller: Caller) -> Result<ResourceList, String> {
+        const OLD: &str = "`cursor` is not one of this list: it may have changed; ask without one";
+        let revision = caller.tenant.revision();
+        let deadline = deadline(&revision);
+        let catalog = revision.plugins.with_resources(deadline).await;
+        let mut from = ListPlace::Begin;
+        let first = match cursor {
+            None => 0,
+            Some(cursor) => {
+                let (name, place) = ListPlace::read(cursor);
+                from = place;
+                let at = catalog.resources().iter().position(|all| all.plugin().id().as_str() == name);
+                at.ok_or(OLD)?
+            }
+        };
+        let (mut list, secrets) = (ResourceList::default(), Secrets::from(revision.config().redact));
+        for resources in catalog.resources().iter().skip(first) {
+            let name = resources.plugin().id().as_str();
+            let from = std::mem::replace(&mut from, ListPlace::Begin);
+            if list.resources.len() >= LISTED {
+                list.next = Some(name.to_owned());
+                break;
+            }
+            if matches!(from, ListPlace::Begin) {
+                list.add(resources, resources.fixed());
+            }
+            let of_hosts = match from {
+                ListPlace::Hosts(start) => Some(start),
+                ListPlace::Begin | ListPlace::Plugin(_) => {
+                    let cursor = if let ListPlace::Plugin(cursor) = from { Some(cursor) } else { None };
+                    let until = deadline.min(tokio::time::Instant::now() + LISTING);
+                    let context = caller.clone().context_until(until, &revision);
+                    match self.list_of(resources, cursor, &caller, context).await {
+                        Ok(page) => {
+                            // What is masked could not be read by its URI.
+                            let is_shown = |resource: &ListedResource| {
+                                secrets == Secrets::Shown
+                                    || resource.values.iter().all(|value| mask(value.as_bytes()).is_none())
+                            };
+                            list.add(resources, page.resources.into_iter().filter(is_shown));
+                            list.next = page.next.map(|next| ListPlace::Plugin(&next).write(name));
+                        }
+                        Err(error) if cursor.is_some() && error.reason == "invalid" => return Err(OLD.to_owned()),
+                        Err(error) => {
+                            tracing::warn!(plugin = name, %error, "a plugin does not say which resources it has");
+                        }
+                    }
+                    list.next.is_none().then_some(None)
+                }
+            };
+            if let Some(start) = of_hosts {
+                // Of a hundred thousand hosts it takes some milliseconds to find those that somebody may see.
+                let (of, revision) = (Arc::clone(resources), Arc::clone(&revision));
+                let (principal, start) = (caller.principal.clone(), start.map(str::to_owned));
+                let found = tokio::task::spawn_blocking(move || {
+                    of.of_hosts(&revision.fleet, &principal, start.as_deref(), LISTED)
+                });
+                let found = found.await.unwrap_or_else(|error| {
+                    // It is in the log.
+                    drop(fault("resources of hosts were listed", error));
+                    Some((Vec::new(), None))
+                });
+                let (hosts, next) = found.ok_or(OLD)?;
+                list.add(resources, hosts.into_iter());
+                list.next = next.map(|next| ListPlace::Hosts(Some(&next)).write(name));
+            }
+            if list.next.is_some() {
+                break;
+            }
+        }
+        Ok(list)
+    }
+
+    /// A page of what a plugin says that it has, counted as any call.
+    async fn list_of(
+        &self,
+        resources: &Arc<Resources>,
+        cursor: Option<&str>,
+        caller: &Caller,
+        context: CallContext,
+    ) -> Result<ResourcePage, CallError> {
+        let (begun, mut answering) = (Begun::now(caller), Answering::default());
+        let listed = {
+            let call = pin!(answering.resources(Arc::clone(resources)).list(context, cursor));
+            self.drain.run(&begun.cancel, call).await
+        };
+        let (listed, reply) = match listed {
+            Some(Ok((page, receipt))) => (Ok(page), Some(Reply { receipt, ..Reply::default() })),
+            Some(Err(error)) => (Err(error.clone()), Some(Reply::from(error))),
+            None => (Ok(ResourcePage::default()), None),
+        };
+        begun.end(&answering, reply);
+        listed
+    }
+
     /// Calls the tool of a plugin. A failure is an answer too.
     ///
     /// # Cancel safety
@@ -230,6 +464,7 @@ struct Begun {
 struct Answering {
     handler: Option<Arc<Loaded>>,
     tool: Option<Arc<Tool>>,
+    resources: Option<Arc<Resources>>,
     secrets: Secrets,
 }
 
@@ -270,8 +505,13 @@ impl Answering {
         self.tool.insert(tool)
     }
 
+    fn resources(&mut self, resources: Arc<Resources>) -> &Resources {
+        self.resources.insert(resources)
+    }
+
     fn plugin(&self) -> Option<&Plugin> {
-        let of_tool = self.tool.as_deref().map(Tool::plugin);
+        let of_resource = self.resources.as_deref().map(Resources::plugin);
+        let of_tool = of_resource.or_else(|| self.tool.as_deref().map(Tool::plugin));
         of_tool.or_else(|| self.handler.as_deref().map(Loaded::plugin))
     }
 }
@@ -304,6 +544,60 @@ pub(crate) async fn call_tool_in(
 ) -> Reply {
     let reply = tool.call(context, memory, arguments, secrets).await.unwrap_or_else(|error| tool.failure(error));
     reply.leaving(secrets)
+}
+
+/// Reads a plugin's resource in a context of a caller's. A failure is an answer too.
+///
+/// # Cancel safety
+/// As [`Router::answer`].
+pub(crate) async fn read_in(
+    context: CallContext,
+    memory: Option<ClientMemory>,
+    resources: &Resources,
+    request: ResourceRequest,
+    secrets: Secrets,
+) -> Reply {
+    let media_type = resources.template(&request.template).map(|template| template.media_type.clone());
+    let reply = read(context, memory, resources, request, secrets).await.unwrap_or_else(Reply::from);
+    let mut reply = reply.leaving(secrets);
+    let is_json = media_type.as_deref().is_some_and(|of| of == JSON || of.starts_with("application/json;"));
+    if is_json
+        && !reply.is_error
+        && let Some(structured) = &reply.structured
+    {
+        let text = match structured {
+            Structured::Fields(fields) => serde_json::to_string(fields).unwrap_or_default(),
+            Structured::Text(text) => text.clone(),
+        };
+        (reply.text, reply.raw) = (vec![Text::Said(text)], None);
+    }
+    reply.media_type = media_type;
+    reply
+}
+
+/// What is read of it is the structured answer (RFC 8259).
+const JSON: &str = "application/json";
+
+async fn read(
+    context: CallContext,
+    memory: Option<ClientMemory>,
+    resources: &Resources,
+    request: ResourceRequest,
+    secrets: Secrets,
+) -> Result<Reply, CallError> {
+    let (principal, call, limits) = (context.principal.clone(), context.call.clone(), Arc::clone(&context.limits));
+    let expected = limits.file_bytes.max(2 * limits.output_bytes);
+    let call_memory =
+        CallMemory::wait(&call, memory, Expected::Bytes(Some(resources.plugin().id().as_str()), expected)).await?;
+    let (answer, receipt) = resources.read(context, request).await?;
+    let reserved = call_memory.reserve(&call, &answer).await?;
+    // Bytes are read as they are where nothing is said beside them.
+    let is_raw = matches!(answer.content.as_slice(), [Content::Bytes(_)]);
+    let mut reply = resources.loaded().render(answer, (Base64::LeftOut, secrets), receipt, &principal, &call).await?;
+    if !is_raw {
+        reply.raw = None;
+    }
+    Ok(reserved.keep(reply))
 }
 
 /// When a request that begins now must be answered.
@@ -342,4 +636,24 @@ fn no_tool(name: &str, catalog: &Catalog) -> Reply {
     let names = std::iter::once("scout").chain(catalog.tools().iter().map(|tool| tool.name.as_str()));
     let message = format!("no tool is named `{shown}`{}", did_you_mean(&near(name, names)));
     Reply::failure("invalid", &message, None, Receipt::default()).missing(Missing::Tool)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_list_goes_on_is_read_as_it_is_written() {
+        for (place, written) in [
+            (ListPlace::Begin, "notes-1"),
+            (ListPlace::Plugin("aB_-9"), "notes-1.aB_-9"),
+            (ListPlace::Hosts(Some("web.1~x")), "notes-1~web.1~x"),
+            (ListPlace::Plugin(""), "notes-1."),
+            (ListPlace::Hosts(Some("")), "notes-1~"),
+        ] {
+            assert_eq!(place.write("notes-1"), written);
+            let (name, read) = ListPlace::read(written);
+            assert_eq!((name, read.write(name).as_str()), ("notes-1", written));
+        }
+    }
 }

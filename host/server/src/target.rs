@@ -2,7 +2,7 @@
 //!
 //! Pure. Knows no host: whether a name exists is the router's question.
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use scout_machine::{HostError, RemotePath, Start};
 use scout_runtime::Subject;
 use serde_json::{Map, Value};
@@ -152,6 +152,31 @@ impl Request {
 pub const HOSTS_URI: &str = "hosts://list";
 /// The URI template of files and directories (RFC 6570, level 4).
 pub const PATH_URI_TEMPLATE: &str = "scout://{host}/{path*}";
+
+/// Whether a URI is one of Scout's own resources, or of none.
+pub(crate) fn is_own_uri(uri: &str) -> bool {
+    uri == HOSTS_URI || uri.starts_with("scout://")
+}
+
+/// What a URI of scout_mcp is now, which has a host in the place of the scheme: `web1://docker/db/logs`, and `web1://etc/fstab` for what is
+/// none of a scheme. None: no host is named so.
+pub(crate) fn former_uri(
+    uri: &str,
+    is_host: impl Fn(&str) -> bool,
+    is_scheme: impl Fn(&str) -> bool,
+) -> Option<String> {
+    let (host, rest) = uri.split_once("://")?;
+    if host.is_empty() || host.len() > MAX_HOST || !is_host(host) {
+        return None;
+    }
+    let host = percent_encode(host.as_bytes(), NON_ALPHANUMERIC);
+    let (first, behind) = rest.split_once('/').map_or((rest, None), |(first, behind)| (first, Some(behind)));
+    Some(match (is_scheme(first), behind) {
+        (true, Some(behind)) => format!("{first}://{host}/{behind}"),
+        (true, None) => format!("{first}://{host}"),
+        (false, _) => format!("scout://{host}/{rest}"),
+    })
+}
 
 /// What is encoded in a path: all but RFC 3986's `pchar` and `/`.
 const PATH: &AsciiSet = &CONTROLS
@@ -340,6 +365,24 @@ mod tests {
             let target = format!("box:{}", String::from_utf8_lossy(path));
             assert!(Request::parse(&target, None, None).is_err(), "{target}");
         }
+    }
+
+    #[test]
+    fn a_uri_of_scout_mcp_is_one_of_today() {
+        let former = |uri| former_uri(uri, |host| host == "web_1", |scheme| scheme == "docker");
+        for (uri, now) in [
+            ("web_1://docker", Some("docker://web%5F1")),
+            ("web_1://docker/a%2Fb/logs", Some("docker://web%5F1/a%2Fb/logs")),
+            ("web_1://etc/fstab", Some("scout://web%5F1/etc/fstab")),
+            ("web_1://zfs", Some("scout://web%5F1/zfs")),
+            ("web_1://", Some("scout://web%5F1/")),
+            ("web1://docker", None),
+            ("://docker", None),
+            ("web_1:/etc", None),
+        ] {
+            assert_eq!(former(uri).as_deref(), now, "{uri}");
+        }
+        assert_eq!(Request::parse_uri("scout://web%5F1/etc/fstab"), Ok(path("web_1", "/etc/fstab")));
     }
 
     #[test]

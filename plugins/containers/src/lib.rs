@@ -1,5 +1,5 @@
 //! The tool `containers`: containers, images and projects of docker and podman, what they use, and lines of their logs. It asks for fields one
-//! by one, never for labels and environments.
+//! by one, never for labels and environments. The same is read as the resources `docker://` and `compose://`.
 
 mod amount;
 mod engine;
@@ -9,14 +9,15 @@ mod schema;
 
 use scout_plugin::exec::{self, Output};
 use scout_plugin::json::{Object, Value};
-use scout_plugin::rows::{Asked, Cell, Page, Row};
-use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
+use scout_plugin::rows::{self, Asked, Cell, Page, Row, Shape};
+use scout_plugin::{Answer, Effect, Error, ErrorKind, Resources, Template, Tool, Tools, register, text};
 
 use crate::engine::{Container, Engine, Item};
 use crate::lines::Line;
+use crate::moment::Moment;
 
 struct Containers;
-register!(Containers: tools);
+register!(Containers: tools, resources);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,134 @@ impl Tools for Containers {
         let found = look(asked.host(), what)?;
         Ok(answer(asked, what, found))
     }
+}
+
+/// Lines of a log that a resource has, of a container or of a project.
+const READ_LINES: usize = 100;
+
+/// Containers of a project whose logs are read.
+const MAX_CONTAINERS: usize = 20;
+
+impl Resources for Containers {
+    fn describe() -> Vec<Template> {
+        let template =
+            |name, uri, title, description| Template::new(name, uri, description).title(title).effect(Effect::Exec);
+        vec![
+            template("containers", "docker://{host}", "Containers", "Containers of docker and podman").each_host(),
+            template("logs", "docker://{host}/{container}/logs", "Log of a container", "Its newest 100 lines"),
+            template("projects", "compose://{host}", "Projects", "Projects of compose").each_host(),
+            template("project", "compose://{host}/{project}", "Project", "Its containers, and where its files are"),
+            template(
+                "project-logs",
+                "compose://{host}/{project}/logs",
+                "Log of a project",
+                "The newest 100 lines of all its containers",
+            ),
+        ]
+    }
+
+    fn read(template: &str, values: &[&str]) -> Result<Answer, Error> {
+        match (template, values) {
+            ("containers", [host]) => all_rows(host, What::Containers),
+            ("projects", [host]) => all_rows(host, What::Projects),
+            ("logs", [host, container]) if is_name(container) => {
+                logs(schema::shape(What::Logs).of(host, READ_LINES)?, container, READ_LINES)
+            }
+            ("project", [host, project]) => self::project(host, project),
+            ("project-logs", [host, project]) => project_logs(host, project),
+            _ => Err(Error::new(ErrorKind::NotFound, "no container has such a name")),
+        }
+    }
+}
+
+/// All rows of a question.
+fn all_rows(host: &str, what: What) -> Result<Answer, Error> {
+    let asked = schema::shape(what).of(host, Shape::MAX_LIMIT)?;
+    let found = look(host, what)?;
+    Ok(answer(asked, what, found))
+}
+
+/// What belongs to a project.
+///
+/// # Errors
+/// There is no such project.
+fn look_at_project(host: &str, project: &str) -> Result<Found, Error> {
+    let mut found = look(host, What::Projects)?;
+    found.items.retain(|(_, item)| match item {
+        Item::Container(container) => container.project.as_deref() == Some(project),
+        Item::Image(_) | Item::Usage(_) => false,
+    });
+    if found.items.is_empty() {
+        let shown = text::clipped(&text::one_line(project), MAX_NAME);
+        let message = format!("no container on {host} belongs to a project `{shown}` of compose");
+        return Err(Error::new(ErrorKind::NotFound, message).hint(format!("`compose://{host}` has the projects")));
+    }
+    Ok(found)
+}
+
+/// The containers of a project, and where it is described. What stands there, environments too, is for who may read files.
+fn project(host: &str, project: &str) -> Result<Answer, Error> {
+    let found = look_at_project(host, project)?;
+    let of_project = schema::shape(What::Projects).of(host, Shape::MAX_LIMIT)?;
+    let places = of_project.page(projects(&found.items)).text();
+    let asked = schema::shape(What::Containers).of(host, Shape::MAX_LIMIT)?;
+    let containers = answer(asked, What::Containers, found);
+    Ok(Answer::new()
+        .text(format!("{}\n\n{}", places.trim_end(), containers.shown()))
+        .structured_json(containers.json().unwrap_or("{}")))
+}
+
+/// The newest lines of all containers of a project, the oldest of them first.
+fn project_logs(host: &str, project: &str) -> Result<Answer, Error> {
+    let found = look_at_project(host, project)?;
+    // A line without a time goes on with the one before it.
+    let mut all: Vec<(Option<Moment>, String, Line)> = Vec::new();
+    let mut notes: Vec<String> = Vec::new();
+    for (engine, item) in found.items.iter().take(MAX_CONTAINERS) {
+        let Item::Container(container) = item else { continue };
+        // Several names stand behind commas.
+        let name = container.name.split(',').next().unwrap_or_default();
+        if !is_name(name) {
+            continue;
+        }
+        let tail = READ_LINES.to_string();
+        let output = exec::output(host, &[&[engine.name(), "logs", "--timestamps", "--tail", &tail, name]])?;
+        if output.exit != Some(0) || output.truncated {
+            let why = if output.truncated {
+                "its lines are too long".to_owned()
+            } else {
+                engine.failure(host, &output).message
+            };
+            notes.push(format!("{name} is left out: {why}"));
+            continue;
+        }
+        let mut time = None;
+        for line in lines::merged(&output) {
+            time = line.time.or(time);
+            all.push((time, name.to_owned(), line));
+        }
+    }
+    if found.items.len() > MAX_CONTAINERS {
+        notes.push(format!("of {} containers the first {MAX_CONTAINERS} were asked", found.items.len()));
+    }
+    let mut places: Vec<usize> = (0..all.len()).collect();
+    rows::sort(&mut places, &|one, other| {
+        let time = |at: usize| all.get(at).and_then(|(time, ..)| *time);
+        time(one).cmp(&time(other))
+    });
+    let newest = places.split_off(places.len().saturating_sub(READ_LINES));
+    let mut shown = String::new();
+    for at in newest {
+        if let Some((_, name, line)) = all.get_mut(at) {
+            line.cut();
+            shown.push_str(&format!("{name}: {}\n", line.text()));
+        }
+    }
+    if shown.is_empty() {
+        notes.push("the containers have written nothing that their engine keeps".to_owned());
+    }
+    notes.iter().for_each(|note| shown.push_str(&format!("({note})\n")));
+    Ok(Answer::new().text(shown.trim_end()))
 }
 
 /// As engines allow it; an id is one too.

@@ -142,3 +142,26 @@ fn a_name_is_no_flag_and_no_path() {
     }
     assert!(!is_name(&"a".repeat(256)));
 }
+
+#[test]
+fn a_name_that_no_container_can_have_is_not_found_and_nobody_is_asked() {
+    for (template, values) in [
+        ("logs", &["box", "-f"][..]),
+        ("logs", &["box", "a b"]),
+        ("logs", &["box", "a;id"]),
+        ("logs", &["box"]),
+        ("others", &["box"]),
+    ] {
+        let read = <super::Containers as scout_plugin::Resources>::read(template, values);
+        assert_eq!(read.err().map(|error| error.kind), Some(scout_plugin::ErrorKind::NotFound), "{values:?}");
+    }
+}
+
+#[test]
+fn all_containers_are_shown_without_a_choice_of_rows() {
+    let mut found = Found::default();
+    take(&mut found, Engine::Docker, What::Containers, "box", &output(DOCKER, "")).expect("is told");
+    let all = schema::shape(What::Containers).of("box", scout_plugin::rows::Shape::MAX_LIMIT).expect("is asked");
+    let shown = answer(all, What::Containers, found).shown();
+    assert!(shown.starts_with("engine") && shown.lines().count() >= 4, "{shown}");
+}

@@ -1,4 +1,4 @@
-//! The tool `logs`: entries of systemd's journal, or of log files.
+//! The tool `logs` and the resource `syslog://`: entries of systemd's journal, or of log files.
 
 mod entry;
 mod files;
@@ -12,7 +12,7 @@ mod time;
 use scout_plugin::exec::{self, Output};
 use scout_plugin::json::{Object, Value};
 use scout_plugin::rows::{Asked, Page};
-use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
+use scout_plugin::{Answer, Effect, Error, ErrorKind, Resources, Template, Tool, Tools, register, text};
 
 use crate::entry::{BEGINNING, Entry};
 use crate::files::Tail;
@@ -21,7 +21,7 @@ use crate::said::{Said, complaints, one_line};
 use crate::time::Clock;
 
 struct Logs;
-register!(Logs: tools);
+register!(Logs: tools, resources);
 
 /// The most bytes of messages in an answer: what a model reads at once.
 const MAX_MESSAGES: usize = 128 * 1024;
@@ -47,6 +47,26 @@ impl Tools for Logs {
         query.is_picky = asked.is_picky();
         let found = look(&query)?;
         Ok(answer(&query, asked, found))
+    }
+}
+
+impl Resources for Logs {
+    fn describe() -> Vec<Template> {
+        let log = Template::new("log", "syslog://{host}", "The newest 100 entries of the journal, or of a log file");
+        vec![log.title("System log").effect(Effect::Exec).each_host()]
+    }
+
+    fn read(template: &str, values: &[&str]) -> Result<Answer, Error> {
+        match (template, values) {
+            ("log", [host]) => {
+                let fields = vec![("host".to_owned(), Value::Text((*host).to_owned()))];
+                let query = Query::read(&Value::Object(fields))?;
+                let asked = schema::shape(query.lines).of(host, query.lines)?;
+                let found = look(&query)?;
+                Ok(answer(&query, asked, found))
+            }
+            _ => Err(Error::new(ErrorKind::NotFound, "there is no such resource")),
+        }
     }
 }
 

@@ -117,3 +117,44 @@ impl Answer {
         given
     }
 }
+
+/// Resources that there are now: a page of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    resources: Vec<(String, Vec<String>)>,
+    next: Option<String>,
+}
+
+impl Listing {
+    /// A page of none.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With the resource of the template of this name whose URI has these values.
+    #[must_use]
+    pub fn with(mut self, template: &str, values: &[&str]) -> Self {
+        self.resources.push((template.to_owned(), values.iter().map(|&value| value.to_owned()).collect()));
+        self
+    }
+
+    /// With more behind it: what [`Resources::list`](crate::Resources::list) is given for those.
+    #[must_use]
+    pub fn next(mut self, next: &str) -> Self {
+        self.next = Some(next.to_owned());
+        self
+    }
+
+    /// Hands it to Scout.
+    pub(crate) fn give(self) -> answers::Listing {
+        let given = answers::Listing::new();
+        for (template, values) in &self.resources {
+            given.add(template, values);
+        }
+        if let Some(next) = &self.next {
+            given.next(next);
+        }
+        given
+    }
+}

@@ -46,3 +46,4 @@ macro_rules! export {
 
 export!(query_handler, "query-handler", "export_handler", "scout_plugin::__private::query_handler");
 export!(tool_plugin, "tool-plugin", "export_tools", "scout_plugin::__private::tool_plugin");
+export!(resource_plugin, "resource-plugin", "export_resources", "scout_plugin::__private::resource_plugin");

@@ -236,3 +236,74 @@ impl Tool {
         tool
     }
 }
+
+/// A template of resources, as clients see it.
+#[derive(Clone, Debug)]
+pub struct Template {
+    name: String,
+    title: Option<String>,
+    uri: String,
+    description: String,
+    media_type: Option<String>,
+    is_of_each_host: bool,
+    effect: Effect,
+}
+
+impl Template {
+    /// A template of resources that reading only reads, of this name, these URIs and this description. `docker://{host}/{container}` stands
+    /// for `docker://web1/db`; `{+path}`, as the last part, for several parts. One without variables is a resource of its own.
+    #[must_use]
+    pub fn new(name: &str, uri: &str, description: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            title: None,
+            uri: uri.to_owned(),
+            description: description.to_owned(),
+            media_type: None,
+            is_of_each_host: false,
+            effect: Effect::Read,
+        }
+    }
+
+    /// With a name for people.
+    #[must_use]
+    pub fn title(mut self, title: &str) -> Self {
+        self.title = Some(title.to_owned());
+        self
+    }
+
+    /// With the media type of what is read; `application/json`: the structured answer is.
+    #[must_use]
+    pub fn media_type(mut self, media_type: &str) -> Self {
+        self.media_type = Some(media_type.to_owned());
+        self
+    }
+
+    /// With the most that reading does to a host.
+    #[must_use]
+    pub fn effect(mut self, effect: Effect) -> Self {
+        self.effect = effect;
+        self
+    }
+
+    /// Listed for each host that there is for who asks. Its only variable is the host.
+    #[must_use]
+    pub fn each_host(mut self) -> Self {
+        self.is_of_each_host = true;
+        self
+    }
+
+    pub(crate) fn give(self) -> descriptions::Template {
+        let template = descriptions::Template::new(&self.name, &self.uri, &self.description, self.effect);
+        if let Some(title) = &self.title {
+            template.title(title);
+        }
+        if let Some(media_type) = &self.media_type {
+            template.media_type(media_type);
+        }
+        if self.is_of_each_host {
+            template.each_host();
+        }
+        template
+    }
+}

@@ -1,7 +1,7 @@
 //! Writes plugins for Scout.
 //!
-//! A plugin is a type with one trait, [`Handler`] (it answers queries of the `scout` tool) or [`Tools`] (it brings
-//! tools of its own), or with both, and one line, [`register!`]. It reaches hosts only through the functions of this crate, and only
+//! A plugin is a type with one trait, [`Handler`] (it answers queries of the `scout` tool), [`Tools`] (it brings
+//! tools of its own) or [`Resources`] (it brings what clients read by a URI), or with several, and one line, [`register!`]. It reaches hosts only through the functions of this crate, and only
 //! as far as the operator grants: an interface that is not used is not imported, and one that is not granted makes the
 //! plugin fail when Scout loads it.
 //!
@@ -23,12 +23,12 @@ mod heap;
 mod host;
 mod output;
 
-pub use answer::{Answer, Encoding};
+pub use answer::{Answer, Encoding, Listing};
 pub use bindings::imports::scout::plugin::blobs::Blob;
 pub use bindings::imports::scout::plugin::descriptions::Effect;
 pub use bindings::imports::scout::plugin::entries::Entry;
 pub use bindings::imports::scout::plugin::types::{Attributes, DirEntry, FileKind};
-pub use describe::{Arguments, Description, Query, Subject, Tool};
+pub use describe::{Arguments, Description, Query, Subject, Template, Tool};
 pub use error::{Error, ErrorKind};
 pub use host::{cursors, exec, files, inventory, log, progress, settings, transfer};
 pub use output::first_bytes;
@@ -61,6 +61,30 @@ pub trait Tools {
     }
 }
 
+/// Brings resources that clients read by a URI.
+pub trait Resources {
+    /// The templates of their URIs. Called once when Scout loads the plugin, with no access to any host.
+    fn describe() -> Vec<Template>;
+
+    /// Reads the resource of the template of this name whose URI has these values, in the template's order: text, not empty, decoded.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound): there is no such resource. Whatever else kept it from an answer; Scout shows the message
+    /// and the hint.
+    fn read(template: &str, values: &[&str]) -> Result<Answer, Error>;
+
+    /// Some of the resources that there are now, from the first one on, or from where a listing said that the next ones are. Clients ask for it
+    /// to show people what they may choose from: ask no more of hosts than you must. A plugin need not write it: what has no variables,
+    /// and what is there for [each host](Template::each_host), Scout lists itself.
+    ///
+    /// # Errors
+    /// Whatever kept it from a list: clients see the resources of others then.
+    fn list(next: Option<&str>) -> Result<Listing, Error> {
+        let _ = next;
+        Ok(Listing::new())
+    }
+}
+
 impl<T: Handler> bindings::query_handler::exports::scout::plugin::handler::Guest for T {
     fn describe() -> bindings::imports::scout::plugin::descriptions::HandlerDescription {
         <T as Handler>::describe().give()
@@ -86,14 +110,35 @@ impl<T: Tools> bindings::tool_plugin::exports::scout::plugin::tools::Guest for T
     }
 }
 
-/// Makes a type this component's plugin: `register!(Type: handler)`, `register!(Type: tools)` or `register!(Type: handler, tools)`.
+impl<T: Resources> bindings::resource_plugin::exports::scout::plugin::resources::Guest for T {
+    fn describe() -> Vec<bindings::imports::scout::plugin::descriptions::Template> {
+        <T as Resources>::describe().into_iter().map(Template::give).collect()
+    }
+
+    fn read(
+        template: String,
+        values: Vec<String>,
+    ) -> Result<bindings::imports::scout::plugin::answers::Answer, bindings::imports::scout::plugin::types::Error> {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        <T as Resources>::read(&template, &values).map(Answer::give).map_err(Error::into_wit)
+    }
+
+    fn list(
+        next: Option<String>,
+    ) -> Result<bindings::imports::scout::plugin::answers::Listing, bindings::imports::scout::plugin::types::Error>
+    {
+        <T as Resources>::list(next.as_deref()).map(Listing::give).map_err(Error::into_wit)
+    }
+}
+
+/// Makes a type this component's plugin: `register!(Type: tools)`, or any others of `handler`, `tools` and `resources`, each behind a comma.
 ///
 /// Once in a crate of type `cdylib`.
 #[macro_export]
 macro_rules! register {
-    ($plugin:ident: handler, tools) => {
-        $crate::register!($plugin: handler);
-        $crate::register!($plugin: tools);
+    ($plugin:ident: $first:tt, $($more:tt),+) => {
+        $crate::register!($plugin: $first);
+        $crate::register!($plugin: $($more),+);
     };
     ($plugin:ident: handler) => {
         const _: fn() = $crate::__private::is_handler::<$plugin>;
@@ -105,14 +150,20 @@ macro_rules! register {
         #[cfg(target_family = "wasm")]
         $crate::__private::export_tools!($plugin);
     };
+    ($plugin:ident: resources) => {
+        const _: fn() = $crate::__private::is_resources::<$plugin>;
+        #[cfg(target_family = "wasm")]
+        $crate::__private::export_resources!($plugin);
+    };
 }
 
 /// What [`register!`] expands to. No part of the interface.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bindings::query_handler::export_handler;
+    pub use crate::bindings::resource_plugin::export_resources;
     pub use crate::bindings::tool_plugin::export_tools;
-    pub use crate::bindings::{query_handler, tool_plugin};
+    pub use crate::bindings::{query_handler, resource_plugin, tool_plugin};
     pub use wit_bindgen::rt;
 
     /// Says at once, on every target, that a registered type lacks the trait.
@@ -120,4 +171,7 @@ pub mod __private {
 
     /// Says at once, on every target, that a registered type lacks the trait.
     pub fn is_tools<T: crate::Tools>() {}
+
+    /// Says at once, on every target, that a registered type lacks the trait.
+    pub fn is_resources<T: crate::Resources>() {}
 }

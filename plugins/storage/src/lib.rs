@@ -1,4 +1,4 @@
-//! The tool `storage`: how well a host's pools, arrays, volumes and disks are, and what is in its pools, as ZFS, Linux, LVM, btrfs and SMART tell it.
+//! The tool `storage` and the resources `zfs://`: how well a host's pools, arrays, volumes and disks are, and what is in its pools, as ZFS, Linux, LVM, btrfs and SMART tell it.
 
 mod btrfs;
 mod lvm;
@@ -10,13 +10,13 @@ mod zfs;
 
 use scout_plugin::exec::{self, Output};
 use scout_plugin::json::{Object, Value};
-use scout_plugin::rows::{self, Asked, Row};
-use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
+use scout_plugin::rows::{self, Asked, Cell, Row, Shape};
+use scout_plugin::{Answer, Effect, Error, ErrorKind, Resources, Template, Tool, Tools, register, text};
 
 use crate::part::{Part, Told};
 
 struct Storage;
-register!(Storage: tools);
+register!(Storage: tools, resources);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,9 @@ const MAX_DISKS: usize = 32;
 
 /// The most characters of what a program complained about.
 const MAX_COMPLAINT: usize = 300;
+
+/// The most characters of a name that there is not.
+const MAX_NAME: usize = 255;
 
 impl Tools for Storage {
     fn describe() -> Vec<Tool> {
@@ -62,6 +65,76 @@ impl Tools for Storage {
     }
 }
 
+impl Resources for Storage {
+    fn describe() -> Vec<Template> {
+        let template =
+            |name, uri, title, description| Template::new(name, uri, description).title(title).effect(Effect::Exec);
+        vec![
+            template("pools", "zfs://{host}", "Pools of ZFS", "Pools of ZFS and their health").each_host(),
+            template("snapshots", "zfs://{host}/snapshots", "Snapshots of ZFS", "The newest 2000 snapshots"),
+            template("pool", "zfs://{host}/{pool}", "Pool of ZFS", "One pool: size, health, why"),
+            template("datasets", "zfs://{host}/{pool}/datasets", "Datasets of ZFS", "The datasets of one pool"),
+        ]
+    }
+
+    fn read(template: &str, values: &[&str]) -> Result<Answer, Error> {
+        match (template, values) {
+            ("pools", [host]) => pools(host, None),
+            ("pool", [host, pool]) => pools(host, Some(pool)),
+            ("snapshots", [host]) => {
+                let (rows, notes) = contents(host, What::Snapshots)?;
+                all(host, What::Snapshots, rows, notes)
+            }
+            ("datasets", [host, pool]) => {
+                let (mut rows, notes) = contents(host, What::Datasets)?;
+                rows.retain(|row| matches!(row.first(), Some(Cell::Text(name)) if is_of(name, pool)));
+                if rows.is_empty() {
+                    return Err(no_pool(host, pool));
+                }
+                all(host, What::Datasets, rows, notes)
+            }
+            _ => Err(Error::new(ErrorKind::NotFound, "there is no such resource")),
+        }
+    }
+}
+
+/// Whether a dataset is a pool's.
+fn is_of(dataset: &str, pool: &str) -> bool {
+    dataset.strip_prefix(pool).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn no_pool(host: &str, pool: &str) -> Error {
+    let shown = text::clipped(&text::one_line(pool), MAX_NAME);
+    Error::new(ErrorKind::NotFound, format!("{host} has no pool `{shown}` of ZFS"))
+        .hint(format!("`zfs://{host}` has the pools"))
+}
+
+/// The pools of ZFS, or one of them.
+fn pools(host: &str, pool: Option<&str>) -> Result<Answer, Error> {
+    let mut found = Found::default();
+    if !zfs_pools(host, &mut found)? {
+        let message = format!("{host} has no program `zpool`");
+        return Err(Error::new(ErrorKind::Unsupported, message).hint("the tool `storage` tells of all that it has"));
+    }
+    if let Some(failure) = found.failures.pop() {
+        return Err(failure);
+    }
+    if let Some(pool) = pool {
+        found.parts.retain(|part| part.name == pool);
+        if found.parts.is_empty() {
+            return Err(no_pool(host, pool));
+        }
+    } else if found.parts.is_empty() {
+        found.notes.push("there is no pool".to_owned());
+    }
+    all(host, What::Health, found.parts.iter().map(Part::row).collect(), found.notes)
+}
+
+/// An answer of all these rows.
+fn all(host: &str, what: What, rows: Vec<Row>, notes: Vec<String>) -> Result<Answer, Error> {
+    Ok(answer(schema::shape(what).of(host, Shape::MAX_LIMIT)?, rows, notes))
+}
+
 /// What the sources told.
 #[derive(Debug, Default)]
 struct Found {
@@ -76,18 +149,7 @@ struct Found {
 /// One command for each source that a host has, one more for pools, and one for each disk.
 fn health(host: &str) -> Result<Found, Error> {
     let mut found = Found::default();
-    let output = exec::output(host, &[zfs::LIST])?;
-    if found.is_there("zpool", &output) {
-        if let Some(failure) = zfs_failure(host, "zpool", &output) {
-            found.fail(failure);
-        } else {
-            let mut told = zfs::pools(output.whole_lines());
-            if !told.parts.is_empty() {
-                zfs::add_status(&exec::output(host, &[zfs::STATUS])?.stdout, &mut told.parts);
-            }
-            found.take("zpool", told, &output);
-        }
-    }
+    zfs_pools(host, &mut found)?;
     let output = exec::output(host, &[md::WORDS])?;
     match output.exit {
         // A kernel without arrays has no such file.
@@ -120,6 +182,24 @@ fn health(host: &str) -> Result<Found, Error> {
         found.hidden(host, &String::from_utf8_lossy(&exec::output(host, &[&words])?.stdout));
     }
     Ok(found)
+}
+
+/// The pools of ZFS. Whether the host has its program.
+fn zfs_pools(host: &str, found: &mut Found) -> Result<bool, Error> {
+    let output = exec::output(host, &[zfs::LIST])?;
+    let is_there = found.is_there("zpool", &output);
+    if is_there {
+        if let Some(failure) = zfs_failure(host, "zpool", &output) {
+            found.fail(failure);
+        } else {
+            let mut told = zfs::pools(output.whole_lines());
+            if !told.parts.is_empty() {
+                zfs::add_status(&exec::output(host, &[zfs::STATUS])?.stdout, &mut told.parts);
+            }
+            found.take("zpool", told, &output);
+        }
+    }
+    Ok(is_there)
 }
 
 /// Where such programs lie. Many systems let only administrators look for programs there.

@@ -103,3 +103,17 @@ fn what_is_cut_or_cannot_be_read_is_told() {
     assert!(text.contains("(2 lines of zpool could not be read)"), "{text}");
     assert!(text.contains("zpool says more than Scout accepts"), "{text}");
 }
+
+#[test]
+fn a_dataset_is_of_the_pool_whose_name_begins_its_own() {
+    for (dataset, pool, is) in [
+        ("tank", "tank", true),
+        ("tank/data", "tank", true),
+        ("tank2", "tank", false),
+        ("tank2/data", "tank", false),
+        ("tank", "tank/data", false),
+        ("tank", "tan", false),
+    ] {
+        assert_eq!(super::is_of(dataset, pool), is, "{dataset} {pool}");
+    }
+}

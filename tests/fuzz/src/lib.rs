@@ -30,7 +30,7 @@ const GROWTH: usize = 8 << 20;
 type Target = fn(&[u8]);
 
 /// All targets by their names.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("cassette", files::cassette),
     ("component", |bytes| _ = component::load_and_call(bytes)),
     ("config", files::config),
@@ -40,6 +40,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("schema", schema::schema),
     ("sftp_reply", ssh::sftp_reply),
     ("ssh_config", ssh::ssh_config),
+    ("uri", schema::uri),
 ];
 
 #[derive(Clone, Copy, Default)]

@@ -141,6 +141,20 @@ guests! {
     schemas_with_many_patterns_can_be_described: DescribesManyPatterns => Fails("cannot be called");
     a_schema_that_is_no_json_is_refused: DescribesNoSchema => Refused("is not a JSON object");
     a_forged_tool_name_is_refused: DescribesAForgedName => Refused("a tool's name is 1 to 64 of");
+    good_resources_are_read: BringsResources => Answers("0123456789abcdef");
+    a_thousand_templates_are_refused: DescribesManyResources => Refused("1000 templates of resources; 50 are allowed");
+    a_template_at_length_is_refused: DescribesResourcesAtLength => Refused("is not described in one line of at most 1024");
+    a_scheme_of_others_is_refused: DescribesASchemeOfOthers =>
+        Refused("the template `scout://{host}/etc/{+path}` has the scheme `scout`, which no plugin may have");
+    a_list_without_end_is_no_list: ListsWithoutEnd => Ended("listed more than 1000 resources or 256 KiB at once");
+    a_list_with_a_secret_is_one: ListsASecret => Answers("notes://plain");
+    a_page_of_a_list_for_ever_is_one: ListsForEver => Answers("notes://first");
+    a_list_at_length_is_no_list: ListsAtLength => Ended("listed more than 1000 resources or 256 KiB at once");
+    what_it_has_not_is_not_listed: ListsWhatItHasNot =>
+        Ended("listed a resource of the template `scout://web1/etc\\u{1b}`, which it does not have");
+    hidden_text_is_not_listed: ListsHiddenText => Ended("by values that no URI has");
+    a_panic_in_a_resource_ends_it: PanicsInAResource => Ended("crashed: it panicked or gave up");
+    a_panic_in_a_list_ends_it: PanicsInAList => Ended("crashed: it panicked or gave up");
     the_clock_and_randomness_are_the_hosts: AsksTheClock => Answers(" ");
     wasi_is_empty: LooksRound => Answers(
         "args 0, env 0, stdin 0, files closed, sockets closed, names closed, clocks open, random open"

@@ -18,7 +18,7 @@ use scout_runtime::grants::{Access, Limit, Place, Rights, Root, Rule};
 use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{
     Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, LoadError, Plugin, PluginId, Query,
-    Receipt, Runtime, RuntimeConfig, Subject,
+    Receipt, ResourceRequest, Runtime, RuntimeConfig, Subject,
 };
 use scout_ssh::{Pool, PoolConfig, SshConfig};
 use scout_tests::{Guest, Sshd};
@@ -100,7 +100,7 @@ impl World {
         Self { sshd, fleet, file, limits: Arc::new(Limits { cpu: CPU, ..Limits::default() }) }
     }
 
-    /// What `principal` asks `plugin` for: the file on `host`, by a query or of its first tool.
+    /// What `principal` asks `plugin` for: the file on `host`, by a query of its first tool, or as its first resource.
     async fn ask(
         &self,
         plugin: &Plugin,
@@ -114,6 +114,17 @@ impl World {
         if let [tool, ..] = plugin.tools() {
             let arguments = serde_json::json!({"host": host, "path": self.file}).to_string();
             return plugin.call_tool(context, &tool.name, &arguments).await;
+        }
+        if let [template, ..] = plugin.templates() {
+            if template.name == "list" {
+                let (page, receipt) = plugin.list_resources(context, None).await?;
+                let uris = page.resources.into_iter().map(|resource| Content::Text(resource.uri)).collect();
+                return Ok((Answer { content: uris, ..Answer::default() }, receipt));
+            }
+            let path = self.file.to_str().unwrap().trim_start_matches('/').to_owned();
+            let values = [host.to_owned(), path].into_iter().take(template.uri.variables().count()).collect();
+            let request = ResourceRequest { template: template.name.clone(), values };
+            return plugin.read_resource(context, request).await;
         }
         let query = Query {
             subject: Subject::File,

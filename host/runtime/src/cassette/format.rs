@@ -34,8 +34,13 @@ const MAX_DEPTH: usize = 100;
 pub(super) struct File {
     pub(super) cassette: u64,
     pub(super) plugin: String,
+    /// The tool that was called. Empty: a resource was read.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) tool: String,
-    #[serde(deserialize_with = "fields")]
+    /// The resource that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) uri: Option<String>,
+    #[serde(default, deserialize_with = "fields")]
     pub(super) arguments: Map<String, Value>,
     #[serde(deserialize_with = "fields")]
     pub(super) settings: Map<String, Value>,
@@ -598,6 +603,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<File, CassetteError> {
         )));
     }
     let file: File = serde_json::from_slice(bytes).map_err(|error| broken(error.to_string()))?;
+    if file.tool.is_empty() != file.uri.is_some() {
+        return Err(broken(
+            "it names either the tool that was called or, with `uri`, the resource that was read".to_owned(),
+        ));
+    }
     for (at, operation) in file.operations.iter().enumerate() {
         if !operation.given.fits(&operation.asked) {
             return Err(broken(format!("operation {} is answered with what cannot answer it", at + 1)));

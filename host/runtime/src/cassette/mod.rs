@@ -1,4 +1,4 @@
-//! Cassettes: one call of a tool as it was recorded against real hosts, to be played again without any.
+//! Cassettes: one call of a tool, or one read of a resource, as it was recorded against real hosts, to be played again without any.
 //!
 //! Owns what is recorded (the operations on hosts, beneath grants, budgets and the command policy), its file, what is taken
 //! out of it, and the comparison of a replay with what was expected. Knows no command line and no paths: whoever records or
@@ -25,8 +25,10 @@ use tokio::time::Instant;
 use crate::grants::Action::See;
 use crate::grants::{Access, HostRules, Limit, Root, decide};
 use crate::policy::{PathPattern, SecretPaths};
+use crate::state::shown;
 use crate::{
-    Answer, CallContext, CallError, Content, Fleet, Grants, HostRecord, Limits, Location, Plugin, Receipt, Structured,
+    Answer, CallContext, CallError, Called, Content, Fleet, Grants, HostRecord, Limits, Location, Plugin, Receipt,
+    ResourceRequest, Structured,
 };
 use format::{Attachment, Expect, File, Host, Text};
 use tape::{Playing, Recording};
@@ -76,10 +78,8 @@ pub struct Recorder {
 pub struct RecordedCall<'a> {
     /// The plugin that was called.
     pub plugin: &'a Plugin,
-    /// Its tool.
-    pub tool: &'a str,
-    /// With these arguments.
-    pub arguments: &'a Map<String, Value>,
+    /// What of it.
+    pub asked: RecordedQuestion<'a>,
     /// On whose behalf.
     pub principal: &'a Principal,
     /// The hosts that it could reach, and who may do what there.
@@ -88,6 +88,23 @@ pub struct RecordedCall<'a> {
     pub limits: &'a Limits,
     /// Texts that are taken out wherever they stand, beside what is known to be secret.
     pub redact: &'a [String],
+}
+
+/// What was asked of a plugin.
+#[derive(Clone, Copy, Debug)]
+pub enum RecordedQuestion<'a> {
+    /// A tool was called.
+    Tool {
+        /// Under its own name.
+        name: &'a str,
+        /// With these arguments.
+        arguments: &'a Map<String, Value>,
+    },
+    /// A resource was read.
+    Resource {
+        /// By this URI.
+        uri: &'a str,
+    },
 }
 
 impl Recorder {
@@ -109,9 +126,18 @@ impl Recorder {
     /// An operation that had not ended, too much for a cassette, a replay that asks for something else than was recorded.
     pub async fn finish(self, call: RecordedCall<'_>) -> Result<Cassette, CassetteError> {
         let (operations, access) = (self.recording.operations()?, call.fleet.access());
+        let (tool, uri, arguments) = match call.asked {
+            RecordedQuestion::Tool { name, arguments } => (name.to_owned(), None, arguments.clone()),
+            RecordedQuestion::Resource { uri } => (String::new(), Some(uri.to_owned()), Map::new()),
+        };
+        let request = uri.as_deref().map(|uri| resource(call.plugin, uri)).transpose()?;
         let hosts = {
             let state = self.recording.state();
-            let rights = call.plugin.rights(access, call.principal, Some(call.tool));
+            let called = match &request {
+                Some(request) => Called::Resource(&request.template),
+                None => Called::Tool(&tool),
+            };
+            let rights = call.plugin.rights(access, call.principal, called);
             let listed = |host: &HostRecord| state.listed && decide(&rights, host.target(access), See).is_ok();
             let seen = |host: &HostRecord| state.named.contains(&*host.name) || listed(host);
             let labels = |labels: &[Arc<str>]| labels.iter().map(|label| label.to_string()).collect();
@@ -134,8 +160,9 @@ impl Recorder {
         let mut file = File {
             cassette: format::VERSION,
             plugin: call.plugin.id().as_str().to_owned(),
-            tool: call.tool.to_owned(),
-            arguments: call.arguments.clone(),
+            tool,
+            uri,
+            arguments,
             settings: call.plugin.settings().clone(),
             grants: call.plugin.grants(),
             // Interfaces are what it was linked with.
@@ -195,14 +222,12 @@ impl Cassette {
         &self.file.plugin
     }
 
-    /// Its tool.
-    pub fn tool(&self) -> &str {
-        &self.file.tool
-    }
-
-    /// With these arguments.
-    pub fn arguments(&self) -> &Map<String, Value> {
-        &self.file.arguments
+    /// What was asked of it.
+    pub fn asked(&self) -> RecordedQuestion<'_> {
+        match &self.file.uri {
+            Some(uri) => RecordedQuestion::Resource { uri },
+            None => RecordedQuestion::Tool { name: &self.file.tool, arguments: &self.file.arguments },
+        }
     }
 
     /// With these settings.
@@ -219,7 +244,7 @@ impl Cassette {
     /// cassette does not say: CPU, memory, calls. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// Hosts that there cannot be. That something is missing or differs is no error: the replay says it.
+    /// Hosts that there cannot be, and a resource that the plugin does not have. That something is missing or differs is no error: the replay says it.
     pub async fn replay(&self, plugin: &Plugin, limits: &Limits) -> Result<Replay, CassetteError> {
         let surroundings = Surroundings { clock: self.file.clock, seed: self.file.seed };
         let playing = Arc::new(Playing::new(surroundings, self.file.operations.clone()));
@@ -236,9 +261,14 @@ impl Cassette {
         let call = Call::until(Instant::now() + REPLAY);
         let mut context = CallContext::new(Principal::own(CALLER), fleet, limits, call);
         context.tape = Some(Tape::Playing(Arc::clone(&playing)));
-        let arguments = serde_json::to_string(&self.file.arguments)
-            .map_err(|error| CassetteError::new(format!("has arguments that cannot be written: {error}")))?;
-        let answer = plugin.call_tool(context, &self.file.tool, &arguments).await;
+        let answer = match self.asked() {
+            RecordedQuestion::Tool { name, arguments } => {
+                let arguments = serde_json::to_string(arguments)
+                    .map_err(|error| CassetteError::new(format!("has arguments that cannot be written: {error}")))?;
+                plugin.call_tool(context, name, &arguments).await
+            }
+            RecordedQuestion::Resource { uri } => plugin.read_resource(context, resource(plugin, uri)?).await,
+        };
         let mut faults: Vec<String> =
             playing.played().missing.iter().map(|missing| format!("asked for: {missing}")).collect();
         faults.extend(playing.unused().iter().map(|unused| format!("recorded, but not asked for: {unused}")));
@@ -286,6 +316,12 @@ impl Cassette {
     pub fn expect(&mut self, replay: &Replay) {
         self.file.expect = Expect::from(&replay.answer);
     }
+}
+
+/// The resource of this URI.
+fn resource(plugin: &Plugin, uri: &str) -> Result<ResourceRequest, CassetteError> {
+    let why = || CassetteError::new(format!("reads `{}`, which is no resource of the plugin", shown(uri)));
+    plugin.resource(uri).ok_or_else(why)
 }
 
 /// A host of which there is only what was recorded.

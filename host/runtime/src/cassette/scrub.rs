@@ -59,6 +59,7 @@ pub(super) fn scrub(file: &mut File, fleet: &Fleet, redact: &[String]) -> Result
     first.found.into_inner().iter().for_each(|text| literals.learn_text(text));
     let scrubber = Scrubber::new(literals)?;
     scrubber.fields(&mut file.arguments);
+    file.uri.iter_mut().for_each(|uri| scrubber.string(uri));
     scrubber.fields(&mut file.settings);
     for host in &mut file.hosts {
         let at = fleet.names().position(&host.name).unwrap_or_default();

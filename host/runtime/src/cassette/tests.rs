@@ -47,6 +47,7 @@ fn file(operations: Vec<RecordedOperation>) -> File {
         cassette: format::VERSION,
         plugin: "mine".to_owned(),
         tool: "look".to_owned(),
+        uri: None,
         arguments: Map::new(),
         settings: Map::new(),
         grants: Grants::only(Interface::Files).with(Interface::Shell),
@@ -401,4 +402,24 @@ async fn a_secret_file_is_taken_out_whole() {
     scrub::scrub(&mut file, &fleet(), &[]).unwrap();
     let out = serde_json::to_string(&file.operations).unwrap();
     assert!(out.contains("\"bytes\":\"redacted\""), "{out}");
+}
+
+#[test]
+fn a_cassette_is_of_one_tool_or_of_one_resource() {
+    let read = File { tool: String::new(), uri: Some("docker://web1".to_owned()), ..exec(b"") };
+    let text = Cassette { file: read.clone() }.print().unwrap();
+    assert!(text.contains(r#""uri": "docker://web1""#) && !text.contains("\"tool\""), "{text}");
+    let parsed = Cassette::parse(text.as_bytes()).unwrap();
+    assert!(matches!(parsed.asked(), RecordedQuestion::Resource { uri: "docker://web1" }));
+    for file in [File { tool: "look".to_owned(), ..read.clone() }, File { uri: None, ..read }] {
+        let text = serde_json::to_string(&file).unwrap();
+        assert!(refusal(&text).contains("names either the tool"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_taken_out_is_taken_out_of_a_uri_too() {
+    let mut read = File { tool: String::new(), uri: Some("docker://web1/Jupiter/logs".to_owned()), ..exec(b"Jupiter") };
+    scrub::scrub(&mut read, &fleet(), &["Jupiter".to_owned()]).unwrap();
+    assert_eq!(read.uri.as_deref(), Some("docker://web1/redacted-1/logs"));
 }

@@ -19,14 +19,25 @@ const MAX_NAMED: usize = 8;
 pub struct CallRights {
     /// What the plugin's component imports.
     pub declared: Grants,
-    /// The tool that is called and its effect. A handler declares none.
-    pub effect: Option<(Arc<str>, Effect)>,
+    /// What the tool that is called, or the resource that is read, says of itself. A handler says nothing.
+    pub effect: Option<DeclaredEffect>,
     /// What the plugin was loaded with.
     pub linked: Grants,
     /// What the operator grants the plugin.
     pub operator: Arc<Rights>,
     /// What the operator lets the principal do.
     pub tenant: Arc<Rights>,
+}
+
+/// The most that a tool or a resource does to a host, as it says of itself.
+#[derive(Clone, Debug)]
+pub struct DeclaredEffect {
+    /// `tool` or `resource`.
+    pub of: &'static str,
+    /// The tool's name, or the template of the resource's URI.
+    pub name: Arc<str>,
+    /// This.
+    pub effect: Effect,
 }
 
 /// A host that an operation is about.
@@ -198,14 +209,14 @@ impl CallRights {
         if !self.declared.has(operation.interface()) {
             return refuse(Source::Plugin, None, "the plugin does not import it".to_owned(), &imported(self.declared));
         }
-        if let Some((tool, effect)) = &self.effect
+        if let Some(DeclaredEffect { of, name, effect }) = &self.effect
             && operation.effect() > *effect
         {
             let (says, instead) = match operation.effect() {
                 Effect::Write => ("that it does not write", "a tool that copies files says `write`"),
-                _ => ("that it only reads", "hosts, files and directories; a tool that runs commands says `exec`"),
+                _ => ("that it only reads", "hosts, files and directories; what runs commands says `exec`"),
             };
-            let why = format!("the tool {} says of itself {says}", quoted(tool));
+            let why = format!("the {of} {} says of itself {says}", quoted(name));
             return refuse(Source::Effect, None, why, instead);
         }
         for (source, ruled) in self.ruled() {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use scout_machine::Principal;
 
 pub use argv::Argv;
-pub use decide::{Action, CallRights, Denial, Permit, Reason, Source, Target, decide};
+pub use decide::{Action, CallRights, DeclaredEffect, Denial, Permit, Reason, Source, Target, decide};
 pub(crate) use host::HOST_NAMES;
 pub use host::HostPattern;
 pub use path::Root;

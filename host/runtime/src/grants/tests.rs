@@ -258,7 +258,7 @@ fn only_who_may_run_any_script_reads_secrets() {
     let mut narrower = vec![
         CallRights { declared: but_shell, ..everything() },
         CallRights { linked: but_shell, ..everything() },
-        CallRights { effect: Some(("look".into(), Effect::Read)), ..everything() },
+        CallRights { effect: says(Effect::Read), ..everything() },
     ];
     for source in [Source::Operator, Source::Principal] {
         for rights in [
@@ -276,13 +276,18 @@ fn only_who_may_run_any_script_reads_secrets() {
     }
 }
 
+/// A tool that says this of itself.
+fn says(effect: Effect) -> Option<DeclaredEffect> {
+    Some(DeclaredEffect { of: "tool", name: "look".into(), effect })
+}
+
 #[test]
 fn what_is_not_imported_or_not_the_tools_effect_is_refused() {
     let imports = CallRights { declared: Grants::only(Interface::Files), ..everything() };
     assert!(judge(&imports, Do::Read("/x"), CommandPolicy::Shell).is_ok());
     assert_eq!(judge(&imports, Do::Run("df"), CommandPolicy::Shell).unwrap_err().reason.source, Source::Plugin);
     for (effect, runs) in [(Effect::Read, false), (Effect::Exec, true), (Effect::Write, true)] {
-        let rights = CallRights { effect: Some(("look".into(), effect)), ..everything() };
+        let rights = CallRights { effect: says(effect), ..everything() };
         assert!(judge(&rights, Do::Read("/x"), CommandPolicy::Shell).is_ok());
         assert!(judge(&rights, Do::See, CommandPolicy::Shell).is_ok());
         for what in [Do::Run("df"), Do::Shell] {

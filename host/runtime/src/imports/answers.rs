@@ -8,11 +8,30 @@ use super::blobs::Blob;
 use super::types::{bounded, word};
 use super::wit::answers;
 use super::wit::types::Error;
+use crate::budget::HostMemory;
 use crate::state::CallState;
 use crate::{Answer, AnswerFailure, CallErrorKind, Content, Encoding, ImageFormat};
 
 /// Parts of an answer, and fields of it whose value is a blob.
 const MAX_PARTS: usize = 1000;
+
+/// Resources of a page that a guest lists.
+const MAX_LISTED: usize = 1000;
+/// Bytes of their names and values together.
+const MAX_LISTING: usize = 256 << 10;
+/// The longest text that says where the next page begins, in bytes.
+const MAX_NEXT: usize = 1 << 10;
+
+/// A page of resources that a guest is writing.
+#[expect(unreachable_pub, reason = "the generated code exports it again")]
+#[derive(Default)]
+pub struct Listing {
+    /// The name of a template, and what its variables are.
+    pub(crate) resources: Vec<(String, Vec<String>)>,
+    pub(crate) next: Option<String>,
+    written: usize,
+    holds: Vec<Arc<HostMemory>>,
+}
 
 /// An answer that a guest is writing.
 #[expect(unreachable_pub, reason = "the generated code exports it again")]
@@ -52,6 +71,11 @@ impl CallState {
         let Draft { mut answer, structured, written, handed } = self.table.delete(draft)?;
         answer.size = written + handed;
         Ok(GuestAnswer { answer, structured })
+    }
+
+    /// What a guest has listed.
+    pub(crate) fn listed(&mut self, listing: Resource<Listing>) -> wasmtime::Result<Listing> {
+        Ok(self.table.delete(listing)?)
     }
 
     /// Takes memory for so much text in an answer.
@@ -174,6 +198,43 @@ impl answers::HostAnswer for CallState {
 
     fn drop(&mut self, draft: Resource<Draft>) -> wasmtime::Result<()> {
         self.drafted -= self.table.delete(draft)?.written;
+        Ok(())
+    }
+}
+
+impl answers::HostListing for CallState {
+    fn new(&mut self) -> wasmtime::Result<Resource<Listing>> {
+        self.budget.host_call()?;
+        self.own(Listing::default())
+    }
+
+    fn add(&mut self, listing: Resource<Listing>, template: String, values: Vec<String>) -> wasmtime::Result<()> {
+        self.budget.host_call()?;
+        let bytes = template.len() + values.iter().map(|value| size_of::<String>() + value.len()).sum::<usize>();
+        let hold = self.keep(bytes)?;
+        let listing = self.table.get_mut(&listing)?;
+        listing.written = listing.written.saturating_add(bytes);
+        if listing.resources.len() == MAX_LISTED || listing.written > MAX_LISTING {
+            let why = format!("listed more than {MAX_LISTED} resources or {} KiB at once", MAX_LISTING >> 10);
+            return Err(NoAnswer::wrong(why).into());
+        }
+        listing.resources.push((template, values));
+        listing.holds.push(hold);
+        Ok(())
+    }
+
+    fn next(&mut self, listing: Resource<Listing>, next: String) -> wasmtime::Result<()> {
+        self.budget.host_call()?;
+        if next.len() > MAX_NEXT {
+            let why = format!("says in {} bytes where the next resources begin; {MAX_NEXT} are allowed", next.len());
+            return Err(NoAnswer::wrong(why).into());
+        }
+        self.table.get_mut(&listing)?.next = Some(next);
+        Ok(())
+    }
+
+    fn drop(&mut self, listing: Resource<Listing>) -> wasmtime::Result<()> {
+        self.table.delete(listing)?;
         Ok(())
     }
 }

@@ -36,9 +36,9 @@ use crate::steps::{Admitted, Found, HostAccess, HostRequest, Stop};
 use crate::{Grants, Interface, fault};
 use types::Kind;
 
-pub(crate) use answers::{Draft, GuestAnswer, NoAnswer};
-pub(crate) use bindings::exports::scout::plugin::{handler, tools};
-pub(crate) use descriptions::{HandlerDescription, Tool};
+pub(crate) use answers::{Draft, GuestAnswer, Listing, NoAnswer};
+pub(crate) use bindings::exports::scout::plugin::{handler, resources, tools};
+pub(crate) use descriptions::{HandlerDescription, Template, Tool};
 pub(crate) use queries::subject;
 pub(crate) use types::{Failure, failed, from_refusal, from_ssh, unknown_host};
 pub(crate) use wit::types::Error as WitError;
@@ -47,7 +47,7 @@ pub(crate) use wit::types::Error as WitError;
 pub(crate) mod bindings {
     wasmtime::component::bindgen!({
         path: "../../wit",
-        world: "plugin",
+        world: "full-plugin",
         imports: {
             default: trappable,
             "scout:plugin/inventory.hosts": async | trappable,
@@ -72,9 +72,11 @@ pub(crate) mod bindings {
             "scout:plugin/blobs.blob": crate::imports::blobs::Blob,
             "scout:plugin/entries.entry": crate::imports::entries::Entry,
             "scout:plugin/answers.answer": crate::imports::answers::Draft,
+            "scout:plugin/answers.listing": crate::imports::answers::Listing,
             "scout:plugin/queries.query": crate::imports::queries::Query,
             "scout:plugin/descriptions.handler-description": crate::imports::descriptions::HandlerDescription,
             "scout:plugin/descriptions.tool": crate::imports::descriptions::Tool,
+            "scout:plugin/descriptions.template": crate::imports::descriptions::Template,
             "scout:plugin/transfer.report": crate::transfer::Report,
         },
     });
@@ -145,6 +147,9 @@ const INTERFACES: [(&str, &[&str]); 14] = [
             "[method]answer.structured",
             "[method]answer.attach",
             "[method]answer.failed",
+            "[constructor]listing",
+            "[method]listing.add",
+            "[method]listing.next",
         ],
     ),
     (
@@ -160,7 +165,16 @@ const INTERFACES: [(&str, &[&str]); 14] = [
     ),
     (
         "descriptions",
-        &["[constructor]handler-description", "[constructor]tool", "[method]tool.title", "[method]tool.output-schema"],
+        &[
+            "[constructor]handler-description",
+            "[constructor]tool",
+            "[method]tool.title",
+            "[method]tool.output-schema",
+            "[constructor]template",
+            "[method]template.title",
+            "[method]template.media-type",
+            "[method]template.each-host",
+        ],
     ),
     ("inventory", &["hosts", "select", "ordered", "properties", "probe", "probe-anew"]),
     ("files", &["open", "read", "stat", "open-each"]),

@@ -66,6 +66,15 @@ enum Command {
         #[command(flatten)]
         about: Box<About>,
     },
+    /// Read a resource by its URI, as an MCP client would, and print it
+    #[command(after_help = "Examples:\n  scout read scout://web1/etc/os-release\n  scout read docker://web1")]
+    Read {
+        /// `scout://HOST/PATH`, `hosts://list`, or one of a plugin
+        uri: String,
+        /// Print the structured answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// List the hosts, 200 at once, and whether they answer
     #[command(
         after_help = "Examples:\n  scout hosts 'web*'\n  scout hosts '@front status:unreachable' --refresh\n  scout hosts tag:prod --sort=-latency --limit 20"
@@ -170,6 +179,9 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
                 Ok(request) => ask(config, request, json, base64).await,
                 Err(error) => Ok(usage(&error.to_string())),
             }
+        }
+        Command::Read { uri, json } => {
+            answered(config, json, Base64::LeftOut, async |router, caller| router.read(&uri, caller).await).await
         }
         Command::Hosts { query, sort, limit, cursor, refresh, json } => {
             let given = [
@@ -298,14 +310,24 @@ impl About {
     }
 }
 
-/// Asks one thing. Interrupting it stops a running command on its host before the process ends.
+/// Asks one thing.
 async fn ask(config: &Config, request: Request, json: bool, base64: bool) -> Result<ExitCode, ConfigError> {
-    let (tenant, router, cancel) = (Tenant::local(config)?, Router::default(), CancellationToken::new());
     let base64 = if base64 { Base64::Given } else { Base64::LeftOut };
+    answered(config, json, base64, async |router, caller| router.answer(request, caller).await).await
+}
+
+/// Has one question answered and prints that. Interrupting it stops a running command on its host before the process ends.
+async fn answered(
+    config: &Config,
+    json: bool,
+    base64: Base64,
+    ask: impl AsyncFnOnce(&Router, Caller) -> Reply,
+) -> Result<ExitCode, ConfigError> {
+    let (tenant, router, cancel) = (Tenant::local(config)?, Router::default(), CancellationToken::new());
     let caller = Caller::local(&tenant, cancel.clone()).wanting(base64);
     // What answers is loaded while its host is dialled.
     tenant.revision().plugins.need();
-    let answer = router.answer(request, caller);
+    let answer = ask(&router, caller);
     tokio::pin!(answer);
     let reply = tokio::select! {
         reply = &mut answer => reply,

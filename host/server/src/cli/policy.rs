@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use scout_machine::RemotePath;
-use scout_runtime::grants::{Action, CallRights, Denial, Limit, Permit, Place, Reason, decide};
+use scout_runtime::grants::{Action, CallRights, DeclaredEffect, Denial, Limit, Permit, Place, Reason, decide};
 use scout_runtime::policy::{self as exec, Pipeline, Stage, Word};
-use scout_runtime::{Effect, Fleet, HostRecord, LoadError, Plugin, Subject};
+use scout_runtime::{Called, Effect, Fleet, HostRecord, LoadError, Plugin, Subject};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use toml::Spanned;
@@ -50,7 +50,7 @@ pub(super) enum PolicyCommand {
         host: Option<String>,
         /// What it would do there
         operation: Option<String>,
-        /// One of the plugin's tools; without, each of them
+        /// One of the plugin's tools, or a template of its resources as `docker://{host}`; without, each of its tools
         #[arg(long)]
         tool: Option<String>,
         /// Print it as JSON
@@ -180,6 +180,7 @@ async fn loaded(plugins: &Plugins) -> Vec<Result<Plugin, LoadError>> {
     }
     let catalog = plugins.catalog().await;
     loaded.extend(catalog.tools().iter().map(|tool| Ok(tool.plugin().clone())));
+    loaded.extend(catalog.resources().iter().map(|resources| Ok(resources.plugin().clone())));
     loaded.extend(catalog.refused().iter().cloned().map(Err));
     loaded
 }
@@ -202,17 +203,21 @@ impl PolicyEvaluator<'_> {
         }
     }
 
-    /// The tools that are asked about; `None` for a handler.
+    /// The tools and templates of resources that are asked about; `None` for a handler.
     fn tools(&self, plugin: &Plugin, tool: Option<&str>) -> Result<Vec<Option<String>>, ConfigError> {
-        let names = || plugin.tools().iter().map(|tool| tool.name.as_str());
+        let templates = || plugin.templates().iter().map(|template| template.uri.text());
+        let names = || plugin.tools().iter().map(|tool| tool.name.as_str()).chain(templates());
         match tool {
             Some(tool) if !names().any(|name| name == tool) => {
                 let near = did_you_mean(&near(tool, names()));
                 Err(ConfigError::new(format!("plugin `{}` has no tool `{tool}`{near}", plugin.id().as_str())))
             }
             Some(tool) => Ok(vec![Some(tool.to_owned())]),
-            None if plugin.tools().is_empty() => Ok(vec![None]),
-            None => Ok(names().map(|name| Some(name.to_owned())).collect()),
+            None if names().next().is_none() => Ok(vec![None]),
+            None => {
+                let tools = if plugin.tools().is_empty() { names().count() } else { plugin.tools().len() };
+                Ok(names().take(tools).map(|name| Some(name.to_owned())).collect())
+            }
         }
     }
 
@@ -231,16 +236,23 @@ impl PolicyEvaluator<'_> {
         operation: Option<&PolicyQuestion>,
     ) -> Explained {
         let access = self.fleet.access();
-        let rights = plugin.rights(access, &tenant::local_principal(), tool);
-        let described = plugin.tools().iter().find(|described| Some(described.name.as_str()) == tool);
-        let effect = described.map(|described| match described.effect {
-            Effect::Read => "read",
-            Effect::Exec => "exec",
-            Effect::Write => "write",
-        });
-        let subject = match (tool, effect) {
-            (Some(tool), Some(effect)) => format!("{}, tool `{tool}` ({effect})", plugin.id().as_str()),
-            _ => plugin.id().as_str().to_owned(),
+        let template = plugin.templates().iter().find(|template| Some(template.uri.text()) == tool);
+        let called = match (tool, template) {
+            (_, Some(template)) => Called::Resource(&template.name),
+            (Some(tool), None) => Called::Tool(tool),
+            (None, None) => Called::Query,
+        };
+        let rights = plugin.rights(access, &tenant::local_principal(), called);
+        let subject = match &rights.effect {
+            Some(DeclaredEffect { of, name, effect }) => {
+                let effect = match effect {
+                    Effect::Read => "read",
+                    Effect::Exec => "exec",
+                    Effect::Write => "write",
+                };
+                format!("{}, {of} `{name}` ({effect})", plugin.id().as_str())
+            }
+            None => plugin.id().as_str().to_owned(),
         };
         let verdicts = match (host, operation) {
             (Some(host), Some(asked)) => {

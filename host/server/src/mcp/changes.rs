@@ -1,10 +1,11 @@
-//! What a client was told of the list of tools, and how that becomes old.
+//! What a client was told of a list, of tools or of resources, and how that becomes old.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::resource_list;
 use super::tool_list::{Fingerprint, ToolList};
 use crate::revision::Revision;
 
@@ -14,12 +15,32 @@ pub(super) struct ClientState {
     /// Fires when a client that shakes hands has done so; a client of 2026-07-28 never does.
     greeted: CancellationToken,
     /// The list of tools that it was given last.
-    listed: watch::Sender<Option<Fingerprint>>,
+    tools: watch::Sender<Option<Fingerprint>>,
+    /// That of resources and their templates.
+    resources: watch::Sender<Option<Fingerprint>>,
+}
+
+/// What there are lists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListKind {
+    Tools,
+    Resources,
+}
+
+impl ListKind {
+    /// What the list is now.
+    pub(super) fn now(self, revision: &Revision) -> Fingerprint {
+        match self {
+            Self::Tools => ToolList::of(revision).fingerprint(),
+            Self::Resources => resource_list::fingerprint(revision),
+        }
+    }
 }
 
 impl Default for ClientState {
     fn default() -> Self {
-        Self { greeted: CancellationToken::new(), listed: watch::Sender::new(None) }
+        let (tools, resources) = (watch::Sender::new(None), watch::Sender::new(None));
+        Self { greeted: CancellationToken::new(), tools, resources }
     }
 }
 
@@ -38,31 +59,40 @@ impl ClientState {
     }
 
     /// It is given this list.
-    pub(super) fn lists(&self, list: Fingerprint) {
-        self.listed.send_replace(Some(list));
+    pub(super) fn lists(&self, kind: ListKind, list: Fingerprint) {
+        self.listed(kind).send_replace(Some(list));
     }
 
     /// What tells when it has to be told more.
-    pub(super) fn watch(&self, revisions: watch::Receiver<Arc<Revision>>) -> ToolWatch {
-        ToolWatch::new(revisions, self.listed.subscribe())
+    pub(super) fn watch(&self, kind: ListKind, revisions: watch::Receiver<Arc<Revision>>) -> ListWatch {
+        ListWatch::new(kind, revisions, self.listed(kind).subscribe())
+    }
+
+    fn listed(&self, kind: ListKind) -> &watch::Sender<Option<Fingerprint>> {
+        match kind {
+            ListKind::Tools => &self.tools,
+            ListKind::Resources => &self.resources,
+        }
     }
 }
 
-/// What a client knows of the list of tools, and how that becomes old.
-pub(super) struct ToolWatch {
+/// What a client knows of a list, and how that becomes old.
+pub(super) struct ListWatch {
+    kind: ListKind,
     revisions: watch::Receiver<Arc<Revision>>,
     listed: watch::Receiver<Option<Fingerprint>>,
     /// The list that the client was given, or was told of.
     known: Option<Fingerprint>,
 }
 
-impl ToolWatch {
-    pub(super) fn new(
+impl ListWatch {
+    fn new(
+        kind: ListKind,
         revisions: watch::Receiver<Arc<Revision>>,
         mut listed: watch::Receiver<Option<Fingerprint>>,
     ) -> Self {
         let known = *listed.borrow_and_update();
-        Self { revisions, listed, known }
+        Self { kind, revisions, listed, known }
     }
 
     /// Waits until the list is another than the client knows.
@@ -75,7 +105,7 @@ impl ToolWatch {
             }
             // Asked before the list is made: what is decided between the two would make a list that is not whole the known one.
             let is_whole = revision.plugins.is_decided();
-            let now = ToolList::of(&revision).fingerprint();
+            let now = self.kind.now(&revision);
             match self.known {
                 Some(known) if known != now => {
                     self.known = Some(now);

@@ -6,6 +6,7 @@
 mod changes;
 mod progress;
 mod protocol;
+mod resource_list;
 mod scout_tool;
 mod session;
 mod tool_list;

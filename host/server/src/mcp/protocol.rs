@@ -8,8 +8,8 @@ use base64::prelude::BASE64_STANDARD;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult, CompletionInfo,
     ContentBlock, Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, Resource,
-    ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference,
+    ResourceContents, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -21,9 +21,9 @@ use super::scout_tool;
 use super::session::Session;
 use crate::arguments::Mistake;
 use crate::outgoing::{text_of_field, written_fields};
-use crate::render::{Base64, Missing, Reply, Text};
+use crate::render::{Missing, Reply, Text};
 use crate::router::{Caller, Router};
-use crate::target::{HOSTS_URI, MAX_HOST, PATH_URI_TEMPLATE, Request};
+use crate::target::{MAX_HOST, PATH_URI_TEMPLATE};
 use crate::transport::Answers;
 
 /// The receipt's key in a result's `_meta`.
@@ -57,6 +57,7 @@ impl ServerHandler for McpServer {
             .enable_tools()
             .enable_tool_list_changed()
             .enable_resources()
+            .enable_resources_list_changed()
             .enable_completions()
             .build();
         let mut implementation = Implementation::default();
@@ -71,7 +72,7 @@ impl ServerHandler for McpServer {
     }
 
     fn accepted_subscription_filter(&self, _requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        Some(SubscriptionFilter::builder().tools_list_changed().build())
+        Some(SubscriptionFilter::builder().tools_list_changed().resources_list_changed().build())
     }
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
@@ -120,24 +121,18 @@ impl ServerHandler for McpServer {
 
     async fn list_resources(
         &self,
-        _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let hosts = Resource::new(HOSTS_URI, "hosts")
-            .with_title("Hosts")
-            .with_description("The hosts, at most the first 200, and whether they answer");
-        Ok(ListResourcesResult::with_all_items(vec![hosts.with_mime_type("text/plain")]))
+        self.0.resources(request.and_then(|request| request.cursor).as_deref(), context).await
     }
 
     async fn list_resource_templates(
         &self,
-        _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        let paths = ResourceTemplate::new(PATH_URI_TEMPLATE, "path").with_title("File or directory").with_description(
-            "A file's content or a directory's listing; bytes that are not UTF-8 are percent-encoded; `~/` begins a path below the home directory",
-        );
-        Ok(ListResourceTemplatesResult::with_all_items(vec![paths]))
+        self.0.templates(request.and_then(|request| request.cursor).as_deref(), &context).await
     }
 
     /// Of `scout://{host}/{path*}` hosts are completed. What lies on them nobody is asked for while somebody types.
@@ -174,9 +169,7 @@ impl ServerHandler for McpServer {
         if uri.len() > MAX_URI {
             return Err(ErrorData::resource_not_found(format!("the URI is longer than {MAX_URI} bytes"), None));
         }
-        let wanted = Request::parse_uri(&uri)
-            .map_err(|error| ErrorData::resource_not_found(visible(&error.to_string()).into_owned(), None))?;
-        let mut reply = self.0.answer(wanted, Base64::LeftOut, &context).await;
+        let mut reply = self.0.read(&uri, &context).await;
         if reply.is_error {
             let (message, data) = (reply.joined(), Some(json!({"uri": visible(&uri)})));
             return Err(match reply.missing {
@@ -207,11 +200,17 @@ fn call_result(reply: Reply) -> CallToolResult {
     result.with_meta(Some(meta))
 }
 
-/// A file's own bytes if they can be shown unchanged, else as base64; a listing as text.
+/// Bytes as they are if they can be shown unchanged, else as base64; what is said about them as text.
 fn contents(uri: String, reply: &Reply) -> ResourceContents {
-    let Some(raw) = &reply.raw else { return ResourceContents::text(reply.joined(), uri) };
-    match std::str::from_utf8(raw) {
-        Ok(text) if matches!(visible(text), Cow::Borrowed(_)) => ResourceContents::text(text, uri),
-        Ok(_) | Err(_) => ResourceContents::blob(BASE64_STANDARD.encode(raw), uri),
+    let contents = match &reply.raw {
+        None => ResourceContents::text(reply.joined(), uri),
+        Some(raw) => match std::str::from_utf8(raw) {
+            Ok(text) if matches!(visible(text), Cow::Borrowed(_)) => ResourceContents::text(text, uri),
+            Ok(_) | Err(_) => ResourceContents::blob(BASE64_STANDARD.encode(raw), uri),
+        },
+    };
+    match &reply.media_type {
+        Some(media_type) => contents.with_mime_type(media_type.clone()),
+        None => contents,
     }
 }

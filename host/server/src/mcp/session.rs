@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rmcp::model::{ListToolsResult, Tool};
+use rmcp::model::{ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, Tool};
 use rmcp::service::{Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer};
 use scout_runtime::{Completion, Receipt, Subject, fault};
@@ -13,10 +13,10 @@ use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
 
-use super::changes::{ClientState, ToolWatch};
+use super::changes::{ClientState, ListKind, ListWatch};
 use super::progress::Reporter;
-use super::scout_tool;
 use super::tool_list::ToolList;
+use super::{resource_list, scout_tool};
 use crate::client_memory::ClientMemory;
 use crate::render::{Base64, Reply};
 use crate::router::{Caller, Router, deadline};
@@ -60,19 +60,22 @@ impl Session {
         self.state.greet();
     }
 
-    /// Tells a client that has shaken hands of each change of the list of tools, until the client is gone.
+    /// Tells a client that has shaken hands of each change of the lists of tools and of resources, until the client is gone.
     pub(super) async fn tell_changes(self, client: Peer<RoleServer>) {
         self.state.greeted().await;
-        let mut watch = self.watch();
+        let (mut tools, mut resources) = (self.watch(ListKind::Tools), self.watch(ListKind::Resources));
         loop {
-            watch.changed().await;
-            if client.notify_tool_list_changed().await.is_err() {
+            let told = tokio::select! {
+                () = tools.changed() => client.notify_tool_list_changed().await,
+                () = resources.changed() => client.notify_resource_list_changed().await,
+            };
+            if told.is_err() {
                 return;
             }
         }
     }
 
-    /// Tells of each change of the list of tools, until the subscription ends.
+    /// Tells of each change of the lists that are subscribed to, until the subscription ends.
     ///
     /// # Errors
     /// That the client has as many subscriptions as it may.
@@ -81,21 +84,26 @@ impl Session {
             let message = format!("a client has at most {SUBSCRIPTIONS} subscriptions: cancel one that is not needed");
             return Err(ErrorData::invalid_request(message, None));
         };
-        let mut watch = self.watch();
+        let (mut tools, mut resources) = (self.watch(ListKind::Tools), self.watch(ListKind::Resources));
+        let accepted = subscription.sink().accepted();
+        let wants_tools = accepted.tools_list_changed == Some(true);
+        let wants_resources = accepted.resources_list_changed == Some(true);
         loop {
-            tokio::select! {
+            let sink = subscription.sink();
+            let told = tokio::select! {
                 () = subscription.cancelled() => return Ok(()),
                 () = self.router.drain().stopped() => return Ok(()),
-                () = watch.changed() => {}
-            }
-            if subscription.sink().notify_tool_list_changed().await.is_err() {
+                () = tools.changed(), if wants_tools => sink.notify_tool_list_changed().await,
+                () = resources.changed(), if wants_resources => sink.notify_resource_list_changed().await,
+            };
+            if told.is_err() {
                 return Ok(());
             }
         }
     }
 
-    fn watch(&self) -> ToolWatch {
-        self.state.watch(self.caller.tenant().live().revisions())
+    fn watch(&self, kind: ListKind) -> ListWatch {
+        self.state.watch(kind, self.caller.tenant().live().revisions())
     }
 
     /// Whether this is the name of the tool that every Scout has.
@@ -137,8 +145,71 @@ impl Session {
             }
         };
         let page = list.page(cursor)?;
-        self.state.lists(list.fingerprint());
+        self.state.lists(ListKind::Tools, list.fingerprint());
         self.answers.finish(context.id, context.ct, Arc::new(room));
+        Ok(page)
+    }
+
+    /// A page of the resources that there are now, which the client knows then.
+    ///
+    /// # Errors
+    /// What the client is told instead.
+    pub(super) async fn resources(
+        &self,
+        cursor: Option<&str>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let _permit = self.admit().map_err(|why| ErrorData::internal_error(why, None))?;
+        let revision = self.caller.tenant().revision();
+        revision.plugins.need();
+        let (deadline, fingerprint) = (deadline(&revision), ListKind::Resources.now(&revision));
+        drop(revision);
+        let _under_way = self.router.drain().hold();
+        let caller = self.caller.asking(context.ct.child_token(), None, self.memory.clone());
+        let listing = async {
+            let listed = self.router.resources(cursor, caller).await;
+            let mut list = listed.map_err(|why| ErrorData::invalid_params(why, None))?;
+            let next = list.next.take();
+            let (page, weight) = resource_list::page(list, cursor.is_none());
+            Ok((page, next, self.memory.message(weight).await))
+        };
+        let (page, next, room) = tokio::select! {
+            biased;
+            listed = listing => listed?,
+            () = context.ct.cancelled() => return Err(ErrorData::internal_error("the request was cancelled", None)),
+            () = self.router.drain().stopped() => return Err(ErrorData::internal_error("Scout is shutting down", None)),
+            () = tokio::time::sleep_until(deadline) => {
+                let message = "the resources were not listed in time, or your earlier requests hold all the memory that they \
+                               may: read the answers to them, and ask again";
+                return Err(ErrorData::internal_error(message, None));
+            }
+        };
+        self.state.lists(ListKind::Resources, fingerprint);
+        self.answers.finish(context.id, context.ct, Arc::new(room));
+        let mut page = ListResourcesResult::with_all_items(page);
+        page.next_cursor = next;
+        Ok(page)
+    }
+
+    /// A page of the templates of resources, which the client knows then.
+    ///
+    /// # Errors
+    /// What the client is told instead.
+    pub(super) async fn templates(
+        &self,
+        cursor: Option<&str>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let _permit = self.admit().map_err(|why| ErrorData::internal_error(why, None))?;
+        let revision = self.caller.tenant().revision();
+        revision.plugins.need();
+        let catalog = tokio::select! {
+            catalog = revision.plugins.with_resources(deadline(&revision)) => catalog,
+            () = context.ct.cancelled() => return Err(ErrorData::internal_error("the request was cancelled", None)),
+            () = self.router.drain().stopped() => return Err(ErrorData::internal_error("Scout is shutting down", None)),
+        };
+        let page = resource_list::templates(&catalog, cursor)?;
+        self.state.lists(ListKind::Resources, ListKind::Resources.now(&revision));
         Ok(page)
     }
 
@@ -159,6 +230,11 @@ impl Session {
     /// Answers a request for a target.
     pub(super) async fn answer(&self, request: Request, base64: Base64, context: &RequestContext<RoleServer>) -> Reply {
         self.run(context, |caller| self.router.answer(request, caller.wanting(base64))).await
+    }
+
+    /// Reads a resource.
+    pub(super) async fn read(&self, uri: &str, context: &RequestContext<RoleServer>) -> Reply {
+        self.run(context, |caller| self.router.read(uri, caller)).await
     }
 
     /// Calls the tool of a plugin.

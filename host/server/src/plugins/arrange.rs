@@ -13,9 +13,9 @@ use futures_util::stream::FuturesUnordered;
 use scout_runtime::{LoadError, Subject};
 use tokio::sync::{Notify, watch};
 
-use super::names::{Claim, Decision, Names};
+use super::names::{Claim, Decision, Names, is_scheme};
 use super::wanted::Origin;
-use super::{Catalog, Loaded, Shown, Tool};
+use super::{Catalog, Loaded, Resources, Shown, Tool};
 
 /// What becomes of a loading plugin; absent: it is not known yet.
 pub(super) type Load = watch::Receiver<Option<Result<Arc<Loaded>, LoadError>>>;
@@ -48,6 +48,8 @@ pub(super) struct ServedPlugin {
     pub(super) loaded: Arc<Loaded>,
     /// Under their names for clients. A handler has none.
     pub(super) tools: Vec<Arc<Tool>>,
+    /// Those of a handler are not offered either.
+    pub(super) resources: Option<Arc<Resources>>,
 }
 
 impl LoadState {
@@ -75,6 +77,8 @@ pub(super) struct Candidate {
     pub(super) origin: Origin,
     /// Its tools, as far as they are known before it is loaded.
     pub(super) locked_tools: Option<Vec<Arc<Shown>>>,
+    /// The names of its schemes, where its tools are known.
+    pub(super) locked_schemes: Vec<String>,
     /// What serves under its name.
     pub(super) before: Option<ServedPlugin>,
     /// Whether that may go on if nothing else can.
@@ -181,10 +185,12 @@ impl Arrangement {
         let mut plugins: Vec<&Arranged> = self.plugins.iter().collect();
         plugins.sort_by_key(|plugin| plugin.entry);
         let outcomes: Vec<PluginOutcome> = plugins.iter().map(|plugin| plugin.outcome.clone()).collect();
-        let tools = plugins.iter().filter_map(|plugin| plugin.outcome.serving.as_ref()).flat_map(|it| it.tools.clone());
+        let serving = || plugins.iter().filter_map(|plugin| plugin.outcome.serving.as_ref());
+        let tools = serving().flat_map(|serving| serving.tools.clone());
+        let resources = serving().filter_map(|serving| serving.resources.clone());
         let with_tools = plugins.iter().filter(|plugin| plugin.subject.is_none());
         let refused = with_tools.filter_map(|plugin| plugin.outcome.error.clone());
-        let catalog = Arc::new(Catalog::new(tools.collect(), refused.collect()));
+        let catalog = Arc::new(Catalog::new(tools.collect(), resources.collect(), refused.collect()));
         Arc::new(LoadState { outcomes, catalog, names: self.names.clone(), has_all_at_hand: self.at_hand == 0 })
     }
 
@@ -218,7 +224,7 @@ impl Candidate {
             Some(_) => Some(Vec::new()),
             None => self.locked_tools.as_ref().map(|tools| {
                 let named = |tool: &Arc<Shown>| format!("{}{}", self.prefix, tool.name);
-                tools.iter().map(named).collect()
+                tools.iter().map(named).chain(self.locked_schemes.iter().cloned()).collect()
             }),
         };
         let has = self.before.as_ref().map(ServedPlugin::names).unwrap_or_default();
@@ -228,23 +234,32 @@ impl Candidate {
 
 impl ServedPlugin {
     fn names(&self) -> Vec<String> {
-        self.tools.iter().map(|tool| tool.name.clone()).collect()
+        let schemes = self.resources.iter().flat_map(|resources| resources.names());
+        self.tools.iter().map(|tool| tool.name.clone()).chain(schemes).collect()
     }
 }
 
 impl Arranged {
     fn offer(&self, loaded: Arc<Loaded>) -> Result<ServedPlugin, LoadError> {
-        let tools = match self.subject {
-            Some(_) => Vec::new(),
-            None => Tool::all_of(&loaded, &self.prefix).map_err(|message| self.error(message))?,
+        let (tools, resources) = match self.subject {
+            Some(_) => (Vec::new(), None),
+            None => {
+                let tools = Tool::all_of(&loaded, &self.prefix).map_err(|message| self.error(message))?;
+                (tools, Resources::of(&loaded).map_err(|message| self.error(message))?)
+            }
         };
-        Ok(ServedPlugin { loaded, tools })
+        Ok(ServedPlugin { loaded, tools, resources })
     }
 
     fn settle(&mut self, decision: Decision) {
         let name = &self.name;
         let offered = match (decision, self.offered.take()) {
             (Decision::Gets | Decision::CannotBeUsed, Some(offered)) => offered,
+            (Decision::Taken { name: scheme, by, theirs }, _) if is_scheme(&scheme) => {
+                let why =
+                    format!("it has resources `{scheme}`, and plugin `{by}` has `{theirs}`: leave one of the two out");
+                Err(self.error(why))
+            }
             (Decision::Taken { name: tool, by, theirs }, _) => {
                 let how = if tool == theirs {
                     format!("and so has plugin `{by}`")

@@ -7,6 +7,7 @@ use std::time::Duration;
 use scout_machine::{Call, Principal};
 use scout_runtime::{
     Answer, CallContext, CallError, CallErrorKind, Grants, LoadError, Plugin, PluginMemory, Query, Receipt,
+    ResourcePage, ResourceRequest,
 };
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -159,12 +160,36 @@ impl Loaded {
         self.guard(context.principal.clone(), self.plugin.call_tool(context, name, arguments)).await
     }
 
+    /// Reads a resource of one of its templates.
+    ///
+    /// # Errors
+    /// As [`Loaded::handle`].
+    pub async fn read_resource(
+        &self,
+        context: CallContext,
+        request: ResourceRequest,
+    ) -> Result<(Answer, Receipt), CallError> {
+        self.guard(context.principal.clone(), self.plugin.read_resource(context, request)).await
+    }
+
+    /// A page of its resources.
+    ///
+    /// # Errors
+    /// As [`Loaded::handle`], and a cursor that is none of its own.
+    pub async fn list_resources(
+        &self,
+        context: CallContext,
+        cursor: Option<&str>,
+    ) -> Result<(ResourcePage, Receipt), CallError> {
+        self.guard(context.principal.clone(), self.plugin.list_resources(context, cursor)).await
+    }
+
     /// Runs a call, if the breaker lets it begin, and tells the breaker how it ended.
-    async fn guard(
+    async fn guard<T>(
         &self,
         principal: Principal,
-        call: impl Future<Output = Result<(Answer, Receipt), CallError>>,
-    ) -> Result<(Answer, Receipt), CallError> {
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
         let admission =
             self.breaker.admit(&principal, Instant::now()).map_err(|quarantine| self.refused(&quarantine))?;
         let result = call.await;

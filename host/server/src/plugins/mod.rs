@@ -13,6 +13,7 @@ mod loaded;
 mod names;
 pub(crate) mod one;
 mod preview;
+mod resource;
 mod schemas;
 mod shown;
 mod status;
@@ -33,6 +34,8 @@ use wanted::{Fetch, Origin, Wanted};
 
 pub use loaded::Loaded;
 pub use preview::Listed;
+pub(crate) use resource::digest as digest_of_templates;
+pub use resource::{Resources, TemplateShown};
 pub(crate) use schemas::Schemas;
 pub use shown::Shown;
 pub use status::{PluginStatus, QuarantineStatus};
@@ -144,7 +147,7 @@ impl Plugins {
                 locked_tools: wanted.locked_tools(),
                 fetch: None,
             };
-            let origin = wanted.origin();
+            let (origin, locked_schemes) = (wanted.origin(), wanted.locked_schemes());
             let loading = match (there, wanted.fetch()) {
                 (Some(loaded), _) => Loading::There(loaded),
                 (None, None) if is_needed => Loading::Here(load(wanted, &engine, &changed)),
@@ -162,6 +165,7 @@ impl Plugins {
                 subject: entry.subject,
                 prefix: entry.prefix.clone(),
                 locked_tools: entry.locked_tools.clone(),
+                locked_schemes,
                 origin,
                 before,
                 goes_on,
@@ -224,6 +228,23 @@ impl Plugins {
         let may_come = |state: &LoadState| state.may_bring(name).next().is_some();
         let state = self.once(|state| state.catalog.tool(name).is_some() || !may_come(state)).await;
         state.catalog.tool(name).cloned()
+    }
+
+    /// Whether a plugin has this scheme now, or may have it.
+    pub(crate) fn has_scheme(&self, scheme: &str) -> bool {
+        let state = self.state.borrow();
+        state.catalog.scheme(scheme).is_some() || state.may_bring(&names::as_name(scheme)).next().is_some()
+    }
+
+    /// The resources of the plugin that has this scheme, as soon as it is there; `None` as soon as no plugin can have it any more.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the waiting and nothing else.
+    pub async fn scheme(&self, scheme: &str) -> Option<Arc<Resources>> {
+        let name = names::as_name(scheme);
+        let may_come = |state: &LoadState| state.may_bring(&name).next().is_some();
+        let state = self.once(|state| state.catalog.scheme(scheme).is_some() || !may_come(state)).await;
+        state.catalog.scheme(scheme).cloned()
     }
 
     /// The names of the plugins that are still being loaded and may bring a tool of this name.

@@ -5,6 +5,8 @@
 //! as none before it in the order can still change what it gets, so it never waits for one that could not own one of its
 //! names. Pure: knows neither tools nor how they are loaded.
 //!
+//! A scheme of resources is a name too ([`as_name`]): it has no prefix, and is no tool that is counted.
+//!
 //! Names that differ only in what a reader overlooks ([`alike`]) are one name: whoever has the one has the other.
 
 use scout_runtime::MAX_TOOLS_OF_PLUGIN;
@@ -79,12 +81,12 @@ impl Claim {
 
     /// Whether this name may be its own in the end, as far as is known.
     fn could_have(&self, name: &str) -> bool {
-        self.could_have_one(|other| other == name, name.starts_with(&self.prefix))
+        self.could_have_one(|other| other == name, is_scheme(name) || name.starts_with(&self.prefix))
     }
 
     /// Whether one that is alike may be.
     fn could_have_alike(&self, name: &str) -> bool {
-        self.could_have_one(|other| alike(other, name), begins_alike(name, &self.prefix))
+        self.could_have_one(|other| alike(other, name), is_scheme(name) || begins_alike(name, &self.prefix))
     }
 
     fn could_have_one(&self, is_meant: impl Fn(&str) -> bool, has_prefix: bool) -> bool {
@@ -97,14 +99,14 @@ impl Claim {
         may_get || among(&self.has)
     }
 
-    /// The most names that may be its own in the end.
+    /// The most tools that may be its own in the end.
     fn at_most(&self) -> usize {
         let may_get = match (&self.wants, &self.foreseen) {
             (Wants::Decided | Wants::Nothing, _) => 0,
-            (Wants::These(names), _) | (Wants::Unknown, Some(names)) => names.len(),
+            (Wants::These(names), _) | (Wants::Unknown, Some(names)) => tools(names),
             (Wants::Unknown, None) => MAX_TOOLS_OF_PLUGIN,
         };
-        may_get.max(self.has.len())
+        may_get.max(tools(&self.has))
     }
 }
 
@@ -175,11 +177,29 @@ fn judge(earlier: &[Claim], names: &[String], later: &[Claim]) -> Option<Decisio
     if let Some(taken) = names.iter().find_map(taken) {
         return Some(taken);
     }
-    let at_most: usize = earlier.iter().map(Claim::at_most).chain(later.iter().map(|claim| claim.has.len())).sum();
-    if names.is_empty() || at_most + names.len() <= MAX_TOOLS {
+    let at_most: usize = earlier.iter().map(Claim::at_most).chain(later.iter().map(|claim| tools(&claim.has))).sum();
+    if tools(names) == 0 || at_most + tools(names) <= MAX_TOOLS {
         return Some(Decision::Gets);
     }
     undecided.next().is_none().then_some(Decision::TooMany(MAX_TOOLS))
+}
+
+/// How many of these names are tools.
+fn tools(names: &[String]) -> usize {
+    names.iter().filter(|name| !is_scheme(name)).count()
+}
+
+/// What the name of a scheme ends in, and no tool's.
+const SCHEME: &str = "://";
+
+/// A scheme of resources among names of tools.
+pub(super) fn as_name(scheme: &str) -> String {
+    format!("{scheme}{SCHEME}")
+}
+
+/// Whether this is the name of a scheme.
+pub(super) fn is_scheme(name: &str) -> bool {
+    name.ends_with(SCHEME)
 }
 
 /// Whether two names differ at most in case, in `_` and `-`, and in digits that look like letters: a model, or a person who
@@ -363,5 +383,24 @@ mod tests {
         let mut all = Names::new(vec![unknown("one")]);
         all.wants(0, names(&["a_b", "ab"]));
         assert_eq!(all.decide(), [(0, Decision::Gets)]);
+    }
+
+    #[test]
+    fn a_scheme_is_one_plugins_whatever_prefix_it_has_and_is_no_tool() {
+        let mut all = Names::new(vec![unknown("first"), Claim::new("second", "my_", None)]);
+        all.wants(1, names(&["my_tool", "d0cker://"]));
+        assert_eq!(all.decide(), [], "the first one may want it");
+        all.wants(0, names(&["docker://"]));
+        let decided = all.decide();
+        assert_eq!(decided, [(0, Decision::Gets), (1, taken("d0cker://", "first", "docker://"))]);
+        let mut all = Names::new(vec![Claim::new("prefixed", "my_", None), unknown("other")]);
+        all.wants(1, names(&["docker://"]));
+        assert_eq!(all.decide(), [], "a prefix is none of a scheme");
+        assert_eq!(all.may_come("docker://").collect::<Vec<_>>(), ["prefixed", "other"]);
+        let many = |n: usize| (0..100).map(|i| format!("{n}_{i}")).collect::<Vec<_>>();
+        let mut all = Names::new((0..6).map(|n| unknown(&n.to_string())).collect());
+        (0..5).for_each(|n| all.wants(n, many(n)));
+        all.wants(5, names(&["docker://"]));
+        assert!(all.decide().iter().all(|(_, decision)| *decision == Decision::Gets));
     }
 }

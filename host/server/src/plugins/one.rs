@@ -8,7 +8,7 @@ use scout_runtime::{LoadError, Plugin};
 use super::bundled::bundled;
 use super::loaded::{Identity, Loaded};
 use super::wanted::Reading;
-use super::{Catalog, Tool};
+use super::{Catalog, Resources, Tool};
 use crate::config::{Config, ConfigError, did_you_mean, near};
 use crate::files;
 
@@ -54,15 +54,16 @@ fn unknown<'a>(plugin: &str, names: impl Iterator<Item = &'a str>) -> ConfigErro
     ConfigError::new(format!("no plugin is named `{plugin}`{near}; scout.toml names one with [plugins.NAME]"))
 }
 
-/// A plugin's tools under their own names.
+/// A plugin's tools under their own names, and its resources.
 ///
 /// # Errors
 /// Why it cannot be offered.
 pub(crate) async fn tools(plugin: Plugin, component: &[u8]) -> Result<Catalog, LoadError> {
     let identity = Identity::new(component, plugin.grants(), plugin.settings().clone());
     let loaded = Arc::new(Loaded::new(plugin, identity, Arc::default()).await?);
-    match Tool::all_of(&loaded, "") {
-        Ok(tools) => Ok(Catalog::new(tools, Vec::new())),
+    let offered = Tool::all_of(&loaded, "").and_then(|tools| Ok((tools, Resources::of(&loaded)?)));
+    match offered {
+        Ok((tools, resources)) => Ok(Catalog::new(tools, resources.into_iter().collect(), Vec::new())),
         Err(message) => Err(LoadError { plugin: loaded.plugin().id().as_str().to_owned(), message }),
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::arrange::LoadState;
 use super::names::alike;
-use super::{Plugins, Shown};
+use super::{Catalog, Plugins, Shown};
 
 /// How long whoever asks for the list waits for what is fetched and was not vetted: a client that looks only once sees what
 /// comes as fast as most does.
@@ -81,6 +81,21 @@ impl Plugins {
         };
         drop(timeout_at(deadline, self.once(|state| state.has_all_at_hand || known(state))).await);
         drop(timeout_at(shortly, self.once(known)).await);
+    }
+
+    /// The catalogue, once it is known of all plugins which resources they have, for what must be fetched only shortly.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the waiting and nothing else.
+    pub(crate) async fn with_resources(&self, deadline: Instant) -> Arc<Catalog> {
+        let shortly = deadline.min(Instant::now() + SHORTLY);
+        let known = |state: &LoadState| {
+            let mut all = self.entries.iter().zip(&state.outcomes);
+            all.all(|(entry, outcome)| entry.subject.is_some() || outcome.is_decided || outcome.serving.is_some())
+        };
+        drop(timeout_at(deadline, self.once(|state| state.has_all_at_hand || known(state))).await);
+        drop(timeout_at(shortly, self.once(known)).await);
+        self.catalog_now()
     }
 
     /// Whether the list of tools stays as it is.

@@ -32,6 +32,9 @@ pub struct PluginStatus {
     pub grants: Vec<String>,
     /// Its tools under the names that clients see.
     pub tools: Vec<String>,
+    /// The templates of its resources.
+    #[serde(default)]
+    pub resources: Vec<String>,
     /// Whether what the configuration asks for is still being loaded. With a digest, the one before serves meanwhile.
     pub loading: bool,
     /// Why what the configuration asks for does not serve. With a digest, the one before goes on.
@@ -62,6 +65,8 @@ impl Plugins {
     fn status_of(entry: &Entry, outcome: PluginOutcome, is_needed: bool) -> PluginStatus {
         let PluginOutcome { serving, error, is_decided } = outcome;
         let tools = serving.iter().flat_map(|serving| &serving.tools).map(|tool| tool.name.clone()).collect();
+        let templates = serving.iter().filter_map(|serving| serving.resources.as_ref()).flat_map(|all| &all.templates);
+        let resources = templates.map(|template| template.uri.clone()).collect();
         let serving = serving.map(|serving| serving.loaded);
         // What nobody has needed yet is known all the same: it was loaded here before.
         let identity = serving.as_ref().map(|loaded| &loaded.identity);
@@ -81,6 +86,7 @@ impl Plugins {
             digest: identity.map(Identity::digest_text),
             grants: identity.map(|identity| grants(identity.grants)).unwrap_or_default(),
             tools,
+            resources,
             loading: !is_decided && is_needed,
             error: error.map(|error| bounded(&error.message)),
             quarantines: told.collect(),

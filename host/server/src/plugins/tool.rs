@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::names::alike;
 use super::schemas::Schemas;
-use super::{Loaded, Shown};
+use super::{Loaded, Resources, Shown};
 use crate::call_memory::{CallMemory, Expected};
 use crate::client_memory::ClientMemory;
 use crate::exit::Secrets;
@@ -45,8 +45,10 @@ impl Tool {
     /// Why they cannot be offered, whatever other plugins offer.
     pub(super) fn all_of(loaded: &Arc<Loaded>, prefix: &str) -> Result<Vec<Arc<Self>>, String> {
         let plugin = loaded.plugin();
-        if plugin.tools().is_empty() {
-            return Err("offers no tools; a handler has the name of the one that it replaces".to_owned());
+        if plugin.tools().is_empty() && plugin.templates().is_empty() {
+            return Err(
+                "offers no tools and no resources; a handler has the name of the one that it replaces".to_owned()
+            );
         }
         let mut tools = Vec::new();
         for (shown, schemas) in loaded.shown().iter().zip(loaded.schemas()) {
@@ -203,18 +205,20 @@ fn failed(reason: &'static str, message: String) -> CallError {
     CallError { kind, reason: reason.into(), is_missing: false, message, hint: None, receipt: Receipt::default() }
 }
 
-/// The tools of several plugins, under names that are each one's alone.
+/// The tools and resources of several plugins, under names that are each one's alone.
 #[derive(Debug, Default)]
 pub struct Catalog {
     tools: Vec<Arc<Tool>>,
+    resources: Vec<Arc<Resources>>,
     refused: Vec<LoadError>,
 }
 
 impl Catalog {
-    /// With these tools, and the plugins that do not bring theirs.
-    pub(super) fn new(mut tools: Vec<Arc<Tool>>, refused: Vec<LoadError>) -> Self {
+    /// With these tools and resources, and the plugins that do not bring theirs.
+    pub(super) fn new(mut tools: Vec<Arc<Tool>>, mut resources: Vec<Arc<Resources>>, refused: Vec<LoadError>) -> Self {
         tools.sort_by(|a, b| a.plugin().id().as_str().cmp(b.plugin().id().as_str()));
-        Self { tools, refused }
+        resources.sort_by(|a, b| a.plugin().id().as_str().cmp(b.plugin().id().as_str()));
+        Self { tools, resources, refused }
     }
 
     /// The plugins that do not bring the tools they should, with why.
@@ -225,6 +229,19 @@ impl Catalog {
     /// All tools in the order of their plugins' names, then in that of the plugin.
     pub fn tools(&self) -> &[Arc<Tool>] {
         &self.tools
+    }
+
+    /// The resources of each plugin that has some, in the order of their plugins' names.
+    pub fn resources(&self) -> &[Arc<Resources>] {
+        &self.resources
+    }
+
+    /// Those of the plugin that has this scheme.
+    pub fn scheme(&self, scheme: &str) -> Option<&Arc<Resources>> {
+        let has = |resources: &&Arc<Resources>| {
+            resources.plugin().templates().iter().any(|template| template.uri.scheme() == scheme)
+        };
+        self.resources.iter().find(has)
     }
 
     /// The tool of this name.

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::bundled::{BUNDLED, Bundled, bundled};
 use super::loaded::Identity;
+use super::resource::names_of;
 use super::shown::Shown;
 use crate::config::{Config, ConfigError, PluginConfig, Source, did_you_mean, near};
 use crate::files;
@@ -201,6 +202,13 @@ impl Wanted {
                 Some(described.iter().map(Shown::new).collect())
             }
         }
+    }
+
+    /// The names of the schemes that `scout.lock` says it has.
+    pub(super) fn locked_schemes(&self) -> Vec<String> {
+        let locked = self.component.as_ref().ok().and_then(|component| component.admission.as_ref()?.locked());
+        let described = locked.and_then(|entry| entry.surface.described_templates().ok());
+        described.as_deref().map(names_of).unwrap_or_default()
     }
 
     pub(super) fn grants(&self) -> Grants {

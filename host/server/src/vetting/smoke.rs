@@ -1,6 +1,7 @@
 //! A plugin tried with hostile input, where no host is in reach: what it does with text that nobody expects.
 //!
-//! Every tool is called with what [`arguments`] makes up; a handler with paths and commands of that kind. Deterministic: the
+//! Every tool is called with what [`arguments`] makes up; a handler with paths and commands of that kind, and resources are
+//! read by such names. Deterministic: the
 //! same plugin is asked the same.
 
 use std::sync::Arc;
@@ -8,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use scout_machine::{Attributes, Call, Capture, DirEntry, Opened, Principal};
-use scout_runtime::{CallContext, CallError, CallErrorKind, Fleet, Limits, Meter, Plugin, Query, Subject, WORK_STEPS};
+use scout_runtime::{
+    CallContext, CallError, CallErrorKind, Fleet, Limits, Meter, Plugin, Query, ResourceRequest, Subject,
+    TemplateDescription, WORK_STEPS,
+};
 use scout_ssh::{Pool, PoolConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -25,7 +29,7 @@ const CALL: Duration = Duration::from_secs(10);
 /// All of them together; what is not tried by then is told.
 const ALL: Duration = Duration::from_secs(30);
 
-/// What came of trying one tool or subject.
+/// What came of trying one tool, subject or template of resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tried {
@@ -44,7 +48,7 @@ pub(crate) struct Tried {
     pub untried: Option<String>,
 }
 
-/// Tries all tools of a plugin, or all subjects of a handler. Takes at most 30 s and one call more.
+/// Tries all tools and resources of a plugin, and all subjects of a handler. Takes at most 30 s and one call more.
 pub(super) async fn run(plugin: &Plugin) -> Vec<Tried> {
     let bench = Bench {
         fleet: Arc::new(Fleet::new(Vec::new(), Pool::new(PoolConfig::default()))),
@@ -69,6 +73,17 @@ pub(super) async fn run(plugin: &Plugin) -> Vec<Tried> {
     for subject in plugin.handler().map(|handler| handler.subjects.clone()).unwrap_or_default() {
         let mut tried = Tried { name: format!("{subject:?}").to_lowercase(), ..Tried::default() };
         bench.subject(plugin, subject, &mut tried).await;
+        all.push(tried);
+    }
+    for template in plugin.templates() {
+        let mut tried = Tried { name: template.uri.text().to_owned(), ..Tried::default() };
+        bench.resource(plugin, template, &mut tried).await;
+        all.push(tried);
+    }
+    if !plugin.templates().is_empty() {
+        let mut tried = Tried { name: "the list of resources".to_owned(), ..Tried::default() };
+        let listed = plugin.list_resources(bench.context(), None).await;
+        note(&mut tried, listed.map(|_| false), None, &json!({}));
         all.push(tried);
     }
     bench.fleet.pool().shutdown().await;
@@ -128,6 +143,24 @@ impl Bench {
             let shown = json!({"path": nasty});
             let called = plugin.handle(self.context(), query).await;
             note(tried, called.map(|(answer, _)| answer.failure.is_some()), None, &shown);
+        }
+    }
+
+    /// Each variable is as nasty as the others, also as no URI makes them.
+    async fn resource(&self, plugin: &Plugin, template: &TemplateDescription, tried: &mut Tried) {
+        let long = "A".repeat(LONG);
+        let count = template.uri.variables().count();
+        for nasty in NASTY.into_iter().chain(["nowhere", long.as_str()]) {
+            if self.is_over(tried) {
+                return;
+            }
+            let request = ResourceRequest { template: template.name.clone(), values: vec![nasty.to_owned(); count] };
+            let shown = json!({"values": request.values.clone()});
+            let read = plugin.read_resource(self.context(), request).await;
+            note(tried, read.map(|(answer, _)| answer.failure.is_some()), None, &shown);
+            if count == 0 {
+                return;
+            }
         }
     }
 
@@ -226,24 +259,30 @@ mod tests {
 
     #[tokio::test]
     async fn each_tool_that_scout_brings_along_is_tried_with_all_that_its_schema_has() {
-        for (name, tools) in [
+        // Tools, and templates with the list of what there is.
+        for (name, things) in [
             ("disk", 1),
             ("services", 2),
-            ("logs", 1),
+            ("logs", 1 + 2),
             ("processes", 1),
             ("listeners", 1),
             ("packages", 1),
-            ("containers", 1),
-            ("storage", 1),
+            ("containers", 1 + 6),
+            ("storage", 1 + 5),
             ("history", 1),
         ] {
             let (component, _) = bundled_plugin(name).unwrap();
             let (runtime, id) = (Runtime::small().unwrap(), PluginId::new("tried").unwrap());
             let plugin = runtime.load(id, component, Grants::ALL, Map::new()).await.unwrap();
             let tried = run(&plugin).await;
-            assert_eq!(tried.len(), tools);
+            assert_eq!(tried.len(), things);
             for tried in tried {
-                assert!(tried.calls >= 20 && tried.faults.is_empty(), "{tried:?}");
+                let least = match tried.name.as_str() {
+                    "the list of resources" => 1,
+                    template if template.contains("://") => NASTY.len(),
+                    _ => 20,
+                };
+                assert!(tried.calls >= least && tried.faults.is_empty(), "{tried:?}");
                 assert_eq!(tried.untried, None, "{tried:?}");
             }
         }

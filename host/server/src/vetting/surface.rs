@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use scout_runtime::{Effect, Externs, HandlerDescription, Plugin, Subject, ToolDescription};
+use scout_runtime::{
+    Effect, Externs, HandlerDescription, Plugin, Subject, TemplateDescription, ToolDescription, UriTemplate,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Digest;
@@ -21,6 +23,9 @@ pub struct Surface {
     /// Its tools, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
+    /// Its templates of resources, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<Template>,
 }
 
 /// A handler's description.
@@ -53,6 +58,29 @@ pub struct Tool {
     pub output_schema: Option<String>,
 }
 
+/// The description of a template of resources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// Its own name.
+    pub name: String,
+    /// Which URIs it stands for.
+    pub uri: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// One line.
+    pub description: String,
+    /// Of what is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// Whether it is listed for each host.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub each_host: bool,
+    /// `read`, `exec`.
+    pub effect: String,
+}
+
 impl Surface {
     /// That of a loaded plugin.
     pub fn of(externs: &Externs, plugin: &Plugin) -> Self {
@@ -67,6 +95,7 @@ impl Surface {
             exports: sorted(&externs.exports),
             handler: plugin.handler().map(Handler::of),
             tools: plugin.tools().iter().map(Tool::of).collect(),
+            templates: plugin.templates().iter().map(Template::of).collect(),
         }
     }
 
@@ -80,6 +109,15 @@ impl Surface {
     pub fn describes(&self, plugin: &Plugin) -> bool {
         self.handler == plugin.handler().map(Handler::of)
             && self.tools == plugin.tools().iter().map(Tool::of).collect::<Vec<_>>()
+            && self.templates == plugin.templates().iter().map(Template::of).collect::<Vec<_>>()
+    }
+
+    /// The templates of resources as the runtime has them.
+    ///
+    /// # Errors
+    /// A description that no plugin can have given.
+    pub fn described_templates(&self) -> Result<Vec<TemplateDescription>, String> {
+        self.templates.iter().map(Template::described).collect()
     }
 
     /// The tools as the runtime has them: for `tools/list`, before anything is compiled.
@@ -101,16 +139,60 @@ impl Handler {
 /// Effects, the least first.
 const EFFECTS: [(&str, Effect); 3] = [("read", Effect::Read), ("exec", Effect::Exec), ("write", Effect::Write)];
 
+fn effect_name(effect: Effect) -> String {
+    EFFECTS.iter().find(|(_, known)| *known == effect).map_or("write", |(name, _)| name).to_owned()
+}
+
+/// How much an effect does; `None` for what is none.
+fn rank(effect: &str) -> Option<usize> {
+    EFFECTS.iter().position(|(name, _)| *name == effect)
+}
+
+fn effect_named(effect: &str) -> Option<Effect> {
+    rank(effect).and_then(|rank| EFFECTS.get(rank)).map(|(_, effect)| *effect)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl Template {
+    fn of(described: &TemplateDescription) -> Self {
+        Self {
+            name: described.name.clone(),
+            uri: described.uri.text().to_owned(),
+            title: described.title.clone(),
+            description: described.description.clone(),
+            media_type: described.media_type.clone(),
+            each_host: described.is_of_each_host,
+            effect: effect_name(described.effect),
+        }
+    }
+
+    fn described(&self) -> Result<TemplateDescription, String> {
+        let wrong = |what: &str| format!("the {what} of the template `{}` cannot be read", self.name);
+        Ok(TemplateDescription {
+            name: self.name.clone(),
+            title: self.title.clone(),
+            description: self.description.clone(),
+            uri: Arc::new(UriTemplate::parse(&self.uri).map_err(|_| wrong("URI"))?),
+            media_type: self.media_type.clone(),
+            is_of_each_host: self.each_host,
+            effect: effect_named(&self.effect).ok_or_else(|| wrong("effect"))?,
+        })
+    }
+}
+
 impl Tool {
     fn of(described: &ToolDescription) -> Self {
         let schema =
             |schema: &serde_json::Map<String, serde_json::Value>| serde_json::to_string(schema).unwrap_or_default();
-        let effect = EFFECTS.iter().find(|(_, effect)| *effect == described.effect).map_or("write", |(name, _)| name);
         Self {
             name: described.name.clone(),
             title: described.title.clone(),
             description: described.description.clone(),
-            effect: effect.to_owned(),
+            effect: effect_name(described.effect),
             input_schema: schema(&described.input_schema),
             output_schema: described.output_schema.as_deref().map(schema),
         }
@@ -125,17 +207,8 @@ impl Tool {
             description: self.description.clone(),
             input_schema: schema(&self.input_schema)?,
             output_schema: self.output_schema.as_deref().map(schema).transpose()?,
-            effect: self
-                .rank()
-                .and_then(|rank| EFFECTS.get(rank))
-                .map(|(_, effect)| *effect)
-                .ok_or_else(|| wrong("effect"))?,
+            effect: effect_named(&self.effect).ok_or_else(|| wrong("effect"))?,
         })
-    }
-
-    /// How much it does; `None` for what is no effect.
-    fn rank(&self) -> Option<usize> {
-        EFFECTS.iter().position(|(name, _)| *name == self.effect)
     }
 }
 
@@ -171,6 +244,16 @@ impl Changes {
         for tool in old.tools.iter().filter(|tool| !new.tools.iter().any(|other| other.name == tool.name)) {
             changes.other.push(format!("the tool `{}` is gone", tool.name));
         }
+        for template in &new.templates {
+            match old.templates.iter().find(|other| other.name == template.name) {
+                None => changes.wider.push(format!("has new resources `{}` ({})", template.uri, template.effect)),
+                Some(before) => changes.template(before, template),
+            }
+        }
+        let is_gone = |template: &&Template| !new.templates.iter().any(|other| other.name == template.name);
+        for template in old.templates.iter().filter(is_gone) {
+            changes.other.push(format!("the resources `{}` are gone", template.uri));
+        }
         changes
     }
 
@@ -182,11 +265,7 @@ impl Changes {
 
     fn tool(&mut self, old: &Tool, new: &Tool) {
         let name = &new.name;
-        if new.rank() > old.rank() {
-            self.wider.push(format!("the tool `{name}` now does more: {} instead of {}", new.effect, old.effect));
-        } else if new.rank() < old.rank() {
-            self.other.push(format!("the tool `{name}` now does less: {} instead of {}", new.effect, old.effect));
-        }
+        self.effect(&format!("the tool `{name}`"), &old.effect, &new.effect);
         let texts = [
             ("title", old.title.as_deref().unwrap_or_default(), new.title.as_deref().unwrap_or_default()),
             ("description", &old.description, &new.description),
@@ -200,6 +279,37 @@ impl Changes {
         // A model reads them as instructions.
         for (what, old, new) in texts.into_iter().filter(|(_, old, new)| old != new) {
             self.wider.push(reworded(&format!("{what} of `{name}`"), old, new));
+        }
+    }
+
+    fn template(&mut self, old: &Template, new: &Template) {
+        let name = &new.name;
+        self.effect(&format!("reading `{}`", new.uri), &old.effect, &new.effect);
+        let texts = [
+            ("URI", old.uri.as_str(), new.uri.as_str()),
+            ("title", old.title.as_deref().unwrap_or_default(), new.title.as_deref().unwrap_or_default()),
+            ("description", &old.description, &new.description),
+            (
+                "media type",
+                old.media_type.as_deref().unwrap_or_default(),
+                new.media_type.as_deref().unwrap_or_default(),
+            ),
+        ];
+        for (what, old, new) in texts.into_iter().filter(|(_, old, new)| old != new) {
+            self.wider.push(reworded(&format!("{what} of the template `{name}`"), old, new));
+        }
+        if old.each_host != new.each_host {
+            let how = if new.each_host { "now" } else { "no longer" };
+            self.other.push(format!("`{}` is {how} listed for each host", new.uri));
+        }
+    }
+
+    fn effect(&mut self, what: &str, old: &str, new: &str) {
+        let (before, after) = (rank(old), rank(new));
+        if after > before {
+            self.wider.push(format!("{what} now does more: {new} instead of {old}"));
+        } else if after < before {
+            self.other.push(format!("{what} now does less: {new} instead of {old}"));
         }
     }
 }
@@ -244,7 +354,45 @@ mod tests {
 
     fn surface(imports: &[&str], tools: &[Tool]) -> Surface {
         let imports = imports.iter().map(|name| (*name).to_owned()).collect();
-        Surface { imports, exports: vec!["tools".to_owned()], handler: None, tools: tools.to_vec() }
+        Surface {
+            imports,
+            exports: vec!["tools".to_owned()],
+            handler: None,
+            tools: tools.to_vec(),
+            templates: Vec::new(),
+        }
+    }
+
+    fn template(name: &str, uri: &str, effect: &str) -> Template {
+        let (name, uri, effect) = (name.to_owned(), uri.to_owned(), effect.to_owned());
+        Template { name, uri, title: None, description: "x".to_owned(), media_type: None, each_host: false, effect }
+    }
+
+    #[test]
+    fn each_resource_that_is_more_and_each_word_that_is_new_is_wider() {
+        let of = |templates: &[Template]| Surface { templates: templates.to_vec(), ..surface(&[], &[]) };
+        let (list, logs) =
+            (template("list", "docker://{host}", "read"), template("logs", "docker://{host}/logs", "exec"));
+        let old = of(&[list.clone(), logs.clone()]);
+        for (change, wider, other) in [
+            ((|t| t.uri = "podman://{host}".to_owned()) as fn(&mut Template), 1, 0),
+            (|t| t.title = Some("y".to_owned()), 1, 0),
+            (|t| t.description = "y".to_owned(), 1, 0),
+            (|t| t.media_type = Some("text/html".to_owned()), 1, 0),
+            (|t| t.effect = "exec".to_owned(), 1, 0),
+            (|t| t.each_host = true, 0, 1),
+            (|t| t.name = "other".to_owned(), 1, 1),
+        ] {
+            let mut new = old.clone();
+            new.templates.iter_mut().take(1).for_each(change);
+            let changes = Changes::between(&old, &new);
+            assert_eq!((changes.wider.len(), changes.other.len()), (wider, other), "{changes:?}");
+            assert_ne!(old.fingerprint(), new.fingerprint());
+        }
+        let fewer = Changes::between(&old, &of(&[list]));
+        assert_eq!(fewer.other, ["the resources `docker://{host}/logs` are gone"]);
+        let described = old.described_templates().unwrap_or_default();
+        assert_eq!(described.iter().map(Template::of).collect::<Vec<_>>(), old.templates);
     }
 
     #[test]

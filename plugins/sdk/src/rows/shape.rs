@@ -163,6 +163,15 @@ impl Shape {
         super::Asked::read(*self, arguments)
     }
 
+    /// All rows of a host up to this many, where a client chooses nothing: of a resource.
+    ///
+    /// # Errors
+    /// None that a shape of its own would bring.
+    pub fn of(&self, host: &str, limit: usize) -> Result<super::Asked, Error> {
+        let (host, limit) = (Value::Text(host.to_owned()), Value::Number(limit.to_string()));
+        self.ask(&Value::Object(vec![("host".to_owned(), host), ("limit".to_owned(), limit)]))
+    }
+
     /// The place of a column that a client names.
     pub(super) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name && column.beside.is_none())

@@ -28,7 +28,7 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, ConfigE
 }
 
 fn text(plugins: &[PluginStatus], processes: &[ProcessStatus]) -> String {
-    let header = ["plugin", "source", "grants", "tools", "state"].map(str::to_owned);
+    let header = ["plugin", "source", "grants", "tools, resources", "state"].map(str::to_owned);
     let rows = plugins.iter().map(|plugin| {
         let joined = |words: &[String]| if words.is_empty() { "-".to_owned() } else { words.join(",") };
         let state = match (&plugin.error, &plugin.digest) {
@@ -38,7 +38,8 @@ fn text(plugins: &[PluginStatus], processes: &[ProcessStatus]) -> String {
             }
             (None, None) => "not loaded".to_owned(),
         };
-        [plugin.name.clone(), plugin.source.clone(), joined(&plugin.grants), joined(&plugin.tools), state]
+        let offers = [plugin.tools.as_slice(), plugin.resources.as_slice()].concat();
+        [plugin.name.clone(), plugin.source.clone(), joined(&plugin.grants), joined(&offers), state]
     });
     let rows: Vec<[String; 5]> = std::iter::once(header).chain(rows).collect();
     let mut lines: Vec<String> = rows.iter().map(|row| line(row, &rows)).collect();

@@ -98,6 +98,7 @@ mod tests {
             digest: Some("0123456789abcdef".to_owned()),
             grants: vec!["files".to_owned(), "exec".to_owned()],
             tools: vec!["read".to_owned()],
+            resources: Vec::new(),
             loading: false,
             error: None,
             quarantines: Vec::new(),

@@ -164,6 +164,14 @@ impl Report {
                 text.push_str(&format!("    answer    {schema}\n"));
             }
         }
+        for template in &surface.templates {
+            let title = template.title.as_ref().map(|title| format!(", {title:?}")).unwrap_or_default();
+            let media_type = template.media_type.as_ref().map(|of| format!(", {of}")).unwrap_or_default();
+            text.push_str(&format!(
+                "  resources `{}` ({}, `{}`{title}{media_type})\n    | {}\n",
+                template.uri, template.effect, template.name, template.description
+            ));
+        }
         for tried in tried {
             text.push_str(&format!(
                 "  tried `{}` {} times: {} answers, {} refusals, {} faults\n",

@@ -1,19 +1,23 @@
-//! `scout plugin run`: one call of a tool against real hosts, and its cassette.
+//! `scout plugin run`: one call of a tool, or one read of a resource, against real hosts, and its cassette.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use scout_runtime::cassette::{RecordedCall, Recorder};
+use scout_runtime::cassette::{RecordedCall, RecordedQuestion, Recorder};
+use scout_runtime::{CallContext, ResourceRequest};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{failed, show, usage};
 use crate::config::{Config, ConfigError, did_you_mean, near};
+use crate::exit::Secrets;
 use crate::files;
 use crate::plugins::one;
-use crate::router::{Caller, call_tool_in};
+use crate::plugins::{Catalog, Resources, Tool};
+use crate::render::Reply;
+use crate::router::{Caller, call_tool_in, read_in};
 use crate::tenant::Tenant;
 
 /// The shortest text that `--redact` takes out, in characters: a shorter one is everywhere.
@@ -24,7 +28,7 @@ const MIN_REDACTED: usize = 3;
 pub(in crate::cli) struct Arguments {
     /// A plugin of scout.toml
     plugin: String,
-    /// One of its tools, without the prefix
+    /// One of its tools, without the prefix; or the URI of one of its resources
     tool: String,
     /// The tool's arguments, a JSON object
     #[arg(default_value = "{}")]
@@ -61,16 +65,17 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
     if let Some(error) = catalog.refused().first() {
         return Ok(failed(&error.to_string()));
     }
-    let Some(tool) = catalog.tools().iter().find(|tool| tool.shown.name == given.tool) else {
-        let names = catalog.tools().iter().map(|tool| tool.shown.name.as_str());
-        let near = did_you_mean(&near(&given.tool, names));
-        return Ok(usage(&format!("plugin `{}` has no tool `{}`{near}", given.plugin, given.tool)));
+    let asked = match Question::find(&catalog, &given) {
+        Ok(asked) => asked,
+        Err(why) => return Ok(usage(&why)),
     };
     let cancel = CancellationToken::new();
     let caller = Caller::local(&tenant, cancel.clone());
     let principal = caller.principal().clone();
     let mut context = caller.context(&revision);
-    if let Err(error) = tool.check_arguments(fields.clone(), &principal, &context.call).await {
+    if let Question::Tool(tool) = &asked
+        && let Err(error) = tool.check_arguments(fields.clone(), &principal, &context.call).await
+    {
         return Ok(usage(&error.message));
     }
     let recorder = match &given.record {
@@ -81,7 +86,7 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
         }
         None => None,
     };
-    let answer = call_tool_in(context, None, tool, fields.clone(), revision.config().redact.into());
+    let answer = Box::pin(asked.ask(context, fields.clone(), revision.config().redact.into()));
     tokio::pin!(answer);
     let reply = tokio::select! {
         reply = &mut answer => reply,
@@ -93,10 +98,13 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
     let code = show(&reply, given.json);
     let mut kept = Ok(());
     if let (Some(recorder), Some(path)) = (recorder, &given.record) {
+        let (plugin, asked) = match &asked {
+            Question::Tool(tool) => (tool.plugin(), RecordedQuestion::Tool { name: &given.tool, arguments: &fields }),
+            Question::Resource(resources, _) => (resources.plugin(), RecordedQuestion::Resource { uri: &given.tool }),
+        };
         let call = RecordedCall {
-            plugin: tool.plugin(),
-            tool: &given.tool,
-            arguments: &fields,
+            plugin,
+            asked,
             principal: &principal,
             fleet: &revision.fleet,
             limits: &revision.limits,
@@ -112,6 +120,40 @@ pub(super) async fn run(config: &Config, given: Arguments) -> Result<ExitCode, C
         Ok(()) => code,
         Err(why) => failed(&format!("nothing was recorded: {why}")),
     })
+}
+
+/// What is asked of the plugin.
+enum Question<'a> {
+    Tool(&'a Tool),
+    Resource(&'a Resources, ResourceRequest),
+}
+
+impl<'a> Question<'a> {
+    fn find(catalog: &'a Catalog, given: &Arguments) -> Result<Self, String> {
+        let Arguments { plugin, tool, .. } = given;
+        if let Some((scheme, _)) = tool.split_once("://") {
+            let resources = catalog.scheme(scheme);
+            let found = resources.and_then(|all| Some(Self::Resource(all, all.plugin().resource(tool)?)));
+            return found.ok_or_else(|| {
+                let templates = catalog.resources().iter().flat_map(|all| &all.templates);
+                let templates: Vec<&str> = templates.map(|template| template.uri.as_str()).collect();
+                format!("plugin `{plugin}` has no resource `{tool}`; its templates: {}", templates.join(" "))
+            });
+        }
+        let names = || catalog.tools().iter().map(|tool| tool.shown.name.as_str());
+        let found = catalog.tools().iter().find(|known| known.shown.name == *tool);
+        found.map(|tool| Self::Tool(tool)).ok_or_else(|| {
+            let near = did_you_mean(&near(tool, names()));
+            format!("plugin `{plugin}` has no tool `{tool}`{near}")
+        })
+    }
+
+    async fn ask(&self, context: CallContext, fields: Map<String, Value>, secrets: Secrets) -> Reply {
+        match self {
+            Self::Tool(tool) => call_tool_in(context, None, tool, fields, secrets).await,
+            Self::Resource(resources, request) => read_in(context, None, resources, request.clone(), secrets).await,
+        }
+    }
 }
 
 /// The time of this call and a seed of its own.

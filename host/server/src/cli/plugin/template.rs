@@ -14,7 +14,7 @@ macro_rules! contract {
     ($to:literal) => {
         files!("wit/" => $to:
             "answers.wit" "blobs.wit" "cursors.wit" "descriptions.wit" "entries.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit"
-            "log.wit" "package.wit" "progress.wit" "queries.wit" "settings.wit" "tools.wit" "transfer.wit" "types.wit"
+            "log.wit" "package.wit" "progress.wit" "queries.wit" "resources.wit" "settings.wit" "tools.wit" "transfer.wit" "types.wit"
             "worlds.wit")
     };
 }

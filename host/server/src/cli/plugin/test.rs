@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scout_machine::Call;
-use scout_runtime::cassette::Cassette;
+use scout_runtime::cassette::{Cassette, RecordedQuestion};
 use scout_runtime::{Limits, PluginId, Runtime, RuntimeConfig};
 use tokio::time::Instant;
 
@@ -107,11 +107,16 @@ impl Bench {
         let loaded = self.runtime.load(id, Arc::clone(&self.component), grants, settings).await;
         let plugin = loaded.map_err(|error| error.to_string())?;
         let catalog = one::tools(plugin.clone(), &self.component).await.map_err(|error| error.to_string())?;
-        let tool =
-            catalog.tool(cassette.tool()).ok_or_else(|| format!("the plugin has no tool `{}`", cassette.tool()))?;
         let (principal, call) = (tenant::local_principal(), Call::until(Instant::now() + CHECK));
-        let checked = tool.check_arguments(cassette.arguments().clone(), &principal, &call).await;
-        checked.map_err(|error| error.message)?;
+        let tool = match cassette.asked() {
+            RecordedQuestion::Tool { name, arguments } => {
+                let tool = catalog.tool(name).ok_or_else(|| format!("the plugin has no tool `{name}`"))?;
+                let checked = tool.check_arguments(arguments.clone(), &principal, &call).await;
+                checked.map_err(|error| error.message)?;
+                Some(tool)
+            }
+            RecordedQuestion::Resource { .. } => None,
+        };
         let replay = cassette.replay(&plugin, &self.limits).await.map_err(|error| error.to_string())?;
         if !replay.faults.is_empty() {
             let faults = replay.faults.join("\n");
@@ -121,7 +126,7 @@ impl Bench {
                 .map(|error| format!("\nthe call ended with: {}", with_hint(&error.message, error.hint.as_deref())));
             return Err(format!("{faults}{}\nif the plugin is right, record the call anew", ended.unwrap_or_default()));
         }
-        if let Ok((answer, receipt)) = &replay.answer {
+        if let (Some(tool), Ok((answer, receipt))) = (tool, &replay.answer) {
             let replied = tool.reply((answer.clone(), Secrets::Shown), *receipt, &principal, &call).await;
             replied.map_err(|error| error.message)?;
         }
