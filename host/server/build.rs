@@ -1,4 +1,5 @@
-//! Builds the bundled plugins and leaves them as components in `OUT_DIR`, where `plugins/bundled.rs` embeds them.
+//! Builds the bundled plugins and leaves them as components in `OUT_DIR`, where `plugins/bundled.rs` embeds them, each with its SHA-256:
+//! no start has to read them for it.
 //!
 //! The plugins are a workspace of their own, built by a cargo of its own for WebAssembly: nothing that is set for the
 //! native build reaches it, and all native profiles (build, test, clippy, doc) share one target directory for it.
@@ -11,6 +12,7 @@ use std::process::Command;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use sha2::{Digest as _, Sha256};
 use wit_component::ComponentEncoder;
 
 macro_rules! bundled {
@@ -53,13 +55,19 @@ fn components() -> Result<(), String> {
                 "the plugin `{name}` has {size} bytes as a component; it must stay below {MAX_COMPONENT}"
             ));
         }
-        let path = out.join(format!("{name}.wasm"));
-        // Left alone if nothing changed: a newer file would have the whole crate compiled again.
-        if fs::read(&path).ok().as_ref() != Some(&component) {
-            fs::write(&path, &component).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        }
+        let digest: [u8; 32] = Sha256::digest(&component).into();
+        write(&out.join(format!("{name}.wasm")), &component)?;
+        write(&out.join(format!("{name}.sha256")), &digest)?;
     }
     Ok(())
+}
+
+/// Writes a file. One that holds this already is left alone: a newer one would have the whole crate compiled again.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    if fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    fs::write(path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// The components that somebody else built.

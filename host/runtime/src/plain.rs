@@ -11,21 +11,72 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 /// Objects with more fields are read: each name is compared with those before it.
 const MAX_NAMES: usize = 64;
 
+/// The digits of a number with a fraction: so many stay as they are when it is read and written.
+const MAX_DIGITS: usize = 15;
+
 /// Whether a text is a JSON object on one line, without hidden characters, without a name that an object has twice, and of whose numbers
-/// all are whole and fit 64 bits: others may be written in several ways.
+/// all are whole and fit 64 bits, or have a short fraction, as latencies do: others may be written in several ways.
 pub(crate) fn is_plain(text: &str) -> bool {
     let is_one_line = text.bytes().fold(true, |all, byte| all & (byte >= b' '));
     if !is_one_line || !text.starts_with('{') || hidden(text).next().is_some() {
         return false;
     }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    Plain { names: &mut Vec::new() }.deserialize(&mut reader).is_ok() && reader.end().is_ok()
+    let (mut reader, mut has_fractions) = (serde_json::Deserializer::from_str(text), false);
+    let plain = Plain { names: &mut Vec::new(), has_fractions: &mut has_fractions };
+    plain.deserialize(&mut reader).is_ok() && reader.end().is_ok() && (!has_fractions || has_plain_numbers(text))
+}
+
+/// Whether all numbers of a JSON text on one line are written as they would be anew.
+fn has_plain_numbers(text: &str) -> bool {
+    let mut text = text.as_bytes();
+    while let Some((first, rest)) = text.split_first() {
+        text = match first {
+            b'"' => behind_string(rest),
+            b'-' | b'0'..=b'9' => {
+                let length = text.iter().position(|byte| b",]} ".contains(byte)).unwrap_or(text.len());
+                let Some((number, behind)) = text.split_at_checked(length) else { return false };
+                if !is_plain_number(number) {
+                    return false;
+                }
+                behind
+            }
+            _ => rest,
+        };
+    }
+    true
+}
+
+/// What follows a string of which this is all but its first quote.
+fn behind_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let is_end = rest.get(at) == Some(&b'"');
+        rest = rest.get(at + if is_end { 1 } else { 2 }..).unwrap_or_default();
+        if is_end {
+            break;
+        }
+    }
+    rest
+}
+
+fn is_plain_number(number: &[u8]) -> bool {
+    let digits = number.strip_prefix(b"-").unwrap_or(number);
+    let Some(point) = digits.iter().position(|byte| *byte == b'.') else {
+        return number != b"-0" && digits.len() < 19 && digits.iter().all(u8::is_ascii_digit);
+    };
+    let (whole, fraction) = (digits.get(..point).unwrap_or_default(), digits.get(point + 1..).unwrap_or_default());
+    // Nothing is left out behind it, and it is not so small that it has an exponent.
+    let is_shortest = fraction.last() != Some(&b'0') && (whole != b"0" || fraction.first() != Some(&b'0'));
+    whole.len() + fraction.len() <= MAX_DIGITS
+        && whole.iter().chain(fraction).all(u8::is_ascii_digit)
+        && (fraction == b"0" || is_shortest)
 }
 
 /// Reads a value and keeps nothing of it.
 struct Plain<'n, 'de> {
     /// Of the objects that it is in, outermost first.
     names: &'n mut Vec<&'de str>,
+    /// Set where a number was read that is not whole, or does not fit 64 bits.
+    has_fractions: &'n mut bool,
 }
 
 impl<'de> DeserializeSeed<'de> for Plain<'_, 'de> {
@@ -59,6 +110,11 @@ impl<'de> Visitor<'de> for Plain<'_, 'de> {
         Ok(())
     }
 
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        *self.has_fractions = true;
+        Ok(())
+    }
+
     fn visit_borrowed_str<E: Error>(self, _: &'de str) -> Result<(), E> {
         Ok(())
     }
@@ -69,7 +125,7 @@ impl<'de> Visitor<'de> for Plain<'_, 'de> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
-        while values.next_element_seed(Plain { names: self.names })?.is_some() {}
+        while values.next_element_seed(Plain { names: self.names, has_fractions: self.has_fractions })?.is_some() {}
         Ok(())
     }
 
@@ -82,7 +138,7 @@ impl<'de> Visitor<'de> for Plain<'_, 'de> {
                 return Err(A::Error::custom("a name twice"));
             }
             self.names.push(name);
-            fields.next_value_seed(Plain { names: self.names })?;
+            fields.next_value_seed(Plain { names: self.names, has_fractions: self.has_fractions })?;
         }
         self.names.truncate(begin);
         Ok(())
@@ -103,6 +159,7 @@ mod tests {
             r#"{"a":{"a":[{"a":1},{"a":-2}]},"b":null,"c":true,"wörld ⚠️":"日本 \"x\" \\ \n \t \/ é"}"#,
             &format!(r#"{{"n":[0,{},{}]}}"#, u64::MAX, i64::MIN),
             r#"{ "a" : [ ] , "b" : { } }"#,
+            r#"{"a":[1.0,0.0,-0.0,0.1, 12.25 ,-3.5,123456789012.125],"1.10":"\\","b":"\"1.10\"0.10","c":7}"#,
         ] {
             assert!(is_plain(text), "{text}");
         }
@@ -123,7 +180,14 @@ mod tests {
             "{'a':1}",
             "{\"a\":1,}",
             "{\"a\":\"\\x\"}",
-            "{\"a\":1.0}",
+            "{\"a\":1.00}",
+            "{\"a\":1.10}",
+            "{\"a\":0.00001}",
+            "{\"a\":0.1e1}",
+            "{\"a\":1234567890.123456}",
+            "{\"a\":[0.1,1.0E2]}",
+            "{\"a\":0.1,\"b\":-0}",
+            "{\"a\":0.1,\"b\":18446744073709551616}",
             "{\"a\":1e2}",
             "{\"a\":-0}",
             "{\"a\":18446744073709551616}",
@@ -185,6 +249,8 @@ mod tests {
             "-1",
             "0",
             "1.0",
+            "0.25",
+            "1.50",
             "null",
             "true",
             " ",
@@ -220,6 +286,17 @@ mod tests {
             assert_eq!(all.len(), text.replace("\\\"", "").matches('"').count() / 2, "a name was lost of {text:?}");
             assert!(value.is_object() && !text.contains(['\n', '\r']));
             assert_eq!(value, serde_json::from_str::<Value>(&value.to_string()).unwrap());
+        }
+        assert!(plain > 10_000, "{plain}");
+        plain = 0;
+        for _ in 0..200_000 {
+            let sign = if next(2) == 0 { "-" } else { "" };
+            let (whole, fraction) = (next(1 << 31) >> next(31), next(1 << 31) >> next(31));
+            let text = format!("{{\"a\":{sign}{whole}.{}{fraction}}}", "0".repeat(next(3)));
+            if is_plain(&text) {
+                plain += 1;
+                assert_eq!(serde_json::from_str::<Value>(&text).unwrap().to_string(), text);
+            }
         }
         assert!(plain > 10_000, "{plain}");
     }

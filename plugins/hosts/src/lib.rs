@@ -373,8 +373,17 @@ fn note(shown: usize, meant: u32, all: u32, next: Option<&Next>) -> Option<Strin
 const NONE: &str = "no hosts are configured: Scout lists the `Host` entries of ~/.ssh/config that are not patterns";
 
 fn as_json(rows: &[Row], total: u32, note: Option<&str>, next: Option<&Next>) -> Object {
-    let hosts = rows.iter().map(|row| {
-        let object = Object::new().text("name", row.host.name.as_str());
+    let object = Object::new()
+        .integer("total", u64::from(total))
+        .boolean("truncated", rows.len() < total as usize)
+        .text("note", note)
+        .text("read_on", next.map(|next| next.read_on.as_str()));
+    let object = match next {
+        Some(next) => object.text("cursor", next.cursor.as_str()),
+        None => object,
+    };
+    object.each("hosts", rows, |object, row| {
+        let object = object.text("name", row.host.name.as_str());
         let object = match row.is_hidden {
             true => object,
             false => object
@@ -389,57 +398,59 @@ fn as_json(rows: &[Row], total: u32, note: Option<&str>, next: Option<&Next>) ->
             .into_iter()
             .filter(|(_, labels)| !labels.is_empty())
             .fold(object, |object, (name, labels)| object.texts(name, labels))
-    });
-    let object = Object::new()
-        .integer("total", u64::from(total))
-        .boolean("truncated", rows.len() < total as usize)
-        .text("note", note)
-        .text("read_on", next.map(|next| next.read_on.as_str()));
-    let object = match next {
-        Some(next) => object.text("cursor", next.cursor.as_str()),
-        None => object,
-    };
-    object.objects("hosts", hosts)
+    })
 }
 
 fn as_text(rows: &[Row]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    type Cells = fn(&Row) -> String;
-    let columns: [(&str, bool, bool, Cells); 8] = [
-        ("NAME", true, false, |row| row.host.name.clone()),
-        ("ADDRESS", rows.iter().any(|row| !row.is_hidden), false, |row| match row.is_hidden {
-            true => "-".to_owned(),
-            false => address(&row.host.address, row.host.port),
+    type Write = fn(&Row, &mut String);
+    let shows_addresses = rows.iter().any(|row| !row.is_hidden);
+    let columns: [(&str, bool, bool, Write); 8] = [
+        ("NAME", true, false, |row, out| out.push_str(&row.host.name)),
+        ("ADDRESS", shows_addresses, false, |row, out| match row.is_hidden {
+            true => out.push('-'),
+            false => address(&row.host.address, row.host.port, out),
         }),
-        ("USER", rows.iter().any(|row| !row.is_hidden), false, |row| match row.is_hidden {
-            true => "-".to_owned(),
-            false => row.host.user.clone(),
+        ("USER", shows_addresses, false, |row, out| out.push_str(if row.is_hidden { "-" } else { &row.host.user })),
+        ("STATUS", true, false, |row, out| out.push_str(row.status)),
+        ("LATENCY", true, true, |row, out| match row.latency {
+            Some(latency) => {
+                out.push_str(&text::tenths(latency));
+                out.push_str(" ms");
+            }
+            None => out.push('-'),
         }),
-        ("STATUS", true, false, |row| row.status.to_owned()),
-        ("LATENCY", true, true, |row| {
-            row.latency.map_or_else(|| "-".to_owned(), |latency| format!("{} ms", text::tenths(latency)))
-        }),
-        ("TAGS", rows.iter().any(|row| !row.tags.is_empty()), false, |row| row.tags.join(",")),
-        ("GROUPS", rows.iter().any(|row| !row.groups.is_empty()), false, |row| row.groups.join(",")),
-        ("", true, false, |row| row.trouble.clone().unwrap_or_default()),
+        ("TAGS", rows.iter().any(|row| !row.tags.is_empty()), false, |row, out| joined(&row.tags, out)),
+        ("GROUPS", rows.iter().any(|row| !row.groups.is_empty()), false, |row, out| joined(&row.groups, out)),
+        ("", true, false, |row, out| out.push_str(row.trouble.as_deref().unwrap_or_default())),
     ];
     let columns: Vec<_> = columns.into_iter().filter(|(_, is_shown, ..)| *is_shown).collect();
     let mut table = text::Table::new(columns.iter().map(|(_, _, is_number, _)| *is_number).collect::<Vec<_>>());
     columns.iter().for_each(|(head, ..)| table.cell(|out| out.push_str(head)));
     for row in rows {
-        columns.iter().for_each(|(.., cell)| table.cell(|out| out.push_str(&cell(row))));
+        columns.iter().for_each(|(.., write)| table.cell(|out| write(row, out)));
     }
     table.finish(String::new())
 }
 
-/// Where is dialled, if anything is; an IPv6 address in brackets.
-fn address(address: &str, port: u16) -> String {
-    if port == 0 {
-        return address.to_owned();
+/// Labels with commas between them.
+fn joined(labels: &[String], out: &mut String) {
+    for (at, label) in labels.iter().enumerate() {
+        out.push_str(if at > 0 { "," } else { "" });
+        out.push_str(label);
     }
-    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}
+
+/// Where is dialled, if anything is; an IPv6 address in brackets.
+fn address(address: &str, port: u16, out: &mut String) {
+    let (open, close) = if port != 0 && address.contains(':') { ("[", "]") } else { ("", "") };
+    [open, address, close].into_iter().for_each(|part| out.push_str(part));
+    if port != 0 {
+        out.push(':');
+        text::decimal(out, u64::from(port));
+    }
 }
 
 #[cfg(test)]

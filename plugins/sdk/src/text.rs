@@ -201,7 +201,11 @@ pub fn written(bytes: &[u8]) -> usize {
 /// `123` as `12.3`.
 #[must_use]
 pub fn tenths(value: u64) -> String {
-    format!("{}.{}", value / 10, value % 10)
+    let mut out = String::with_capacity(8);
+    decimal(&mut out, value / 10);
+    out.push('.');
+    decimal(&mut out, value % 10);
+    out
 }
 
 /// A number with its noun: `1 file`, `2 files`.

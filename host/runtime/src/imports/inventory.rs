@@ -229,7 +229,9 @@ fn properties(context: &CallContext, rights: &CallRights, host: &HostRecord) -> 
         properties.push(property("status", status.name()));
     }
     if let Some(latency) = latency {
-        properties.push(property("latency-ms", &format!("{:.3}", latency.as_secs_f64() * 1e3)));
+        // As milliseconds with three decimals.
+        let microseconds = (latency.as_nanos() + 500) / 1_000;
+        properties.push(property("latency-ms", &format!("{}.{:03}", microseconds / 1_000, microseconds % 1_000)));
     }
     if let Some(failure) = failure {
         let failure = if rights.sees_addresses() { failure } else { hide::of(&host.name, failure) };
@@ -352,33 +354,62 @@ impl CallState {
         for name in names {
             hosts.push(self.admit(&name, HostRequest::Probe { timeout, anew }).await?);
         }
-        let call = self.context.as_ref().map(|context| context.call.clone());
+        let Some(context) = self.context.clone() else { return Ok(Vec::new()) };
+        if !hosts.is_empty() {
+            // All at once: one wait for all of them.
+            context.call.cost.add_round_trips(1);
+        }
+        // Of most hosts the answer is known: it takes no place beside those that are waited for.
+        let told = |admitted: &Admitted| if anew { None } else { told(&context, admitted) };
+        let mut probes: Vec<_> = hosts.iter().map(told).collect();
+        let asked = hosts.into_iter().enumerate().filter(|(at, _)| probes.get(*at).is_some_and(Option::is_none));
+        let asked: Vec<_> = asked.collect();
+        if asked.is_empty() {
+            return Ok(probes.into_iter().flatten().collect());
+        }
         let probing = in_task(move || async move {
-            let mut probes = Vec::with_capacity(hosts.len());
             let mut waits = FuturesUnordered::new();
-            for (at, admitted) in hosts.into_iter().enumerate() {
-                // Of most hosts the answer is known: it takes no place beside those that are waited for. Each is looked at, however
-                // many there are, which a task's budget in tokio would not allow.
+            for (at, admitted) in asked {
+                // Each is looked at, however many there are, which a task's budget in tokio would not allow.
                 let mut asked = Box::pin(probe(admitted));
-                let known = unconstrained(poll_immediate(&mut asked)).await;
-                if known.is_none() {
-                    waits.push(async move { (at, asked.await) });
+                match unconstrained(poll_immediate(&mut asked)).await {
+                    Some(seen) => put(&mut probes, at, seen),
+                    None => waits.push(async move { (at, asked.await) }),
                 }
-                probes.push(known);
             }
             while let Some((at, seen)) = waits.next().await {
-                if let Some(place) = probes.get_mut(at) {
-                    *place = Some(seen);
-                }
-            }
-            // All at once: one wait for all of them.
-            if let Some(call) = call.filter(|_| !probes.is_empty()) {
-                call.cost.add_round_trips(1);
+                put(&mut probes, at, seen);
             }
             Ok(probes.into_iter().flatten().collect())
         });
         self.budget.away(probing).await
     }
+}
+
+fn put(probes: &mut [Option<Reachability>], at: usize, seen: Reachability) {
+    if let Some(place) = probes.get_mut(at) {
+        *place = Some(seen);
+    }
+}
+
+/// What a probe would tell of what is known, so that nobody need be asked; absent: nothing is.
+fn told(context: &CallContext, admitted: &Admitted) -> Option<Reachability> {
+    let name = &admitted.access().host.name;
+    let Known { status, latency, failure } = known(context, name);
+    if status == Status::Unknown {
+        return None;
+    }
+    let failure = failure.map(|error| if admitted.permit().hides_address { hide::of(name, error) } else { error });
+    Some(Reachability {
+        name: name.to_string(),
+        connected: status == Status::Connected,
+        latency_ms: latency.map(milliseconds),
+        failure: failure.map(|error| types::from_ssh(&error).message),
+    })
+}
+
+fn milliseconds(latency: Duration) -> f64 {
+    latency.as_secs_f64() * 1e3
 }
 
 /// Whether a host answers, and what stands against using it.
@@ -412,7 +443,7 @@ async fn probe(admitted: Admitted) -> Reachability {
     // Why nobody could log in a moment ago, though the host answers.
     let refused = probe.refused.as_ref().and_then(failed);
     match probe.latency {
-        Ok(latency) => seen(probe.connected, Some(latency.as_secs_f64() * 1e3), refused),
+        Ok(latency) => seen(probe.connected, Some(milliseconds(latency)), refused),
         Err(error) if error.kind() == scout_machine::ErrorKind::Unsupported => seen(probe.connected, None, refused),
         Err(error) => seen(probe.connected, None, failed(&error)),
     }
@@ -425,11 +456,13 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::sync::atomic::Ordering::Relaxed;
 
-    use scout_ssh::{HostNames, Pool, PoolConfig};
+    use scout_local::{Account, Local};
+    use scout_ssh::{HostNames, Pool, PoolConfig, SshConfig};
 
     use super::*;
     use crate::grants::{HostPattern, HostRules, Limit, Place, Rights, Rule};
     use crate::policy::CommandPolicy;
+    use crate::steps::HostAccess;
     use crate::{Fleet, Grants, HostRecord, HostSource, Interface, Limits};
 
     const NAMES: [&str; 6] = ["web1", "web2", "db1", "web-3.corp", "from", "w\u{e9}b"];
@@ -574,6 +607,50 @@ mod tests {
             let told = super::properties(&context, rights, &host);
             let told: Vec<_> = told.iter().map(|property| format!("{}={}", property.name, property.value)).collect();
             assert_eq!(told.join(" "), properties);
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_host_that_was_asked_the_same_is_told_without_asking() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap().port();
+        let shut = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let block = |name: &str, port| format!("Host {name}\n  HostName 127.0.0.1\n  Port {port}\n");
+        let file = dir.path().join("ssh_config");
+        let text = [block("open", open), block("shut", shut), "Host amiss\n  Port none\n".to_owned()].concat();
+        std::fs::write(&file, text).unwrap();
+        let config = Arc::new(SshConfig::load(&file, None, dir.path()).unwrap());
+        let over_ssh =
+            |name: &str| HostRecord::over_ssh(&config, name, CommandPolicy::None, scout_machine::CommandLimits::NONE);
+        let local = Local::new(Account::current(dir.path(), |_| None));
+        let mine = HostRecord::local(&local, "mine", CommandPolicy::None, scout_machine::CommandLimits::NONE);
+        let hosts = ["open", "shut", "amiss"].map(over_ssh).into_iter().chain([mine]).collect();
+        let mut context = context();
+        context.fleet = Arc::new(Fleet::new(hosts, Pool::new(PoolConfig::default())));
+        let hidden = Rights { addresses: Some((false, Place::new("scout.toml:1"))), ..Rights::default() };
+        let hidden = CallRights { tenant: Arc::new(hidden), ..rights(None) };
+        for (name, is_known, begins) in [
+            ("open", false, "false true None"),
+            ("shut", false, "false false Some(\""),
+            ("amiss", false, "false false Some(\""),
+            ("mine", true, "true true None"),
+        ] {
+            for (at, rights) in [rights(None), hidden.clone()].into_iter().enumerate() {
+                let asked = async || {
+                    let request = HostRequest::Probe { timeout: MAX_PROBE, anew: false };
+                    HostAccess::new(&context, name, &rights).unwrap().admit("hosts", &rights, request).await.unwrap()
+                };
+                assert_eq!(told(&context, &asked().await).is_some(), is_known || at > 0, "{name}");
+                let seen = probe(asked().await).await;
+                let shown = format!("{} {} {:?}", seen.connected, seen.latency_ms.is_some(), seen.failure);
+                assert!(shown.starts_with(begins), "{name}: {shown}");
+                let of = |seen: &Reachability| {
+                    let Reachability { name, connected, latency_ms, failure } = seen;
+                    (name.clone(), *connected, latency_ms.map(f64::to_bits), failure.clone())
+                };
+                assert_eq!(told(&context, &asked().await).map(|told| of(&told)), Some(of(&seen)), "{name}");
+            }
         }
     }
 

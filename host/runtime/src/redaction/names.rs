@@ -77,8 +77,6 @@ const KEYS: [&str; 14] = [
     "signing",
     "storage",
 ];
-/// Names that are secret only as a whole: `session-4.scope` is none.
-const WHOLE: [&str; 4] = ["auth", "session", "x_auth", "x_session"];
 /// The longest text of an element of XML, which ends on its line.
 const MAX_ELEMENT: usize = 256;
 /// Schemes of HTTP's authentication, in front of the secret.
@@ -132,74 +130,15 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
 const SOUGHT: [&str; 12] =
     ["pass", "pwd", "secret", "token", "cred", "cookie", "key", "auth", "jwt", "otp", "psk", "sess"];
 
-/// The last words of names that speak of a secret and have none.
+/// The last words of names that speak of a secret and have none, in the order of their letters.
+#[rustfmt::skip]
 const ABOUT: [&str; 66] = [
-    "name",
-    "names",
-    "file",
-    "files",
-    "path",
-    "paths",
-    "dir",
-    "directory",
-    "url",
-    "uri",
-    "endpoint",
-    "type",
-    "types",
-    "policy",
-    "length",
-    "len",
-    "size",
-    "min",
-    "max",
-    "count",
-    "limit",
-    "expiry",
-    "expires",
-    "expiration",
-    "ttl",
-    "age",
-    "at",
-    "time",
-    "date",
-    "timeout",
-    "lifetime",
-    "method",
-    "methods",
-    "mode",
-    "algorithm",
-    "algo",
-    "enabled",
-    "required",
-    "ref",
-    "arn",
-    "version",
-    "status",
-    "used",
-    "usage",
-    "prompt",
-    "label",
-    "description",
-    "changed",
-    "field",
-    "header",
-    "issuer",
-    "audience",
-    "scope",
-    "scopes",
-    "fingerprint",
-    "format",
-    "provider",
-    "backend",
-    "store",
-    "rotation",
-    "hint",
-    "id",
-    "ids",
-    "host",
-    "port",
-    "user",
+    "age", "algo", "algorithm", "arn", "at", "audience", "backend", "changed", "count", "date", "description", "dir",
+    "directory", "enabled", "endpoint", "expiration", "expires", "expiry", "field", "file", "files", "fingerprint",
+    "format", "header", "hint", "host", "id", "ids", "issuer", "label", "len", "length", "lifetime", "limit", "max",
+    "method", "methods", "min", "mode", "name", "names", "path", "paths", "policy", "port", "prompt", "provider",
+    "ref", "required", "rotation", "scope", "scopes", "size", "status", "store", "time", "timeout", "ttl", "type",
+    "types", "uri", "url", "usage", "used", "user", "version",
 ];
 /// Words of names of passwords.
 const PASSWORDS: [&str; 4] = ["pwd", "pw", "psk", "passcode"];
@@ -224,18 +163,19 @@ pub(super) fn kind_of(name: &[u8]) -> Option<Kind> {
     if name.len() > MAX_NAME || !is_secret_name(name) {
         return None;
     }
-    let words = words(name);
-    let last = words.last()?;
     // Of `session_id` the whole is the secret.
-    let is_about = ABOUT.contains(&last.as_str()) && !words.iter().any(|word| word.starts_with("sess"));
-    let is_password = |word: &String| {
-        word.contains("password")
-            || word.contains("passwd")
-            || word.contains("passphrase")
-            || word.ends_with("pass")
-            || PASSWORDS.contains(&word.as_str())
+    let speaks_of_session = |word: &[u8]| word.get(..4).is_some_and(|first| first.eq_ignore_ascii_case(b"sess"));
+    let last = words(name).last()?;
+    let is_about = ABOUT.binary_search_by(|about| about.bytes().cmp(last.iter().map(u8::to_ascii_lowercase))).is_ok();
+    if is_about && !words(name).any(speaks_of_session) {
+        return None;
+    }
+    let is_password = |word: &[u8]| {
+        ["password", "passwd", "passphrase"].iter().any(|part| contains(word, part))
+            || ends_with(word, "pass")
+            || is_one_of(word, &PASSWORDS)
     };
-    (!is_about).then(|| if words.iter().any(is_password) { Kind::Password } else { Kind::Key })
+    Some(if words(name).any(is_password) { Kind::Password } else { Kind::Key })
 }
 
 /// The values of a text that are likely to be secret by the names in front of them.
@@ -305,51 +245,74 @@ pub(crate) fn replaced<'a>(patterns: &[(Regex, &str)], bytes: Cow<'a, [u8]>) -> 
 
 /// Whether what has this name is secret.
 pub(crate) fn is_secret_name(name: &[u8]) -> bool {
-    let words = words(name);
-    let whole = words.join("_");
-    let secret = |word: &str| {
-        WORDS.contains(&word)
-            || STEMS.iter().any(|stem| word.contains(stem))
-            || ENDS.iter().any(|end| word.ends_with(end))
+    let secret = |word: &[u8]| {
+        is_one_of(word, &WORDS)
+            || ENDS.iter().any(|end| ends_with(word, end))
+            || STEMS.iter().any(|stem| contains(word, stem))
     };
-    let ordinary = |word: &str| ORDINARY.contains(&word);
-    let mut before = "";
-    for word in &words {
+    let mut before: &[u8] = b"";
+    let (mut last_but_one, mut count) = (before, 0);
+    for word in words(name) {
         // As `by-pass`.
-        let joined = [before, word].concat();
-        if secret(word) && !ordinary(word) && !ordinary(&joined) {
+        let is_ordinary = || is_one_of(word, &ORDINARY) || ORDINARY.iter().any(|whole| is_of_two(before, word, whole));
+        if secret(word) && !is_ordinary() || is_one_of(word, &["key", "keys"]) && is_one_of(before, &KEYS) {
             return true;
         }
-        if matches!(word.as_str(), "key" | "keys") && KEYS.contains(&before) {
-            return true;
-        }
-        before = word;
+        (last_but_one, before, count) = (before, word, count + 1);
     }
-    WHOLE.contains(&whole.as_str()) || ["session_id", "_auth"].iter().any(|end| whole.ends_with(end))
+    match before.to_ascii_lowercase().as_slice() {
+        // What else has the word `session` speaks of one: `session-4.scope`.
+        b"session" => count == 1 || count == 2 && is_one_of(last_but_one, &["x"]),
+        b"id" => ends_with(last_but_one, "session"),
+        last => last == b"auth",
+    }
 }
 
-/// The words of a name in small letters, without figures at their ends: `DBPass2` is `db` and `pass`.
-fn words(name: &[u8]) -> Vec<String> {
-    let mut words = vec![String::new()];
-    for (at, byte) in name.iter().enumerate() {
-        let before = at.checked_sub(1).and_then(|before| name.get(before)).copied().unwrap_or_default();
-        let after = name.get(at + 1).copied().unwrap_or_default();
-        let begins = byte.is_ascii_uppercase()
+/// The words of a name, without figures at their ends: `DBPass2` is `DB` and `Pass`.
+fn words(name: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    let begins = |at: usize| {
+        let [before, byte, after] = [at.wrapping_sub(1), at, at + 1].map(|at| byte(name, at));
+        byte.is_ascii_uppercase()
             && (before.is_ascii_lowercase()
                 || before.is_ascii_digit()
-                || before.is_ascii_uppercase() && after.is_ascii_lowercase());
-        if begins || !byte.is_ascii_alphanumeric() {
-            words.push(String::new());
-        }
-        if let (true, Some(word)) = (byte.is_ascii_alphanumeric(), words.last_mut()) {
-            word.push(char::from(byte.to_ascii_lowercase()));
-        }
-    }
-    for word in &mut words {
-        word.truncate(word.trim_end_matches(|end: char| end.is_ascii_digit()).len());
-    }
-    words.retain(|word| !word.is_empty());
-    words
+                || before.is_ascii_uppercase() && after.is_ascii_lowercase())
+    };
+    let mut at = 0;
+    let pieces = std::iter::from_fn(move || {
+        let start = (at..name.len()).find(|at| byte(name, *at).is_ascii_alphanumeric())?;
+        at = (start + 1..name.len())
+            .find(|at| !byte(name, *at).is_ascii_alphanumeric() || begins(*at))
+            .unwrap_or(name.len());
+        name.get(start..at)
+    });
+    let without_figures = |word: &'_ [u8]| {
+        let figures = word.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        word.len() - figures
+    };
+    pieces.filter_map(move |word| word.get(..without_figures(word))).filter(|word| !word.is_empty())
+}
+
+/// Whether a word is one of these, in letters of any size.
+fn is_one_of(word: &[u8], words: &[&str]) -> bool {
+    words.iter().any(|one| word.eq_ignore_ascii_case(one.as_bytes()))
+}
+
+/// Whether two words are this one together.
+fn is_of_two(one: &[u8], other: &[u8], whole: &str) -> bool {
+    let parts = whole.as_bytes().split_at_checked(one.len());
+    parts.is_some_and(|(begin, end)| one.eq_ignore_ascii_case(begin) && other.eq_ignore_ascii_case(end))
+}
+
+fn ends_with(word: &[u8], end: &str) -> bool {
+    let start = word.len().checked_sub(end.len());
+    start.and_then(|start| word.get(start..)).is_some_and(|last| last.eq_ignore_ascii_case(end.as_bytes()))
+}
+
+fn contains(word: &[u8], part: &str) -> bool {
+    let first = byte(part.as_bytes(), 0);
+    // Most places have another letter.
+    let may_begin = |some: &[u8]| byte(some, 0).to_ascii_lowercase() == first;
+    word.windows(part.len()).any(|some| may_begin(some) && some.eq_ignore_ascii_case(part.as_bytes()))
 }
 
 /// A quote, with the backslashes in front of it: none, one in a string of JSON, three in a string of that.
@@ -482,25 +445,27 @@ impl Pass<'_> {
         }
         let taken = self.found.len();
         let Some(name) = self.name(span) else { return end };
-        let Some(kind) = kind_of(self.span(&name.span)) else { return end };
-        self.taking = Taking::Likely(kind);
         let behind = self.value(&name).unwrap_or_default();
         if self.found.len() > taken { behind.max(end) } else { end }
     }
 
+    /// The name that stands there, if it is one of a secret; then what is taken is of its kind.
     fn name(&mut self, mut span: Range<usize>) -> Option<Name> {
-        let said = |span: &Range<usize>| match self.taking {
-            Taking::All => is_secret_name(self.span(span)),
-            Taking::Likely(_) => kind_of(self.span(span)).is_some(),
+        let said = |span: &Range<usize>| {
+            self.text.count(span.len());
+            match self.taking {
+                Taking::All => is_secret_name(self.span(span)).then_some(Taking::All),
+                Taking::Likely(_) => kind_of(self.span(span)).map(Taking::Likely),
+            }
         };
         // Behind a backslash, the first letter may be a line end in a string of JSON.
         let escape = span.start > 0 && self.byte(span.start - 1) == b'\\' && b"nrt".contains(&self.byte(span.start));
         let shorter = span.start + 1..span.end;
-        if escape && said(&shorter) {
+        let of_shorter = if escape { said(&shorter) } else { None };
+        if of_shorter.is_some() {
             span = shorter;
-        } else if !said(&span) {
-            return None;
         }
+        self.taking = of_shorter.or_else(|| said(&span))?;
         self.quotes.go_to(self.text.bytes, span.start);
         let (open, line) = (self.quotes.open, self.quotes.line);
         let key = |quote: &Quote| b":=,".contains(&self.byte(self.blanks(span.end + quote.len())));
@@ -617,10 +582,8 @@ impl Pass<'_> {
         if name.closed.is_some() {
             return self.until(at, |byte| byte.is_ascii_whitespace() || b",}]\"'".contains(&byte));
         }
-        let whole_line = {
-            let words = words(self.span(&name.span));
-            words.iter().any(|word| matches!(word.as_str(), "authorization" | "cookie" | "cookies"))
-        };
+        let whole_line =
+            { words(self.span(&name.span)).any(|word| is_one_of(word, &["authorization", "cookie", "cookies"])) };
         match name.open {
             Some((quote, behind)) if behind == name.span.start || whole_line => return self.closing(at, quote).0,
             None if b"?&".contains(&before) => {

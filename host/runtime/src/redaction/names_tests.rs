@@ -1,7 +1,7 @@
 //! Which names are secret, what stays, and that any bytes are read.
 #![expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
 
-use super::{is_secret_name, without};
+use super::{ABOUT, ENDS, KEYS, Kind, ORDINARY, PASSWORDS, STEMS, WORDS, is_secret_name, kind_of, without};
 
 fn shown(text: &str) -> String {
     String::from_utf8_lossy(&without(text.as_bytes(), &mut |_| {})).into_owned()
@@ -186,4 +186,82 @@ fn a_long_text_of_openings_is_read_once() {
         let text = format!("'\"{}", piece.repeat((1 << 20) / piece.len()));
         assert!(without(text.as_bytes(), &mut |_| {}).len() <= 2 * text.len() + 64);
     }
+}
+
+/// The words of a name, each written out.
+fn words_written_out(name: &str) -> Vec<String> {
+    let letters: Vec<char> = name.chars().collect();
+    let mut words = vec![String::new()];
+    for (at, letter) in letters.iter().enumerate() {
+        let before = if at == 0 { ' ' } else { letters[at - 1] };
+        let after = letters.get(at + 1).copied().unwrap_or(' ');
+        let goes_on = before.is_ascii_uppercase() && !after.is_ascii_lowercase();
+        if !letter.is_ascii_alphanumeric() || letter.is_ascii_uppercase() && before.is_ascii_alphanumeric() && !goes_on
+        {
+            words.push(String::new());
+        }
+        if letter.is_ascii_alphanumeric() {
+            words.last_mut().expect("there is one").push(letter.to_ascii_lowercase());
+        }
+    }
+    let without_figures = |word: &String| word.trim_end_matches(|end: char| end.is_ascii_digit()).to_owned();
+    words.iter().map(without_figures).filter(|word| !word.is_empty()).collect()
+}
+
+/// The same of each word as text, of all words joined, and of each with the one before it.
+fn is_secret_by_words_written_out(name: &str) -> bool {
+    let words = words_written_out(name);
+    let whole = words.join("_");
+    let ordinary = |word: &str| ORDINARY.contains(&word);
+    let is_secret = |(at, word): (usize, &String)| {
+        let before = if at == 0 { "" } else { &*words[at - 1] };
+        let says = WORDS.contains(&&**word)
+            || STEMS.iter().any(|stem| word.contains(stem))
+            || ENDS.iter().any(|end| word.ends_with(end));
+        says && !ordinary(word) && !ordinary(&format!("{before}{word}"))
+            || ["key", "keys"].contains(&&**word) && KEYS.contains(&before)
+    };
+    words.iter().enumerate().any(is_secret)
+        || ["auth", "session", "x_auth", "x_session"].contains(&&*whole)
+        || ["session_id", "_auth"].iter().any(|end| whole.ends_with(end))
+}
+
+fn kind_by_words_written_out(name: &str) -> Option<Kind> {
+    let words = words_written_out(name);
+    let is_about = ABOUT.contains(&&**words.last()?) && !words.iter().any(|word| word.starts_with("sess"));
+    let is_password = |word: &String| {
+        ["password", "passwd", "passphrase"].iter().any(|part| word.contains(part))
+            || word.ends_with("pass")
+            || PASSWORDS.contains(&&**word)
+    };
+    let kind = if words.iter().any(is_password) { Kind::Password } else { Kind::Key };
+    (is_secret_by_words_written_out(name) && !is_about).then_some(kind)
+}
+
+#[test]
+fn names_are_judged_as_by_their_words_written_out() {
+    const PIECES: [&str; 40] = [
+        "pass", "Pass", "PASS", "word", "by", "By", "BY", "token", "Token", "izer", "secret", "ary", "key", "Key",
+        "keys", "api", "API", "auth", "Auth", "x", "X", "session", "Session", "sess", "id", "ID", "Id", "pwd", "PW",
+        "cookie", "file", "Path", "max", "7", "12", "_", "-", ".", "\u{f6}", " ",
+    ];
+    let mut state = 0x5eed_u64;
+    let mut draw = |count: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % count
+    };
+    let mut kinds = [0_usize; 3];
+    for _ in 0..40_000 {
+        let name: String = (0..1 + draw(6)).map(|_| PIECES[draw(PIECES.len())]).collect();
+        assert_eq!(is_secret_name(name.as_bytes()), is_secret_by_words_written_out(&name), "{name}");
+        let kind = kind_of(name.as_bytes());
+        assert_eq!(kind, kind_by_words_written_out(&name), "{name}");
+        kinds[kind.map_or(0, |kind| if kind == Kind::Key { 1 } else { 2 })] += 1;
+    }
+    assert!(kinds.iter().all(|count| *count > 1000), "{kinds:?}");
+}
+
+#[test]
+fn words_that_speak_about_a_secret_can_be_searched() {
+    assert!(ABOUT.is_sorted());
 }

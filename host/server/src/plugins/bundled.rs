@@ -15,6 +15,8 @@ pub(super) struct Bundled {
     pub(super) subject: Option<Subject>,
     /// Its component.
     pub(super) component: &'static [u8],
+    /// SHA-256 of it.
+    pub(super) digest: [u8; 32],
     /// What it may import.
     pub(super) grants: Grants,
 }
@@ -31,9 +33,24 @@ macro_rules! bundled {
             name: stringify!($name),
             subject: $subject,
             component: include_bytes!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".wasm")),
+            digest: *include_bytes!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".sha256")),
             grants: Grants::NONE$(.with(Interface::$interface))*,
         }),*];
     };
 }
 
 include!("../../../../plugins/bundled.rs");
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest as _, Sha256};
+
+    use super::BUNDLED;
+
+    #[test]
+    fn the_digest_of_each_is_that_of_its_component() {
+        for plugin in BUNDLED {
+            assert_eq!(plugin.digest, <[u8; 32]>::from(Sha256::digest(plugin.component)), "{}", plugin.name);
+        }
+    }
+}

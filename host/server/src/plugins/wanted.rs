@@ -49,8 +49,8 @@ enum Bytes {
 
 impl Component {
     fn bundled(plugin: &Bundled, grants: Grants, settings: Map<String, Value>) -> Self {
-        let bytes = Cow::Borrowed(plugin.component);
-        Self { identity: Identity::new(&bytes, grants, settings), bytes: Bytes::There(bytes), admission: None }
+        let identity = Identity { digest: plugin.digest, grants, settings };
+        Self { bytes: Bytes::There(Cow::Borrowed(plugin.component)), identity, admission: None }
     }
 
     /// One that was read from a file.
