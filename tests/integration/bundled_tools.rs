@@ -112,7 +112,6 @@ async fn bundled_tools_are_there_where_scout_toml_says_so() {
         ]
     );
     for tool in &tools[1..] {
-        assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{tool}");
         assert!(tool["outputSchema"].is_object() && tool["title"].is_string(), "{tool}");
     }
     for (tool, arguments) in [

@@ -3,7 +3,7 @@
 use scout_plugin::rows::{Column, Kind, Shape};
 
 pub(crate) const DESCRIPTION: &str =
-    "How full a host's file systems are, by `path` or `threshold` (percent). Rows: used_percent mount_point.";
+    "How full file systems are; `path`, `threshold` percent. Rows: used_percent mount_point.";
 
 /// The tool's own arguments. What they may hold is checked where they are read: a schema says it in more words.
 pub(crate) const INPUT: &str =
