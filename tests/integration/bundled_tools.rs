@@ -84,7 +84,7 @@ fn fixture(plugin: &str, name: &str) -> String {
     path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display())).display().to_string()
 }
 
-fn cat(plugin: &str, name: &str) -> String {
+pub(crate) fn cat(plugin: &str, name: &str) -> String {
     // One of ours may stand in its place.
     format!("exec /bin/cat {}", fixture(plugin, name))
 }

@@ -37,7 +37,7 @@ impl Interface {
         match self {
             Self::Inventory => Row { name: "inventory", imported: ("inventory", &[]) },
             Self::Files => Row { name: "files", imported: ("files", &[]) },
-            Self::Exec => Row { name: "exec", imported: ("exec", &["run", "run-each"]) },
+            Self::Exec => Row { name: "exec", imported: ("exec", &["run", "as-root", "run-each"]) },
             Self::Shell => Row { name: "shell", imported: ("exec", &["shell", "shell-each"]) },
             Self::Transfer => Row { name: "transfer", imported: ("transfer", &[]) },
         }

@@ -6,7 +6,7 @@ mod ss;
 
 use std::cmp::Ordering;
 
-use scout_plugin::exec;
+use scout_plugin::exec::{self, Ran, RanAs};
 use scout_plugin::json::{Object, Value};
 use scout_plugin::rows::{self, Asked, Cell, Row};
 use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
@@ -62,9 +62,12 @@ impl Tools for Listeners {
     }
 }
 
+/// What is asked.
+const SS: &[&str] = &["ss", "-tulpne"];
+
 /// One command, and one more on a host without `ss`.
 fn look(host: &str) -> Result<Found, Error> {
-    let output = exec::output(host, &[&["ss", "-tulpne"]])?;
+    let Ran { output, by } = exec::output_as_root(host, &[SS], "ss")?;
     let mut found = ss::parse(output.whole_lines());
     let is_table = found.unread == 0 && output.exit == Some(0) || !found.sockets.is_empty();
     if !is_table && !output.is_missing() {
@@ -92,10 +95,14 @@ fn look(host: &str) -> Result<Found, Error> {
             "socket is shown without its process",
             "sockets are shown without their processes",
         );
-        found
-            .notes
-            .push(format!("{sockets}: this account may not see those of other accounts, or it is the kernel's own"));
+        let why = match by {
+            RanAs::Root => "the kernel's own",
+            _ => "this account may not see those of other accounts, or it is the kernel's own",
+        };
+        found.notes.push(format!("{sockets}: {why}"));
+        found.notes.extend(by.advice(SS));
     }
+    found.notes.extend(by.note("ss"));
     found.notes.extend(cut(output.truncated));
     Ok(found)
 }

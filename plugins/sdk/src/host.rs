@@ -50,6 +50,16 @@ pub mod exec {
         Ending, Outcome, Pipeline, RemoteState, Stage, StderrTo, Word,
     };
     pub use crate::output::{Output, output, output_of};
+    pub use crate::privileged::{Ran, RanAs, output_as_root};
+
+    /// Whether the operator lets a program run as root on a host with exactly these words, and this call may: then [`run`] sends it with
+    /// `sudo` in front. Nobody is asked. [`output_as_root`] does both.
+    ///
+    /// # Errors
+    /// A host that the call may not name.
+    pub fn as_root(host: &str, words: &[String]) -> Result<bool, Error> {
+        Ok(exec::as_root(host, words)?)
+    }
 
     /// Runs a pipeline, if every word of it is allowed.
     ///

@@ -22,6 +22,7 @@ mod error;
 mod heap;
 mod host;
 mod output;
+mod privileged;
 
 pub use answer::{Answer, Encoding};
 pub use bindings::imports::scout::plugin::blobs::Blob;

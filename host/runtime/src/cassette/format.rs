@@ -109,6 +109,9 @@ pub(super) struct Host {
     /// Directories that are open to transfers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) writable: Option<Vec<String>>,
+    /// What may be run there as root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sudo: Option<Vec<Vec<String>>>,
     /// Whether it is the machine that Scout ran on, as transfers see it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) is_exchange: bool,

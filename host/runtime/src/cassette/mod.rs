@@ -122,6 +122,7 @@ impl Recorder {
                     tags: labels(&rules.tags),
                     groups: labels(&rules.groups),
                     writable: rules.writable.as_ref().map(texts),
+                    sudo: rules.sudo.as_ref().map(rights::words),
                     is_exchange: rules.is_exchange,
                     ..Host::from(&host)
                 }
@@ -299,7 +300,8 @@ fn record(host: &Host) -> Result<HostRecord, CassetteError> {
     };
     let labels = |labels: &[String]| labels.iter().map(|label| label.as_str().into()).collect();
     let (tags, groups, writable) = (labels(&host.tags), labels(&host.groups), rights::roots(host.writable.as_deref())?);
-    let rules = HostRules { tags, groups, writable, is_exchange: host.is_exchange, ..HostRules::default() };
+    let sudo = rights::commands(host.sudo.as_deref())?;
+    let rules = HostRules { tags, groups, writable, sudo, is_exchange: host.is_exchange, ..HostRules::default() };
     Ok(HostRecord::recorded(&host.name, location, host.commands).with_rules(Arc::new(rules)))
 }
 
@@ -317,6 +319,7 @@ impl From<&HostRecord> for Host {
             tags: Vec::new(),
             groups: Vec::new(),
             writable: None,
+            sudo: None,
             is_exchange: false,
             commands: host.commands,
         }

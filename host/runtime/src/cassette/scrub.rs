@@ -69,6 +69,7 @@ pub(super) fn scrub(file: &mut File, fleet: &Fleet, redact: &[String]) -> Result
         host.trouble = host.trouble.as_deref().map(|text| scrubber.error(text));
         host.tags.iter_mut().chain(&mut host.groups).for_each(|label| scrubber.string(label));
         host.writable.iter_mut().flatten().for_each(|path| scrubber.string(path));
+        host.sudo.iter_mut().flatten().flatten().for_each(|word| scrubber.string(word));
         scrubber.string(&mut host.name);
         scrubber.string(&mut host.address);
     }

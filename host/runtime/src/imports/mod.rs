@@ -164,7 +164,7 @@ const INTERFACES: [(&str, &[&str]); 14] = [
     ),
     ("inventory", &["hosts", "select", "ordered", "properties", "probe", "probe-anew"]),
     ("files", &["open", "read", "stat", "open-each"]),
-    ("exec", &["run", "shell", "run-each", "shell-each"]),
+    ("exec", &["run", "shell", "as-root", "run-each", "shell-each"]),
     (
         "transfer",
         &[
