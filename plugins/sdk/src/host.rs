@@ -136,6 +136,15 @@ pub mod inventory {
         Ok(inventory::properties(names)?)
     }
 
+    /// What the connection to a host was agreed on, by words: `identification`, `key-exchange`, `post-quantum`, `strict-key-exchange`,
+    /// `host-key`, `cipher`, and more that `inventory.wit` lists. One is made where there is none.
+    ///
+    /// # Errors
+    /// Whatever the host or Scout has against it; `Unsupported` for a host that is not reached over SSH.
+    pub fn handshake(host: &str) -> Result<Vec<Property>, Error> {
+        Ok(inventory::handshake(host)?)
+    }
+
     /// [`probe`], where what was seen more than a second ago does not count.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! version and an operation whose answer does not fit are errors. What it would take in memory is told from its text before
 //! anything of it is read, and what its author may repeat is counted while it is.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
@@ -153,6 +154,7 @@ pub(crate) enum Request {
     Probe {
         timeout_ms: u64,
     },
+    Handshake,
     /// A path.
     Locate(Text),
     /// A path.
@@ -198,6 +200,8 @@ pub(crate) enum Response {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<Failure>,
     },
+    /// Words, and what each says.
+    Handshake(BTreeMap<String, String>),
     Located {
         attributes: Attributes,
         place: Text,
@@ -231,6 +235,7 @@ impl Response {
             Request::Read { .. } => matches!(self, Self::Content(_) | Self::Error(_)),
             Request::Stat(_) => matches!(self, Self::Attributes(_) | Self::Error(_)),
             Request::Exec(_) => matches!(self, Self::Outcome { .. } | Self::Error(_)),
+            Request::Handshake => matches!(self, Self::Handshake(_) | Self::Error(_)),
             Request::Locate(_) => matches!(self, Self::Located { .. } | Self::Error(_)),
             Request::Send(_) => matches!(self, Self::Sent { .. } | Self::Error(_)),
             Request::Receive { .. } => matches!(self, Self::Received { .. } | Self::Error(_)),
@@ -251,6 +256,7 @@ impl Response {
             Self::Other { .. }
             | Self::Attributes(_)
             | Self::Probe { .. }
+            | Self::Handshake(_)
             | Self::Located { .. }
             | Self::Sent { .. }
             | Self::Received { .. }

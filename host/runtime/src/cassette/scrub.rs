@@ -200,7 +200,7 @@ impl Scrubber {
                 self.text(script);
                 false
             }
-            Request::Probe { .. } => false,
+            Request::Probe { .. } | Request::Handshake => false,
         };
         self.given(&mut operation.given, secret);
     }
@@ -215,6 +215,7 @@ impl Scrubber {
                 self.content(stderr, None, false);
             }
             Response::Probe { error: Some(failure), .. } | Response::Error(failure) => self.failure(failure),
+            Response::Handshake(facts) => facts.values_mut().for_each(|value| self.string(value)),
             Response::Located { place, .. } => self.text(place),
             Response::Probe { error: None, .. }
             | Response::Other { .. }

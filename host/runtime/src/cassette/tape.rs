@@ -77,7 +77,7 @@ pub(crate) async fn pass<T: OnTape>(
             let request = request();
             let given = playing.answer(host, &request);
             if let Ok(given) = &given {
-                call.cost.add_round_trips(u64::from(!matches!(request, Request::Probe { .. })));
+                call.cost.add_round_trips(u64::from(!matches!(request, Request::Probe { .. } | Request::Handshake)));
                 call.cost.add_remote_bytes(given.weight() as u64);
                 if matches!(request, Request::Exec(_)) {
                     call.cost.add_exec();
@@ -236,6 +236,7 @@ fn describe(host: &str, request: &Request) -> String {
         Request::Stat(path) => format!("stat {host}:{}", shown(path)),
         Request::Exec(script) => format!("exec on {host}: {}", shown(script)),
         Request::Probe { timeout_ms } => format!("probe {host} (within {timeout_ms} ms)"),
+        Request::Handshake => format!("handshake with {host}"),
         Request::Locate(path) => format!("locate {host}:{}", shown(path)),
         Request::Send(path) => format!("send {host}:{}", shown(path)),
         Request::Receive { path, size, replace } => {
@@ -289,6 +290,9 @@ impl Value for Found {
             Self::Attributes(attributes) => attributes.given(),
             Self::Ran(outcome) => outcome.given(),
             Self::Probed(probe) => OnTape::given(probe),
+            Self::Shaken(handshake) => Response::Handshake(
+                handshake.facts.iter().map(|(word, value)| (word.to_string(), value.clone())).collect(),
+            ),
             Self::Done(done) => done.given(),
         }
     }
@@ -302,6 +306,10 @@ impl Value for Found {
             Response::Attributes(_) => Value::from_given(given).map(Self::Attributes),
             Response::Outcome { .. } => Value::from_given(given).map(Self::Ran),
             Response::Probe { .. } => Some(Self::Probed(OnTape::from_given(Ok(given)))),
+            Response::Handshake(facts) => {
+                let facts = facts.into_iter().map(|(word, value)| (word.into(), value)).collect();
+                Some(Self::Shaken(Arc::new(machine::Handshake { facts })))
+            }
             Response::Located { .. }
             | Response::Sent { .. }
             | Response::Received { .. }

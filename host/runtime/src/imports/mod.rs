@@ -53,6 +53,7 @@ pub(crate) mod bindings {
             "scout:plugin/inventory.hosts": async | trappable,
             "scout:plugin/inventory.select": async | trappable,
             "scout:plugin/inventory.ordered": async | trappable,
+            "scout:plugin/inventory.handshake": async | trappable,
             "scout:plugin/inventory.probe": async | trappable,
             "scout:plugin/inventory.probe-anew": async | trappable,
             "scout:plugin/files.open": async | trappable,
@@ -162,7 +163,7 @@ const INTERFACES: [(&str, &[&str]); 14] = [
         "descriptions",
         &["[constructor]handler-description", "[constructor]tool", "[method]tool.title", "[method]tool.output-schema"],
     ),
-    ("inventory", &["hosts", "select", "ordered", "properties", "probe", "probe-anew"]),
+    ("inventory", &["hosts", "select", "ordered", "properties", "handshake", "probe", "probe-anew"]),
     ("files", &["open", "read", "stat", "open-each"]),
     ("exec", &["run", "shell", "as-root", "run-each", "shell-each"]),
     (

@@ -21,11 +21,12 @@ mod observe;
 mod privileged;
 mod secrets;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scout_machine::transfer::Done;
 use scout_machine::{
-    Attributes, Call, Capture, Errand, ErrorKind, ExecOutcome, HostError, Opened, Operation, Probe, RemotePath,
+    Attributes, Call, Capture, Errand, ErrorKind, ExecOutcome, Handshake, HostError, Opened, Operation, Probe, RemotePath,
 };
 
 use self::decide::Decided;
@@ -52,6 +53,8 @@ pub(crate) enum HostRequest {
     Script { directory: Option<RemotePath>, script: String },
     /// Asks whether it answers; `anew`: though it was asked a moment ago.
     Probe { timeout: Duration, anew: bool },
+    /// Asks what its connection was agreed on.
+    Handshake,
     /// Does its part of a transfer.
     Transfer(Box<Part>),
 }
@@ -110,7 +113,7 @@ impl HostRequest {
                 },
                 &part.asked,
             )),
-            Self::Run(_) | Self::Script { .. } | Self::Probe { .. } => None,
+            Self::Run(_) | Self::Script { .. } | Self::Probe { .. } | Self::Handshake => None,
         }
     }
 }
@@ -128,6 +131,8 @@ pub(crate) enum Found {
     Ran(ExecOutcome),
     /// By [`HostRequest::Probe`].
     Probed(Probe),
+    /// By [`HostRequest::Handshake`].
+    Shaken(Arc<Handshake>),
     /// By [`Task::Do`].
     Done(Done),
 }
@@ -334,8 +339,6 @@ pub(crate) fn amiss() -> HostError {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
-    use std::sync::Arc;
-
     use scout_machine::Principal;
     use scout_ssh::{Pool, PoolConfig};
 
@@ -360,6 +363,7 @@ mod tests {
             HostRequest::Run(Pipeline { stages: vec![stage], directory: None }),
             HostRequest::Script { directory: None, script: "uname".to_owned() },
             HostRequest::Probe { timeout: Duration::ZERO, anew: false },
+            HostRequest::Handshake,
         ] {
             let rights = CallRights::unlimited(Grants::ALL);
             let what = format!("{request:?}");
