@@ -8,8 +8,8 @@ use std::path::Path;
 use scout_tests::{Scout, Sshd, SshdOptions};
 use serde_json::json;
 
-use crate::cli::run;
 use crate::bundled_tools::{World, cat};
+use crate::cli::run;
 use crate::world::options;
 
 /// Runs what it is given, and writes down what that was.
@@ -142,7 +142,8 @@ async fn typed_tools_tell_the_row_that_would_show_more_and_run_as_root_what_a_ro
     assert_eq!(answer["entries"][0]["message"], "own", "{answer}");
     assert!(notes(&answer).contains(r#"\"--unit=*\"]]` below"#), "{answer}");
     let failed = world.failure("storage", json!({"host": "box"})).await;
-    let advice = failed.split('`').find(|text| text.starts_with("sudo = [[\"vgs\"")).unwrap_or_else(|| panic!("{failed}"));
+    let advice =
+        failed.split('`').find(|text| text.starts_with("sudo = [[\"vgs\"")).unwrap_or_else(|| panic!("{failed}"));
     assert!(!world.arguments().contains(&"sudo".to_owned()));
 
     let rows = format!("[hosts.box]\n{}, [\"ss\", \"-tulpne\"]]\n", advice.strip_suffix(']').unwrap());

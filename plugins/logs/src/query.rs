@@ -337,7 +337,8 @@ impl Query {
 /// where no row can say them.
 pub(crate) fn row(stages: &Stages) -> Option<Vec<String>> {
     let words = stages.get(1).filter(|words| words.first().is_some_and(|word| word == "journalctl"))?;
-    let is_said = |value: &str| !value.is_empty() && !value.contains(['/', ' ']) && value.split('=').all(|name| name != "..");
+    let is_said =
+        |value: &str| !value.is_empty() && !value.contains(['/', ' ']) && value.split('=').all(|name| name != "..");
     let word = |word: &String| match word.split_once('=') {
         Some((flag, value)) if ["--since", "--until", "--unit", "--priority", "--grep"].contains(&flag) => {
             is_said(value).then(|| format!("{flag}=*"))

@@ -41,9 +41,8 @@ impl RanAs {
     #[must_use]
     pub fn advice<W: AsRef<str>>(&self, row: &[W]) -> Option<String> {
         let words: Vec<String> = row.iter().map(|word| format!("\"{}\"", word.as_ref())).collect();
-        (*self == Self::Account).then(|| {
-            format!("`sudo = [[{}]]` below [hosts.NAME] in scout.toml would show more", words.join(", "))
-        })
+        (*self == Self::Account)
+            .then(|| format!("`sudo = [[{}]]` below [hosts.NAME] in scout.toml would show more", words.join(", ")))
     }
 }
 
