@@ -17,4 +17,5 @@ bundled! {
     containers: (None), [Exec];
     storage: (None), [Exec];
     history: (None), [Exec];
+    posture: (None), [Inventory Exec];
 }

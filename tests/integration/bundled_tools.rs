@@ -36,8 +36,18 @@ impl World {
         }
         let programs = Some(dir.path().to_owned());
         let sshd = Sshd::start_with(&SshdOptions { programs, ..host });
-        let bundled =
-            ["disk", "services", "logs", "processes", "listeners", "packages", "containers", "storage", "history"];
+        let bundled = [
+            "disk",
+            "services",
+            "logs",
+            "processes",
+            "listeners",
+            "packages",
+            "containers",
+            "storage",
+            "history",
+            "posture",
+        ];
         let bundled = bundled.map(|name| format!("[plugins.{name}]\nsource = \"bundled\""));
         // Tables stand behind what is in none.
         let scout = Scout::start(&options(&sshd).setting(settings).setting(&bundled.join("\n"))).await;
@@ -105,6 +115,7 @@ async fn bundled_tools_are_there_where_scout_toml_says_so() {
             "listeners",
             "logs",
             "packages",
+            "posture",
             "processes",
             "services",
             "service",
@@ -910,6 +921,36 @@ async fn history_is_read_of_the_days_that_hold_the_time() {
             World::with(&[("find", find), ("sadf", sadf)]).await.call("history", json!({"host": "box"})).await;
         assert_eq!(failure.structured()["error"]["kind"], kind, "{}", failure.text());
     }
+}
+
+#[tokio::test]
+async fn posture_tells_what_was_agreed_on_and_what_sshd_is_set_to() {
+    let dump = cat("posture", "openssh10.0-dump.txt");
+    let world = World::with(&[("sshd", &dump)]).await;
+    let answer = world.answer("posture", json!({"host": "box"}), 2).await;
+    let state = |answer: &Value, check: &str| {
+        let row = answer["findings"].as_array().unwrap().iter().find(|row| row["check"] == check).cloned();
+        row.map(|row| row["state"].as_str().unwrap().to_owned())
+    };
+    for (check, expected) in
+        [("strict_key_exchange", "ok"), ("host_key", "ok"), ("macs", "weak"), ("permitemptypasswords", "ok")]
+    {
+        assert_eq!(state(&answer, check).as_deref(), Some(expected), "{check}: {answer}");
+    }
+    assert!(state(&answer, "key_exchange").is_some() && state(&answer, "server_version").is_some(), "{answer}");
+    assert_eq!(answer["findings"][0]["state"], "weak", "{answer}");
+
+    // As an account that may not ask sshd.
+    let denied = "echo 'sshd: no hostkeys available -- exiting.' >&2; exit 1";
+    let world = World::with(&[("sshd", denied)]).await;
+    let answer = world.answer("posture", json!({"host": "box", "limit": 500}), 3).await;
+    assert!(state(&answer, "permitemptypasswords").is_none() && state(&answer, "cipher").is_some(), "{answer}");
+    assert!(answer["notes"].to_string().contains(r#"sudo = [[\"sshd\", \"-T\"]]"#), "{answer}");
+    // Where no command runs, the connection is told all the same.
+    let world = World::on(SshdOptions::default(), &[], "[hosts.box]\ncommands = \"none\"\n").await;
+    let answer = world.call("posture", json!({"host": "box"})).await.structured();
+    assert_eq!(state(&answer, "strict_key_exchange").as_deref(), Some("ok"), "{answer}");
+    assert!(answer["notes"].to_string().contains("what sshd is set to is not known"), "{answer}");
 }
 
 #[tokio::test]

@@ -236,6 +236,7 @@ mod tests {
             ("containers", 1),
             ("storage", 1),
             ("history", 1),
+            ("posture", 1),
         ] {
             let (component, _) = bundled_plugin(name).unwrap();
             let (runtime, id) = (Runtime::small().unwrap(), PluginId::new("tried").unwrap());

@@ -16,6 +16,9 @@ const MAX_VALUE: usize = 255;
 /// What begins the name of a key exchange that a quantum computer does not break: hybrids of ML-KEM (FIPS 203) or Streamlined NTRU Prime.
 const POST_QUANTUM: [&str; 2] = ["mlkem", "sntrup"];
 
+/// In the names of ciphers that authenticate what they encrypt.
+const AUTHENTICATED: [&str; 2] = ["-gcm", "poly1305"];
+
 type Facts = Vec<(&'static str, String)>;
 
 /// What was agreed on so far; shared with the verifier that sees it.
@@ -53,8 +56,10 @@ impl Agreed {
             ("cipher", names.cipher.as_ref().to_owned()),
             ("compression", compression.to_owned()),
         ];
-        let mac = names.server_mac.as_ref();
-        facts.extend((mac != "none").then(|| ("mac", mac.to_owned())));
+        // One is agreed on beside ciphers that have their own, and used by none of them.
+        let cipher = names.cipher.as_ref();
+        let is_used = !AUTHENTICATED.iter().any(|known| cipher.contains(known));
+        facts.extend(is_used.then(|| ("mac", names.server_mac.as_ref().to_owned())));
         let _ = self.names.set(facts);
     }
 
@@ -63,7 +68,9 @@ impl Agreed {
         let identification = identification.map(|name| ("identification", name));
         let facts = [&self.shown, &self.names].into_iter().filter_map(|facts| facts.get()).flatten().cloned();
         let facts = facts.chain(identification);
-        Handshake { facts: facts.map(|(word, value)| (Cow::Borrowed(word), line(value.as_bytes(), MAX_VALUE))).collect() }
+        Handshake {
+            facts: facts.map(|(word, value)| (Cow::Borrowed(word), line(value.as_bytes(), MAX_VALUE))).collect(),
+        }
     }
 }
 

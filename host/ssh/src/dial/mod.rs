@@ -686,6 +686,8 @@ mod tests {
         let is_hybrid = fact("key-exchange").starts_with("mlkem") || fact("key-exchange").starts_with("sntrup");
         assert_eq!(fact("post-quantum"), if is_hybrid { "yes" } else { "no" });
         assert_eq!((fact("strict-key-exchange"), fact("compression")), ("yes", "none"));
-        assert!(!fact("cipher").is_empty() && !fact("host-key").is_empty(), "{told:?}");
+        let is_authenticated = fact("cipher").contains("-gcm") || fact("cipher").contains("poly1305");
+        assert_eq!(told.fact("mac").is_none(), is_authenticated, "{told:?}");
+        assert!(!fact("host-key").is_empty(), "{told:?}");
     }
 }
