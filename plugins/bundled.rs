@@ -18,4 +18,5 @@ bundled! {
     storage: (None), [Exec];
     history: (None), [Exec];
     posture: (None), [Inventory Exec];
+    changes: (None), [Exec Baselines];
 }

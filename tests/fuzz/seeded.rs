@@ -41,6 +41,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let dirs = match target {
         "cassette" => [
+            "changes",
             "containers",
             "disk",
             "history",

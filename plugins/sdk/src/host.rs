@@ -188,6 +188,32 @@ pub mod transfer {
     }
 }
 
+/// What a plugin keeps of a host from one call to the next, to tell later what has changed. Needs the grant `baselines`.
+///
+/// Nobody sees it but calls of the same plugin for the same principal, which may name the host. It is no place for secrets.
+pub mod baselines {
+    use crate::Error;
+    use crate::bindings::imports::scout::plugin::baselines;
+
+    pub use crate::bindings::imports::scout::plugin::baselines::Baseline;
+
+    /// What was kept of a host under a name of `a-z`, `0-9` and `-`; absent: nothing.
+    ///
+    /// # Errors
+    /// Whatever Scout has against it.
+    pub fn load(host: &str, name: &str) -> Result<Option<Baseline>, Error> {
+        Ok(baselines::load(host, name)?)
+    }
+
+    /// Keeps this in the place of what was there, at most 1 MiB; when, in seconds since 1970.
+    ///
+    /// # Errors
+    /// Too much of it, and too much that is kept already.
+    pub fn store(host: &str, name: &str, content: &[u8]) -> Result<u64, Error> {
+        Ok(baselines::store(host, name, content)?)
+    }
+}
+
 /// The plugin's own configuration: `[plugins.NAME.settings]` in scout.toml.
 pub mod settings {
     pub use crate::bindings::imports::scout::plugin::settings::get;

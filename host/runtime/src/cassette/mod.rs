@@ -33,7 +33,7 @@ use tape::{Playing, Recording};
 use wasi::Surroundings;
 
 pub(crate) use format::Request;
-pub(crate) use tape::{Tape, pass};
+pub(crate) use tape::{OnTape, Tape, pass};
 
 /// How long a replay may take: it waits for nobody.
 const REPLAY: Duration = Duration::from_secs(60);

@@ -200,7 +200,7 @@ impl Scrubber {
                 self.text(script);
                 false
             }
-            Request::Probe { .. } | Request::Handshake => false,
+            Request::Probe { .. } | Request::Handshake | Request::LoadBaseline(_) | Request::StoreBaseline(_) => false,
         };
         self.given(&mut operation.given, secret);
     }
@@ -215,10 +215,13 @@ impl Scrubber {
                 self.content(stderr, None, false);
             }
             Response::Probe { error: Some(failure), .. } | Response::Error(failure) => self.failure(failure),
+            Response::Baseline(Some(kept)) => self.text(&mut kept.content),
             Response::Handshake(facts) => facts.values_mut().for_each(|value| self.string(value)),
             Response::Located { place, .. } => self.text(place),
             Response::Probe { error: None, .. }
             | Response::Other { .. }
+            | Response::Baseline(None)
+            | Response::Stored(_)
             | Response::Attributes(_)
             | Response::Sent { .. }
             | Response::Received { .. }

@@ -15,9 +15,10 @@ use scout_machine::{ErrorKind, HostError, TruePath};
 
 use super::CassetteError;
 use super::format::{
-    Attributes, Capture, Ending, Entry, Failure, Kind, RecordedOperation, Request, Response, Sum, Text,
+    Attributes, Capture, Ending, Entry, Failure, KeptBaseline, Kind, RecordedOperation, Request, Response, Sum, Text,
 };
 use super::wasi::Surroundings;
+use crate::baselines::Baseline;
 use crate::steps::Found;
 
 /// What a call is recorded on, or played from.
@@ -77,7 +78,7 @@ pub(crate) async fn pass<T: OnTape>(
             let request = request();
             let given = playing.answer(host, &request);
             if let Ok(given) = &given {
-                call.cost.add_round_trips(u64::from(!matches!(request, Request::Probe { .. } | Request::Handshake)));
+                call.cost.add_round_trips(u64::from(request.asks_a_host()));
                 call.cost.add_remote_bytes(given.weight() as u64);
                 if matches!(request, Request::Exec(_)) {
                     call.cost.add_exec();
@@ -237,6 +238,8 @@ fn describe(host: &str, request: &Request) -> String {
         Request::Exec(script) => format!("exec on {host}: {}", shown(script)),
         Request::Probe { timeout_ms } => format!("probe {host} (within {timeout_ms} ms)"),
         Request::Handshake => format!("handshake with {host}"),
+        Request::LoadBaseline(name) => format!("load the baseline {host}:{}", shown(&name.as_str().into())),
+        Request::StoreBaseline(name) => format!("store the baseline {host}:{}", shown(&name.as_str().into())),
         Request::Locate(path) => format!("locate {host}:{}", shown(path)),
         Request::Send(path) => format!("send {host}:{}", shown(path)),
         Request::Receive { path, size, replace } => {
@@ -315,8 +318,32 @@ impl Value for Found {
             | Response::Received { .. }
             | Response::Made(_)
             | Response::Digest(_) => Value::from_given(given).map(Self::Done),
-            Response::Error(_) => None,
+            Response::Baseline(_) | Response::Stored(_) | Response::Error(_) => None,
         }
+    }
+}
+
+impl Value for Option<Baseline> {
+    fn given(&self) -> Response {
+        Response::Baseline(
+            self.as_ref().map(|kept| KeptBaseline { content: kept.content.as_slice().into(), taken: kept.taken }),
+        )
+    }
+
+    fn from_given(given: Response) -> Option<Self> {
+        let Response::Baseline(kept) = given else { return None };
+        Some(kept.map(|kept| Baseline { content: kept.content.0, taken: kept.taken }))
+    }
+}
+
+/// When something was kept.
+impl Value for u64 {
+    fn given(&self) -> Response {
+        Response::Stored(*self)
+    }
+
+    fn from_given(given: Response) -> Option<Self> {
+        if let Response::Stored(taken) = given { Some(taken) } else { None }
     }
 }
 

@@ -4,6 +4,7 @@
 //! not in the linker.
 
 mod answers;
+mod baselines;
 mod blobs;
 mod cursors;
 mod descriptions;
@@ -64,6 +65,8 @@ pub(crate) mod bindings {
             "scout:plugin/exec.shell": async | trappable,
             "scout:plugin/exec.run-each": async | trappable,
             "scout:plugin/exec.shell-each": async | trappable,
+            "scout:plugin/baselines.load": async | trappable,
+            "scout:plugin/baselines.store": async | trappable,
             "scout:plugin/transfer.look": async | trappable,
             "scout:plugin/transfer.copy": async | trappable,
         },
@@ -117,7 +120,7 @@ fn patch(version: &str) -> Option<u64> {
 }
 
 /// The contract: each interface that may be imported, with its functions.
-const INTERFACES: [(&str, &[&str]); 14] = [
+const INTERFACES: [(&str, &[&str]); 15] = [
     ("types", &[]),
     (
         "blobs",
@@ -183,6 +186,7 @@ const INTERFACES: [(&str, &[&str]); 14] = [
             "copy",
         ],
     ),
+    ("baselines", &["load", "store"]),
     ("log", &["write"]),
     ("progress", &["report"]),
     ("settings", &["get"]),
@@ -272,6 +276,9 @@ fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Linke
     }
     if granted("transfer", grants) {
         wit::transfer::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    }
+    if granted("baselines", grants) {
+        wit::baselines::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     }
     if wasi {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;

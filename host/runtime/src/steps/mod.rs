@@ -26,14 +26,15 @@ use std::time::{Duration, Instant};
 
 use scout_machine::transfer::Done;
 use scout_machine::{
-    Attributes, Call, Capture, Errand, ErrorKind, ExecOutcome, Handshake, HostError, Opened, Operation, Probe, RemotePath,
+    Attributes, Call, Capture, Errand, ErrorKind, ExecOutcome, Handshake, HostError, Opened, Operation, Probe,
+    RemotePath,
 };
 
 use self::decide::Decided;
 use self::observe::Record;
 pub(crate) use self::observe::told;
 use crate::budget::Budget;
-use crate::grants::{CallRights, Permit};
+use crate::grants::{self, Action, CallRights, Permit};
 use crate::policy::{Pipeline, Refusal};
 use crate::state::shown;
 use crate::{CallContext, HostRecord, PluginId};
@@ -179,6 +180,19 @@ impl HostAccess {
             tape.named(&host.name);
         }
         Ok(Self { host, context: context.clone() })
+    }
+
+    /// Whether a call with these rights may keep something of the host.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub(crate) fn keeps(&self, rights: &CallRights) -> Result<(), Refusal> {
+        let target = self.host.target(self.context.fleet.access());
+        grants::decide(rights, target, Action::Keep).map(|_| ()).map_err(|denial| denial.refusal)
+    }
+
+    pub(crate) fn context(&self) -> &CallContext {
+        &self.context
     }
 
     pub(crate) fn call(&self) -> &Call {

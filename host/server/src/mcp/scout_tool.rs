@@ -14,7 +14,7 @@ use crate::target::Request;
 pub(super) const NAME: &str = "scout";
 
 const TARGET: &str = "`hosts`, or `host:/path`: a file, a directory, where `query` runs; `host:~/x`";
-const QUERY: &str = "A read-only command or pipe; a refusal says what else. With `hosts`: `web*`, `@group`, `tag:x`, `status:reachable`";
+const QUERY: &str = "A read-only command or pipe. With `hosts`: `web*`, `@group`, `tag:x`, `status:reachable`";
 const DESCRIPTION: &str = "Looks at machines over SSH; start with target `hosts`. Directories: `tree`, `find` (`*.log`; `type`), to `depth` 5. \
 `diff`: with another `host:/path`; `diff_content`: with a text. Large files: `offset`, `lines`, `tail`, `grep` (a text). `targets`: many hosts, \
 as `web*:/path`, `@group`, `tag:x`. `cursor`: read on. `base64`: a binary file. Rows, of any tool: `where` \"size>10M and kind=file\" \

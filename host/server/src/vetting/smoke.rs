@@ -237,6 +237,7 @@ mod tests {
             ("storage", 1),
             ("history", 1),
             ("posture", 1),
+            ("changes", 1),
         ] {
             let (component, _) = bundled_plugin(name).unwrap();
             let (runtime, id) = (Runtime::small().unwrap(), PluginId::new("tried").unwrap());

@@ -13,7 +13,7 @@ macro_rules! files {
 macro_rules! contract {
     ($to:literal) => {
         files!("wit/" => $to:
-            "answers.wit" "blobs.wit" "cursors.wit" "descriptions.wit" "entries.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit"
+            "answers.wit" "baselines.wit" "blobs.wit" "cursors.wit" "descriptions.wit" "entries.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit"
             "log.wit" "package.wit" "progress.wit" "queries.wit" "settings.wit" "tools.wit" "transfer.wit" "types.wit"
             "worlds.wit")
     };
