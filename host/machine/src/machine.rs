@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::transfer::{Done, Errand};
 use crate::{
-    Attributes, Call, Capture, ExecOutcome, ExecRequest, Handshake, HostError, Opened, Probe, RemotePath, TruePath, Within,
+    Attributes, Call, Capture, ExecOutcome, ExecRequest, Handshake, HostError, Opened, Probe, RemotePath, TruePath,
+    Within,
 };
 
 /// What is asked of a machine. Links are followed.

@@ -174,7 +174,7 @@ mod tests {
         let full = kept.store(&key("a", "ann", "changes", "web2", "all"), b"one").unwrap_err();
         assert!(full.kind() == ErrorKind::Exhausted && full.message().contains("64 MiB"), "{full}");
         std::fs::remove_file(fill).unwrap();
-        for at in 1..MAX_COUNT {
+        for at in 0..MAX_COUNT {
             std::fs::write(kept.directory.join(at.to_string()), "").unwrap();
         }
         assert_eq!(kept.store(&own, b"three").unwrap_err().kind(), ErrorKind::Exhausted, "more than there may be");

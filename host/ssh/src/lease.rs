@@ -12,8 +12,8 @@ use scout_machine::command::persistent;
 use scout_machine::command::shell::{Prepared, Way};
 use scout_machine::path::{not_a_file, shown};
 use scout_machine::{
-    Attributes, Call, Capture, CommandLimits, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, Handshake, HostError, Opened,
-    RemotePath, TruePath,
+    Attributes, Call, Capture, CommandLimits, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, Handshake, HostError,
+    Opened, RemotePath, TruePath,
 };
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;

@@ -1,5 +1,7 @@
 //! The tool `changes`: what of a host has changed since a baseline was taken, which Scout keeps.
 
+#![cfg_attr(test, expect(clippy::duplicate_mod, reason = "the tests of each parser bring the same mutants"))]
+
 mod look;
 #[path = "../../packages/src/manager.rs"]
 #[expect(dead_code, reason = "of `packages`, which asks for more")]

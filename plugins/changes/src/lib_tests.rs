@@ -11,7 +11,10 @@ fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
     of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn state(parts: &[(Kind, Result<&[(&str, &str)], &str>)]) -> State {
+/// What was seen of a kind, or why nothing was.
+type Seen<'a> = Result<&'a [(&'a str, &'a str)], &'a str>;
+
+fn state(parts: &[(Kind, Seen<'_>)]) -> State {
     let mut state = State::default();
     for (kind, part) in parts {
         state.put(*kind, part.map(pairs).map_err(str::to_owned));

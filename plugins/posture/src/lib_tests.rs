@@ -1,4 +1,5 @@
 //! Findings of real servers and of odd ones, and both answers.
+#![expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
 
 use scout_plugin::exec::{Output, RanAs};
 use scout_plugin::inventory::Property;
