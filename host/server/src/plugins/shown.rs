@@ -199,8 +199,7 @@ mod tests {
             Value::Object(Map::clone(&without_closing(schema)))
         };
         let inside = json!({"properties": {"a": {"additionalProperties": false}}});
-        let mut closed = inside.clone();
-        closed["additionalProperties"] = json!(false);
+        let closed = json!({"properties": {"a": {"additionalProperties": false}}, "additionalProperties": false});
         assert_eq!(shown(closed), inside);
         let others = json!({"additionalProperties": {"type": "string"}});
         assert_eq!(shown(others.clone()), others);

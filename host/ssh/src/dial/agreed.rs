@@ -43,11 +43,8 @@ impl Agreed {
     pub(super) fn agree(&self, names: &russh::Names) {
         let said = |is: bool| if is { "yes" } else { "no" }.to_owned();
         let exchange = names.kex.as_ref().to_owned();
-        let compression = match names.server_compression {
-            Compression::None => "none",
-            #[allow(unreachable_patterns, reason = "russh is built without the others")]
-            _ => "zlib",
-        };
+        let is_plain = matches!(names.server_compression, Compression::None);
+        let compression = if is_plain { "none" } else { "zlib" };
         let mut facts = vec![
             ("post-quantum", said(POST_QUANTUM.iter().any(|known| exchange.starts_with(known)))),
             ("key-exchange", exchange),
