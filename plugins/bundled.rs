@@ -17,4 +17,6 @@ bundled! {
     containers: (None), [Exec];
     storage: (None), [Exec];
     history: (None), [Exec];
+    posture: (None), [Inventory Exec];
+    changes: (None), [Exec Baselines];
 }

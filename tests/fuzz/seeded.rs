@@ -40,11 +40,21 @@ const TOKENS: [&[u8]; 18] = [
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let dirs = match target {
-        "cassette" => {
-            ["containers", "disk", "history", "listeners", "logs", "packages", "processes", "services", "storage"]
-                .map(|tool| root.join("plugins").join(tool).join("cassettes"))
-                .into()
-        }
+        "cassette" => [
+            "changes",
+            "containers",
+            "disk",
+            "history",
+            "listeners",
+            "logs",
+            "packages",
+            "posture",
+            "processes",
+            "services",
+            "storage",
+        ]
+        .map(|tool| root.join("plugins").join(tool).join("cassettes"))
+        .into(),
         _ => vec![root.join("tests/fuzz/seeds").join(target)],
     };
     let mut files: Vec<_> = dirs

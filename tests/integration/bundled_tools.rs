@@ -36,8 +36,19 @@ impl World {
         }
         let programs = Some(dir.path().to_owned());
         let sshd = Sshd::start_with(&SshdOptions { programs, ..host });
-        let bundled =
-            ["disk", "services", "logs", "processes", "listeners", "packages", "containers", "storage", "history"];
+        let bundled = [
+            "disk",
+            "services",
+            "logs",
+            "processes",
+            "listeners",
+            "packages",
+            "containers",
+            "storage",
+            "history",
+            "posture",
+            "changes",
+        ];
         let bundled = bundled.map(|name| format!("[plugins.{name}]\nsource = \"bundled\""));
         // Tables stand behind what is in none.
         let scout = Scout::start(&options(&sshd).setting(settings).setting(&bundled.join("\n"))).await;
@@ -99,12 +110,14 @@ async fn bundled_tools_are_there_where_scout_toml_says_so() {
         names,
         [
             "scout",
+            "changes",
             "containers",
             "disk",
             "history",
             "listeners",
             "logs",
             "packages",
+            "posture",
             "processes",
             "services",
             "service",
@@ -112,7 +125,6 @@ async fn bundled_tools_are_there_where_scout_toml_says_so() {
         ]
     );
     for tool in &tools[1..] {
-        assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{tool}");
         assert!(tool["outputSchema"].is_object() && tool["title"].is_string(), "{tool}");
     }
     for (tool, arguments) in [
@@ -911,6 +923,94 @@ async fn history_is_read_of_the_days_that_hold_the_time() {
             World::with(&[("find", find), ("sadf", sadf)]).await.call("history", json!({"host": "box"})).await;
         assert_eq!(failure.structured()["error"]["kind"], kind, "{}", failure.text());
     }
+}
+
+#[tokio::test]
+async fn changes_compares_with_the_baseline_that_was_taken_and_with_nothing_else() {
+    // What the programs say lies beside them, and changes.
+    let from = |name: &str| format!("exec /bin/cat \"$(dirname \"$0\")/{name}.txt\"");
+    let (dpkg, systemctl, ss) = (from("dpkg"), from("units"), from("sockets"));
+    let programs = [("dpkg-query", &*dpkg), ("systemctl", &*systemctl), ("ss", &*ss)];
+    let world = World::with(&programs).await;
+    let watched = world.file("watched", b"one");
+    world.file("dpkg.txt", b"zlib1g\t1.2\tamd64\t10\tinstall ok installed\tx\n");
+    world.file("units.txt", b"ssh.service enabled enabled\n");
+    world.file("sockets.txt", b"tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* uid:0 cgroup:/system.slice/ssh.service\n");
+    let files = json!([watched, format!("{watched}.new")]);
+    let asked = json!({"host": "box", "files": files});
+    let none = world.failure("changes", asked.clone()).await;
+    assert!(none.contains("there is no baseline of box") && none.contains("\"take\""), "{none}");
+    let taken = world.answer("changes", json!({"host": "box", "files": files, "baseline": "take"}), 5).await;
+    assert!(taken["notes"].to_string().contains("2 files, 1 package, 1 unit"), "{taken}");
+    assert!(taken["taken"].is_string() && taken["total"] == 0, "{taken}");
+    let same = world.answer("changes", asked.clone(), 5).await;
+    assert_eq!((&same["total"], &same["taken"]), (&json!(0), &taken["taken"]), "{same}");
+    // Another set of files has none.
+    world.failure("changes", json!({"host": "box"})).await;
+
+    world.file("watched", b"two");
+    world.file("watched.new", b"new");
+    world.file("dpkg.txt", b"zlib1g\t1.3\tamd64\t10\tinstall ok installed\tx\n");
+    world.file("sockets.txt", b"");
+    std::fs::remove_file(world.dir.path().join("units.txt")).unwrap();
+    let drift = world.answer("changes", asked.clone(), 5).await;
+    let rows: Vec<_> = drift["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| format!("{} {} {}", row["kind"], row["change"], row["after"]).replace('"', ""))
+        .collect();
+    let digest = |text: &str| {
+        let output = std::process::Command::new("sh").args(["-c", &format!("printf {text} | sha256sum")]).output();
+        String::from_utf8_lossy(&output.expect("coreutils").stdout)[..64].to_owned()
+    };
+    assert_eq!(
+        rows,
+        [
+            format!("file changed sha256:{}", digest("two")),
+            format!("file added sha256:{}", digest("new")),
+            "package changed 1.3".to_owned(),
+            "listener removed null".to_owned(),
+        ],
+        "{drift}"
+    );
+    // What could not be read is no change.
+    assert!(drift["notes"].to_string().contains("units were not seen: `systemctl` on box said"), "{drift}");
+    let only = world.answer("changes", json!({"host": "box", "files": files, "where": "kind = package"}), 5).await;
+    assert_eq!(only["left_out"], json!({"where": 3}), "{only}");
+    let refused =
+        world.answer("changes", json!({"host": "box", "files": ["/etc/shadow"], "baseline": "take"}), 4).await;
+    assert!(refused["notes"].to_string().contains("files were not seen: "), "{refused}");
+}
+
+#[tokio::test]
+async fn posture_tells_what_was_agreed_on_and_what_sshd_is_set_to() {
+    let dump = cat("posture", "openssh10.0-dump.txt");
+    let world = World::with(&[("sshd", &dump)]).await;
+    let answer = world.answer("posture", json!({"host": "box"}), 2).await;
+    let state = |answer: &Value, check: &str| {
+        let row = answer["findings"].as_array().unwrap().iter().find(|row| row["check"] == check).cloned();
+        row.map(|row| row["state"].as_str().unwrap().to_owned())
+    };
+    for (check, expected) in
+        [("strict_key_exchange", "ok"), ("host_key", "ok"), ("macs", "weak"), ("permitemptypasswords", "ok")]
+    {
+        assert_eq!(state(&answer, check).as_deref(), Some(expected), "{check}: {answer}");
+    }
+    assert!(state(&answer, "key_exchange").is_some() && state(&answer, "server_version").is_some(), "{answer}");
+    assert_eq!(answer["findings"][0]["state"], "weak", "{answer}");
+
+    // As an account that may not ask sshd.
+    let denied = "echo 'sshd: no hostkeys available -- exiting.' >&2; exit 1";
+    let world = World::with(&[("sshd", denied)]).await;
+    let answer = world.answer("posture", json!({"host": "box", "limit": 500}), 3).await;
+    assert!(state(&answer, "permitemptypasswords").is_none() && state(&answer, "cipher").is_some(), "{answer}");
+    assert!(answer["notes"].to_string().contains(r#"sudo = [[\"sshd\", \"-T\"]]"#), "{answer}");
+    // Where no command runs, the connection is told all the same.
+    let world = World::on(SshdOptions::default(), &[], "[hosts.box]\ncommands = \"none\"\n").await;
+    let answer = world.call("posture", json!({"host": "box"})).await.structured();
+    assert_eq!(state(&answer, "strict_key_exchange").as_deref(), Some("ok"), "{answer}");
+    assert!(answer["notes"].to_string().contains("what sshd is set to is not known"), "{answer}");
 }
 
 #[tokio::test]

@@ -250,6 +250,8 @@ async fn the_bundled_tools_answer_to_what_several_systems_said() {
         ("containers", 18),
         ("storage", 11),
         ("history", 7),
+        ("posture", 3),
+        ("changes", 4),
     ];
     for (name, count) in counts {
         let cassettes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins").join(name).join("cassettes");

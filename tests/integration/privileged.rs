@@ -8,6 +8,7 @@ use std::path::Path;
 use scout_tests::{Scout, Sshd, SshdOptions};
 use serde_json::json;
 
+use crate::bundled_tools::{World, cat};
 use crate::cli::run;
 use crate::world::options;
 
@@ -109,4 +110,94 @@ async fn what_runs_as_root_ends_with_its_timeout() {
     let scout = Scout::start(&options(&sshd).setting(&setting)).await;
     let late = scout.command("box", &format!("sudo cat {}", pipe.display())).await;
     assert_eq!(late.structured()["remote"], json!("stopped"), "{}", late.message);
+}
+
+/// Runs what it is given, which can tell that it is root.
+const RAISES: &str = "[ \"$1 $2\" = '-n --' ] || exit 99; shift 2; AS_ROOT=1 exec \"$@\"";
+/// Tells root whose a socket is.
+const SS: &str = "o=; [ \"$AS_ROOT\" ] && o='users:((\"sshd\",pid=7,fd=3)) '\nprintf 'tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* %suid:0 ino:1 sk:1\\n' \"$o\"";
+/// Tells anybody but root that it is not seen.
+const JOURNALCTL: &str = "[ \"$AS_ROOT\" ] && m=all || m=own\ncase $* in *-n\\ 0*) echo 'Hint: You are currently not seeing messages from other users and the system.' >&2;; *) printf '{\"__REALTIME_TIMESTAMP\":\"1\",\"MESSAGE\":\"%s\",\"SYSLOG_IDENTIFIER\":\"a\"}\\n' $m;; esac";
+const MISSING: &str = "echo \"sh: 1: x: not found\" >&2; exit 127";
+
+fn notes(answer: &serde_json::Value) -> String {
+    answer["notes"].to_string()
+}
+
+#[tokio::test]
+async fn typed_tools_tell_the_row_that_would_show_more_and_run_as_root_what_a_row_lets_run_so() {
+    let volumes = |program: &str, file: &str| {
+        let denied = "echo '  WARNING: Running as a non-root user. Functionality may be unavailable.' >&2; exit 5";
+        format!("[ \"$AS_ROOT\" ] || {{ {denied}; }}; {} # {program}", cat("storage", file))
+    };
+    let (vgs, lvs) = (volumes("vgs", "lvm2.03.16-vgs.txt"), volumes("lvs", "lvs-written.txt"));
+    let programs = [
+        ("sudo", RAISES),
+        ("ss", SS),
+        ("vgs", &*vgs),
+        ("lvs", &*lvs),
+        ("journalctl", JOURNALCTL),
+        ("smartctl", MISSING),
+        ("zpool", MISSING),
+        ("findmnt", "true"),
+    ];
+    let world = World::with(&programs).await;
+    let answer = world.answer("listeners", json!({"host": "box"}), 1).await;
+    assert!(answer["listeners"][0]["process"].is_null(), "{answer}");
+    let advice = r#"`sudo = [[\"ss\", \"-tulpne\"]]` below [hosts.NAME]"#;
+    assert!(notes(&answer).contains(advice) && !notes(&answer).contains("ran as root"), "{answer}");
+    let answer = world.answer("logs", json!({"host": "box", "unit": "nginx"}), 1).await;
+    assert_eq!(answer["entries"][0]["message"], "own", "{answer}");
+    assert!(notes(&answer).contains(r#"\"--unit=*\"]]` below"#), "{answer}");
+    let failed = world.failure("storage", json!({"host": "box"})).await;
+    let advice =
+        failed.split('`').find(|text| text.starts_with("sudo = [[\"vgs\"")).unwrap_or_else(|| panic!("{failed}"));
+    assert!(!world.arguments().contains(&"sudo".to_owned()));
+
+    let rows = format!("[hosts.box]\n{}, [\"ss\", \"-tulpne\"]]\n", advice.strip_suffix(']').unwrap());
+    let world = World::on(SshdOptions::default(), &programs, &rows).await;
+    let answer = world.answer("listeners", json!({"host": "box"}), 1).await;
+    assert_eq!(answer["listeners"][0]["process"], "sshd", "{answer}");
+    assert_eq!(answer["notes"], json!(["`ss` ran as root"]), "{answer}");
+    assert_eq!(world.arguments(), ["sudo", "-n", "--", "ss", "-tulpne", "ss", "-tulpne"]);
+    let answer = world.call("storage", json!({"host": "box"})).await.structured();
+    assert_eq!(answer["rows"][0]["kind"], "lv", "{answer}");
+    assert!(notes(&answer).contains("`vgs` ran as root") && notes(&answer).contains("`lvs` ran as root"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_pipeline_of_a_typed_tool_runs_its_part_as_root() {
+    let fields = World::with(&[("journalctl", JOURNALCTL)]).await;
+    fields.answer("logs", json!({"host": "box"}), 1).await;
+    // The row that it would have, of what it sent.
+    let sent = fields.arguments();
+    let reads = sent.split(|word| word == "journalctl").find(|words| words.contains(&"json".to_owned())).unwrap();
+    let row: Vec<&str> = ["journalctl"].into_iter().chain(reads.iter().map(String::as_str)).collect();
+    let rows = format!("[hosts.box]\nsudo = [{row:?}]\n");
+    let programs = [("sudo", RAISES), ("journalctl", JOURNALCTL)];
+    let world = World::on(SshdOptions::default(), &programs, &rows).await;
+    let answer = world.answer("logs", json!({"host": "box"}), 1).await;
+    assert_eq!(answer["entries"][0]["message"], "all", "{rows} {answer}");
+    assert_eq!(answer["notes"], json!(["`journalctl` ran as root"]), "{answer}");
+    let refuses = [("sudo", "echo 'sudo: a password is required' >&2; exit 1"), ("journalctl", JOURNALCTL)];
+    let world = World::on(SshdOptions::default(), &refuses, &rows).await;
+    let answer = world.answer("logs", json!({"host": "box"}), 2).await;
+    assert_eq!(answer["entries"][0]["message"], "own", "{answer}");
+    let why = "`journalctl` did not run as root: sudo: a password is required";
+    assert!(notes(&answer).contains(why), "{answer}");
+}
+
+#[tokio::test]
+async fn where_sudo_refuses_a_typed_tool_asks_as_the_account_and_says_so() {
+    let rows = "[hosts.box]\nsudo = [[\"ss\", \"-tulpne\"]]\n";
+    let programs = [("sudo", "echo 'sudo: a password is required' >&2; exit 1"), ("ss", SS)];
+    let world = World::on(SshdOptions::default(), &programs, rows).await;
+    let answer = world.answer("listeners", json!({"host": "box"}), 2).await;
+    assert!(answer["listeners"][0]["port"] == 22 && answer["listeners"][0]["process"].is_null(), "{answer}");
+    assert!(notes(&answer).contains("`ss` did not run as root: box: sudo did not run it"), "{answer}");
+    // Who runs anything has no rows: then nobody is asked for a password either.
+    let anything = "[hosts.box]\ncommands = \"shell\"\n";
+    let world = World::on(SshdOptions::default(), &programs, anything).await;
+    world.answer("listeners", json!({"host": "box"}), 1).await;
+    assert!(!world.arguments().contains(&"sudo".to_owned()));
 }

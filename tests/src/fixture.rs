@@ -86,6 +86,7 @@ guests! {
         DoesAsSet = "does_as_set",
         EatsMemory = "eats_memory",
         FailsAtLength = "fails_at_length",
+        FloodsBaselines = "floods_baselines",
         FloodsCommands = "floods_commands",
         FloodsHandles = "floods_handles",
         FloodsHostCalls = "floods_host_calls",

@@ -88,7 +88,7 @@ fn found(account: &Account, operation: &Operation, within: &Within) -> Result<Ou
             FileKind::Directory | FileKind::Symlink | FileKind::Other => Err(not_a_file(named)),
         },
         Operation::Stat { .. } => Ok(Outcome::Stat(attributes, path())),
-        Operation::Exec(_) | Operation::Probe { .. } | Operation::Transfer(_) => Err(pathless()),
+        Operation::Exec(_) | Operation::Probe { .. } | Operation::Handshake | Operation::Transfer(_) => Err(pathless()),
     }
 }
 

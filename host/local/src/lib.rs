@@ -67,6 +67,10 @@ impl Machine for Local {
                 ready.await?;
                 transfer::run(self, errand, within, call).await.map(Outcome::Transfer)
             }
+            Operation::Handshake => {
+                let message = "this is the machine that Scout runs on: nobody shakes hands with it";
+                Err(HostError::new(ErrorKind::Unsupported, message))
+            }
             Operation::Probe { .. } => {
                 Ok(Outcome::Probe(Probe { connected: true, latency: Ok(Duration::ZERO), refused: None }))
             }

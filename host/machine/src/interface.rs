@@ -19,6 +19,8 @@ pub enum Interface {
     Shell,
     /// Files that are copied from one machine to another.
     Transfer,
+    /// What a plugin keeps of a host from one call to the next.
+    Baselines,
 }
 
 /// What the table says of one.
@@ -30,16 +32,17 @@ struct Row {
 
 impl Interface {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 5] = [Self::Inventory, Self::Files, Self::Exec, Self::Shell, Self::Transfer];
+    pub const ALL: [Self; 6] = [Self::Inventory, Self::Files, Self::Exec, Self::Shell, Self::Transfer, Self::Baselines];
 
     /// The table.
     const fn row(self) -> Row {
         match self {
             Self::Inventory => Row { name: "inventory", imported: ("inventory", &[]) },
             Self::Files => Row { name: "files", imported: ("files", &[]) },
-            Self::Exec => Row { name: "exec", imported: ("exec", &["run", "run-each"]) },
+            Self::Exec => Row { name: "exec", imported: ("exec", &["run", "as-root", "run-each"]) },
             Self::Shell => Row { name: "shell", imported: ("exec", &["shell", "shell-each"]) },
             Self::Transfer => Row { name: "transfer", imported: ("transfer", &[]) },
+            Self::Baselines => Row { name: "baselines", imported: ("baselines", &[]) },
         }
     }
 
@@ -83,6 +86,7 @@ impl<'de> Deserialize<'de> for Interface {
             Interface::Exec.name(),
             Interface::Shell.name(),
             Interface::Transfer.name(),
+            Interface::Baselines.name(),
         ];
         let name = String::deserialize(deserializer)?;
         Self::named(&name).ok_or_else(|| D::Error::unknown_variant(&name, NAMES))

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::transfer::{Done, Errand};
 use crate::{
-    Attributes, Call, Capture, ExecOutcome, ExecRequest, HostError, Opened, Probe, RemotePath, TruePath, Within,
+    Attributes, Call, Capture, ExecOutcome, ExecRequest, Handshake, HostError, Opened, Probe, RemotePath, TruePath,
+    Within,
 };
 
 /// What is asked of a machine. Links are followed.
@@ -43,6 +44,8 @@ pub enum Operation {
         /// Whether what was seen a moment ago does not count.
         anew: bool,
     },
+    /// Asks what its connection was agreed on. Where there is none, one is made.
+    Handshake,
     /// Does its part of a transfer.
     Transfer(Errand),
 }
@@ -53,7 +56,7 @@ impl Operation {
         match self {
             Self::Open { path, .. } | Self::Read { path, .. } | Self::Stat { path } => Some(path),
             Self::Transfer(errand) => Some(errand.path()),
-            Self::Exec(_) | Self::Probe { .. } => None,
+            Self::Exec(_) | Self::Probe { .. } | Self::Handshake => None,
         }
     }
 }
@@ -71,6 +74,8 @@ pub enum Outcome {
     Exec(ExecOutcome),
     /// Whether the machine answers.
     Probe(Probe),
+    /// What the connection was agreed on.
+    Handshake(Arc<Handshake>),
     /// What became of a part of a transfer.
     Transfer(Done),
 }

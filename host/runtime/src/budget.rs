@@ -24,6 +24,8 @@ const SLICE: Duration = Duration::from_millis(5);
 pub(crate) const COMMANDS: u32 = 1000;
 /// Hosts that one call may probe, all its probes together: each is a TCP connect.
 pub(crate) const PROBES: usize = 2000;
+/// Baselines that one call may load or store: each is a file of this machine, and each that is stored waits for its disk.
+pub(crate) const BASELINES: u32 = 100;
 /// Payload bytes that hosts may send for one call.
 pub(crate) const REMOTE_BYTES: u64 = 256 << 20;
 /// Log bytes of one call.
@@ -53,6 +55,7 @@ pub(crate) struct Budget {
     log_left: usize,
     commands: u32,
     probes: usize,
+    baselines: u32,
     held_limit: usize,
     held: Arc<AtomicUsize>,
     spent: Option<Spent>,
@@ -80,6 +83,7 @@ impl Budget {
             log_left: LOG_BYTES,
             commands: 0,
             probes: 0,
+            baselines: 0,
             // An answer may hold what two commands gave, or a file beside one.
             held_limit: limits.memory.max(4 * limits.file_bytes.max(limits.output_bytes)),
             held: Arc::default(),
@@ -153,6 +157,13 @@ impl Budget {
     pub(crate) fn probe(&mut self) -> bool {
         let granted = self.probes < PROBES;
         self.probes += usize::from(granted);
+        granted
+    }
+
+    /// Whether one more baseline may be loaded or stored.
+    pub(crate) fn baseline(&mut self) -> bool {
+        let granted = self.baselines < BASELINES;
+        self.baselines += u32::from(granted);
         granted
     }
 
@@ -381,10 +392,11 @@ mod tests {
     }
 
     #[test]
-    fn commands_and_probes_are_counted_to_their_limits() {
+    fn commands_probes_and_baselines_are_counted_to_their_limits() {
         let mut budget = budget(&Limits::default());
         assert_eq!((0..2 * COMMANDS).filter(|_| budget.command()).count(), COMMANDS as usize);
         assert!((0..PROBES).all(|_| budget.probe()) && !budget.probe() && !budget.probe());
+        assert!((0..BASELINES).all(|_| budget.baseline()) && !budget.baseline() && !budget.baseline());
     }
 
     #[test]

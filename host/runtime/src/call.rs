@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use scout_machine::{Call, Principal};
 
+use crate::baselines::Baselines;
 use crate::cassette::Tape;
 use crate::cursor::CursorKey;
 use crate::reports::{Progress, Reports};
@@ -74,6 +75,8 @@ pub struct CallContext {
     pub audit: Option<Audit>,
     /// What seals its cursors.
     pub cursors: Arc<CursorKey>,
+    /// Where what plugins keep of hosts is kept; absent: nowhere.
+    pub baselines: Option<Arc<dyn Baselines>>,
     /// Where the call is recorded, or played from.
     pub(crate) tape: Option<Tape>,
     reports: Arc<Reports>,
@@ -167,7 +170,8 @@ impl CallContext {
     pub fn new(principal: Principal, fleet: Arc<Fleet>, limits: Arc<Limits>, call: Call) -> Self {
         let reports = Arc::new(Reports::new());
         let cursors = CursorKey::of_process();
-        Self { principal, fleet, limits, call, progress: None, audit: None, cursors, tape: None, reports }
+        let (progress, audit, baselines, tape) = (None, None, None, None);
+        Self { principal, fleet, limits, call, progress, audit, cursors, baselines, tape, reports }
     }
 
     /// Passes on what a plugin reports.

@@ -4,6 +4,7 @@
 //! `imports`; whatever asks a host goes through `steps`.
 
 mod answer;
+mod baselines;
 mod budget;
 mod call;
 pub mod cassette;
@@ -42,6 +43,7 @@ mod written;
 mod written_pages;
 
 pub use answer::{Answer, AnswerFailure, AnswerMemory, Content, Encoding, ImageFormat, Receipt, Structured};
+pub use baselines::{Baseline, BaselineKey, Baselines, MAX_BASELINE};
 pub use call::{
     AccessEvent, AccessRecord, Audit, AuditRecord, CallContext, CallError, CallErrorKind, CommandEnd, CommandEvent,
     CommandRecord, Limits, MAX_MESSAGE, Recorded,

@@ -4,6 +4,7 @@
 
 pub mod arguments;
 pub mod audit;
+mod baselines;
 mod call_memory;
 pub mod cli;
 pub mod client_memory;

@@ -153,6 +153,7 @@ impl Caller {
         let mut context = CallContext::new(self.principal.clone(), fleet, limits, call);
         context.progress = self.progress;
         context.cursors = Arc::clone(self.tenant.cursors());
+        context.baselines = Some(Arc::clone(self.tenant.baselines()) as _);
         let (audit, principal) = (Arc::clone(self.tenant.audit()), self.principal);
         let commands = Arc::clone(audit.commands());
         let write = Arc::new(move |record| audit.record(&principal, record));

@@ -13,6 +13,7 @@ use scout_runtime::CursorKey;
 use scout_ssh::Pool;
 
 use crate::audit::Audit;
+use crate::baselines::KeptBaselines;
 use crate::config::{Config, ConfigError};
 use crate::cursor_key;
 use crate::live::Live;
@@ -30,6 +31,7 @@ pub struct Tenant {
     audit: Arc<Audit>,
     tally: Tally,
     cursors: Arc<CursorKey>,
+    baselines: Arc<KeptBaselines>,
 }
 
 impl Tenant {
@@ -44,7 +46,8 @@ impl Tenant {
         let live = Live::new(Revision::first(config, pool.clone())?);
         let (live, audit, cursors) =
             (Arc::new(live), Arc::new(audit), Arc::new(cursor_key::kept_in(&config.state_dir)));
-        Ok(Arc::new(Self { id, live, pool, audit, tally: Tally::default(), cursors }))
+        let baselines = Arc::new(KeptBaselines::below(&config.state_dir));
+        Ok(Arc::new(Self { id, live, pool, audit, tally: Tally::default(), cursors, baselines }))
     }
 
     /// The tenant of stdio and of the command line, over a pool of its own.
@@ -83,6 +86,11 @@ impl Tenant {
     /// Where is written what its people ask for.
     pub(crate) fn audit(&self) -> &Arc<Audit> {
         &self.audit
+    }
+
+    /// What its plugins keep of hosts.
+    pub(crate) fn baselines(&self) -> &Arc<KeptBaselines> {
+        &self.baselines
     }
 
     /// What seals the cursors that its people are told.

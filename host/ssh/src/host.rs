@@ -53,6 +53,7 @@ impl Machine for Host {
                 Ok(Outcome::Stat(attributes, place))
             }
             Operation::Exec(request) => lease.exec(request, call).await.map(Outcome::Exec),
+            Operation::Handshake => Ok(Outcome::Handshake(lease.handshake())),
             Operation::Transfer(errand) => transfer(&lease, errand, within, call).await.map(Outcome::Transfer),
             Operation::Probe { .. } => Err(HostError::new(ErrorKind::Invalid, "a probe takes no connection")),
         }

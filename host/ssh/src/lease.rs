@@ -12,8 +12,8 @@ use scout_machine::command::persistent;
 use scout_machine::command::shell::{Prepared, Way};
 use scout_machine::path::{not_a_file, shown};
 use scout_machine::{
-    Attributes, Call, Capture, CommandLimits, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, HostError, Opened,
-    RemotePath, TruePath,
+    Attributes, Call, Capture, CommandLimits, Cost, Ending, ErrorKind, ExecOutcome, ExecRequest, Handshake, HostError,
+    Opened, RemotePath, TruePath,
 };
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;
@@ -54,6 +54,11 @@ impl Lease {
     #[must_use]
     pub fn with_own_sessions(self, own_sessions: bool) -> Self {
         Self { own_sessions, ..self }
+    }
+
+    /// What the connection was agreed on: no round trip.
+    pub fn handshake(&self) -> Arc<Handshake> {
+        Arc::clone(&self.connection.lock().handshake)
     }
 
     /// Looks at a path in one round trip: attributes, and a file's first `cap` bytes or a directory's first

@@ -4,7 +4,7 @@ use scout_plugin::rows::{Column, Kind, Shape};
 
 use crate::What;
 
-pub(crate) const DESCRIPTION: &str = "Containers of docker and podman; `logs`: newest lines of the one so named.";
+pub(crate) const DESCRIPTION: &str = "Docker and podman; `logs`: of the one so named.";
 
 /// The tool's own arguments.
 pub(crate) const INPUT: &str = r#""what":{"enum":["containers","images","projects","usage"]},"logs":{"type":"string"}"#;

@@ -2,8 +2,7 @@
 
 use scout_plugin::rows::{Column, Kind, Shape};
 
-pub(crate) const DESCRIPTION: &str =
-    "How full a host's file systems are, by `path` or `threshold` (percent). Rows: used_percent mount_point.";
+pub(crate) const DESCRIPTION: &str = "How full file systems are; `path`, `threshold` percent.";
 
 /// The tool's own arguments. What they may hold is checked where they are read: a schema says it in more words.
 pub(crate) const INPUT: &str =

@@ -4,7 +4,7 @@ use scout_plugin::rows::{Column, Kind, Shape};
 
 use crate::What;
 
-pub(crate) const DESCRIPTION: &str = "What a host was doing `since` 2h or RFC 3339, as sysstat recorded it.";
+pub(crate) const DESCRIPTION: &str = "What a host did `since` 2h or RFC 3339.";
 
 /// The tool's own arguments.
 pub(crate) const INPUT: &str =

@@ -2,46 +2,20 @@
 
 mod proc_net;
 mod schema;
+mod socket;
 mod ss;
 
 use std::cmp::Ordering;
 
-use scout_plugin::exec;
+use scout_plugin::exec::{self, Ran, RanAs};
 use scout_plugin::json::{Object, Value};
 use scout_plugin::rows::{self, Asked, Cell, Row};
 use scout_plugin::{Answer, Effect, Error, ErrorKind, Tool, Tools, register, text};
 
+use crate::socket::{Found, Socket};
+
 struct Listeners;
 register!(Listeners: tools);
-
-/// A socket that waits for connections or datagrams.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Socket {
-    /// `tcp` or `udp`.
-    pub(crate) proto: String,
-    /// Without brackets; `*` and an interface behind `%` as `ss` has them.
-    pub(crate) address: String,
-    pub(crate) port: Option<u64>,
-    /// Names and ids of the processes that have it open, by their ids; empty where the account may not see them.
-    pub(crate) owners: Vec<(String, u64)>,
-    /// The account that opened it.
-    pub(crate) uid: Option<u64>,
-    /// Of systemd, by its control group.
-    pub(crate) unit: Option<String>,
-    /// Connections, or bytes, that wait to be taken.
-    pub(crate) waiting: Option<u64>,
-    /// How many connections may wait.
-    pub(crate) backlog: Option<u64>,
-}
-
-/// What was found.
-#[derive(Debug, Default)]
-struct Found {
-    sockets: Vec<Socket>,
-    /// Lines that are none of a socket.
-    unread: usize,
-    notes: Vec<String>,
-}
 
 impl Tools for Listeners {
     fn describe() -> Vec<Tool> {
@@ -62,9 +36,12 @@ impl Tools for Listeners {
     }
 }
 
+/// What is asked.
+const SS: &[&str] = &["ss", "-tulpne"];
+
 /// One command, and one more on a host without `ss`.
 fn look(host: &str) -> Result<Found, Error> {
-    let output = exec::output(host, &[&["ss", "-tulpne"]])?;
+    let Ran { output, by } = exec::output_as_root(host, &[SS], "ss")?;
     let mut found = ss::parse(output.whole_lines());
     let is_table = found.unread == 0 && output.exit == Some(0) || !found.sockets.is_empty();
     if !is_table && !output.is_missing() {
@@ -92,10 +69,14 @@ fn look(host: &str) -> Result<Found, Error> {
             "socket is shown without its process",
             "sockets are shown without their processes",
         );
-        found
-            .notes
-            .push(format!("{sockets}: this account may not see those of other accounts, or it is the kernel's own"));
+        let why = match by {
+            RanAs::Root => "the kernel's own",
+            _ => "this account may not see those of other accounts, or it is the kernel's own",
+        };
+        found.notes.push(format!("{sockets}: {why}"));
+        found.notes.extend(by.advice(SS));
     }
+    found.notes.extend(by.note("ss"));
     found.notes.extend(cut(output.truncated));
     Ok(found)
 }

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::{Found, Socket};
+use crate::socket::{Found, Socket};
 
 /// The tables; a kernel without IPv6 lacks two.
 pub(crate) const TABLES: [&str; 4] = ["/proc/net/tcp", "/proc/net/tcp6", "/proc/net/udp", "/proc/net/udp6"];
@@ -68,7 +68,7 @@ fn address(hex: &str) -> Option<IpAddr> {
 #[expect(clippy::indexing_slicing, reason = "a failed test is a panic")]
 mod tests {
     use super::{address, parse};
-    use crate::Socket;
+    use crate::socket::Socket;
 
     const CAPTURED: &[u8] = include_bytes!("../tests/fixtures/proc-net.txt");
 

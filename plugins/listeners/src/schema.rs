@@ -2,7 +2,7 @@
 
 use scout_plugin::rows::{Column, Kind, Shape};
 
-pub(crate) const DESCRIPTION: &str = "What listens on a host's TCP and UDP ports, and whose it is.";
+pub(crate) const DESCRIPTION: &str = "What listens, and whose it is.";
 
 pub(crate) const SHAPE: Shape = Shape {
     tool: "listeners",

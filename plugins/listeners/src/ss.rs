@@ -3,7 +3,7 @@
 //! The first six columns are single words; behind them stand who has the socket open, its account and its control group. Names of processes are
 //! what these chose: they may hold blanks, quotes and brackets, but no more than 15 bytes, in which no second owner fits.
 
-use crate::{Found, Socket};
+use crate::socket::{Found, Socket};
 
 /// The most owners of one socket that are looked at.
 const MAX_OWNERS: usize = 200;

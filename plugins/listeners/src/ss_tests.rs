@@ -5,7 +5,7 @@
 mod mutants;
 
 use super::{parse, place};
-use crate::Socket;
+use crate::socket::Socket;
 use mutants::mutant;
 
 const DEBIAN_13: &[u8] = include_bytes!("../tests/fixtures/debian13.txt");

@@ -9,7 +9,7 @@ mod schema;
 mod syslog;
 mod time;
 
-use scout_plugin::exec::{self, Output};
+use scout_plugin::exec::{self, Output, Ran, RanAs};
 use scout_plugin::json::{Object, Value};
 use scout_plugin::rows::{Asked, Page};
 use scout_plugin::{Answer, Effect, Error, ErrorKind, Resources, Template, Tool, Tools, register, text};
@@ -112,18 +112,34 @@ fn look(query: &Query) -> Result<Found, Error> {
 
 fn run(query: &Query, stages: &Stages) -> Result<Output, Error> {
     let stages: Vec<&[String]> = stages.iter().map(Vec::as_slice).collect();
-    exec::output(&query.host, &stages).map_err(|error| match error.kind {
+    exec::output(&query.host, &stages).map_err(in_time)
+}
+
+/// The same, where journalctl runs as root if the operator lets it.
+fn run_journalctl(query: &Query, stages: &Stages) -> Result<Ran, Error> {
+    let stages: Vec<&[String]> = stages.iter().map(Vec::as_slice).collect();
+    exec::output_as_root(&query.host, &stages, "journalctl").map_err(in_time)
+}
+
+fn in_time(error: Error) -> Error {
+    match error.kind {
         ErrorKind::Timeout => error.hint("ask for less: a shorter time with `since` and `until`, or a `unit`"),
         _ => error,
-    })
+    }
 }
 
 /// The journal's entries, or why there is no journal.
 fn journal(query: &Query) -> Result<Result<Found, String>, Error> {
     let mut journalctl = Journalctl::Current;
     loop {
-        let output = run(query, &query.journal(journalctl))?;
-        let said = Said::parse(&output.stderr);
+        let stages = query.journal(journalctl);
+        let Ran { output, by } = run_journalctl(query, &stages)?;
+        let mut said = Said::parse(&output.stderr);
+        let advice = said.unseen.as_ref().and_then(|_| by.advice(&query::row(&stages)?));
+        if by == RanAs::Root {
+            // That is said by the first of the two, which is the account's.
+            said.unseen = None;
+        }
         if output.stdout.is_empty() {
             match said {
                 Said { old: Some(_), .. } if journalctl == Journalctl::Current => {
@@ -135,8 +151,12 @@ fn journal(query: &Query) -> Result<Result<Found, String>, Error> {
                 _ => {}
             }
         }
-        let beginnings = |cursor: &str, entries| Ok(run(query, &query.beginnings(journalctl, cursor, entries))?.stdout);
-        return from_journal(query, journalctl, &output, &said, beginnings).map(Ok);
+        let beginnings = |cursor: &str, entries| {
+            Ok(run_journalctl(query, &query.beginnings(journalctl, cursor, entries))?.output.stdout)
+        };
+        let mut found = from_journal(query, journalctl, &output, &said, beginnings)?;
+        found.notes.extend(by.note("journalctl").into_iter().chain(advice));
+        return Ok(Ok(found));
     }
 }
 

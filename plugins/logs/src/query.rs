@@ -333,6 +333,21 @@ impl Query {
     }
 }
 
+/// The row of `sudo` that lets the reading journalctl of such stages run as root, whatever is asked for in the values of its flags; absent
+/// where no row can say them.
+pub(crate) fn row(stages: &Stages) -> Option<Vec<String>> {
+    let words = stages.get(1).filter(|words| words.first().is_some_and(|word| word == "journalctl"))?;
+    let is_said =
+        |value: &str| !value.is_empty() && !value.contains(['/', ' ']) && value.split('=').all(|name| name != "..");
+    let word = |word: &String| match word.split_once('=') {
+        Some((flag, value)) if ["--since", "--until", "--unit", "--priority", "--grep"].contains(&flag) => {
+            is_said(value).then(|| format!("{flag}=*"))
+        }
+        _ => Some(word.clone()),
+    };
+    words.iter().map(word).collect()
+}
+
 /// Words that hold no blanks.
 fn split(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()

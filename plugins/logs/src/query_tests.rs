@@ -171,3 +171,17 @@ fn a_compressed_file_is_unpacked_before_it_is_searched() {
     let stages: Vec<String> = asked.unpacked("zcat").iter().map(|words| words.join(" ")).collect();
     assert_eq!(stages, ["zcat -- ./a.gz", "grep -E -a -i -e x y", "tail -n 5", "tail -c 786432"]);
 }
+
+#[test]
+fn the_row_that_lets_it_run_as_root_has_the_flags_and_any_values() {
+    let row = |fields: &str| {
+        let asked = query(&format!(r#"{{"host":"box"{fields}}}"#));
+        super::row(&asked.journal(Journalctl::Current)).map(|words| words.join(" "))
+    };
+    let plain = format!("journalctl --no-pager --reverse -o json {}", super::FIELDS);
+    assert_eq!(row("").as_deref(), Some(&*plain));
+    let asked = row(r#","unit":"nginx","since":"2h","priority":"err""#);
+    assert_eq!(asked, Some(format!("{plain} --since=* --unit=* --priority=*")));
+    // Words that no row of sudoers holds.
+    assert_eq!((row(r#","grep":"a b""#), row(r#","grep":"/x""#)), (None, None));
+}

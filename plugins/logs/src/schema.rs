@@ -2,7 +2,8 @@
 
 use scout_plugin::rows::{Column, Kind, Shape};
 
-pub(crate) const DESCRIPTION: &str = "Newest `lines` of the journal, or of the file `path`, that fit. Times: 2h, RFC 3339. `grep`: regular expression. `whole`: long messages.";
+pub(crate) const DESCRIPTION: &str =
+    "Newest `lines` of the journal or the file `path`. Times: 2h, RFC 3339. `whole`: long messages.";
 
 /// The tool's own arguments. What they may hold is checked where they are read: a schema says it in more words.
 pub(crate) const INPUT: &str = r#""unit":{"type":"string"},"user_unit":{"type":"string"},"since":{"type":"string"},"until":{"type":"string"},"grep":{"type":"string"},"ignore_case":{"type":"boolean"},"priority":{"type":"string"},"lines":{"type":"integer"},"whole":{"type":"boolean"},"path":{"type":"string"},"source":{"enum":["auto","journal","files"]}"#;

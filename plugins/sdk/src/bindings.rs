@@ -34,6 +34,7 @@ macro_rules! export {
                     "scout:plugin/files@0.2.0": super::imports::scout::plugin::files,
                     "scout:plugin/exec@0.2.0": super::imports::scout::plugin::exec,
                     "scout:plugin/transfer@0.2.0": super::imports::scout::plugin::transfer,
+                    "scout:plugin/baselines@0.2.0": super::imports::scout::plugin::baselines,
                     "scout:plugin/log@0.2.0": super::imports::scout::plugin::log,
                     "scout:plugin/progress@0.2.0": super::imports::scout::plugin::progress,
                     "scout:plugin/settings@0.2.0": super::imports::scout::plugin::settings,

@@ -50,6 +50,16 @@ pub mod exec {
         Ending, Outcome, Pipeline, RemoteState, Stage, StderrTo, Word,
     };
     pub use crate::output::{Output, output, output_of};
+    pub use crate::privileged::{Ran, RanAs, output_as_root};
+
+    /// Whether the operator lets a program run as root on a host with exactly these words, and this call may: then [`run`] sends it with
+    /// `sudo` in front. Nobody is asked. [`output_as_root`] does both.
+    ///
+    /// # Errors
+    /// A host that the call may not name.
+    pub fn as_root(host: &str, words: &[String]) -> Result<bool, Error> {
+        Ok(exec::as_root(host, words)?)
+    }
 
     /// Runs a pipeline, if every word of it is allowed.
     ///
@@ -126,6 +136,15 @@ pub mod inventory {
         Ok(inventory::properties(names)?)
     }
 
+    /// What the connection to a host was agreed on, by words: `identification`, `key-exchange`, `post-quantum`, `strict-key-exchange`,
+    /// `host-key`, `cipher`, and more that `inventory.wit` lists. One is made where there is none.
+    ///
+    /// # Errors
+    /// Whatever the host or Scout has against it; `Unsupported` for a host that is not reached over SSH.
+    pub fn handshake(host: &str) -> Result<Vec<Property>, Error> {
+        Ok(inventory::handshake(host)?)
+    }
+
     /// [`probe`], where what was seen more than a second ago does not count.
     ///
     /// # Errors
@@ -166,6 +185,32 @@ pub mod transfer {
     /// Whatever one of the two machines or Scout has against it. Of a directory what is below it fails by itself.
     pub fn copy(source: &Place, target: &Place, replace: bool) -> Result<Report, Error> {
         Ok(transfer::copy(source, target, replace)?)
+    }
+}
+
+/// What a plugin keeps of a host from one call to the next, to tell later what has changed. Needs the grant `baselines`.
+///
+/// Nobody sees it but calls of the same plugin for the same principal, which may name the host. It is no place for secrets.
+pub mod baselines {
+    use crate::Error;
+    use crate::bindings::imports::scout::plugin::baselines;
+
+    pub use crate::bindings::imports::scout::plugin::baselines::Baseline;
+
+    /// What was kept of a host under a name of `a-z`, `0-9` and `-`; absent: nothing.
+    ///
+    /// # Errors
+    /// Whatever Scout has against it.
+    pub fn load(host: &str, name: &str) -> Result<Option<Baseline>, Error> {
+        Ok(baselines::load(host, name)?)
+    }
+
+    /// Keeps this in the place of what was there, at most 1 MiB; when, in seconds since 1970.
+    ///
+    /// # Errors
+    /// Too much of it, and too much that is kept already.
+    pub fn store(host: &str, name: &str, content: &[u8]) -> Result<u64, Error> {
+        Ok(baselines::store(host, name, content)?)
     }
 }
 

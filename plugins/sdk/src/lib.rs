@@ -22,6 +22,7 @@ mod error;
 mod heap;
 mod host;
 mod output;
+mod privileged;
 
 pub use answer::{Answer, Encoding, Listing};
 pub use bindings::imports::scout::plugin::blobs::Blob;
@@ -30,7 +31,7 @@ pub use bindings::imports::scout::plugin::entries::Entry;
 pub use bindings::imports::scout::plugin::types::{Attributes, DirEntry, FileKind};
 pub use describe::{Arguments, Description, Query, Subject, Template, Tool};
 pub use error::{Error, ErrorKind};
-pub use host::{cursors, exec, files, inventory, log, progress, settings, transfer};
+pub use host::{baselines, cursors, exec, files, inventory, log, progress, settings, transfer};
 pub use output::first_bytes;
 
 /// Answers queries of the `scout` tool.

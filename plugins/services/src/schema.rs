@@ -3,7 +3,7 @@
 use scout_plugin::rows::{Column, Kind, Shape};
 
 pub(crate) const SERVICES: &str =
-    "Services (systemd, OpenRC) that run or failed; others by `state`, `enabled`, `pattern` (*ssh*), `type` (timer).";
+    "Services that run or failed; others by `state`, `enabled`, `pattern`, `type` (timer).";
 
 /// The arguments of `services` beside those of rows. What they may hold is checked where they are read: a schema says it in more words.
 pub(crate) const SERVICES_INPUT: &str = r#""pattern":{"type":"string"},"type":{"type":"string"},"state":{"type":"array","items":{"type":"string"}},"enabled":{"type":"array","items":{"type":"string"}},"all":{"type":"boolean"}"#;
@@ -33,7 +33,7 @@ pub(crate) const UNITS: Shape = Shape {
     limit: 300,
 };
 
-pub(crate) const SERVICE: &str = "One unit in detail; its log is in `logs`.";
+pub(crate) const SERVICE: &str = "One unit in detail.";
 
 pub(crate) const SERVICE_INPUT: &str = r#"{
   "type": "object",

@@ -8,7 +8,7 @@ mod schema;
 mod smart;
 mod zfs;
 
-use scout_plugin::exec::{self, Output};
+use scout_plugin::exec::{self, Output, Ran};
 use scout_plugin::json::{Object, Value};
 use scout_plugin::rows::{self, Asked, Cell, Row, Shape};
 use scout_plugin::{Answer, Effect, Error, ErrorKind, Resources, Template, Tool, Tools, register, text};
@@ -144,6 +144,8 @@ struct Found {
     /// Why a source that is there told nothing.
     failures: Vec<Error>,
     notes: Vec<String>,
+    /// Rows that would let the account see what it does not.
+    advice: Vec<String>,
 }
 
 /// One command for each source that a host has, one more for pools, and one for each disk.
@@ -158,14 +160,14 @@ fn health(host: &str) -> Result<Found, Error> {
         _ => found.fail(output.failure(host, "cat")),
     }
     for words in [lvm::GROUPS, lvm::VOLUMES] {
-        let output = exec::output(host, &[words])?;
+        let output = found.ask(host, words)?;
         let program = words.first().copied().unwrap_or_default();
         if !found.is_there(program, &output) {
             break;
         }
         if output.stderr.contains(lvm::NOT_ROOT) {
             let message = format!("LVM on {host} tells only an administrator of its volumes");
-            found.fail(Error::new(ErrorKind::Permission, message));
+            found.deny(message, &[lvm::GROUPS, lvm::VOLUMES]);
             break;
         }
         match lvm::parts(&output.stdout) {
@@ -186,7 +188,7 @@ fn health(host: &str) -> Result<Found, Error> {
 
 /// The pools of ZFS. Whether the host has its program.
 fn zfs_pools(host: &str, found: &mut Found) -> Result<bool, Error> {
-    let output = exec::output(host, &[zfs::LIST])?;
+    let output = found.ask(host, zfs::LIST)?;
     let is_there = found.is_there("zpool", &output);
     if is_there {
         if let Some(failure) = zfs_failure(host, "zpool", &output) {
@@ -194,7 +196,7 @@ fn zfs_pools(host: &str, found: &mut Found) -> Result<bool, Error> {
         } else {
             let mut told = zfs::pools(output.whole_lines());
             if !told.parts.is_empty() {
-                zfs::add_status(&exec::output(host, &[zfs::STATUS])?.stdout, &mut told.parts);
+                zfs::add_status(&found.ask(host, zfs::STATUS)?.stdout, &mut told.parts);
             }
             found.take("zpool", told, &output);
         }
@@ -216,7 +218,7 @@ fn file_systems(host: &str, found: &mut Found) -> Result<(), Error> {
     }
     for target in targets.iter().take(MAX_DISKS) {
         let words: Vec<&str> = btrfs::ASK.iter().copied().chain([target.as_str()]).collect();
-        let output = exec::output(host, &[&words])?;
+        let output = found.ask(host, &words)?;
         if !found.is_there("btrfs", &output) {
             break;
         }
@@ -224,7 +226,7 @@ fn file_systems(host: &str, found: &mut Found) -> Result<(), Error> {
             Some(part) => found.parts.push(part),
             None if output.stderr.contains("not permitted") => {
                 let message = format!("btrfs on {host} tells only an administrator of errors of its devices");
-                found.fail(Error::new(ErrorKind::Permission, message));
+                found.deny(message, &[&[btrfs::ASK, &["*"]].concat()]);
                 break;
             }
             None => found.fail(output.failure(host, "btrfs")),
@@ -235,7 +237,7 @@ fn file_systems(host: &str, found: &mut Found) -> Result<(), Error> {
 
 /// The disks that smartctl finds.
 fn disks(host: &str, found: &mut Found) -> Result<(), Error> {
-    let output = exec::output(host, &[smart::SCAN])?;
+    let output = found.ask(host, smart::SCAN)?;
     if !found.is_there("smartctl", &output) {
         return Ok(());
     }
@@ -252,12 +254,12 @@ fn disks(host: &str, found: &mut Found) -> Result<(), Error> {
     }
     for name in disks.iter().take(MAX_DISKS) {
         let words: Vec<&str> = smart::ASK.iter().copied().chain([name.as_str()]).collect();
-        let output = exec::output(host, &[&words])?;
+        let output = found.ask(host, &words)?;
         match smart::disk(name, &output.stdout) {
             Ok(disk) => found.parts.push(disk),
             Err(said) if said.contains("ermission denied") => {
                 let message = format!("SMART on {host} tells only an administrator of its disks");
-                found.fail(Error::new(ErrorKind::Permission, message));
+                found.deny(message, &[smart::SCAN, &[smart::ASK, &["*"]].concat()]);
                 break;
             }
             Err(said) => {
@@ -310,6 +312,28 @@ fn contents(host: &str, what: What) -> Result<(Vec<Row>, Vec<String>), Error> {
 }
 
 impl Found {
+    /// Runs a program, as root where the operator lets it.
+    fn ask(&mut self, host: &str, words: &[&str]) -> Result<Output, Error> {
+        let program = words.first().copied().unwrap_or_default();
+        let Ran { output, by } = exec::output_as_root(host, &[words], program)?;
+        self.note(by.note(program));
+        Ok(output)
+    }
+
+    fn note(&mut self, note: Option<String>) {
+        self.notes.extend(note.filter(|note| !self.notes.contains(note)));
+    }
+
+    /// A source that tells only root, and the rows by which it would tell.
+    fn deny(&mut self, message: String, rows: &[&[&str]]) {
+        self.fail(Error::new(ErrorKind::Permission, message));
+        let row = |words: &&[&str]| {
+            let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+            format!("[{}]", words.join(", "))
+        };
+        self.advice.extend(rows.iter().map(row));
+    }
+
     fn is_there(&mut self, program: &'static str, output: &Output) -> bool {
         if output.is_missing() {
             self.missing.push(program);
@@ -351,13 +375,15 @@ impl Found {
 
     /// The rows, the worst first, and what was not seen; a failure if nothing was told and something failed.
     fn told(self, host: &str) -> Result<(Vec<Row>, Vec<String>), Error> {
-        let Self { parts, missing, failures, mut notes } = self;
+        let Self { parts, missing, failures, mut notes, advice } = self;
+        let advice = (!advice.is_empty()).then(|| {
+            format!("`sudo = [{}]` below [hosts.NAME] in scout.toml lets them be asked as root", advice.join(", "))
+        });
         let of_kind = |kind: ErrorKind| failures.iter().find(|failure| failure.kind == kind).cloned();
         if parts.is_empty() {
             if let Some(failure) = of_kind(ErrorKind::Permission) {
-                return Err(
-                    failure.hint("the operator reads them as an administrator; the tool `disk` tells of file systems")
-                );
+                let advice = advice.as_deref().unwrap_or("the operator reads them as an administrator");
+                return Err(failure.hint(format!("{advice}; the tool `disk` tells of file systems")));
             }
             if let Some(failure) = failures.iter().find(|failure| failure.kind != ErrorKind::Unsupported) {
                 return Err(failure.clone());
@@ -365,6 +391,7 @@ impl Found {
             notes.insert(0, format!("neither pools, arrays, volumes of LVM, file systems of btrfs nor disks with SMART were found on {host}"));
         }
         notes.extend(failures.into_iter().map(|failure| failure.message));
+        notes.extend(advice);
         if !missing.is_empty() {
             notes.push(format!("not asked, for they are not installed: {}", missing.join(", ")));
         }

@@ -1,10 +1,10 @@
 //! The answer, and what is told of what was not seen.
 
-use scout_plugin::exec::Output;
+use scout_plugin::exec::{Output, RanAs};
 use scout_plugin::json::Value;
 use scout_plugin::{Error, ErrorKind};
 
-use super::{Found, What, answer, md, schema, zfs, zfs_failure};
+use super::{Found, What, answer, lvm, md, schema, smart, zfs, zfs_failure};
 use crate::part::Told;
 
 fn output(exit: u32, stdout: &[u8], stderr: &str) -> Output {
@@ -44,6 +44,22 @@ fn the_worst_stands_first_and_what_was_not_seen_is_told() {
          (not asked, for they are not installed: smartctl)"
     );
     assert!(json.contains(r#""rows":[{"kind":"zpool","name":"lost","health":"failed","size_bytes":null}"#), "{json}");
+}
+
+#[test]
+fn the_rows_that_would_let_it_be_asked_as_root_are_told() {
+    let mut denied = Found::default();
+    denied.deny("LVM tells only an administrator".to_owned(), &[lvm::GROUPS]);
+    denied.deny("SMART tells only an administrator".to_owned(), &[&[smart::ASK, &["*"]].concat()]);
+    let hint = denied.told("box").expect_err("nothing was told").hint.expect("says what would tell");
+    let rows = r#"`sudo = [["vgs", "--reportformat", "json", "#;
+    assert!(hint.starts_with(rows) && hint.contains(r#"["smartctl", "-i", "-H", "-A", "-j", "*"]]` below"#), "{hint}");
+    let list = include_bytes!("../tests/fixtures/zpool-list-written.txt");
+    let mut found = Found::default();
+    found.take("zpool", zfs::pools(list), &output(0, list, ""));
+    found.note(RanAs::Root.note("zpool"));
+    found.note(RanAs::Root.note("zpool"));
+    assert_eq!(found.told("box").expect("is told").1, ["`zpool` ran as root"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use scout_plugin::rows::{Column, Kind, Shape};
 
 use crate::What;
 
-pub(crate) const DESCRIPTION: &str = "Health of ZFS, RAID, LVM, btrfs and disks, the worst first; or what is in ZFS.";
+pub(crate) const DESCRIPTION: &str = "Health of ZFS, RAID, LVM, btrfs, disks; or what is in ZFS.";
 
 /// The tool's own argument.
 pub(crate) const INPUT: &str = r#""what":{"enum":["health","datasets","snapshots"]}"#;

@@ -124,6 +124,7 @@ guests! {
         Answers("[1048576, 0, 0, 1, 1048575, 0, 0, 0, 0, 0, 0, 0, 0, 0]");
     no_part_of_a_key_is_read_from_its_middle: AsksForPartsOfAKey =>
         Answers("refused true, certificate true, key false, notes true");
+    what_may_not_be_kept_is_refused: FloodsBaselines => Answers("too large 0, odd names 0, other hosts 0");
     forged_cursors_are_refused: ForgesCursors => Answers("opens true, too long 0, forged 0");
     forged_hosts_are_unknown: ForgesHosts => Answers("[UnknownHost]");
     secrets_are_refused_however_they_are_spelled: AsksForSecrets => Answers("[Some(Refused)]");

@@ -4,6 +4,7 @@
 //! version and an operation whose answer does not fit are errors. What it would take in memory is told from its text before
 //! anything of it is read, and what its author may repeat is counted while it is.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
@@ -114,6 +115,9 @@ pub(super) struct Host {
     /// Directories that are open to transfers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) writable: Option<Vec<String>>,
+    /// What may be run there as root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sudo: Option<Vec<Vec<String>>>,
     /// Whether it is the machine that Scout ran on, as transfers see it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) is_exchange: bool,
@@ -155,6 +159,11 @@ pub(crate) enum Request {
     Probe {
         timeout_ms: u64,
     },
+    Handshake,
+    /// By its name.
+    LoadBaseline(String),
+    /// By its name: what is stored was made of what else was recorded, and may have been ordered by what was taken out.
+    StoreBaseline(String),
     /// A path.
     Locate(Text),
     /// A path.
@@ -200,6 +209,12 @@ pub(crate) enum Response {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<Failure>,
     },
+    /// What was kept, if anything was.
+    Baseline(Option<KeptBaseline>),
+    /// When it was kept, in seconds since 1970.
+    Stored(u64),
+    /// Words, and what each says.
+    Handshake(BTreeMap<String, String>),
     Located {
         attributes: Attributes,
         place: Text,
@@ -223,6 +238,13 @@ pub(crate) enum Response {
     Error(Failure),
 }
 
+impl Request {
+    /// Whether a host is asked, which takes a round trip, and not the connection to it or this machine.
+    pub(super) fn asks_a_host(&self) -> bool {
+        !matches!(self, Self::Probe { .. } | Self::Handshake | Self::LoadBaseline(_) | Self::StoreBaseline(_))
+    }
+}
+
 impl Response {
     /// Whether a host can give this when it is asked that.
     fn fits(&self, asked: &Request) -> bool {
@@ -233,6 +255,9 @@ impl Response {
             Request::Read { .. } => matches!(self, Self::Content(_) | Self::Error(_)),
             Request::Stat(_) => matches!(self, Self::Attributes(_) | Self::Error(_)),
             Request::Exec(_) => matches!(self, Self::Outcome { .. } | Self::Error(_)),
+            Request::Handshake => matches!(self, Self::Handshake(_) | Self::Error(_)),
+            Request::LoadBaseline(_) => matches!(self, Self::Baseline(_) | Self::Error(_)),
+            Request::StoreBaseline(_) => matches!(self, Self::Stored(_) | Self::Error(_)),
             Request::Locate(_) => matches!(self, Self::Located { .. } | Self::Error(_)),
             Request::Send(_) => matches!(self, Self::Sent { .. } | Self::Error(_)),
             Request::Receive { .. } => matches!(self, Self::Received { .. } | Self::Error(_)),
@@ -251,8 +276,11 @@ impl Response {
             Self::Directory { entries, .. } => entries.iter().map(|entry| entry.name.0.len()).sum(),
             Self::Outcome { stdout, stderr, .. } => stdout.bytes.0.len() + stderr.bytes.0.len(),
             Self::Other { .. }
+            | Self::Baseline(_)
+            | Self::Stored(_)
             | Self::Attributes(_)
             | Self::Probe { .. }
+            | Self::Handshake(_)
             | Self::Located { .. }
             | Self::Sent { .. }
             | Self::Received { .. }
@@ -261,6 +289,14 @@ impl Response {
             | Self::Error(_) => 0,
         }
     }
+}
+
+/// What a plugin has kept of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeptBaseline {
+    pub(super) content: Text,
+    pub(super) taken: u64,
 }
 
 /// A SHA-256, as 64 hexadecimal digits.

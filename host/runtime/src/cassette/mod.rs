@@ -35,7 +35,7 @@ use tape::{Playing, Recording};
 use wasi::Surroundings;
 
 pub(crate) use format::Request;
-pub(crate) use tape::{Tape, pass};
+pub(crate) use tape::{OnTape, Tape, pass};
 
 /// How long a replay may take: it waits for nobody.
 const REPLAY: Duration = Duration::from_secs(60);
@@ -148,6 +148,7 @@ impl Recorder {
                     tags: labels(&rules.tags),
                     groups: labels(&rules.groups),
                     writable: rules.writable.as_ref().map(texts),
+                    sudo: rules.sudo.as_ref().map(rights::words),
                     is_exchange: rules.is_exchange,
                     ..Host::from(&host)
                 }
@@ -335,7 +336,8 @@ fn record(host: &Host) -> Result<HostRecord, CassetteError> {
     };
     let labels = |labels: &[String]| labels.iter().map(|label| label.as_str().into()).collect();
     let (tags, groups, writable) = (labels(&host.tags), labels(&host.groups), rights::roots(host.writable.as_deref())?);
-    let rules = HostRules { tags, groups, writable, is_exchange: host.is_exchange, ..HostRules::default() };
+    let sudo = rights::commands(host.sudo.as_deref())?;
+    let rules = HostRules { tags, groups, writable, sudo, is_exchange: host.is_exchange, ..HostRules::default() };
     Ok(HostRecord::recorded(&host.name, location, host.commands).with_rules(Arc::new(rules)))
 }
 
@@ -353,6 +355,7 @@ impl From<&HostRecord> for Host {
             tags: Vec::new(),
             groups: Vec::new(),
             writable: None,
+            sudo: None,
             is_exchange: false,
             commands: host.commands,
         }

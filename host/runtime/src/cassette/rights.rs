@@ -18,7 +18,7 @@ impl From<&Rights> for format::Rights {
             grants: grants.as_ref().map(|(grants, _)| *grants),
             hosts: hosts.as_ref().map(texts),
             paths: paths.as_ref().map(texts),
-            commands: commands.as_ref().map(|limit| limit.rules.iter().map(|rule| rule.value.words()).collect()),
+            commands: commands.as_ref().map(words),
             follow_links_out: *follow_links_out,
             addresses: addresses.as_ref().map(|(sees, _)| *sees),
         }
@@ -27,6 +27,16 @@ impl From<&Rights> for format::Rights {
 
 fn texts<T>(limit: &Limit<T>) -> Vec<String> {
     limit.rules.iter().map(|rule| rule.text.to_string()).collect()
+}
+
+/// Commands, each by its words.
+pub(super) fn words(limit: &Limit<Argv>) -> Vec<Vec<String>> {
+    limit.rules.iter().map(|rule| rule.value.words()).collect()
+}
+
+/// Commands that are written so.
+pub(super) fn commands(written: Option<&[Vec<String>]>) -> Result<Option<Limit<Argv>>, CassetteError> {
+    limit(written, |words| words.join(" "), |words| Argv::parse(words))
 }
 
 impl format::Rights {
@@ -41,7 +51,7 @@ impl format::Rights {
             grants: grants.map(|grants| (grants, place.clone())),
             hosts: limit(hosts.as_deref(), String::clone, |text| HostPattern::parse(text))?,
             paths: limit(paths.as_deref(), String::clone, |text| Root::parse(text.as_bytes()))?,
-            commands: limit(commands.as_deref(), |words| words.join(" "), |words| Argv::parse(words))?,
+            commands: self::commands(commands.as_deref())?,
             follow_links_out: *follow_links_out,
             addresses: addresses.map(|sees| (sees, place)),
         }))

@@ -70,6 +70,7 @@ pub(super) fn scrub(file: &mut File, fleet: &Fleet, redact: &[String]) -> Result
         host.trouble = host.trouble.as_deref().map(|text| scrubber.error(text));
         host.tags.iter_mut().chain(&mut host.groups).for_each(|label| scrubber.string(label));
         host.writable.iter_mut().flatten().for_each(|path| scrubber.string(path));
+        host.sudo.iter_mut().flatten().flatten().for_each(|word| scrubber.string(word));
         scrubber.string(&mut host.name);
         scrubber.string(&mut host.address);
     }
@@ -200,7 +201,7 @@ impl Scrubber {
                 self.text(script);
                 false
             }
-            Request::Probe { .. } => false,
+            Request::Probe { .. } | Request::Handshake | Request::LoadBaseline(_) | Request::StoreBaseline(_) => false,
         };
         self.given(&mut operation.given, secret);
     }
@@ -215,9 +216,13 @@ impl Scrubber {
                 self.content(stderr, None, false);
             }
             Response::Probe { error: Some(failure), .. } | Response::Error(failure) => self.failure(failure),
+            Response::Baseline(Some(kept)) => self.text(&mut kept.content),
+            Response::Handshake(facts) => facts.values_mut().for_each(|value| self.string(value)),
             Response::Located { place, .. } => self.text(place),
             Response::Probe { error: None, .. }
             | Response::Other { .. }
+            | Response::Baseline(None)
+            | Response::Stored(_)
             | Response::Attributes(_)
             | Response::Sent { .. }
             | Response::Received { .. }

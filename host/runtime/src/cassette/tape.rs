@@ -15,9 +15,10 @@ use scout_machine::{ErrorKind, HostError, TruePath};
 
 use super::CassetteError;
 use super::format::{
-    Attributes, Capture, Ending, Entry, Failure, Kind, RecordedOperation, Request, Response, Sum, Text,
+    Attributes, Capture, Ending, Entry, Failure, KeptBaseline, Kind, RecordedOperation, Request, Response, Sum, Text,
 };
 use super::wasi::Surroundings;
+use crate::baselines::Baseline;
 use crate::steps::Found;
 
 /// What a call is recorded on, or played from.
@@ -77,7 +78,7 @@ pub(crate) async fn pass<T: OnTape>(
             let request = request();
             let given = playing.answer(host, &request);
             if let Ok(given) = &given {
-                call.cost.add_round_trips(u64::from(!matches!(request, Request::Probe { .. })));
+                call.cost.add_round_trips(u64::from(request.asks_a_host()));
                 call.cost.add_remote_bytes(given.weight() as u64);
                 if matches!(request, Request::Exec(_)) {
                     call.cost.add_exec();
@@ -236,6 +237,9 @@ fn describe(host: &str, request: &Request) -> String {
         Request::Stat(path) => format!("stat {host}:{}", shown(path)),
         Request::Exec(script) => format!("exec on {host}: {}", shown(script)),
         Request::Probe { timeout_ms } => format!("probe {host} (within {timeout_ms} ms)"),
+        Request::Handshake => format!("handshake with {host}"),
+        Request::LoadBaseline(name) => format!("load the baseline {host}:{}", shown(&name.as_str().into())),
+        Request::StoreBaseline(name) => format!("store the baseline {host}:{}", shown(&name.as_str().into())),
         Request::Locate(path) => format!("locate {host}:{}", shown(path)),
         Request::Send(path) => format!("send {host}:{}", shown(path)),
         Request::Receive { path, size, replace } => {
@@ -289,6 +293,9 @@ impl Value for Found {
             Self::Attributes(attributes) => attributes.given(),
             Self::Ran(outcome) => outcome.given(),
             Self::Probed(probe) => OnTape::given(probe),
+            Self::Shaken(handshake) => Response::Handshake(
+                handshake.facts.iter().map(|(word, value)| (word.to_string(), value.clone())).collect(),
+            ),
             Self::Done(done) => done.given(),
         }
     }
@@ -302,13 +309,41 @@ impl Value for Found {
             Response::Attributes(_) => Value::from_given(given).map(Self::Attributes),
             Response::Outcome { .. } => Value::from_given(given).map(Self::Ran),
             Response::Probe { .. } => Some(Self::Probed(OnTape::from_given(Ok(given)))),
+            Response::Handshake(facts) => {
+                let facts = facts.into_iter().map(|(word, value)| (word.into(), value)).collect();
+                Some(Self::Shaken(Arc::new(machine::Handshake { facts })))
+            }
             Response::Located { .. }
             | Response::Sent { .. }
             | Response::Received { .. }
             | Response::Made(_)
             | Response::Digest(_) => Value::from_given(given).map(Self::Done),
-            Response::Error(_) => None,
+            Response::Baseline(_) | Response::Stored(_) | Response::Error(_) => None,
         }
+    }
+}
+
+impl Value for Option<Baseline> {
+    fn given(&self) -> Response {
+        Response::Baseline(
+            self.as_ref().map(|kept| KeptBaseline { content: kept.content.as_slice().into(), taken: kept.taken }),
+        )
+    }
+
+    fn from_given(given: Response) -> Option<Self> {
+        let Response::Baseline(kept) = given else { return None };
+        Some(kept.map(|kept| Baseline { content: kept.content.0, taken: kept.taken }))
+    }
+}
+
+/// When something was kept.
+impl Value for u64 {
+    fn given(&self) -> Response {
+        Response::Stored(*self)
+    }
+
+    fn from_given(given: Response) -> Option<Self> {
+        if let Response::Stored(taken) = given { Some(taken) } else { None }
     }
 }
 

@@ -68,6 +68,8 @@ pub enum Action<'a> {
     Run(&'a Pipeline),
     /// Run a free script.
     Shell,
+    /// Keep something of the host from one call to the next.
+    Keep,
 }
 
 /// Who has a say.
@@ -148,13 +150,15 @@ impl Action<'_> {
             Self::Run(_) => Interface::Exec,
             Self::Shell => Interface::Shell,
             Self::Copy(_) | Self::Write(_) => Interface::Transfer,
+            Self::Keep => Interface::Baselines,
         }
     }
 
     /// The effect that a tool has to declare for it. A tool that runs commands may read, one that writes may do both.
     fn effect(&self) -> Effect {
         match self {
-            Self::See | Self::Read(_) => Effect::Read,
+            // To a host it does nothing.
+            Self::See | Self::Read(_) | Self::Keep => Effect::Read,
             Self::Run(_) | Self::Shell => Effect::Exec,
             Self::Copy(_) | Self::Write(_) => Effect::Write,
         }
@@ -164,7 +168,7 @@ impl Action<'_> {
     fn path(&self) -> Option<&RemotePath> {
         match self {
             Self::Read(path) | Self::Copy(path) | Self::Write(path) => Some(path),
-            Self::See | Self::Run(_) | Self::Shell => None,
+            Self::See | Self::Run(_) | Self::Shell | Self::Keep => None,
         }
     }
 }
@@ -281,7 +285,7 @@ pub fn decide(rights: &CallRights, target: Target<'_>, operation: Action<'_>) ->
     }
     for (source, rights) in rights.ruled() {
         match operation {
-            Action::See => {}
+            Action::See | Action::Keep => {}
             Action::Copy(_) | Action::Write(_) if is_exchange => {}
             Action::Read(path) | Action::Copy(path) | Action::Write(path) => read(source, rights, path, &mut permit)?,
             Action::Run(pipeline) => run(source, rights, (pipeline, target.commands), &mut permit)?,
@@ -396,7 +400,7 @@ fn imported(grants: Grants) -> String {
 /// What the host refuses anybody.
 fn by_host(target: Target<'_>, operation: Action<'_>, keeps_secrets: bool) -> Option<Refusal> {
     match (operation, target.commands) {
-        (Action::See, _) | (Action::Shell, CommandPolicy::Shell) => None,
+        (Action::See | Action::Keep, _) | (Action::Shell, CommandPolicy::Shell) => None,
         (Action::Read(path) | Action::Copy(path) | Action::Write(path), _) => {
             target.secrets.check_path(path).err().filter(|_| keeps_secrets)
         }

@@ -53,6 +53,7 @@ enum Do {
     Write(&'static str),
     Run(&'static str),
     Shell,
+    Keep,
 }
 
 /// What becomes of an operation on `web1`, a host with the tag `prod`.
@@ -67,6 +68,7 @@ fn judge(rights: &CallRights, what: Do, policy: CommandPolicy) -> Result<Permit,
         Do::Write(path) => decide(rights, target, Action::Write(&remote(path))),
         Do::Run(text) => decide(rights, target, Action::Run(&pipeline(text))),
         Do::Shell => decide(rights, target, Action::Shell),
+        Do::Keep => decide(rights, target, Action::Keep),
     }
 }
 
@@ -180,7 +182,12 @@ fn every_limit_is_enforced_whoever_sets_it() {
             Do::Copy("/var/log/x"),
             vec![Do::Copy("/etc/shadow")],
         ),
-        (Rights { grants: exec, ..Rights::default() }, Do::Run("df"), vec![Do::Read("/etc/hostname"), Do::Shell]),
+        (
+            Rights { grants: exec, ..Rights::default() },
+            Do::Run("df"),
+            vec![Do::Read("/etc/hostname"), Do::Shell, Do::Keep],
+        ),
+        (Rights { hosts: Some(hosts(2, &["web*"])), ..Rights::default() }, Do::Keep, vec![]),
         (Rights { hosts: Some(hosts(2, &["web*"])), ..Rights::default() }, Do::See, vec![]),
         (Rights { hosts: Some(hosts(2, &["tag:prod"])), ..Rights::default() }, Do::Shell, vec![]),
         (

@@ -92,7 +92,7 @@ async fn one(admitted: Result<Admitted, Error>, most: usize, held: &AtomicUsize,
         Found::Opened(opened) => entries::weight(opened),
         Found::Content(content) => content.data.len(),
         Found::Ran(outcome) => outcome.stdout.data.len() + outcome.stderr.data.len(),
-        Found::Attributes(_) | Found::Probed(_) | Found::Done(_) => 0,
+        Found::Attributes(_) | Found::Probed(_) | Found::Shaken(_) | Found::Done(_) => 0,
     };
     if held.fetch_add(bytes, Ordering::Relaxed) + bytes > limit {
         held.fetch_sub(bytes, Ordering::Relaxed);

@@ -29,6 +29,11 @@ impl exec::Host for CallState {
         Ok(self.command(&host, HostRequest::Script { directory, script }).await?)
     }
 
+    fn as_root(&mut self, host: String, words: Vec<String>) -> Result<bool, Failure> {
+        self.budget.host_call()?;
+        Ok(self.access(&host)?.runs_as_root(&self.rights, words))
+    }
+
     async fn run_each(
         &mut self,
         hosts: Vec<String>,

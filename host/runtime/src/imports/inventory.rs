@@ -63,6 +63,16 @@ impl inventory::Host for CallState {
         Ok(names.iter().map(|access| properties(context, &self.rights, &access.host)).collect())
     }
 
+    async fn handshake(&mut self, host: String) -> Result<Vec<Property>, Failure> {
+        self.budget.host_call()?;
+        let handshake = match self.ask(&host, HostRequest::Handshake).await? {
+            Found::Shaken(handshake) => handshake,
+            _ => return Err(types::amiss().into()),
+        };
+        let facts = handshake.facts.iter();
+        Ok(facts.map(|(name, value)| Property { name: name.to_string(), value: types::bounded(value) }).collect())
+    }
+
     async fn probe(&mut self, names: Vec<String>, timeout_ms: u32) -> Result<Vec<Reachability>, Failure> {
         self.budget.host_call()?;
         Ok(self.probe_all(names, timeout_ms, false).await?)

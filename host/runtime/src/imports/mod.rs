@@ -4,6 +4,7 @@
 //! not in the linker.
 
 mod answers;
+mod baselines;
 mod blobs;
 mod cursors;
 mod descriptions;
@@ -53,6 +54,7 @@ pub(crate) mod bindings {
             "scout:plugin/inventory.hosts": async | trappable,
             "scout:plugin/inventory.select": async | trappable,
             "scout:plugin/inventory.ordered": async | trappable,
+            "scout:plugin/inventory.handshake": async | trappable,
             "scout:plugin/inventory.probe": async | trappable,
             "scout:plugin/inventory.probe-anew": async | trappable,
             "scout:plugin/files.open": async | trappable,
@@ -63,6 +65,8 @@ pub(crate) mod bindings {
             "scout:plugin/exec.shell": async | trappable,
             "scout:plugin/exec.run-each": async | trappable,
             "scout:plugin/exec.shell-each": async | trappable,
+            "scout:plugin/baselines.load": async | trappable,
+            "scout:plugin/baselines.store": async | trappable,
             "scout:plugin/transfer.look": async | trappable,
             "scout:plugin/transfer.copy": async | trappable,
         },
@@ -118,7 +122,7 @@ fn patch(version: &str) -> Option<u64> {
 }
 
 /// The contract: each interface that may be imported, with its functions.
-const INTERFACES: [(&str, &[&str]); 14] = [
+const INTERFACES: [(&str, &[&str]); 15] = [
     ("types", &[]),
     (
         "blobs",
@@ -176,9 +180,9 @@ const INTERFACES: [(&str, &[&str]); 14] = [
             "[method]template.each-host",
         ],
     ),
-    ("inventory", &["hosts", "select", "ordered", "properties", "probe", "probe-anew"]),
+    ("inventory", &["hosts", "select", "ordered", "properties", "handshake", "probe", "probe-anew"]),
     ("files", &["open", "read", "stat", "open-each"]),
-    ("exec", &["run", "shell", "run-each", "shell-each"]),
+    ("exec", &["run", "shell", "as-root", "run-each", "shell-each"]),
     (
         "transfer",
         &[
@@ -196,6 +200,7 @@ const INTERFACES: [(&str, &[&str]); 14] = [
             "copy",
         ],
     ),
+    ("baselines", &["load", "store"]),
     ("log", &["write"]),
     ("progress", &["report"]),
     ("settings", &["get"]),
@@ -285,6 +290,9 @@ fn linker(engine: &Engine, grants: Grants, wasi: bool) -> wasmtime::Result<Linke
     }
     if granted("transfer", grants) {
         wit::transfer::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    }
+    if granted("baselines", grants) {
+        wit::baselines::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     }
     if wasi {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;

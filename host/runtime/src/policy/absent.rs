@@ -174,7 +174,11 @@ pub(super) const ABSENT: &[(&str, &str, &str)] = &[
         "it runs as another account, and may start a delivery",
         "`ls /var/spool/postfix`, and `journalctl -u postfix`",
     ),
-    ("postqueue", "`-f` and `-i` start deliveries; what `-p` shows has no row yet", "`journalctl -u postfix`"),
+    (
+        "postqueue",
+        "`-f` and `-i` start deliveries, and `-p` asks Postfix with rights that the account does not have",
+        "`journalctl -u postfix`",
+    ),
     (
         "firewall-cmd ufw nft iptables ip6tables",
         "most of its commands change the firewall, and reading it takes an administrator",

@@ -1022,6 +1022,22 @@ const SERVICES: &[Row] = &[
         ..ROW
     },
     Row {
+        name: "sshd",
+        short: "T",
+        needs: &["-T"],
+        refused: &[
+            ("-C", "a connection that is made up belongs behind it, with names that are looked up"),
+            ("-D -d -e -i -R -r", "it serves"),
+            ("-t -V", "it tells less"),
+            ("-E", WRITES),
+            ("-c -f -h", READS),
+            ("-g -k -o -p -u -4 -6 -b -q -G", "it is another server's setting"),
+        ],
+        note: "What the server is set to, with the values that nobody has set. It reads the host's keys, which are root's, and shows nothing of them: \
+               so it is of use with `sudo`.",
+        ..ROW
+    },
+    Row {
         name: "command",
         is_builtin: true,
         short: "vV",

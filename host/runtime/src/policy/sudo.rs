@@ -26,6 +26,12 @@ pub fn command(stage: &Stage) -> Option<Stage> {
     (sudo == SUDO && is_program).then_some(Stage { words, stderr: stage.stderr })
 }
 
+/// The stage that runs a command as root.
+pub(crate) fn in_front(mut command: Stage) -> Stage {
+    command.words.insert(0, Word::Literal(SUDO.to_owned()));
+    command
+}
+
 /// Whether a stage of it runs as root.
 pub(crate) fn is_in(pipeline: &Pipeline) -> bool {
     pipeline.stages.iter().any(|stage| command(stage).is_some())
@@ -136,7 +142,7 @@ pub fn check_row(words: &[String]) -> Result<(), String> {
 }
 
 /// What a `*` may stand for in a command that is judged in the place of a row.
-const ANY: [&str; 3] = ["x", "/x", "1"];
+const ANY: [&str; 4] = ["x", "/x", "1", "/dev/sda"];
 /// Programs of which one more word may write: a value to be set, a program of theirs.
 const ANYTHING: [&str; 3] = ["sysctl", "awk", "sed"];
 
@@ -302,7 +308,8 @@ mod tests {
 
     #[test]
     fn a_row_is_of_the_table_and_can_be_said_in_sudoers() {
-        for row in ["journalctl -u *", "ss -tlnp", "systemctl status *", "cat /var/log/*.log"] {
+        let disks = "smartctl -i -H -A -j *";
+        for row in ["journalctl -u *", "ss -tlnp", "systemctl status *", "cat /var/log/*.log", disks] {
             assert_eq!(check_row(&words(row)), Ok(()), "{row}");
         }
         for row in [

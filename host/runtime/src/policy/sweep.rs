@@ -72,8 +72,8 @@ const UNPACKED: &[&str] = &["chronyc", "docker", "mdadm", "ntpq", "resolvectl", 
 /// Programs that look for a daemon that does not run for longer than a sweep may last, and what ends them.
 const TRIES_ON: &[(&str, &str)] = &[("snap list", "timeout --preserve-status 0.5 ")];
 
-/// Programs that ask a server of the host itself.
-const ASKS_HERE: &[&str] = &["chronyc", "ntpq", "pg_isready"];
+/// Programs that ask a server of the host itself; sshd asks nobody, and learns of the kernel which of the addresses that it may listen on stands first.
+const ASKS_HERE: &[&str] = &["chronyc", "ntpq", "pg_isready", "sshd"];
 
 /// The port of name servers, one of which may be on the host itself.
 const NAME_SERVER: &str = "htons(53)";
@@ -358,6 +358,10 @@ const OWN_SECRETS: &[(&str, &str)] = &[
     ("systemd-cgls", "environ"),
     ("systemd-cgtop", "environ"),
     ("systemd-analyze", "environ"),
+    // The host's keys.
+    ("sshd", "ssh_host_rsa_key"),
+    ("sshd", "ssh_host_ecdsa_key"),
+    ("sshd", "ssh_host_ed25519_key"),
     ("crontab", "root"),
     ("pg_isready", "shadow"),
     // Below a home directory that is not there: docker 20.10 looks for an old configuration.
@@ -570,7 +574,8 @@ fn swept(row: &Row, exec: &str) -> Vec<String> {
     let idle = (!row.is_builtin && !trace.programs.contains(name))
         .then(|| format!("{name} is missing: tests/ci.sh installs it"));
     let is_own = |deed: &String| {
-        let is_here = ["inet_addr(\"127.0.0.1\")", "\"::1\""].iter().any(|address| deed.contains(address));
+        let here = ["inet_addr(\"127.0.0.1\")", "\"::1\"", "inet_addr(\"0.0.0.0\")", "\"::\""];
+        let is_here = here.iter().any(|address| deed.contains(address));
         OWN_FILES.iter().any(|(name, path)| *name == row.name && deed.contains(path))
             || is_here && !deed.contains(NAME_SERVER) && ASKS_HERE.contains(&row.name)
     };

@@ -14,9 +14,11 @@ pub(super) fn take(budget: &mut Budget, access: &HostAccess, request: &HostReque
     }
     match request {
         // What a transfer may take is bounded where it is made.
-        HostRequest::Open { .. } | HostRequest::Read { .. } | HostRequest::Stat { .. } | HostRequest::Transfer(_) => {
-            Ok(())
-        }
+        HostRequest::Open { .. }
+        | HostRequest::Read { .. }
+        | HostRequest::Stat { .. }
+        | HostRequest::Handshake
+        | HostRequest::Transfer(_) => Ok(()),
         HostRequest::Run(_) | HostRequest::Script { .. } => match budget.command() {
             true => Ok(()),
             false => Err(format!("a call may ask for {COMMANDS} commands, and this one has")),

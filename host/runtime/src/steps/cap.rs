@@ -36,6 +36,7 @@ pub(super) fn operation(
             Task::List { truly } => Operation::Open { path: truly.clone(), cap: 0, max_entries: dir_entries },
             Task::Do(errand) => Operation::Transfer(errand.clone()),
         },
+        HostRequest::Handshake => Operation::Handshake,
         HostRequest::Probe { timeout, anew } => Operation::Probe { timeout: *timeout, anew: *anew },
     }
 }
@@ -51,6 +52,6 @@ pub(super) fn cut(found: Found) -> Found {
             (outcome.stdout, outcome.stderr) = fitting_both(outcome.stdout, outcome.stderr);
             Found::Ran(outcome)
         }
-        Found::Opened(_) | Found::Attributes(_) | Found::Probed(_) | Found::Done(_) => found,
+        Found::Opened(_) | Found::Attributes(_) | Found::Probed(_) | Found::Shaken(_) | Found::Done(_) => found,
     }
 }

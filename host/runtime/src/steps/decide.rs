@@ -58,7 +58,7 @@ pub(super) fn decide(access: &HostAccess, rights: &CallRights, request: &HostReq
             }
             (permit, None)
         }
-        HostRequest::Probe { .. } => (judge(Action::See)?, None),
+        HostRequest::Probe { .. } | HostRequest::Handshake => (judge(Action::See)?, None),
     };
     Ok(Decided { permit, script, only_reads, as_root })
 }

@@ -36,6 +36,7 @@ fn failed(operation: &Operation, error: HostError) -> Result<Outcome, HostError>
         | Operation::Read { .. }
         | Operation::Stat { .. }
         | Operation::Exec(_)
+        | Operation::Handshake
         | Operation::Transfer(_) => Err(error),
     }
 }

@@ -21,11 +21,13 @@ mod observe;
 mod privileged;
 mod secrets;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scout_machine::transfer::Done;
 use scout_machine::{
-    Attributes, Call, Capture, Errand, ErrorKind, ExecOutcome, HostError, Opened, Operation, Probe, RemotePath,
+    Attributes, Call, Capture, Errand, ErrorKind, ExecOutcome, Handshake, HostError, Opened, Operation, Probe,
+    RemotePath,
 };
 
 use self::decide::Decided;
@@ -33,7 +35,7 @@ use self::observe::Record;
 pub(crate) use self::observe::told;
 use self::privileged::AsRoot;
 use crate::budget::Budget;
-use crate::grants::{CallRights, Permit};
+use crate::grants::{self, Action, CallRights, Permit};
 use crate::policy::{Pipeline, Refusal};
 use crate::state::shown;
 use crate::{CallContext, HostRecord, PluginId};
@@ -53,6 +55,8 @@ pub(crate) enum HostRequest {
     Script { directory: Option<RemotePath>, script: String },
     /// Asks whether it answers; `anew`: though it was asked a moment ago.
     Probe { timeout: Duration, anew: bool },
+    /// Asks what its connection was agreed on.
+    Handshake,
     /// Does its part of a transfer.
     Transfer(Box<Part>),
 }
@@ -111,7 +115,7 @@ impl HostRequest {
                 },
                 &part.asked,
             )),
-            Self::Run(_) | Self::Script { .. } | Self::Probe { .. } => None,
+            Self::Run(_) | Self::Script { .. } | Self::Probe { .. } | Self::Handshake => None,
         }
     }
 }
@@ -129,6 +133,8 @@ pub(crate) enum Found {
     Ran(ExecOutcome),
     /// By [`HostRequest::Probe`].
     Probed(Probe),
+    /// By [`HostRequest::Handshake`].
+    Shaken(Arc<Handshake>),
     /// By [`Task::Do`].
     Done(Done),
 }
@@ -175,6 +181,19 @@ impl HostAccess {
             tape.named(&host.name);
         }
         Ok(Self { host, context: context.clone() })
+    }
+
+    /// Whether a call with these rights may keep something of the host.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub(crate) fn keeps(&self, rights: &CallRights) -> Result<(), Refusal> {
+        let target = self.host.target(self.context.fleet.access());
+        grants::decide(rights, target, Action::Keep).map(|_| ()).map_err(|denial| denial.refusal)
+    }
+
+    pub(crate) fn context(&self) -> &CallContext {
+        &self.context
     }
 
     pub(crate) fn call(&self) -> &Call {
@@ -335,8 +354,6 @@ pub(crate) fn amiss() -> HostError {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
-    use std::sync::Arc;
-
     use scout_machine::Principal;
     use scout_ssh::{Pool, PoolConfig};
 
@@ -361,6 +378,7 @@ mod tests {
             HostRequest::Run(Pipeline { stages: vec![stage], directory: None }),
             HostRequest::Script { directory: None, script: "uname".to_owned() },
             HostRequest::Probe { timeout: Duration::ZERO, anew: false },
+            HostRequest::Handshake,
         ] {
             let rights = CallRights::unlimited(Grants::ALL);
             let what = format!("{request:?}");

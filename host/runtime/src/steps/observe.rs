@@ -35,6 +35,7 @@ fn name(operation: &Operation) -> &'static str {
         Operation::Stat { .. } => "stat",
         Operation::Exec(_) => "exec",
         Operation::Probe { .. } => "probe",
+        Operation::Handshake => "handshake",
         Operation::Transfer(errand) => errand.name(),
     }
 }
@@ -51,6 +52,7 @@ fn request(operation: &Operation) -> Request {
         Operation::Probe { timeout, anew: _ } => {
             Request::Probe { timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) }
         }
+        Operation::Handshake => Request::Handshake,
         Operation::Transfer(errand) => {
             let path = errand.path().bytes().into();
             match errand {
@@ -103,7 +105,7 @@ fn ending(found: &Result<Found, HostError>) -> String {
                 Done::Located(..) | Done::Digest(_) => "found".to_owned(),
             };
         }
-        Ok(Found::Opened(_) | Found::Content(_) | Found::Attributes(_) | Found::Probed(_)) => {
+        Ok(Found::Opened(_) | Found::Content(_) | Found::Attributes(_) | Found::Probed(_) | Found::Shaken(_)) => {
             return "failed: it was not a command".to_owned();
         }
         Err(error) => return format!("failed: {}", error.message()),
@@ -181,6 +183,7 @@ impl Record {
                 HostRequest::Open { .. }
                 | HostRequest::Read { .. }
                 | HostRequest::Stat { .. }
+                | HostRequest::Handshake
                 | HostRequest::Probe { .. },
                 _,
             ) => return None,

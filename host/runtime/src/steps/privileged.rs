@@ -1,9 +1,10 @@
-//! What is told where sudo ran nothing: that it did not, and the lines of sudoers that would let it.
+//! What runs as root: whether a row lets it, and what is told where sudo ran nothing, with the lines of sudoers that would let it.
 
 use scout_machine::{Ending, ErrorKind, HostError};
 
-use super::{Found, HostAccess, HostRequest};
-use crate::policy::sudo;
+use super::{Found, HostAccess, HostRequest, decide};
+use crate::grants::{Argv, CallRights, Limit};
+use crate::policy::{Pipeline, Stage, StderrTo, Word, sudo};
 
 /// What of a command runs as root.
 #[derive(Default)]
@@ -61,6 +62,19 @@ pub(super) async fn told(
 }
 
 impl HostAccess {
+    /// Whether a call with these rights may run these words as root, for there is a row that lets them. Nobody is asked.
+    pub(crate) fn runs_as_root(&self, rights: &CallRights, words: Vec<String>) -> bool {
+        let words: Vec<Word> = words.into_iter().map(Word::Literal).collect();
+        let command = Stage { words, stderr: StderrTo::Capture };
+        let is_row = |limit: &Limit<Argv>| limit.rules.iter().any(|rule| rule.value.matches(&command));
+        // A host that runs anything runs `sudo` too, and has no row for it.
+        if !self.host.as_root().is_some_and(is_row) {
+            return false;
+        }
+        let pipeline = Pipeline { stages: vec![sudo::in_front(command)], directory: None };
+        decide::decide(self, rights, &HostRequest::Run(pipeline)).is_ok_and(|decided| decided.as_root)
+    }
+
     /// The line of sudoers that allows a row, with the path that its program has there.
     async fn sudoers(&self, row: &[String]) -> Option<String> {
         let (fleet, program) = (&self.context.fleet, row.first()?);

@@ -47,13 +47,15 @@ pub(super) fn hold(
         }
         (Operation::Exec(_), Outcome::Exec(outcome)) => Ok(Found::Ran(outcome)),
         (Operation::Probe { .. }, Outcome::Probe(probe)) => Ok(Found::Probed(probe)),
+        (Operation::Handshake, Outcome::Handshake(handshake)) => Ok(Found::Shaken(handshake)),
         (
             Operation::Open { .. }
             | Operation::Read { .. }
             | Operation::Stat { .. }
             | Operation::Exec(_)
             | Operation::Transfer(_)
-            | Operation::Probe { .. },
+            | Operation::Probe { .. }
+            | Operation::Handshake,
             _,
         ) => Err(amiss()),
     }

@@ -36,7 +36,8 @@ const OPERATIONS: &str = "An OPERATION is one of
   write:/srv/in/a         write what is copied from somewhere else
   run:df -h | sort        run a command in the home directory, read as the plugin `command` reads it
   run@/var/log:ls -l      run it in another directory
-  shell                   run a free script";
+  shell                   run a free script
+  keep                    keep something of it from one call to the next";
 
 /// What can be asked of policy.
 #[derive(Debug, Subcommand)]
@@ -101,6 +102,7 @@ enum PolicyQuestion {
     /// A command that is no pipeline: how it is told.
     Script(String),
     Shell,
+    Keep,
 }
 
 impl PolicyQuestion {
@@ -108,6 +110,7 @@ impl PolicyQuestion {
         match text.split_once(':') {
             None if text == "list" => Ok(Self::See),
             None if text == "shell" => Ok(Self::Shell),
+            None if text == "keep" => Ok(Self::Keep),
             Some(("read", path)) if !path.is_empty() => Ok(Self::Read(parsed(path)?)),
             Some(("copy", path)) if !path.is_empty() => Ok(Self::Copy(parsed(path)?)),
             Some(("write", path)) if !path.is_empty() => Ok(Self::Write(parsed(path)?)),
@@ -137,6 +140,7 @@ impl PolicyQuestion {
             Self::Write(path) => Action::Write(path),
             Self::Run(pipeline) => Action::Run(pipeline),
             Self::Script(_) | Self::Shell => Action::Shell,
+            Self::Keep => Action::Keep,
         }
     }
 
@@ -156,6 +160,7 @@ impl PolicyQuestion {
                 format!("run {}", pipeline.stages.iter().map(words).collect::<Vec<_>>().join(" | "))
             }
             Self::Script(told) => told.clone(),
+            Self::Keep => "keep something of it".to_owned(),
             Self::Shell => "run a free script".to_owned(),
         }
     }

@@ -44,7 +44,7 @@ impl PartialEq for Shown {
 impl Shown {
     /// What is shown of what a plugin says of a tool.
     pub(crate) fn new(described: &ToolDescription) -> Arc<Self> {
-        let input_schema = widely_read(&described.input_schema);
+        let input_schema = without_closing(widely_read(&described.input_schema));
         let output_schema = described.output_schema.as_ref().map(widely_read);
         let title = described.title.as_deref().map(|title| visible(title).into_owned());
         let description = visible(&described.description).into_owned();
@@ -93,6 +93,16 @@ fn widely_read(schema: &Arc<Map<String, Value>>) -> Arc<Map<String, Value>> {
         // That of most: as it is.
         false => Arc::clone(schema),
     }
+}
+
+/// The schema of arguments without the word that there are no others: others are refused all the same, by the schema as the plugin
+/// said it, and every model reads each word.
+fn without_closing(mut schema: Arc<Map<String, Value>>) -> Arc<Map<String, Value>> {
+    const CLOSES: &str = "additionalProperties";
+    if schema.get(CLOSES) == Some(&Value::Bool(false)) {
+        Arc::make_mut(&mut schema).remove(CLOSES);
+    }
+    schema
 }
 
 /// Keywords whose value is a schema.
@@ -180,6 +190,19 @@ mod tests {
         );
         let plain = Arc::new(json!({"type": "object", "properties": {"type": {}}}).as_object().cloned().unwrap());
         assert!(Arc::ptr_eq(&plain, &widely_read(&plain)));
+    }
+
+    #[test]
+    fn that_there_are_no_other_arguments_is_not_shown() {
+        let shown = |schema: Value| {
+            let schema = Arc::new(schema.as_object().cloned().unwrap());
+            Value::Object(Map::clone(&without_closing(schema)))
+        };
+        let inside = json!({"properties": {"a": {"additionalProperties": false}}});
+        let closed = json!({"properties": {"a": {"additionalProperties": false}}, "additionalProperties": false});
+        assert_eq!(shown(closed), inside);
+        let others = json!({"additionalProperties": {"type": "string"}});
+        assert_eq!(shown(others.clone()), others);
     }
 
     #[test]

@@ -270,6 +270,8 @@ mod tests {
             ("containers", 1 + 6),
             ("storage", 1 + 5),
             ("history", 1),
+            ("posture", 1),
+            ("changes", 1),
         ] {
             let (component, _) = bundled_plugin(name).unwrap();
             let (runtime, id) = (Runtime::small().unwrap(), PluginId::new("tried").unwrap());

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::config::{MIN_RSA_BITS, Source, StrictHostKeyChecking};
+use crate::dial::agreed::Agreed;
 use crate::trust::revoked::RevokedKeys;
 use crate::trust::{self, Decision, KnownHosts, Verdict};
 use crate::{DialConfig, HostSpec};
@@ -155,6 +156,7 @@ pub(crate) struct HostKeyVerifier {
     /// The key that the host was accepted with; of a certificate, the one in it.
     accepted: Option<PublicKey>,
     refusal: RekeyRefusal,
+    agreed: Agreed,
 }
 
 /// What the decision about a host's key rests on: read once for all handshakes of a dial.
@@ -203,6 +205,7 @@ impl HostKeyVerifier {
             presented: None,
             accepted: None,
             refusal: RekeyRefusal::default(),
+            agreed: Agreed::default(),
         }
     }
 
@@ -230,6 +233,11 @@ impl HostKeyVerifier {
     /// Where the error will be if a later key is refused.
     pub(crate) fn refusal(&self) -> RekeyRefusal {
         self.refusal.clone()
+    }
+
+    /// Where what was agreed on will be.
+    pub(crate) fn agreed(&self) -> Agreed {
+        self.agreed.clone()
     }
 
     /// What authentication asks before it sends a password.
@@ -305,6 +313,7 @@ impl Handler for HostKeyVerifier {
         match self.purpose {
             Purpose::LogIn => {
                 self.verdict(presented).await.map_err(HandshakeError::Refused)?;
+                self.agreed.show(presented);
                 self.accepted = Some(key);
                 Ok(true)
             }
@@ -329,7 +338,10 @@ impl Handler for HostKeyVerifier {
                     format!("{alias}: keys were exchanged and the host's key was not shown: connection ended");
                 Err(self.refuse(HostError::new(ErrorKind::HostKeyRejected, message)))
             }
-            (Some(presented), negotiated) if trust::is_same_type(&presented, negotiated) => Ok(()),
+            (Some(presented), negotiated) if trust::is_same_type(&presented, negotiated) => {
+                self.agreed.agree(names);
+                Ok(())
+            }
             (Some(_), _) => Err(HandshakeError::Ssh(russh::Error::WrongServerSig)),
         }
     }

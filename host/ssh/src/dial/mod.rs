@@ -5,6 +5,7 @@
 //! its own limit whoever waits for it. A jump host's connection serves one target and ends with it.
 
 pub(crate) mod agent;
+pub(crate) mod agreed;
 mod algorithms;
 mod auth;
 pub(crate) mod host_key;
@@ -28,7 +29,7 @@ use parking_lot::Mutex;
 use russh::ChannelOpenFailure;
 use russh::client::{self, Handle};
 use russh::keys::Algorithm;
-use scout_machine::{ErrorKind, HostError};
+use scout_machine::{ErrorKind, Handshake, HostError};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Proxy, user_shell};
@@ -78,6 +79,8 @@ pub(crate) struct Dialled {
     pub(crate) guard: SessionGuard,
     pub(crate) refusals: Refusals,
     pub(crate) messages: ServerMessages,
+    /// What it was agreed on with the host itself.
+    pub(crate) handshake: Arc<Handshake>,
 }
 
 /// The keys that were refused in later exchanges: the host's, and those of the jump hosts that carry its connection.
@@ -258,6 +261,7 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
             guard: met.guard,
             refusals: met.refusals,
             messages: met.messages,
+            handshake: met.handshake,
         })
     })
 }
@@ -270,6 +274,7 @@ struct Met {
     secrets: SecretPermission,
     messages: ServerMessages,
     refusals: Refusals,
+    handshake: Arc<Handshake>,
     /// What the way there took.
     way_round_trips: u64,
     /// How many it took to learn what key the host has.
@@ -344,7 +349,7 @@ async fn shake_hands(
 ) -> Result<Met, Break> {
     let (known, certificates) = (verifier.known_algorithms(), verifier.certificate_algorithms());
     let config = client_config(spec, &known, certificates).map_err(Break::Failed)?;
-    let (secrets, messages) = (verifier.secrets(), verifier.messages());
+    let (secrets, messages, agreed) = (verifier.secrets(), verifier.messages(), verifier.agreed());
     let opened = way.open(spec, trip).await.map_err(Break::Failed)?;
     let Opened { transport, guard, diagnostics, is_localhost, mut contact } = opened;
     let verifier = verifier.at_localhost(is_localhost);
@@ -359,7 +364,8 @@ async fn shake_hands(
     match outcome {
         Ok(handle) => {
             let (way_round_trips, refusals) = (way.round_trips(), refusals.clone());
-            Ok(Met { handle, contact, guard, secrets, messages, refusals, way_round_trips, handshakes: 1 })
+            let handshake = Arc::new(agreed.handshake(first_words.identification()));
+            Ok(Met { handle, contact, guard, secrets, messages, refusals, handshake, way_round_trips, handshakes: 1 })
         }
         Err(HandshakeError::MayBeCertified) => Err(Break::MayBeCertified),
         Err(HandshakeError::Refused(error)) => {
@@ -656,5 +662,32 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(dialled.refusals.error().is_none() && !dialled.handle.is_closed());
+    }
+
+    #[tokio::test]
+    async fn what_was_agreed_on_is_told_in_the_words_of_the_contract() {
+        let contract = include_str!("../../../../wit/inventory.wit");
+        let sshd = Sshd::start();
+        let known_hosts = sshd.dir().join("known_hosts");
+        std::fs::write(&known_hosts, sshd.known_hosts_line(sshd.address())).unwrap();
+        let spec = HostSpec {
+            identity_files: vec![sshd.user_key().private.clone()],
+            user_known_hosts_files: vec![known_hosts],
+            ..HostSpec::new("box", "127.0.0.1", sshd.address().port(), login_name())
+        };
+        let dialled = dial(&Arc::new(spec), &DialConfig::default(), &Arc::default(), false).await.unwrap();
+        let told = &dialled.handshake;
+        for (word, value) in &told.facts {
+            assert!(contract.contains(&format!("`{word}`")) && !value.is_empty(), "{word}: {value}");
+        }
+        let fact = |word| told.fact(word).unwrap_or_else(|| panic!("{word}: {told:?}"));
+        assert!(fact("identification").starts_with("SSH-2.0-OpenSSH_"), "{told:?}");
+        assert!(fact("host-key-fingerprint").starts_with("SHA256:"), "{told:?}");
+        let is_hybrid = fact("key-exchange").starts_with("mlkem") || fact("key-exchange").starts_with("sntrup");
+        assert_eq!(fact("post-quantum"), if is_hybrid { "yes" } else { "no" });
+        assert_eq!((fact("strict-key-exchange"), fact("compression")), ("yes", "none"));
+        let is_authenticated = fact("cipher").contains("-gcm") || fact("cipher").contains("poly1305");
+        assert_eq!(told.fact("mac").is_none(), is_authenticated, "{told:?}");
+        assert!(!fact("host-key").is_empty(), "{told:?}");
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelMsg, Disconnect};
-use scout_machine::{Call, CommandLimits, ErrorKind, HostError};
+use scout_machine::{Call, CommandLimits, ErrorKind, Handshake, HostError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
@@ -109,6 +109,8 @@ pub(crate) struct Connection {
     handle: Handle<HostKeyVerifier>,
     /// Ends the session with this value.
     guard: SessionGuard,
+    /// What it was agreed on.
+    pub(crate) handshake: Arc<Handshake>,
     refusals: Refusals,
     messages: ServerMessages,
     answer_timeout: Duration,
@@ -148,6 +150,7 @@ impl Connection {
             users: Counter::default(),
             handle: dialled.handle,
             guard: dialled.guard,
+            handshake: dialled.handshake,
             refusals: dialled.refusals,
             messages: dialled.messages,
             answer_timeout: config.answer_timeout,

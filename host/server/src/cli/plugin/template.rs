@@ -13,7 +13,7 @@ macro_rules! files {
 macro_rules! contract {
     ($to:literal) => {
         files!("wit/" => $to:
-            "answers.wit" "blobs.wit" "cursors.wit" "descriptions.wit" "entries.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit"
+            "answers.wit" "baselines.wit" "blobs.wit" "cursors.wit" "descriptions.wit" "entries.wit" "exec.wit" "files.wit" "handler.wit" "inventory.wit"
             "log.wit" "package.wit" "progress.wit" "queries.wit" "resources.wit" "settings.wit" "tools.wit" "transfer.wit" "types.wit"
             "worlds.wit")
     };
@@ -36,7 +36,7 @@ pub(super) const RUST: Template = Template {
             "vendor/scout-plugin/Cargo.toml.template"),
         files!("plugins/sdk/src/" => "vendor/scout-plugin/src/":
             "answer.rs" "bindings.rs" "describe.rs" "error.rs" "heap.rs" "host.rs" "json.rs" "json/value.rs" "lib.rs"
-            "output.rs" "rows/condition.rs" "rows/cursor.rs" "rows/mod.rs" "rows/page.rs" "rows/shape.rs" "rows/sort.rs"
+            "output.rs" "privileged.rs" "rows/condition.rs" "rows/cursor.rs" "rows/mod.rs" "rows/page.rs" "rows/shape.rs" "rows/sort.rs"
             "rows/tests.rs" "text.rs" "zone.rs"),
         contract!("wit/"),
         files!("plugins/templates/" => "": "scout.toml.template"),
