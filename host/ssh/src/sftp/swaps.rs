@@ -572,7 +572,7 @@ async fn a_partial_file_that_somebody_else_has_made_meanwhile_is_not_this_ones()
     let theirs = world.root.join(new.partial_name());
     for is_theirs in [true, false] {
         let parent = world.channel.stat_remote(root, &call).await.expect("it is there");
-        let plan = world.channel.plan_receive(&target, (root, parent), &new, &call).await.ok().expect("a plan");
+        let plan = world.channel.plan_receive(&target, (root, parent), &new, &call).await.expect("a plan");
         assert!(!plan.is_open().load(Ordering::Relaxed) && plan.is_resumable());
         let path = theirs.clone();
         let count = world.steps.lock().expect("unpoisoned").count;
