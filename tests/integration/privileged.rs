@@ -183,7 +183,7 @@ async fn a_pipeline_of_a_typed_tool_runs_its_part_as_root() {
     let world = World::on(SshdOptions::default(), &refuses, &rows).await;
     let answer = world.answer("logs", json!({"host": "box"}), 2).await;
     assert_eq!(answer["entries"][0]["message"], "own", "{answer}");
-    let why = "`journalctl` did not run as root: sudo: a password is required";
+    let why = "`journalctl` did not run as root: box: sudo did not run it: sudo: a password is required";
     assert!(notes(&answer).contains(why), "{answer}");
 }
 

@@ -839,9 +839,16 @@ impl Plugin {
         };
         let next = listing.next.take().filter(|_| pages + 1 < LISTED_PAGES);
         let next = next.map(|next| seal.seal(&format!("{} {next}", pages + 1)));
-        let resources = resource::listed(listing, self.templates())
+        let mut resources = resource::listed(listing, self.templates())
             .map_err(|why| CallError { receipt, ..ended(CallErrorKind::Plugin, format!("plugin `{name}` {why}")) })?;
+        resources.retain(|listed| self.is_read_as(listed));
         Ok((ResourcePage { resources, next }, receipt))
+    }
+
+    /// Whether the URI of a resource is read as what it was made of, and not as another template's.
+    pub fn is_read_as(&self, listed: &resource::ListedResource) -> bool {
+        let request = self.resource(&listed.uri);
+        request.is_some_and(|request| request.template == listed.template && request.values == listed.values)
     }
 
     /// Does work of Scout's own for a call of this plugin, on a thread for it, with as many steps as such work may take. It
@@ -887,12 +894,8 @@ impl Inner {
                     effect: template.effect,
                 })
             }
-            // It finds what can be read, with what reading it takes at most.
-            Called::Listing => templates.iter().map(|template| template.effect).max().map(|effect| DeclaredEffect {
-                of: "list of",
-                name: "resources".into(),
-                effect,
-            }),
+            // Clients list without being asked to: no more than a look is done for that.
+            Called::Listing => Some(DeclaredEffect { of: "list of", name: "resources".into(), effect: Effect::Read }),
         };
         let reads = |handler: &HandlerDescription| {
             handler.subjects.iter().any(|subject| matches!(subject, Subject::File | Subject::Directory))

@@ -27,7 +27,7 @@ use crate::process::Drain;
 use crate::render::{Base64, Missing, Reply, Text};
 use crate::revision::Revision;
 use crate::tally::{Ended, Outcome};
-use crate::target::{Request, former_uri, is_own_uri};
+use crate::target::{Request, former_uri, is_former_scheme, is_own_uri};
 use crate::tenant::{LOCAL, Tenant};
 
 /// The plugins of which one is handed what lies at a path, by what it is.
@@ -50,6 +50,8 @@ pub struct ResourceList {
     pub resources: Vec<(ListedResource, TemplateShown)>,
     /// Where the next page begins, if there is one.
     pub next: Option<String>,
+    /// Of which plugins, and the number of the revision.
+    pub(crate) of: Option<(Arc<Catalog>, u64)>,
 }
 
 /// Where in what one plugin has a page begins.
@@ -281,24 +283,26 @@ impl Router {
             Reply::failure("not-found", why, Some(hint), Receipt::default()).missing(Missing::Target)
         };
         let revision = caller.tenant.revision();
+        let deadline = deadline(&revision);
+        let secrets = answering.serving(&revision);
         let mut uri = Cow::Borrowed(uri);
+        let known = |host: &str| is_known_to(&revision.fleet, &caller.principal, host);
+        let former = |uri: &str| former_uri(uri, known, |scheme| revision.plugins.has_scheme(scheme));
+        // No plugin's scheme stands before a host's name, but for those whose URIs are older.
+        if !is_own_uri(&uri)
+            && !is_former_scheme(&uri)
+            && let Some(former) = former(&uri)
+        {
+            uri = former.into();
+        }
         let mut found = None;
         if !is_own_uri(&uri) {
-            let secrets = answering.serving(&revision);
-            found = match self.scheme_of(&uri, &caller, &revision).await {
+            found = match self.scheme_of(&uri, &caller, &revision, deadline).await {
                 Ok(found) => found,
                 Err(busy) => return busy.leaving(secrets),
             };
-            let known = |host: &str| is_known_to(&revision.fleet, &caller.principal, host);
-            let former = former_uri(&uri, known, |scheme| revision.plugins.has_scheme(scheme));
-            if let (None, Some(former)) = (&found, former) {
+            if let (None, Some(former)) = (&found, former(&uri)) {
                 uri = former.into();
-                if !is_own_uri(&uri) {
-                    found = match self.scheme_of(&uri, &caller, &revision).await {
-                        Ok(found) => found,
-                        Err(busy) => return busy.leaving(secrets),
-                    };
-                }
             }
         }
         if is_own_uri(&uri) {
@@ -314,7 +318,8 @@ impl Router {
             return no_resource(&format!("no resource has this URI; those of the scheme are {templates}"));
         };
         let (memory, secrets) = (caller.memory.clone(), revision.config().redact.into());
-        read_in(caller.context(&revision), memory, answering.resources(resources), request, secrets).await
+        read_in(caller.context_until(deadline, &revision), memory, answering.resources(resources), request, secrets)
+            .await
     }
 
     /// The resources of the plugin that has the scheme of a URI, if there is one.
@@ -326,9 +331,10 @@ impl Router {
         uri: &str,
         caller: &Caller,
         revision: &Revision,
+        deadline: tokio::time::Instant,
     ) -> Result<Option<Arc<Resources>>, Reply> {
         let Some((scheme, _)) = uri.split_once("://") else { return Ok(None) };
-        let call = Call { deadline: deadline(revision), cancel: caller.cancel.clone(), cost: Arc::default() };
+        let call = Call { deadline, cancel: caller.cancel.clone(), cost: Arc::default() };
         in_time(&call, revision.plugins.scheme(scheme)).await.map_err(|why| {
             let message = format!("{why}: the plugin that may have this resource is still being loaded");
             Reply::failure("busy", &message, Some(LATER), Receipt::default())
@@ -358,7 +364,8 @@ impl Router {
                 at.ok_or(OLD)?
             }
         };
-        let (mut list, secrets) = (ResourceList::default(), Secrets::from(revision.config().redact));
+        let mut list = ResourceList { of: Some((Arc::clone(&catalog), revision.number)), ..ResourceList::default() };
+        let secrets = Secrets::from(revision.config().redact);
         for resources in catalog.resources().iter().skip(first) {
             let name = resources.plugin().id().as_str();
             let from = std::mem::replace(&mut from, ListPlace::Begin);

@@ -158,8 +158,16 @@ pub(crate) fn is_own_uri(uri: &str) -> bool {
     uri == HOSTS_URI || uri.starts_with("scout://")
 }
 
+/// The schemes that scout_mcp had.
+const FORMER_SCHEMES: [&str; 4] = ["docker", "compose", "zfs", "syslog"];
+
+/// Whether a URI begins as those of scout_mcp did that are as they were.
+pub(crate) fn is_former_scheme(uri: &str) -> bool {
+    uri.split_once("://").is_some_and(|(scheme, _)| FORMER_SCHEMES.contains(&scheme))
+}
+
 /// What a URI of scout_mcp is now, which has a host in the place of the scheme: `web1://docker/db/logs`, and `web1://etc/fstab` for what is
-/// none of a scheme. None: no host is named so.
+/// none of a scheme that it had, whatever others plugins have. None: no host is named so.
 pub(crate) fn former_uri(
     uri: &str,
     is_host: impl Fn(&str) -> bool,
@@ -171,7 +179,7 @@ pub(crate) fn former_uri(
     }
     let host = percent_encode(host.as_bytes(), NON_ALPHANUMERIC);
     let (first, behind) = rest.split_once('/').map_or((rest, None), |(first, behind)| (first, Some(behind)));
-    Some(match (is_scheme(first), behind) {
+    Some(match (FORMER_SCHEMES.contains(&first) && is_scheme(first), behind) {
         (true, Some(behind)) => format!("{first}://{host}/{behind}"),
         (true, None) => format!("{first}://{host}"),
         (false, _) => format!("scout://{host}/{rest}"),
@@ -369,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_uri_of_scout_mcp_is_one_of_today() {
-        let former = |uri| former_uri(uri, |host| host == "web_1", |scheme| scheme == "docker");
+        let former = |uri| former_uri(uri, |host| host == "web_1", |scheme| matches!(scheme, "docker" | "etc"));
         for (uri, now) in [
             ("web_1://docker", Some("docker://web%5F1")),
             ("web_1://docker/a%2Fb/logs", Some("docker://web%5F1/a%2Fb/logs")),

@@ -133,6 +133,10 @@ fn look_at_project(host: &str, project: &str) -> Result<Found, Error> {
         Item::Image(_) | Item::Usage(_) => false,
     });
     if found.items.is_empty() {
+        // Who does not see all of them does not know that there is none.
+        if let Some(doubt) = found.doubt {
+            return Err(doubt);
+        }
         let shown = text::clipped(&text::one_line(project), MAX_NAME);
         let message = format!("no container on {host} belongs to a project `{shown}` of compose");
         return Err(Error::new(ErrorKind::NotFound, message).hint(format!("`compose://{host}` has the projects")));
@@ -219,6 +223,16 @@ struct Found {
     items: Vec<(Engine, Item)>,
     engines: Vec<Engine>,
     notes: Vec<String>,
+    /// Why something may be there that is not among the items.
+    doubt: Option<Error>,
+}
+
+impl Found {
+    /// Notes what is not seen.
+    fn miss(&mut self, note: String) {
+        self.doubt.get_or_insert_with(|| Error::new(ErrorKind::Remote, note.clone()));
+        self.notes.push(note);
+    }
 }
 
 /// Asks both engines: two commands.
@@ -238,6 +252,7 @@ fn look(host: &str, what: What) -> Result<Found, Error> {
         None if found.engines.is_empty() => Err(none(host)),
         // One tells, and the other does not: that is a part of the answer.
         Some(_) if !found.engines.is_empty() => {
+            found.doubt = failures.first().cloned().or(found.doubt);
             found.notes.extend(failures.into_iter().map(|failure| failure.message));
             Ok(found)
         }
@@ -255,10 +270,10 @@ fn take(found: &mut Found, engine: Engine, what: What, host: &str, output: &Outp
     let name = engine.name();
     if listing.unread > 0 {
         let lines = text::count(listing.unread as u64, "line", "lines");
-        found.notes.push(format!("{lines} of {name} could not be read"));
+        found.miss(format!("{lines} of {name} could not be read"));
     }
     if output.truncated {
-        found.notes.push(format!("{name} says more than Scout accepts from a command: the last rows are missing"));
+        found.miss(format!("{name} says more than Scout accepts from a command: the last rows are missing"));
     }
     if engine == Engine::Podman {
         found.notes.push("podman tells of this account's own: those of other accounts are not seen".to_owned());
@@ -273,7 +288,7 @@ fn none(host: &str) -> Error {
 }
 
 fn answer(asked: Asked, what: What, found: Found) -> Answer {
-    let Found { items, engines, mut notes } = found;
+    let Found { items, engines, mut notes, doubt: _ } = found;
     let rows: Vec<Row> = match what {
         What::Projects => projects(&items),
         _ => items.iter().map(|(engine, item)| row(*engine, item)).collect(),

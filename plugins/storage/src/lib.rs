@@ -86,12 +86,12 @@ impl Resources for Storage {
                 all(host, What::Snapshots, rows, notes)
             }
             ("datasets", [host, pool]) => {
-                let (mut rows, notes) = contents(host, What::Datasets)?;
+                let (mut rows, found) = contents_of(host, What::Datasets)?;
                 rows.retain(|row| matches!(row.first(), Some(Cell::Text(name)) if is_of(name, pool)));
                 if rows.is_empty() {
-                    return Err(no_pool(host, pool));
+                    return Err(found.doubt.unwrap_or_else(|| no_pool(host, pool)));
                 }
-                all(host, What::Datasets, rows, notes)
+                all(host, What::Datasets, rows, found.notes)
             }
             _ => Err(Error::new(ErrorKind::NotFound, "there is no such resource")),
         }
@@ -113,6 +113,10 @@ fn no_pool(host: &str, pool: &str) -> Error {
 fn pools(host: &str, pool: Option<&str>) -> Result<Answer, Error> {
     let mut found = Found::default();
     if !zfs_pools(host, &mut found)? {
+        found.look_aside(host)?;
+        if let Some(hidden) = found.failures.pop() {
+            return Err(hidden);
+        }
         let message = format!("{host} has no program `zpool`");
         return Err(Error::new(ErrorKind::Unsupported, message).hint("the tool `storage` tells of all that it has"));
     }
@@ -122,7 +126,7 @@ fn pools(host: &str, pool: Option<&str>) -> Result<Answer, Error> {
     if let Some(pool) = pool {
         found.parts.retain(|part| part.name == pool);
         if found.parts.is_empty() {
-            return Err(no_pool(host, pool));
+            return Err(found.doubt.unwrap_or_else(|| no_pool(host, pool)));
         }
     } else if found.parts.is_empty() {
         found.notes.push("there is no pool".to_owned());
@@ -146,6 +150,8 @@ struct Found {
     notes: Vec<String>,
     /// Rows that would let the account see what it does not.
     advice: Vec<String>,
+    /// Why something may be there that is not told.
+    doubt: Option<Error>,
 }
 
 /// One command for each source that a host has, one more for pools, and one for each disk.
@@ -178,10 +184,7 @@ fn health(host: &str) -> Result<Found, Error> {
     file_systems(host, &mut found)?;
     disks(host, &mut found)?;
     if !found.missing.is_empty() {
-        let places: Vec<String> =
-            found.missing.iter().flat_map(|program| SBIN.map(|place| format!("{place}/{program}"))).collect();
-        let words: Vec<&str> = ["ls", "-d", "--"].into_iter().chain(places.iter().map(String::as_str)).collect();
-        found.hidden(host, &String::from_utf8_lossy(&exec::output(host, &[&words])?.stdout));
+        found.look_aside(host)?;
     }
     Ok(found)
 }
@@ -288,6 +291,10 @@ fn zfs_failure(host: &str, program: &str, output: &Output) -> Option<Error> {
 
 /// The datasets or snapshots of ZFS.
 fn contents(host: &str, what: What) -> Result<(Vec<Row>, Vec<String>), Error> {
+    contents_of(host, what).map(|(rows, found)| (rows, found.notes))
+}
+
+fn contents_of(host: &str, what: What) -> Result<(Vec<Row>, Found), Error> {
     let words = if what == What::Datasets { zfs::DATASETS } else { zfs::SNAPSHOTS };
     let output = exec::output(host, &[words])?;
     if output.is_missing() {
@@ -308,7 +315,7 @@ fn contents(host: &str, what: What) -> Result<(Vec<Row>, Vec<String>), Error> {
             .notes
             .push(if what == What::Datasets { "there is no dataset" } else { "there is no snapshot" }.to_owned());
     }
-    Ok((rows, found.notes))
+    Ok((rows, found))
 }
 
 impl Found {
@@ -342,6 +349,15 @@ impl Found {
     }
 
     /// Programs that are there, where the account does not look for any: not installed they are not.
+    /// Whether what is missing lies where the account does not look.
+    fn look_aside(&mut self, host: &str) -> Result<(), Error> {
+        let places: Vec<String> =
+            self.missing.iter().flat_map(|program| SBIN.map(|place| format!("{place}/{program}"))).collect();
+        let words: Vec<&str> = ["ls", "-d", "--"].into_iter().chain(places.iter().map(String::as_str)).collect();
+        self.hidden(host, &String::from_utf8_lossy(&exec::output(host, &[&words])?.stdout));
+        Ok(())
+    }
+
     fn hidden(&mut self, host: &str, listed: &str) {
         let is_listed = |program: &&'static str| {
             listed.lines().any(|path| SBIN.iter().any(|place| path == format!("{place}/{program}")))
@@ -358,13 +374,18 @@ impl Found {
     fn take(&mut self, program: &str, told: Told, output: &Output) {
         if told.unread > 0 {
             let lines = text::count(told.unread as u64, "line", "lines");
-            self.notes.push(format!("{lines} of {program} could not be read"));
+            self.miss(format!("{lines} of {program} could not be read"));
         }
         if output.truncated {
-            self.notes
-                .push(format!("{program} says more than Scout accepts from a command: the last rows are missing"));
+            self.miss(format!("{program} says more than Scout accepts from a command: the last rows are missing"));
         }
         self.parts.extend(told.parts);
+    }
+
+    /// Notes what is not seen.
+    fn miss(&mut self, note: String) {
+        self.doubt.get_or_insert_with(|| Error::new(ErrorKind::Remote, note.clone()));
+        self.notes.push(note);
     }
 
     fn fail(&mut self, failure: Error) {
@@ -375,7 +396,7 @@ impl Found {
 
     /// The rows, the worst first, and what was not seen; a failure if nothing was told and something failed.
     fn told(self, host: &str) -> Result<(Vec<Row>, Vec<String>), Error> {
-        let Self { parts, missing, failures, mut notes, advice } = self;
+        let Self { parts, missing, failures, mut notes, advice, doubt: _ } = self;
         let advice = (!advice.is_empty()).then(|| {
             format!("`sudo = [{}]` below [hosts.NAME] in scout.toml lets them be asked as root", advice.join(", "))
         });

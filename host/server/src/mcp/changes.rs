@@ -32,7 +32,7 @@ impl ListKind {
     pub(super) fn now(self, revision: &Revision) -> Fingerprint {
         match self {
             Self::Tools => ToolList::of(revision).fingerprint(),
-            Self::Resources => resource_list::fingerprint(revision),
+            Self::Resources => resource_list::fingerprint(&revision.plugins.catalog_now(), revision.number),
         }
     }
 }

@@ -8,7 +8,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::tool_list::Fingerprint;
 use crate::plugins::{Catalog, TemplateShown, digest_of_templates};
-use crate::revision::Revision;
 use crate::router::ResourceList;
 use crate::target::{HOSTS_URI, PATH_URI_TEMPLATE};
 
@@ -31,6 +30,9 @@ fn paths() -> ResourceTemplate {
         "A file's content or a directory's listing; bytes that are not UTF-8 are percent-encoded; `~/` begins a path below the home directory",
     )
 }
+
+/// What a page takes in memory at most, in bytes, about: while it is made, this is held.
+pub(super) const PAGE_BYTES: usize = 2 << 20;
 
 /// Resources as clients see them, and what they take in memory, in bytes, about. Of Scout's own where the page is the first.
 pub(super) fn page(list: ResourceList, is_first: bool) -> (Vec<Resource>, usize) {
@@ -86,10 +88,9 @@ pub(super) fn templates(catalog: &Catalog, cursor: Option<&str>) -> Result<ListR
 }
 
 /// What tells two lists apart: the templates, and where there are some the configuration, for most list hosts.
-pub(super) fn fingerprint(revision: &Revision) -> Fingerprint {
-    let catalog = revision.plugins.catalog_now();
+pub(super) fn fingerprint(catalog: &Catalog, revision: u64) -> Fingerprint {
     let templates = digest_of_templates(catalog.resources().iter().flat_map(|resources| &resources.templates));
-    let number = if catalog.resources().is_empty() { 0 } else { revision.number };
+    let number = if catalog.resources().is_empty() { 0 } else { revision };
     Sha256::new().chain_update(templates).chain_update(number.to_be_bytes()).finalize().into()
 }
 

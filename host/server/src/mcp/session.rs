@@ -162,18 +162,20 @@ impl Session {
         let _permit = self.admit().map_err(|why| ErrorData::internal_error(why, None))?;
         let revision = self.caller.tenant().revision();
         revision.plugins.need();
-        let (deadline, fingerprint) = (deadline(&revision), ListKind::Resources.now(&revision));
+        let deadline = deadline(&revision);
         drop(revision);
         let _under_way = self.router.drain().hold();
         let caller = self.caller.asking(context.ct.child_token(), None, self.memory.clone());
         let listing = async {
+            let mut room = self.memory.message(resource_list::PAGE_BYTES).await;
             let listed = self.router.resources(cursor, caller).await;
             let mut list = listed.map_err(|why| ErrorData::invalid_params(why, None))?;
-            let next = list.next.take();
+            let (next, of) = (list.next.take(), list.of.take());
             let (page, weight) = resource_list::page(list, cursor.is_none());
-            Ok((page, next, self.memory.message(weight).await))
+            room.shrink_to(weight);
+            Ok((page, next, of, room))
         };
-        let (page, next, room) = tokio::select! {
+        let (page, next, of, room) = tokio::select! {
             biased;
             listed = listing => listed?,
             () = context.ct.cancelled() => return Err(ErrorData::internal_error("the request was cancelled", None)),
@@ -184,7 +186,9 @@ impl Session {
                 return Err(ErrorData::internal_error(message, None));
             }
         };
-        self.state.lists(ListKind::Resources, fingerprint);
+        if let Some((catalog, revision)) = of {
+            self.state.lists(ListKind::Resources, resource_list::fingerprint(&catalog, revision));
+        }
         self.answers.finish(context.id, context.ct, Arc::new(room));
         let mut page = ListResourcesResult::with_all_items(page);
         page.next_cursor = next;
@@ -209,7 +213,7 @@ impl Session {
             () = self.router.drain().stopped() => return Err(ErrorData::internal_error("Scout is shutting down", None)),
         };
         let page = resource_list::templates(&catalog, cursor)?;
-        self.state.lists(ListKind::Resources, ListKind::Resources.now(&revision));
+        self.state.lists(ListKind::Resources, resource_list::fingerprint(&catalog, revision.number));
         Ok(page)
     }
 

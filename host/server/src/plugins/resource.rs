@@ -130,7 +130,7 @@ impl Resources {
         self.plugin.list_resources(context, cursor).await
     }
 
-    /// Those of each host, from the first or from this one on, `most` hosts at most; and the next host. None: there is no such host.
+    /// Those of each host, from the first or from this one on, of so many hosts that they are about `most`; and the next host. None: there is no such host.
     pub(crate) fn of_hosts(
         &self,
         fleet: &Fleet,
@@ -143,11 +143,13 @@ impl Resources {
             return start.is_none().then(|| (Vec::new(), None));
         }
         let rights = self.plugin().rights(fleet.access(), principal, Called::Listing);
+        let most = (most / templates().count()).max(1);
         let HostPage { names: hosts, next } = fleet.listed(principal, Subject::Hosts.name(), &rights, start, most)?;
-        // A host whose name is none for a URI is left out: it has no resource.
+        // A host whose name is none for a URI is left out, and so is one whose URI is another template's: it has no resource.
         let resource = |host: &Arc<str>, template: &TemplateDescription| {
             let values = vec![host.to_string()];
-            Some(ListedResource { template: template.name.clone(), uri: template.uri.uri(&values)?, values })
+            let listed = ListedResource { template: template.name.clone(), uri: template.uri.uri(&values)?, values };
+            self.plugin().is_read_as(&listed).then_some(listed)
         };
         let resources = hosts.iter().flat_map(|host| templates().filter_map(move |template| resource(host, template)));
         Some((resources.collect(), next))

@@ -31,9 +31,16 @@ pub struct Asked {
     sort: Vec<(usize, bool)>,
     limit: usize,
     offset: usize,
+    /// Whether a client has an argument to bring a cursor back in: a resource has none.
+    goes_on: bool,
 }
 
 impl Asked {
+    /// The same, of which no later page can be asked for.
+    pub(super) fn at_once(self) -> Self {
+        Self { goes_on: false, ..self }
+    }
+
     pub(super) fn read(shape: Shape, arguments: &Value) -> Result<Self, Error> {
         let text = |name: &str| arguments.get(name).and_then(Value::as_text).filter(|text| !text.trim().is_empty());
         let named = |argument: &str, name: &str| shape.column(name).ok_or_else(|| shape.unknown(argument, name));
@@ -69,7 +76,7 @@ impl Asked {
                 .ok_or_else(|| shape.invalid("limit", &format!("expected a number from 1 to {}", Shape::MAX_LIMIT)))?,
         };
         let offset = text("cursor").map_or(Ok(0), cursor::read)?;
-        Ok(Self { shape, host: host.to_owned(), columns, is_narrowed, conditions, sort, limit, offset })
+        Ok(Self { shape, host: host.to_owned(), columns, is_narrowed, conditions, sort, limit, offset, goes_on: true })
     }
 
     /// The host.
@@ -134,7 +141,7 @@ impl Asked {
             shown.push(row);
         }
         let later = fitting - earlier - kept.len();
-        let cursor = (later > 0).then(|| cursor::write(earlier + kept.len())).flatten();
+        let cursor = (later > 0 && self.goes_on).then(|| cursor::write(earlier + kept.len())).flatten();
         Page {
             asked: self,
             rows: shown,

@@ -169,7 +169,8 @@ impl Shape {
     /// None that a shape of its own would bring.
     pub fn of(&self, host: &str, limit: usize) -> Result<super::Asked, Error> {
         let (host, limit) = (Value::Text(host.to_owned()), Value::Number(limit.to_string()));
-        self.ask(&Value::Object(vec![("host".to_owned(), host), ("limit".to_owned(), limit)]))
+        let asked = self.ask(&Value::Object(vec![("host".to_owned(), host), ("limit".to_owned(), limit)]))?;
+        Ok(asked.at_once())
     }
 
     /// The place of a column that a client names.
