@@ -124,17 +124,19 @@ fn a_file_has_a_digest_is_absent_or_was_not_read() {
         stderr: stderr.to_owned(),
         truncated: false,
     };
-    let named = ["/a", "/no", "/denied", "/no b", "/dir"].map(str::to_owned);
+    // One name may end as another does.
+    let named = ["/a", "/no", "/denied", "/no b", "/dir", "/etc/x", "/srv/etc/x"].map(str::to_owned);
     let told = look::digests(
         &named,
         &output(
             format!("{digest}  /a\nodd\n{digest} *x\nzz  /dir\n"),
             "sha256sum: /no: No such file or directory\nsha256sum: /denied: Permission denied\n\
-             sha256sum: can't open '/no b': No such file or directory\nsha256sum: /dir: Is a directory\n",
+             sha256sum: can't open '/no b': No such file or directory\nsha256sum: /dir: Is a directory\n\
+             sha256sum: /srv/etc/x: No such file or directory\nsha256sum: /etc/x: Permission denied\n",
         ),
     );
     let values: Vec<&str> = told.iter().map(|(_, value)| value.as_str()).collect();
-    assert_eq!(values, [&format!("sha256:{digest}"), "absent", "unread", "absent", "unread"]);
+    assert_eq!(values, [&format!("sha256:{digest}"), "absent", "unread", "absent", "unread", "unread", "absent"]);
 }
 
 #[test]

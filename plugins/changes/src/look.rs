@@ -54,8 +54,15 @@ fn is_of_part(error: &Error) -> bool {
     )
 }
 
-/// What a command told, all of it.
+/// What a command told, all of it: what it did not tell would be taken for what is not there any more.
 fn whole(host: &str, program: &str, output: Output) -> Result<Output, Error> {
+    match output.exit {
+        Some(0) => not_cut(host, program, output),
+        _ => Err(output.failure(host, program)),
+    }
+}
+
+fn not_cut(host: &str, program: &str, output: Output) -> Result<Output, Error> {
     if output.truncated {
         let message = format!("`{program}` on {host} says more than Scout accepts from a command");
         return Err(Error::new(ErrorKind::Exhausted, message));
@@ -69,7 +76,7 @@ fn files(host: &str, files: &[String]) -> Result<Found, Error> {
     if output.is_missing() {
         return Err(output.failure(host, "sha256sum"));
     }
-    Ok(digests(files, &whole(host, "sha256sum", output)?))
+    Ok(digests(files, &not_cut(host, "sha256sum", output)?))
 }
 
 /// What `sha256sum` told of these files: a digest, that one is not there, or nothing of it.
@@ -84,10 +91,13 @@ pub(crate) fn digests(files: &[String], output: &Output) -> Found {
         })
     };
     let is_absent = |file: &String| {
-        let is_it = |line: &str| {
-            line.contains(&format!("{file}: No such file")) || line.contains(&format!("{file}': No such file"))
-        };
-        output.stderr.lines().any(is_it)
+        output.stderr.lines().any(|line| {
+            // Behind the program's name, and busybox's words; the whole name, for one may end as another does.
+            let said = line.split_once(": ").map_or(line, |(_, said)| said);
+            let said = said.strip_prefix("can't open ").unwrap_or(said);
+            let name = said.strip_suffix(": No such file or directory").unwrap_or_default();
+            name == file || name.strip_prefix('\'').and_then(|name| name.strip_suffix('\'')) == Some(file)
+        })
     };
     let value = |file: &String| match digest(file) {
         Some(digest) => digest,
@@ -107,7 +117,12 @@ fn packages(host: &str) -> Result<Found, Error> {
         }
         let listing = manager.parse(false, output.whole_lines());
         if listing.packages.is_empty() {
-            failure = Some(output.failure(host, manager.name()));
+            let error = output.failure(host, manager.name());
+            // What another manager has is not what this one could not tell.
+            if output.exit != Some(0) {
+                return Err(error);
+            }
+            failure = Some(error);
             continue;
         }
         whole(host, manager.name(), output)?;
@@ -174,13 +189,18 @@ fn listeners(host: &str) -> Result<Found, Error> {
         whole(host, "ss", output)?;
         return Ok(places(found));
     }
+    // A kernel without IPv6 has not all of them.
     let words: Vec<&str> = ["grep", "-a", "-H", "-e", ":", "--"].into_iter().chain(proc_net::TABLES).collect();
     let output = exec::output(host, &[&words])?;
     if output.stdout.is_empty() {
         let message = format!("{host} has neither the program `ss` nor tables of a Linux kernel in /proc/net");
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
-    Ok(places(proc_net::parse(whole(host, "grep", output)?.whole_lines())))
+    let is_partial = output.stderr.lines().any(|line| !line.contains("No such file"));
+    if is_partial {
+        return Err(output.failure(host, "grep"));
+    }
+    Ok(places(proc_net::parse(not_cut(host, "grep", output)?.whole_lines())))
 }
 
 /// Where something listens, and of which unit or account: that everybody is told, and names of processes only root.

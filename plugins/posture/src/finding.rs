@@ -111,7 +111,7 @@ pub(crate) const MACS: [(&str, &str); 4] = [
     ("ripemd", "it is out of use"),
 ];
 /// The same of exchanges of keys.
-pub(crate) const EXCHANGES: [(&str, &str); 1] = [("sha1", "SHA-1 is broken, and its small groups can be computed")];
+pub(crate) const EXCHANGES: [(&str, &str); 1] = [("sha1", "SHA-1 is broken, and some of its groups are small")];
 /// Names of keys and signatures that are weak.
 pub(crate) const KEYS: [(&str, &str); 4] = [
     ("ssh-dss", "DSA has 1024 bits, and is in no current OpenSSH"),
@@ -129,7 +129,10 @@ fn of_version(identification: &str, server: Option<&Server<'_>>, findings: &mut 
     let known: Vec<_> = server.known().collect();
     let open = known.iter().filter(|(_, is_mended)| !is_mended).count();
     let (state, why) = match open {
-        0 => (State::Ok, format!("as of {MADE} no vulnerability is listed for this version")),
+        0 => (
+            State::Unknown,
+            format!("the short table of {MADE} lists no vulnerability of this version, which proves nothing"),
+        ),
         _ => {
             let listed = text::count(open as u64, "vulnerability that is listed", "vulnerabilities that are listed");
             (State::Unknown, format!("may have {listed} for this version; the distribution may have mended it"))

@@ -105,6 +105,9 @@ fn settings(host: &str, notes: &mut Vec<String>) -> Result<Settings, Error> {
         notes.extend(by.note("sshd"));
         return Ok(Settings::of_dump(&String::from_utf8_lossy(output.whole_lines())));
     }
+    if matches!(by, RanAs::Root) {
+        notes.push(output.failure(host, "sshd").message);
+    }
     let output = exec::output_of(host, &files())?;
     of_files(host, &output, &by, notes)
 }
@@ -134,8 +137,18 @@ fn of_files(host: &str, output: &Output, by: &RanAs, notes: &mut Vec<String>) ->
     if output.truncated {
         notes.push("the files are longer than Scout accepts from a command".to_owned());
     }
-    Ok(Settings::of_files(&String::from_utf8_lossy(output.whole_lines())))
+    let mut settings = Settings::of_files(&String::from_utf8_lossy(output.whole_lines()));
+    // Without such a directory its pattern is no file.
+    for complaint in output.stderr.lines().filter(|line| !line.contains("No such file")).take(MAX_COMPLAINTS) {
+        settings.is_partial = true;
+        notes.push(scout_plugin::text::clipped(&scout_plugin::text::one_line(complaint), 200));
+    }
+    settings.is_partial |= output.truncated;
+    Ok(settings)
 }
+
+/// Complaints about files that are told.
+const MAX_COMPLAINTS: usize = 5;
 
 fn answer(asked: Asked, found: Found) -> Answer {
     let Found { findings, notes } = found;

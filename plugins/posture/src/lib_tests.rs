@@ -42,7 +42,9 @@ fn a_server_of_today_is_ok_and_one_of_long_ago_is_weak() {
         ]),
         None,
     );
-    assert!(today.iter().all(|finding| finding.state == State::Ok), "{today:?}");
+    // That no table lists a version says nothing of it.
+    assert_eq!(state(&today, "server_version"), Some(State::Unknown));
+    assert!(today.iter().skip(1).all(|finding| finding.state == State::Ok), "{today:?}");
     assert_eq!(today.len(), 5);
     let old = of_handshake(
         &facts(&[
@@ -130,6 +132,7 @@ fn of_files_the_first_value_counts_and_none_below_match() {
         "/etc/ssh/sshd_config.d/a.conf:PasswordAuthentication no\n\
          /etc/ssh/sshd_config.d/a.conf:Match User x\n\
          /etc/ssh/sshd_config.d/a.conf:PermitRootLogin yes\n\
+         /etc/ssh/sshd_config:Include /etc/ssh/sshd_config.d/*.conf\n\
          /etc/ssh/sshd_config:passwordauthentication yes\n\
          /etc/ssh/sshd_config:\tCiphers = aes128-cbc,aes256-gcm@openssh.com\n\
          /etc/ssh/sshd_config:MACs -hmac-sha1\nodd\n:\n",
@@ -146,6 +149,33 @@ fn of_files_the_first_value_counts_and_none_below_match() {
     );
     let captured = Settings::of_files(FILES);
     assert_eq!(state(&captured.findings(), "kbdinteractiveauthentication"), Some(State::Ok));
+}
+
+#[test]
+fn what_a_file_says_counts_where_it_is_included_and_as_far_as_all_were_read() {
+    let of = |lines: &[&str]| Settings::of_files(&lines.join("\n"));
+    let password = |settings: &Settings| state(&settings.findings(), "passwordauthentication");
+    let (included, main) = ("/etc/ssh/sshd_config.d/a.conf:PasswordAuthentication no", "/etc/ssh/sshd_config");
+    let include = format!("{main}:Include /etc/ssh/sshd_config.d/*.conf");
+    let yes = format!("{main}:PasswordAuthentication yes # for now");
+    for (lines, expected) in [
+        (&[included, &include, &yes][..], State::Ok),
+        (&[included, &yes, &include], State::Weak),
+        // Nothing includes it.
+        (&[included, &yes], State::Weak),
+    ] {
+        let settings = of(lines);
+        assert_eq!((password(&settings), settings.is_partial), (Some(expected), false), "{lines:?}");
+    }
+    // Another file may say otherwise.
+    let other = format!("{main}:Include /etc/ssh/more.conf");
+    let settings = of(&[&other, &format!("{main}:PasswordAuthentication no")]);
+    assert_eq!((password(&settings), settings.is_partial), (Some(State::Unknown), true));
+    // A value that is none of sshd's.
+    assert_eq!(password(&of(&[&format!("{main}:PasswordAuthentication maybe")])), Some(State::Unknown));
+    let quoted = of(&[&format!("{main}:PermitRootLogin \"yes\"#")]);
+    assert_eq!(state(&quoted.findings(), "permitrootlogin"), Some(State::Weak));
+    assert!(Settings::of_dump("permitrootlogin no").has_match, "a dump leaves out what is below `Match`");
 }
 
 #[test]

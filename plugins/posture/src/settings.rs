@@ -14,44 +14,66 @@ pub(crate) struct Settings {
     pub(crate) set: Vec<(String, String)>,
     /// Whether some are only for some connections, and were not looked at.
     pub(crate) has_match: bool,
+    /// Whether a file was not read that may say otherwise.
+    pub(crate) is_partial: bool,
 }
 
 impl Settings {
-    /// What `sshd -T` prints: keywords in small letters, each line one.
+    /// What `sshd -T` prints: keywords in small letters, each line one. What is below `Match` is not among them.
     pub(crate) fn of_dump(output: &str) -> Self {
-        let mut settings = Self::default();
+        let mut settings = Self { has_match: true, ..Self::default() };
         output.lines().for_each(|line| settings.take(line));
         settings
     }
 
-    /// Lines of files with the name of the file in front, as `grep -H` writes them. The first one counts; a `Match` ends with its file.
+    /// Lines of files with the name of the file in front, as `grep -H` writes them. The first value counts; a `Match` ends with its file.
+    /// The files of the directory count where `sshd_config` includes them.
     pub(crate) fn of_files(output: &str) -> Self {
-        let (mut settings, mut last, mut in_match) = (Self::default(), "", false);
-        for line in output.lines() {
-            let Some((file, line)) = line.split_once(':') else { continue };
-            if file != last {
-                (last, in_match) = (file, false);
-            }
-            let keyword = line.split_ascii_whitespace().next().unwrap_or_default();
+        let lines: Vec<(&str, &str)> = output.lines().filter_map(|line| line.split_once(':')).collect();
+        let mut settings = Self::default();
+        let mut in_match = false;
+        for (_, line) in lines.iter().filter(|(file, _)| *file == FILE) {
+            let (keyword, value) = parts(line).unwrap_or((line, String::new()));
             in_match |= keyword.eq_ignore_ascii_case("match");
             settings.has_match |= in_match;
-            if !in_match {
+            if in_match {
+                continue;
+            }
+            if !keyword.eq_ignore_ascii_case("include") {
                 settings.take(line);
+            } else if value == FILES {
+                settings.take_included(lines.iter().filter(|(file, _)| *file != FILE));
+            } else {
+                settings.is_partial = true;
             }
         }
         settings
     }
 
+    fn take_included<'a>(&mut self, lines: impl Iterator<Item = &'a (&'a str, &'a str)>) {
+        let (mut last, mut in_match) = ("", false);
+        for (file, line) in lines {
+            if *file != last {
+                (last, in_match) = (file, false);
+            }
+            let keyword = parts(line).map_or(*line, |(keyword, _)| keyword);
+            in_match |= keyword.eq_ignore_ascii_case("match");
+            self.has_match |= in_match;
+            self.is_partial |= !in_match && keyword.eq_ignore_ascii_case("include");
+            if !in_match {
+                self.take(line);
+            }
+        }
+    }
+
     fn take(&mut self, line: &str) {
-        let line = line.trim();
-        let Some((keyword, value)) = line.split_once(|c: char| c.is_ascii_whitespace() || c == '=') else { return };
+        let Some((keyword, value)) = parts(line) else { return };
         let keyword = keyword.to_ascii_lowercase();
         let is_known = SWITCHES.iter().any(|(known, ..)| *known == keyword)
             || LISTS.iter().any(|(known, _)| *known == keyword)
             || keyword == RSA_SIZE;
         if is_known && self.get(&keyword).is_none() {
-            let value = value.trim_matches(|c: char| c.is_ascii_whitespace() || c == '"' || c == '=');
-            self.set.push((keyword, value.to_owned()));
+            self.set.push((keyword, value));
         }
     }
 
@@ -64,8 +86,12 @@ impl Settings {
         let mut findings = Vec::new();
         for (keyword, weak, state, why) in SWITCHES {
             if let Some(value) = self.get(keyword) {
-                let is_weak = value.eq_ignore_ascii_case(weak);
-                let (state, why) = if is_weak { (state, why) } else { (State::Ok, "") };
+                let is_known = VALUES.iter().any(|known| value.eq_ignore_ascii_case(known));
+                let (state, why) = match value.eq_ignore_ascii_case(weak) {
+                    true => (state, why),
+                    false if is_known => (State::Ok, ""),
+                    false => (State::Unknown, "no value that is known here"),
+                };
                 findings.push(Finding::new(keyword, state, value, why));
             }
         }
@@ -81,9 +107,28 @@ impl Settings {
             };
             findings.push(Finding::new(RSA_SIZE, state, value, why));
         }
+        for finding in findings.iter_mut().filter(|finding| self.is_partial && finding.state == State::Ok) {
+            finding.state = State::Unknown;
+            finding.why = "a file that was not read may say otherwise".into();
+        }
         findings
     }
 }
+
+/// The keyword and the value of a line, without a comment behind it and quotes around it.
+fn parts(line: &str) -> Option<(&str, String)> {
+    let (keyword, rest) = line.trim().split_once(|c: char| c.is_ascii_whitespace() || c == '=')?;
+    let mut is_quoted = false;
+    let end = rest.char_indices().find_map(|(at, c)| {
+        is_quoted ^= c == '"';
+        (c == '#' && !is_quoted).then_some(at)
+    });
+    let value = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
+    Some((keyword, value.trim_matches(|c: char| c.is_ascii_whitespace() || c == '"' || c == '=').to_owned()))
+}
+
+/// What switches may be set to.
+const VALUES: [&str; 5] = ["yes", "no", "prohibit-password", "without-password", "forced-commands-only"];
 
 const RSA_SIZE: &str = "requiredrsasize";
 
