@@ -10,7 +10,7 @@ use scout_ssh::{HostSpec, Pool, PoolConfig};
 use scout_tests::{DelayLink, Sshd, generate_key};
 
 use crate::fake::{FakeSshd, Then, Wants};
-use crate::world::{World, call, eventually, marker, me, request, runs, spec};
+use crate::world::{World, call, eventually, marker, me, request, runs, sleeps, spec};
 
 /// Ends what a test has left running on purpose.
 struct Leftover(String);
@@ -31,7 +31,7 @@ async fn a_process_that_left_its_group_is_told_to_run_on() {
         let (lease, call) = (world.lease().await, call());
         let long = request(&script);
         let cancel = async {
-            eventually("it runs", || runs(&word)).await;
+            eventually("it has left the group", || sleeps(&word)).await;
             call.cancel.cancel();
         };
         let (outcome, ()) = tokio::join!(lease.exec(&long, &call), cancel);

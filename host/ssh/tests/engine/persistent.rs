@@ -11,7 +11,7 @@ use scout_machine::{Call, CommandLimits, CostSnapshot, Ending, ErrorKind, ExecOu
 use scout_ssh::{HostSpec, Lease, Pool, PoolConfig};
 use scout_tests::{DelayLink, Sftp, Sshd, SshdOptions};
 
-use crate::world::{World, call, eventually, marker, me, remote, request, runs, spec};
+use crate::world::{World, call, eventually, marker, me, remote, request, runs, sleeps, spec};
 
 /// A command that says of itself that it only reads.
 fn reading(script: &str) -> ExecRequest {
@@ -280,7 +280,7 @@ async fn a_process_that_left_its_group_is_told_to_run_on() {
     said(&lease, "echo first").await;
     let long = reading(&format!("setsid sleep {word} & sleep 60"));
     let cancel = async {
-        eventually("it runs", || runs(&word)).await;
+        eventually("it has left the group", || sleeps(&word)).await;
         call.cancel.cancel();
     };
     let (outcome, ()) = tokio::join!(lease.exec(&long, &call), cancel);

@@ -93,6 +93,16 @@ pub(crate) fn runs(word: &str) -> bool {
     })
 }
 
+/// Whether a process runs `sleep` itself with this word. What starts it, such as `setsid`, has the word
+/// among its arguments before, while it is still in the group of the command.
+pub(crate) fn sleeps(word: &str) -> bool {
+    let line = format!("sleep\0{word}\0");
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .any(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|found| found == line.as_bytes()))
+}
+
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
