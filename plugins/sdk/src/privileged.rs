@@ -78,8 +78,29 @@ pub fn output_as_root<W: AsRef<str>>(host: &str, stages: &[&[W]], program: &str)
 
 /// What sudo said if it ran nothing in a pipeline, whose status is its last stage's.
 fn refusal(output: &Output) -> Option<String> {
-    let is_sudo = |line: &&str| line.starts_with("sudo: ") || line.starts_with("Sorry, user ");
-    output.stdout.is_empty().then(|| output.stderr.lines().find(is_sudo).map(said)).flatten()
+    output.stdout.is_empty().then(|| output.stderr.lines().find(|line| is_said_of_a_refusal(line)).map(said)).flatten()
+}
+
+/// Whether sudo, or sudo-rs, says so where it runs nothing. It warns of other things, as of a host whose name it cannot resolve, and
+/// runs the program all the same.
+fn is_said_of_a_refusal(line: &str) -> bool {
+    const REFUSALS: [&str; 11] = [
+        " is required",
+        "no tty present",
+        "sorry",
+        "not allowed",
+        "command not found",
+        "must be owned by",
+        "unknown user",
+        "no new privileges",
+        "effective uid is not 0",
+        "no valid sudoers sources",
+        "account validation failure",
+    ];
+    let is_sudos = line.starts_with("sudo: ") || line.starts_with("sudo-rs: ");
+    line.starts_with("Sorry, user ")
+        || line.contains(" is not in the sudoers file")
+        || is_sudos && REFUSALS.iter().any(|words| line.contains(words))
 }
 
 fn said(line: &str) -> String {
@@ -111,7 +132,25 @@ mod tests {
         let asks = "x: odd\nsudo: a password is required\n";
         assert_eq!(output("", asks).as_deref(), Some("sudo: a password is required"));
         assert_eq!((output("a line", asks), output("", "journalctl: none\n")), (None, None));
-        let long = output("", &format!("sudo: {}\u{1b}[2J", "x".repeat(1 << 20))).unwrap_or_default();
+        for warns in [
+            "sudo: unable to resolve host web1: Name or service not known\n",
+            "sudo: setrlimit(RLIMIT_CORE): Operation not permitted\n",
+            "sudo: unable to send audit message: Operation not permitted\n",
+        ] {
+            assert_eq!(output("", warns), None, "it ran, and found nothing");
+            assert_eq!(output("", &format!("{warns}{asks}")).as_deref(), Some("sudo: a password is required"));
+        }
+        for refuses in [
+            "Sorry, user ann is not allowed to execute '/bin/ss -l' as root on web1.\n",
+            "ann is not in the sudoers file.\n",
+            "sudo: ss: command not found\n",
+            "sudo: sorry, you must have a tty to run sudo\n",
+            "sudo-rs: interactive authentication is required\n",
+        ] {
+            assert_eq!(output("", refuses).as_deref(), Some(refuses.trim_end()));
+        }
+        let long =
+            output("", &format!("sudo: a password is required {}\u{1b}[2J", "x".repeat(1 << 20))).unwrap_or_default();
         assert!(long.len() < 300 && !long.contains('\u{1b}'), "{long}");
     }
 }
