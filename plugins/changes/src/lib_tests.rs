@@ -198,3 +198,20 @@ fn both_answers_say_when_the_baseline_was_taken() {
     let json = answer.json().unwrap_or_default();
     assert!(json.contains(r#""taken":"2026-12-01T00:00:00Z""#), "{json}");
 }
+
+#[test]
+fn tables_of_a_kernel_are_whole_only_if_grep_came_to_its_end() {
+    let absent = "grep: /proc/net/tcp6: No such file or directory\n";
+    for (exit, stderr, is_whole) in [
+        (Some(0), "", true),
+        (Some(2), absent, true),
+        (Some(2), "", false),
+        (None, "", false),
+        (None, absent, false),
+        (Some(137), "", false),
+        (Some(2), "grep: /proc/net/tcp: Permission denied\n", false),
+    ] {
+        let output = Output { exit, stdout: b"x".to_vec(), stderr: stderr.to_owned(), truncated: false };
+        assert_eq!(look::is_whole(&output), is_whole, "{exit:?} {stderr}");
+    }
+}

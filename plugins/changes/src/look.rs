@@ -196,11 +196,18 @@ fn listeners(host: &str) -> Result<Found, Error> {
         let message = format!("{host} has neither the program `ss` nor tables of a Linux kernel in /proc/net");
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
-    let is_partial = output.stderr.lines().any(|line| !line.contains("No such file"));
-    if is_partial {
+    if !is_whole(&output) {
         return Err(output.failure(host, "grep"));
     }
     Ok(places(proc_net::parse(not_cut(host, "grep", output)?.whole_lines())))
+}
+
+/// Whether grep has read all tables that there are. It tells of one that is not there in words, and with the status of a failure; that
+/// status without words, or none, is of a grep that did not come to its end.
+pub(crate) fn is_whole(output: &Output) -> bool {
+    let mut complaints = output.stderr.lines().peekable();
+    let has_ended = matches!(output.exit, Some(0 | 1)) || output.exit == Some(2) && complaints.peek().is_some();
+    has_ended && complaints.all(|line| line.contains("No such file"))
 }
 
 /// Where something listens, and of which unit or account: that everybody is told, and names of processes only root.
