@@ -206,6 +206,16 @@ impl UriTemplate {
     }
 }
 
+/// A URI with what its parts say changed by this, where it changes anything. A part stays as it is written else.
+pub(crate) fn with_values_changed(uri: &str, change: impl Fn(&str) -> String) -> String {
+    let changed = |part: &str| {
+        let said = percent_decode_str(part).decode_utf8_lossy();
+        let changed = change(&said);
+        if changed == said { part.to_owned() } else { utf8_percent_encode(&changed, VALUE).to_string() }
+    };
+    uri.split('/').map(changed).collect::<Vec<_>>().join("/")
+}
+
 fn part(text: &str) -> Option<Part> {
     if let Some(name) = text.strip_prefix('{') {
         let name = name.strip_suffix('}')?;

@@ -18,6 +18,7 @@ use super::CassetteError;
 use super::format::{self, Attributes, Capture, Failure, File, RecordedOperation, Request, Response, Text};
 use crate::policy::{SecretPaths, quote};
 use crate::redaction::{self, NUMBER, REDACTED, is_secret_name, replaced};
+use crate::uri_template::with_values_changed;
 use crate::{Fleet, HostRecord, Location};
 
 /// Shorter values of settings and arguments are replaced where they stand, not wherever the same characters are.
@@ -59,7 +60,15 @@ pub(super) fn scrub(file: &mut File, fleet: &Fleet, redact: &[String]) -> Result
     first.found.into_inner().iter().for_each(|text| literals.learn_text(text));
     let scrubber = Scrubber::new(literals)?;
     scrubber.fields(&mut file.arguments);
-    file.uri.iter_mut().for_each(|uri| scrubber.string(uri));
+    if let Some(uri) = &mut file.uri {
+        *uri = with_values_changed(uri, |said| {
+            let mut said = said.to_owned();
+            scrubber.string(&mut said);
+            said
+        });
+        // What a part said may also lie over several.
+        scrubber.string(uri);
+    }
     scrubber.fields(&mut file.settings);
     for host in &mut file.hosts {
         let at = fleet.names().position(&host.name).unwrap_or_default();

@@ -422,4 +422,14 @@ async fn what_is_taken_out_is_taken_out_of_a_uri_too() {
     let mut read = File { tool: String::new(), uri: Some("docker://web1/Jupiter/logs".to_owned()), ..exec(b"Jupiter") };
     scrub::scrub(&mut read, &fleet(), &["Jupiter".to_owned()]).unwrap();
     assert_eq!(read.uri.as_deref(), Some("docker://web1/redacted-1/logs"));
+    for (uri, word, left) in [
+        ("docker://web1/a%20J%C3%BCpiter%2Fb/logs", "J\u{fc}piter", "docker://web1/a%20redacted-1%2Fb/logs"),
+        ("docker://web1/a%20b/%4Aupiter", "Jupiter", "docker://web1/a%20b/redacted-1"),
+        ("scout://web1/one/two", "one/two", "scout://web1/redacted-1"),
+        ("docker://web1/%61", "Jupiter", "docker://web1/%61"),
+    ] {
+        let mut read = File { tool: String::new(), uri: Some(uri.to_owned()), ..exec(word.as_bytes()) };
+        scrub::scrub(&mut read, &fleet(), &[word.to_owned()]).unwrap();
+        assert_eq!(read.uri.as_deref(), Some(left));
+    }
 }
