@@ -61,7 +61,7 @@ pub use plugin::{
     RuntimeConfig, Subject, TemplateDescription, ToolDescription,
 };
 pub use reports::Progress;
-pub use resource::{ListedResource, ResourcePage, ResourceRequest};
+pub use resource::{ListedResource, ListingPlace, ResourcePage, ResourceRequest};
 pub use scout_machine::{Grants, Interface};
 pub use uri_template::UriTemplate;
 

@@ -27,8 +27,8 @@ use crate::state::{CallState, HANDLES, shown};
 use crate::work::{Lane, Work, ended};
 use crate::workers::Workers;
 use crate::{
-    Answer, CallContext, CallError, CallErrorKind, Externs, Grants, Interface, Limits, Receipt, ResourcePage,
-    ResourceRequest, UriTemplate, describe, features, resource, shape,
+    Answer, CallContext, CallError, CallErrorKind, Externs, Grants, Interface, Limits, ListingPlace, Receipt,
+    ResourcePage, ResourceRequest, UriTemplate, describe, features, resource, shape,
 };
 
 /// A plugin's name: 1 to 64 of `a-z 0-9 -`.
@@ -811,27 +811,41 @@ impl Plugin {
         Ok((answered.answer(), receipt))
     }
 
-    /// Some of its resources that there are now: the first ones, or those of a cursor that it gave the same principal.
+    /// Where in the list of its resources a page begins. Asks no guest, so it says nothing of how the plugin is.
     ///
     /// # Errors
-    /// As [`Plugin::handle`]; `invalid`: a cursor that it gave nobody, or somebody else; resources that no template of it has.
+    /// A cursor that is none of this list of this principal.
+    pub fn listing_place(&self, context: &CallContext, cursor: Option<&str>) -> Result<ListingPlace, Box<CallError>> {
+        let Some(cursor) = cursor else { return Ok(ListingPlace::default()) };
+        let opened = self.listing_seal(context)?.open(cursor).map_err(|NotSealed| {
+            let message = "`cursor` is not one of this list: ask without one".to_owned();
+            Box::new(CallError { reason: "invalid".into(), ..ended(CallErrorKind::Failed, message) })
+        })?;
+        // How many pages there were, and where the plugin goes on.
+        let opened = opened.split_once(' ');
+        let pages = opened.and_then(|(pages, _)| pages.parse().ok()).unwrap_or(0);
+        Ok(ListingPlace { pages, next: opened.map(|(_, next)| next.to_owned()) })
+    }
+
+    fn listing_seal(&self, context: &CallContext) -> Result<Seal, Box<CallError>> {
+        Seal::new(context, self.id().as_str(), &Asked::Listing).ok_or_else(|| {
+            let message = "no cursor can be sealed: no random numbers are available".to_owned();
+            Box::new(ended(CallErrorKind::Internal, message))
+        })
+    }
+
+    /// Some of its resources that there are now, from this place on.
+    ///
+    /// # Errors
+    /// As [`Plugin::handle`], and resources that no template of it has.
     pub async fn list_resources(
         &self,
         context: CallContext,
-        cursor: Option<&str>,
+        place: ListingPlace,
     ) -> Result<(ResourcePage, Receipt), CallError> {
         let name = self.id().as_str();
-        let seal = Seal::new(&context, name, &Asked::Listing).ok_or_else(|| {
-            ended(CallErrorKind::Internal, "no cursor can be sealed: no random numbers are available".to_owned())
-        })?;
-        let opened = cursor.map(|cursor| seal.open(cursor)).transpose().map_err(|NotSealed| {
-            let message = "`cursor` is not one of this list: ask without one".to_owned();
-            CallError { reason: "invalid".into(), ..ended(CallErrorKind::Failed, message) }
-        })?;
-        // How many pages there were, and where the plugin goes on.
-        let opened = opened.as_deref().and_then(|opened| opened.split_once(' '));
-        let pages: usize = opened.and_then(|(pages, _)| pages.parse().ok()).unwrap_or(0);
-        let next = opened.map(|(_, next)| next.to_owned());
+        let seal = self.listing_seal(&context).map_err(|error| *error)?;
+        let ListingPlace { pages, next } = place;
         let (answered, receipt) = self.inner.call(context, GuestCall::List { next }).await?;
         let mut listing = match answered {
             Answered::Listing(listing) => listing,

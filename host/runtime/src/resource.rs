@@ -24,6 +24,15 @@ pub struct ListedResource {
     pub uri: String,
 }
 
+/// Where in the list of a plugin's resources a page begins. The default is its beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListingPlace {
+    /// How many pages there were before.
+    pub(crate) pages: usize,
+    /// Where the plugin goes on, in its own words.
+    pub(crate) next: Option<String>,
+}
+
 /// Some of the resources that there are now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResourcePage {

@@ -14,6 +14,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use scout_machine::{Call, CommandLimits, Principal};
+use scout_runtime::ListingPlace;
 use scout_runtime::grants::{Access, Limit, Place, Rights, Root, Rule};
 use scout_runtime::policy::CommandPolicy;
 use scout_runtime::{
@@ -117,7 +118,7 @@ impl World {
         }
         if let [template, ..] = plugin.templates() {
             if template.name == "list" {
-                let (page, receipt) = plugin.list_resources(context, None).await?;
+                let (page, receipt) = plugin.list_resources(context, ListingPlace::default()).await?;
                 let uris = page.resources.into_iter().map(|resource| Content::Text(resource.uri)).collect();
                 return Ok((Answer { content: uris, ..Answer::default() }, receipt));
             }

@@ -181,7 +181,9 @@ impl Loaded {
         context: CallContext,
         cursor: Option<&str>,
     ) -> Result<(ResourcePage, Receipt), CallError> {
-        self.guard(context.principal.clone(), self.plugin.list_resources(context, cursor)).await
+        // What a client brings says nothing of how the plugin is.
+        let place = self.plugin.listing_place(&context, cursor).map_err(|error| *error)?;
+        self.guard(context.principal.clone(), self.plugin.list_resources(context, place)).await
     }
 
     /// Runs a call, if the breaker lets it begin, and tells the breaker how it ended.

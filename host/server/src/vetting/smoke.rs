@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use scout_machine::{Attributes, Call, Capture, DirEntry, Opened, Principal};
+use scout_runtime::ListingPlace;
 use scout_runtime::{
     CallContext, CallError, CallErrorKind, Fleet, Limits, Meter, Plugin, Query, ResourceRequest, Subject,
     TemplateDescription, WORK_STEPS,
@@ -82,7 +83,7 @@ pub(super) async fn run(plugin: &Plugin) -> Vec<Tried> {
     }
     if !plugin.templates().is_empty() {
         let mut tried = Tried { name: "the list of resources".to_owned(), ..Tried::default() };
-        let listed = plugin.list_resources(bench.context(), None).await;
+        let listed = plugin.list_resources(bench.context(), ListingPlace::default()).await;
         note(&mut tried, listed.map(|_| false), None, &json!({}));
         all.push(tried);
     }
