@@ -133,7 +133,7 @@ async fn tax(world: Arc<World>) -> Result<Tax> {
     let config = config(&world)?;
     let (tenant, router) = (Tenant::local(&config)?, Router::default());
     let (fleet, limits) = (Arc::clone(&tenant.revision().fleet), Arc::new(config.limits.clone()));
-    let caller = Caller::alone(&tenant, "bench", CancellationToken::new());
+    let caller = Caller::alone(&tenant, "local", CancellationToken::new());
     let target = format!("box:{}", world.small.display());
     let mut tax = Tax { component: Samples::default(), native: Samples::default(), pool: Samples::default() };
     for round in 0..WARM_UP + ROUNDS {

@@ -178,7 +178,7 @@ async fn a_cursor_is_of_its_tenant_and_its_principal() {
         path
     };
     let text = format!(
-        "ssh_config = {:?}\nknown_hosts = {:?}\naudit_log = {:?}\n",
+        "ssh_config = {:?}\nknown_hosts = {:?}\naudit_log = {:?}\n[access.ann]\n[access.bob]\n",
         write("ssh_config", &sshd.config_block("box", sshd.address())),
         write("known_hosts", &sshd.known_hosts_line(sshd.address())),
         dir.path().join("audit.jsonl"),

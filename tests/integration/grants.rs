@@ -187,7 +187,8 @@ async fn a_key_that_cannot_mean_anything_keeps_scout_from_starting_and_is_told_w
     for (table, says) in [
         ("[plugins.file]\npathes = []", "scout.toml:5: unknown key `pathes`; did you mean `paths`"),
         ("[access.local]\nhost = []", "did you mean `hosts`"),
-        ("[access.locl]\n", "[access.locl] names no principal"),
+        ("[access.locl]\n", "[access.locl] is nearly [access.local]"),
+        ("[access.\"a b\"]\n", "`a b` is no name of a principal"),
         ("[plugins.file]\npaths = [\n\"var\"]", "scout.toml:6: not a directory"),
         ("[plugins.file]\npaths = [\"/a/../b\"]", "scout.toml:5: a root cannot contain `..`"),
         ("[plugins.file]\nhosts = [\"bx\"]", "scout.toml:5: \"bx\" names no host"),

@@ -17,6 +17,7 @@ mod cursors;
 mod explain;
 mod fleets;
 mod grants;
+mod http;
 mod lifecycle;
 mod limits;
 mod live;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use scout_tests::{Guest, ScoutOptions, Sshd};
 use tokio::process::Command;
 
+use crate::http::serving;
 use crate::world::options;
 
 /// The interpreter with the client, and the folder of the scripts.
@@ -52,4 +53,17 @@ async fn the_official_python_client_lists_and_calls_in_both_eras() {
         .arg(dir.path().join("scout.toml"))
         .arg(sshd.dir());
     succeeds(&mut script, &options, dir.path()).await;
+}
+
+#[tokio::test]
+async fn the_official_python_client_lists_and_calls_over_http_in_both_eras() {
+    let ((python, scripts), sshd) = (python(), Sshd::start());
+    std::fs::write(sshd.dir().join("greeting.txt"), "hello").unwrap();
+    let (scout, key) = serving(&options(&sshd)).await;
+    let mut script = Command::new(python);
+    script.arg(scripts.join("official_client.py")).arg("-").arg(format!("http://{}/mcp", scout.address()));
+    script.arg(sshd.dir()).env("SCOUT_KEY", key);
+    let output = script.output().await.unwrap();
+    let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{all}{}", scout.stderr());
 }

@@ -27,7 +27,7 @@ fn tenant(name: &str, dir: &Path, sshd: &Sshd, trusts: bool, pool: &Pool) -> Arc
     };
     let known_hosts = if trusts { sshd.known_hosts_line(sshd.address()) } else { String::new() };
     let text = format!(
-        "ssh_config = {:?}\nknown_hosts = {:?}\naudit_log = {:?}\naudit_reads = true\n",
+        "ssh_config = {:?}\nknown_hosts = {:?}\naudit_log = {:?}\naudit_reads = true\n[access.admin]\n",
         write("ssh_config", &sshd.config_block("box", sshd.address())),
         write("known_hosts", &known_hosts),
         dir.join("audit.jsonl"),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use scout_tests::Sshd;
 use tokio::process::Command;
 
+use crate::http::serving;
 use crate::world::options;
 
 /// The folder of what comes from npm, and the Node that runs it: its own, or the machine's.
@@ -38,14 +39,34 @@ fn fill(dir: &Path) {
     }
 }
 
-#[tokio::test]
-async fn the_official_typescript_clients_take_every_answer_and_keep_their_connection() {
-    let ((folder, node), sshd, dir) = (node(), Sshd::start(), tempfile::tempdir().unwrap());
+const SETTINGS: &str = "commands = \"shell\"\nmax_file_size = \"4 MiB\"\nmax_output_size = \"2 MiB\"";
+
+/// The folder of the script, what runs it, and a host with what it looks at.
+fn stage() -> (PathBuf, PathBuf, Sshd, PathBuf) {
+    let ((folder, node), sshd) = (node(), Sshd::start());
     let place = sshd.dir().join("place");
     std::fs::create_dir(&place).unwrap();
     fill(&place);
-    let settings = "commands = \"shell\"\nmax_file_size = \"4 MiB\"\nmax_output_size = \"2 MiB\"";
-    let options = options(&sshd).setting(settings);
+    (folder, node, sshd, place)
+}
+
+#[tokio::test]
+async fn the_official_typescript_clients_take_every_answer_over_http() {
+    let (folder, node, sshd, place) = stage();
+    let (scout, key) = serving(&options(&sshd).setting(SETTINGS)).await;
+    let mut script = Command::new(node);
+    script.arg(folder.join("official_clients.mjs")).arg("-").arg(format!("http://{}/mcp", scout.address())).arg(place);
+    let output = script.env("SCOUT_KEY", key).output().await.unwrap();
+    let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{all}{}", scout.stderr());
+    assert_eq!(output.stderr, b"", "{all}");
+}
+
+#[tokio::test]
+async fn the_official_typescript_clients_take_every_answer_and_keep_their_connection() {
+    let (folder, node, sshd, place) = stage();
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(&sshd).setting(SETTINGS);
     drop(options.command(dir.path()));
     let mut script = Command::new(node);
     script.arg(folder.join("official_clients.mjs")).arg(&options.binary).arg(dir.path().join("scout.toml")).arg(place);

@@ -54,7 +54,7 @@ impl World {
             let (router, mut calls) = (Arc::new(Router::default()), tokio::task::JoinSet::new());
             for _ in 0..times {
                 let (router, arguments) = (Arc::clone(&router), arguments.as_object().cloned().unwrap());
-                let caller = Caller::alone(tenant, "alice", CancellationToken::new());
+                let caller = Caller::alone(tenant, "local", CancellationToken::new());
                 calls.spawn(async move {
                     let mut reply = router.call_tool("answer", arguments, caller).await;
                     // As when it is written to the client: what it held is given back.

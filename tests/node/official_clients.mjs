@@ -3,22 +3,25 @@
 //
 // Usage: node official_clients.mjs SCOUT CONFIG DIRECTORY
 //   SCOUT      the scout binary
-//   CONFIG     a scout.toml that knows a host `box`, whose commands are a shell's and which allows the largest answers
+//   CONFIG     a scout.toml that knows a host `box`, whose commands are a shell's and which allows the largest answers, or the URL of a
+//              Scout with such a one, with its key in SCOUT_KEY
 //   DIRECTORY  a directory on that host with what the test has put there
 
-import { Client as Latest } from "@modelcontextprotocol/client";
+import { Client as Latest, StreamableHTTPClientTransport as LatestHttp } from "@modelcontextprotocol/client";
 import { StdioClientTransport as LatestStdio } from "@modelcontextprotocol/client/stdio";
 import { Client as Stable } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport as StableStdio } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport as StableHttp } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 
 const [scout, config, directory] = process.argv.slice(2);
 const CLIENTS = [
-  ["sdk 1.32.2", () => new Stable({ name: "t", version: "0" }), StableStdio],
-  ["client 2.4.0", () => new Latest({ name: "t", version: "0" }), LatestStdio],
+  ["sdk 1.32.2", () => new Stable({ name: "t", version: "0" }), StableStdio, StableHttp],
+  ["client 2.4.0", () => new Latest({ name: "t", version: "0" }), LatestStdio, LatestHttp],
   [
     "client 2.4.0, 2026-07-28",
     () => new Latest({ name: "t", version: "0" }, { versionNegotiation: { mode: { pin: "2026-07-28" } } }),
     LatestStdio,
+    LatestHttp,
   ],
 ];
 
@@ -38,12 +41,20 @@ function declared(schema, value, place) {
   }
 }
 
-async function converse(name, make, Stdio) {
+/** How a client reaches Scout. */
+function transport(Stdio, Http) {
+  if (config.startsWith("http")) {
+    return new Http(new URL(config), { requestInit: { headers: { Authorization: process.env.SCOUT_KEY } } });
+  }
+  const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => /^(XDG_|HOME|PATH|USER|TMPDIR)/.test(key)));
+  return new Stdio({ command: scout, args: ["--config", config, "serve"], env, stderr: "inherit" });
+}
+
+async function converse(name, make, Stdio, Http) {
   const client = make();
   let lost;
   client.onerror = (error) => (lost ??= error);
-  const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => /^(XDG_|HOME|PATH|USER|TMPDIR)/.test(key)));
-  await client.connect(new Stdio({ command: scout, args: ["--config", config, "serve"], env, stderr: "inherit" }));
+  await client.connect(transport(Stdio, Http));
   const { tools } = await client.listTools();
   const { outputSchema } = tools.find((tool) => tool.name === "scout");
   // The client holds what is answered against the output schema.
@@ -90,9 +101,9 @@ async function converse(name, make, Stdio) {
   console.log(`${name}: ok`);
 }
 
-for (const [name, make, Stdio] of CLIENTS) {
+for (const [name, make, Stdio, Http] of CLIENTS) {
   try {
-    await converse(name, make, Stdio);
+    await converse(name, make, Stdio, Http);
   } catch (error) {
     console.error(`${name}: ${error.stack ?? error}`);
     process.exit(1);

@@ -2,7 +2,7 @@
 
 Usage: official_client.py SCOUT CONFIG DIRECTORY
   SCOUT      the scout binary
-  CONFIG     a scout.toml that knows a host `box`
+  CONFIG     a scout.toml that knows a host `box`, or the URL of a Scout that does, with its key in SCOUT_KEY
   DIRECTORY  a directory on that host with a file `greeting.txt` that holds "hello"
 """
 
@@ -10,8 +10,10 @@ import asyncio
 import os
 import sys
 
+import httpx2
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 
 PATIENCE_SECONDS = 60.0
 MODES = {"legacy": "2025-11-25", "2026-07-28": "2026-07-28", "auto": "2026-07-28"}
@@ -27,8 +29,18 @@ def check(holds: bool, what: str, seen: object) -> None:
         raise Wrong(f"{what}; seen: {seen}")
 
 
-async def converse(mode: str, server: StdioServerParameters, directory: str) -> None:
-    async with Client(server, mode=mode, read_timeout_seconds=PATIENCE_SECONDS) as client:
+def server(scout: str, config: str):
+    """What the client is given to connect with."""
+    if config.startswith("http"):
+        headers = {"Authorization": os.environ["SCOUT_KEY"]}
+        return streamable_http_client(config, http_client=httpx2.AsyncClient(headers=headers, timeout=PATIENCE_SECONDS))
+    # The client hands on only a few variables; this one says where compiled plugins are kept.
+    env = {name: os.environ[name] for name in ["XDG_CACHE_HOME"] if name in os.environ}
+    return StdioServerParameters(command=scout, args=["--config", config, "serve"], env=env)
+
+
+async def converse(mode: str, scout: str, config: str, directory: str) -> None:
+    async with Client(server(scout, config), mode=mode, read_timeout_seconds=PATIENCE_SECONDS) as client:
         check(client.protocol_version == MODES[mode], f"the revision must be {MODES[mode]}", client.protocol_version)
 
         tools = await client.list_tools()
@@ -83,12 +95,9 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     scout, config, directory = sys.argv[1:]
-    # The client hands on only a few variables; this one says where compiled plugins are kept.
-    env = {name: os.environ[name] for name in ["XDG_CACHE_HOME"] if name in os.environ}
-    server = StdioServerParameters(command=scout, args=["--config", config, "serve"], env=env)
     for mode in MODES:
         try:
-            asyncio.run(converse(mode, server, directory))
+            asyncio.run(converse(mode, scout, config, directory))
         except BaseException as error:
             for reason in reasons(error):
                 print(f"official Python client, {mode}: {type(reason).__name__}: {reason}", file=sys.stderr)

@@ -6,6 +6,7 @@
 
 mod agent;
 mod fixture;
+pub mod http;
 mod language;
 mod link;
 mod namespace;

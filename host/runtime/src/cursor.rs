@@ -48,6 +48,14 @@ impl CursorKey {
         getrandom::fill(&mut key).ok().map(|()| key)
     }
 
+    /// A key for another purpose, which says nothing of this one. May block, as the first cursor may.
+    pub fn derived(&self, purpose: &str) -> Option<[u8; Self::BYTES]> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&(*self.0)?).ok()?;
+        mac.update(b"derived:");
+        mac.update(purpose.as_bytes());
+        Some(mac.finalize().into_bytes().into())
+    }
+
     /// That of this process, for whoever has no other.
     pub(crate) fn of_process() -> Arc<Self> {
         static KEY: LazyLock<Arc<CursorKey>> = LazyLock::new(|| Arc::new(CursorKey::from_fn(CursorKey::random)));

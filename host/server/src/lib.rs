@@ -19,6 +19,7 @@ mod files;
 #[doc(hidden)]
 pub mod fuzz;
 mod handshake;
+pub mod http;
 mod json_text;
 pub mod lines;
 pub mod live;

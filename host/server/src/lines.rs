@@ -57,6 +57,11 @@ impl Lines {
         }
     }
 
+    /// Goes on with the next piece of an input that is one message, however many lines it is written in.
+    pub(crate) fn whole(&mut self, piece: &[u8]) {
+        self.take(piece);
+    }
+
     /// Ends the line where the input ends: the last one needs no newline.
     pub fn end(&mut self) -> Option<Line> {
         let Self { line, weight, over } = std::mem::take(self);

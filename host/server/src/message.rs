@@ -139,6 +139,11 @@ impl Refusal {
         Self { jsonrpc: JsonRpcVersion2_0, id, error: ErrorData::new(code, message, None) }
     }
 
+    /// The answer to what is no request that could be handled.
+    pub(crate) fn invalid(why: String) -> Self {
+        Self::new(None, ErrorCode::INVALID_REQUEST, why)
+    }
+
     /// The answer to a request whose parameters are not those of its method.
     fn params(id: RequestId, why: &str) -> Self {
         Self::new(Some(id), ErrorCode::INVALID_PARAMS, format!("Invalid params: {why}"))

@@ -86,6 +86,8 @@ impl Signals {
 pub(crate) struct Drain {
     /// Those under way; closed when no new ones are taken.
     calls: TaskTracker,
+    /// Fires when the end begins.
+    closing: CancellationToken,
     /// Fires when running calls are to be stopped.
     stop: CancellationToken,
 }
@@ -119,6 +121,11 @@ impl Drain {
         self.calls.token()
     }
 
+    /// Fires when the end begins: what only waits for news ends then, while calls still go on and are taken.
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
     /// Waits until running calls are to be stopped.
     ///
     /// # Cancel safety
@@ -134,6 +141,7 @@ impl Drain {
     /// Nothing is taken back.
     pub(crate) async fn end(&self, grace: impl Future<Output = ()>, patience: impl FnOnce() -> Duration) {
         tracing::info!("ending: no new calls");
+        self.closing.cancel();
         self.calls.close();
         tokio::select! {
             biased;
@@ -150,6 +158,7 @@ impl Drain {
     /// # Cancel safety
     /// Nothing is taken back.
     pub(crate) async fn stop(&self, patience: Duration) {
+        self.closing.cancel();
         self.stop.cancel();
         self.calls.close();
         drop(tokio::time::timeout(patience, self.calls.wait()).await);

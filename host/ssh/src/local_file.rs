@@ -111,6 +111,15 @@ fn is_null(metadata: &Metadata) -> bool {
         && std::fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == metadata.rdev())
 }
 
+/// Makes sure that only root and this account decide what lies in a directory. One in which each may exchange what is their own only,
+/// such as `/tmp`, is fine.
+///
+/// # Errors
+/// [`FileError::Exposed`], and a directory that is not there.
+pub fn check_directory(directory: &Path) -> Result<(), FileError> {
+    exposure(&std::fs::metadata(directory)?, directory).map_or(Ok(()), Err)
+}
+
 /// Makes sure that only root and this account decide what is read at `path`: the file is theirs, each directory on the way
 /// of its links that holds a link or the file is, and so are the links. A file that is not there is not asked about.
 ///
@@ -123,9 +132,7 @@ pub fn check(path: &Path) -> Result<(), FileError> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if let Some(exposure) = exposure(&std::fs::metadata(directory)?, directory) {
-            return Err(exposure);
-        }
+        check_directory(directory)?;
         let entry = match path.symlink_metadata() {
             Ok(entry) => entry,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

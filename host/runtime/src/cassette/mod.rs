@@ -282,6 +282,7 @@ impl Cassette {
             plugins: [(plugin.id().as_str().to_owned(), self.file.plugin_rights.read()?)].into(),
             principals: [(CALLER.to_owned(), self.file.caller_rights.read()?)].into(),
             secrets: Arc::new(self.secrets()?),
+            ..Access::default()
         })
     }
 

@@ -82,6 +82,14 @@ pub struct Rights {
     pub addresses: Option<(bool, Place)>,
 }
 
+impl Rights {
+    /// Nothing at all, for the reason that stands there.
+    pub fn none(place: Place) -> Self {
+        let hosts = Some(Limit { rules: Vec::new(), place: place.clone() });
+        Self { grants: Some((Grants::NONE, place)), hosts, ..Self::default() }
+    }
+}
+
 /// What the operator says of a host beside its settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostRules {
@@ -108,6 +116,8 @@ pub struct Access {
     pub plugins: BTreeMap<String, Arc<Rights>>,
     /// By the name of a principal.
     pub principals: BTreeMap<String, Arc<Rights>>,
+    /// What a principal has whom they do not name.
+    pub others: Arc<Rights>,
     /// What nobody reads on any of them.
     pub secrets: Arc<SecretPaths>,
 }
@@ -120,12 +130,12 @@ impl Access {
 
     /// What the operator lets a principal do.
     pub fn principal(&self, principal: &Principal) -> Arc<Rights> {
-        self.principals.get(principal.name()).cloned().unwrap_or_default()
+        Arc::clone(self.principals.get(principal.name()).unwrap_or(&self.others))
     }
 
     /// Whether a principal may name a host of this name and with these rules.
     pub fn shows(&self, principal: &Principal, host: &str, rules: impl FnOnce() -> Arc<HostRules>) -> bool {
-        let limits = self.principals.get(principal.name()).and_then(|rights| rights.hosts.as_ref());
+        let limits = self.principals.get(principal.name()).unwrap_or(&self.others).hosts.as_ref();
         limits.is_none_or(|limit| {
             let rules = rules();
             limit.rules.iter().any(|rule| rule.value.matches(host, &rules))

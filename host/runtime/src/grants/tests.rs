@@ -386,3 +386,14 @@ fn a_principal_sees_only_its_hosts() {
     assert!(shows(&ann, "web1") && !shows(&ann, "web2"));
     assert!(shows(&bob, "web1") && shows(&bob, "web2"));
 }
+
+#[test]
+fn whoever_is_not_named_has_what_others_have() {
+    let nothing = Arc::new(Rights::none(place(1)));
+    let principals = [("ann".to_owned(), Arc::default())].into();
+    let access = Access { principals, others: Arc::clone(&nothing), ..Access::default() };
+    let (ann, bob) = (Principal::new("test", "ann"), Principal::new("test", "bob"));
+    assert_eq!((access.principal(&ann), access.principal(&bob)), (Arc::default(), nothing));
+    let shows = |principal| access.shows(principal, "web1", Arc::default);
+    assert!(shows(&ann) && !shows(&bob));
+}

@@ -19,7 +19,7 @@ that leaves for a client: the text and the fields of answers, resources, errors 
 progress, what `scout call` prints. Where one was stands `[redacted: NAME]` with the name of its rule
 below. `redacted` in the receipt of an answer (`_meta`) says how many there were. What has no secret
 stays as it is, byte for byte, and no file is ever changed. Over stdio it is off unless you turn it
-on; over HTTP, which Scout does not speak yet, it will be on unless you turn it off.
+on; over HTTP it is on unless you turn it off with `redact = false`.
 
 It takes secrets out that lie in what a model reads for other reasons. It is no wall: who may run
 commands on a host and wants to show a secret can write it in a way that no rule knows.

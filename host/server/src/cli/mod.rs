@@ -4,11 +4,13 @@
 
 mod doctor;
 mod explain;
+mod key;
 mod plugin;
 mod policy;
 mod trust;
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ use tracing_subscriber::fmt::format::Writer;
 
 use crate::arguments;
 use crate::config::{Config, ConfigError, Flags};
+use crate::http::{self, Address};
 use crate::live::Renewal;
 use crate::render::{Base64, Reply};
 use crate::router::{Caller, Router};
@@ -44,8 +47,24 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve MCP over stdin and stdout
-    Serve,
+    /// Serve MCP over stdin and stdout, or to many over HTTP
+    #[command(
+        after_help = "Examples:\n  scout serve\n  scout serve --http unix:/run/scout/mcp.sock\n  scout serve --http 127.0.0.1:8750 --health 127.0.0.1:8751"
+    )]
+    Serve {
+        /// Over HTTP, at /mcp of `127.0.0.1:8750`, of `unix:/PATH`, or of the socket that `systemd` hands over
+        #[arg(long, value_name = "ADDRESS")]
+        http: Option<Address>,
+        /// Answer /health and /ready at this address
+        #[arg(long, value_name = "ADDRESS", requires = "http")]
+        health: Option<Address>,
+        /// The address of a proxy that encrypts and passes on: connections from elsewhere are closed
+        #[arg(long, value_name = "IP", requires = "http")]
+        behind_proxy: Vec<IpAddr>,
+    },
+    /// Make, list and revoke the keys with which clients ask over HTTP
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Ask one thing, as an MCP client would, and print the answer
     #[command(
         after_help = "Examples:\n  scout call hosts\n  scout call web1:/etc/os-release\n  scout call web1:/var/log 'tail -n 20 syslog'\n  \
@@ -140,6 +159,8 @@ pub async fn run() -> ExitCode {
     if let Command::Plugin(plugin::PluginCommand::Examine) = arguments.command {
         return plugin::examine().await;
     }
+    let mut arguments = arguments;
+    arguments.flags.serves_http = matches!(arguments.command, Command::Serve { http: Some(_), .. });
     let config = match Config::load(&arguments.flags) {
         Ok(config) => config,
         Err(error) => return usage(&error.to_string()),
@@ -159,13 +180,20 @@ pub async fn run() -> ExitCode {
 
 async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<ExitCode, ConfigError> {
     match command {
-        Command::Serve => {
-            let tenant = Tenant::local(config)?;
+        Command::Serve { http, health, behind_proxy } => {
+            let (tenant, router) = (Tenant::local(config)?, Arc::new(Router::default()));
             let renewal = Renewal::new(Arc::clone(tenant.live()), flags.clone(), config);
-            let caller = Caller::local(&tenant, CancellationToken::new());
-            let served = match renewal {
-                Ok(renewal) => Box::pin(serve::stdio(Arc::new(Router::default()), caller, renewal)).await,
-                Err(error) => Err(error),
+            let served = match (renewal, http) {
+                (Ok(renewal), Some(address)) => {
+                    let options = http::Options { address, health, proxies: behind_proxy };
+                    Box::pin(http::serve(router, tenant, renewal, options)).await?;
+                    Ok(())
+                }
+                (Ok(renewal), None) => {
+                    let caller = Caller::local(&tenant, CancellationToken::new());
+                    Box::pin(serve::stdio(router, caller, renewal)).await
+                }
+                (Err(error), _) => Err(error),
             };
             Ok(served.map_or_else(|error| failed(&format!("serving ended: {error}")), |()| ExitCode::SUCCESS))
         }
@@ -199,6 +227,7 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
         Command::Explain { host, json } => explain::run(config, &host, json).await,
         Command::Trust { host } => trust::run(config, &host).await,
         Command::Policy(command) => policy::run(config, command).await,
+        Command::Key(command) => key::run(command, config),
         Command::Doctor => doctor::run(config).await,
         Command::Plugin(command) => Box::pin(plugin::run(command, config)).await,
         Command::Demo { serve } => {

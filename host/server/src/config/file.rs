@@ -12,7 +12,8 @@ use toml::Spanned;
 use super::rights::{Keys, Lines};
 use super::source::{Digest, Source};
 use super::values::{
-    CommandCpu, CommandFileSize, CommandMemory, CommandProcesses, MemorySize, PoolSize, Prefix, TransferSize,
+    CommandCpu, CommandFileSize, CommandMemory, CommandProcesses, ConnectionCount, MemorySize, PoolSize, Prefix,
+    TransferSize,
 };
 use super::{ConfigError, FileSize, OutputSize, Seconds, did_you_mean, near};
 use crate::audit::AuditMode;
@@ -22,7 +23,7 @@ use crate::files;
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 47] = [
+pub(super) const KEYS: [&str; 55] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -70,6 +71,14 @@ pub(super) const KEYS: [&str; 47] = [
     "directories",
     "timeout",
     "max_size",
+    "http",
+    "allowed_hosts",
+    "allowed_origins",
+    "certificate",
+    "private_key",
+    "accounts",
+    "socket_group",
+    "max_connections",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,7 +89,7 @@ pub(super) struct File {
     pub(super) audit_log: Option<PathBuf>,
     pub(super) audit: AuditMode,
     pub(super) audit_reads: bool,
-    pub(super) redact: bool,
+    pub(super) redact: Option<bool>,
     pub(super) secret_command: Option<PathBuf>,
     pub(super) commands: Option<Spanned<Commands>>,
     pub(super) command_limits: Option<Spanned<LimitsTable>>,
@@ -102,6 +111,7 @@ pub(super) struct File {
     pub(super) access: BTreeMap<String, AccessTable>,
     pub(super) groups: BTreeMap<String, GroupTable>,
     pub(super) transfers: TransfersTable,
+    pub(super) http: HttpTable,
     #[serde(skip)]
     pub(super) lines: Lines,
 }
@@ -180,6 +190,23 @@ pub(super) struct TransfersTable {
     pub(super) directories: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) timeout: Option<Seconds>,
     pub(super) max_size: Option<TransferSize>,
+}
+
+/// Who may come in over HTTP.
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a table of allowed_hosts, allowed_origins, certificate, private_key, accounts, socket_group and max_connections"
+)]
+pub(super) struct HttpTable {
+    pub(super) allowed_hosts: Vec<Spanned<String>>,
+    pub(super) allowed_origins: Vec<Spanned<String>>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) private_key: Option<PathBuf>,
+    pub(super) accounts: BTreeMap<String, Spanned<String>>,
+    pub(super) socket_group: Option<String>,
+    pub(super) max_connections: Option<ConnectionCount>,
 }
 
 /// Hosts under one name.

@@ -7,17 +7,17 @@ const NAMES: [(&str, &str); 3] = [
     ("SCOUT_IDLE_TIMEOUT", "MCP_CAT_IDLE_TIMEOUT"),
 ];
 
-const STDIO: &str = "`scout serve` speaks over standard input and output, and listens nowhere";
-const RIGHTS: &str = "whoever may start Scout uses it, with the rights of [access.local] in scout.toml";
+const HTTP: &str = "`scout serve --http ADDRESS:PORT` serves over HTTP";
+const KEYS: &str = "`scout key add` makes keys, and over HTTP nobody is answered without one";
 const BOUNDS: &str = "what a client may have under way is bounded, without a setting";
 
 /// Those that Scout does not have, and what there is instead.
 const REPLACED: [(&str, &str); 13] = [
-    ("SCOUT_TRANSPORT", STDIO),
-    ("SCOUT_HTTP_HOST", STDIO),
-    ("SCOUT_HTTP_PORT", STDIO),
-    ("SCOUT_API_KEYS", RIGHTS),
-    ("SCOUT_AUTH_ENABLED", RIGHTS),
+    ("SCOUT_TRANSPORT", HTTP),
+    ("SCOUT_HTTP_HOST", HTTP),
+    ("SCOUT_HTTP_PORT", HTTP),
+    ("SCOUT_API_KEYS", KEYS),
+    ("SCOUT_AUTH_ENABLED", KEYS),
     ("SCOUT_RATE_LIMIT_PER_MINUTE", BOUNDS),
     ("SCOUT_RATE_LIMIT_BURST", BOUNDS),
     ("SCOUT_STRICT_HOST_KEY_CHECKING", "host keys are always checked; `scout trust HOST` settles a new one"),

@@ -6,6 +6,7 @@ mod askpass;
 mod file;
 mod former;
 mod groups;
+mod http;
 mod limits;
 mod plugins;
 mod rights;
@@ -25,6 +26,8 @@ use scout_runtime::{Fleet, HostRecord, HostSource, Limits};
 use scout_ssh::{DialConfig, HostNames, Pool, PoolConfig, SshConfig};
 
 pub use groups::Groups;
+pub use http::Http;
+pub(crate) use http::is_principal;
 pub use limits::HostLimit;
 pub use plugins::{PluginConfig, Vetting, signature_file};
 pub use rights::{HostConfig, HostTables};
@@ -98,6 +101,9 @@ pub struct Flags {
     /// Components hosts.wasm, file.wasm, dir.wasm, command.wasm, walk.wasm, fleet.wasm, transfer.wasm that replace the built-in ones (SCOUT_PLUGINS_DIR)
     #[arg(long, global = true, value_name = "DIR")]
     pub plugins_dir: Option<PathBuf>,
+    /// Whether others than whoever starts it are served: secrets are masked then, unless `scout.toml` says otherwise.
+    #[arg(skip)]
+    pub serves_http: bool,
     /// What is logged to stderr, as in `info` or `scout_ssh=debug` (SCOUT_LOG, default warn)
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
@@ -163,6 +169,8 @@ pub struct Config {
     home: PathBuf,
     /// `[transfers]`.
     pub transfers: Transfers,
+    /// `[http]`.
+    pub http: Http,
     /// The machine that Scout runs on, for transfers and for hosts whose `transport` is that.
     local: Local,
 }
@@ -281,7 +289,7 @@ impl Config {
             audit_log: file.audit_log.as_deref().map_or_else(|| state_dir.join("audit.jsonl"), relative_to_file),
             audit: file.audit,
             audit_reads: file.audit_reads,
-            redact: file.redact,
+            redact: file.redact.unwrap_or(flags.serves_http),
             state_dir,
             commands: file.commands.as_ref().map(|commands| (*commands.get_ref()).into()).unwrap_or_default(),
             commands_place: file.commands.as_ref().map(|commands| lines.place(commands)),
@@ -335,6 +343,7 @@ impl Config {
             file_place: path.clone().unwrap_or(default_file),
             file: path.clone(),
             local: Local::new(Account::current(home.clone(), |name| environment.get(name).map(Into::into))),
+            http: Http::new(file.http, lines, relative_to_file)?,
             home,
             transfers,
         };
@@ -401,6 +410,7 @@ impl Config {
     /// The keys whose change a running Scout cannot follow, of those that differ in `new`.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let (pool, new_pool, dial, new_dial) = (&self.pool, &new.pool, &self.dial, &new.dial);
+        let (http, new_http) = (&self.http, &new.http);
         let keys = [
             ("audit_log", self.audit_log != new.audit_log),
             ("audit", self.audit != new.audit),
@@ -410,6 +420,9 @@ impl Config {
             ("idle_timeout", pool.idle_timeout != new_pool.idle_timeout),
             ("max_plugin_memory", self.plugin_memory != new.plugin_memory),
             ("max_pool_size", pool.max_connections != new_pool.max_connections),
+            ("certificate", http.certificate != new_http.certificate || http.private_key != new_http.private_key),
+            ("max_connections", http.max_connections != new_http.max_connections),
+            ("socket_group", http.socket_group != new_http.socket_group),
         ];
         keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
@@ -567,6 +580,50 @@ mod tests {
 
     fn refusal(variables: &[(&str, &str)], toml: &str) -> String {
         config(&Flags::default(), variables, toml).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn whoever_comes_over_http_is_named_as_it_is_meant() {
+        let load = |toml: &str| config(&Flags::default(), &[], toml).map_err(|error| error.to_string());
+        let http = load(
+            "[access.\"ann@example.org\"]\n[http]\nallowed_hosts = [\"scout.example.org\"]\nprivate_key = \"tls/key.pem\"\n\
+             allowed_origins = [\"https://app.example.org\", \"http://[::1]:8080\"]\naccounts = { deploy = \"ann@example.org\" }",
+        )
+        .unwrap()
+        .http;
+        assert_eq!(http.accounts.get("deploy").map(|name| &**name), Some("ann@example.org"));
+        assert!(http.private_key.is_some_and(|key| key.is_absolute() && key.ends_with("tls/key.pem")));
+        for (toml, says) in [
+            ("[access.locall]", "did you mean that?"),
+            ("[access.\"a b\"]", "no name of a principal"),
+            ("[http]\naccounts = { deploy = \"\" }", ":2: `` is no name of a principal"),
+            (
+                "[http]\nallowed_hosts = [\"https://scout.example.org\"]",
+                ":2: `https://scout.example.org` is no name of a host",
+            ),
+            ("[http]\nallowed_hosts = [\"scout:80\"]", "without scheme, port"),
+            (
+                "[http]\nallowed_origins = [\"https://app.example.org/\"]",
+                ":2: `https://app.example.org/` is not as browsers",
+            ),
+            ("[http]\nallowed_origins = [\"https://app.example.org:443\"]", "as browsers write a site"),
+            ("[http]\nallowed_origins = [\"*\"]", "as browsers write a site"),
+            ("[http]\nmax_connections = 1", "16 to 100000"),
+            ("[http]\nport = 80", "unknown key `port`"),
+        ] {
+            let why = load(toml).unwrap_err();
+            assert!(why.contains(says), "{toml}: {why}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked_for_those_who_come_over_http() {
+        for (serves_http, toml, is_masked) in
+            [(false, "", false), (true, "", true), (true, "redact = false", false), (false, "redact = true", true)]
+        {
+            let flags = Flags { serves_http, ..Flags::default() };
+            assert_eq!(config(&flags, &[], toml).unwrap().redact, is_masked, "{serves_http} {toml}");
+        }
     }
 
     #[test]

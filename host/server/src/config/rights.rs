@@ -15,15 +15,13 @@ use toml::Spanned;
 
 use super::file::{Commands, HostTable, TransportName};
 use super::limits::{self, HostLimit, LimitKeys};
-use super::{Config, ConfigError, did_you_mean, near};
+use super::{Config, ConfigError, did_you_mean, is_principal, near};
+use crate::tenant::LOCAL;
 
 /// Rules of one key.
 const MAX_RULES: usize = 256;
 /// Directories of one key: the host is asked about each of them with every path.
 pub(super) const MAX_ROOTS: usize = 32;
-
-/// Principals that can have rights: over stdio and on the command line there is only whoever has started the process.
-const PRINCIPALS: [&str; 1] = ["local"];
 
 /// Where in scout.toml something is.
 #[derive(Debug, Default)]
@@ -292,19 +290,23 @@ fn writable(tables: &[&HostConfig]) -> Option<Limit<Root>> {
     Some(all)
 }
 
-/// The rights of the principals that there are.
+/// The rights of principals.
 pub(super) fn principals(
     given: BTreeMap<String, Rights>,
     lines: &Lines,
 ) -> Result<BTreeMap<String, Arc<Rights>>, ConfigError> {
-    match given.keys().find(|name| !PRINCIPALS.contains(&name.as_str())) {
-        Some(stranger) => Err(ConfigError(format!(
-            "{}: [access.{stranger}] names no principal; over stdio and on the command line the principal is `local`{}",
-            lines.path.display(),
-            did_you_mean(&near(stranger, PRINCIPALS.into_iter()))
-        ))),
-        None => Ok(given.into_iter().map(|(name, rights)| (name, Arc::new(rights))).collect()),
+    let file = lines.path.display();
+    for name in given.keys() {
+        is_principal(name).map_err(|why| ConfigError(format!("{file}: [access.{name}]: {why}")))?;
+        // Who is not named there is limited by nothing.
+        if name != LOCAL && !near(name, [LOCAL].into_iter()).is_empty() {
+            let why = format!(
+                "{file}: [access.{name}] is nearly [access.{LOCAL}], who is whoever starts Scout: did you mean that?"
+            );
+            return Err(ConfigError(why));
+        }
     }
+    Ok(given.into_iter().map(|(name, rights)| (name, Arc::new(rights))).collect())
 }
 
 impl Config {
@@ -399,9 +401,13 @@ impl Config {
                 return Err(ConfigError(format!("{file}: [hosts.{name}] names no host of {ssh_config}{near}")));
             }
         }
+        let mut principals = self.principals.clone();
+        // Whoever starts Scout may do what is not forbidden, others what is said.
+        principals.entry(LOCAL.to_owned()).or_default();
         let access = Access {
             plugins: self.plugins.iter().map(|(name, plugin)| (name.clone(), Arc::clone(&plugin.rights))).collect(),
-            principals: self.principals.clone(),
+            principals,
+            others: Arc::new(Rights::none(Place::new("no [access.NAME] in scout.toml".to_owned()))),
             secrets: Arc::clone(&self.secrets),
         };
         let rights = access.plugins.values().chain(access.principals.values());

@@ -206,6 +206,22 @@ impl TryFrom<i64> for PoolSize {
     }
 }
 
+/// How many connections of clients there may be: 16 to 100,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub(crate) struct ConnectionCount(pub(crate) u32);
+
+impl TryFrom<i64> for ConnectionCount {
+    type Error = String;
+
+    fn try_from(count: i64) -> Result<Self, String> {
+        match u32::try_from(count) {
+            Ok(count @ 16..=100_000) => Ok(Self(count)),
+            _ => Err("not a number from 16 to 100000".to_owned()),
+        }
+    }
+}
+
 /// What is put before the names of a plugin's tools: up to 32 of `A-Z a-z 0-9 _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

@@ -9,6 +9,7 @@ mod protocol;
 mod resource_list;
 mod scout_tool;
 mod session;
+pub(crate) mod streamable;
 mod tool_list;
 
 pub use protocol::McpServer;

@@ -18,7 +18,7 @@ use scout_runtime::{Receipt, Structured};
 use serde_json::{Value, json};
 
 use super::scout_tool;
-use super::session::Session;
+use super::session::{Changes, Session};
 use crate::arguments::Mistake;
 use crate::outgoing::{text_of_field, written_fields};
 use crate::render::{Missing, Reply, Text};
@@ -36,18 +36,43 @@ to read a file or list a directory, and a `query` to run a command there. Large 
 
 /// The MCP server of one client: a handle that rmcp clones.
 #[derive(Clone)]
-pub struct McpServer(Session);
+pub struct McpServer {
+    session: Session,
+    writing: Writing,
+}
+
+/// Who writes what is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    /// Scout's own writer of lines, which is given a long text once for both its places.
+    Lines,
+    /// rmcp, as it is.
+    Plain,
+}
 
 impl McpServer {
     /// A server for one client, whose requests are this caller's.
     pub(crate) fn new(router: Arc<Router>, caller: Caller, answers: Answers) -> Self {
-        Self(Session::new(router, caller, answers))
+        Self { session: Session::new(router, caller, answers), writing: Writing::Lines }
+    }
+
+    /// The same client's, for one request that comes on its own and is written by rmcp. The room of the answer goes there.
+    pub(super) fn of_request(&self, answers: Answers) -> Self {
+        Self { session: self.session.of_request(answers), writing: Writing::Plain }
+    }
+
+    /// The changes of the lists from now on.
+    ///
+    /// # Errors
+    /// That the client has as many subscriptions as it may.
+    pub(super) fn changes(&self) -> Result<Changes, String> {
+        self.session.changes()
     }
 
     /// Tells a client that has shaken hands of each change of the list of tools, until the client is gone. One of
     /// 2026-07-28 is told what it subscribes to, in [`ServerHandler::listen`].
     pub async fn tell_changes(self, client: Peer<RoleServer>) {
-        self.0.tell_changes(client).await;
+        self.session.tell_changes(client).await;
     }
 }
 
@@ -68,7 +93,7 @@ impl ServerHandler for McpServer {
     }
 
     async fn on_initialized(&self, _context: NotificationContext<RoleServer>) {
-        self.0.greet();
+        self.session.greet();
     }
 
     fn accepted_subscription_filter(&self, _requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -76,7 +101,7 @@ impl ServerHandler for McpServer {
     }
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
-        self.0.subscribed(subscription).await
+        self.session.subscribed(subscription).await
     }
 
     async fn list_tools(
@@ -84,11 +109,11 @@ impl ServerHandler for McpServer {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        self.0.tools(request.and_then(|request| request.cursor).as_deref(), context).await
+        self.session.tools(request.and_then(|request| request.cursor).as_deref(), context).await
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.0.tool(name)
+        self.session.tool(name)
     }
 
     async fn call_tool(
@@ -97,16 +122,16 @@ impl ServerHandler for McpServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let given = request.arguments.unwrap_or_default();
-        let mut reply = if self.0.is_scout(&request.name) {
+        let mut reply = if self.session.is_scout(&request.name) {
             match scout_tool::arguments(given) {
-                Ok((request, base64)) => self.0.answer(request, base64, &context).await,
+                Ok((request, base64)) => self.session.answer(request, base64, &context).await,
                 Err(Mistake::WrongKind(why)) => {
                     return Err(ErrorData::invalid_params(visible(&why).into_owned(), None));
                 }
                 Err(Mistake::Senseless(why)) => Reply::failure("invalid", &why, None, Receipt::default()),
             }
         } else {
-            self.0.call_tool(&request.name, given, &context).await
+            self.session.call_tool(&request.name, given, &context).await
         };
         if reply.missing == Some(Missing::Tool) {
             let message = format!("{}; `tools/list` has all of them", reply.joined());
@@ -115,8 +140,8 @@ impl ServerHandler for McpServer {
         if reply.is_misasked {
             return Err(ErrorData::invalid_params(reply.joined(), None));
         }
-        self.0.finish(&mut reply, context);
-        Ok(CallToolResponse::Complete(call_result(reply)))
+        self.session.finish(&mut reply, context);
+        Ok(CallToolResponse::Complete(call_result(reply, self.writing)))
     }
 
     async fn list_resources(
@@ -124,7 +149,7 @@ impl ServerHandler for McpServer {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        self.0.resources(request.and_then(|request| request.cursor).as_deref(), context).await
+        self.session.resources(request.and_then(|request| request.cursor).as_deref(), context).await
     }
 
     async fn list_resource_templates(
@@ -132,7 +157,7 @@ impl ServerHandler for McpServer {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        self.0.templates(request.and_then(|request| request.cursor).as_deref(), &context).await
+        self.session.templates(request.and_then(|request| request.cursor).as_deref(), &context).await
     }
 
     /// Of `scout://{host}/{path*}` hosts are completed. What lies on them nobody is asked for while somebody types.
@@ -152,7 +177,7 @@ impl ServerHandler for McpServer {
         if argument.name != "host" || argument.value.len() > MAX_HOST {
             return Ok(CompleteResult::default());
         }
-        let found = self.0.complete(argument.value, CompletionInfo::MAX_VALUES).await?;
+        let found = self.session.complete(argument.value, CompletionInfo::MAX_VALUES).await?;
         let names = found.names.iter().map(|name| visible(name).into_owned()).collect();
         let total = found.total.and_then(|total| u32::try_from(total).ok());
         let completion = CompletionInfo::with_pagination(names, total, found.has_more);
@@ -169,7 +194,7 @@ impl ServerHandler for McpServer {
         if uri.len() > MAX_URI {
             return Err(ErrorData::resource_not_found(format!("the URI is longer than {MAX_URI} bytes"), None));
         }
-        let mut reply = self.0.read(&uri, &context).await;
+        let mut reply = self.session.read(&uri, &context).await;
         if reply.is_error {
             let (message, data) = (reply.joined(), Some(json!({"uri": visible(&uri)})));
             return Err(match reply.missing {
@@ -178,14 +203,18 @@ impl ServerHandler for McpServer {
                 None => ErrorData::internal_error(message, data),
             });
         }
-        self.0.finish(&mut reply, context);
+        self.session.finish(&mut reply, context);
         Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents(uri, &reply)])))
     }
 }
 
-fn call_result(reply: Reply) -> CallToolResult {
+fn call_result(mut reply: Reply, writing: Writing) -> CallToolResult {
     let mut meta = MetaObject::new();
     meta.insert(RECEIPT.to_owned(), reply.receipt_json());
+    if writing == Writing::Plain {
+        reply.text = reply.texts().map(|text| Text::Said(text.to_owned())).collect();
+        reply.structured = reply.structured.map(|structured| Structured::Fields(structured.into_fields()));
+    }
     let images = reply.images.into_iter().map(|(data, media_type)| ContentBlock::image(data, media_type));
     let texts = reply.text.into_iter().map(|text| match text {
         Text::Said(text) => ContentBlock::text(text),

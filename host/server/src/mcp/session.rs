@@ -10,7 +10,7 @@ use rmcp::service::{Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer};
 use scout_runtime::{Completion, Receipt, Subject, fault};
 use serde_json::{Map, Value};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
 
 use super::changes::{ClientState, ListKind, ListWatch};
@@ -27,6 +27,30 @@ use crate::transport::Answers;
 const SUBSCRIPTIONS: usize = 16;
 /// Requests of one client that may be under way at once: each takes some 16 KiB while it waits.
 const REQUESTS: usize = 1024;
+
+fn too_many_subscriptions() -> String {
+    format!("a client has at most {SUBSCRIPTIONS} subscriptions: cancel one that is not needed")
+}
+
+/// What becomes of the lists, for a client that hears of it without having asked.
+pub(crate) struct Changes {
+    tools: ListWatch,
+    resources: ListWatch,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Changes {
+    /// The next change, as a message.
+    ///
+    /// # Cancel safety
+    /// None is lost.
+    pub(crate) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            () = self.tools.changed() => r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#,
+            () = self.resources.changed() => r#"{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}"#,
+        }
+    }
+}
 
 /// What Scout has of one client. Clones share it.
 #[derive(Clone)]
@@ -55,6 +79,22 @@ impl Session {
         }
     }
 
+    /// The same client for one request that comes on its own: what the client holds is shared, what it was told is nobody's, and the
+    /// room of the answer goes there.
+    pub(super) fn of_request(&self, answers: Answers) -> Self {
+        Self { answers, state: ClientState::default(), ..self.clone() }
+    }
+
+    /// The changes of the lists from now on.
+    ///
+    /// # Errors
+    /// That the client has as many subscriptions as it may.
+    pub(super) fn changes(&self) -> Result<Changes, String> {
+        let permit = Arc::clone(&self.subscriptions).try_acquire_owned().map_err(|_| too_many_subscriptions())?;
+        let (tools, resources) = (self.watch(ListKind::Tools), self.watch(ListKind::Resources));
+        Ok(Changes { tools, resources, _permit: permit })
+    }
+
     /// The client has shaken hands.
     pub(super) fn greet(&self) {
         self.state.greet();
@@ -81,8 +121,7 @@ impl Session {
     /// That the client has as many subscriptions as it may.
     pub(super) async fn subscribed(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
         let Ok(_permit) = self.subscriptions.try_acquire() else {
-            let message = format!("a client has at most {SUBSCRIPTIONS} subscriptions: cancel one that is not needed");
-            return Err(ErrorData::invalid_request(message, None));
+            return Err(ErrorData::invalid_request(too_many_subscriptions(), None));
         };
         let (mut tools, mut resources) = (self.watch(ListKind::Tools), self.watch(ListKind::Resources));
         let accepted = subscription.sink().accepted();
@@ -92,7 +131,7 @@ impl Session {
             let sink = subscription.sink();
             let told = tokio::select! {
                 () = subscription.cancelled() => return Ok(()),
-                () = self.router.drain().stopped() => return Ok(()),
+                () = self.router.drain().closing().cancelled() => return Ok(()),
                 () = tools.changed(), if wants_tools => sink.notify_tool_list_changed().await,
                 () = resources.changed(), if wants_resources => sink.notify_resource_list_changed().await,
             };
