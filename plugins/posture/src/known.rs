@@ -143,6 +143,14 @@ pub(crate) const KNOWN: &[Known] = &[
         mended: &[],
         source: "https://www.libssh.org/security/advisories/CVE-2018-10933.txt",
     },
+    Known {
+        id: "CVE-2020-1730",
+        product: Product::Libssh,
+        affected: &[range("0.8", "0.8.9"), range("0.9", "0.9.4")],
+        what: "ends where AES-CTR is agreed on and the connection is given up early",
+        mended: &[],
+        source: "https://www.libssh.org/security/advisories/CVE-2020-1730.txt",
+    },
 ];
 
 /// A server by how it names itself.
@@ -245,8 +253,11 @@ mod tests {
             ("SSH-2.0-OpenSSH_6.6.1p1", "CVE-2023-38408 CVE-2021-41617 CVE-2018-15473"),
             ("SSH-2.0-dropbear_2022.83", ""),
             ("SSH-2.0-dropbear_2015.71", "CVE-2018-15599 CVE-2016-7406"),
-            ("SSH-2.0-libssh_0.8.3", "CVE-2018-10933"),
-            ("SSH-2.0-libssh-0.9.0", ""),
+            ("SSH-2.0-libssh_0.7.5", "CVE-2018-10933"),
+            ("SSH-2.0-libssh_0.8.3", "CVE-2018-10933 CVE-2020-1730"),
+            ("SSH-2.0-libssh_0.8.9", ""),
+            ("SSH-2.0-libssh-0.9.0", "CVE-2020-1730"),
+            ("SSH-2.0-libssh_0.9.4", ""),
             ("SSH-2.0-Erlang/5.1.4.7", "CVE-2025-32433"),
             ("SSH-2.0-Erlang/5.2.10", ""),
         ] {
