@@ -82,8 +82,13 @@ pub(crate) fn of_handshake(facts: &[Property], now: Option<u64>) -> Vec<Finding>
     if let Some(name) = fact("host-key") {
         findings.push(of_key(name, fact("host-key-bits"), fact("host-key-fingerprint").unwrap_or_default()));
     }
-    if let Some(id) = fact("certificate-id") {
-        findings.push(of_certificate(id, fact("certificate-valid-before"), now));
+    // Who may not see addresses is not told the id, which says whose it is.
+    if let Some(authority) = fact("certificate-authority") {
+        findings.push(of_certificate(
+            fact("certificate-id").unwrap_or(authority),
+            fact("certificate-valid-before"),
+            now,
+        ));
     }
     for (check, word, algorithms) in [("cipher", "cipher", &CIPHERS[..]), ("mac", "mac", &MACS)] {
         if let Some(name) = fact(word) {

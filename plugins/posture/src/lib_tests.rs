@@ -100,10 +100,14 @@ fn a_version_is_no_proof_and_what_is_not_known_is_told_as_that() {
 fn a_certificate_is_held_against_the_hosts_clock() {
     let told = |before: Option<&str>, now: Option<u64>| {
         let before = before.map(|before| ("certificate-valid-before", before));
-        let facts = facts(&[("certificate-id", "web1")].into_iter().chain(before).collect::<Vec<_>>());
-        let findings = of_handshake(&facts, now);
+        let known = [("certificate-id", "web1"), ("certificate-authority", "SHA256:x")];
+        let findings = of_handshake(&facts(&known.into_iter().chain(before).collect::<Vec<_>>()), now);
         (findings[0].state, findings[0].time)
     };
+    for (known, value) in [(vec![("certificate-id", "web1")], "web1"), (Vec::new(), "SHA256:x")] {
+        let known: Vec<_> = known.into_iter().chain([("certificate-authority", "SHA256:x")]).collect();
+        assert_eq!(of_handshake(&facts(&known), Some(1))[0].value, value);
+    }
     let day = 86_400;
     assert_eq!(told(Some("8640000"), Some(50 * day)), (State::Ok, Some(8_640_000)));
     assert_eq!(told(Some("8640000"), Some(90 * day)), (State::Weak, Some(8_640_000)));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::poll_immediate;
 use futures_util::stream::FuturesUnordered;
-use scout_machine::{HostError, Probe};
+use scout_machine::{Handshake, HostError, Probe};
 use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
@@ -69,8 +69,7 @@ impl inventory::Host for CallState {
             Found::Shaken(handshake) => handshake,
             _ => return Err(types::amiss().into()),
         };
-        let facts = handshake.facts.iter();
-        Ok(facts.map(|(name, value)| Property { name: name.to_string(), value: types::bounded(value) }).collect())
+        Ok(facts(&handshake, self.rights.sees_addresses()))
     }
 
     async fn probe(&mut self, names: Vec<String>, timeout_ms: u32) -> Result<Vec<Reachability>, Failure> {
@@ -82,6 +81,12 @@ impl inventory::Host for CallState {
         self.budget.host_call()?;
         Ok(self.probe_all(names, timeout_ms, true).await?)
     }
+}
+
+/// What a handshake agreed on. Whose a host's certificate is says where it is, as its address does.
+fn facts(handshake: &Handshake, sees_addresses: bool) -> Vec<Property> {
+    let shown = handshake.facts.iter().filter(|(name, _)| sees_addresses || *name != "certificate-id");
+    shown.map(|(name, value)| Property { name: name.to_string(), value: types::bounded(value) }).collect()
 }
 
 /// Names at once that one call may ask about.
@@ -474,6 +479,16 @@ mod tests {
     use crate::policy::CommandPolicy;
     use crate::steps::HostAccess;
     use crate::{Fleet, Grants, HostRecord, HostSource, Interface, Limits};
+
+    #[test]
+    fn whose_a_certificate_is_is_told_as_addresses_are() {
+        let told = [("certificate-id", "web1.corp"), ("certificate-authority", "SHA256:x"), ("cipher", "aes256-ctr")];
+        let handshake = Handshake { facts: told.map(|(name, value)| (name.into(), value.to_owned())).into() };
+        let names =
+            |sees_addresses| facts(&handshake, sees_addresses).into_iter().map(|fact| fact.name).collect::<Vec<_>>();
+        assert_eq!(names(true), ["certificate-authority", "certificate-id", "cipher"]);
+        assert_eq!(names(false), ["certificate-authority", "cipher"]);
+    }
 
     const NAMES: [&str; 6] = ["web1", "web2", "db1", "web-3.corp", "from", "w\u{e9}b"];
 
