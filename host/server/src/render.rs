@@ -114,7 +114,7 @@ impl Reply {
     }
 
     /// Whether there is not a word in it.
-    fn says_nothing(&self) -> bool {
+    pub(crate) fn says_nothing(&self) -> bool {
         self.texts().all(str::is_empty)
     }
 

@@ -204,7 +204,7 @@ impl ServerHandler for McpServer {
             });
         }
         self.session.finish(&mut reply, context);
-        Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents(uri, &reply)])))
+        Ok(ReadResourceResponse::Complete(ReadResourceResult::new(contents(&uri, &reply))))
     }
 }
 
@@ -229,17 +229,44 @@ fn call_result(mut reply: Reply, writing: Writing) -> CallToolResult {
     result.with_meta(Some(meta))
 }
 
-/// Bytes as they are if they can be shown unchanged, else as base64; what is said about them as text.
-fn contents(uri: String, reply: &Reply) -> ResourceContents {
-    let contents = match &reply.raw {
-        None => ResourceContents::text(reply.joined(), uri),
-        Some(raw) => match std::str::from_utf8(raw) {
+/// Bytes as they are if they can be shown unchanged, else as base64; what is said about them as text; then pictures.
+fn contents(uri: &str, reply: &Reply) -> Vec<ResourceContents> {
+    let said = match &reply.raw {
+        None if reply.says_nothing() && !reply.images.is_empty() => None,
+        None => Some(ResourceContents::text(reply.joined(), uri)),
+        Some(raw) => Some(match std::str::from_utf8(raw) {
             Ok(text) if matches!(visible(text), Cow::Borrowed(_)) => ResourceContents::text(text, uri),
             Ok(_) | Err(_) => ResourceContents::blob(BASE64_STANDARD.encode(raw), uri),
-        },
+        }),
     };
-    match &reply.media_type {
+    let said = said.map(|contents| match &reply.media_type {
         Some(media_type) => contents.with_mime_type(media_type.clone()),
         None => contents,
+    });
+    let pictures = reply.images.iter();
+    let pictures =
+        pictures.map(|(data, media_type)| ResourceContents::blob(data.clone(), uri).with_mime_type(*media_type));
+    said.into_iter().chain(pictures).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_that_is_a_picture_is_read_as_one() {
+        let picture = || vec![("iVBORw0=".to_owned(), "image/png")];
+        let media_type = Some("text/plain".to_owned());
+        let told = |reply: Reply| {
+            serde_json::to_value(contents("notes://x", &Reply { media_type: media_type.clone(), ..reply })).unwrap()
+        };
+        let text = |text: &str| json!({"uri": "notes://x", "mimeType": "text/plain", "text": text});
+        let blob = json!({"uri": "notes://x", "mimeType": "image/png", "blob": "iVBORw0="});
+        let words = || vec![Text::Said("words".to_owned())];
+        assert_eq!(told(Reply { images: picture(), ..Reply::default() }), json!([blob]));
+        assert_eq!(told(Reply { images: picture(), text: words(), ..Reply::default() }), json!([text("words"), blob]));
+        assert_eq!(told(Reply { text: words(), ..Reply::default() }), json!([text("words")]));
+        assert_eq!(told(Reply::default()), json!([text("")]));
     }
 }
