@@ -159,8 +159,9 @@ async fn who_asks_is_told_by_each_request_and_nobody_else_is_answered() {
     let of = |principal: &str| listed.as_array().unwrap().iter().find(|key| key["principal"] == principal).unwrap();
     assert!(of("alice")["used"].is_string() && !listed.to_string().contains(&bare[22..]), "{listed}");
     scout.scout(&["key", "revoke", of("alice")["id"].as_str().unwrap()]).await;
-    assert_eq!(connection.post(&with_key(&alice), &read).await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(connection.post(&with_key(&bob), &read).await.status, StatusCode::OK);
+    let answer = connection.post(&with_key(&alice), &read).await;
+    assert_eq!((answer.status, answer.headers["connection"].to_str().unwrap()), (StatusCode::UNAUTHORIZED, "close"));
+    assert_eq!(scout.post(&with_key(&bob), &read).await.status, StatusCode::OK);
     // Too many keys that are none are answered later, and a good one at once.
     let mut last = StatusCode::OK;
     for _ in 0..20 {
@@ -186,11 +187,32 @@ async fn over_a_socket_the_account_says_who_asks() {
     // This account has started it: it is `local`. No browser comes here, so any name will do.
     let answer = scout.post(&[("host", "anything")], &read).await;
     assert_eq!(answer.json()["result"]["isError"], false, "{answer:?}");
+    // What a proxy has passed on is not asked by the proxy's account.
+    for header in ["x-forwarded-for", "forwarded", "via", "x-real-ip"] {
+        assert_eq!(scout.post(&[(header, "192.0.2.1")], &read).await.status, StatusCode::UNAUTHORIZED);
+    }
     // A proxy that comes over the socket passes on whose key it is.
     assert_eq!(scout.post(&with_key(&alice), &read).await.json()["result"]["isError"], true);
     scout.signal("TERM");
     assert!(scout.wait().await.success());
     assert!(!socket.exists());
+}
+
+#[tokio::test]
+async fn behind_a_proxy_no_account_says_who_asks() {
+    let sshd = Sshd::start();
+    let dir = tempfile::tempdir().unwrap();
+    let address = format!("unix:{}", dir.path().join("mcp.sock").display());
+    let options = options(&sshd);
+    let key = key(&options, dir.path(), "local").await;
+    let scout = HttpScout::start_at(&options, dir, &address, |command| {
+        command.args(["--behind-proxy", "127.0.0.1"]);
+    })
+    .await;
+    assert_eq!(scout.post(&[], &initialize()).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(scout.post(&with_key(&key), &initialize()).await.status, StatusCode::OK);
+    let other = [("authorization", &*key), ("host", "evil.example")];
+    assert_eq!(scout.post(&other, &initialize()).await.status, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
@@ -368,10 +390,9 @@ async fn behind_a_proxy_nobody_else_is_served_and_failures_are_its_clients() {
         HttpConnection::over(socket.connect(to.into()).await.unwrap()).await
     };
     assert!(from([127, 0, 0, 1]).await.send(Method::POST, "/mcp", &with_key(&key), "").await.is_err());
-    let mut proxy = from([127, 0, 0, 2]).await;
-    let mut fails = async |forwarded: &str| {
+    let fails = async |forwarded: &str| {
         let headers = [("authorization", "Bearer none"), ("x-forwarded-for", forwarded)];
-        proxy.post(&headers, &initialize()).await.status
+        from([127, 0, 0, 2]).await.post(&headers, &initialize()).await.status
     };
     for _ in 0..10 {
         // What stands before the last one anybody may have written.
@@ -379,7 +400,7 @@ async fn behind_a_proxy_nobody_else_is_served_and_failures_are_its_clients() {
     }
     assert_eq!(fails("192.0.2.7").await, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(fails("192.0.2.8").await, StatusCode::UNAUTHORIZED);
-    assert_eq!(proxy.post(&with_key(&key), &initialize()).await.status, StatusCode::OK);
+    assert_eq!(from([127, 0, 0, 2]).await.post(&with_key(&key), &initialize()).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

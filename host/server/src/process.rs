@@ -103,10 +103,11 @@ impl Drain {
         cancel: &CancellationToken,
         mut call: Pin<&mut impl Future<Output = T>>,
     ) -> Option<T> {
+        // Held before it is asked: an end that begins in between waits for it.
+        let _under_way = self.hold();
         if self.calls.is_closed() {
             return None;
         }
-        let _under_way = self.hold();
         Some(tokio::select! {
             ended = &mut call => ended,
             () = self.stopped() => {

@@ -44,7 +44,12 @@ pub(super) fn run(command: KeyCommand, config: &Config) -> Result<ExitCode, Conf
     match command {
         KeyCommand::Add { principal, expires } => {
             let key = keys.add(&principal, expires.map(|life| Timestamp::now() + life)).map_err(failed)?;
-            print(&format!("{key}\n"));
+            let mut stdout = std::io::stdout().lock();
+            if let Err(error) = writeln!(stdout, "{key}").and_then(|()| stdout.flush()) {
+                // Nobody has it.
+                keys.forget(&key).map_err(failed)?;
+                return Err(ConfigError::new(format!("the key cannot be printed, and there is none: {error}")));
+            }
             eprintln!("It is shown this once. A client sends it as `Authorization: Bearer KEY`.");
             if principal != LOCAL && !config.principals.contains_key(&principal) {
                 eprintln!(

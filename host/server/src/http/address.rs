@@ -155,7 +155,13 @@ impl Listener {
 /// Listens on a socket of this machine, in the place of one that nobody listens on any more.
 fn unix(path: &Path, group: Option<&str>) -> io::Result<UnixListener> {
     // Who may change what lies in the directory could put a socket of their own there.
-    local_file::check_directory(files::directory_of(path))?;
+    let directory = files::directory_of(path);
+    local_file::check_directory(directory)?;
+    // In a sticky directory each may still be the first to have the name.
+    if directory.metadata()?.permissions().mode() & 0o002 != 0 {
+        let why = format!("everybody may write {}: name a directory that is this account's alone", directory.display());
+        return Err(io::Error::other(why));
+    }
     match path.symlink_metadata() {
         Ok(found) if found.file_type().is_socket() => match std::os::unix::net::UnixStream::connect(path) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
@@ -167,7 +173,10 @@ fn unix(path: &Path, group: Option<&str>) -> io::Result<UnixListener> {
         Err(_) => {}
     }
     // Bound where nobody else gets before its mode is right, and put in its place then.
-    let made = tempfile::Builder::new().prefix(".scout-").tempdir_in(files::directory_of(path))?;
+    let made = tempfile::Builder::new()
+        .prefix(".scout-")
+        .permissions(std::fs::Permissions::from_mode(0o700))
+        .tempdir_in(files::directory_of(path))?;
     let hidden = made.path().join("socket");
     let listener = std::os::unix::net::UnixListener::bind(&hidden)?;
     let mode = match group {
@@ -247,9 +256,11 @@ mod tests {
     #[tokio::test]
     async fn a_socket_is_not_made_where_others_could_replace_it() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        let why = Listener::bind(&Address::Unix(dir.path().join("mcp.sock")), None).await.err().unwrap();
-        assert!(why.contains("cannot listen on unix:"), "{why}");
+        for mode in [0o777, 0o1777] {
+            std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            let why = Listener::bind(&Address::Unix(dir.path().join("mcp.sock")), None).await.err().unwrap();
+            assert!(why.contains("cannot listen on unix:"), "{why}");
+        }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

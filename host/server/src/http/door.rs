@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, StreamExt as _};
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -173,16 +173,24 @@ impl Door {
         }
         let name = principal(&arrival.peer, request.headers(), &self.keys, config).map_err(|stranger| {
             let address = self.address(arrival, request.headers());
-            let wait = address.filter(|_| stranger.is_failed_login()).and_then(|address| self.throttle.fails(address));
+            let is_silent = stranger == Stranger::Silent;
+            let wait = address.filter(|_| !is_silent).and_then(|address| self.throttle.fails(address));
             // A client that does not know yet that it needs a key is no news, and who fails all the time is none any more.
-            if wait.is_some() || stranger == Stranger::Silent {
+            if wait.is_some() || is_silent {
                 tracing::debug!(?address, ?stranger, "a request was refused");
             } else {
                 tracing::warn!(?address, ?stranger, "a request was refused");
             }
-            Box::new(match wait {
-                Some(wait) => later(wait, "too many keys that are none came from your address".to_owned()),
-                None => stranger.answer(),
+            let answer = match wait {
+                Some(wait) if stranger.is_failed_login() => {
+                    later(wait, "too many keys that are none came from your address".to_owned())
+                }
+                Some(_) | None => stranger.answer(),
+            };
+            // Who has a key no longer has no connection either.
+            Box::new(match stranger.is_failed_login() {
+                true => with_header(answer, CONNECTION, HeaderValue::from_static("close")),
+                false => answer,
             })
         })?;
         // A connection is counted as whose it was first: what it may hold is not a question of rights.
@@ -273,7 +281,11 @@ impl Door {
             match asks {
                 Some(Asks::Request(id)) if length > MAX_MESSAGE => {
                     length -= messages.iter().map(String::len).sum::<usize>();
-                    told.push(streamable::too_long(&id));
+                    let why = format!(
+                        "the answers to this batch are more than {} MB together: ask for this one on its own",
+                        MAX_MESSAGE / 1_000_000
+                    );
+                    told.push(streamable::too_long(&id, why));
                 }
                 _ => told.extend(messages),
             }
@@ -294,6 +306,7 @@ impl Door {
             Ok(asks) => asks,
             Err(why) => return Err(Box::new(refusal(StatusCode::BAD_REQUEST, &why))),
         };
+        let id = if let Asks::Request(id) = &asks { Some(id.clone()) } else { None };
         let (under_way, begins) = match (asks, session) {
             (Asks::Cancels(id), Some(session)) => {
                 client.cancel(session, id);
@@ -311,7 +324,8 @@ impl Door {
             },
         };
         let answers = Answers::default();
-        let answering = Box::pin(streamable::answer(&client.server, answers.clone(), head, body));
+        let of = (&client.server, Arc::clone(&client) as _);
+        let answering = Box::pin(streamable::answer(of, answers.clone(), head, body));
         let cancelled = under_way.as_ref().map(|under_way: &UnderWay| under_way.cancelled.clone());
         let mut answer = match &cancelled {
             Some(cancelled) => tokio::select! {
@@ -329,9 +343,28 @@ impl Door {
         {
             answer.headers_mut().insert(SESSION, label);
         }
-        let until = cancelled.map(|cancelled| Box::pin(cancelled.cancelled_owned()));
-        let held = (under_way, client, answers, memory);
-        Ok(answer.map(|inner| Held { inner, until, _held: held }.boxed()))
+        if answer.headers().get(CONTENT_TYPE).is_some_and(|media_type| media_type == EVENTS) {
+            let until = cancelled.map(|cancelled| Box::pin(cancelled.cancelled_owned()));
+            let held = (under_way, client, answers, memory);
+            return Ok(answer.map(|inner| Held { inner, until, _held: held }.boxed()));
+        }
+        // Until the bytes are written, and not only until they wait for that.
+        let (head, body) = answer.into_parts();
+        let mut bytes = match body.collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(never) => match never {},
+        };
+        if bytes.len() > MAX_MESSAGE
+            && let Some(id) = &id
+        {
+            let length = bytes.len();
+            let why = format!(
+                "the answer is {length} bytes long as it is written, and clients take {MAX_MESSAGE}: ask for less"
+            );
+            bytes = streamable::too_long(id, why).into();
+        }
+        let owned = Owned { bytes, _held: (under_way, client, answers, memory) };
+        Ok(Answer::from_parts(head, Full::new(Bytes::from_owner(owned)).boxed()))
     }
 
     /// What a session is told without having asked: that a list is another one now.
@@ -452,7 +485,7 @@ fn checked_media_types(head: &Parts) -> Result<(), Instead> {
 }
 
 /// The message that a request brings, and what it takes of its principal's share as long as it is handled.
-async fn read(body: Incoming, share: &Arc<Semaphore>) -> Result<(Bytes, Vec<OwnedSemaphorePermit>), Instead> {
+async fn read(body: Incoming, share: &Arc<Semaphore>) -> Result<(Bytes, Taken), Instead> {
     let too_large = || {
         let why = format!("a message has at most {} MiB", MAX_LINE >> 20);
         Box::new(refused(StatusCode::PAYLOAD_TOO_LARGE, why))
@@ -461,7 +494,7 @@ async fn read(body: Incoming, share: &Arc<Semaphore>) -> Result<(Bytes, Vec<Owne
         return Err(too_large());
     }
     let reading = async {
-        let (mut body, mut lines, mut length, mut taken) = (body, Lines::default(), 0, Vec::new());
+        let (mut body, mut lines, mut length, mut taken) = (body, Lines::default(), 0, Taken::default());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
                 tracing::debug!(%error, "a body ended early");
@@ -473,14 +506,14 @@ async fn read(body: Incoming, share: &Arc<Semaphore>) -> Result<(Bytes, Vec<Owne
                 return Err(too_large());
             }
             if length > SMALL {
-                taken.push(take(share, piece.remaining())?);
+                taken.add(take(share, piece.remaining())?);
             }
             lines.whole(&piece);
         }
         match lines.end() {
             Some(Line::Whole { text, memory }) => {
                 if memory > SMALL {
-                    taken.push(take(share, memory.saturating_sub(text.len()))?);
+                    taken.add(take(share, memory.saturating_sub(text.len()))?);
                 }
                 Ok((Bytes::from(text), taken))
             }
@@ -497,6 +530,19 @@ async fn read(body: Incoming, share: &Arc<Semaphore>) -> Result<(Bytes, Vec<Owne
     })
 }
 
+/// What a request takes of its principal's share: one permit, in however many pieces it came.
+#[derive(Debug, Default)]
+struct Taken(Option<OwnedSemaphorePermit>);
+
+impl Taken {
+    fn add(&mut self, more: OwnedSemaphorePermit) {
+        match &mut self.0 {
+            Some(taken) => taken.merge(more),
+            None => self.0 = Some(more),
+        }
+    }
+}
+
 fn take(share: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Instead> {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
     Arc::clone(share).try_acquire_many_owned(bytes).map_err(|_| {
@@ -504,6 +550,18 @@ fn take(share: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, In
                    answered, or cancel some";
         Box::new(later(Duration::ZERO, why.to_owned()))
     })
+}
+
+/// Bytes with what is held until they are gone.
+struct Owned<H> {
+    bytes: Bytes,
+    _held: H,
+}
+
+impl<H> AsRef<[u8]> for Owned<H> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// A body with what is held until it was sent, or nobody waits for it any more.

@@ -14,6 +14,8 @@ use super::keys::{Keys, NoKey};
 use crate::config::Config;
 use crate::tenant::LOCAL;
 
+/// Headers of a request that a proxy has passed on.
+const PASSED_ON: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 /// The longest `Authorization` that is looked at, in bytes.
 const MAX_CREDENTIALS: usize = 4 << 10;
 
@@ -99,8 +101,11 @@ impl Stranger {
 pub(super) fn principal(peer: &Peer, headers: &HeaderMap, keys: &Keys, config: &Config) -> Result<Arc<str>, Stranger> {
     let principal = match (bearer(headers)?, &peer.account) {
         (Some(key), _) => Arc::clone(&keys.find(key).map_err(Stranger::Key)?.principal),
-        (None, Some(account)) => of_account(account, config)?,
-        (None, None) => return Err(Stranger::Silent),
+        // Who passes on what others ask is not who asks.
+        (None, Some(account)) if !PASSED_ON.iter().any(|name| headers.contains_key(*name)) => {
+            of_account(account, config)?
+        }
+        (None, _) => return Err(Stranger::Silent),
     };
     if &*principal == LOCAL || config.principals.contains_key(&*principal) {
         Ok(principal)

@@ -189,6 +189,15 @@ impl Keys {
         })
     }
 
+    /// Ends a key that nobody was told.
+    ///
+    /// # Errors
+    /// As [`Keys::revoke`].
+    pub fn forget(&self, text: &str) -> io::Result<()> {
+        let id = text.strip_prefix(PREFIX).and_then(|rest| rest.split('_').next()).unwrap_or_default();
+        self.revoke(id)
+    }
+
     /// Whose key this is.
     ///
     /// # Errors
@@ -227,13 +236,18 @@ impl Keys {
         }
         // Looked at before it is read: what changes meanwhile is read next time.
         let (stamp, at) = (Stamp::of(&self.directory), SystemTime::now());
-        let keys = self.read_all().unwrap_or_else(|error| {
-            tracing::warn!(directory = %self.directory.display(), %error, "the API keys cannot be read: none serves");
-            HashMap::new()
-        });
-        let read = Arc::new(Read { keys, of: stamp.filter(|stamp| stamp.is_settled(at)) });
-        self.read.write().clone_from(&read);
-        read
+        match self.read_all() {
+            Ok(keys) => {
+                let read = Arc::new(Read { keys, of: stamp.filter(|stamp| stamp.is_settled(at)) });
+                self.read.write().clone_from(&read);
+                read
+            }
+            // Those of before serve, and it is tried again with the next request.
+            Err(error) => {
+                tracing::warn!(directory = %self.directory.display(), %error, "the API keys cannot be read again");
+                read
+            }
+        }
     }
 
     fn read_all(&self) -> io::Result<HashMap<Digest, Arc<Key>>> {

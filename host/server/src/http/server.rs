@@ -26,6 +26,7 @@ use super::identity::{Account, Peer};
 use super::keys::Keys;
 use super::label::Labels;
 use super::shares::{Place, Shares};
+use super::throttle::network;
 use super::tls::Tls;
 use crate::config::{Config, ConfigError};
 use crate::live::Renewal;
@@ -37,6 +38,9 @@ use crate::tenant::Tenant;
 const STRANGERS: usize = 1024;
 /// As many of them may be of one address of another machine.
 const STRANGERS_OF_ADDRESS: usize = 64;
+/// Descriptors that connections of clients leave to everything else, and how many connections there are in any case.
+const RESERVED: usize = 512;
+const LEAST: usize = 16;
 /// How long one may stay that.
 const STRANGER: Duration = Duration::from_secs(10);
 /// How long a connection may be idle, or take for the head of a request.
@@ -83,7 +87,6 @@ pub async fn serve(
         Some(address) => Some(Listener::bind(address, None).await.map_err(ConfigError::new)?),
         None => None,
     };
-    for_many_connections();
     let process = Process::begin(&tenant, renewal);
     let place = server.listener.place();
     tracing::info!(%place, path = PATH, tls = server.tls.is_some(), "serving");
@@ -153,21 +156,23 @@ impl Server {
             }
         }
         let secret = tenant.cursors().derived("sessions").ok_or("there are no random numbers on this machine")?;
+        // A host, a file, a log need one, too.
+        let most = http.max_connections.min(descriptors().saturating_sub(RESERVED).max(LEAST));
+        if most < http.max_connections {
+            tracing::warn!(
+                connections = most,
+                "this account may have too few descriptors for `max_connections` of [http]: raise `LimitNOFILE`"
+            );
+        }
         let proxies: Vec<_> = options.proxies.iter().map(IpAddr::to_canonical).collect();
         let tls = tls.filter(|_| listener.tcp().is_some());
         Ok(Self {
             listener,
-            door: Arc::new(Door::new(
-                router,
-                tenant,
-                keys,
-                Labels::new(secret),
-                (proxies.clone(), http.max_connections),
-            )),
+            door: Arc::new(Door::new(router, tenant, keys, Labels::new(secret), (proxies.clone(), most))),
             tls,
             proxies,
-            all: Arc::new(Semaphore::new(http.max_connections)),
-            strangers: Strangers::default(),
+            all: Arc::new(Semaphore::new(most)),
+            strangers: Strangers::new(most),
         })
     }
 
@@ -205,11 +210,12 @@ impl Server {
                 tracing::warn!(?address, "a connection that came from no proxy was closed");
                 continue;
             }
-            let counted = address.filter(|address| !address.is_loopback() && self.proxies.is_empty());
+            let counted = address.filter(|address| !address.is_loopback() && self.proxies.is_empty()).map(network);
             let Some(stranger) = self.strangers.admit(counted) else {
                 tracing::warn!(?address, "too many connections say nothing of who asks: one more was closed");
                 continue;
             };
+            let is_proxied = !self.proxies.is_empty();
             let (door, tls, connections_) = (Arc::clone(&self.door), self.tls.clone(), connections.clone());
             connections.tracker.spawn(async move {
                 let _place = place;
@@ -222,7 +228,11 @@ impl Server {
                         serve_connection(stream, peer(address), door, stranger, connections_).await;
                     }
                     (Taken::Unix(stream, number), _) => {
-                        let account = tokio::task::spawn_blocking(move || Account::new(number)).await.ok();
+                        // Behind a proxy the account is the proxy's.
+                        let account = match is_proxied {
+                            true => None,
+                            false => tokio::task::spawn_blocking(move || Account::new(number)).await.ok(),
+                        };
                         let peer = Peer { address: None, account };
                         serve_connection(stream, peer, door, stranger, connections_).await;
                     }
@@ -309,13 +319,14 @@ struct Stranger {
     _of_address: Option<Place<IpAddr>>,
 }
 
-impl Default for Strangers {
-    fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(STRANGERS)), of: Shares::new(STRANGERS_OF_ADDRESS) }
-    }
-}
-
 impl Strangers {
+    /// Of so many connections in all.
+    fn new(connections: usize) -> Self {
+        // Whoever is known has a place, however many come who are not.
+        let all = STRANGERS.min(connections / 4);
+        Self { all: Arc::new(Semaphore::new(all)), of: Shares::new(STRANGERS_OF_ADDRESS.min(all)) }
+    }
+
     /// One more, of an address whose connections are counted, if there is room.
     fn admit(&self, address: Option<IpAddr>) -> Option<Stranger> {
         let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
@@ -327,13 +338,18 @@ impl Strangers {
     }
 }
 
-/// As many descriptors as this account may have: each connection is one.
-fn for_many_connections() {
+/// How many descriptors this process may have, from now on as many as its account may: each connection is one.
+fn descriptors() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::debug!(%error, "the number of descriptors stays as it is");
-    }
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let limit = match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(error) => {
+            tracing::debug!(%error, "the number of descriptors stays as it is");
+            current
+        }
+    };
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// Tells systemd, if that has started this process.
@@ -359,7 +375,7 @@ mod tests {
 
     #[test]
     fn strangers_are_bounded_by_their_address_and_together() {
-        let strangers = Strangers::default();
+        let strangers = Strangers::new(10_000);
         let address: IpAddr = "192.0.2.1".parse().unwrap();
         let mut there: Vec<_> = (0..STRANGERS_OF_ADDRESS).map(|_| strangers.admit(Some(address)).unwrap()).collect();
         assert!(strangers.admit(Some(address)).is_none());

@@ -1,5 +1,6 @@
 //! The protocol: what rmcp asks of a server, and how answers are written in its types.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -56,9 +57,10 @@ impl McpServer {
         Self { session: Session::new(router, caller, answers), writing: Writing::Lines }
     }
 
-    /// The same client's, for one request that comes on its own and is written by rmcp. The room of the answer goes there.
-    pub(super) fn of_request(&self, answers: Answers) -> Self {
-        Self { session: self.session.of_request(answers), writing: Writing::Plain }
+    /// The same client's, for one request that comes on its own and is written by rmcp. The room of the answer goes there, and
+    /// `client` is kept until it has ended.
+    pub(super) fn of_request(&self, answers: Answers, client: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { session: self.session.of_request(answers, client), writing: Writing::Plain }
     }
 
     /// The changes of the lists from now on.

@@ -3,6 +3,7 @@
 //! Owns the bounds of one client, and that each of its requests has a caller of its own. Knows of the protocol what a request
 //! carries, and not what it asks for.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use rmcp::model::{ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, Tool};
@@ -64,6 +65,7 @@ pub(super) struct Session {
     /// Where the room of finished answers goes.
     answers: Answers,
     state: ClientState,
+    _client: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Session {
@@ -76,13 +78,14 @@ impl Session {
             memory: ClientMemory::default(),
             answers,
             state: ClientState::default(),
+            _client: None,
         }
     }
 
     /// The same client for one request that comes on its own: what the client holds is shared, what it was told is nobody's, and the
-    /// room of the answer goes there.
-    pub(super) fn of_request(&self, answers: Answers) -> Self {
-        Self { answers, state: ClientState::default(), ..self.clone() }
+    /// room of the answer goes there. As long as it runs, `client` is there, whoever still waits for it.
+    pub(super) fn of_request(&self, answers: Answers, client: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { answers, state: ClientState::default(), _client: Some(client), ..self.clone() }
     }
 
     /// The changes of the lists from now on.

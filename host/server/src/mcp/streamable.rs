@@ -2,6 +2,7 @@
 //!
 //! Owns what a body asks for, as far as the way over HTTP has to know it. Which request is whose is `http`'s.
 
+use std::any::Any;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -11,7 +12,6 @@ use hyper::http::request::Parts;
 use rmcp::model::{ClientNotification, ClientRequest, ErrorData, JsonRpcError, JsonRpcMessage, RequestId};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use scout_runtime::MAX_MESSAGE;
 use serde_json::value::RawValue;
 
 use super::McpServer;
@@ -77,12 +77,8 @@ fn as_json(id: &RequestId) -> String {
     serde_json::to_string(id).unwrap_or_default()
 }
 
-/// What is answered to a request of a batch, with this id as JSON has it, whose answers would be too long together.
-pub(crate) fn too_long(id: &str) -> String {
-    let why = format!(
-        "the answers to this batch are more than {} MB together: ask for this one on its own",
-        MAX_MESSAGE / 1_000_000
-    );
+/// What is answered instead of what clients would not take, with this id as JSON has it.
+pub(crate) fn too_long(id: &str, why: String) -> String {
     let error = ErrorData::internal_error(why, None);
     serde_json::to_string(&JsonRpcError::new(serde_json::from_str(id).ok(), error)).unwrap_or_default()
 }
@@ -91,7 +87,12 @@ pub(crate) fn too_long(id: &str) -> String {
 ///
 /// # Cancel safety
 /// Dropping the future, or the body that it has given, cancels the call.
-pub(crate) async fn answer(of: &McpServer, answers: Answers, head: Parts, body: Bytes) -> Answer {
+pub(crate) async fn answer(
+    (of, client): (&McpServer, Arc<dyn Any + Send + Sync>),
+    answers: Answers,
+    head: Parts,
+    body: Bytes,
+) -> Answer {
     static CONFIG: LazyLock<StreamableHttpServerConfig> = LazyLock::new(|| {
         // Hosts and origins are looked at before, with names that may change while Scout runs.
         StreamableHttpServerConfig::default()
@@ -101,7 +102,7 @@ pub(crate) async fn answer(of: &McpServer, answers: Answers, head: Parts, body: 
             .with_max_request_body_bytes(MAX_LINE)
     });
     static NO_SESSIONS: LazyLock<Arc<NeverSessionManager>> = LazyLock::new(Arc::default);
-    let server = of.of_request(answers);
+    let server = of.of_request(answers, client);
     let service = StreamableHttpService::new(move || Ok(server.clone()), Arc::clone(&NO_SESSIONS), CONFIG.clone());
     service.handle(Request::from_parts(head, Full::new(body))).await
 }
