@@ -146,6 +146,41 @@ fn a_form_that_is_not_read_is_named_with_the_command_that_rewrites_it() {
     }
 }
 
+/// In each form, since each is read by another piece of code. ssh-keygen makes one such key in 512, one in 131,072 of the second.
+#[test]
+fn a_key_whose_private_number_is_short_is_a_key() {
+    /// An EC key of this number, in octal escapes of 4 bytes; the point is made by `openssl ec`.
+    fn of_number(first: &str) -> String {
+        let rest = r"\201\102\303\104".repeat(7);
+        format!(
+            r"printf '\060\061\002\001\001\004\040{first}{rest}\240\012\006\010\052\206\110\316\075\003\001\007' |
+            openssl ec -inform DER -out key 2>/dev/null"
+        )
+    }
+    let openssh = |how: &str| format!("chmod 600 key; ssh-keygen -q -p -a 1 -f key -P '' {how} >/dev/null");
+    for (first, length) in [(r"\000\177\377\377", 31), (r"\000\000\177\377", 30), (r"\000\000\000\000", 29)] {
+        let script = format!("{}; {}", of_number(first), openssh("-N ''"));
+        let (_dir, key) = made(&script);
+        let (_, blob) = super::pem(std::str::from_utf8(&contents(&key)).unwrap(), "OPENSSH PRIVATE KEY").unwrap();
+        // The point has 65 bytes; what is looked for is the length of the number behind it.
+        assert!(blob.windows(6).any(|bytes| bytes[..4] == [0, 0, 0, length]), "{script}");
+        let Ok(Content::Key(read)) = look_at(&key, &contents(&key)) else { panic!("{script}") };
+        assert_eq!(Some(text(read.public_key())), of_ssh(&key, ""), "{script}");
+        for how in ["", "-Z aes256-gcm@openssh.com", "-Z chacha20-poly1305@openssh.com", "-Z aes128-cbc"] {
+            let script = format!("{}; {}", of_number(first), openssh(&format!("-N \"$S\" {how}")));
+            let (_dir, key) = made(&script);
+            let read = unlock(&key, &contents(&key), SECRET).unwrap();
+            assert_eq!(Some(text(read.public_key())), of_ssh(&key, SECRET), "{script}");
+            assert_eq!(unlock(&key, &contents(&key), "another").map(drop), Err(Failure::WrongPassphrase), "{script}");
+        }
+    }
+    for form in ["cat key", "openssl pkcs8 -topk8 -nocrypt -in key"] {
+        let (_dir, key) = made(&format!("{}; {form} >as; mv as key", of_number(r"\000\177\377\377")));
+        let Ok(Content::Key(read)) = look_at(&key, &contents(&key)) else { panic!("{form}") };
+        assert_eq!(Some(text(read.public_key())), of_ssh(&key, ""), "{form}");
+    }
+}
+
 #[test]
 fn what_is_no_private_key_of_ssh_is_called_by_its_name() {
     for (script, says) in [
