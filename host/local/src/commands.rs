@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scout_machine::command::shell::{Prepared, RemoteProcess, Stream, Way};
-use scout_machine::{Call, Ending, ErrorKind, ExecOutcome, ExecRequest, HostError, RemoteState};
+use scout_machine::{Call, Ending, ErrorKind, ExecOutcome, ExecRequest, FairPermit, HostError, RemoteState};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Account;
@@ -37,7 +37,7 @@ enum End {
 /// Runs a command in its place.
 pub(crate) async fn run(
     account: &Arc<Account>,
-    place: OwnedSemaphorePermit,
+    place: FairPermit,
     request: &ExecRequest,
     call: &Call,
 ) -> Result<ExecOutcome, HostError> {

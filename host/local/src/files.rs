@@ -21,7 +21,7 @@ use scout_machine::{
 };
 use tokio::time::timeout;
 
-use crate::{Account, Local, closed, within_call};
+use crate::{Account, Local, within_call};
 
 /// How long one look may take: a file system that is slower than that hangs.
 const STALL: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ pub(crate) async fn look(
         HostError::new(ErrorKind::NotReadable, message)
     };
     let looking = async {
-        let place = Arc::clone(&local.looks).acquire_owned().await.map_err(|_| closed())?;
+        let place = local.looks.acquire(&local.who, 1).await;
         let (account, operation, within) = (Arc::clone(&local.account), operation.clone(), within.clone());
         let looked = tokio::task::spawn_blocking(move || {
             let _place = place;

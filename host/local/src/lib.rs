@@ -11,8 +11,7 @@ mod transfer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scout_machine::{Call, ErrorKind, HostError, Machine, Operation, Outcome, Probe, Within};
-use tokio::sync::Semaphore;
+use scout_machine::{Call, ErrorKind, FairSemaphore, HostError, Machine, Operation, Outcome, Principal, Probe, Within};
 use tokio::time::sleep_until;
 
 pub use account::Account;
@@ -26,15 +25,24 @@ const LOOKS: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Local {
     account: Arc<Account>,
-    commands: Arc<Semaphore>,
-    looks: Arc<Semaphore>,
+    commands: FairSemaphore,
+    looks: FairSemaphore,
+    /// Who asks.
+    who: Principal,
 }
 
 impl Local {
-    /// This machine for this account.
-    pub fn new(account: Account) -> Self {
-        let semaphore = |places| Arc::new(Semaphore::new(places));
-        Self { account: Arc::new(account), commands: semaphore(COMMANDS), looks: semaphore(LOOKS) }
+    /// This machine for this account. Where many ask, one principal has three quarters of each bound at most.
+    pub fn new(account: Account, serves_many: bool) -> Self {
+        let places = |all: usize| FairSemaphore::new(all, if serves_many { (all * 3).div_ceil(4) } else { all });
+        let (commands, looks) = (places(COMMANDS), places(LOOKS));
+        Self { account: Arc::new(account), commands, looks, who: Principal::own("this machine") }
+    }
+
+    /// The same machine, for this principal.
+    #[must_use]
+    pub fn on_behalf_of(&self, who: &Principal) -> Self {
+        Self { who: who.clone(), ..self.clone() }
     }
 
     /// Whose files and commands they are.
@@ -57,9 +65,7 @@ impl Machine for Local {
                 files::look(self, operation, within, call).await
             }
             Operation::Exec(request) => {
-                let place =
-                    within_call(call, async { Arc::clone(&self.commands).acquire_owned().await.map_err(|_| closed()) });
-                let place = place.await?;
+                let place = within_call(call, async { Ok(self.commands.acquire(&self.who, 1).await) }).await?;
                 ready.await?;
                 commands::run(&self.account, place, request, call).await.map(Outcome::Exec)
             }
@@ -88,8 +94,4 @@ async fn within_call<T>(call: &Call, work: impl Future<Output = Result<T, HostEr
             Err(HostError::new(ErrorKind::Timeout, "this machine did not answer before the deadline"))
         }
     }
-}
-
-fn closed() -> HostError {
-    HostError::new(ErrorKind::Unreachable, "Scout is ending")
 }

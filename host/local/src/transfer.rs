@@ -19,14 +19,14 @@ use scout_machine::path::{not_a_file, remote_error, shown};
 use scout_machine::transfer::{Digest, Done, End, Inlet, NewFile, Outlet, Received, Sent, random_name, split};
 use scout_machine::within::outside;
 use scout_machine::{
-    Attributes, Call, Errand, ErrorKind, FileKind, HostError, Operation, Outcome, RemotePath, TruePath, Within,
+    Attributes, Call, Errand, ErrorKind, FairSemaphore, FileKind, HostError, Operation, Outcome, Principal, RemotePath,
+    TruePath, Within,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::Semaphore;
 
 use crate::files::{self, Place, attributes, failure};
-use crate::{Local, closed, within_call};
+use crate::{Local, within_call};
 
 /// Bytes that are read or written at once.
 const PIECE: usize = 256 * 1024;
@@ -48,7 +48,7 @@ pub(crate) async fn run(local: &Local, errand: &Errand, within: &Within, call: &
         };
     }
     let absolute = local.account.absolute(errand.path())?;
-    let asker = Asker::new(&local.looks);
+    let asker = Asker::new(local);
     match errand {
         Errand::Locate { path } => Err(outside(path)),
         Errand::Send { path, offset, outlet } => within_call(call, send(path, absolute, *offset, outlet, asker)).await,
@@ -73,7 +73,8 @@ pub(crate) async fn run(local: &Local, errand: &Errand, within: &Within, call: &
 
 /// Who waits for what blocks. Where it has gone, what goes on on a thread comes to nothing.
 struct Asker {
-    looks: Arc<Semaphore>,
+    looks: FairSemaphore,
+    who: Principal,
     wanted: Wanted,
 }
 
@@ -93,8 +94,8 @@ struct Waiting {
 const NAMING: Duration = Duration::from_millis(200);
 
 impl Asker {
-    fn new(looks: &Arc<Semaphore>) -> Self {
-        Self { looks: Arc::clone(looks), wanted: Wanted::default() }
+    fn new(local: &Local) -> Self {
+        Self { looks: local.looks.clone(), who: local.who.clone(), wanted: Wanted::default() }
     }
 
     /// Runs what blocks, in a place among those of all looks at this machine.
@@ -102,7 +103,7 @@ impl Asker {
         &self,
         work: impl FnOnce(&Wanted) -> Result<T, HostError> + Send + 'static,
     ) -> Result<T, HostError> {
-        let place = Arc::clone(&self.looks).acquire_owned().await.map_err(|_| closed())?;
+        let place = self.looks.acquire(&self.who, 1).await;
         let wanted = self.wanted.clone();
         let work = tokio::task::spawn_blocking(move || {
             let _place = place;
@@ -522,7 +523,7 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let real = fs::canonicalize(dir.path()).unwrap();
-            let local = Local::new(Account::current(dir.path(), |_| None));
+            let local = Local::new(Account::current(dir.path(), |_| None), false);
             let content = (0..SIZE).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
             Self { _dir: dir, dir: real, local, content }
         }
@@ -634,7 +635,7 @@ mod tests {
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_gets_no_name() {
         let world = World::new();
-        let asker = Asker::new(&world.local.looks);
+        let asker = Asker::new(&world.local);
         let wanted = asker.wanted.clone();
         let path = world.dir.join("a");
         let parent = Parent::open(&remote(&path), path.as_os_str().as_bytes()).unwrap();

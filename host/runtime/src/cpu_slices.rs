@@ -3,7 +3,7 @@
 //! A thread that runs a guest looks after nothing else for a tick: not even after the network, which tokio polls only
 //! between dozens of polls of busy tasks. So one thread is always left for everything else: a guest that has computed for
 //! about a tick goes on only with a slice, and gives it back when that is over. One that computes less, as most do,
-//! never waits behind those. Slices are given in the order in which they were asked for.
+//! never waits behind those. A slice goes to whoever has fewest, and among those in the order in which they were asked for.
 //!
 //! CPU is what the thread's own clock says: time in which the thread was not run, or the guest was not polled, is not the
 //! guest's. The clock is read where a guest goes on or stops, a handful of times in a call, at half a microsecond each.
@@ -16,12 +16,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use scout_machine::{FairPermit, FairSemaphore, Principal};
 
 /// All slices of a runtime.
 #[derive(Clone, Debug)]
 pub(crate) struct CpuSlices {
-    free: Arc<Semaphore>,
+    free: FairSemaphore,
+    /// On whose behalf guests compute.
+    who: Principal,
     /// CPU that guests have had, in nanoseconds.
     used: Arc<AtomicU64>,
 }
@@ -29,7 +31,13 @@ pub(crate) struct CpuSlices {
 impl CpuSlices {
     /// Slices for so many threads.
     pub(crate) fn new(threads: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(threads.saturating_sub(1).max(1))), used: Arc::default() }
+        let slices = threads.saturating_sub(1).max(1);
+        Self { free: FairSemaphore::new(slices, slices), who: Principal::own("plugins"), used: Arc::default() }
+    }
+
+    /// The same slices, for guests of this principal.
+    pub(crate) fn on_behalf_of(&self, who: &Principal) -> Self {
+        Self { who: who.clone(), ..self.clone() }
     }
 
     /// CPU that all guests have had, those that run as far as they were looked at.
@@ -48,7 +56,7 @@ pub(crate) struct CpuSlice {
 #[derive(Debug)]
 struct State {
     /// The slice, if the call has one.
-    held: Option<OwnedSemaphorePermit>,
+    held: Option<FairPermit>,
     /// Whether the guest goes on when the call is polled; else an import does, whose time is not the guest's.
     in_guest: bool,
     /// While the guest runs: what the clock of its thread said when it began to.
@@ -124,10 +132,8 @@ impl CpuSlice {
     pub(crate) async fn wait(self) {
         // Also when a slice is free: tasks of this thread wait behind the guest.
         tokio::task::yield_now().await;
-        // It is never closed.
-        if let Ok(permit) = Arc::clone(&self.slices.free).acquire_owned().await {
-            self.state.lock().held = Some(permit);
-        }
+        let slice = self.slices.free.acquire(&self.slices.who, 1).await;
+        self.state.lock().held = Some(slice);
     }
 }
 
@@ -159,7 +165,7 @@ mod tests {
         let guest = first.clone();
         tokio::spawn(first.around(async move {
             guest.clone().wait().await;
-            has_slice.send(guest.slices.free.available_permits()).unwrap();
+            has_slice.send(guest.slices.free.free()).unwrap();
             std::future::pending::<()>().await;
         }));
         assert_eq!(told.await.unwrap(), 0);
@@ -204,7 +210,7 @@ mod tests {
     #[test]
     fn one_thread_is_left_for_everything_else() {
         for (threads, slices) in [(0, 1), (1, 1), (2, 1), (8, 7)] {
-            assert_eq!(CpuSlices::new(threads).free.available_permits(), slices);
+            assert_eq!(CpuSlices::new(threads).free.free(), slices);
         }
     }
 }

@@ -432,7 +432,7 @@ impl Fleet {
     /// The machine that is a host, for a principal, once the host's settings are looked up.
     pub(crate) async fn machine(&self, host: &HostRecord, principal: &Principal) -> Result<AnyMachine, HostError> {
         if let Transport::Local(local) = &host.transport {
-            return Ok(AnyMachine::Local(local.clone()));
+            return Ok(AnyMachine::Local(local.on_behalf_of(principal)));
         }
         match host.looked_up().await {
             Some(spec) => {

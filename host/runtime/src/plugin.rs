@@ -935,7 +935,11 @@ impl Inner {
         room: MemoryReservation,
         rights: CallRights,
     ) -> Store<CallState> {
-        let (settings, slices) = (Arc::clone(&self.settings), self.runtime.slices.clone());
+        let slices = match &context {
+            Some(context) => self.runtime.slices.on_behalf_of(&context.principal),
+            None => self.runtime.slices.clone(),
+        };
+        let settings = Arc::clone(&self.settings);
         let state = CallState::new(self.id.clone(), rights, settings, limits, context, slices, room);
         let mut store = Store::new(&self.runtime.machine.engine, state);
         store.limiter(|state| &mut state.budget);

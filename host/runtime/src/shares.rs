@@ -2,13 +2,14 @@
 //! nothing to the others.
 //!
 //! A call waits for its instance and for the memory that its plugin needs at least, in one fixed order: first for what
-//! nobody else can use, last for what all can. While it runs it never waits, it grows or it does not.
+//! nobody else can use, last for what all can. What all can use goes to whoever has least of it ([`FairSemaphore`]), so nobody
+//! waits behind another's queue. While a call runs it never waits, it grows or it does not.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use scout_machine::Principal;
+use scout_machine::{FairPermit, FairSemaphore, Principal};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// What memory is counted in, in bytes: a page of WebAssembly.
@@ -21,25 +22,27 @@ pub(crate) const MAX_PARSED: usize = PARSED / 2;
 /// What all calls of a runtime share.
 #[derive(Debug)]
 pub(crate) struct Shares {
-    instances: Arc<Semaphore>,
+    instances: FairSemaphore,
     all_instances: usize,
     /// Three quarters of the instances each.
     instances_of: PerPrincipal,
-    pages: Arc<Semaphore>,
+    pages: FairSemaphore,
     /// Half of the pages each.
     pages_of: PerPrincipal,
     /// A quarter of the pages: what Scout keeps of plugins leaves the rest to their calls.
     kept: Arc<Semaphore>,
-    parsed: Arc<Semaphore>,
+    parsed: FairSemaphore,
     /// Half of it each.
     parsed_of: PerPrincipal,
+    /// Whoever takes what nobody has asked for.
+    nobody: Principal,
 }
 
 /// What all calls of a plugin share.
 #[derive(Debug)]
 pub(crate) struct PluginShare {
     /// Three quarters of the instances: a plugin whose calls hang leaves room for the others.
-    instances: Arc<Semaphore>,
+    instances: FairSemaphore,
     /// Half of the instances each: neither does it leave a principal without any, nor one principal the plugin.
     instances_of: PerPrincipal,
 }
@@ -54,14 +57,17 @@ struct PerPrincipal {
 /// A call's instance. Given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    _permits: [Result<OwnedSemaphorePermit, AcquireError>; 4],
+    _own: [Result<OwnedSemaphorePermit, AcquireError>; 2],
+    _shared: [FairPermit; 2],
 }
 
 /// Memory that a call has. Given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct MemoryReservation {
-    /// What it is taken from: the principal's share, if there is a principal, and the whole.
-    from: Vec<Arc<Semaphore>>,
+    /// The share that it is of, if it is of one.
+    own: Option<Arc<Semaphore>>,
+    /// Its part of the whole.
+    shared: Option<FairPermit>,
     pages: usize,
 }
 
@@ -69,22 +75,25 @@ impl Shares {
     /// Shares of so many instances and bytes.
     pub(crate) fn new(instances: usize, memory: usize) -> Self {
         let pages = (memory / PAGE).min(Semaphore::MAX_PERMITS);
+        let shared = |places| FairSemaphore::new(places, places);
         Self {
-            instances: Arc::new(Semaphore::new(instances)),
+            instances: shared(instances),
             all_instances: instances,
             instances_of: PerPrincipal::new((instances * 3).div_ceil(4)),
-            pages: Arc::new(Semaphore::new(pages)),
+            pages: shared(pages),
             pages_of: PerPrincipal::new(pages.div_ceil(2)),
             kept: Arc::new(Semaphore::new(pages.div_ceil(4))),
-            parsed: Arc::new(Semaphore::new(PARSED / PAGE)),
+            parsed: shared(PARSED / PAGE),
             parsed_of: PerPrincipal::new(MAX_PARSED / PAGE),
+            nobody: Principal::own("plugins"),
         }
     }
 
     /// Shares of another plugin.
     pub(crate) fn plugin(&self) -> PluginShare {
+        let instances = (self.all_instances * 3).div_ceil(4);
         PluginShare {
-            instances: Arc::new(Semaphore::new((self.all_instances * 3).div_ceil(4))),
+            instances: FairSemaphore::new(instances, instances),
             instances_of: PerPrincipal::new(self.all_instances.div_ceil(2)),
         }
     }
@@ -101,26 +110,27 @@ impl Shares {
     ) -> (Instance, MemoryReservation) {
         let one_of = plugin.instances_of.of(principal).acquire_owned().await;
         let of_principal = self.instances_of.of(principal).acquire_owned().await;
-        let mut room = MemoryReservation { from: Vec::with_capacity(2), pages: memory.div_ceil(PAGE) };
-        room.wait(self.pages_of.of(principal)).await;
-        let of_plugin = Arc::clone(&plugin.instances).acquire_owned().await;
-        let of_all = Arc::clone(&self.instances).acquire_owned().await;
-        room.wait(Arc::clone(&self.pages)).await;
-        (Instance { _permits: [one_of, of_principal, of_plugin, of_all] }, room)
+        let mut room = MemoryReservation::none();
+        room.wait_for_own(self.pages_of.of(principal), memory.div_ceil(PAGE)).await;
+        let of_plugin = plugin.instances.acquire(principal, 1).await;
+        let of_all = self.instances.acquire(principal, 1).await;
+        room.shared = Some(self.pages.acquire(principal, room.pages).await);
+        (Instance { _own: [one_of, of_principal], _shared: [of_plugin, of_all] }, room)
     }
 
     /// Waits for an instance that is used on nobody's behalf. It begins without memory.
     ///
     /// # Cancel safety
     /// Dropping the future gives everything back.
-    pub(crate) async fn take_for_nobody(&self) -> (Result<OwnedSemaphorePermit, AcquireError>, MemoryReservation) {
-        let room = MemoryReservation { from: vec![Arc::clone(&self.pages)], pages: 0 };
-        (Arc::clone(&self.instances).acquire_owned().await, room)
+    pub(crate) async fn take_for_nobody(&self) -> (FairPermit, MemoryReservation) {
+        let room = MemoryReservation { own: None, shared: Some(self.pages.none(&self.nobody)), pages: 0 };
+        (self.instances.acquire(&self.nobody, 1).await, room)
     }
 
     /// Room for what is kept of a plugin as long as it is loaded. It begins without any.
     pub(crate) fn keep(&self) -> MemoryReservation {
-        MemoryReservation { from: vec![Arc::clone(&self.kept), Arc::clone(&self.pages)], pages: 0 }
+        let (own, shared) = (Some(Arc::clone(&self.kept)), Some(self.pages.none(&self.nobody)));
+        MemoryReservation { own, shared, pages: 0 }
     }
 
     /// Waits for room for JSON of a principal's that is to be parsed, [`MAX_PARSED`] bytes at most.
@@ -128,9 +138,9 @@ impl Shares {
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
     pub(crate) async fn parse(&self, principal: &Principal, bytes: usize) -> MemoryReservation {
-        let mut room = MemoryReservation { from: Vec::with_capacity(2), pages: bytes.min(MAX_PARSED).div_ceil(PAGE) };
-        room.wait(self.parsed_of.of(principal)).await;
-        room.wait(Arc::clone(&self.parsed)).await;
+        let mut room = MemoryReservation::none();
+        room.wait_for_own(self.parsed_of.of(principal), bytes.min(MAX_PARSED).div_ceil(PAGE)).await;
+        room.shared = Some(self.parsed.acquire(principal, room.pages).await);
         room
     }
 }
@@ -153,13 +163,18 @@ impl PerPrincipal {
 }
 
 impl MemoryReservation {
-    /// Waits for all its pages from one more semaphore.
-    async fn wait(&mut self, from: Arc<Semaphore>) {
+    /// No room.
+    fn none() -> Self {
+        Self { own: None, shared: None, pages: 0 }
+    }
+
+    /// Waits for so many pages of a share.
+    async fn wait_for_own(&mut self, own: Arc<Semaphore>, pages: usize) {
         // What does not fit into 32 bits is more than there is.
-        let pages = u32::try_from(self.pages).unwrap_or(u32::MAX);
+        let wanted = u32::try_from(pages).unwrap_or(u32::MAX);
         // It is never closed.
-        if from.acquire_many(pages).await.map(|permits| permits.forget()).is_ok() {
-            self.from.push(from);
+        if own.acquire_many(wanted).await.map(|permits| permits.forget()).is_ok() {
+            (self.own, self.pages) = (Some(own), pages);
         }
     }
 
@@ -167,36 +182,41 @@ impl MemoryReservation {
     pub(crate) fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.div_ceil(PAGE).saturating_sub(self.pages);
         let Ok(permits) = u32::try_from(more) else { return false };
-        let taken: Result<Vec<_>, _> = self.from.iter().map(|from| from.try_acquire_many(permits)).collect();
-        let Ok(taken) = taken else { return false };
-        taken.into_iter().for_each(|permits| permits.forget());
+        let Ok(own) = self.own.as_ref().map(|own| own.try_acquire_many(permits)).transpose() else { return false };
+        if !self.shared.as_mut().is_none_or(|shared| shared.grow(more)) {
+            return false;
+        }
+        if let Some(own) = own {
+            own.forget();
+        }
         self.pages += more;
         true
     }
 
     /// Room for so many bytes more, to be given back apart.
     pub(crate) fn beside(&self, bytes: usize) -> Option<Self> {
-        let mut room = Self { from: self.from.clone(), pages: 0 };
+        let mut room =
+            Self { own: self.own.clone(), shared: self.shared.as_ref().map(FairPermit::none_beside), pages: 0 };
         room.grow_to(bytes).then_some(room)
     }
 
     /// Room without an end.
     #[cfg(test)]
     pub(crate) fn endless() -> Self {
-        Self { from: Vec::new(), pages: 0 }
+        Self::none()
     }
 }
 
 impl Drop for MemoryReservation {
     fn drop(&mut self) {
-        for from in &self.from {
-            from.add_permits(self.pages);
+        if let Some(own) = &self.own {
+            own.add_permits(self.pages);
         }
     }
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 mod tests {
     use futures_util::FutureExt as _;
 
@@ -251,7 +271,7 @@ mod tests {
         let (_, mut described) = shares.take_for_nobody().now_or_never().unwrap();
         assert!(described.grow_to(10 * PAGE) && !described.grow_to(11 * PAGE), "what is left of all");
         drop((mallorys, alices, described));
-        assert_eq!(shares.pages.available_permits(), 100);
+        assert_eq!(shares.pages.free(), 100);
     }
 
     #[test]
@@ -287,9 +307,9 @@ mod tests {
         let shares = Shares::new(ALL, MEMORY);
         let (mut one, mut other) = (shares.keep(), shares.keep());
         assert!(one.grow_to(20 * PAGE) && !other.grow_to(6 * PAGE) && other.grow_to(5 * PAGE));
-        assert_eq!(shares.pages.available_permits(), 75);
+        assert_eq!(shares.pages.free(), 75);
         drop((one, other));
-        assert!(shares.keep().grow_to(25 * PAGE) && shares.pages.available_permits() == 100);
+        assert!(shares.keep().grow_to(25 * PAGE) && shares.pages.free() == 100);
     }
 
     #[test]
@@ -303,6 +323,22 @@ mod tests {
         assert!(bob.is_some() && large("carol").is_none());
         drop(alice);
         assert!(large("carol").is_some());
+    }
+
+    #[test]
+    fn behind_the_queues_of_others_a_principal_waits_for_one_instance() {
+        let shares = Shares::new(ALL, MEMORY);
+        let plugins = [shares.plugin(), shares.plugin(), shares.plugin()];
+        let mut held: Vec<_> = plugins.iter().flat_map(|plugin| take_all(&shares, plugin, "mallory", 0)).collect();
+        held.extend(take_all(&shares, &plugins[0], "mary", 0));
+        assert_eq!(shares.instances.free(), 0);
+        let [mary, alice] = ["mary", "alice"].map(|name| Principal::new("test", name));
+        let mut queued: Vec<_> = (0..16).map(|_| Box::pin(shares.take(&plugins[0], &mary, 0))).collect();
+        assert!(queued.iter_mut().all(|call| call.now_or_never().is_none()));
+        let mut alices = Box::pin(shares.take(&plugins[1], &alice, 0));
+        assert!((&mut alices).now_or_never().is_none());
+        drop(held.pop());
+        assert!((&mut alices).now_or_never().is_some());
     }
 
     #[test]

@@ -648,7 +648,7 @@ mod tests {
         let config = Arc::new(SshConfig::load(&file, None, dir.path()).unwrap());
         let over_ssh =
             |name: &str| HostRecord::over_ssh(&config, name, CommandPolicy::None, scout_machine::CommandLimits::NONE);
-        let local = Local::new(Account::current(dir.path(), |_| None));
+        let local = Local::new(Account::current(dir.path(), |_| None), false);
         let mine = HostRecord::local(&local, "mine", CommandPolicy::None, scout_machine::CommandLimits::NONE);
         let hosts = ["open", "shut", "amiss"].map(over_ssh).into_iter().chain([mine]).collect();
         let mut context = context();

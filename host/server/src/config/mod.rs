@@ -248,9 +248,15 @@ impl Config {
             ..defaults
         };
         let max_connections = flags.max_pool_size.or(variables.pool_size()?).or(file.max_pool_size.map(|n| n.0));
+        let max_connections = max_connections.map_or(pool.max_connections, |n| n as usize);
         let pool = PoolConfig {
             idle_timeout: time(flags.idle_timeout, "SCOUT_IDLE_TIMEOUT", file.idle_timeout, pool.idle_timeout)?,
-            max_connections: max_connections.map_or(pool.max_connections, |n| n as usize),
+            max_connections,
+            // Whoever is alone has all of them.
+            max_connections_of_principal: match flags.serves_http {
+                true => (max_connections * 3).div_ceil(4),
+                false => max_connections,
+            },
             seen: Some(state_dir.join("answers")),
             ..pool
         };
@@ -342,7 +348,10 @@ impl Config {
             warnings: variables.unknown(),
             file_place: path.clone().unwrap_or(default_file),
             file: path.clone(),
-            local: Local::new(Account::current(home.clone(), |name| environment.get(name).map(Into::into))),
+            local: Local::new(
+                Account::current(home.clone(), |name| environment.get(name).map(Into::into)),
+                flags.serves_http,
+            ),
             http: Http::new(file.http, lines, relative_to_file)?,
             home,
             transfers,

@@ -12,6 +12,8 @@ pub struct PoolConfig {
     pub idle_timeout: Duration,
     /// Connections at once, over all hosts.
     pub max_connections: usize,
+    /// Those of one principal: with fewer than all, a principal that keeps its connections busy leaves some to the others at once.
+    pub max_connections_of_principal: usize,
     /// A directory in which processes of this account share what they have seen of addresses: one that has just been asked
     /// whether it answers is not asked again by another process. Absent: they do not.
     pub seen: Option<PathBuf>,
@@ -29,6 +31,7 @@ impl Default for PoolConfig {
         Self {
             idle_timeout: Duration::from_secs(60),
             max_connections: 100,
+            max_connections_of_principal: 100,
             answer_timeout: Duration::from_secs(20),
             channels_per_connection: 4096,
             seen: None,

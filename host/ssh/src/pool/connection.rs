@@ -12,8 +12,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelMsg, Disconnect};
-use scout_machine::{Call, CommandLimits, ErrorKind, Handshake, HostError};
-use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use scout_machine::{Call, CommandLimits, ErrorKind, FairPermit, Handshake, HostError};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -127,7 +127,7 @@ pub(crate) struct Connection {
     /// It no longer opens channels; those that are open may go on.
     retired: AtomicBool,
     closed: AtomicBool,
-    room: Mutex<Option<OwnedSemaphorePermit>>,
+    room: Mutex<Option<FairPermit>>,
 }
 
 impl Connection {
@@ -138,7 +138,7 @@ impl Connection {
         dialled: Dialled,
         config: &PoolConfig,
         (stats, queue, quirks): (Arc<Stats>, Arc<Gauge>, Arc<Quirks>),
-        room: OwnedSemaphorePermit,
+        room: FairPermit,
     ) -> Arc<Self> {
         let connection = Arc::new(Self {
             id,

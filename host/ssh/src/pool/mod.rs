@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
-use scout_machine::{Call, ErrorKind, HostError, Principal, Probe, TenantId};
-use tokio::sync::{Semaphore, watch};
+use scout_machine::{Call, ErrorKind, FairSemaphore, HostError, Principal, Probe, TenantId};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -110,14 +110,14 @@ impl Pool {
         let reaping = CancellationToken::new();
         let probes = Probes::new(config.seen.clone());
         let inner = Arc::new(Inner {
-            room: Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
+            room: FairSemaphore::new(config.max_connections.max(1), config.max_connections_of_principal.max(1)),
             config,
             state: Mutex::new(State {
                 entries: HashMap::new(),
                 idle: LruCache::unbounded(),
                 addresses: HashMap::new(),
                 quirks: LruCache::new(REMEMBERED_HOSTS),
-                wanting_room: 0,
+                wanting_room: HashMap::new(),
                 proven: LruCache::new(MAX_PROVEN),
             }),
             penalties: Arc::default(),
@@ -412,11 +412,11 @@ struct State {
     entries: HashMap<Key, Entry>,
     /// By connection id: those that nobody uses, and since when. The least recently used first.
     idle: LruCache<u64, (Key, Arc<Connection>, Instant)>,
-    addresses: HashMap<(String, u16), Arc<Semaphore>>,
+    addresses: HashMap<(String, u16), Arc<FairSemaphore>>,
     /// What was found out of a host, for one tenant: what a host does to one is no other's business.
     quirks: LruCache<(TenantId, Arc<HostSpec>), Arc<Quirks>>,
     /// Dials that wait for another connection to go.
-    wanting_room: usize,
+    wanting_room: HashMap<Principal, usize>,
     /// Who has logged in where.
     proven: LruCache<(Principal, Arc<HostSpec>), ()>,
 }
@@ -426,7 +426,7 @@ pub(crate) struct Inner {
     config: PoolConfig,
     state: Mutex<State>,
     stats: Arc<Stats>,
-    room: Arc<Semaphore>,
+    room: FairSemaphore,
     penalties: Arc<Penalties>,
     probes: Probes,
     next_id: AtomicU64,
@@ -611,22 +611,28 @@ impl Inner {
         queue: &Arc<Gauge>,
     ) -> Option<Result<(Arc<Connection>, u64), HostError>> {
         let spec = &key.spec;
-        let has_no_room = || key.role != Role::First && self.room.available_permits() == 0;
+        let who = &key.principal;
+        let has_no_room = || key.role != Role::First && (self.room.free() == 0 || self.room.has_its_share(who));
         if has_no_room() {
             return Some(Err(no_room(&spec.alias)));
         }
-        // First of all, so that dials to an address that does not answer take no other host's place in the pool.
         let handshakes = self.handshakes(spec);
-        let _handshake = self.while_wanted(key, sender, handshakes.acquire()).await?.ok()?;
-        if has_no_room() {
-            return Some(Err(no_room(&spec.alias)));
-        }
-        let room = match Arc::clone(&self.room).try_acquire_owned() {
-            Ok(room) => room,
-            Err(_) => {
-                let _wanting = self.want_room();
-                self.evict_one();
-                self.while_wanted(key, sender, Arc::clone(&self.room).acquire_owned()).await?.ok()?
+        let (_handshake, room) = loop {
+            // First of all, so that dials to an address that does not answer take no other host's place in the pool.
+            let handshake = self.while_wanted(key, sender, handshakes.acquire(who, 1)).await?;
+            if has_no_room() {
+                return Some(Err(no_room(&spec.alias)));
+            }
+            if let Some(room) = self.room.try_acquire(who, 1) {
+                break (handshake, room);
+            }
+            // Neither does whoever waits for room keep others from the address.
+            drop(handshake);
+            let _wanting = self.want_room(who);
+            self.evict_one(who);
+            let room = self.while_wanted(key, sender, self.room.acquire(who, 1)).await?;
+            if let Some(handshake) = handshakes.try_acquire(who, 1) {
+                break (handshake, room);
             }
         };
         self.stats.dials.add();
@@ -663,11 +669,11 @@ impl Inner {
     }
 
     /// The handshakes that may be under way at once with the host's address.
-    fn handshakes(&self, spec: &HostSpec) -> Arc<Semaphore> {
+    fn handshakes(&self, spec: &HostSpec) -> Arc<FairSemaphore> {
         let mut state = self.state.lock();
         state.addresses.retain(|_, handshakes| Arc::strong_count(handshakes) > 1);
         let address = dial::first_contact(spec);
-        let handshakes = || Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS));
+        let handshakes = || Arc::new(FairSemaphore::new(HANDSHAKES_PER_ADDRESS, HANDSHAKES_PER_ADDRESS));
         Arc::clone(state.addresses.entry(address).or_insert_with(handshakes))
     }
 
@@ -677,15 +683,24 @@ impl Inner {
         Arc::clone(self.state.lock().quirks.get_or_insert(whose, Arc::default))
     }
 
-    fn want_room(self: &Arc<Self>) -> WantingRoom {
-        self.state.lock().wanting_room += 1;
-        WantingRoom(Arc::clone(self))
+    fn want_room(self: &Arc<Self>, who: &Principal) -> WantingRoom {
+        *self.state.lock().wanting_room.entry(who.clone()).or_default() += 1;
+        WantingRoom(Arc::clone(self), who.clone())
     }
 
-    /// Closes the connection that nobody has used for longest.
-    fn evict_one(&self) {
+    /// Whether a dial waits that could have the place of a connection of this principal.
+    fn is_wanted(&self, state: &State, of: &Principal) -> bool {
+        state.wanting_room.keys().any(|who| who == of || !self.room.has_its_share(who))
+    }
+
+    /// Closes the connection that nobody has used for longest, so that a principal can have one more: of its own, if it has all that it
+    /// may.
+    fn evict_one(&self, who: &Principal) {
+        let has_its_share = self.room.has_its_share(who);
         let mut state = self.state.lock();
-        if let Some((_, (key, connection, _))) = state.idle.pop_lru() {
+        let mut idle = state.idle.iter().rev();
+        let id = idle.find(|(_, (key, ..))| !has_its_share || key.principal == *who).map(|(id, _)| *id);
+        if let Some((key, connection, _)) = id.and_then(|id| state.idle.pop(&id)) {
             self.remove(&mut state, &key, &connection);
             self.stats.evictions.add();
         }
@@ -707,7 +722,7 @@ impl Inner {
         let current = matches!(state.entries.get(key), Some(Entry { state: ConnectionState::Ready(own), .. }) if Arc::ptr_eq(own, connection));
         if !current || !connection.is_usable() {
             self.remove(&mut state, key, connection);
-        } else if state.wanting_room > 0 {
+        } else if self.is_wanted(&state, &key.principal) {
             self.remove(&mut state, key, connection);
             self.stats.evictions.add();
         } else {
@@ -798,11 +813,18 @@ impl Drop for Inner {
 }
 
 /// Counts a dial among those that wait for another connection to go.
-struct WantingRoom(Arc<Inner>);
+struct WantingRoom(Arc<Inner>, Principal);
 
 impl Drop for WantingRoom {
     fn drop(&mut self) {
-        self.0.state.lock().wanting_room -= 1;
+        let Self(pool, who) = self;
+        let mut state = pool.state.lock();
+        if let Some(wanting) = state.wanting_room.get_mut(who) {
+            *wanting -= 1;
+            if *wanting == 0 {
+                state.wanting_room.remove(who);
+            }
+        }
     }
 }
 

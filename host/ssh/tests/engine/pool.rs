@@ -166,6 +166,72 @@ async fn who_dials_with_other_known_hosts_uses_no_connection_of_the_same_pool() 
 }
 
 #[tokio::test]
+async fn a_connection_that_comes_back_goes_to_who_has_fewest_however_many_wait_before() {
+    let config =
+        PoolConfig { max_connections: 2, max_connections_of_principal: 2, idle_timeout: LONG, ..PoolConfig::default() };
+    let world = World::pooled(&SshdOptions::default(), config);
+    let hosts: Vec<_> = (0..20)
+        .map(|number| Arc::new(HostSpec { alias: format!("h{number}"), ..HostSpec::clone(&world.spec) }))
+        .collect();
+    let [mallory, alice] = ["mallory", "alice"].map(|name| Principal::new("test", name));
+    let mut held = Vec::new();
+    for host in &hosts[..2] {
+        held.push(world.pool.lease(&mallory, host, &seconds(60)).await.unwrap());
+    }
+    let mut waiting = JoinSet::new();
+    for host in &hosts[2..] {
+        let (pool, mallory, host) = (world.pool.clone(), mallory.clone(), Arc::clone(host));
+        waiting.spawn(async move { pool.lease(&mallory, &host, &seconds(60)).await });
+    }
+    eventually("they all wait", || world.pool.snapshot().dialing == 18).await;
+    let (pool, spec) = (world.pool.clone(), Arc::clone(&world.spec));
+    let alices = tokio::spawn(async move { pool.lease(&alice, &spec, &seconds(60)).await });
+    eventually("she waits", || world.pool.snapshot().dialing == 19).await;
+    assert_eq!(world.pool.snapshot().dials, 2);
+    drop(held.pop());
+    let lease = alices.await.unwrap().unwrap();
+    assert_eq!(world.pool.snapshot().dials, 3, "hers was the first that was dialled");
+    drop(lease);
+    // Hers went when nobody used it: somebody waits for its place.
+    let next = waiting.join_next().await.unwrap().unwrap();
+    assert!(next.is_ok());
+    waiting.abort_all();
+}
+
+#[tokio::test]
+async fn a_principal_at_its_share_makes_room_among_its_own_connections_only() {
+    let config =
+        PoolConfig { max_connections: 4, max_connections_of_principal: 3, idle_timeout: LONG, ..PoolConfig::default() };
+    let world = World::pooled(&SshdOptions::default(), config);
+    let hosts: Vec<_> = (0..5)
+        .map(|number| Arc::new(HostSpec { alias: format!("h{number}"), ..HostSpec::clone(&world.spec) }))
+        .collect();
+    let [mallory, alice] = ["mallory", "alice"].map(|name| Principal::new("test", name));
+    // The one that nobody has used for longest is hers.
+    drop(world.pool.lease(&alice, &world.spec, &call()).await.unwrap());
+    for host in &hosts[..3] {
+        drop(world.pool.lease(&mallory, host, &call()).await.unwrap());
+    }
+    let is_connected = async |who, host| world.pool.probe(who, host, LONG).await.connected;
+    let kept = world.pool.lease(&mallory, &hosts[3], &call()).await.unwrap();
+    assert!(is_connected(&alice, &world.spec).await && !is_connected(&mallory, &hosts[0]).await);
+    // All three in use, a fourth waits, and what she uses meanwhile stays.
+    let _busy = [
+        world.pool.lease(&mallory, &hosts[1], &call()).await.unwrap(),
+        world.pool.lease(&mallory, &hosts[2], &call()).await.unwrap(),
+    ];
+    let (pool, host, who) = (world.pool.clone(), Arc::clone(&hosts[4]), mallory.clone());
+    let fourth = tokio::spawn(async move { pool.lease(&who, &host, &seconds(60)).await });
+    eventually("it waits", || world.pool.snapshot().dialing == 1).await;
+    drop(world.pool.lease(&alice, &world.spec, &call()).await.unwrap());
+    assert!(is_connected(&alice, &world.spec).await);
+    assert_eq!(world.pool.snapshot().dialing, 1);
+    drop(kept);
+    assert!(fourth.await.unwrap().is_ok());
+    assert!(is_connected(&alice, &world.spec).await);
+}
+
+#[tokio::test]
 async fn the_connection_that_was_used_least_recently_goes_first() {
     let config = PoolConfig { max_connections: 3, idle_timeout: LONG, ..PoolConfig::default() };
     let world = World::pooled(&SshdOptions::default(), config);
