@@ -404,6 +404,64 @@ async fn behind_a_proxy_nobody_else_is_served_and_failures_are_its_clients() {
 }
 
 #[tokio::test]
+async fn a_principal_has_limits_that_are_told_and_change_without_ending_a_call() {
+    let sshd = Sshd::start();
+    let limits = |concurrent: u32| {
+        format!(
+            "[access.alice]\nconcurrent_calls = {concurrent}\ncalls_per_day = 3\n[access.bob]\ncalls_per_minute = 1"
+        )
+    };
+    let options = options(&sshd).setting(SHELL).setting(&limits(1));
+    let dir = tempfile::tempdir().unwrap();
+    let [alice, bob] = [key(&options, dir.path(), "alice").await, key(&options, dir.path(), "bob").await];
+    let scout = HttpScout::start(&options, dir).await;
+    let command = Command::new(&sshd, "limited");
+    let mut running = scout.connect().await;
+    let headers = [("authorization", alice.as_str()), ("content-type", "application/json")];
+    let body = command.call(1).to_string();
+    let call_ends = running.send(Method::POST, "/mcp", &headers, body);
+    let ask = async |key: &str| scout.post(&with_key(key), &call(2, json!({"target": "hosts"}))).await;
+    let over_quota = async |key: &str| {
+        let answer = ask(key).await;
+        let result = &answer.json()["result"];
+        assert_eq!((answer.status, &result["isError"]), (StatusCode::OK, &json!(true)), "{answer:?}");
+        let error = &result["structuredContent"]["error"];
+        assert_eq!(error["kind"], "busy");
+        format!("{}; {}", error["message"].as_str().unwrap(), error["hint"].as_str().unwrap())
+    };
+    let checks = async {
+        command.has_begun().await;
+        let why = over_quota(&alice).await;
+        assert!(
+            why.contains("`alice` has 1 calls under way") && why.contains("`concurrent_calls` of [access.alice]"),
+            "{why}"
+        );
+        // Another principal has limits of its own.
+        assert!(ask(&bob).await.json()["result"]["isError"] != true);
+        let why = over_quota(&bob).await;
+        assert!(why.contains("`calls_per_minute` of [access.bob]") && why.contains("ask again in"), "{why}");
+        // More is allowed while her call runs.
+        let file = scout.dir().join("scout.toml");
+        let text = std::fs::read_to_string(&file).unwrap().replace("concurrent_calls = 1", "concurrent_calls = 2");
+        std::fs::write(scout.dir().join("new"), text).unwrap();
+        std::fs::rename(scout.dir().join("new"), file).unwrap();
+        // It is told within the time that each test has.
+        while ask(&alice).await.json()["result"]["isError"] == true {}
+        assert!(ask(&alice).await.json()["result"]["isError"] != true);
+        let why = over_quota(&alice).await;
+        assert!(why.contains("`alice` has made the 3 calls of today (UTC): `calls_per_day`"), "{why}");
+        assert!(!crate::limits::running(&command.marker).is_empty(), "it runs on");
+    };
+    // It ends with its client.
+    tokio::select! {
+        ended = call_ends => unreachable!("{ended:?}"),
+        () = checks => {}
+    }
+    drop(running);
+    command.has_ended().await;
+}
+
+#[tokio::test]
 async fn secrets_are_masked_for_those_who_come_over_http_unless_it_is_said_otherwise() {
     let secret = format!("AKIA{}", "QYLPMN5HHHFPZAM2");
     for (setting, is_masked) in [("", true), ("redact = false", false)] {

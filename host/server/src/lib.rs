@@ -29,6 +29,7 @@ mod outgoing;
 mod params;
 pub mod plugins;
 mod process;
+pub mod quotas;
 pub mod render;
 pub mod revision;
 pub mod router;

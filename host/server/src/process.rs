@@ -50,6 +50,8 @@ impl Process {
 
     /// Says goodbye to hosts, once no call runs any more.
     pub(crate) async fn end(self) {
+        let quotas = Arc::clone(self.tenant.quotas());
+        drop(tokio::time::timeout(GOODBYE, tokio::task::spawn_blocking(move || quotas.keep())).await);
         drop(tokio::time::timeout(GOODBYE, self.tenant.pool().shutdown()).await);
     }
 }

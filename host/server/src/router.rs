@@ -24,6 +24,7 @@ use crate::config::{did_you_mean, near};
 use crate::exit::Secrets;
 use crate::plugins::{Catalog, Loaded, Resources, TemplateShown, Tool};
 use crate::process::Drain;
+use crate::quotas::Admitted;
 use crate::render::{Base64, Missing, Reply, Text};
 use crate::revision::Revision;
 use crate::tally::{Ended, Outcome};
@@ -183,9 +184,12 @@ impl Router {
     /// future that is dropped is not counted.
     pub async fn answer(&self, request: Request, caller: Caller) -> Reply {
         let (begun, mut answering) = (Begun::now(&caller), Answering::default());
-        let reply = {
-            let call = pin!(self.answer_now(request, caller, &mut answering));
-            self.drain.run(&begun.cancel, call).await
+        let reply = match begun.admit("scout") {
+            Ok(_admitted) => {
+                let call = pin!(self.answer_now(request, caller, &mut answering));
+                self.drain.run(&begun.cancel, call).await
+            }
+            Err(over) => Some(over),
         };
         begun.end(&answering, reply)
     }
@@ -270,9 +274,12 @@ impl Router {
     /// As [`Router::answer`].
     pub async fn read(&self, uri: &str, caller: Caller) -> Reply {
         let (begun, mut answering) = (Begun::now(&caller), Answering::default());
-        let reply = {
-            let call = pin!(self.read_now(uri, caller, &mut answering));
-            self.drain.run(&begun.cancel, call).await
+        let reply = match begun.admit("resources/read") {
+            Ok(_admitted) => {
+                let call = pin!(self.read_now(uri, caller, &mut answering));
+                self.drain.run(&begun.cancel, call).await
+            }
+            Err(over) => Some(over),
         };
         begun.end(&answering, reply)
     }
@@ -451,9 +458,12 @@ impl Router {
     /// As [`Router::answer`].
     pub async fn call_tool(&self, name: &str, arguments: Map<String, Value>, caller: Caller) -> Reply {
         let (begun, mut answering) = (Begun::now(&caller), Answering::default());
-        let reply = {
-            let call = pin!(call_tool_now(name, arguments, caller, &mut answering));
-            self.drain.run(&begun.cancel, call).await
+        let reply = match begun.admit(name) {
+            Ok(_admitted) => {
+                let call = pin!(call_tool_now(name, arguments, caller, &mut answering));
+                self.drain.run(&begun.cancel, call).await
+            }
+            Err(over) => Some(over),
         };
         begun.end(&answering, reply)
     }
@@ -482,6 +492,22 @@ impl Begun {
         Self { at: Instant::now(), tenant, principal, cancel: caller.cancel.clone() }
     }
 
+    /// Takes it, if its principal may have one more of this tool.
+    ///
+    /// # Errors
+    /// What is answered instead.
+    fn admit(&self, tool: &str) -> Result<Admitted, Reply> {
+        let (revision, who) = (self.tenant.revision(), self.principal.name());
+        let quota = revision.config().quotas.get(who);
+        self.tenant.quotas().admit(who, tool, quota).map_err(|over| {
+            let hint = match over.retry_after {
+                Some(wait) => format!("ask again in {}", in_words(wait)),
+                None => "ask again when one of them has ended".to_owned(),
+            };
+            Reply::failure("busy", &over.message, Some(&hint), Receipt::default())
+        })
+    }
+
     /// Counts how it ended. Its time is that since it began: what a plugin tells of it leaves out what came before the plugin.
     fn end(self, answering: &Answering, reply: Option<Reply>) -> Reply {
         let mut reply = reply.unwrap_or_else(|| {
@@ -493,8 +519,19 @@ impl Begun {
         let plugin = answering.plugin().map(|plugin| plugin.id().as_str());
         let tool = answering.tool.as_ref().map(|tool| tool.shown.name.as_str());
         let (principal, outcome) = (&self.principal, Outcome::of(&reply));
+        self.tenant.quotas().charge(principal.name(), reply.receipt.remote_bytes);
         self.tenant.tally().take(&Ended { principal, plugin, tool, outcome, receipt: &reply.receipt });
         reply
+    }
+}
+
+/// As people say it, rounded up.
+fn in_words(wait: Duration) -> String {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
     }
 }
 

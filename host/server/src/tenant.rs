@@ -1,7 +1,7 @@
 //! A tenant: all that the requests of its people are answered with, and nothing of anybody else's.
 //!
 //! Owns the revision that serves them, their connections and what those are dialled with (known_hosts, the command that tells
-//! secrets), the audit trail, the numbers of their calls and the key of their cursors. Knows no protocol: who asks is told by a transport.
+//! secrets), the audit trail, the numbers of their calls, what each of its people has used of what they may, and the key of their cursors. Knows no protocol: who asks is told by a transport.
 //!
 //! Invariant: a request reaches what it needs through the tenant of its [`Caller`](crate::router::Caller), and through nothing
 //! that belongs to the process.
@@ -17,6 +17,7 @@ use crate::baselines::KeptBaselines;
 use crate::config::{Config, ConfigError};
 use crate::cursor_key;
 use crate::live::Live;
+use crate::quotas::Quotas;
 use crate::revision::Revision;
 use crate::tally::Tally;
 
@@ -32,6 +33,7 @@ pub struct Tenant {
     tally: Tally,
     cursors: Arc<CursorKey>,
     baselines: Arc<KeptBaselines>,
+    quotas: Arc<Quotas>,
 }
 
 impl Tenant {
@@ -47,7 +49,8 @@ impl Tenant {
         let (live, audit, cursors) =
             (Arc::new(live), Arc::new(audit), Arc::new(cursor_key::kept_in(&config.state_dir)));
         let baselines = Arc::new(KeptBaselines::below(&config.state_dir));
-        Ok(Arc::new(Self { id, live, pool, audit, tally: Tally::default(), cursors, baselines }))
+        let quotas = Arc::new(Quotas::below(&config.state_dir));
+        Ok(Arc::new(Self { id, live, pool, audit, tally: Tally::default(), cursors, baselines, quotas }))
     }
 
     /// The tenant of stdio and of the command line, over a pool of its own.
@@ -91,6 +94,11 @@ impl Tenant {
     /// What its plugins keep of hosts.
     pub(crate) fn baselines(&self) -> &Arc<KeptBaselines> {
         &self.baselines
+    }
+
+    /// What its principals have used of what they may.
+    pub(crate) fn quotas(&self) -> &Arc<Quotas> {
+        &self.quotas
     }
 
     /// What seals the cursors that its people are told.

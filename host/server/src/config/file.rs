@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use scout_runtime::Grants;
@@ -18,12 +19,13 @@ use super::values::{
 use super::{ConfigError, FileSize, OutputSize, Seconds, did_you_mean, near};
 use crate::audit::AuditMode;
 use crate::files;
+use crate::quotas::Quota;
 
 /// The largest file, in bytes: some 300,000 hosts. Parsed, it takes some ten times as much for a moment.
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 55] = [
+pub(super) const KEYS: [&str; 60] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -79,6 +81,11 @@ pub(super) const KEYS: [&str; 55] = [
     "accounts",
     "socket_group",
     "max_connections",
+    "calls_per_minute",
+    "tool_calls_per_minute",
+    "concurrent_calls",
+    "calls_per_day",
+    "bytes_per_day",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -243,6 +250,11 @@ pub(super) struct AccessTable {
     pub(super) commands: Option<Spanned<Vec<Spanned<Vec<String>>>>>,
     pub(super) follow_links_out: Option<Spanned<bool>>,
     pub(super) addresses: Option<Spanned<bool>>,
+    pub(super) calls_per_minute: Option<NonZeroU32>,
+    pub(super) tool_calls_per_minute: BTreeMap<String, NonZeroU32>,
+    pub(super) concurrent_calls: Option<NonZeroU32>,
+    pub(super) calls_per_day: Option<NonZeroU32>,
+    pub(super) bytes_per_day: Option<TransferSize>,
 }
 
 impl PluginTable {
@@ -259,6 +271,16 @@ impl PluginTable {
 }
 
 impl AccessTable {
+    pub(super) fn quota(&self) -> Quota {
+        Quota {
+            calls_per_minute: self.calls_per_minute,
+            tool_calls_per_minute: self.tool_calls_per_minute.clone(),
+            concurrent_calls: self.concurrent_calls,
+            calls_per_day: self.calls_per_day,
+            bytes_per_day: self.bytes_per_day.map(|size| size.0),
+        }
+    }
+
     pub(super) fn limits(&self) -> Keys<'_> {
         Keys {
             grants: self.grants.as_ref(),

@@ -37,6 +37,7 @@ pub use transfers::Transfers;
 pub use values::{ByteCount, FileSize, OutputSize, Seconds};
 
 use crate::audit::AuditMode;
+use crate::quotas::Quota;
 use file::File;
 
 /// The longest that a call may take beyond connecting and running its command: queues, SFTP, a slow link.
@@ -144,6 +145,8 @@ pub struct Config {
     pub groups: Groups,
     /// `[access.NAME]`: what principals may do.
     pub principals: BTreeMap<String, Arc<Rights>>,
+    /// The same tables: how often and how much they may ask. Those without such keys are left out.
+    pub quotas: BTreeMap<String, Quota>,
     /// Bounds of a call.
     pub limits: Limits,
     /// Bounds of the pool.
@@ -316,6 +319,7 @@ impl Config {
                     .collect::<Result<_, ConfigError>>()?,
                 lines,
             )?,
+            quotas: rights::quotas(&file.access),
             limits,
             pool,
             dial,

@@ -13,9 +13,10 @@ use scout_ssh::{HostNames, SshConfig};
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 
-use super::file::{Commands, HostTable, TransportName};
+use super::file::{AccessTable, Commands, HostTable, TransportName};
 use super::limits::{self, HostLimit, LimitKeys};
 use super::{Config, ConfigError, did_you_mean, is_principal, near};
+use crate::quotas::Quota;
 use crate::tenant::LOCAL;
 
 /// Rules of one key.
@@ -288,6 +289,12 @@ fn writable(tables: &[&HostConfig]) -> Option<Limit<Root>> {
     let mut all = said.next()?.clone();
     all.rules.extend(said.flat_map(|limit| limit.rules.iter().cloned()));
     Some(all)
+}
+
+/// The quotas of principals.
+pub(super) fn quotas(given: &BTreeMap<String, AccessTable>) -> BTreeMap<String, Quota> {
+    let all = given.iter().map(|(name, table)| (name.clone(), table.quota()));
+    all.filter(|(_, quota)| *quota != Quota::default()).collect()
 }
 
 /// The rights of principals.
