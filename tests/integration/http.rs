@@ -461,6 +461,69 @@ async fn a_principal_has_limits_that_are_told_and_change_without_ending_a_call()
     command.has_ended().await;
 }
 
+/// Read by a strict reader of the format; names that dashboards use do not change by themselves.
+#[tokio::test]
+async fn what_happens_is_told_in_the_words_of_prometheus_without_a_host_or_who_asks() {
+    let sshd = Sshd::start();
+    let options = options(&sshd).setting("[access.alice]\ncalls_per_minute = 1");
+    let dir = tempfile::tempdir().unwrap();
+    let key = key(&options, dir.path(), "alice").await;
+    let health = dir.path().join("health.sock");
+    let flags = format!("unix:{}", health.display());
+    let scout = HttpScout::start_at(&options, dir, "127.0.0.1:0", |command| {
+        command.args(["--health", &flags]);
+    })
+    .await;
+    let target = format!("box:{}", sshd.dir().display());
+    scout.post(&with_key(&key), &call(1, json!({"target": target}))).await;
+    scout.post(&with_key(&key), &call(2, json!({"target": target}))).await;
+    scout.post(&with_key("Bearer scoutkey_none"), &call(3, json!({"target": target}))).await;
+    let page = HttpConnection::to(&Place::Unix(health)).await.unwrap().ask(Method::GET, "/metrics", &[], "").await;
+    let media_type = page.headers["content-type"].to_str().unwrap();
+    assert_eq!(media_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let (python, scripts) = crate::python::python();
+    let mut reader = tokio::process::Command::new(python)
+        .arg(scripts.join("strict_metrics.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    reader.stdin.take().unwrap().write_all(page.body.as_bytes()).await.unwrap();
+    let read = reader.wait_with_output().await.unwrap();
+    assert!(read.status.success(), "{}", page.body);
+    let samples: Vec<(String, std::collections::BTreeMap<String, String>, f64)> =
+        serde_json::from_slice(&read.stdout).unwrap();
+    let value = |name: &str, labels: &[(&str, &str)]| {
+        let is_it = |(of, own, _): &&(String, std::collections::BTreeMap<String, String>, f64)| {
+            of == name && labels.iter().all(|(label, value)| own.get(*label).is_some_and(|own| own == value))
+        };
+        samples.iter().find(is_it).map(|(_, _, value)| *value)
+    };
+    for (name, labels, expected) in [
+        ("scout_calls_total", &[("plugin", "dir"), ("outcome", "answered")][..], 1.0),
+        ("scout_calls_total", &[("plugin", ""), ("outcome", "busy")], 1.0),
+        ("scout_call_seconds_count", &[("plugin", "dir")], 1.0),
+        ("scout_call_seconds_bucket", &[("plugin", "dir"), ("le", "+Inf")], 1.0),
+        ("scout_over_quota_total", &[("limit", "calls_per_minute")], 1.0),
+        ("scout_over_quota_total", &[("limit", "bytes_per_day")], 0.0),
+        ("scout_pool_dials_total", &[], 1.0),
+        ("scout_pool_connections", &[("state", "ready")], 1.0),
+        ("scout_http_answers_total", &[("status", "2xx")], 2.0),
+        ("scout_http_answers_total", &[("status", "4xx")], 1.0),
+        ("scout_http_failed_logins_total", &[], 1.0),
+        ("scout_revision", &[], 1.0),
+    ] {
+        assert_eq!(value(name, labels), Some(expected), "{name} {labels:?}\n{}", page.body);
+    }
+    for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds"] {
+        assert!(value(name, &[]) > Some(0.0), "{name}");
+    }
+    assert!(value("scout_remote_bytes_total", &[("plugin", "dir")]) > Some(0.0));
+    for secret in ["box", "alice", "127.0.0.1"] {
+        assert!(!page.body.contains(secret), "{secret} in {}", page.body);
+    }
+}
+
 #[tokio::test]
 async fn secrets_are_masked_for_those_who_come_over_http_unless_it_is_said_otherwise() {
     let secret = format!("AKIA{}", "QYLPMN5HHHFPZAM2");

@@ -9,7 +9,7 @@ use crate::http::serving;
 use crate::world::options;
 
 /// The interpreter with the client, and the folder of the scripts.
-fn python() -> (PathBuf, PathBuf) {
+pub(crate) fn python() -> (PathBuf, PathBuf) {
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests");
     let python = tests.join(".venv/bin/python");
     assert!(python.exists(), "{} is missing: tests/ci.sh makes it", python.display());

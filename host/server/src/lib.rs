@@ -25,6 +25,7 @@ pub mod lines;
 pub mod live;
 pub mod mcp;
 pub mod message;
+mod metrics;
 mod outgoing;
 mod params;
 pub mod plugins;

@@ -18,7 +18,7 @@ use crate::render::Reply;
 /// Plugins and tools that are counted by name: more than most have. Those beyond are counted together.
 const NAMED: usize = 128;
 /// The upper ends of the classes of how long calls took, in milliseconds; the last class has none.
-const WALL_MS: [u64; 9] = [1, 4, 16, 64, 256, 1_000, 4_000, 16_000, 64_000];
+pub(crate) const WALL_MS: [u64; 9] = [1, 4, 16, 64, 256, 1_000, 4_000, 16_000, 64_000];
 
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,6 +110,8 @@ struct Counters {
     execs: AtomicU64,
     shell_execs: AtomicU64,
     wall: [AtomicU64; WALL_MS.len() + 1],
+    wall_us: AtomicU64,
+    cpu_us: AtomicU64,
 }
 
 /// The counters of one plugin or tool at one moment, since the start of the process.
@@ -130,6 +132,12 @@ pub struct CallCounts {
     /// Those of them that were sent to a shell that stays.
     #[serde(default)]
     pub shell_execs: u64,
+    /// How long they took together, in microseconds.
+    #[serde(default)]
+    pub wall_us: u64,
+    /// CPU that plugins used for them, in microseconds.
+    #[serde(default)]
+    pub cpu_us: u64,
     /// How long calls took: the longest time of each class in milliseconds, of the last one none, and how many are in it.
     pub wall_ms: Vec<(Option<u64>, u64)>,
 }
@@ -186,6 +194,9 @@ impl Counters {
         add(&self.remote_bytes, receipt.remote_bytes);
         add(&self.execs, receipt.execs);
         add(&self.shell_execs, receipt.shell_execs);
+        let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        add(&self.wall_us, microseconds(receipt.wall));
+        add(&self.cpu_us, microseconds(receipt.cpu));
     }
 
     fn counts(&self) -> CallCounts {
@@ -200,6 +211,8 @@ impl Counters {
             remote_bytes: now(&self.remote_bytes),
             execs: now(&self.execs),
             shell_execs: now(&self.shell_execs),
+            wall_us: now(&self.wall_us),
+            cpu_us: now(&self.cpu_us),
             wall_ms: ends.zip(self.wall.iter().map(now)).filter(|(_, calls)| *calls > 0).collect(),
         }
     }
@@ -222,6 +235,8 @@ impl CallCounts {
             total.remote_bytes += counts.remote_bytes;
             total.execs += counts.execs;
             total.shell_execs += counts.shell_execs;
+            total.wall_us += counts.wall_us;
+            total.cpu_us += counts.cpu_us;
         }
         total.wall_ms = wall.into_iter().map(|((_, most), calls)| (most, calls)).collect();
         total

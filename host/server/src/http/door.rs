@@ -40,6 +40,7 @@ use super::throttle::Throttle;
 use crate::config::Config;
 use crate::lines::{Line, Lines, MAX_LINE};
 use crate::mcp::streamable::{self, Asks};
+use crate::metrics::HttpCounts;
 use crate::router::Router;
 use crate::tenant::Tenant;
 use crate::transport::Answers;
@@ -80,6 +81,7 @@ pub(super) struct Door {
     proxies: Vec<IpAddr>,
     /// Connections of each principal.
     connections: Shares<Arc<str>>,
+    pub(super) counts: Arc<HttpCounts>,
 }
 
 /// A connection, as its requests know it.
@@ -120,6 +122,7 @@ impl Door {
             proxies,
             // Nobody takes all.
             connections: Shares::new(connections / 2),
+            counts: Arc::default(),
         }
     }
 
@@ -131,11 +134,14 @@ impl Door {
         let revision = self.tenant.revision();
         let config = revision.config();
         let origin = request.headers().get(ORIGIN).cloned();
-        let answered = match checked_origin(request.headers(), config) {
+        let mut answer = match checked_origin(request.headers(), config) {
             Ok(()) => Box::pin(self.within(request, arrival, config)).await.unwrap_or_else(|instead| *instead),
-            Err(instead) => return *instead,
+            Err(instead) => {
+                self.counts.answer(instead.status().as_u16());
+                return *instead;
+            }
         };
-        let mut answer = answered;
+        self.counts.answer(answer.status().as_u16());
         let headers = answer.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -172,6 +178,9 @@ impl Door {
             return Err(Box::new(refused(StatusCode::BAD_REQUEST, why.to_owned())));
         }
         let name = principal(&arrival.peer, request.headers(), &self.keys, config).map_err(|stranger| {
+            if stranger.is_failed_login() {
+                self.counts.failed_login();
+            }
             let address = self.address(arrival, request.headers());
             let is_silent = stranger == Stranger::Silent;
             let wait = address.filter(|_| !is_silent).and_then(|address| self.throttle.fails(address));

@@ -1,6 +1,7 @@
-//! How this process is, for whatever supervises it: on a listener of its own, where nothing else is answered and nobody is asked who asks.
+//! How this process is, and its numbers, for whatever supervises it: on a listener of its own, where nothing else is answered and nobody is asked who asks.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::{Listener, Taken};
 use super::answers::{Answer, method_not_allowed, with};
+use crate::metrics::{MEDIA_TYPE, Metrics};
 
 /// Connections at once. One beyond that is closed.
 const CONNECTIONS: usize = 64;
@@ -24,13 +26,12 @@ const CONNECTION: Duration = Duration::from_secs(30);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Answers `/health` as long as the process lives, and `/ready` with 200 as long as it takes new calls.
+/// Answers `/health` as long as the process lives, `/ready` with 200 as long as it takes new calls, and `/metrics` with its numbers.
 ///
 /// # Cancel safety
 /// Dropping the future closes its connections.
-pub(super) async fn serve(listener: Listener, closing: CancellationToken) {
-    let (room, mut connections) = (Semaphore::new(CONNECTIONS), JoinSet::new());
-    let room = std::sync::Arc::new(room);
+pub(super) async fn serve(listener: Listener, closing: CancellationToken, metrics: Arc<Metrics>) {
+    let (room, mut connections) = (Arc::new(Semaphore::new(CONNECTIONS)), JoinSet::new());
     loop {
         while connections.try_join_next().is_some() {}
         let taken = match listener.accept().await {
@@ -41,14 +42,14 @@ pub(super) async fn serve(listener: Listener, closing: CancellationToken) {
                 continue;
             }
         };
-        let Ok(permit) = std::sync::Arc::clone(&room).try_acquire_owned() else { continue };
-        let closing = closing.clone();
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let (closing, metrics) = (closing.clone(), Arc::clone(&metrics));
         connections.spawn(async move {
             let _permit = permit;
             let served = async {
                 match taken {
-                    Taken::Tcp(stream, _) => connection(stream, closing).await,
-                    Taken::Unix(stream, _) => connection(stream, closing).await,
+                    Taken::Tcp(stream, _) => connection(stream, closing, metrics).await,
+                    Taken::Unix(stream, _) => connection(stream, closing, metrics).await,
                 }
             };
             drop(tokio::time::timeout(CONNECTION, served).await);
@@ -56,10 +57,14 @@ pub(super) async fn serve(listener: Listener, closing: CancellationToken) {
     }
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, closing: CancellationToken) {
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    closing: CancellationToken,
+    metrics: Arc<Metrics>,
+) {
     let service = service_fn(|request| {
-        let answer = answer(&request, closing.is_cancelled());
-        async { Ok::<_, Infallible>(answer) }
+        let (is_closing, metrics) = (closing.is_cancelled(), Arc::clone(&metrics));
+        async move { Ok::<_, Infallible>(answer(&request, is_closing, metrics).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -70,7 +75,7 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static
     }
 }
 
-fn answer(request: &Request<Incoming>, is_closing: bool) -> Answer {
+async fn answer(request: &Request<Incoming>, is_closing: bool, metrics: Arc<Metrics>) -> Answer {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return method_not_allowed("GET");
     }
@@ -78,6 +83,11 @@ fn answer(request: &Request<Incoming>, is_closing: bool) -> Answer {
         ("/health", _) => with(StatusCode::OK, TEXT, Bytes::from_static(b"alive\n")),
         ("/ready", false) => with(StatusCode::OK, TEXT, Bytes::from_static(b"ready\n")),
         ("/ready", true) => with(StatusCode::SERVICE_UNAVAILABLE, TEXT, Bytes::from_static(b"ending\n")),
-        _ => with(StatusCode::NOT_FOUND, TEXT, Bytes::from_static(b"there are /health and /ready\n")),
+        // Files are read for it.
+        ("/metrics", _) => match tokio::task::spawn_blocking(move || metrics.page()).await {
+            Ok(page) => with(StatusCode::OK, MEDIA_TYPE, page.into()),
+            Err(_) => with(StatusCode::INTERNAL_SERVER_ERROR, TEXT, Bytes::from_static(b"the log says why\n")),
+        },
+        _ => with(StatusCode::NOT_FOUND, TEXT, Bytes::from_static(b"there are /health, /ready and /metrics\n")),
     }
 }

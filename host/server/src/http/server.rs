@@ -30,6 +30,7 @@ use super::throttle::network;
 use super::tls::Tls;
 use crate::config::{Config, ConfigError};
 use crate::live::Renewal;
+use crate::metrics::Metrics;
 use crate::process::{GRACE, Process, STOPPING, Signals};
 use crate::router::Router;
 use crate::tenant::Tenant;
@@ -93,8 +94,10 @@ pub async fn serve(
     // Whoever waits for it reads it here, whatever is logged.
     eprintln!("scout serves MCP at {}{PATH}", server.url());
     let drain = router.drain().clone();
-    let _health =
-        health.map(|listener| AbortOnDropHandle::new(tokio::spawn(health::serve(listener, drain.closing().clone()))));
+    let metrics = Arc::new(Metrics::new(&tenant, &server.door.counts));
+    let _health = health.map(|listener| {
+        AbortOnDropHandle::new(tokio::spawn(health::serve(listener, drain.closing().clone(), metrics)))
+    });
     notify(&[sd_notify::NotifyState::Ready]);
     let _watchdog = AbortOnDropHandle::new(tokio::spawn(keep_watchdog()));
     let connections = Connections::default();
@@ -197,6 +200,7 @@ impl Server {
             };
             // Closed at once: a client that waits would not know for what.
             let Ok(place) = Arc::clone(&self.all).try_acquire_owned() else {
+                self.door.counts.refused_connection();
                 tracing::warn!(
                     "there are as many connections as `max_connections` of [http] allows: one more was closed"
                 );
@@ -212,13 +216,14 @@ impl Server {
             }
             let counted = address.filter(|address| !address.is_loopback() && self.proxies.is_empty()).map(network);
             let Some(stranger) = self.strangers.admit(counted) else {
+                self.door.counts.refused_connection();
                 tracing::warn!(?address, "too many connections say nothing of who asks: one more was closed");
                 continue;
             };
             let is_proxied = !self.proxies.is_empty();
             let (door, tls, connections_) = (Arc::clone(&self.door), self.tls.clone(), connections.clone());
             connections.tracker.spawn(async move {
-                let _place = place;
+                let _place = (place, door.counts.connection());
                 match (taken, tls) {
                     (Taken::Tcp(stream, _), Some(tls)) => match tls.accept(stream).await {
                         Ok(stream) => serve_connection(stream, peer(address), door, stranger, connections_).await,
