@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 use hyper::{Method, StatusCode};
 use rustls::pki_types::CertificateDer;
@@ -459,6 +460,73 @@ async fn a_principal_has_limits_that_are_told_and_change_without_ending_a_call()
     }
     drop(running);
     command.has_ended().await;
+}
+
+#[tokio::test]
+async fn who_may_no_longer_ask_loses_what_goes_on_too() {
+    let sshd = Sshd::start();
+    let options = options(&sshd).setting(SHELL).setting("[access.alice]\n[access.bob]");
+    let dir = tempfile::tempdir().unwrap();
+    let [alice, bob] = [key(&options, dir.path(), "alice").await, key(&options, dir.path(), "bob").await];
+    let scout = HttpScout::start(&options, dir).await;
+    let begun = async |key: &str| {
+        let answer = scout.post(&with_key(key), &initialize()).await;
+        answer.headers[SESSION].to_str().unwrap().to_owned()
+    };
+    let listens = async |key: &str, session: &str| {
+        let headers = [("authorization", key), (SESSION, session)];
+        let mut connection = scout.connect().await;
+        let stream = connection.send(Method::GET, "/mcp", &headers, "").await.unwrap().into_body();
+        (connection, stream)
+    };
+    let (session, other) = (begun(&alice).await, begun(&bob).await);
+    let streams = [listens(&alice, &session).await, listens(&alice, &session).await];
+    let bobs = listens(&bob, &other).await;
+    let command = Command::new(&sshd, "revoked");
+    let mut connection = scout.connect().await;
+    let headers = with_key(&alice);
+    let body = command.call(1);
+    let call = connection.post(&headers, &body);
+    let ends = async {
+        command.has_begun().await;
+        let id = alice.trim_start_matches("Bearer scoutkey_").split('_').next().unwrap().to_owned();
+        scout.scout(&["key", "revoke", &id]).await;
+        for (_connection, stream) in streams {
+            drop(stream.collect().await.unwrap());
+        }
+        // Of a principal whose table goes, too.
+        let file = scout.dir().join("scout.toml");
+        let text = std::fs::read_to_string(&file).unwrap().replace("[access.bob]", "");
+        std::fs::write(scout.dir().join("new"), text).unwrap();
+        std::fs::rename(scout.dir().join("new"), file).unwrap();
+        drop(bobs.1.collect().await.unwrap());
+    };
+    let (answer, ()) = tokio::join!(call, ends);
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{answer:?}");
+    command.has_ended().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_ends_its_streams_and_no_other() {
+    let (_sshd, scout, key) = served("").await;
+    let begun = async || {
+        let answer = scout.post(&with_key(&key), &initialize()).await;
+        answer.headers[SESSION].to_str().unwrap().to_owned()
+    };
+    let (session, other) = (begun().await, begun().await);
+    let listens = async |session: &str| {
+        let headers = [("authorization", key.as_str()), (SESSION, session)];
+        let mut connection = scout.connect().await;
+        let stream = connection.send(Method::GET, "/mcp", &headers, "").await.unwrap().into_body();
+        (connection, stream)
+    };
+    let (_connection, stream) = listens(&session).await;
+    let (_connection, mut goes_on) = listens(&other).await;
+    let headers = [("authorization", key.as_str()), (SESSION, session.as_str())];
+    let answer = scout.connect().await.ask(Method::DELETE, "/mcp", &headers, "").await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    drop(stream.collect().await.unwrap());
+    assert!(goes_on.frame().now_or_never().is_none());
 }
 
 /// Read by a strict reader of the format; names that dashboards use do not change by themselves.

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use listenfd::ListenFd;
 use scout_ssh::local_file;
@@ -16,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::files;
 
+/// After how long without a byte the system asks whether the other machine is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 1024;
 
@@ -124,6 +127,7 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 // An event is several small writes: the last would wait for the client's delayed acknowledgement.
                 stream.set_nodelay(true)?;
+                keep_alive(&stream);
                 Ok(Taken::Tcp(stream, peer))
             }
             Self::Unix(listener, _) => {
@@ -149,6 +153,22 @@ impl Listener {
             Self::Tcp(listener) => listener.local_addr().ok(),
             Self::Unix(..) => None,
         }
+    }
+}
+
+/// Has the system ask whether the client's machine is still there, so that one that has vanished ends a call within some two minutes also
+/// while nothing is written to it.
+fn keep_alive(stream: &TcpStream) {
+    use rustix::net::sockopt::{
+        set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
+    };
+    let set = set_socket_keepalive(stream, true)
+        .and_then(|()| set_tcp_keepidle(stream, KEEP_ALIVE))
+        .and_then(|()| set_tcp_keepintvl(stream, KEEP_ALIVE / 4))
+        .and_then(|()| set_tcp_keepcnt(stream, 4))
+        .and_then(|()| set_tcp_user_timeout(stream, 2 * u32::try_from(KEEP_ALIVE.as_millis()).unwrap_or(u32::MAX)));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a connection is not looked after by the system");
     }
 }
 

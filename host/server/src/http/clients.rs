@@ -52,6 +52,17 @@ impl Client {
         Some(UnderWay { client: Arc::clone(self), call, cancelled })
     }
 
+    /// A stream of a session begins, which ends with the session.
+    pub(super) fn stream(self: &Arc<Self>, session: SessionId) -> UnderWay {
+        let mut calls = self.calls.lock();
+        // No id of a request is written like this.
+        let free = (0_u64..).map(|number| (session, format!("stream {number}"))).find(|call| !calls.contains_key(call));
+        let call = free.unwrap_or_else(|| (session, "stream".to_owned()));
+        let cancelled = CancellationToken::new();
+        calls.insert(call.clone(), cancelled.clone());
+        UnderWay { client: Arc::clone(self), call, cancelled }
+    }
+
     /// Cancels a request, if it is under way.
     pub(super) fn cancel(&self, session: SessionId, id: CallId) {
         if let Some(call) = self.calls.lock().get(&(session, id)) {

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use scout_machine::{Principal, visible};
 use scout_runtime::MAX_MESSAGE;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
 use super::answers::{
     self, Answer, Body, EVENTS, JSON, empty, in_words, later, method_not_allowed, refusal, refused, with_header,
@@ -65,6 +65,8 @@ const BODY: Duration = Duration::from_secs(30);
 const SMALL: usize = 16 << 10;
 /// How often a stream without news says that it is there.
 const STILL_HERE: Duration = Duration::from_secs(15);
+/// How often it is looked whether who asks still may, while an answer or a stream goes on.
+const STILL_MAY: Duration = Duration::from_secs(5);
 /// How much of a `Host` or `Origin` is repeated, in bytes.
 const SHOWN: usize = 128;
 
@@ -214,17 +216,32 @@ impl Door {
         arrival.known.cancel();
         let (principal, client) = (self.tenant.principal(&name), self.clients.of(&name));
         let session = self.session(request.headers(), &principal)?;
-        match (request.method(), session) {
-            (&Method::POST, session) => self.post(request, client, &principal, session).await,
-            (&Method::GET, Some(_)) => self.changes(&client),
-            (&Method::DELETE, Some(session)) => {
-                self.labels.end(session);
-                client.end(session);
-                Ok(empty(StatusCode::NO_CONTENT))
+        let standing = Standing::of(self, name, arrival, request.headers());
+        let answering = async {
+            match (request.method(), session) {
+                (&Method::POST, session) => self.post(request, client, &principal, session).await,
+                (&Method::GET, Some(session)) => self.changes(&client, session),
+                (&Method::DELETE, Some(session)) => {
+                    self.labels.end(session);
+                    client.end(session);
+                    Ok(empty(StatusCode::NO_CONTENT))
+                }
+                (&Method::GET | &Method::DELETE, None) => Ok(method_not_allowed("POST")),
+                _ => Ok(method_not_allowed(METHODS)),
             }
-            (&Method::GET | &Method::DELETE, None) => Ok(method_not_allowed("POST")),
-            _ => Ok(method_not_allowed(METHODS)),
-        }
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = answering => answer?,
+            stranger = standing.ends() => return Err(Box::new(stranger.answer())),
+        };
+        Ok(match is_events(&answer) {
+            true => answer.map(|inner| {
+                let until = async move { drop(standing.ends().await) };
+                Held { inner, until: Some(Box::pin(until)), _held: () }.boxed()
+            }),
+            false => answer,
+        })
     }
 
     /// Whether a connection is a proxy's, who brings what many ask.
@@ -352,8 +369,8 @@ impl Door {
         {
             answer.headers_mut().insert(SESSION, label);
         }
-        if answer.headers().get(CONTENT_TYPE).is_some_and(|media_type| media_type == EVENTS) {
-            let until = cancelled.map(|cancelled| Box::pin(cancelled.cancelled_owned()));
+        if is_events(&answer) {
+            let until = cancelled.map(|cancelled| Box::pin(cancelled.cancelled_owned()) as Until);
             let held = (under_way, client, answers, memory);
             return Ok(answer.map(|inner| Held { inner, until, _held: held }.boxed()));
         }
@@ -376,20 +393,55 @@ impl Door {
         Ok(Answer::from_parts(head, Full::new(Bytes::from_owner(owned)).boxed()))
     }
 
-    /// What a session is told without having asked: that a list is another one now.
-    fn changes(&self, client: &Arc<Client>) -> Result<Answer, Instead> {
+    /// What a session is told without having asked: that a list is another one now. It ends with the session.
+    fn changes(&self, client: &Arc<Client>, session: SessionId) -> Result<Answer, Instead> {
         let changes =
             streamable::changes(&client.server).map_err(|why| Box::new(refused(StatusCode::TOO_MANY_REQUESTS, why)))?;
-        let client = Arc::clone(client);
-        let told = futures_util::stream::unfold((changes, client), async |(mut changes, client)| {
+        let stream = client.stream(session);
+        let over = stream.cancelled.clone();
+        let told = futures_util::stream::unfold((changes, stream), async |(mut changes, stream)| {
             let event = match tokio::time::timeout(STILL_HERE, changes.next()).await {
                 Ok(change) => format!("data: {change}\n\n"),
                 Err(_) => ": still here\n\n".to_owned(),
             };
-            Some((event, (changes, client)))
+            Some((event, (changes, stream)))
         });
+        let told = told.take_until(over.cancelled_owned());
         Ok(events(told.take_until(self.closing.clone().cancelled_owned())))
     }
+}
+
+/// What says who asks, for as long as an answer or a stream goes on: a key may be revoked and a principal lose its table meanwhile.
+struct Standing {
+    door: Arc<Door>,
+    name: Arc<str>,
+    peer: Peer,
+    /// `Authorization` alone.
+    headers: HeaderMap,
+}
+
+impl Standing {
+    fn of(door: &Arc<Door>, name: Arc<str>, arrival: &Arrival, headers: &HeaderMap) -> Self {
+        let credentials = headers.get(AUTHORIZATION).map(|value| (AUTHORIZATION, value.clone()));
+        Self { door: Arc::clone(door), name, peer: arrival.peer.clone(), headers: credentials.into_iter().collect() }
+    }
+
+    /// Waits until who asks no longer may.
+    async fn ends(&self) -> Stranger {
+        loop {
+            tokio::time::sleep(STILL_MAY).await;
+            let revision = self.door.tenant.revision();
+            match principal(&self.peer, &self.headers, &self.door.keys, revision.config()) {
+                Ok(name) if name == self.name => {}
+                Ok(_) => break Stranger::NoRights(Arc::clone(&self.name)),
+                Err(stranger) => break stranger,
+            }
+        }
+    }
+}
+
+fn is_events(answer: &Answer) -> bool {
+    answer.headers().get(CONTENT_TYPE).is_some_and(|media_type| media_type == EVENTS)
 }
 
 /// Events, one after the other.
@@ -573,11 +625,14 @@ impl<H> AsRef<[u8]> for Owned<H> {
     }
 }
 
+/// What ends a body before its own end.
+type Until = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
 /// A body with what is held until it was sent, or nobody waits for it any more.
 struct Held<H> {
     inner: Body,
     /// Ends the body.
-    until: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    until: Option<Until>,
     _held: H,
 }
 

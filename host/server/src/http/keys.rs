@@ -36,6 +36,8 @@ const MAX_KEYS: usize = 10_000;
 const USED: i64 = 60;
 /// The time of a directory that has just changed may be that of a later change, too: systems count in steps of up to 10 ms.
 const SETTLED: Duration = Duration::from_millis(100);
+/// The same of a file system whose times have no fractions: some count in steps of two seconds.
+const COARSE: Duration = Duration::from_secs(3);
 
 /// One key, without what makes it one.
 #[derive(Debug)]
@@ -112,7 +114,8 @@ struct Stamp {
 impl Stamp {
     fn of(directory: &Path) -> Option<Self> {
         let found = directory.metadata().ok()?;
-        Some(Self { file: (found.dev(), found.ino()), changed: (found.mtime(), found.mtime_nsec()) })
+        // Not the time of its content, which anybody who may write it can set, also to one to come.
+        Some(Self { file: (found.dev(), found.ino()), changed: (found.ctime(), found.ctime_nsec()) })
     }
 
     /// Whether no change after `now` can have the same time.
@@ -121,7 +124,7 @@ impl Stamp {
         let since = || Some(Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?));
         since()
             .and_then(|since| now.duration_since(SystemTime::UNIX_EPOCH + since).ok())
-            .is_some_and(|age| age > SETTLED)
+            .is_some_and(|age| age > if nanoseconds == 0 { COARSE } else { SETTLED })
     }
 }
 
@@ -223,6 +226,10 @@ impl Keys {
 
     /// Those that serve now.
     fn now(&self) -> Arc<Read> {
+        self.at(SystemTime::now())
+    }
+
+    fn at(&self, at: SystemTime) -> Arc<Read> {
         let now = Stamp::of(&self.directory);
         let is_current = |read: &Read| read.of.is_some() && read.of == now;
         let read = Arc::clone(&self.read.read());
@@ -235,7 +242,7 @@ impl Keys {
             return read;
         }
         // Looked at before it is read: what changes meanwhile is read next time.
-        let (stamp, at) = (Stamp::of(&self.directory), SystemTime::now());
+        let stamp = Stamp::of(&self.directory);
         match self.read_all() {
             Ok(keys) => {
                 let read = Arc::new(Read { keys, of: stamp.filter(|stamp| stamp.is_settled(at)) });
@@ -376,12 +383,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let keys = Keys::below(dir.path());
         let text = keys.add("alice", None).unwrap();
-        let long_ago = SystemTime::now() - Duration::from_secs(60);
-        File::open(&keys.directory).unwrap().set_modified(long_ago).unwrap();
-        keys.find(&text).unwrap();
-        let read = keys.now();
-        assert!(Arc::ptr_eq(&read, &keys.now()));
-        // Its time is a moment ago: another key may be made in the same one.
+        let later = SystemTime::now() + Duration::from_secs(60);
+        let read = keys.at(later);
+        assert!(Arc::ptr_eq(&read, &keys.at(later)) && keys.find(&text).is_ok());
+        // What somebody says of the time of its content is not asked.
+        File::open(&keys.directory).unwrap().set_modified(later + Duration::from_secs(3600)).unwrap();
+        let read = keys.at(later);
+        assert!(Arc::ptr_eq(&read, &keys.at(later)));
+        // It has changed a moment ago: another key may be made in the same one.
         let more = keys.add("bob", None).unwrap();
         assert!(!Arc::ptr_eq(&keys.now(), &keys.now()));
         assert!(keys.find(&more).is_ok());

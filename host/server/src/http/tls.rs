@@ -11,6 +11,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -25,10 +26,21 @@ const MAX_FILE: u64 = 1 << 20;
 pub(super) struct Tls {
     certificate: PathBuf,
     private_key: PathBuf,
-    current: Mutex<(Stamps, Arc<ServerConfig>)>,
+    current: Mutex<Current>,
 }
 
-/// What the files were when they were read.
+struct Current {
+    /// What the files were when they were read.
+    of: Stamps,
+    config: Arc<ServerConfig>,
+    /// What they were when they made no sense, and when that was.
+    failed: Option<(Stamps, Instant)>,
+}
+
+/// How long it is waited before files that made no sense are read again: what could not be read may be by then.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// What files are: which, when they changed, how long.
 type Stamps = [Option<(u64, i64, i64, u64)>; 2];
 
 impl Tls {
@@ -40,7 +52,7 @@ impl Tls {
         let stamps = stamps(certificate, private_key);
         let config = read(certificate, private_key)?;
         let (certificate, private_key) = (certificate.to_owned(), private_key.to_owned());
-        Ok(Self { certificate, private_key, current: Mutex::new((stamps, config)) })
+        Ok(Self { certificate, private_key, current: Mutex::new(Current { of: stamps, config, failed: None }) })
     }
 
     /// Shakes hands.
@@ -56,17 +68,20 @@ impl Tls {
     fn current(&self) -> Arc<ServerConfig> {
         let now = stamps(&self.certificate, &self.private_key);
         let mut current = self.current.lock();
-        if current.0 != now {
-            current.0 = now;
+        let failed_just_now = current.failed.is_some_and(|(of, at)| of == now && at.elapsed() < AGAIN);
+        if current.of != now && !failed_just_now {
             match read(&self.certificate, &self.private_key) {
                 Ok(config) => {
                     tracing::info!(certificate = %self.certificate.display(), "the certificate was read again");
-                    current.1 = config;
+                    *current = Current { of: now, config, failed: None };
                 }
-                Err(why) => tracing::warn!(%why, "the certificate that was read before serves on"),
+                Err(why) => {
+                    tracing::warn!(%why, "the certificate that was read before serves on");
+                    current.failed = Some((now, Instant::now()));
+                }
             }
         }
-        Arc::clone(&current.1)
+        Arc::clone(&current.config)
     }
 }
 
