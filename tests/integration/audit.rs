@@ -226,3 +226,67 @@ async fn what_an_agent_is_refused_without_end_is_bounded_in_the_log() {
     assert_eq!(unsent.len() as u64 + told, 150);
     assert!(told > 0 && unsent.iter().all(|line| line["command"].as_str().unwrap().len() <= 512));
 }
+
+/// The proof of a log that a Scout has written, its checkpoints by the real ssh-keygen, and how it is told.
+#[tokio::test]
+async fn a_log_is_proven_signed_shown_and_exported() {
+    let sshd = Sshd::start();
+    let options = options(&sshd);
+    let scout = Scout::start(&options).await;
+    for query in ["uname", "echo =1+1", "rm -rf /"] {
+        scout.command("box", query).await;
+    }
+    let dir = scout.dir();
+    let run = async |arguments: &[&str]| {
+        let output = options.command(dir).args(arguments).output().await.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, told, why) = run(&["audit", "verify"]).await;
+    assert_eq!(code, Some(0), "{told}{why}");
+    assert!(told.contains("whole: 5 lines, 5 linked"), "{told}");
+
+    let keygen = async |script: &str| {
+        let mut command = tokio::process::Command::new("sh");
+        let output = command.args(["-ec", script]).current_dir(dir).output().await.unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    keygen("ssh-keygen -q -t ed25519 -N '' -f key; echo \"auditor $(cat key.pub)\" >signers").await;
+    let key = dir.join("key");
+    let (code, told, why) = run(&["audit", "checkpoint", "--key", key.to_str().unwrap()]).await;
+    assert_eq!(code, Some(0), "{told}{why}");
+    let log = dir.join("audit.jsonl");
+    let checkpoint = lines(&log).pop().unwrap();
+    assert!(told.contains(checkpoint["of"].as_str().unwrap()), "{told}");
+    std::fs::write(dir.join("of"), checkpoint["of"].as_str().unwrap()).unwrap();
+    std::fs::write(dir.join("of.sig"), checkpoint["signature"].as_str().unwrap()).unwrap();
+    keygen("ssh-keygen -Y verify -f signers -I auditor -n scout-audit -s of.sig <of").await;
+    let signers = dir.join("signers");
+    let with_signers = ["audit", "verify", "--allowed-signers", signers.to_str().unwrap()];
+    let (code, told, why) = run(&with_signers).await;
+    assert_eq!(code, Some(0), "{told}{why}");
+    assert!(told.contains("1 of 1 checkpoints signed well"), "{told}");
+    // Of somebody else.
+    keygen("ssh-keygen -q -t ed25519 -N '' -f other; echo \"auditor $(cat other.pub)\" >signers").await;
+    let (code, told, _) = run(&with_signers).await;
+    assert!(code == Some(1) && told.contains(":6: is a checkpoint that is signed with the key"), "{told}");
+
+    let (_, told, _) = run(&["audit", "show", "--host", "box"]).await;
+    let shown: Vec<_> = told.lines().collect();
+    assert_eq!(shown.len(), 3, "{told}");
+    assert!(shown[0].contains("end  local  box  ") && shown[0].contains("[exited 0, "), "{told}");
+    assert!(shown[2].contains("unsent  local  box  rm -rf /  [refused"), "{told}");
+    let (_, told, _) = run(&["audit", "show", "--event", "begin", "--limit", "1", "--since", "1h"]).await;
+    assert!(told.lines().count() == 1 && told.contains("begin"), "{told}");
+    let (_, table, _) = run(&["audit", "export", "--format", "csv", "--principal", "local"]).await;
+    assert!(table.starts_with("time,event,tenant,principal,plugin,host,operation,path,command,"), "{table}");
+    assert_eq!(table.matches("\r\n").count(), 4, "{table}");
+    let (_, exported, _) = run(&["audit", "export", "--event", "unsent"]).await;
+    assert_eq!(exported.trim(), std::fs::read_to_string(&log).unwrap().lines().nth(4).unwrap());
+
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, text.replacen("rm -rf /", "ls -la /", 1)).unwrap();
+    let (code, told, _) = run(&["audit", "verify"]).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains(":6: does not follow from what stands above it") && told.contains("NOT whole"), "{told}");
+}

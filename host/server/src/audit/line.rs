@@ -173,6 +173,18 @@ impl Omitted {
     }
 }
 
+/// The line of a checkpoint: a place in the log, signed.
+pub(crate) fn checkpoint(of: &str, signature: &str) -> std::io::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Signed<'a> {
+        event: &'static str,
+        time: String,
+        of: &'a str,
+        signature: &'a str,
+    }
+    text(&Signed { event: "checkpoint", time: now(), of, signature })
+}
+
 /// The text of a line, with its end. What hides or steers a terminal is written as JSON's escapes: whoever parses the line gets it
 /// as it was, and whoever only looks at it sees it.
 pub(super) fn text(line: &impl Serialize) -> std::io::Result<Vec<u8>> {

@@ -1,5 +1,6 @@
 //! The audit trail of one tenant in this process: records come in from anywhere, a thread of its own writes them.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,6 +19,8 @@ use super::log_file::{LogFile, unwritable};
 
 /// Records that wait for a disk that hangs, in bytes: the commands of 250 calls at their longest.
 const MAX_WAITING: usize = 16 << 20;
+/// Lines that are written at once, and their bytes.
+const BATCH: (usize, usize) = (256, 1 << 20);
 /// How long it may take until what was left out is told.
 const TELL_AFTER: Duration = Duration::from_secs(60);
 /// How long the last lines may take to be written when Scout ends.
@@ -29,6 +32,7 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 pub enum AuditMode {
     /// It is not sent.
     #[default]
+    #[serde(alias = "required")]
     Strict,
     /// It is sent, and never waits for the log.
     BestEffort,
@@ -192,11 +196,17 @@ impl Writer {
                 Some((_, due)) => jobs.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             match job {
-                Ok(Job { line, written }) => {
-                    let bytes = line.bytes();
-                    // Nobody may wait any more.
-                    written.send(self.take(&line, Instant::now())).ok();
-                    self.shared.waiting.fetch_sub(bytes, Ordering::Relaxed);
+                Ok(job) => {
+                    // What waits beside it is written with it.
+                    let (mut bytes, mut batch) = (job.line.bytes(), vec![job]);
+                    while batch.len() < BATCH.0
+                        && bytes < BATCH.1
+                        && let Ok(job) = jobs.try_recv()
+                    {
+                        bytes += job.line.bytes();
+                        batch.push(job);
+                    }
+                    self.take(batch, Instant::now());
                 }
                 Err(RecvTimeoutError::Timeout) => self.tell_omitted(Instant::now()),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -205,8 +215,8 @@ impl Writer {
         self.tell_omitted(Instant::now());
     }
 
-    /// Writes a line, unless there are too many of its kind.
-    fn take(&mut self, line: &AnyLine, now: Instant) -> Result<(), String> {
+    /// Writes lines, but for those of whose kind there are too many, and tells who waits for them.
+    fn take(&mut self, batch: Vec<Job>, now: Instant) {
         let dropped = self.shared.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
             self.omitted(now).unwritten += dropped;
@@ -214,18 +224,32 @@ impl Writer {
         if self.omitted.as_ref().is_some_and(|(omitted, due)| omitted.unwritten > 0 || *due <= now) {
             self.tell_omitted(now);
         }
-        match line.event() {
-            Event::Unsent if !self.unsent.take(now) => {
-                self.omitted(now).unsent += 1;
-                return Ok(());
+        let (mut lines, mut waiting, mut bytes) = (Vec::with_capacity(batch.len()), Vec::new(), 0);
+        for Job { line, written } in batch {
+            bytes += line.bytes();
+            match line.event() {
+                Event::Unsent if !self.unsent.take(now) => self.omitted(now).unsent += 1,
+                Event::Denied if !self.denied.take(now) => self.omitted(now).denied += 1,
+                Event::Begin | Event::End | Event::Unsent | Event::Denied | Event::Read => {
+                    lines.push(text(&line));
+                    waiting.push(written);
+                    continue;
+                }
             }
-            Event::Denied if !self.denied.take(now) => {
-                self.omitted(now).denied += 1;
-                return Ok(());
-            }
-            Event::Begin | Event::End | Event::Unsent | Event::Denied | Event::Read => {}
+            written.send(Ok(())).ok();
         }
-        self.append(line).inspect_err(|_| self.omitted(now).unwritten += 1)
+        let appended = match lines.is_empty() {
+            true => Ok(()),
+            false => self.append(lines),
+        };
+        if appended.is_err() {
+            self.omitted(now).unwritten += u64::try_from(waiting.len()).unwrap_or(u64::MAX);
+        }
+        for written in waiting {
+            // Nobody may wait any more.
+            written.send(appended.clone()).ok();
+        }
+        self.shared.waiting.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn omitted(&mut self, now: Instant) -> &mut Omitted {
@@ -234,13 +258,14 @@ impl Writer {
 
     fn tell_omitted(&mut self, now: Instant) {
         let Some((mut omitted, _)) = self.omitted.take() else { return };
-        if self.append(omitted.told()).is_err() {
+        if self.append(vec![text(omitted.told())]).is_err() {
             self.omitted = Some((omitted, now + TELL_AFTER));
         }
     }
 
-    fn append(&mut self, line: &impl Serialize) -> Result<(), String> {
-        let appended = text(line).and_then(|text| self.file.append(&text));
+    fn append(&mut self, lines: Vec<io::Result<Vec<u8>>>) -> Result<(), String> {
+        let lines: io::Result<Vec<_>> = lines.into_iter().collect();
+        let appended = lines.and_then(|lines| self.file.append(&lines));
         // Once, and not for each line.
         match (&appended, std::mem::replace(&mut self.is_failing, appended.is_err())) {
             (Err(error), false) => tracing::error!(%error, "the audit log cannot be written"),
@@ -323,6 +348,51 @@ mod tests {
         assert_eq!(lines.iter().filter(|line| line["event"] == "denied").count(), 100);
         assert_eq!(lines.iter().filter(|line| line["event"] == "unsent").count(), 1);
         assert_eq!(lines.last().unwrap()["denied"], 10);
+    }
+
+    /// Runs itself as a process that records until it is killed, a hundred times.
+    #[tokio::test]
+    async fn nothing_that_was_answered_is_lost_however_often_its_process_is_killed() {
+        use std::io::{BufRead as _, Write as _};
+        const LOG: &str = "SCOUT_TEST_KILLED_LOG";
+        if let Some(path) = std::env::var_os(LOG) {
+            let audit = Audit::open(path.as_ref(), AuditMode::Strict).unwrap();
+            for number in 0.. {
+                record(&audit, number, "uptime", CommandEvent::Begin).await.unwrap();
+                writeln!(std::io::stdout(), "answered {}-{number}", audit.run).unwrap();
+            }
+        }
+        let world = World::new();
+        let mut answered = Vec::new();
+        for round in 0..100 {
+            let mut killed = std::process::Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "audit::trail::tests::nothing_that_was_answered_is_lost_however_often_its_process_is_killed",
+                ])
+                .env(LOG, world.path())
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut told = std::io::BufReader::new(killed.stdout.take().unwrap())
+                .lines()
+                .map_while(Result::ok)
+                .filter_map(|line| line.strip_prefix("answered ").map(str::to_owned));
+            answered.extend(told.by_ref().take(1 + round % 13));
+            killed.kill().unwrap();
+            // What it had said before.
+            answered.extend(told);
+            killed.wait().unwrap();
+        }
+        let text = std::fs::read_to_string(world.path()).unwrap();
+        let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let written: std::collections::HashSet<_> = lines.iter().filter_map(|line| line["id"].as_str()).collect();
+        // The last that it said may be cut off.
+        let lost = answered.iter().filter(|id| id.contains('-') && !written.contains(id.as_str())).count();
+        assert!(answered.len() >= 600, "{}", answered.len());
+        assert_eq!(lost, 0);
+        let found = super::super::Proof::default().file(text.as_bytes(), |_| Ok(())).unwrap();
+        assert_eq!((found.faulty, found.unlinked), (0, 0), "{found:?}");
     }
 
     #[tokio::test]

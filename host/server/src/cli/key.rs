@@ -121,7 +121,7 @@ fn principal(name: &str) -> Result<String, String> {
     is_principal(name).map(|()| name.to_owned())
 }
 
-fn life(text: &str) -> Result<Duration, String> {
+pub(super) fn life(text: &str) -> Result<Duration, String> {
     /// Ten years, in minutes.
     const MAX: u64 = 10 * 366 * 24 * 60;
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

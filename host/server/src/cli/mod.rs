@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 as asked; 1 the answer is a failure or there is trouble to see to; 2 wrong usage or configuration.
 
+mod audit;
 mod doctor;
 mod explain;
 mod key;
@@ -65,6 +66,9 @@ enum Command {
     /// Make, list and revoke the keys with which clients ask over HTTP
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Prove, sign, show and export the log of what was asked
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Ask one thing, as an MCP client would, and print the answer
     #[command(
         after_help = "Examples:\n  scout call hosts\n  scout call web1:/etc/os-release\n  scout call web1:/var/log 'tail -n 20 syslog'\n  \
@@ -228,6 +232,7 @@ async fn dispatch(command: Command, flags: &Flags, config: &Config) -> Result<Ex
         Command::Trust { host } => trust::run(config, &host).await,
         Command::Policy(command) => policy::run(config, command).await,
         Command::Key(command) => key::run(command, config),
+        Command::Audit(command) => audit::run(command, config).await,
         Command::Doctor => doctor::run(config).await,
         Command::Plugin(command) => Box::pin(plugin::run(command, config)).await,
         Command::Demo { serve } => {
