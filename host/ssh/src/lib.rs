@@ -24,6 +24,7 @@ pub mod trust;
 mod within;
 
 pub use config::{HostNames, HostSpec, SshConfig};
+pub use dial::authority::Authority;
 pub use dial::host_key::HostKey;
 pub use dial::offers::{Offer, OfferSigner, Offers, offers};
 pub use dial::trust_ahead::{Ahead, TrustAhead, trust_ahead};

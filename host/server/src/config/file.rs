@@ -25,7 +25,7 @@ use crate::quotas::Quota;
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 60] = [
+pub(super) const KEYS: [&str; 65] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -86,6 +86,11 @@ pub(super) const KEYS: [&str; 60] = [
     "concurrent_calls",
     "calls_per_day",
     "bytes_per_day",
+    "ssh_ca",
+    "key",
+    "principals",
+    "life",
+    "critical_options",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -119,6 +124,7 @@ pub(super) struct File {
     pub(super) groups: BTreeMap<String, GroupTable>,
     pub(super) transfers: TransfersTable,
     pub(super) http: HttpTable,
+    pub(super) ssh_ca: Option<SshCaTable>,
     #[serde(skip)]
     pub(super) lines: Lines,
 }
@@ -197,6 +203,17 @@ pub(super) struct TransfersTable {
     pub(super) directories: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) timeout: Option<Seconds>,
     pub(super) max_size: Option<TransferSize>,
+}
+
+/// What certifies whoever asks for hosts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table of key, principals, life and critical_options")]
+pub(super) struct SshCaTable {
+    pub(super) key: PathBuf,
+    pub(super) principals: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) life: Option<Seconds>,
+    #[serde(default)]
+    pub(super) critical_options: BTreeMap<String, Spanned<String>>,
 }
 
 /// Who may come in over HTTP.

@@ -11,6 +11,7 @@ mod limits;
 mod plugins;
 mod rights;
 mod source;
+mod ssh_ca;
 mod transfers;
 mod values;
 
@@ -275,6 +276,13 @@ impl Config {
                 Some(command) => Some(relative_to_file(command)),
                 None => askpass::program(|name| environment.get(name).map(String::as_str)),
             },
+            authority: match file.ssh_ca {
+                Some(table) => {
+                    let agent = environment.get("SSH_AUTH_SOCK").map(PathBuf::from);
+                    Some(table.authority(lines, agent, relative_to_file)?)
+                }
+                None => None,
+            },
         };
         let plugins_dir = flags
             .plugins_dir
@@ -429,6 +437,7 @@ impl Config {
             ("audit", self.audit != new.audit),
             ("secret_command", dial.secret_command != new_dial.secret_command),
             ("known_hosts", dial.known_hosts != new_dial.known_hosts),
+            ("ssh_ca", dial.authority != new_dial.authority),
             ("connection_timeout", dial.connect_timeout != new_dial.connect_timeout),
             ("idle_timeout", pool.idle_timeout != new_pool.idle_timeout),
             ("max_plugin_memory", self.plugin_memory != new.plugin_memory),

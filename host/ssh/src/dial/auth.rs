@@ -13,7 +13,7 @@ use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg};
 use russh::{MethodKind, MethodSet, Signer};
-use scout_machine::{ErrorKind, HostError, line};
+use scout_machine::{ErrorKind, HostError, Principal, line};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::HostSpec;
 use crate::dial::agent::{self, AgentKeys};
 use crate::dial::algorithms::may_authenticate;
+use crate::dial::authority::Authority;
 use crate::dial::host_key::{HandshakeError, HostKeyVerifier, ServerMessages};
 use crate::dial::identities::{self, Identities, Shown, Signatory};
 use crate::dial::key_file::Why;
@@ -46,6 +47,10 @@ const MAX_QUESTIONS: usize = 8;
 pub(crate) struct Login<'a> {
     pub(crate) spec: &'a HostSpec,
     pub(crate) secret_command: Option<&'a Path>,
+    /// What certifies who asks, and who that is.
+    pub(crate) authority: Option<(&'a Authority, &'a Principal)>,
+    /// Whether the host is only on the way to another.
+    pub(crate) is_hop: bool,
     /// Whether the host's key leaves no doubt: else it gets neither password nor answers.
     pub(crate) may_have_secrets: bool,
     /// What the server says to people.
@@ -256,8 +261,22 @@ impl Attempt<'_> {
     /// Offers the next identity.
     async fn public_key(&mut self) -> Step {
         if self.identities.is_none() {
-            let held = self.held_by_agent().await;
-            self.identities = Some(Identities::gather(self.login.spec, held, &mut self.skipped).await);
+            self.identities = Some(match self.login.authority {
+                None => {
+                    let held = self.held_by_agent().await;
+                    Identities::gather(self.login.spec, held, &mut self.skipped).await
+                }
+                Some((authority, who)) => {
+                    let (spec, until) = (self.login.spec, self.share(SIGN_LIMIT));
+                    match authority.issue(who, spec, self.login.is_hop, until).await {
+                        Ok((key, certificate)) => Identities::issued(key, certificate),
+                        Err(why) => {
+                            self.skipped.push(format!("a certificate of the authority in `ssh_ca` ({why})"));
+                            Identities::none()
+                        }
+                    }
+                }
+            });
         }
         loop {
             let Some(identities) = &mut self.identities else { return Step::Exhausted };

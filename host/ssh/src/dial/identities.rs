@@ -224,6 +224,20 @@ impl Identities {
         identities
     }
 
+    /// A key of this login's own and its certificate, and nothing else: whoever is to be told by name is told by no other key.
+    pub(crate) fn issued(key: Arc<PrivateKey>, certificate: Certificate) -> Self {
+        let name = "Scout's certificate".to_owned();
+        let (shown, signatory) = (Shown::Certificate(Box::new(certificate)), Signatory::File(0));
+        let own = KeyFile { path: PathBuf::new(), shown: None, private: Private::Ready(key) };
+        let identity = Identity { name, file: None, stands_in: None, shown, signatory, is_tried: false };
+        Self { list: vec![identity], unread: Vec::new(), files: vec![own] }
+    }
+
+    /// None, and why.
+    pub(crate) fn none() -> Self {
+        Self { list: Vec::new(), unread: Vec::new(), files: Vec::new() }
+    }
+
     /// A certificate is signed for by whoever holds its key: as OpenSSH, the agent rather than a file.
     fn find_signatories(&mut self) {
         let rank = |signatory: &Signatory| match signatory {

@@ -8,6 +8,7 @@ pub(crate) mod agent;
 pub(crate) mod agreed;
 mod algorithms;
 mod auth;
+pub(crate) mod authority;
 pub(crate) mod host_key;
 pub(crate) mod identities;
 mod key_file;
@@ -29,7 +30,7 @@ use parking_lot::Mutex;
 use russh::ChannelOpenFailure;
 use russh::client::{self, Handle};
 use russh::keys::Algorithm;
-use scout_machine::{ErrorKind, Handshake, HostError};
+use scout_machine::{ErrorKind, Handshake, HostError, Principal};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Proxy, user_shell};
@@ -113,9 +114,9 @@ pub(crate) async fn dial(
     spec: &Arc<HostSpec>,
     config: &DialConfig,
     penalties: &Arc<Penalties>,
-    is_proven: bool,
+    (who, is_proven): (&Principal, bool),
 ) -> Result<Dialled, HostError> {
-    let trip = Trip::new(spec, config, penalties, is_proven);
+    let trip = Trip::new(spec, config, penalties, (who, is_proven));
     trip.limited(log_in(spec, None, &trip)).await
 }
 
@@ -130,7 +131,8 @@ pub(crate) async fn host_key(
     penalties: &Arc<Penalties>,
 ) -> Result<HostKey, HostError> {
     let spec = Arc::new(spec.clone());
-    let trip = Trip::new(&spec, config, penalties, false);
+    let who = Principal::own("a look at a host's key");
+    let trip = Trip::new(&spec, config, penalties, (&who, false));
     trip.limited(async {
         match meet(&spec, None, &trip, Purpose::Capture).await {
             Err(Break::Captured(key)) => Ok(*key),
@@ -156,6 +158,8 @@ struct Trip<'a> {
     target: &'a str,
     config: &'a DialConfig,
     penalties: &'a Arc<Penalties>,
+    /// On whose behalf.
+    who: &'a Principal,
     is_proven: bool,
     limit: Duration,
     until: Instant,
@@ -171,12 +175,18 @@ struct Stage {
 }
 
 impl<'a> Trip<'a> {
-    fn new(spec: &'a HostSpec, config: &'a DialConfig, penalties: &'a Arc<Penalties>, is_proven: bool) -> Self {
+    fn new(
+        spec: &'a HostSpec,
+        config: &'a DialConfig,
+        penalties: &'a Arc<Penalties>,
+        (who, is_proven): (&'a Principal, bool),
+    ) -> Self {
         let limit = config.connect_limit(spec);
         Self {
             target: &spec.alias,
             config,
             penalties,
+            who,
             is_proven,
             limit,
             until: Instant::now() + limit,
@@ -237,6 +247,8 @@ fn log_in<'a>(spec: &'a Arc<HostSpec>, way: Option<Way<'a>>, trip: &'a Trip<'a>)
         let login = auth::Login {
             spec,
             secret_command: trip.config.secret_command.as_deref(),
+            authority: trip.config.authority.as_ref().map(|authority| (authority, trip.who)),
+            is_hop: spec.alias != trip.target,
             may_have_secrets: met.secrets.allowed(),
             messages: met.messages.clone(),
             until: trip.until,
@@ -651,7 +663,10 @@ mod tests {
             user_known_hosts_files: vec![known_hosts],
             ..HostSpec::new("box", "127.0.0.1", sshd.address().port(), login_name())
         };
-        let dialled = dial(&Arc::new(spec), &DialConfig::default(), &Arc::default(), false).await.unwrap();
+        let dialled =
+            dial(&Arc::new(spec), &DialConfig::default(), &Arc::default(), (&Principal::own("a test"), false))
+                .await
+                .unwrap();
         for _ in 0..3 {
             dialled.handle.rekey_soon().await.unwrap();
             dialled.handle.channel_open_session().await.unwrap();
@@ -675,7 +690,10 @@ mod tests {
             user_known_hosts_files: vec![known_hosts],
             ..HostSpec::new("box", "127.0.0.1", sshd.address().port(), login_name())
         };
-        let dialled = dial(&Arc::new(spec), &DialConfig::default(), &Arc::default(), false).await.unwrap();
+        let dialled =
+            dial(&Arc::new(spec), &DialConfig::default(), &Arc::default(), (&Principal::own("a test"), false))
+                .await
+                .unwrap();
         let told = &dialled.handshake;
         for (word, value) in &told.facts {
             assert!(contract.contains(&format!("`{word}`")) && !value.is_empty(), "{word}: {value}");

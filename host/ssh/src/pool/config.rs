@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::HostSpec;
+use crate::dial::authority::Authority;
 
 /// Bounds of a pool, whoever uses it.
 #[derive(Clone, Debug)]
@@ -56,11 +57,13 @@ pub struct DialConfig {
     /// `prompt`), `SCOUT_SECRET_HOST` (the host's alias) and `SCOUT_SECRET_USER`. Its standard output, without the end of
     /// the line, is the secret: at most 1024 bytes of UTF-8, within the dial's limit. Any exit status but 0: no secret.
     pub secret_command: Option<PathBuf>,
+    /// What certifies whoever asks, in the place of the keys that ssh_config names; absent: those log in.
+    pub authority: Option<Authority>,
 }
 
 impl Default for DialConfig {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(10), known_hosts: None, secret_command: None }
+        Self { connect_timeout: Duration::from_secs(10), known_hosts: None, secret_command: None, authority: None }
     }
 }
 

@@ -637,7 +637,7 @@ impl Inner {
         };
         self.stats.dials.add();
         let is_proven = self.state.lock().proven.contains(&(key.principal.clone(), Arc::clone(spec)));
-        Some(dial::dial(spec, &key.dial, &self.penalties, is_proven).await.map(|dialled| {
+        Some(dial::dial(spec, &key.dial, &self.penalties, (&key.principal, is_proven)).await.map(|dialled| {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
             let round_trips = dialled.round_trips;
             self.stats.round_trips.add_all(round_trips);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
 
 mod auth;
+mod authority;
 mod bytes;
 mod commands;
 mod complaints;

@@ -14,7 +14,7 @@ use scout_machine::HostError;
 use scout_runtime::grants::Place;
 use scout_ssh::config::{Explained, Methods, Proxy, Source, StrictHostKeyChecking};
 use scout_ssh::trust::{Decision, Entry, MayShow, Meaning, Verdict};
-use scout_ssh::{Ahead, HostSpec, Offer, OfferSigner, Offers, TrustAhead, offers, trust_ahead};
+use scout_ssh::{Ahead, Authority, HostSpec, Offer, OfferSigner, Offers, TrustAhead, offers, trust_ahead};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -189,18 +189,21 @@ struct Report<'a> {
     target: &'a HostSpec,
     explained: &'a Explained,
     settings: Vec<Effective<'a>>,
+    /// What certifies whoever asks, in the place of what is offered.
+    authority: Option<&'a Authority>,
     offers: Offers,
     trust: TrustAhead,
 }
 
 impl<'a> Report<'a> {
-    async fn of(config: &Config, explained: &'a Explained, target: &'a Explained) -> Result<Self, HostError> {
+    async fn of(config: &'a Config, explained: &'a Explained, target: &'a Explained) -> Result<Self, HostError> {
         let (spec, target) = (&explained.spec, &target.spec);
         Ok(Self {
             spec,
             target,
             explained,
             settings: effective(config, explained, target),
+            authority: config.dial.authority.as_ref(),
             offers: offers(spec, &config.dial, Instant::now() + AGENT).await,
             trust: trust_ahead(spec, &config.dial).await?,
         })
@@ -235,6 +238,13 @@ impl<'a> Report<'a> {
     }
 
     fn write_offers(&self, text: &mut String) -> std::fmt::Result {
+        if let Some(authority) = self.authority {
+            return writeln!(
+                text,
+                "A certificate for whoever asks, signed with {}, and no other key: [ssh_ca] of scout.toml",
+                authority.key.display()
+            );
+        }
         match never_offered(&self.spec.methods) {
             Some(why) => writeln!(text, "Public keys, none of them offered: {why}")?,
             None => writeln!(text, "Public keys, in the order in which they are offered:")?,
@@ -364,6 +374,7 @@ impl<'a> Report<'a> {
         json!({
             "host": self.spec.alias,
             "settings": self.settings.iter().map(Effective::json).collect::<Value>(),
+            "certified_by": self.authority.map(|authority| authority.key.display().to_string()),
             "identities": self.offers.list.iter().map(identity).collect::<Value>(),
             "unread": unread.collect::<Value>(),
             "agent": self.offers.agent.as_ref().map(|agent| json!({"error": agent.as_ref().err()})),
