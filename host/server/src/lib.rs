@@ -43,3 +43,4 @@ pub mod tenant;
 mod transport;
 pub mod vetting;
 mod watch;
+mod web;

@@ -4,7 +4,6 @@
 //! registry; whoever asks compares the digest before anything parses the bytes.
 
 mod docker;
-mod http;
 mod oci;
 mod store;
 #[cfg(test)]
@@ -17,7 +16,7 @@ use scout_runtime::MAX_COMPONENT;
 use url::Url;
 
 use crate::config::{Digest, OciReference, Source};
-use http::{Client, Limit};
+use crate::web::{Client, Limit};
 use store::Store;
 
 pub(super) use oci::SIGNATURE;

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 use url::Url;
 
-use super::http::{Answer, Client, Limit};
 use super::{MAX_SIGNATURE, docker};
 use crate::config::{Digest, OciReference, is_loopback};
+use crate::web::{Answer, Client, Limit};
 
 /// The type of a component's layer, as `oras`, `wkg` and others push it.
 const WASM: &str = "application/wasm";

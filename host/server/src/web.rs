@@ -14,28 +14,28 @@ const MAX_REDIRECTS: usize = 5;
 
 /// Bytes of an answer's body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limit(pub(super) u64);
+pub(crate) struct Limit(pub(super) u64);
 
 impl Limit {
     /// That many.
-    pub(super) fn of(bytes: usize) -> Self {
+    pub(crate) fn of(bytes: usize) -> Self {
         Self(bytes as u64)
     }
 }
 
 /// Asks servers until a moment that all requests share.
-pub(super) struct Client {
+pub(crate) struct Client {
     agent: ureq::Agent,
     deadline: Instant,
 }
 
 /// What a server answered, after redirects.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// The HTTP status.
-    pub(super) status: u16,
+    pub(crate) status: u16,
     /// How to log in, from `WWW-Authenticate`.
-    pub(super) challenge: Option<String>,
+    pub(crate) challenge: Option<String>,
     body: Vec<u8>,
     url: Url,
 }
@@ -45,7 +45,7 @@ impl Answer {
     ///
     /// # Errors
     /// Any other status.
-    pub(super) fn success(self) -> Result<Vec<u8>, String> {
+    pub(crate) fn success(self) -> Result<Vec<u8>, String> {
         match self.status {
             200 => Ok(self.body),
             status => Err(format!("{} answered with status {status}", self.url)),
@@ -58,7 +58,7 @@ impl Client {
     ///
     /// # Errors
     /// No trusted certificates at all.
-    pub(super) fn new(deadline: Instant) -> Result<Self, String> {
+    pub(crate) fn new(deadline: Instant) -> Result<Self, String> {
         let roots = rustls_native_certs::load_native_certs();
         for error in &roots.errors {
             tracing::debug!(%error, "a trusted certificate cannot be read");
@@ -82,7 +82,7 @@ impl Client {
     ///
     /// # Errors
     /// A connection that fails, too many bytes or redirects, the deadline, a redirect that leaves https.
-    pub(super) fn get(
+    pub(crate) fn get(
         &self,
         url: &Url,
         accept: &str,
