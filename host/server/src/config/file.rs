@@ -10,6 +10,7 @@ use scout_runtime::policy::CommandPolicy;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::oauth::Algorithm;
 use super::rights::{Keys, Lines};
 use super::source::{Digest, Source};
 use super::values::{
@@ -25,7 +26,7 @@ use crate::quotas::Quota;
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 65] = [
+pub(super) const KEYS: [&str; 73] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -91,6 +92,14 @@ pub(super) const KEYS: [&str; 65] = [
     "principals",
     "life",
     "critical_options",
+    "resource",
+    "issuers",
+    "issuer",
+    "jwks_uri",
+    "algorithms",
+    "principal",
+    "scopes",
+    "any_type",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -221,7 +230,7 @@ pub(super) struct SshCaTable {
 #[serde(
     deny_unknown_fields,
     default,
-    expecting = "a table of allowed_hosts, allowed_origins, certificate, private_key, accounts, socket_group and max_connections"
+    expecting = "a table of allowed_hosts, allowed_origins, certificate, private_key, accounts, socket_group, max_connections, resource and issuers"
 )]
 pub(super) struct HttpTable {
     pub(super) allowed_hosts: Vec<Spanned<String>>,
@@ -231,6 +240,23 @@ pub(super) struct HttpTable {
     pub(super) accounts: BTreeMap<String, Spanned<String>>,
     pub(super) socket_group: Option<String>,
     pub(super) max_connections: Option<ConnectionCount>,
+    pub(super) resource: Option<Spanned<String>>,
+    pub(super) issuers: BTreeMap<String, IssuerTable>,
+}
+
+/// Who issues access tokens.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IssuerTable {
+    pub(super) issuer: Spanned<String>,
+    pub(super) jwks_uri: Option<Spanned<String>>,
+    pub(super) algorithms: Option<Spanned<Vec<Algorithm>>>,
+    pub(super) principal: Option<String>,
+    pub(super) principals: Option<BTreeMap<String, Spanned<String>>>,
+    #[serde(default)]
+    pub(super) scopes: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) any_type: bool,
 }
 
 /// Hosts under one name.

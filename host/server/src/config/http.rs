@@ -8,6 +8,7 @@ use url::Url;
 
 use super::ConfigError;
 use super::file::HttpTable;
+use super::oauth::OAuth;
 use super::rights::Lines;
 
 /// Connections at once where nothing else is said.
@@ -32,6 +33,8 @@ pub struct Http {
     pub socket_group: Option<String>,
     /// Connections at once.
     pub max_connections: usize,
+    /// Whose access tokens are taken.
+    pub oauth: Option<Arc<OAuth>>,
 }
 
 impl Http {
@@ -69,6 +72,7 @@ impl Http {
             private_key: table.private_key.as_deref().map(&relative_to_file),
             accounts: table.accounts.into_iter().map(|(account, name)| (account, name.into_inner().into())).collect(),
             socket_group: table.socket_group,
+            oauth: OAuth::new(table.resource, table.issuers, lines)?.map(Arc::new),
             max_connections: table.max_connections.map_or(CONNECTIONS, |count| count.0 as usize),
         })
     }

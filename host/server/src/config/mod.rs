@@ -8,6 +8,7 @@ mod former;
 mod groups;
 mod http;
 mod limits;
+mod oauth;
 mod plugins;
 mod rights;
 mod source;
@@ -30,6 +31,7 @@ pub use groups::Groups;
 pub use http::Http;
 pub(crate) use http::is_principal;
 pub use limits::HostLimit;
+pub use oauth::{Algorithm, Issuer, OAuth};
 pub use plugins::{PluginConfig, Vetting, signature_file};
 pub use rights::{HostConfig, HostTables};
 pub use source::{Digest, OciReference, Source};
@@ -631,10 +633,47 @@ mod tests {
             ("[http]\nallowed_origins = [\"https://app.example.org:443\"]", "as browsers write a site"),
             ("[http]\nallowed_origins = [\"*\"]", "as browsers write a site"),
             ("[http]\nmax_connections = 1", "16 to 100000"),
+            ("[http.issuers.corp]\nissuer = \"https://login.example.org\"", ":2: [http.issuers.corp] needs `resource`"),
+            ("[http]\nresource = \"https://scout.example.org/mcp\"", ":2: `resource` is for tokens"),
+            ("[http]\nresource = \"http://scout.example.org/mcp\"", "is not https"),
+            ("[http]\nresource = \"https://scout.example.org/mcp?a\"", "has a `?` or `#`"),
+            ("[http]\nresource = \"https://Scout.example.org:443/mcp\"", "write it as `https://scout.example.org/mcp`"),
             ("[http]\nport = 80", "unknown key `port`"),
         ] {
             let why = load(toml).unwrap_err();
             assert!(why.contains(says), "{toml}: {why}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_taken_to_the_letter_and_signs_with_keys_that_nobody_else_has() {
+        let load = |keys: &str| {
+            let toml = format!("[http]\nresource = \"https://scout.example.org/mcp\"\n[http.issuers.corp]\n{keys}");
+            config(&Flags::default(), &[], &toml).map_err(|error| error.to_string())
+        };
+        let oauth =
+            load("issuer = \"https://login.example.org/\"\nprincipals = { \"00u1\" = \"local\" }").unwrap().http.oauth;
+        let oauth = oauth.unwrap();
+        let issuer = oauth.issuers.first().unwrap();
+        assert_eq!((&*issuer.name, &*issuer.issuer, &*issuer.claim), ("corp", "https://login.example.org/", "sub"));
+        assert_eq!(issuer.algorithms, [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA]);
+        assert!(!issuer.any_type && issuer.scopes.is_empty() && issuer.jwks_uri.is_none());
+        let good = "issuer = \"https://login.example.org\"";
+        for (keys, says) in [
+            ("issuer = \"http://login.example.org\"", ":4: http://login.example.org/ is not https"),
+            ("issuer = \"login.example.org\"", "is not a URL"),
+            ("scopes = []", "missing field `issuer`"),
+            (&format!("{good}\nalgorithms = [\"HS256\"]"), "unknown variant `HS256`"),
+            (&format!("{good}\nalgorithms = [\"none\"]"), "unknown variant `none`"),
+            (&format!("{good}\nalgorithms = []"), "no token could be signed"),
+            (&format!("{good}\njwks_uri = \"http://192.0.2.1/keys\""), ":5: http://192.0.2.1/keys is not https"),
+            (&format!("{good}\nprincipals = {{ \"1\" = \"a b\" }}"), "no name of a principal"),
+            (&format!("{good}\nscopes = [\"a b\"]"), "`a b` is not a scope"),
+            (&format!("{good}\nalgorithm = [\"ES256\"]"), "unknown key `algorithm`; did you mean `algorithms`?"),
+            (&format!("{good}\n[http.issuers.same]\n{good}"), "[http.issuers.corp] is the same issuer"),
+        ] {
+            let why = load(keys).unwrap_err();
+            assert!(why.contains(says), "{keys}: {why}");
         }
     }
 
