@@ -32,9 +32,10 @@ use super::answers::{
     self, Answer, Body, EVENTS, JSON, empty, in_words, later, method_not_allowed, refusal, refused, with_header,
 };
 use super::clients::{Client, Clients, UnderWay};
-use super::identity::{Peer, Stranger, principal};
+use super::identity::{Overtime, Peer, Stranger, principal};
 use super::keys::Keys;
 use super::label::{Labels, SessionId};
+use super::oauth::OAuth;
 use super::shares::{Place, Shares};
 use super::throttle::Throttle;
 use crate::config::Config;
@@ -74,6 +75,7 @@ const SHOWN: usize = 128;
 pub(super) struct Door {
     pub(super) tenant: Arc<Tenant>,
     pub(super) keys: Keys,
+    pub(super) oauth: OAuth,
     pub(super) labels: Labels,
     clients: Clients,
     throttle: Throttle,
@@ -117,6 +119,7 @@ impl Door {
         Self {
             tenant: Arc::clone(tenant),
             keys,
+            oauth: OAuth::default(),
             labels,
             clients: Clients::new(Arc::clone(router), Arc::clone(tenant)),
             throttle: Throttle::default(),
@@ -167,6 +170,14 @@ impl Door {
         if arrival.is_network {
             checked_host(request.headers(), config)?;
         }
+        let resource = self.oauth.of(config.http.oauth.as_ref());
+        if let Some(metadata) = resource.as_ref().and_then(|resource| resource.metadata(request.uri().path())) {
+            return Ok(match *request.method() {
+                Method::GET => metadata,
+                Method::OPTIONS => preflight(request.headers()),
+                _ => method_not_allowed("GET"),
+            });
+        }
         if request.uri().path() != PATH {
             let why = format!("there is nothing here: MCP is at `{PATH}`");
             return Err(Box::new(refused(StatusCode::NOT_FOUND, why)));
@@ -179,24 +190,25 @@ impl Door {
                        `Authorization: Bearer KEY`";
             return Err(Box::new(refused(StatusCode::BAD_REQUEST, why.to_owned())));
         }
-        let name = principal(&arrival.peer, request.headers(), &self.keys, config).map_err(|stranger| {
+        let ways = (&self.keys, resource.as_deref());
+        let name = principal(&arrival.peer, request.headers(), ways, config).await.map_err(|stranger| {
             if stranger.is_failed_login() {
                 self.counts.failed_login();
             }
             let address = self.address(arrival, request.headers());
-            let is_silent = stranger == Stranger::Silent;
-            let wait = address.filter(|_| !is_silent).and_then(|address| self.throttle.fails(address));
+            let is_harmless = stranger.is_harmless();
+            let wait = address.filter(|_| !is_harmless).and_then(|address| self.throttle.fails(address));
             // A client that does not know yet that it needs a key is no news, and who fails all the time is none any more.
-            if wait.is_some() || is_silent {
+            if wait.is_some() || is_harmless {
                 tracing::debug!(?address, ?stranger, "a request was refused");
             } else {
                 tracing::warn!(?address, ?stranger, "a request was refused");
             }
             let answer = match wait {
                 Some(wait) if stranger.is_failed_login() => {
-                    later(wait, "too many keys that are none came from your address".to_owned())
+                    later(wait, "too many keys or tokens that are none came from your address".to_owned())
                 }
-                Some(_) | None => stranger.answer(),
+                Some(_) | None => stranger.answer(resource.as_deref()),
             };
             // Who has a key no longer has no connection either.
             Box::new(match stranger.is_failed_login() {
@@ -233,7 +245,7 @@ impl Door {
         let answer = tokio::select! {
             biased;
             answer = answering => answer?,
-            stranger = standing.ends() => return Err(Box::new(stranger.answer())),
+            stranger = standing.ends() => return Err(Box::new(stranger.answer(resource.as_deref()))),
         };
         Ok(match is_events(&answer) {
             true => answer.map(|inner| {
@@ -428,12 +440,16 @@ impl Standing {
 
     /// Waits until who asks no longer may.
     async fn ends(&self) -> Stranger {
+        let mut overtime = Overtime::default();
         loop {
             tokio::time::sleep(STILL_MAY).await;
             let revision = self.door.tenant.revision();
-            match principal(&self.peer, &self.headers, &self.door.keys, revision.config()) {
+            let resource = self.door.oauth.of(revision.config().http.oauth.as_ref());
+            let ways = (&self.door.keys, resource.as_deref());
+            match principal(&self.peer, &self.headers, ways, revision.config()).await {
                 Ok(name) if name == self.name => {}
                 Ok(_) => break Stranger::NoRights(Arc::clone(&self.name)),
+                Err(stranger) if overtime.covers(&stranger) => {}
                 Err(stranger) => break stranger,
             }
         }

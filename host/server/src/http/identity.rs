@@ -1,23 +1,32 @@
 //! Who asks: told by each request for itself, never by the connection that it comes on.
 //!
-//! Owns the order: a key that a request brings says who asks; without one, over a socket of this machine, the account at its other end does,
-//! by the table `[http.accounts]`. Whoever is known and has no `[access.NAME]` may do nothing: a name that is misspelt there opens nothing.
+//! Owns the order: a key or an access token that a request brings says who asks; without one, over a socket of this machine, the account
+//! at its other end does, by the table `[http.accounts]`. Whoever is known and has no `[access.NAME]` may do nothing: a name that is
+//! misspelt there opens nothing.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::HeaderMap;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, RETRY_AFTER};
+use scout_machine::visible;
+use tokio::time::Instant;
 
-use super::answers::{Answer, refused, unauthorized};
-use super::keys::{Keys, NoKey};
+use super::answers::{Answer, refused, unauthorized, with_header};
+use super::keys::{Keys, NoKey, is_key};
+use super::oauth::{BadToken, MAX_TOKEN, Resource};
 use crate::config::Config;
 use crate::tenant::LOCAL;
 
 /// Headers of a request that a proxy has passed on.
 const PASSED_ON: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 /// The longest `Authorization` that is looked at, in bytes.
-const MAX_CREDENTIALS: usize = 4 << 10;
+const MAX_CREDENTIALS: usize = MAX_TOKEN + 64;
+/// When somebody is to ask again whose issuer is away, in seconds.
+const AWAY: u16 = 10;
+/// How long a call or a stream goes on whose token has ended: as long as most calls may take, and no stream for ever.
+const OVERTIME: Duration = Duration::from_mins(10);
 
 /// The other end of a connection.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +65,8 @@ pub(super) enum Stranger {
     Malformed(&'static str),
     /// Its key serves nobody.
     Key(NoKey),
+    /// Its access token serves nobody.
+    Token(BadToken),
     /// The account stands for nobody.
     Account(String),
     /// There are no rights for this principal.
@@ -65,16 +76,59 @@ pub(super) enum Stranger {
 impl Stranger {
     /// Whether a login has failed.
     pub(super) fn is_failed_login(&self) -> bool {
-        matches!(self, Self::Key(_))
+        matches!(self, Self::Key(_) | Self::Token(BadToken::Invalid(_)))
     }
 
-    /// What the client is told.
-    pub(super) fn answer(&self) -> Answer {
+    /// Whether nobody has tried anything: a client does not know yet that it has to say who asks, or that its token has ended. One that
+    /// was made to wait for that would not hear that it has to fetch another.
+    pub(super) fn is_harmless(&self) -> bool {
+        matches!(self, Self::Silent | Self::Token(BadToken::Expired | BadToken::Unverified))
+    }
+
+    /// What the client is told, with how to log in where tokens are taken.
+    pub(super) fn answer(&self, resource: Option<&Resource>) -> Answer {
+        let answer = self.refusal();
+        let Some(resource) = resource else { return answer };
+        match self {
+            Self::Silent => resource.challenging(answer, None, None),
+            Self::Key(_) | Self::Token(BadToken::Invalid(_) | BadToken::Expired) => {
+                resource.challenging(answer, Some("invalid_token"), None)
+            }
+            Self::Token(BadToken::Scope(scopes)) => {
+                resource.challenging(answer, Some("insufficient_scope"), Some(scopes))
+            }
+            _ => answer,
+        }
+    }
+
+    fn refusal(&self) -> Answer {
         use hyper::StatusCode as Status;
         match self {
             Self::Silent => unauthorized(
-                "who asks? send `Authorization: Bearer KEY` with a key that `scout key add` has made".to_owned(),
+                "who asks? send `Authorization: Bearer KEY` with a key that `scout key add` has made, or with an access token of an issuer that \
+                 [http.issuers] of scout.toml names"
+                    .to_owned(),
             ),
+            Self::Token(BadToken::Invalid(why)) => unauthorized(format!("this token is refused: {why}")),
+            Self::Token(BadToken::Expired) => unauthorized("this token has expired: fetch another".to_owned()),
+            Self::Token(BadToken::Unverified) => with_header(
+                refused(
+                    Status::SERVICE_UNAVAILABLE,
+                    "the keys of the token's issuer cannot be fetched for now: ask again in a while".to_owned(),
+                ),
+                RETRY_AFTER,
+                AWAY.into(),
+            ),
+            Self::Token(BadToken::Scope(scopes)) => refused(
+                Status::FORBIDDEN,
+                format!("this token is not for all that is needed here: fetch one with the scopes `{scopes}`"),
+            ),
+            Self::Token(BadToken::Nobody(claim, value)) => {
+                refused(
+                    Status::FORBIDDEN,
+                    format!("[http.issuers] of scout.toml has no principal for `{}` as `{claim}` of a token", visible(value)),
+                )
+            }
             Self::Malformed(why) => refused(Status::BAD_REQUEST, (*why).to_owned()),
             Self::Key(NoKey::Unknown) => {
                 unauthorized("this key is none of this server's, or it was revoked".to_owned())
@@ -94,12 +148,35 @@ impl Stranger {
     }
 }
 
+/// How long what was begun with a token goes on once that has ended: tokens are short, and a call is not to be cut for that.
+#[derive(Debug, Default)]
+pub(super) struct Overtime(Option<Instant>);
+
+impl Overtime {
+    /// Whether what was begun goes on for now although its request would be nobody's.
+    pub(super) fn covers(&mut self, stranger: &Stranger) -> bool {
+        matches!(stranger, Stranger::Token(BadToken::Expired | BadToken::Unverified))
+            && self.0.get_or_insert_with(Instant::now).elapsed() < OVERTIME
+    }
+}
+
 /// Whose a request is.
 ///
 /// # Errors
 /// [`Stranger`].
-pub(super) fn principal(peer: &Peer, headers: &HeaderMap, keys: &Keys, config: &Config) -> Result<Arc<str>, Stranger> {
+///
+/// # Cancel safety
+/// Nothing is lost.
+pub(super) async fn principal(
+    peer: &Peer,
+    headers: &HeaderMap,
+    (keys, resource): (&Keys, Option<&Resource>),
+    config: &Config,
+) -> Result<Arc<str>, Stranger> {
     let principal = match (bearer(headers)?, &peer.account) {
+        (Some(token), _) if let Some(resource) = resource.filter(|_| !is_key(token)) => {
+            resource.principal(token).await.map_err(Stranger::Token)?
+        }
         (Some(key), _) => Arc::clone(&keys.find(key).map_err(Stranger::Key)?.principal),
         // Who passes on what others ask is not who asks.
         (None, Some(account)) if !PASSED_ON.iter().any(|name| headers.contains_key(*name)) => {
@@ -124,7 +201,7 @@ fn of_account(account: &Account, config: &Config) -> Result<Arc<str>, Stranger> 
     }
 }
 
-/// The key that a request brings.
+/// The key or token that a request brings.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Stranger> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -137,4 +214,29 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Stranger> {
         return Err(Stranger::Malformed("`Authorization` is `Bearer KEY`, and nothing else is known here"));
     }
     Ok(Some(key.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_begun_goes_on_for_a_while_when_its_token_ends_and_for_no_other_reason() {
+        let mut overtime = Overtime::default();
+        for over in [
+            Stranger::Silent,
+            Stranger::Key(NoKey::Expired),
+            Stranger::Token(BadToken::Invalid("its issuer has no such key")),
+            Stranger::Token(BadToken::Nobody("sub".to_owned(), "alice".to_owned())),
+            Stranger::NoRights("alice".into()),
+        ] {
+            assert!(!overtime.covers(&over), "{over:?}");
+        }
+        let expired = Stranger::Token(BadToken::Expired);
+        assert!(overtime.covers(&expired));
+        tokio::time::advance(OVERTIME - Duration::from_secs(1)).await;
+        assert!(overtime.covers(&expired) && overtime.covers(&Stranger::Token(BadToken::Unverified)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!overtime.covers(&expired));
+    }
 }

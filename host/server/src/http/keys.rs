@@ -286,6 +286,11 @@ impl Keys {
     }
 }
 
+/// Whether a text is written as keys are. What is not may be a token.
+pub(super) fn is_key(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
 fn read(id: &str, path: &Path) -> io::Result<(Digest, Key)> {
     let bytes = files::read_trusted(path, MAX_FILE)?;
     let modified = path.metadata()?.mtime();

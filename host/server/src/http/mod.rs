@@ -1,7 +1,7 @@
 //! MCP over HTTP: who asks, how much of it is taken, and how it ends.
 //!
 //! Owns the door to many clients. `address` listens, `server` takes connections and ends them, `tls` encrypts them; `door` looks at each
-//! request, `identity` says whose it is, by `keys` or by the account of this machine; `clients` has what the requests of one principal hold
+//! request, `identity` says whose it is, by `keys`, by tokens (`oauth`) or by the account of this machine; `clients` has what the requests of one principal hold
 //! together, `label` what a session is; `health` tells a supervisor how it is. What a message means is `mcp`'s.
 
 mod address;
@@ -12,6 +12,7 @@ mod health;
 mod identity;
 mod keys;
 mod label;
+mod oauth;
 mod server;
 mod shares;
 mod throttle;

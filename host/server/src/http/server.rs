@@ -152,7 +152,7 @@ impl Server {
             _ => return Err("[http] of scout.toml needs both `certificate` and `private_key`, or neither".to_owned()),
         };
         let listener = Listener::bind(&options.address, http.socket_group.as_deref()).await?;
-        never_open(&listener, tls.is_some(), &options.proxies, &keys)?;
+        never_open(&listener, tls.is_some(), &options.proxies, (&keys, http.oauth.is_some()))?;
         for key in keys.all().map_err(|error| format!("the API keys cannot be read: {error}"))? {
             if &*key.principal != crate::tenant::LOCAL && !config.principals.contains_key(&*key.principal) {
                 tracing::warn!(key = key.id, principal = %key.principal, "the key may do nothing: scout.toml has no [access.NAME] for it");
@@ -169,9 +169,12 @@ impl Server {
         }
         let proxies: Vec<_> = options.proxies.iter().map(IpAddr::to_canonical).collect();
         let tls = tls.filter(|_| listener.tcp().is_some());
+        let door = Door::new(router, tenant, keys, Labels::new(secret), (proxies.clone(), most));
+        // Their keys are there before the first token is, if they can be had.
+        drop(door.oauth.of(http.oauth.as_ref()));
         Ok(Self {
             listener,
-            door: Arc::new(Door::new(router, tenant, keys, Labels::new(secret), (proxies.clone(), most))),
+            door: Arc::new(door),
             tls,
             proxies,
             all: Arc::new(Semaphore::new(most)),
@@ -252,14 +255,19 @@ fn peer(address: Option<IpAddr>) -> Peer {
 }
 
 /// Refuses what would be open to anybody, or in clear to other machines.
-fn never_open(listener: &Listener, has_tls: bool, proxies: &[IpAddr], keys: &Keys) -> Result<(), String> {
+fn never_open(
+    listener: &Listener,
+    has_tls: bool,
+    proxies: &[IpAddr],
+    (keys, has_issuer): (&Keys, bool),
+) -> Result<(), String> {
     let Some(address) = listener.tcp() else { return Ok(()) };
     let keys = keys.all().map_err(|error| format!("the API keys cannot be read: {error}"))?;
     let now = jiff::Timestamp::now();
-    if !keys.iter().any(|key| !key.has_expired(now)) {
+    if !has_issuer && !keys.iter().any(|key| !key.has_expired(now)) {
         return Err(format!(
-            "there is no API key, so nobody could ask at {address}: make one with `scout key add --principal local`, or serve \
-             accounts of this machine with `--http unix:/PATH`"
+            "there is no API key and no issuer of tokens, so nobody could ask at {address}: make a key with `scout key add --principal \
+             local`, name an issuer in [http.issuers] of scout.toml, or serve accounts of this machine with `--http unix:/PATH`"
         ));
     }
     if !address.ip().is_loopback() && !has_tls && proxies.is_empty() {
@@ -399,15 +407,20 @@ mod tests {
         let unix = Listener::bind(&at(&format!("unix:{}/sock", dir.path().display())), None).await.unwrap();
         let anywhere = Listener::bind(&at("0.0.0.0:0"), None).await.unwrap();
         let proxy: [IpAddr; 1] = ["192.0.2.1".parse().unwrap()];
-        let why = |listener: &Listener, tls, proxies: &[IpAddr]| never_open(listener, tls, proxies, &keys).unwrap_err();
+        let why = |listener: &Listener, tls, proxies: &[IpAddr]| {
+            never_open(listener, tls, proxies, (&keys, false)).unwrap_err()
+        };
         assert!(why(&loopback, true, &[]).contains("scout key add"));
-        never_open(&unix, false, &[], &keys).unwrap();
+        never_open(&unix, false, &[], (&keys, false)).unwrap();
+        // An issuer is a way to say who one is, and is no reason to send tokens in clear.
+        never_open(&loopback, false, &[], (&keys, true)).unwrap();
+        assert!(never_open(&anywhere, false, &[], (&keys, true)).unwrap_err().contains("in clear"));
         keys.add("alice", Some(jiff::Timestamp::now())).unwrap();
         assert!(why(&loopback, true, &[]).contains("there is no API key"));
         keys.add("alice", None).unwrap();
-        never_open(&loopback, false, &[], &keys).unwrap();
+        never_open(&loopback, false, &[], (&keys, false)).unwrap();
         assert!(why(&anywhere, false, &[]).contains("in clear"));
-        never_open(&anywhere, true, &[], &keys).unwrap();
-        never_open(&anywhere, false, &proxy, &keys).unwrap();
+        never_open(&anywhere, true, &[], (&keys, false)).unwrap();
+        never_open(&anywhere, false, &proxy, (&keys, false)).unwrap();
     }
 }
