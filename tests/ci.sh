@@ -167,6 +167,13 @@ if in_layer integration && ! cmp -s tests/node/package-lock.json "$node_modules/
   cp tests/node/package-lock.json "$node_modules/.installed"
 fi
 
+# An issuer of access tokens, with a Node that is new enough for it.
+issuer=tests/issuer
+if in_layer integration && ! cmp -s "$issuer/package-lock.json" "$issuer/node_modules/.installed"; then
+  npm ci --prefix "$issuer" --ignore-scripts --no-audit --no-fund --loglevel=error
+  cp "$issuer/package-lock.json" "$issuer/node_modules/.installed"
+fi
+
 # npm's ssh2 as a server, and nushell as a login shell.
 servers=tests/servers
 if in_layer engine && ! cmp -s "$servers/package-lock.json" "$servers/node_modules/package-lock.json"; then

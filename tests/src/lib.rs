@@ -7,6 +7,7 @@
 mod agent;
 mod fixture;
 pub mod http;
+pub mod issuer;
 mod language;
 mod link;
 mod namespace;
