@@ -318,7 +318,7 @@ async fn a_batch_is_answered_as_a_whole_where_there_are_batches() {
 }
 
 /// A certificate for `localhost` and its key, in PEM.
-fn certificate(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
+pub(crate) fn certificate(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
     let (certificate, key) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
     let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 2 \
                  -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE";

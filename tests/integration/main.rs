@@ -18,6 +18,7 @@ mod explain;
 mod fleets;
 mod grants;
 mod http;
+mod http_certificates;
 mod http_oauth;
 mod lifecycle;
 mod limits;

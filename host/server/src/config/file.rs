@@ -26,7 +26,7 @@ use crate::quotas::Quota;
 const MAX_FILE: u64 = 32 << 20;
 
 /// Every key at every level, for near names.
-pub(super) const KEYS: [&str; 73] = [
+pub(super) const KEYS: [&str; 76] = [
     "ssh_config",
     "known_hosts",
     "audit_log",
@@ -100,6 +100,9 @@ pub(super) const KEYS: [&str; 73] = [
     "principal",
     "scopes",
     "any_type",
+    "client_ca",
+    "client_crl",
+    "certificates",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -230,7 +233,7 @@ pub(super) struct SshCaTable {
 #[serde(
     deny_unknown_fields,
     default,
-    expecting = "a table of allowed_hosts, allowed_origins, certificate, private_key, accounts, socket_group, max_connections, resource and issuers"
+    expecting = "a table of allowed_hosts, allowed_origins, certificate, private_key, accounts, socket_group, max_connections, resource, issuers, client_ca, client_crl and certificates"
 )]
 pub(super) struct HttpTable {
     pub(super) allowed_hosts: Vec<Spanned<String>>,
@@ -242,6 +245,9 @@ pub(super) struct HttpTable {
     pub(super) max_connections: Option<ConnectionCount>,
     pub(super) resource: Option<Spanned<String>>,
     pub(super) issuers: BTreeMap<String, IssuerTable>,
+    pub(super) client_ca: Option<Spanned<PathBuf>>,
+    pub(super) client_crl: Option<Spanned<PathBuf>>,
+    pub(super) certificates: BTreeMap<String, Spanned<String>>,
 }
 
 /// Who issues access tokens.

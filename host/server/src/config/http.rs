@@ -33,6 +33,12 @@ pub struct Http {
     pub socket_group: Option<String>,
     /// Connections at once.
     pub max_connections: usize,
+    /// Whose certificates clients may show.
+    pub client_ca: Option<PathBuf>,
+    /// Which of them were revoked.
+    pub client_crl: Option<PathBuf>,
+    /// Which principal a certificate is, by one of its names: `URI:…`, `DNS:…` or `email:…`.
+    pub certificates: BTreeMap<String, Arc<str>>,
     /// Whose access tokens are taken.
     pub oauth: Option<Arc<OAuth>>,
 }
@@ -64,6 +70,30 @@ impl Http {
         for principal in table.accounts.values() {
             is_principal(principal.get_ref()).map_err(|why| lines.refuse(principal, &why))?;
         }
+        for (name, principal) in &table.certificates {
+            is_principal(principal.get_ref()).map_err(|why| lines.refuse(principal, &why))?;
+            let is_one =
+                ["URI:", "DNS:", "email:"].iter().any(|kind| name.strip_prefix(kind).is_some_and(|of| !of.is_empty()));
+            if !is_one {
+                let why = format!("`{name}` is not a name of a certificate: `URI:…`, `DNS:…` or `email:…`");
+                return Err(lines.refuse(principal, &why));
+            }
+        }
+        match (&table.client_ca, &table.client_crl, table.certificates.values().next()) {
+            (None, _, Some(principal)) => {
+                return Err(
+                    lines.refuse(principal, "[http.certificates] needs `client_ca` in [http]: who signs certificates")
+                );
+            }
+            (None, Some(crl), None) => {
+                return Err(lines.refuse(crl, "`client_crl` needs `client_ca`: who signs certificates"));
+            }
+            (Some(ca), _, None) => {
+                let why = "`client_ca` is for certificates, and [http.certificates] says of none whose it is";
+                return Err(lines.refuse(ca, why));
+            }
+            _ => {}
+        }
         let texts = |values: Vec<toml::Spanned<String>>| values.into_iter().map(toml::Spanned::into_inner).collect();
         Ok(Self {
             allowed_hosts: texts(table.allowed_hosts),
@@ -72,6 +102,9 @@ impl Http {
             private_key: table.private_key.as_deref().map(&relative_to_file),
             accounts: table.accounts.into_iter().map(|(account, name)| (account, name.into_inner().into())).collect(),
             socket_group: table.socket_group,
+            client_ca: table.client_ca.as_ref().map(|path| relative_to_file(path.get_ref())),
+            client_crl: table.client_crl.as_ref().map(|path| relative_to_file(path.get_ref())),
+            certificates: table.certificates.into_iter().map(|(name, of)| (name, of.into_inner().into())).collect(),
             oauth: OAuth::new(table.resource, table.issuers, lines)?.map(Arc::new),
             max_connections: table.max_connections.map_or(CONNECTIONS, |count| count.0 as usize),
         })

@@ -445,6 +445,7 @@ impl Config {
             ("max_plugin_memory", self.plugin_memory != new.plugin_memory),
             ("max_pool_size", pool.max_connections != new_pool.max_connections),
             ("certificate", http.certificate != new_http.certificate || http.private_key != new_http.private_key),
+            ("client_ca", http.client_ca != new_http.client_ca || http.client_crl != new_http.client_crl),
             ("max_connections", http.max_connections != new_http.max_connections),
             ("socket_group", http.socket_group != new_http.socket_group),
         ];
@@ -633,6 +634,17 @@ mod tests {
             ("[http]\nallowed_origins = [\"https://app.example.org:443\"]", "as browsers write a site"),
             ("[http]\nallowed_origins = [\"*\"]", "as browsers write a site"),
             ("[http]\nmax_connections = 1", "16 to 100000"),
+            ("[http.certificates]\n\"DNS:agent\" = \"alice\"", ":2: [http.certificates] needs `client_ca`"),
+            ("[http]\nclient_crl = \"crl.pem\"", ":2: `client_crl` needs `client_ca`"),
+            ("[http]\nclient_ca = \"ca.pem\"", "says of none whose it is"),
+            (
+                "[http]\nclient_ca = \"ca.pem\"\ncertificates = { agent = \"alice\" }",
+                ":3: `agent` is not a name of a certificate",
+            ),
+            (
+                "[http]\nclient_ca = \"ca.pem\"\ncertificates = { \"DNS:agent\" = \"\" }",
+                ":3: `` is no name of a principal",
+            ),
             ("[http.issuers.corp]\nissuer = \"https://login.example.org\"", ":2: [http.issuers.corp] needs `resource`"),
             ("[http]\nresource = \"https://scout.example.org/mcp\"", ":2: `resource` is for tokens"),
             ("[http]\nresource = \"http://scout.example.org/mcp\"", "is not https"),

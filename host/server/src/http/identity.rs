@@ -1,7 +1,7 @@
 //! Who asks: told by each request for itself, never by the connection that it comes on.
 //!
-//! Owns the order: a key or an access token that a request brings says who asks; without one, over a socket of this machine, the account
-//! at its other end does, by the table `[http.accounts]`. Whoever is known and has no `[access.NAME]` may do nothing: a name that is
+//! Owns the order: a key or an access token that a request brings says who asks; without one the certificate that the client has shown, by the
+//! table `[http.certificates]`, and over a socket of this machine the account at its other end, by the table `[http.accounts]`. Whoever is known and has no `[access.NAME]` may do nothing: a name that is
 //! misspelt there opens nothing.
 
 use std::net::IpAddr;
@@ -14,6 +14,7 @@ use scout_machine::visible;
 use tokio::time::Instant;
 
 use super::answers::{Answer, refused, unauthorized, with_header};
+use super::client_certificate::ClientCertificate;
 use super::keys::{Keys, NoKey, is_key};
 use super::oauth::{BadToken, MAX_TOKEN, Resource};
 use crate::config::Config;
@@ -35,6 +36,8 @@ pub(super) struct Peer {
     pub(super) address: Option<IpAddr>,
     /// Over a socket of this machine: the account there.
     pub(super) account: Option<Account>,
+    /// Over TLS: what it has shown.
+    pub(super) certificate: Option<ClientCertificate>,
 }
 
 /// An account of this machine.
@@ -67,6 +70,10 @@ pub(super) enum Stranger {
     Key(NoKey),
     /// Its access token serves nobody.
     Token(BadToken),
+    /// The certificate is good no longer.
+    Certificate,
+    /// The certificate stands for nobody, or for several: these are its names.
+    Named(String),
     /// The account stands for nobody.
     Account(String),
     /// There are no rights for this principal.
@@ -76,7 +83,7 @@ pub(super) enum Stranger {
 impl Stranger {
     /// Whether a login has failed.
     pub(super) fn is_failed_login(&self) -> bool {
-        matches!(self, Self::Key(_) | Self::Token(BadToken::Invalid(_)))
+        matches!(self, Self::Certificate | Self::Key(_) | Self::Token(BadToken::Invalid(_)))
     }
 
     /// Whether nobody has tried anything: a client does not know yet that it has to say who asks, or that its token has ended. One that
@@ -91,7 +98,7 @@ impl Stranger {
         let Some(resource) = resource else { return answer };
         match self {
             Self::Silent => resource.challenging(answer, None, None),
-            Self::Key(_) | Self::Token(BadToken::Invalid(_) | BadToken::Expired) => {
+            Self::Certificate | Self::Key(_) | Self::Token(BadToken::Invalid(_) | BadToken::Expired) => {
                 resource.challenging(answer, Some("invalid_token"), None)
             }
             Self::Token(BadToken::Scope(scopes)) => {
@@ -134,6 +141,11 @@ impl Stranger {
                 unauthorized("this key is none of this server's, or it was revoked".to_owned())
             }
             Self::Key(NoKey::Expired) => unauthorized("this key has expired: ask the operator for another".to_owned()),
+            Self::Certificate => unauthorized("your certificate has expired, or it was revoked".to_owned()),
+            Self::Named(names) => refused(
+                Status::FORBIDDEN,
+                format!("[http.certificates] of scout.toml does not say of one principal that a certificate is its with {names}"),
+            ),
             Self::Account(account) => refused(
                 Status::FORBIDDEN,
                 format!(
@@ -173,21 +185,40 @@ pub(super) async fn principal(
     (keys, resource): (&Keys, Option<&Resource>),
     config: &Config,
 ) -> Result<Arc<str>, Stranger> {
+    // Who passes on what others ask is not who asks.
+    let is_passed_on = PASSED_ON.iter().any(|name| headers.contains_key(*name));
     let principal = match (bearer(headers)?, &peer.account) {
         (Some(token), _) if let Some(resource) = resource.filter(|_| !is_key(token)) => {
             resource.principal(token).await.map_err(Stranger::Token)?
         }
         (Some(key), _) => Arc::clone(&keys.find(key).map_err(Stranger::Key)?.principal),
-        // Who passes on what others ask is not who asks.
-        (None, Some(account)) if !PASSED_ON.iter().any(|name| headers.contains_key(*name)) => {
-            of_account(account, config)?
-        }
-        (None, _) => return Err(Stranger::Silent),
+        (None, Some(account)) if !is_passed_on => of_account(account, config)?,
+        (None, _) => match &peer.certificate {
+            Some(certificate) if !is_passed_on => of_certificate(certificate, config)?,
+            _ => return Err(Stranger::Silent),
+        },
     };
     if &*principal == LOCAL || config.principals.contains_key(&*principal) {
         Ok(principal)
     } else {
         Err(Stranger::NoRights(principal))
+    }
+}
+
+fn of_certificate(certificate: &ClientCertificate, config: &Config) -> Result<Arc<str>, Stranger> {
+    if !certificate.is_good() {
+        return Err(Stranger::Certificate);
+    }
+    let names = certificate.names();
+    let mut named = names.iter().filter_map(|name| config.http.certificates.get(name));
+    let first = named.next();
+    // Who has several names is not to choose.
+    match first.filter(|first| named.all(|other| other == *first)) {
+        Some(principal) => Ok(Arc::clone(principal)),
+        None => Err(Stranger::Named(match names.is_empty() {
+            true => "no alternative name".to_owned(),
+            false => format!("the names {}", visible(&names.join(", "))),
+        })),
     }
 }
 

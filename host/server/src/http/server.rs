@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::address::{Address, Listener, Taken};
+use super::client_certificate::ClientCertificate;
 use super::door::{Arrival, Door, PATH};
 use super::health;
 use super::identity::{Account, Peer};
@@ -27,7 +28,7 @@ use super::keys::Keys;
 use super::label::Labels;
 use super::shares::{Place, Shares};
 use super::throttle::network;
-use super::tls::Tls;
+use super::tls::{Tls, TlsFiles};
 use crate::config::{Config, ConfigError};
 use crate::live::Renewal;
 use crate::metrics::Metrics;
@@ -147,12 +148,27 @@ impl Server {
     ) -> Result<Self, String> {
         let http = &config.http;
         let tls = match (&http.certificate, &http.private_key) {
-            (Some(certificate), Some(key)) => Some(Arc::new(Tls::new(certificate, key)?)),
+            (Some(certificate), Some(private_key)) => Some(Arc::new(Tls::new(TlsFiles {
+                certificate: certificate.clone(),
+                private_key: private_key.clone(),
+                client_ca: http.client_ca.clone(),
+                client_crl: http.client_crl.clone(),
+            })?)),
+            (None, None) if http.client_ca.is_some() => {
+                return Err(
+                    "[http] of scout.toml has `client_ca`, which needs `certificate` and `private_key`".to_owned()
+                );
+            }
             (None, None) => None,
             _ => return Err("[http] of scout.toml needs both `certificate` and `private_key`, or neither".to_owned()),
         };
         let listener = Listener::bind(&options.address, http.socket_group.as_deref()).await?;
-        never_open(&listener, tls.is_some(), &options.proxies, (&keys, http.oauth.is_some()))?;
+        never_open(
+            &listener,
+            tls.is_some(),
+            &options.proxies,
+            (&keys, http.oauth.is_some() || !http.certificates.is_empty()),
+        )?;
         for key in keys.all().map_err(|error| format!("the API keys cannot be read: {error}"))? {
             if &*key.principal != crate::tenant::LOCAL && !config.principals.contains_key(&*key.principal) {
                 tracing::warn!(key = key.id, principal = %key.principal, "the key may do nothing: scout.toml has no [access.NAME] for it");
@@ -229,7 +245,13 @@ impl Server {
                 let _place = (place, door.counts.connection());
                 match (taken, tls) {
                     (Taken::Tcp(stream, _), Some(tls)) => match tls.accept(stream).await {
-                        Ok(stream) => serve_connection(stream, peer(address), door, stranger, connections_).await,
+                        Ok(stream) => {
+                            // Behind a proxy the certificate is the proxy's.
+                            let shown = stream.get_ref().1.peer_certificates().filter(|_| !is_proxied);
+                            let certificate = shown.and_then(|chain| ClientCertificate::new(&tls, chain));
+                            let peer = Peer { certificate, ..peer(address) };
+                            serve_connection(stream, peer, door, stranger, connections_).await;
+                        }
                         Err(error) => tracing::debug!(?address, %error, "no TLS was agreed on"),
                     },
                     (Taken::Tcp(stream, _), None) => {
@@ -241,7 +263,7 @@ impl Server {
                             true => None,
                             false => tokio::task::spawn_blocking(move || Account::new(number)).await.ok(),
                         };
-                        let peer = Peer { address: None, account };
+                        let peer = Peer { account, ..Peer::default() };
                         serve_connection(stream, peer, door, stranger, connections_).await;
                     }
                 }
@@ -251,7 +273,7 @@ impl Server {
 }
 
 fn peer(address: Option<IpAddr>) -> Peer {
-    Peer { address, account: None }
+    Peer { address, ..Peer::default() }
 }
 
 /// Refuses what would be open to anybody, or in clear to other machines.
@@ -259,14 +281,14 @@ fn never_open(
     listener: &Listener,
     has_tls: bool,
     proxies: &[IpAddr],
-    (keys, has_issuer): (&Keys, bool),
+    (keys, has_another_way): (&Keys, bool),
 ) -> Result<(), String> {
     let Some(address) = listener.tcp() else { return Ok(()) };
     let keys = keys.all().map_err(|error| format!("the API keys cannot be read: {error}"))?;
     let now = jiff::Timestamp::now();
-    if !has_issuer && !keys.iter().any(|key| !key.has_expired(now)) {
+    if !has_another_way && !keys.iter().any(|key| !key.has_expired(now)) {
         return Err(format!(
-            "there is no API key and no issuer of tokens, so nobody could ask at {address}: make a key with `scout key add --principal \
+            "there is no API key, no issuer of tokens and no `client_ca`, so nobody could ask at {address}: make a key with `scout key add --principal \
              local`, name an issuer in [http.issuers] of scout.toml, or serve accounts of this machine with `--http unix:/PATH`"
         ));
     }
