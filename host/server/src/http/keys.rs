@@ -344,7 +344,7 @@ mod tests {
         assert_eq!((&*key.principal, &*keys.find(&other).unwrap().principal), ("alice", "bob"));
         let file = keys.file(&key.id);
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(!std::fs::read_to_string(&file).unwrap().contains(text.rsplit('_').next().unwrap()));
+        assert!(!std::fs::read_to_string(&file).unwrap().contains(text.splitn(3, '_').nth(2).unwrap()));
         for near in [&text[..text.len() - 1], &format!("{text}A"), &text.to_uppercase(), &format!("{text} "), ""] {
             assert_eq!(keys.find(near).unwrap_err(), NoKey::Unknown, "{near}");
         }
