@@ -84,8 +84,10 @@ async fn tokens_of_issuers_say_who_asks_beside_keys_and_what_they_lack_is_told_a
     let scout = HttpScout::start(&options, dir).await;
     // Without anything a client is told where it may log in.
     let mut connection = scout.connect().await;
-    let answer = connection.post(&[], &read(1)).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    // By the name that the resource has.
+    let answer = connection.post(&[("host", "scout.example.org")], &read(1)).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{answer:?}");
+    assert_eq!(connection.post(&[("host", "other.example.org")], &read(1)).await.status, StatusCode::FORBIDDEN);
     let told = format!("Bearer realm=\"scout\", resource_metadata=\"{METADATA}\", scope=\"admin scout\"");
     assert_eq!(challenge(&answer), told);
     for path in ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"] {

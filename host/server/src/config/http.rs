@@ -94,9 +94,13 @@ impl Http {
             }
             _ => {}
         }
-        let texts = |values: Vec<toml::Spanned<String>>| values.into_iter().map(toml::Spanned::into_inner).collect();
+        let oauth = OAuth::new(table.resource, table.issuers, lines)?.map(Arc::new);
+        let public = oauth.as_ref().and_then(|oauth| Some(Url::parse(&oauth.resource).ok()?.host_str()?.to_owned()));
+        let texts =
+            |values: Vec<toml::Spanned<String>>| values.into_iter().map(toml::Spanned::into_inner).collect::<Vec<_>>();
         Ok(Self {
-            allowed_hosts: texts(table.allowed_hosts),
+            // What clients are told to come to is a name of this server.
+            allowed_hosts: texts(table.allowed_hosts).into_iter().chain(public).collect(),
             allowed_origins: texts(table.allowed_origins),
             certificate: table.certificate.as_deref().map(&relative_to_file),
             private_key: table.private_key.as_deref().map(&relative_to_file),
@@ -105,7 +109,7 @@ impl Http {
             client_ca: table.client_ca.as_ref().map(|path| relative_to_file(path.get_ref())),
             client_crl: table.client_crl.as_ref().map(|path| relative_to_file(path.get_ref())),
             certificates: table.certificates.into_iter().map(|(name, of)| (name, of.into_inner().into())).collect(),
-            oauth: OAuth::new(table.resource, table.issuers, lines)?.map(Arc::new),
+            oauth,
             max_connections: table.max_connections.map_or(CONNECTIONS, |count| count.0 as usize),
         })
     }

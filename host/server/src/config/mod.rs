@@ -666,6 +666,7 @@ mod tests {
         let oauth =
             load("issuer = \"https://login.example.org/\"\nprincipals = { \"00u1\" = \"local\" }").unwrap().http.oauth;
         let oauth = oauth.unwrap();
+        assert_eq!(load("issuer = \"https://login.example.org/\"").unwrap().http.allowed_hosts, ["scout.example.org"]);
         let issuer = oauth.issuers.first().unwrap();
         assert_eq!((&*issuer.name, &*issuer.issuer, &*issuer.claim), ("corp", "https://login.example.org/", "sub"));
         assert_eq!(issuer.algorithms, [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA]);
