@@ -162,7 +162,7 @@ async fn keep(
 }
 
 /// The keys of an issuer, from where its table or its metadata says. Blocks.
-fn fetch(config: &config::Issuer) -> Result<KeySet, String> {
+pub(super) fn fetch(config: &config::Issuer) -> Result<KeySet, String> {
     let client = Client::new(std::time::Instant::now() + PATIENCE)?;
     let at = match &config.jwks_uri {
         Some(url) => url.clone(),

@@ -1,4 +1,6 @@
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
-use super::issuer::{AGAIN, Issuer, RENEWAL, UNKNOWN, places};
+use super::issuer::{AGAIN, Issuer, RENEWAL, UNKNOWN, fetch, places};
 use super::key_set::KeySet;
 use super::resource::{OAuth, Resource, TOKENS};
 use super::token::BadToken;
@@ -431,6 +433,66 @@ fn each_algorithm_verifies_what_others_have_signed_with_it() {
     }
     let one = Signer::new("one");
     assert_eq!(set(&[&one]).len(), 1);
+}
+
+/// Answers so many requests by their paths, and everything else with 404; gives what was asked for.
+fn web(listener: TcpListener, pages: &[(&str, String)], requests: usize) -> std::thread::JoinHandle<Vec<String>> {
+    let pages: BTreeMap<String, String> = pages.iter().map(|(path, page)| ((*path).to_owned(), page.clone())).collect();
+    std::thread::spawn(move || {
+        let serve = || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+            let path = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
+            lines.find(String::is_empty).unwrap();
+            let (status, page) = pages.get(&path).map_or((404, ""), |page| (200, page));
+            let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", page.len());
+            // Who has heard enough leaves in the middle.
+            drop(stream.write_all(format!("{head}{page}").as_bytes()));
+            path
+        };
+        (0..requests).map(|_| serve()).collect()
+    })
+}
+
+#[test]
+fn keys_are_fetched_from_where_the_metadata_of_the_same_issuer_says_and_are_no_more_than_there_may_be() {
+    const OAUTH: &str = "/.well-known/oauth-authorization-server/a";
+    const OPENID: &str = "/.well-known/openid-configuration/a";
+    const BEHIND: &str = "/a/.well-known/openid-configuration";
+    let one = Signer::new("one");
+    let keys = json!({"keys": [one.jwk()]}).to_string();
+    let large = format!("{keys}{}", " ".repeat(64 << 10));
+    for (place, issuer, jwks_uri, keys, asked, says) in [
+        (OAUTH, "/a", "/keys", &keys, &[OAUTH, "/keys"][..], None),
+        (OPENID, "/a", "/keys", &keys, &[OAUTH, OPENID, "/keys"], None),
+        (BEHIND, "/a", "/keys", &keys, &[OAUTH, OPENID, BEHIND, "/keys"], None),
+        (OAUTH, "/a/", "/keys", &keys, &[OAUTH, OPENID, BEHIND], Some("the metadata of another issuer")),
+        (OAUTH, "/b", "/keys", &keys, &[OAUTH, OPENID, BEHIND], Some("the metadata of another issuer")),
+        (OAUTH, "/a", "https:///", &keys, &[OAUTH, OPENID, BEHIND], Some("says that the keys are nowhere")),
+        (OAUTH, "/a", "ftp://192.0.2.1/keys", &keys, &[OAUTH, OPENID, BEHIND], Some("is not https")),
+        (OAUTH, "/a", "/others", &keys, &[OAUTH, "/others"], Some("status 404")),
+        (OAUTH, "/a", "/keys", &large, &[OAUTH, "/keys"], Some("more than 65536 bytes")),
+        (OAUTH, "/a", "/keys", &"{}".to_owned(), &[OAUTH, "/keys"], Some("not a set of keys")),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let jwks_uri = if jwks_uri.starts_with('/') { format!("{base}{jwks_uri}") } else { jwks_uri.to_owned() };
+        let metadata = json!({"issuer": format!("{base}{issuer}"), "jwks_uri": jwks_uri}).to_string();
+        let web = web(listener, &[(place, metadata), ("/keys", keys.clone())], asked.len());
+        let fetched = fetch(&config::Issuer { issuer: format!("{base}/a"), ..table() });
+        assert_eq!(web.join().unwrap(), asked, "{fetched:?}");
+        match (fetched, says) {
+            (Ok(set), None) => assert!(set.find("one", Algorithm::ES256).is_some()),
+            (Err(why), Some(says)) => assert!(why.contains(says), "{why}"),
+            (fetched, says) => panic!("{fetched:?} {says:?}"),
+        }
+    }
+    // Where the table says where they are, nothing else is asked for.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let jwks_uri = format!("http://{}/keys", listener.local_addr().unwrap()).parse().unwrap();
+    let web = web(listener, &[("/keys", keys)], 1);
+    assert!(fetch(&config::Issuer { jwks_uri: Some(jwks_uri), ..table() }).is_ok());
+    assert_eq!(web.join().unwrap(), ["/keys"]);
 }
 
 #[test]
