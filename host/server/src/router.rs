@@ -189,7 +189,7 @@ impl Router {
                 let call = pin!(self.answer_now(request, caller, &mut answering));
                 self.drain.run(&begun.cancel, call).await
             }
-            Err(over) => Some(over),
+            Err(over) => Some(*over),
         };
         begun.end(&answering, reply)
     }
@@ -279,7 +279,7 @@ impl Router {
                 let call = pin!(self.read_now(uri, caller, &mut answering));
                 self.drain.run(&begun.cancel, call).await
             }
-            Err(over) => Some(over),
+            Err(over) => Some(*over),
         };
         begun.end(&answering, reply)
     }
@@ -463,7 +463,7 @@ impl Router {
                 let call = pin!(call_tool_now(name, arguments, caller, &mut answering));
                 self.drain.run(&begun.cancel, call).await
             }
-            Err(over) => Some(over),
+            Err(over) => Some(*over),
         };
         begun.end(&answering, reply)
     }
@@ -496,7 +496,7 @@ impl Begun {
     ///
     /// # Errors
     /// What is answered instead.
-    fn admit(&self, tool: &str) -> Result<Admitted, Reply> {
+    fn admit(&self, tool: &str) -> Result<Admitted, Box<Reply>> {
         let (revision, who) = (self.tenant.revision(), self.principal.name());
         let quota = revision.config().quotas.get(who);
         self.tenant.quotas().admit(who, tool, quota).map_err(|over| {
@@ -504,7 +504,7 @@ impl Begun {
                 Some(wait) => format!("ask again in {}", in_words(wait)),
                 None => "ask again when one of them has ended".to_owned(),
             };
-            Reply::failure("busy", &over.message, Some(&hint), Receipt::default())
+            Box::new(Reply::failure("busy", &over.message, Some(&hint), Receipt::default()))
         })
     }
 

@@ -55,6 +55,13 @@ pub(super) fn end_of(file: &File, length: u64) -> io::Result<(Option<Digest>, bo
         let mut end = vec![0; usize::try_from(length - from).unwrap_or_default()];
         file.read_exact_at(&mut end, from)?;
         is_torn = end.last().is_some_and(|last| *last != b'\n');
+        // Only its line feed is missing: it is a line.
+        let tail = end.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1).or((from == 0).then_some(0));
+        if let Some(tail) = tail.and_then(|at| end.get(at..)).filter(|_| is_torn)
+            && let Link::Chained(_) = Link::of(tail)
+        {
+            return Ok((Some(Sha256::new_with_prefix(tail).chain_update(b"\n").finalize().into()), true));
+        }
         let mut until = end.len();
         // Whole lines, the last first.
         while let Some(feed) = end.get(..until).and_then(|before| before.iter().rposition(|byte| *byte == b'\n')) {
@@ -236,7 +243,13 @@ impl Proof {
                 }
             }
             (None, _) if is_first => found.goes_on = Some(GoesOn::Begins),
-            (Some(_), None) => found.goes_on = Some(GoesOn::FromAnother),
+            (Some(_), None) => {
+                found.goes_on = Some(GoesOn::FromAnother);
+                // Lines of before the chain stand before its beginning.
+                if found.lines > 1 {
+                    found.fault("goes on from something else than the lines above it, which have no links".to_owned());
+                }
+            }
             (Some(_), Some(_)) if is_first => found.fault(
                 "does not follow from the file before: lines at its end, or files between, are missing or were changed"
                     .to_owned(),
@@ -393,6 +406,12 @@ mod tests {
         assert_eq!(with(|lines| lines.insert(2, "{\"ev".to_owned())), [4], "as if torn");
         assert_eq!(with(|lines| lines.swap(1, 2)), [2, 3, 4], "swapped");
         assert_eq!(with(|lines| lines[3] = lines[3].replacen(|c: char| c.is_ascii_digit(), "x", 1)), [5], "its link");
+        let links_gone = |lines: &mut Vec<String>| {
+            for line in &mut lines[..2] {
+                *line = format!("{{{}", line.split_once(',').unwrap().1);
+            }
+        };
+        assert_eq!(with(links_gone), [3], "links gone");
         assert!(with(|lines| *lines = lines.split_off(1)).is_empty(), "that it goes on from another file is told");
     }
 
@@ -409,6 +428,12 @@ mod tests {
         world.append(9);
         let found = world.found();
         assert_eq!((found.lines, found.chained, found.torn, found.faulty), (6, 4, 2, 0), "{found:?}");
+        // One whose line feed alone is missing is a line.
+        let whole = std::fs::read(world.path()).unwrap();
+        std::fs::write(world.path(), whole.strip_suffix(b"\n").unwrap()).unwrap();
+        LogFile::new(&world.path()).append(&[b"{\"event\":\"end\"}\n".to_vec()]).unwrap();
+        let found = world.found();
+        assert_eq!((found.chained, found.torn, found.faulty), (5, 2, 0), "{found:?}");
         // And what was left of a line is proven, too.
         let text = std::fs::read_to_string(world.path()).unwrap().replacen("\"eve\n", "\"evi\n", 1);
         std::fs::write(world.path(), text).unwrap();

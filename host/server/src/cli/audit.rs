@@ -135,7 +135,7 @@ fn verify(files: &[PathBuf], signers: Option<&Path>) -> Result<ExitCode, String>
     let signers = signers.map(AllowedSigners::load).transpose()?;
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
     let (mut proof, mut is_whole) = (Proof::default(), true);
-    for path in files {
+    for (index, path) in files.iter().enumerate() {
         let found = proof.file(open(path)?, |checkpoint| match &signers {
             Some(signers) => {
                 let (of, signature) = (checkpoint.of.as_bytes(), checkpoint.signature.as_bytes());
@@ -145,13 +145,13 @@ fn verify(files: &[PathBuf], signers: Option<&Path>) -> Result<ExitCode, String>
         });
         let found = found.map_err(|error| unreadable(path, &error))?;
         is_whole &= found.faulty == 0;
-        print(&told(path, &found, signers.is_some()));
+        print(&told(path, &found, (index > 0, signers.is_some())));
     }
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What was found out of a file, in words.
-fn told(path: &Path, found: &Found, signers: bool) -> String {
+fn told(path: &Path, found: &Found, (is_later, signers): (bool, bool)) -> String {
     let name = path.display();
     let mut told: Vec<_> = found.faults.iter().map(|(line, why)| format!("{name}:{line}: {why}")).collect();
     let unsaid = found.faulty.saturating_sub(u64::try_from(found.faults.len()).unwrap_or_default());
@@ -170,6 +170,7 @@ fn told(path: &Path, found: &Found, signers: bool) -> String {
     let begins = match found.goes_on {
         Some(GoesOn::FromBefore) => "; goes on where the file before ends",
         Some(GoesOn::FromAnother) => "; goes on from a file that was not named here",
+        Some(GoesOn::Begins) if is_later => "; begins a chain of its own, so what stood between the files is not known",
         Some(GoesOn::Begins) | None => "",
     };
     let mut notes = String::new();
