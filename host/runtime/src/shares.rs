@@ -216,7 +216,7 @@ impl Drop for MemoryReservation {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is a panic")]
+#[expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
     use futures_util::FutureExt as _;
 

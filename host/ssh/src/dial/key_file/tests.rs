@@ -163,7 +163,7 @@ fn a_key_whose_private_number_is_short_is_a_key() {
         let (_dir, key) = made(&script);
         let (_, blob) = super::pem(std::str::from_utf8(&contents(&key)).unwrap(), "OPENSSH PRIVATE KEY").unwrap();
         // The point has 65 bytes; what is looked for is the length of the number behind it.
-        assert!(blob.windows(6).any(|bytes| bytes[..4] == [0, 0, 0, length]), "{script}");
+        assert!(blob.windows(4).any(|bytes| bytes == [0, 0, 0, length]), "{script}");
         let Ok(Content::Key(read)) = look_at(&key, &contents(&key)) else { panic!("{script}") };
         assert_eq!(Some(text(read.public_key())), of_ssh(&key, ""), "{script}");
         for how in ["", "-Z aes256-gcm@openssh.com", "-Z chacha20-poly1305@openssh.com", "-Z aes128-cbc"] {
